@@ -1,0 +1,3 @@
+//! The program: see `ostree_rs::cli`.
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! One binary with all integration tests; the modules mirror `src`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod oracle;

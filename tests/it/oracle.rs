@@ -1,0 +1,31 @@
+//! The other implementations, which the tests compare us with.
+
+use std::process::{Command, Stdio};
+
+/// Whether the program `name` can be run. Where it is missing the test is skipped with a line that says so;
+/// in CI a missing oracle fails.
+pub(crate) fn need(name: &str) -> bool {
+    let found =
+        Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    assert!(found || std::env::var_os("CI").is_none(), "{name} is not installed");
+    if !found {
+        eprintln!("skipped: {name} is not installed");
+    }
+    found
+}
+
+/// Runs `program` with `args` and returns its standard output.
+///
+/// # Panics
+/// If it cannot be started or fails; the message holds its standard error.
+pub(crate) fn run(program: &str, args: &[&str]) -> Vec<u8> {
+    let out = Command::new(program).args(args).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(
+        out.status.success(),
+        "{program} {}: {}\n{}",
+        args.join(" "),
+        out.status,
+        String::from_utf8_lossy(&out.stderr)
+    );
+    out.stdout
+}
