@@ -1,9 +1,32 @@
 //! libostree's object formats: bytes in, values out.
 //!
-//! No file system, no clock, no network, no allocation beyond the size of the input.
+//! No file system, no clock, no network, no allocation beyond the size of the input. What is read is
+//! checked to be in the form that every writer produces, since ids are checksums of it.
 
 #![forbid(unsafe_code)]
 
+mod checksum;
+mod dirmeta;
+mod dirtree;
 mod error;
+mod file;
+mod mode;
+mod name;
+mod object;
+mod refs;
+mod wire;
+mod xattrs;
 
+pub use checksum::{Checksum, CommitId, DirMetaId, DirTreeId, FileId, Hasher, HexChecksum};
+pub use dirmeta::DirMeta;
+pub use dirtree::{DirEntry, DirTree, DirTreeRef};
 pub use error::{ParseError, ParseErrorKind, Result};
+pub use file::{
+    ArchiveHeader, FRAMING_BYTES, FileHeader, FileKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, parse_framing,
+    split_xattrs_checksum,
+};
+pub use mode::RepoMode;
+pub use name::FileName;
+pub use object::{MAX_METADATA_BYTES, MetaKind, ObjectName, ObjectType};
+pub use refs::{CollectionId, RefName, RefSpec, RemoteName, Rev, RevBase};
+pub use xattrs::Xattrs;
