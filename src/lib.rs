@@ -1,3 +1,19 @@
 //! libostree's repositories, tar streams and container images in pure Rust.
+//!
+//! ```text
+//! F5 cli         arguments, terminal, exit codes                       may use all
+//! F4 container   commit ↔ OCI image                                    F0–F3
+//! F3 repo        the store on disk: modes, transactions, refs, lock    F0–F2
+//!    tree        commit (tree in), checkout (tree out)                 F0–F2
+//!    tar · diff · transfer                                             F0–F2
+//! F2 store       what a place that keeps objects and refs can do       F0–F1
+//! F1 base        progress, cancel, streams, signatures                 F0
+//! F0 ostree_format   object formats                                    nothing
+//! ```
 
 #![forbid(unsafe_code)]
+
+pub mod base;
+pub mod store;
+
+pub use ostree_format as format;

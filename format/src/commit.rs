@@ -95,10 +95,10 @@ impl<'a> CommitRef<'a> {
             e.offset += self.metadata.offset;
             e
         })?;
-        match dict.iter().any(|(key, _)| key.is_empty()) {
-            true => Err(self.metadata.error(0, ParseErrorKind::Invalid("an empty metadata key".into()))),
-            false => Ok(dict),
+        if dict.iter().any(|(key, _)| key.is_empty()) {
+            return Err(self.metadata.error(0, ParseErrorKind::Invalid("an empty metadata key".into())));
         }
+        Ok(dict)
     }
 
     /// An owned copy.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod checksum;
+mod commit;
 mod dirmeta;
 mod dirtree;
 mod error;
@@ -14,10 +15,12 @@ mod mode;
 mod name;
 mod object;
 mod refs;
+pub mod variant;
 mod wire;
 mod xattrs;
 
 pub use checksum::{Checksum, CommitId, DirMetaId, DirTreeId, FileId, Hasher, HexChecksum};
+pub use commit::{Commit, CommitRef, RootDir};
 pub use dirmeta::DirMeta;
 pub use dirtree::{DirEntry, DirTree, DirTreeRef};
 pub use error::{ParseError, ParseErrorKind, Result};

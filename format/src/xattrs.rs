@@ -7,7 +7,10 @@ use crate::wire::{Frame, Slice, Tuple};
 
 /// The extended attributes of a file or directory; sorted by name and unique by construction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Xattrs(Vec<(Box<[u8]>, Box<[u8]>)>);
+pub struct Xattrs(Vec<Pair>);
+
+/// Name without its NUL, value.
+type Pair = (Box<[u8]>, Box<[u8]>);
 
 impl Xattrs {
     /// No attributes.
@@ -81,7 +84,7 @@ impl Xattrs {
     }
 
     pub(crate) fn read(slice: Slice<'_>) -> Result<Self> {
-        let mut out: Vec<(Box<[u8]>, Box<[u8]>)> = Vec::new();
+        let mut out: Vec<Pair> = Vec::new();
         for element in slice.elements(1)? {
             let element = element?;
             let (name, value) = pair(element)?;
@@ -100,7 +103,7 @@ impl Xattrs {
             out.push((name.into(), value.into()));
         }
         out.sort();
-        if out.windows(2).any(|w: &[(Box<[u8]>, Box<[u8]>)]| w[0].0 == w[1].0) {
+        if out.windows(2).any(|w: &[Pair]| w[0].0 == w[1].0) {
             return Err(slice.error(0, ParseErrorKind::NotSorted));
         }
         Ok(Self(out))

@@ -1,4 +1,5 @@
 //! One binary with all integration tests; the modules mirror `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod format;
 mod oracle;

@@ -1,0 +1,112 @@
+//! What every long call is told: whom to report to, when to stop, how many threads to use.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The last argument of every long call.
+#[derive(Clone)]
+pub struct Ctx {
+    /// Who is told how far the work is.
+    pub progress: Arc<dyn Progress>,
+    /// Tells the work to stop.
+    pub cancel: Cancel,
+    /// Threads to use at most.
+    pub jobs: NonZeroUsize,
+}
+
+impl Default for Ctx {
+    /// Silent, never cancelled, one thread per processor.
+    fn default() -> Self {
+        let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self { progress: Arc::new(Silent), cancel: Cancel::default(), jobs }
+    }
+}
+
+impl fmt::Debug for Ctx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ctx").field("cancel", &self.cancel).field("jobs", &self.jobs).finish_non_exhaustive()
+    }
+}
+
+/// One step of work that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A new phase begins: what it does, and how much there is to do where that is known.
+    Phase {
+        /// What is done now, such as `"Writing objects"`.
+        name: &'a str,
+        /// Objects to come.
+        objects: Option<u64>,
+        /// Bytes to come.
+        bytes: Option<u64>,
+    },
+    /// This much more of the phase is done.
+    Done {
+        /// Objects.
+        objects: u64,
+        /// Bytes.
+        bytes: u64,
+    },
+}
+
+/// Receives events, from any thread.
+pub trait Progress: Send + Sync {
+    /// Takes note of `event`; must be quick.
+    fn event(&self, event: Event<'_>);
+}
+
+/// Ignores every event.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _: Event<'_>) {}
+}
+
+/// A switch that stops work; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+/// The work was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cancelled")]
+pub struct Cancelled;
+
+impl Cancel {
+    /// A switch that `flag` turns, for signal handlers.
+    pub fn from_flag(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+
+    /// Tells the work to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Asked in copies and between objects.
+    ///
+    /// # Errors
+    /// [`Cancelled`] if the work was told to stop.
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.0.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
+    }
+}
+
+impl Ctx {
+    /// Reports that a phase begins.
+    pub fn phase(&self, name: &str, objects: Option<u64>, bytes: Option<u64>) {
+        self.progress.event(Event::Phase { name, objects, bytes });
+    }
+
+    /// Reports one finished object of so many bytes.
+    pub fn object_done(&self, bytes: u64) {
+        self.progress.event(Event::Done { objects: 1, bytes });
+    }
+
+    /// Reports bytes of an object that is still under way.
+    pub fn bytes_done(&self, bytes: u64) {
+        self.progress.event(Event::Done { objects: 0, bytes });
+    }
+}

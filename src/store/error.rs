@@ -1,0 +1,105 @@
+//! What can go wrong with a store; every error names the thing.
+
+use std::io;
+use std::path::PathBuf;
+
+use ostree_format::{Checksum, ObjectName, ParseError, RefSpec, Rev};
+
+use crate::base::Cancelled;
+
+/// The result of every call on a store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An object that is needed is not there.
+    #[error("No such metadata object {0}")]
+    NotFound(ObjectName),
+    /// A ref does not exist.
+    #[error("Refspec '{0}' not found")]
+    RefNotFound(RefSpec),
+    /// A revision names no commit; the text says why.
+    #[error("cannot resolve '{rev}': {why}")]
+    RevNotFound {
+        /// The revision.
+        rev: Rev,
+        /// Why it names no commit.
+        why: String,
+    },
+    /// An object's bytes are not what its type asks for.
+    #[error("Corrupted object {name}: {source}")]
+    Corrupt {
+        /// The object.
+        name: ObjectName,
+        /// What is wrong, and where.
+        source: ParseError,
+    },
+    /// An object's bytes do not have the checksum that its name says.
+    #[error("Corrupted {kind} object; checksum expected='{expected}' actual='{actual}'", kind = expected_kind(.expected))]
+    Mismatch {
+        /// The object's name.
+        expected: ObjectName,
+        /// The checksum of its bytes.
+        actual: Checksum,
+    },
+    /// Input that is not an object is wrong: a config, a ref file, an argument.
+    #[error("{what}: {source}")]
+    Invalid {
+        /// The file or argument.
+        what: String,
+        /// What is wrong, and where.
+        source: ParseError,
+    },
+    /// A system call failed.
+    #[error("{op} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        op: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A stream that was handed in could not be read.
+    #[error("reading {what}: {source}")]
+    Read {
+        /// What the stream is.
+        what: String,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Another process holds the lock, and the time to wait for it is over.
+    #[error("{0} is locked by another process")]
+    Locked(String),
+    /// The file system would get fuller than the repository's configuration allows.
+    #[error("{0}")]
+    NoSpace(String),
+    /// The repository's mode cannot keep this, or the operation does not exist for it.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The work was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+fn expected_kind(name: &ObjectName) -> String {
+    name.to_string()
+}
+
+impl Error {
+    /// An [`Error::Io`].
+    pub fn io(op: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self::Io { op, path: path.into(), source: source.into() }
+    }
+
+    /// Turns a parser's error into [`Error::Corrupt`] of `name`.
+    pub fn corrupt(name: impl Into<ObjectName>) -> impl FnOnce(ParseError) -> Self {
+        let name = name.into();
+        move |source| Self::Corrupt { name, source }
+    }
+}

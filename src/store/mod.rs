@@ -1,0 +1,191 @@
+//! Floor 2: what a place that keeps objects and refs can do, apart from how it does it.
+//!
+//! ```text
+//! Txn ─┬─ ObjectWrite ── ObjectRead      objects go in, from many threads at once
+//!      └─ Refs                           names of commits
+//! ```
+//! Everything above (tree, tar, diff, container) works on these traits. [`MemStore`] keeps all in memory;
+//! a repository on disk is in [`crate::repo`].
+
+mod error;
+mod load;
+mod mem;
+mod overlay;
+mod rev;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use ostree_format::variant::Dict;
+use ostree_format::{
+    Checksum, CommitId, FileHeader, FileId, MetaKind, ObjectName, RefName, RefSpec, RemoteName, RepoMode,
+};
+
+pub use error::{Error, Result};
+pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
+pub use mem::MemStore;
+pub use overlay::MutableTree;
+pub use rev::resolve_rev;
+pub use walk::{Reachable, walk_commit};
+
+/// Objects can be read.
+pub trait ObjectRead: Sync {
+    /// Whether the object is there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if that cannot be told.
+    fn contains(&self, name: &ObjectName) -> Result<bool>;
+
+    /// The bytes of a metadata object, at most [`MAX_METADATA_BYTES`](ostree_format::MAX_METADATA_BYTES);
+    /// `None` if it is not there. The checksum is not verified here.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Corrupt`] if it is too large.
+    fn read_meta(&self, name: &ObjectName) -> Result<Option<Vec<u8>>>;
+
+    /// A content object, open for reading; `None` if it is not there. The checksum is not verified here.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Corrupt`] if its header is damaged.
+    fn open_file(&self, id: &FileId) -> Result<Option<FileObject>>;
+
+    /// Where the content object would lie as a file of its own, to be hard-linked; `None` if this store
+    /// keeps it in no such way. The file may be missing: then [`ObjectRead::open_file`] tells.
+    fn loose_file(&self, _id: &FileId) -> Option<LooseFile<'_>> {
+        None
+    }
+}
+
+/// Objects can be written, from many threads at once.
+pub trait ObjectWrite: ObjectRead {
+    /// Writes a metadata object, unless it is already there; returns its checksum.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if `bytes` are not a valid object of this kind; [`Error::Io`].
+    fn write_meta(&self, kind: MetaKind, bytes: &[u8]) -> Result<Checksum>;
+
+    /// Writes a content object, unless it is already there; returns its id. `len` is the exact number of
+    /// bytes that `content` gives: 0 for a symbolic link.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if `content` fails or is shorter or longer than `len`; [`Error::Unsupported`] if
+    /// this store's mode cannot keep what the header says; [`Error::Io`], [`Error::NoSpace`].
+    fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId>;
+
+    /// Takes over an object of another store by a hard link; `false` if that is not possible between the
+    /// two and the caller has to copy. Nothing is verified.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn link_file(&self, _id: &FileId, _from: &LooseFile<'_>) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+/// Names of commits can be looked up.
+pub trait Refs: Sync {
+    /// The commit that a ref names; `None` if the ref does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Invalid`] if what is stored there is no checksum.
+    fn resolve(&self, refspec: &RefSpec) -> Result<Option<CommitId>>;
+
+    /// Every ref, local and remote.
+    ///
+    /// # Errors
+    /// As [`Refs::resolve`].
+    fn list(&self) -> Result<BTreeMap<RefSpec, CommitId>>;
+
+    /// The commits whose checksum starts with these hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn commits_with_prefix(&self, digits: &str) -> Result<Vec<CommitId>>;
+}
+
+/// A change that becomes visible as a whole or not at all. Who begins it also commits or drops it.
+pub trait Txn: ObjectWrite + Refs {
+    /// Lets a ref name `target` once the transaction is committed, or deletes it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the ref cannot be written.
+    fn set_ref(&self, refspec: &RefSpec, target: Option<CommitId>) -> Result<()>;
+
+    /// Replaces the detached metadata of a commit; an empty dictionary removes it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn set_detached(&self, commit: &CommitId, metadata: &Dict) -> Result<()>;
+
+    /// Notes that objects of a commit are missing, or that all are there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()>;
+}
+
+/// Whether all objects of a commit are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    /// All of them.
+    Complete,
+    /// Some may be missing: a pull was interrupted or asked for less.
+    Partial,
+    /// Some are missing since fsck removed what was corrupt.
+    PartialByFsck,
+}
+
+/// A content object, open for reading: [`Read`] gives its content.
+pub struct FileObject {
+    /// Owner, mode, xattrs, link target.
+    pub header: FileHeader,
+    /// Bytes of the content; 0 for a symbolic link.
+    pub len: u64,
+    /// The content.
+    pub content: Content,
+}
+
+/// Where the bytes of a content object come from.
+pub enum Content {
+    /// There are none.
+    Empty,
+    /// A file that holds them and nothing else, so that it can be reflinked.
+    File(File),
+    /// A stream, decompressed on the way.
+    Stream(Box<dyn Read + Send>),
+}
+
+impl Read for FileObject {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match &mut self.content {
+            Content::Empty => Ok(0),
+            Content::File(file) => file.read(buf),
+            Content::Stream(stream) => stream.read(buf),
+        }
+    }
+}
+
+/// Where a content object lies as a file of its own.
+#[derive(Debug, Clone)]
+pub struct LooseFile<'a> {
+    /// The directory that `path` starts from.
+    pub dir: BorrowedFd<'a>,
+    /// `ab/cdef….file`
+    pub path: PathBuf,
+    /// How the store keeps its objects; tells what the file looks like.
+    pub mode: RepoMode,
+}
+
+/// The local ref `name`.
+pub fn local_ref(name: RefName) -> RefSpec {
+    RefSpec { remote: None, name }
+}
+
+/// The ref `name` of `remote`.
+pub fn remote_ref(remote: RemoteName, name: RefName) -> RefSpec {
+    RefSpec { remote: Some(remote), name }
+}
