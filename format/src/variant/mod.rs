@@ -1,31 +1,28 @@
-//! PLACEHOLDER: replaced as a whole by the variant module (on a rebase conflict take the other side).
+//! GVariant: the typed values that libostree's metadata is made of, in binary and in text form.
+//!
+//! ```text
+//! "a{sv}"  ──Type──►  Value  ◄── from_bytes / to_bytes ──►  GVariant serialization, little endian
+//!                       ▲
+//!                       └────── parse / print ───────────►  GVariant text, {'version': <'1.0'>}
+//! ```
+//!
+//! Binary input has to be in normal form, which is what every GVariant writer produces: one value has exactly
+//! one serialization, so that a value that was read serializes to the bytes it was read from.
+//!
+//! Integers are stored little endian, the host order of every machine that this crate is built for. libostree
+//! stores some integers (file owners and modes, timestamps, sizes in headers) big endian *within* a value:
+//! whoever reads such a field calls `u64::from_be`; [`Value::byteswap`] turns a whole value.
+//!
+//! Format: the "GVariant Specification" of GLib; text form: "GVariant Text Format" in GLib's reference manual.
 
-/// An `a{sv}`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Dict(Vec<u8>);
+mod binary;
+mod dict;
+mod ty;
+mod value;
 
-/// Any value.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {}
+pub use dict::Dict;
+pub use ty::{Basic, Kind, Type};
+pub use value::{Array, Entry, ObjectPath, Signature, Value};
 
-impl Dict {
-    /// Reads.
-    ///
-    /// # Errors
-    /// Never.
-    pub fn parse(bytes: &[u8]) -> crate::Result<Self> {
-        Ok(Self(bytes.to_vec()))
-    }
-    /// Writes.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.clone()
-    }
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        std::iter::empty()
-    }
-}
+/// How deep types and values may nest: GLib's own limit.
+pub const MAX_DEPTH: usize = 128;
