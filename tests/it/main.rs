@@ -1,5 +1,6 @@
 //! One binary with all integration tests; the modules mirror `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod corpus;
 mod format;
 mod oracle;
