@@ -9,6 +9,7 @@ use ostree_rs::format::{
 };
 
 use crate::corpus;
+use crate::oracle::{need, run};
 
 /// Reads one object and writes it again.
 type Recode = fn(&[u8]) -> Result<Vec<u8>, ParseError>;
@@ -116,4 +117,28 @@ fn names_of_every_mode() {
         let name = ObjectName::from_loose_path(dir, rest, mode).unwrap_or_else(|| panic!("{line}"));
         assert_eq!(name.loose_path(mode), format!("{dir}/{rest}"));
     }
+}
+
+/// A dirtree of over 64 KiB, whose framing offsets take four bytes.
+#[test]
+fn large_dirtree_by_ostree() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let (tree, repo) = (tmp.path().join("tree"), tmp.path().join("repo"));
+    std::fs::create_dir(&tree).unwrap();
+    for n in 0..1500 {
+        std::fs::write(tree.join(format!("file-{n}-ä")), b"x").unwrap();
+    }
+    let repo_arg = format!("--repo={}", repo.display());
+    run("ostree", &[&repo_arg, "init", "--mode=bare-user"]);
+    run("ostree", &[&repo_arg, "commit", "-b", "x", &format!("--tree=dir={}", tree.display())]);
+    let objects = corpus::loose_objects(&repo);
+    let mut dirtrees = objects.iter().filter(|(_, name, _)| name.ends_with(".dirtree"));
+    let (_, _, bytes) = dirtrees.next().unwrap();
+    assert!(bytes.len() > 0x1_0000);
+    let parsed = DirTree::parse(bytes).unwrap();
+    assert_eq!(parsed.files.len(), 1500);
+    assert_eq!(parsed.to_bytes(), *bytes);
 }
