@@ -1,5 +1,8 @@
 //! Floor 1: what everything above uses.
 
 mod ctx;
+pub mod io;
+mod par;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Progress, Silent};
+pub use par::{Pool, with_pool};
