@@ -17,10 +17,15 @@
 
 mod binary;
 mod dict;
+mod infer;
+mod print;
+mod printable;
+mod text;
 mod ty;
 mod value;
 
 pub use dict::Dict;
+pub use print::Annotate;
 pub use ty::{Basic, Kind, Type};
 pub use value::{Array, Entry, ObjectPath, Signature, Value};
 
