@@ -7,9 +7,11 @@
 //! Everything above (tree, tar, diff, container) works on these traits. [`MemStore`] keeps all in memory;
 //! a repository on disk is in [`crate::repo`].
 
+mod devino;
 mod error;
 mod load;
 mod mem;
+mod modifier;
 mod overlay;
 mod rev;
 mod walk;
@@ -25,10 +27,14 @@ use ostree_format::{
     Checksum, CommitId, FileHeader, FileId, MetaKind, ObjectName, RefName, RefSpec, RemoteName, RepoMode,
 };
 
+pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
 pub use mem::MemStore;
-pub use overlay::MutableTree;
+pub use modifier::{
+    Attributes, Decision, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy,
+};
+pub use overlay::{Entry, MutableTree};
 pub use rev::resolve_rev;
 pub use walk::{Reachable, walk_commit};
 

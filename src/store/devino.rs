@@ -1,0 +1,45 @@
+//! Which object a file of the file system is a hard link to.
+
+use std::collections::HashMap;
+
+use ostree_format::FileId;
+
+/// A file, as the kernel names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DevIno {
+    /// `st_dev`
+    pub dev: u64,
+    /// `st_ino`
+    pub ino: u64,
+}
+
+/// The content objects of a store by device and inode, so that hard links to them need not be read.
+#[derive(Debug, Clone, Default)]
+pub struct DevInoCache(HashMap<DevIno, FileId>);
+
+impl DevInoCache {
+    /// An empty cache.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes that the file `key` is the object `id`.
+    pub fn insert(&mut self, key: DevIno, id: FileId) {
+        self.0.insert(key, id);
+    }
+
+    /// The object that the file `key` is.
+    pub fn get(&self, key: DevIno) -> Option<FileId> {
+        self.0.get(&key).copied()
+    }
+
+    /// How many files are known.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no file is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

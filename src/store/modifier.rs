@@ -1,0 +1,235 @@
+//! What a commit changes in the files and directories that it takes in, from whichever source they come.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ostree_format::{DirMeta, FileHeader, ParseError, RepoMode, S_IFDIR, S_IFMT, S_IFREG, Xattrs};
+
+use super::{Error, Result};
+
+/// The changes. The default changes nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Modifier {
+    /// Owner of everything.
+    pub uid: Option<u32>,
+    /// Group of everything.
+    pub gid: Option<u32>,
+    /// Which permissions are kept.
+    pub permissions: Permissions,
+    /// Whether executable files stay writable.
+    pub executables: Executables,
+    /// Which xattrs are kept; canonical permissions keep none, whatever this says.
+    pub xattrs: XattrPolicy,
+    /// Permissions of single paths.
+    pub stat_overrides: StatOverrides,
+    /// Paths that are left out.
+    pub skip: SkipList,
+}
+
+/// Which permissions a commit keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Permissions {
+    /// All of them.
+    #[default]
+    Keep,
+    /// Mode `& 0755`, owner and group 0, no xattrs.
+    Canonical,
+}
+
+/// What becomes of regular files that somebody may execute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Executables {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// Nobody may write them.
+    ReadOnly,
+}
+
+/// Which xattrs a commit keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum XattrPolicy {
+    /// All of them, except for those with an empty value, which libostree never commits.
+    #[default]
+    Keep,
+    /// None.
+    Drop,
+}
+
+/// Owner and mode, which a [`Modifier`] changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// `st_mode`, type and permission bits.
+    pub mode: u32,
+}
+
+/// Whether a path goes into the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It does.
+    Take,
+    /// It does not, nor does anything below it.
+    Skip,
+}
+
+/// Lines `MODE PATH` (adds these bits) and `=MODE PATH` (replaces the permissions), `MODE` decimal or `0x…`,
+/// `PATH` from the root of the tree: `/usr/bin/su`.
+#[derive(Debug, Clone, Default)]
+pub struct StatOverrides {
+    add: BTreeMap<String, u32>,
+    set: BTreeMap<String, u32>,
+}
+
+/// Paths from the root of the tree, one on each line, that are left out.
+#[derive(Debug, Clone, Default)]
+pub struct SkipList(BTreeSet<String>);
+
+impl StatOverrides {
+    /// Reads the lines; empty ones are ignored.
+    ///
+    /// # Errors
+    /// If a line has no space, or does not start with a number.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let (mut out, mut offset) = (Self::default(), 0);
+        for line in text.split('\n') {
+            let error = |why| ParseError::invalid("statoverride file", offset, why);
+            if !line.is_empty() {
+                let malformed = "Malformed statoverride file (no space found)";
+                let (mode, path) = line.split_once(' ').ok_or_else(|| error(malformed))?;
+                let (digits, map) = match mode.strip_prefix('=') {
+                    Some(digits) => (digits, &mut out.set),
+                    None => (mode, &mut out.add),
+                };
+                let bits = match digits.strip_prefix("0x") {
+                    Some(hex) => u32::from_str_radix(hex, 16),
+                    None => digits.parse(),
+                };
+                map.insert(path.into(), bits.map_err(|_| error("the mode is not a decimal number"))?);
+            }
+            offset += line.len() + 1;
+        }
+        Ok(out)
+    }
+
+    /// Paths whose bits were never added, since nothing has that path.
+    pub fn unmatched(&self) -> impl Iterator<Item = &str> {
+        self.add.keys().map(String::as_str)
+    }
+}
+
+impl SkipList {
+    /// Reads the lines; empty ones are ignored.
+    pub fn parse(text: &str) -> Self {
+        Self(text.split('\n').filter(|line| !line.is_empty()).map(Into::into).collect())
+    }
+
+    /// Paths that were never left out, since nothing has that path.
+    pub fn unmatched(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether `path` is in the list.
+    pub fn contains(&self, path: &str) -> bool {
+        self.0.contains(path)
+    }
+
+    /// Whether the list is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Modifier {
+    /// What a repository of this mode asks for in any case: bare-user-only keeps nothing but canonical
+    /// permissions.
+    #[must_use]
+    pub fn for_mode(mut self, mode: RepoMode) -> Self {
+        if mode == RepoMode::BareUserOnly {
+            (self.permissions, self.xattrs) = (Permissions::Canonical, XattrPolicy::Drop);
+        }
+        self
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_identity(&self) -> bool {
+        let Self { uid, gid, permissions, executables, xattrs, stat_overrides, skip } = self;
+        (uid, gid, permissions) == (&None, &None, &Permissions::Keep)
+            && (executables, xattrs) == (&Executables::Keep, &XattrPolicy::Keep)
+            && stat_overrides.add.is_empty()
+            && stat_overrides.set.is_empty()
+            && skip.is_empty()
+    }
+
+    /// Whether xattrs go into the commit.
+    pub fn keeps_xattrs(&self) -> bool {
+        self.xattrs == XattrPolicy::Keep && self.permissions == Permissions::Keep
+    }
+
+    /// Decides about the file or directory `path` (`/` for the root) and changes its attributes. A line of the
+    /// skip list, and a `MODE PATH` line, is used up by the first path that it fits, as in libostree.
+    pub fn apply(&mut self, path: &str, attributes: &mut Attributes) -> Decision {
+        let Attributes { uid, gid, mode } = attributes;
+        *uid = self.uid.unwrap_or(*uid);
+        *gid = self.gid.unwrap_or(*gid);
+        let executable = *mode & S_IFMT == S_IFREG && *mode & 0o111 != 0;
+        if executable && self.executables == Executables::ReadOnly {
+            *mode &= !0o222;
+        }
+        if let Some(bits) = self.stat_overrides.add.remove(path) {
+            *mode |= bits & 0o7777;
+        } else if let Some(bits) = self.stat_overrides.set.get(path) {
+            *mode = (*mode & S_IFMT) | (bits & 0o7777);
+        }
+        if self.skip.0.remove(path) {
+            return Decision::Skip;
+        }
+        if self.permissions == Permissions::Canonical {
+            (*uid, *gid) = (0, 0);
+            if matches!(*mode & S_IFMT, S_IFREG | S_IFDIR) {
+                *mode &= S_IFMT | 0o755;
+            }
+        }
+        Decision::Take
+    }
+
+    /// [`Modifier::apply`] to the header of a content object.
+    pub fn apply_to_file(&mut self, path: &str, header: &mut FileHeader) -> Decision {
+        let mut attributes = Attributes { uid: header.uid, gid: header.gid, mode: header.mode() };
+        let decision = self.apply(path, &mut attributes);
+        (header.uid, header.gid) = (attributes.uid, attributes.gid);
+        header.permissions = attributes.mode & 0o7777;
+        if !self.keeps_xattrs() {
+            header.xattrs = Xattrs::EMPTY;
+        }
+        decision
+    }
+
+    /// [`Modifier::apply`] to a dirmeta.
+    pub fn apply_to_dir(&mut self, path: &str, meta: &mut DirMeta) -> Decision {
+        let mut attributes = Attributes { uid: meta.uid, gid: meta.gid, mode: meta.mode };
+        let decision = self.apply(path, &mut attributes);
+        (meta.uid, meta.gid, meta.mode) = (attributes.uid, attributes.gid, attributes.mode);
+        if !self.keeps_xattrs() {
+            meta.xattrs = Xattrs::EMPTY;
+        }
+        decision
+    }
+
+    /// To be asked once all trees were read: whether every statoverride and skip-list path was there. `=MODE`
+    /// lines may name what is not there, as in libostree.
+    ///
+    /// # Errors
+    /// [`Error::Usage`]; [`StatOverrides::unmatched`] and [`SkipList::unmatched`] tell the paths.
+    pub fn check_matched(&self) -> Result<()> {
+        if !self.stat_overrides.add.is_empty() {
+            return Err(Error::Usage("Unmatched statoverride paths".into()));
+        }
+        if !self.skip.is_empty() {
+            return Err(Error::Usage("Unmatched skip-list paths".into()));
+        }
+        Ok(())
+    }
+}
