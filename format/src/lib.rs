@@ -11,6 +11,7 @@ mod dirmeta;
 mod dirtree;
 mod error;
 mod file;
+pub mod keyfile;
 mod mode;
 mod name;
 mod object;

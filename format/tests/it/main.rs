@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod glib;
+mod keyfile;
 mod variant_binary;
 mod variant_dict;
 mod variant_text;

@@ -62,7 +62,7 @@ fn bad_bytes() {
         ("ai", &[0; 6], 6, Truncated),
         ("as", b"a\0b\0\x02\x09", 5, BadOffset),
         ("as", b"a\0b\0\x03\x02", 2, BadOffset),
-        ("as", b"a\0b\0\x02\x04\x04\x02", 6, BadOffset),
+        ("as", b"aaa\0\x04\x02\x04", 5, BadOffset),
         ("(ss)", b"a\0b\0\x09", 0, BadOffset),
         ("(ss)", b"", 0, Truncated),
         ("(sy)", b"a\0\x01\x02\x02", 3, TrailingData),
