@@ -15,5 +15,6 @@
 
 pub mod base;
 pub mod store;
+pub mod tar;
 
 pub use ostree_format as format;

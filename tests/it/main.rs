@@ -4,3 +4,4 @@
 mod corpus;
 mod format;
 mod oracle;
+mod tar;

@@ -1,0 +1,101 @@
+//! What a tar stream says about one file.
+
+use ostree_format::Xattrs;
+
+use super::error::{EntryErrorKind, Error, Result};
+
+/// One entry of a tar stream; the content comes from [`Reader::content`](super::Reader::content).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Offset of its first header block in the stream, extended headers included.
+    pub offset: u64,
+    /// Its path, as it stands there.
+    pub path: Vec<u8>,
+    /// The target of a hard or symbolic link, as it stands there; else empty.
+    pub link: Vec<u8>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Permission bits, `st_mode & 07777`.
+    pub permissions: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Time of the last change, in seconds since 1970.
+    pub mtime: i64,
+    /// Bytes of its content.
+    pub size: u64,
+    /// Extended attributes.
+    pub xattrs: Xattrs,
+}
+
+/// The types of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    Regular,
+    /// A hard link to an entry that came before.
+    Link,
+    /// A symbolic link.
+    Symlink,
+    /// A directory.
+    Dir,
+    /// A character device with its numbers.
+    Char(u32, u32),
+    /// A block device with its numbers.
+    Block(u32, u32),
+    /// A named pipe.
+    Fifo,
+    /// Something else, by its type byte: a volume label, for example.
+    Other(u8),
+}
+
+impl EntryKind {
+    /// For messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Regular => "a regular file",
+            Self::Link => "a hard link",
+            Self::Symlink => "a symbolic link",
+            Self::Dir => "a directory",
+            Self::Char(..) => "a character device",
+            Self::Block(..) => "a block device",
+            Self::Fifo => "a named pipe",
+            Self::Other(_) => "an entry of unknown type",
+        }
+    }
+}
+
+impl Entry {
+    /// The names that its path consists of; none for the root. `.` and doubled slashes are left out.
+    ///
+    /// # Errors
+    /// [`Error::Entry`] if the path is empty, absolute, not UTF-8, or holds `..`.
+    pub fn names(&self) -> Result<Vec<&str>> {
+        split_path(&self.path).map_err(|kind| self.error(kind))
+    }
+
+    /// An error about this entry.
+    pub fn error(&self, kind: EntryErrorKind) -> Error {
+        Error::Entry { path: String::from_utf8_lossy(&self.path).into_owned(), offset: self.offset, kind }
+    }
+}
+
+/// The names that a relative path consists of; none for the root. `.` and doubled slashes are left out.
+///
+/// # Errors
+/// If the path is empty, absolute, not UTF-8, or holds `..`.
+pub fn split_path(path: &[u8]) -> Result<Vec<&str>, EntryErrorKind> {
+    let path = std::str::from_utf8(path).map_err(|_| EntryErrorKind::NotUtf8("path"))?;
+    if path.is_empty() {
+        return Err(EntryErrorKind::NoPath);
+    }
+    if path.starts_with('/') {
+        return Err(EntryErrorKind::Absolute);
+    }
+    let names: Vec<_> = path.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
+    if names.contains(&"..") {
+        return Err(EntryErrorKind::DotDot);
+    }
+    Ok(names)
+}

@@ -1,0 +1,175 @@
+//! Extended headers (POSIX.1-2001 pax): values that do not fit into a header block.
+//!
+//! ```text
+//! record   LENGTH ' ' KEY '=' VALUE '\n'      LENGTH is decimal and counts the whole record
+//! ```
+//! The value is taken by its length: xattrs may hold newlines.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use ostree_format::Xattrs;
+
+use super::error::{Error, FormatErrorKind, Result};
+
+/// An extended header may not be larger than this.
+pub(super) const MAX_PAX_BYTES: u64 = 1024 * 1024;
+
+/// libarchive writes base64 without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What extended headers say about an entry.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pax {
+    pub(super) path: Option<Vec<u8>>,
+    pub(super) link: Option<Vec<u8>>,
+    pub(super) size: Option<u64>,
+    pub(super) uid: Option<u64>,
+    pub(super) gid: Option<u64>,
+    pub(super) mtime: Option<i64>,
+    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Pax {
+    /// Takes over the records in `data`, which starts at `offset` of the stream. Later records win; an
+    /// empty value gives way to the header block.
+    pub(super) fn apply(&mut self, data: &[u8], offset: u64) -> Result<()> {
+        let mut rest = data;
+        while !rest.is_empty() {
+            let at = offset + (data.len() - rest.len()) as u64;
+            let error = |why| Error::format(at, FormatErrorKind::Pax(why));
+            let (key, value, after) = record(rest).map_err(error)?;
+            self.set(key, value).map_err(error)?;
+            rest = after;
+        }
+        let bytes: usize = self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes as u64 > MAX_PAX_BYTES {
+            return Err(Error::format(offset, FormatErrorKind::TooLarge("extended header", MAX_PAX_BYTES)));
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
+        let bytes = || (!value.is_empty()).then(|| value.to_vec());
+        match key {
+            b"path" => self.path = bytes(),
+            b"linkpath" => self.link = bytes(),
+            b"size" => self.size = decimal(value).ok_or("size is not a number")?,
+            b"uid" => self.uid = decimal(value).ok_or("uid is not a number")?,
+            b"gid" => self.gid = decimal(value).ok_or("gid is not a number")?,
+            b"mtime" => self.mtime = time(value).ok_or("mtime is not a time")?,
+            _ if key.starts_with(b"GNU.sparse.") => return Err("sparse files are not supported"),
+            _ => {
+                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                    self.set_xattr(name.to_vec(), value.to_vec())?;
+                } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
+                    let name = percent_decode(name).ok_or("a malformed % in an xattr name")?;
+                    let value = BASE64.decode(value).map_err(|_| "an xattr value is not base64")?;
+                    self.set_xattr(name, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_xattr(&mut self, name: Vec<u8>, value: Vec<u8>) -> Result<(), &'static str> {
+        if name.is_empty() || name.contains(&0) {
+            return Err("an xattr without a name");
+        }
+        self.xattrs.insert(name, value);
+        Ok(())
+    }
+
+    /// The xattrs, moved out.
+    pub(super) fn take_xattrs(&mut self) -> Xattrs {
+        Xattrs::from_pairs(std::mem::take(&mut self.xattrs))
+    }
+}
+
+/// Appends one record to an extended header.
+pub(super) fn push_record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    // The length counts its own digits.
+    let rest = key.len() + value.len() + 3;
+    let mut len = rest + 1;
+    while len != rest + digits(len) {
+        len = rest + digits(len);
+    }
+    out.extend_from_slice(format!("{len} ").as_bytes());
+    out.extend_from_slice(key);
+    out.push(b'=');
+    out.extend_from_slice(value);
+    out.push(b'\n');
+}
+
+fn digits(n: usize) -> usize {
+    n.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// Splits off the first record: key, value, what follows.
+fn record(data: &[u8]) -> Result<(&[u8], &[u8], &[u8]), &'static str> {
+    let space = data.iter().take(20).position(|b| *b == b' ').ok_or("a record without a length")?;
+    let len = decimal(&data[..space]).flatten().ok_or("a length that is not a number")?;
+    let len = usize::try_from(len).map_err(|_| "a length that is too large")?;
+    if len > data.len() || len < space + 1 {
+        return Err("a record that is longer than its header");
+    }
+    let (record, after) = data.split_at(len);
+    let record = record[space + 1..].strip_suffix(b"\n").ok_or("a record that does not end with a newline")?;
+    let equals = record.iter().position(|b| *b == b'=').ok_or("a record without '='")?;
+    if equals == 0 {
+        return Err("a record without a key");
+    }
+    Ok((&record[..equals], &record[equals + 1..], after))
+}
+
+/// A decimal number; `Some(None)` if the value is empty.
+fn decimal(text: &[u8]) -> Option<Option<u64>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let n = text.iter().try_fold(0u64, |n, b| match b {
+        b'0'..=b'9' => n.checked_mul(10)?.checked_add(u64::from(b - b'0')),
+        _ => None,
+    });
+    n.map(Some)
+}
+
+/// Seconds, rounded down; `Some(None)` if the value is empty.
+fn time(text: &[u8]) -> Option<Option<i64>> {
+    let (negative, text) = match text.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (whole, fraction) = match text.iter().position(|b| *b == b'.') {
+        Some(dot) => (&text[..dot], &text[dot + 1..]),
+        None => (text, &[][..]),
+    };
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let Some(seconds) = decimal(whole)? else { return (!negative).then_some(None) };
+    let seconds = i64::try_from(seconds).ok()?;
+    let below = i64::from(fraction.iter().any(|b| *b != b'0'));
+    Some(Some(if negative { -seconds - below } else { seconds }))
+}
+
+fn percent_decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            out.push(*first);
+            continue;
+        }
+        let mut byte = [0];
+        hex::decode_to_slice(rest.get(..2)?, &mut byte).ok()?;
+        out.push(byte[0]);
+        rest = &rest[2..];
+    }
+    Some(out)
+}

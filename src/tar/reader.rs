@@ -1,0 +1,377 @@
+//! Reads a tar stream entry by entry.
+//!
+//! ```text
+//! stream   { entry } · two zero blocks · zeros
+//! entry    { x, g, L or K header · its data } · header · content     each padded to blocks of 512 bytes
+//! header   name[100] mode[8] uid[8] gid[8] size[12] mtime[12] chksum[8] typeflag linkname[100]
+//!          magic[6] version[2] uname[32] gname[32] devmajor[8] devminor[8] prefix[155] (ustar)
+//! ```
+//! Memory is bounded by [`MAX_NAME_BYTES`] and 1 MiB of extended headers. Source: POSIX.1-2001 pax,
+//! GNU tar manual "Basic Tar Format".
+
+use std::io::{self, BufReader, Read};
+
+use super::entry::{Entry, EntryKind};
+use super::error::{Error, FormatErrorKind as Kind, Result};
+use super::number;
+use super::pax::{MAX_PAX_BYTES, Pax};
+
+/// Bytes of a block.
+pub const BLOCK_BYTES: usize = 512;
+/// A path or link target may not be longer than this.
+pub const MAX_NAME_BYTES: u64 = 32 * 1024;
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// Whether a stream may stop after an entry, without the two zero blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EndMarker {
+    /// A stream without them was cut off.
+    #[default]
+    Required,
+    /// Some other check tells that the stream is whole: a digest, for example.
+    Optional,
+}
+
+/// Reads a tar stream entry by entry.
+pub struct Reader<R> {
+    input: BufReader<R>,
+    /// Bytes read from the stream.
+    offset: u64,
+    /// Bytes of the current entry's content that were not read yet, and of the padding behind it.
+    left: u64,
+    padding: u64,
+    globals: Pax,
+    ended: bool,
+    end_marker: EndMarker,
+    failure: Option<Error>,
+}
+
+/// What comes before the header block of an entry.
+#[derive(Default)]
+struct Extensions {
+    pax: Option<Pax>,
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads from `input`, which is buffered here.
+    pub fn new(input: R) -> Self {
+        Self::with_end(input, EndMarker::Required)
+    }
+
+    /// Reads from `input`, which is buffered here; `end_marker` tells whether it may be missing.
+    pub fn with_end(input: R, end_marker: EndMarker) -> Self {
+        Self {
+            input: BufReader::with_capacity(BUFFER_BYTES, input),
+            offset: 0,
+            left: 0,
+            padding: 0,
+            globals: Pax::default(),
+            ended: false,
+            end_marker,
+            failure: None,
+        }
+    }
+
+    /// How many bytes of the stream were read.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next entry; skips what is left of the one before. `None` at the end; what follows it was read
+    /// then, and found to be zeros.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if this is no tar stream or ends too early, [`Error::Read`].
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.skip(self.left + self.padding)?;
+        (self.left, self.padding) = (0, 0);
+        let start = self.offset;
+        let mut extensions = Extensions::default();
+        loop {
+            let at = self.offset;
+            let mut block = [0; BLOCK_BYTES];
+            let got = self.fill(&mut block)?;
+            if got == 0 && self.end_marker == EndMarker::Optional && at == start {
+                self.ended = true;
+                return Ok(None);
+            }
+            if got < BLOCK_BYTES {
+                return Err(Error::format(at, Kind::Truncated));
+            }
+            if block == [0; BLOCK_BYTES] {
+                if at != start {
+                    return Err(Error::format(at, Kind::Dangling));
+                }
+                self.read_end()?;
+                return Ok(None);
+            }
+            verify_checksum(&block, at)?;
+            let header = tar::Header::from_byte_slice(&block);
+            match header.entry_type().as_byte() {
+                b'x' | b'X' | b'g' | b'L' | b'K' => self.read_extension(header, at, &mut extensions)?,
+                _ => return self.begin_entry(header, start, at, extensions).map(Some),
+            }
+        }
+    }
+
+    /// The content of the current entry.
+    pub fn content(&mut self) -> EntryContent<'_, R> {
+        EntryContent(self)
+    }
+
+    /// Why reading the content failed: more exact than the [`io::Error`] that went through other hands.
+    pub fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
+    }
+
+    /// Reads an extended header into `extensions` or the global records.
+    fn read_extension(&mut self, header: &tar::Header, at: u64, to: &mut Extensions) -> Result<()> {
+        let size = header_size(header, at)?;
+        let twice = |what| Error::format(at, Kind::Ambiguous(what));
+        match header.entry_type().as_byte() {
+            b'L' if to.path.is_some() => return Err(twice("a long path")),
+            b'L' => to.path = Some(self.read_long_name(size, at)?),
+            b'K' if to.link.is_some() => return Err(twice("a long link target")),
+            b'K' => to.link = Some(self.read_long_name(size, at)?),
+            b'g' => {
+                let data = self.read_extension_data("extended header", size, MAX_PAX_BYTES, at)?;
+                self.globals.apply(&data, at + BLOCK_BYTES as u64)?;
+            }
+            _ if to.pax.is_some() => return Err(twice("an extended header")),
+            _ => {
+                let data = self.read_extension_data("extended header", size, MAX_PAX_BYTES, at)?;
+                let mut pax = self.globals.clone();
+                pax.apply(&data, at + BLOCK_BYTES as u64)?;
+                to.pax = Some(pax);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_long_name(&mut self, size: u64, at: u64) -> Result<Vec<u8>> {
+        let mut name = self.read_extension_data("a name", size, MAX_NAME_BYTES, at)?;
+        name.truncate(until_nul(&name).len());
+        Ok(name)
+    }
+
+    fn read_extension_data(&mut self, what: &'static str, size: u64, max: u64, at: u64) -> Result<Vec<u8>> {
+        if size > max {
+            return Err(Error::format(at, Kind::TooLarge(what, max)));
+        }
+        // Bounded by `max`.
+        let mut data = vec![0; size as usize];
+        if self.fill(&mut data)? < data.len() {
+            return Err(Error::format(self.offset, Kind::Truncated));
+        }
+        self.skip(padding_of(size))?;
+        Ok(data)
+    }
+
+    /// Puts the entry together from its header block and what came before it.
+    fn begin_entry(&mut self, header: &tar::Header, start: u64, at: u64, ext: Extensions) -> Result<Entry> {
+        let mut pax = ext.pax.unwrap_or_else(|| self.globals.clone());
+        let old = header.as_old();
+        let path = one_of("path", pax.path.take(), ext.path, at)?.unwrap_or_else(|| header_path(header));
+        let link = one_of("link target", pax.link.take(), ext.link, at)?
+            .unwrap_or_else(|| until_nul(&old.linkname).to_vec());
+        for name in [&path, &link] {
+            if name.contains(&0) {
+                return Err(Error::format(at, Kind::Pax("a name holds NUL")));
+            }
+            if name.len() as u64 > MAX_NAME_BYTES {
+                return Err(Error::format(at, Kind::TooLarge("a name", MAX_NAME_BYTES)));
+            }
+        }
+        let kind = entry_kind(header, &path, at)?;
+        let size = match pax.size {
+            Some(size) => size,
+            None => header_size(header, at)?,
+        };
+        // Whether such entries have content is read differently by different programs.
+        if size != 0 && !matches!(kind, EntryKind::Regular | EntryKind::Other(_)) {
+            return Err(Error::format(at, Kind::Unsupported("content in an entry that is no file")));
+        }
+        let end = size.checked_add(self.offset).and_then(|end| end.checked_add(BLOCK_BYTES as u64));
+        end.ok_or_else(|| Error::format(at, Kind::Number("size")))?;
+        (self.left, self.padding) = (size, padding_of(size));
+        Ok(Entry {
+            offset: start,
+            path,
+            link: if matches!(kind, EntryKind::Link | EntryKind::Symlink) { link } else { Vec::new() },
+            kind,
+            permissions: number_in(&old.mode, "mode", at)? & 0o7777,
+            uid: pax.uid.map_or_else(|| number_in(&old.uid, "uid", at), |n| narrow(n, "uid", at))?,
+            gid: pax.gid.map_or_else(|| number_in(&old.gid, "gid", at), |n| narrow(n, "gid", at))?,
+            mtime: match pax.mtime {
+                Some(mtime) => mtime,
+                None => number::signed(&old.mtime)
+                    .and_then(|n| i64::try_from(n).ok())
+                    .ok_or_else(|| Error::format(at, Kind::Number("mtime")))?,
+            },
+            size,
+            xattrs: pax.take_xattrs(),
+        })
+    }
+
+    /// After the first zero block: only zeros may follow, at least a block of them.
+    fn read_end(&mut self) -> Result<()> {
+        self.ended = true;
+        let mut buffer = [0; 8 * BLOCK_BYTES];
+        let mut zeros = 0;
+        loop {
+            let at = self.offset;
+            let got = self.fill(&mut buffer)?;
+            if buffer[..got].iter().any(|b| *b != 0) {
+                return Err(Error::format(at, Kind::AfterEnd));
+            }
+            zeros += got;
+            if got < buffer.len() {
+                break;
+            }
+        }
+        if zeros < BLOCK_BYTES && self.end_marker == EndMarker::Required {
+            return Err(Error::format(self.offset, Kind::Truncated));
+        }
+        Ok(())
+    }
+
+    /// Reads until `buffer` is full or the stream ends; says how much was read.
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let mut got = 0;
+        while got < buffer.len() {
+            match self.read_some(&mut buffer[got..])? {
+                0 => break,
+                n => got += n,
+            }
+        }
+        Ok(got)
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            match self.input.read(buffer) {
+                Ok(n) => {
+                    self.offset += n as u64;
+                    return Ok(n);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Read { offset: self.offset, source }),
+            }
+        }
+    }
+
+    fn skip(&mut self, mut bytes: u64) -> Result<()> {
+        let mut buffer = [0; 8192];
+        while bytes > 0 {
+            let want = usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer.len());
+            match self.read_some(&mut buffer[..want])? {
+                0 => return Err(Error::format(self.offset, Kind::Truncated)),
+                n => bytes -= n as u64,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The content of the current entry; gives exactly [`Entry::size`] bytes or fails.
+pub struct EntryContent<'a, R>(&'a mut Reader<R>);
+
+impl<R: Read> Read for EntryContent<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let want = usize::try_from(self.0.left).unwrap_or(usize::MAX).min(buf.len());
+        if want == 0 {
+            return Ok(0);
+        }
+        let error = match self.0.read_some(&mut buf[..want]) {
+            Ok(0) => Error::format(self.0.offset, Kind::Truncated),
+            Ok(n) => {
+                self.0.left -= n as u64;
+                return Ok(n);
+            }
+            Err(error) => error,
+        };
+        let text = io::Error::other(error.to_string());
+        self.0.failure = Some(error);
+        Err(text)
+    }
+}
+
+/// The bytes from `size` to the next block.
+pub(super) fn padding_of(size: u64) -> u64 {
+    size.wrapping_neg() % BLOCK_BYTES as u64
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    &bytes[..end]
+}
+
+/// The sum of all bytes, the checksum itself taken as spaces. Some old programs summed signed bytes.
+fn verify_checksum(block: &[u8; BLOCK_BYTES], at: u64) -> Result<()> {
+    let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
+    let unsigned: i128 = bytes().map(|b| i128::from(*b)).sum();
+    let signed: i128 = bytes().map(|b| i128::from(b.cast_signed())).sum();
+    match number::signed(&block[148..156]) {
+        Some(sum) if sum == unsigned || sum == signed => Ok(()),
+        _ => Err(Error::format(at, Kind::Checksum)),
+    }
+}
+
+fn header_size(header: &tar::Header, at: u64) -> Result<u64> {
+    number::unsigned(&header.as_old().size).ok_or_else(|| Error::format(at, Kind::Number("size")))
+}
+
+fn number_in(field: &[u8], name: &'static str, at: u64) -> Result<u32> {
+    let n = number::unsigned(field).ok_or_else(|| Error::format(at, Kind::Number(name)))?;
+    narrow(n, name, at)
+}
+
+fn narrow(n: u64, name: &'static str, at: u64) -> Result<u32> {
+    u32::try_from(n).map_err(|_| Error::format(at, Kind::Number(name)))
+}
+
+fn one_of(what: &'static str, pax: Option<Vec<u8>>, gnu: Option<Vec<u8>>, at: u64) -> Result<Option<Vec<u8>>> {
+    match (pax, gnu) {
+        (Some(pax), Some(gnu)) if pax != gnu => Err(Error::format(at, Kind::Ambiguous(what))),
+        (pax, gnu) => Ok(pax.or(gnu)),
+    }
+}
+
+/// The path in the header block: ustar splits a long one in two.
+fn header_path(header: &tar::Header) -> Vec<u8> {
+    let name = until_nul(&header.as_old().name);
+    let prefix = match header.as_ustar() {
+        // star keeps times behind a shorter prefix.
+        Some(ustar) if header.as_bytes()[508..] == *b"tar\0" => until_nul(&ustar.prefix[..131]),
+        Some(ustar) => until_nul(&ustar.prefix),
+        None => &[],
+    };
+    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
+}
+
+fn entry_kind(header: &tar::Header, path: &[u8], at: u64) -> Result<EntryKind> {
+    let device = || -> Result<(u32, u32)> {
+        // Both fields lie at the same place in every format that has them.
+        let bytes = header.as_bytes();
+        Ok((number_in(&bytes[329..337], "devmajor", at)?, number_in(&bytes[337..345], "devminor", at)?))
+    };
+    Ok(match header.as_bytes()[156] {
+        // Before there was a type for directories, a slash at the end told.
+        0 | b'0' if path.ends_with(b"/") => EntryKind::Dir,
+        0 | b'0' | b'7' => EntryKind::Regular,
+        b'1' => EntryKind::Link,
+        b'2' => EntryKind::Symlink,
+        b'3' => device().map(|(major, minor)| EntryKind::Char(major, minor))?,
+        b'4' => device().map(|(major, minor)| EntryKind::Block(major, minor))?,
+        b'5' => EntryKind::Dir,
+        b'6' => EntryKind::Fifo,
+        b'S' => return Err(Error::format(at, Kind::Unsupported("a sparse file"))),
+        b'M' => return Err(Error::format(at, Kind::Unsupported("a file that began in another volume"))),
+        other => EntryKind::Other(other),
+    })
+}

@@ -1,0 +1,203 @@
+//! The entries of tar streams: what GNU tar and bsdtar write is read, what we write they read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use ostree_rs::tar::{Entry, EntryKind, Error, FormatErrorKind, Reader, Writer};
+use rustix::fs::{XattrFlags, lsetxattr};
+
+use crate::oracle::{need, run};
+
+const NEWLINES: &[u8] = b"a\nb\0c\xff\n";
+
+fn read_all(stream: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Error> {
+    let mut reader = Reader::new(stream);
+    let mut out = Vec::new();
+    while let Some(entry) = reader.next_entry()? {
+        let mut content = Vec::new();
+        let read = reader.content().read_to_end(&mut content);
+        if let Some(failure) = reader.take_failure() {
+            return Err(failure);
+        }
+        read.unwrap();
+        out.push((entry, content));
+    }
+    Ok(out)
+}
+
+/// A directory with what is hard for tar; says whether its file system keeps user xattrs.
+fn make_tree(dir: &Path) -> bool {
+    let deep = dir.join("d".repeat(90)).join("e".repeat(90));
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("f".repeat(120)), "deep").unwrap();
+    fs::write(dir.join("empty"), "").unwrap();
+    fs::write(dir.join("block"), vec![7; 512]).unwrap();
+    fs::set_permissions(dir.join("block"), fs::Permissions::from_mode(0o4751)).unwrap();
+    fs::hard_link(dir.join("block"), dir.join("hard")).unwrap();
+    symlink("t".repeat(130), dir.join("longlink")).unwrap();
+    symlink("a//b/./c/", dir.join("slashes")).unwrap();
+    fs::write(dir.join("wörld"), "unicode").unwrap();
+    lsetxattr(dir.join("empty"), "user.newlines", NEWLINES, XattrFlags::empty()).is_ok()
+}
+
+fn check_tree(stream: &[u8], xattrs: bool) {
+    let entries = read_all(stream).unwrap();
+    let by_path: BTreeMap<String, &(Entry, Vec<u8>)> =
+        entries.iter().map(|e| (e.0.names().unwrap().join("/"), e)).collect();
+    let deep = format!("{}/{}/{}", "d".repeat(90), "e".repeat(90), "f".repeat(120));
+    assert_eq!(by_path[&deep].1, b"deep");
+    assert_eq!(by_path["wörld"].1, b"unicode");
+    let (first, second) = (by_path["block"], by_path["hard"]);
+    let (file, link) = if first.0.kind == EntryKind::Regular { (first, second) } else { (second, first) };
+    assert_eq!((file.1.len(), file.0.permissions), (512, 0o4751));
+    assert_eq!((link.0.kind, link.1.len()), (EntryKind::Link, 0));
+    assert!(link.0.link.ends_with(file.0.names().unwrap()[0].as_bytes()));
+    assert_eq!(by_path["longlink"].0.link, "t".repeat(130).as_bytes());
+    assert_eq!(by_path["slashes"].0.link, b"a//b/./c/");
+    assert_eq!(by_path[""].0.kind, EntryKind::Dir);
+    if xattrs {
+        assert_eq!(by_path["empty"].0.xattrs.get(b"user.newlines"), Some(NEWLINES));
+    }
+}
+
+#[test]
+fn reads_what_gnu_tar_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let xattrs = make_tree(dir.path());
+    for format in ["gnu", "oldgnu", "pax"] {
+        let pax = format == "pax";
+        let mut args = vec!["-c", "--format", format, "-C", dir.path().to_str().unwrap()];
+        if pax {
+            args.push("--xattrs");
+        }
+        args.push(".");
+        check_tree(&run("tar", &args), xattrs && pax);
+    }
+}
+
+#[test]
+fn reads_what_bsdtar_writes() {
+    if !need("bsdtar") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let xattrs = make_tree(dir.path());
+    for format in ["pax", "gnutar"] {
+        let args = ["-c", "-f", "-", "--xattrs", "--format", format, "-C", dir.path().to_str().unwrap(), "."];
+        check_tree(&run("bsdtar", &args), xattrs && format == "pax");
+    }
+}
+
+#[test]
+fn large_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("f"), "x").unwrap();
+    for format in ["gnu", "pax"] {
+        let path = dir.path().to_str().unwrap();
+        let args = ["-c", "--format", format, "--owner=:3000000000", "--group=:2097152", "--mtime=@-5", "-C"];
+        let stream = run("tar", &[&args[..], &[path, "f"]].concat());
+        let (entry, _) = &read_all(&stream).unwrap()[0];
+        assert_eq!((entry.uid, entry.gid, entry.mtime), (3_000_000_000, 2_097_152, -5), "{format}");
+    }
+}
+
+fn stream() -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    let header = |kind| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_uid(3_000_000);
+        header.set_gid(1);
+        header.set_size(0);
+        header
+    };
+    writer.append(&mut header(tar::EntryType::Directory), "./").unwrap();
+    let xattrs = [(b"SCHILY.xattr.user.a".to_vec(), NEWLINES)];
+    writer.append_pax(xattrs).unwrap();
+    let mut file = header(tar::EntryType::Regular);
+    file.set_size(5);
+    let long = "é".repeat(70);
+    writer.append_bytes(&mut file, &long, b"hello").unwrap();
+    let mut link = header(tar::EntryType::Symlink);
+    writer.append_link(&mut link, "link", &format!("{}//x/.", "y".repeat(110))).unwrap();
+    writer.append_link(&mut header(tar::EntryType::Symlink), "short", "a//b/.").unwrap();
+    writer.append_link(&mut header(tar::EntryType::Link), "hard", &long).unwrap();
+    writer.finish().unwrap()
+}
+
+#[test]
+fn what_we_write_is_read() {
+    let stream = stream();
+    let entries = read_all(&stream).unwrap();
+    let paths: Vec<_> = entries.iter().map(|(e, _)| String::from_utf8(e.path.clone()).unwrap()).collect();
+    assert_eq!(paths, ["./", &"é".repeat(70), "link", "short", "hard"]);
+    assert_eq!(entries[1].0.xattrs.get(b"user.a"), Some(NEWLINES));
+    assert_eq!((entries[1].1.as_slice(), entries[1].0.uid), (&b"hello"[..], 3_000_000));
+    assert_eq!(entries[2].0.link, format!("{}//x/.", "y".repeat(110)).as_bytes());
+    assert_eq!(entries[3].0.link, b"a//b/.");
+    assert_eq!(entries[4].0.link, "é".repeat(70).as_bytes());
+    for program in ["tar", "bsdtar"] {
+        if !need(program) {
+            continue;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s.tar");
+        fs::write(&file, &stream).unwrap();
+        let args = ["-x", "-f", file.to_str().unwrap(), "-C", dir.path().to_str().unwrap(), "--no-same-owner"];
+        run(program, &args);
+        assert_eq!(fs::read(dir.path().join("é".repeat(70))).unwrap(), b"hello");
+        assert_eq!(fs::read(dir.path().join("hard")).unwrap(), b"hello");
+        assert_eq!(fs::read_link(dir.path().join("short")).unwrap().to_str(), Some("a//b/."));
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    let stream = stream();
+    // All but one of the bytes at the end are needed: two zero blocks.
+    for len in 0..stream.len() {
+        let error = read_all(&stream[..len]).unwrap_err();
+        assert!(
+            matches!(error, Error::Format { kind: FormatErrorKind::Truncated, .. }),
+            "{len}: {error}"
+        );
+    }
+    let padded = [&stream[..], &[0; 7000]].concat();
+    assert_eq!(read_all(&padded).unwrap().len(), 5);
+    let followed = [&padded[..], b"x"].concat();
+    assert!(matches!(
+        read_all(&followed),
+        Err(Error::Format { kind: FormatErrorKind::AfterEnd, .. })
+    ));
+}
+
+#[test]
+fn flipped_bytes_are_refused_or_mean_nothing() {
+    let stream = stream();
+    let good = read_all(&stream).unwrap();
+    for at in 0..stream.len() {
+        let mut bad = stream.clone();
+        bad[at] ^= 0x11;
+        // Content and names in L, K and x data have no checksum of their own.
+        if let Ok(entries) = read_all(&bad) {
+            let headers = |all: &[(Entry, Vec<u8>)]| all.iter().map(|(e, _)| (e.permissions, e.size, e.kind)).collect::<Vec<_>>();
+            assert_eq!(headers(&entries), headers(&good), "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn sparse_files_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = fs::File::create(dir.path().join("s")).unwrap();
+    file.set_len(1 << 20).unwrap();
+    for format in ["gnu", "pax"] {
+        let args = ["-c", "-S", "--format", format, "-C", dir.path().to_str().unwrap(), "s"];
+        let error = read_all(&run("tar", &args)).unwrap_err();
+        assert!(error.to_string().contains("sparse"), "{error}");
+    }
+}
