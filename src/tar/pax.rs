@@ -118,7 +118,8 @@ fn record(data: &[u8]) -> Result<(&[u8], &[u8], &[u8]), &'static str> {
         return Err("a record that is longer than its header");
     }
     let (record, after) = data.split_at(len);
-    let record = record[space + 1..].strip_suffix(b"\n").ok_or("a record that does not end with a newline")?;
+    let record =
+        record[space + 1..].strip_suffix(b"\n").ok_or("a record that does not end with a newline")?;
     let equals = record.iter().position(|b| *b == b'=').ok_or("a record without '='")?;
     if equals == 0 {
         return Err("a record without a key");

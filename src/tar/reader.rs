@@ -335,7 +335,12 @@ fn narrow(n: u64, name: &'static str, at: u64) -> Result<u32> {
     u32::try_from(n).map_err(|_| Error::format(at, Kind::Number(name)))
 }
 
-fn one_of(what: &'static str, pax: Option<Vec<u8>>, gnu: Option<Vec<u8>>, at: u64) -> Result<Option<Vec<u8>>> {
+fn one_of(
+    what: &'static str,
+    pax: Option<Vec<u8>>,
+    gnu: Option<Vec<u8>>,
+    at: u64,
+) -> Result<Option<Vec<u8>>> {
     match (pax, gnu) {
         (Some(pax), Some(gnu)) if pax != gnu => Err(Error::format(at, Kind::Ambiguous(what))),
         (pax, gnu) => Ok(pax.or(gnu)),

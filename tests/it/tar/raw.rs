@@ -147,7 +147,8 @@ fn what_we_write_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s.tar");
         fs::write(&file, &stream).unwrap();
-        let args = ["-x", "-f", file.to_str().unwrap(), "-C", dir.path().to_str().unwrap(), "--no-same-owner"];
+        let args =
+            ["-x", "-f", file.to_str().unwrap(), "-C", dir.path().to_str().unwrap(), "--no-same-owner"];
         run(program, &args);
         assert_eq!(fs::read(dir.path().join("é".repeat(70))).unwrap(), b"hello");
         assert_eq!(fs::read(dir.path().join("hard")).unwrap(), b"hello");
@@ -161,18 +162,12 @@ fn every_truncation_is_an_error() {
     // All but one of the bytes at the end are needed: two zero blocks.
     for len in 0..stream.len() {
         let error = read_all(&stream[..len]).unwrap_err();
-        assert!(
-            matches!(error, Error::Format { kind: FormatErrorKind::Truncated, .. }),
-            "{len}: {error}"
-        );
+        assert!(matches!(error, Error::Format { kind: FormatErrorKind::Truncated, .. }), "{len}: {error}");
     }
     let padded = [&stream[..], &[0; 7000]].concat();
     assert_eq!(read_all(&padded).unwrap().len(), 5);
     let followed = [&padded[..], b"x"].concat();
-    assert!(matches!(
-        read_all(&followed),
-        Err(Error::Format { kind: FormatErrorKind::AfterEnd, .. })
-    ));
+    assert!(matches!(read_all(&followed), Err(Error::Format { kind: FormatErrorKind::AfterEnd, .. })));
 }
 
 #[test]
@@ -184,7 +179,9 @@ fn flipped_bytes_are_refused_or_mean_nothing() {
         bad[at] ^= 0x11;
         // Content and names in L, K and x data have no checksum of their own.
         if let Ok(entries) = read_all(&bad) {
-            let headers = |all: &[(Entry, Vec<u8>)]| all.iter().map(|(e, _)| (e.permissions, e.size, e.kind)).collect::<Vec<_>>();
+            let headers = |all: &[(Entry, Vec<u8>)]| {
+                all.iter().map(|(e, _)| (e.permissions, e.size, e.kind)).collect::<Vec<_>>()
+            };
             assert_eq!(headers(&entries), headers(&good), "byte {at}");
         }
     }
