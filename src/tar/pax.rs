@@ -109,8 +109,11 @@ fn digits(n: usize) -> usize {
     n.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
-/// Splits off the first record: key, value, what follows.
-fn record(data: &[u8]) -> Result<(&[u8], &[u8], &[u8]), &'static str> {
+/// Key, value, what follows.
+type Record<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+/// Splits off the first record.
+fn record(data: &[u8]) -> Result<Record<'_>, &'static str> {
     let space = data.iter().take(20).position(|b| *b == b' ').ok_or("a record without a length")?;
     let len = decimal(&data[..space]).flatten().ok_or("a length that is not a number")?;
     let len = usize::try_from(len).map_err(|_| "a length that is too large")?;
