@@ -7,21 +7,28 @@
 
 mod checksum;
 mod commit;
+pub mod commitmeta;
+pub mod config;
 mod dirmeta;
 mod dirtree;
 mod error;
 mod file;
+pub mod fuzz;
 pub mod keyfile;
 mod mode;
 mod name;
 mod object;
 mod refs;
+mod remote_config;
+mod sizes;
+mod summary;
 pub mod variant;
 mod wire;
 mod xattrs;
 
 pub use checksum::{Checksum, CommitId, DirMetaId, DirTreeId, FileId, Hasher, HexChecksum};
 pub use commit::{Commit, CommitRef, RootDir};
+pub use config::RepoConfig;
 pub use dirmeta::DirMeta;
 pub use dirtree::{DirEntry, DirTree, DirTreeRef};
 pub use error::{ParseError, ParseErrorKind, Result};
@@ -33,4 +40,7 @@ pub use mode::RepoMode;
 pub use name::FileName;
 pub use object::{MAX_METADATA_BYTES, MetaKind, ObjectName, ObjectType};
 pub use refs::{CollectionId, RefName, RefSpec, RemoteName, Rev, RevBase};
+pub use remote_config::{RemoteConfig, SignVerify};
+pub use sizes::{ObjectSize, SIZES_KEY, parse_sizes, sizes_value};
+pub use summary::{Summary, SummaryContent, SummaryRef};
 pub use xattrs::Xattrs;

@@ -108,12 +108,18 @@ impl Value {
         Self::array_unchecked(Type::STR, items)
     }
 
+    /// The value `aay`.
+    pub fn bytes_array<B: Into<Vec<u8>>>(items: impl IntoIterator<Item = B>) -> Self {
+        let items = items.into_iter().map(|bytes| Self::Bytes(bytes.into())).collect();
+        Self::array_unchecked(Type::bytes(), items)
+    }
+
     /// The value wrapped into a variant, `<value>`.
     pub fn boxed(self) -> Self {
         Self::Variant(Box::new(self))
     }
 
-    pub(super) fn array_unchecked(element: Type, items: Vec<Value>) -> Self {
+    pub(crate) fn array_unchecked(element: Type, items: Vec<Value>) -> Self {
         if element == Type::BYTE {
             return Self::Bytes(
                 items.iter().map(|item| if let Self::Byte(b) = item { *b } else { 0 }).collect(),
@@ -122,7 +128,7 @@ impl Value {
         Self::Array(Array { element: Box::new(element), items })
     }
 
-    pub(super) fn entry_unchecked(key: Value, value: Value) -> Self {
+    pub(crate) fn entry_unchecked(key: Value, value: Value) -> Self {
         Self::Entry(Box::new(Entry { key, value }))
     }
 

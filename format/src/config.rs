@@ -1,0 +1,261 @@
+//! A repository's `config`: the keys of `[core]`, `[archive]` and `[ex-integrity]` with their types and defaults.
+//!
+//! ```text
+//! [core]
+//! repo_version=1
+//! mode=bare
+//! ```
+//!
+//! Source: libostree ostree-repo.c:3043-3414, ostree-repo-verity.c:35-86. Keys that have no field here, those of
+//! `[sysroot]` for instance, are in [`RepoConfig::keyfile`]; remotes are read by
+//! [`RemoteConfig`](crate::RemoteConfig).
+
+use crate::keyfile::KeyFile;
+use crate::{CollectionId, ParseError, RepoMode, Result};
+
+/// What a repository's `config` says, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RepoConfig {
+    keyfile: KeyFile,
+    /// `core.mode`; bare if it is not there.
+    pub mode: RepoMode,
+    /// `core.collection-id`
+    pub collection_id: Option<CollectionId>,
+    /// `core.parent`: the path of a repository whose objects and remotes this one can use.
+    pub parent: Option<String>,
+    /// `core.fsync`: whether data is synced to disk; on by default.
+    pub fsync: bool,
+    /// `core.per-object-fsync`: whether every object is synced at once, not all of them at the end.
+    pub per_object_fsync: bool,
+    /// `core.disable-xattrs`: whether xattrs of files are neither stored nor restored.
+    pub disable_xattrs: bool,
+    /// `core.tmp-expiry-secs`: the age at which files in `tmp` are deleted; a day by default.
+    pub tmp_expiry_secs: u64,
+    /// `core.locking` and `core.lock-timeout-secs`
+    pub locking: Locking,
+    /// `core.min-free-space-size` and `core.min-free-space-percent`
+    pub min_free_space: MinFreeSpace,
+    /// `core.add-remotes-config-dir`: whether new remotes go into a file of their own; by default that depends
+    /// on whether it is the system's repository.
+    pub add_remotes_config_dir: Option<bool>,
+    /// `core.payload-link-threshold`: the size in bytes from which on payload links are made; none by default.
+    pub payload_link_threshold_bytes: Option<u64>,
+    /// `core.tombstone-commits`: whether a deleted commit leaves a tombstone.
+    pub tombstone_commits: bool,
+    /// `core.auto-update-summary`, or its old name `core.commit-update-summary`: whether every change of a ref
+    /// writes the summary.
+    pub auto_update_summary: bool,
+    /// `core.no-deltas-in-summary`
+    pub no_deltas_in_summary: bool,
+    /// `core.indexed-deltas`: whether static deltas have an index each.
+    pub indexed_deltas: bool,
+    /// `core.sign-verify-deltas`: whether static deltas have to be signed.
+    pub sign_verify_deltas: bool,
+    /// `archive.zlib-level`: 1 to 9, 6 by default.
+    pub zlib_level: u8,
+    /// `ex-integrity.fsverity`, or the older `ex-fsverity.required` and `.opportunistic`.
+    pub fsverity: Tristate,
+    /// `ex-integrity.composefs`
+    pub composefs: Tristate,
+}
+
+/// How the repository is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locking {
+    /// Not at all.
+    Off,
+    /// Waiting for the lock for so many seconds; 300 by default.
+    TimeoutSecs(u64),
+    /// Waiting for the lock for ever.
+    Forever,
+}
+
+/// How much room has to stay free on the file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinFreeSpace {
+    /// So many hundredths of it; 3 by default.
+    Percent(u8),
+    /// So many bytes.
+    Bytes(u64),
+}
+
+/// Whether something is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tristate {
+    /// No.
+    No,
+    /// Where the file system can do it.
+    Maybe,
+    /// Yes, and it is an error if that is not possible.
+    Yes,
+}
+
+impl RepoConfig {
+    /// The config of a new repository, as libostree's `init` writes it.
+    ///
+    /// # Errors
+    /// Never for a valid collection id.
+    pub fn new(mode: RepoMode, collection_id: Option<&CollectionId>) -> Result<Self> {
+        let mut keyfile = KeyFile::new();
+        keyfile.set_raw("core", "repo_version", "1")?;
+        keyfile.set_raw("core", "mode", mode.as_str())?;
+        if let Some(id) = collection_id {
+            keyfile.set_raw("core", "collection-id", id.as_str())?;
+        }
+        Self::from_keyfile(keyfile)
+    }
+
+    /// Reads the bytes of a `config`.
+    ///
+    /// # Errors
+    /// As [`KeyFile::parse`] and [`RepoConfig::from_keyfile`].
+    pub fn parse(data: &[u8]) -> Result<Self> {
+        Self::from_keyfile(KeyFile::parse(data)?)
+    }
+
+    /// Checks the keys of `keyfile`.
+    ///
+    /// # Errors
+    /// If the version of the repository is not 1, or a value is not what its key may have; the error names the key.
+    pub fn from_keyfile(keyfile: KeyFile) -> Result<Self> {
+        let core = Section { keyfile: &keyfile, group: "core" };
+        match core.raw("repo_version") {
+            Some("1") => {}
+            Some(version) => {
+                return Err(core.invalid("repo_version", &format!("invalid version '{version}'")));
+            }
+            None => return Err(core.invalid("repo_version", "missing")),
+        }
+        if core.flag("archive", false)? {
+            return Err(core.invalid("archive", "no longer supported; use mode=archive-z2"));
+        }
+        let mode = core.raw("mode").unwrap_or("bare");
+        let (fsverity, composefs) = integrity(&keyfile)?;
+        Ok(Self {
+            mode: mode.parse().map_err(|_| core.invalid("mode", &format!("invalid mode '{mode}'")))?,
+            collection_id: core.raw("collection-id").map(str::parse).transpose()?,
+            parent: core.raw("parent").filter(|path| !path.is_empty()).map(str::to_owned),
+            fsync: core.flag("fsync", true)?,
+            per_object_fsync: core.flag("per-object-fsync", false)?,
+            disable_xattrs: core.flag("disable-xattrs", false)?,
+            tmp_expiry_secs: keyfile.get_u64("core", "tmp-expiry-secs")?.unwrap_or(86_400),
+            locking: locking(&core)?,
+            min_free_space: min_free_space(&core)?,
+            add_remotes_config_dir: keyfile.get_bool("core", "add-remotes-config-dir")?,
+            payload_link_threshold_bytes: keyfile
+                .get_i64("core", "payload-link-threshold")?
+                .and_then(|n| n.try_into().ok()),
+            tombstone_commits: core.flag("tombstone-commits", false)?,
+            auto_update_summary: core.flag("auto-update-summary", false)?
+                || core.flag("commit-update-summary", false)?,
+            no_deltas_in_summary: core.flag("no-deltas-in-summary", false)?,
+            indexed_deltas: core.flag("indexed-deltas", false)?,
+            sign_verify_deltas: core.flag("sign-verify-deltas", false)?,
+            zlib_level: keyfile.get_u64("archive", "zlib-level")?.map_or(6, |level| level.clamp(1, 9) as u8),
+            fsverity,
+            composefs,
+            keyfile,
+        })
+    }
+
+    /// All keys, with those that have no field here.
+    pub fn keyfile(&self) -> &KeyFile {
+        &self.keyfile
+    }
+
+    /// All keys, to be changed and checked again with [`RepoConfig::from_keyfile`].
+    pub fn into_keyfile(self) -> KeyFile {
+        self.keyfile
+    }
+}
+
+/// A group of the file, whose keys errors name.
+struct Section<'a> {
+    keyfile: &'a KeyFile,
+    group: &'static str,
+}
+
+impl<'a> Section<'a> {
+    fn raw(&self, key: &str) -> Option<&'a str> {
+        self.keyfile.get_raw(self.group, key)
+    }
+
+    fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        Ok(self.keyfile.get_bool(self.group, key)?.unwrap_or(default))
+    }
+
+    fn tristate(&self, key: &str, default: Tristate) -> Result<Tristate> {
+        Ok(match self.raw(key).map(str::trim_ascii) {
+            None => default,
+            Some("maybe") => Tristate::Maybe,
+            Some("yes" | "true" | "1") => Tristate::Yes,
+            Some("no" | "false" | "0") => Tristate::No,
+            Some(other) => return Err(self.invalid(key, &format!("'{other}' is none of yes, no and maybe"))),
+        })
+    }
+
+    fn invalid(&self, key: &str, why: &str) -> ParseError {
+        ParseError::invalid("repository config", 0, format!("{}.{key}: {why}", self.group))
+    }
+}
+
+fn locking(core: &Section<'_>) -> Result<Locking> {
+    if !core.flag("locking", true)? {
+        return Ok(Locking::Off);
+    }
+    match core.keyfile.get_i64("core", "lock-timeout-secs")?.unwrap_or(300) {
+        // As in libostree, where the two numbers are what the enum is here.
+        -1 => Ok(Locking::Forever),
+        -2 => Ok(Locking::Off),
+        secs => match secs.try_into() {
+            Ok(secs) => Ok(Locking::TimeoutSecs(secs)),
+            Err(_) => Err(core.invalid("lock-timeout-secs", &format!("{secs} is neither a time nor -1"))),
+        },
+    }
+}
+
+/// A size that is not zero goes before a percentage.
+fn min_free_space(core: &Section<'_>) -> Result<MinFreeSpace> {
+    let (size_key, percent_key) = ("min-free-space-size", "min-free-space-percent");
+    let size = core.raw(size_key).map(|text| {
+        free_space_bytes(text)
+            .map_err(|why| core.invalid(size_key, &format!("invalid value '{text}': {why}")))
+    });
+    let percent = core.raw(percent_key).map(|text| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let percent = text.parse::<u8>().ok().filter(|n| digits && *n <= 99);
+        percent.ok_or_else(|| core.invalid(percent_key, &format!("'{text}' is not a number from 0 to 99")))
+    });
+    Ok(match (size.transpose()?, percent.transpose()?) {
+        (Some(0) | None, Some(percent)) => MinFreeSpace::Percent(percent),
+        (Some(bytes), _) => MinFreeSpace::Bytes(bytes),
+        (None, None) => MinFreeSpace::Percent(3),
+    })
+}
+
+/// `[0-9]+(M|G|T)B` in bytes; the units are powers of 1024.
+fn free_space_bytes(text: &str) -> Result<u64, &'static str> {
+    let units = [("MB", 20), ("GB", 30), ("TB", 40)];
+    let format = "it should be of the format '123MB', '123GB' or '123TB'";
+    let unit = units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let (digits, shift) = unit.ok_or(format)?;
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format);
+    }
+    let bytes = digits.parse().ok().and_then(|n: u64| n.checked_mul(1 << shift));
+    bytes.ok_or("the value is too high")
+}
+
+/// `fsverity` and `composefs`; composefs makes fs-verity wanted where it is possible.
+fn integrity(keyfile: &KeyFile) -> Result<(Tristate, Tristate)> {
+    let section = Section { keyfile, group: "ex-integrity" };
+    let old = Section { keyfile, group: "ex-fsverity" };
+    let composefs = section.tristate("composefs", Tristate::No)?;
+    let default = if composefs == Tristate::No { Tristate::No } else { Tristate::Maybe };
+    let fsverity = match section.tristate("fsverity", default)? {
+        Tristate::No if old.flag("required", false)? => Tristate::Yes,
+        Tristate::No if old.flag("opportunistic", false)? => Tristate::Maybe,
+        wanted => wanted,
+    };
+    Ok((fsverity, composefs))
+}
