@@ -17,8 +17,12 @@ use super::ty::{Basic, Kind, Type};
 use super::value::{ObjectPath, Signature, Value};
 use crate::{ParseError, ParseErrorKind, Result};
 
-/// The most values that are read per byte of input; only types that nest empty tuples have more.
-const MAX_VALUES_PER_BYTE: usize = 8;
+/// So many values are read from any input, and one more for every two bytes of it. Only types that no metadata has,
+/// such as `ab` or nested empty tuples, have more, and would take many times the memory of the input.
+const MAX_VALUES: usize = 0x1_0000;
+
+/// How many elements memory is taken for before the first one is read.
+const MAX_RESERVED: usize = 1024;
 
 impl Value {
     /// Reads a value of type `ty` from `data`, all of it.
@@ -26,7 +30,7 @@ impl Value {
     /// # Errors
     /// If the bytes are not the normal form of a value: with the offset of the byte that is wrong.
     pub fn from_bytes(ty: &Type, data: &[u8]) -> Result<Self> {
-        let budget = data.len().saturating_mul(MAX_VALUES_PER_BYTE).saturating_add(MAX_DEPTH);
+        let budget = MAX_VALUES + data.len() / 2;
         Reader { data, budget }.value(ty, Span { start: 0, end: data.len() }, MAX_DEPTH)
     }
 
@@ -96,7 +100,11 @@ impl<'a> Reader<'a> {
             ));
         };
         let Some(budget) = self.budget.checked_sub(1) else {
-            return Err(ParseError::invalid("GVariant", span.start, "more values than the input has bytes"));
+            return Err(ParseError::invalid(
+                "GVariant",
+                span.start,
+                "too many values for the size of the input",
+            ));
         };
         self.budget = budget;
         if let Some(size) = ty.fixed_size().filter(|size| *size != span.len()) {
@@ -198,7 +206,7 @@ impl<'a> Reader<'a> {
         if !span.len().is_multiple_of(size) {
             return fail(span.end, ParseErrorKind::Truncated);
         }
-        let mut items = Vec::with_capacity(span.len() / size);
+        let mut items = Vec::with_capacity((span.len() / size).min(MAX_RESERVED));
         for start in (span.start..span.end).step_by(size) {
             items.push(self.value(element, Span { start, end: start + size }, depth)?);
         }
@@ -219,7 +227,7 @@ impl<'a> Reader<'a> {
         if offset_size_for(body_end - span.start, count) != width {
             return fail(table, ParseErrorKind::NotNormal);
         }
-        let mut items = Vec::with_capacity(count);
+        let mut items = Vec::with_capacity(count.min(MAX_RESERVED));
         let mut pos = span.start;
         for index in 0..count {
             let entry = body_end + index * width;
@@ -244,7 +252,7 @@ impl<'a> Reader<'a> {
         depth: usize,
     ) -> Result<Vec<Value>> {
         let width = offset_size(span.len());
-        let mut values = Vec::with_capacity(count.min(span.len().saturating_add(1)));
+        let mut values = Vec::with_capacity(count.min(MAX_RESERVED));
         let mut pos = span.start;
         // Ends are stored from the end of the tuple backwards; `table` is where the last one read begins.
         let mut table = span.end;
