@@ -1,0 +1,349 @@
+//! Commits as tar streams of ostree-ext's format, whole or in layers.
+//!
+//! ```text
+//! whole commit   ./ · repository directories · commit · commitmeta · root dirmeta · tree · var/tmp
+//! tree           dirtree · { file object · its place } · { dirmeta · directory · tree }
+//! file object    [.file-xattrs] · .file-xattrs-link · .file        once; its place is a hard link to .file
+//! chunk          repository directories · { file object · its places }
+//! last chunk     whole commit without files · { file object · its places }
+//! ```
+//! Byte for byte what ostree-ext 0.15 writes, except where it fails or what it writes is wrong: link
+//! targets are kept literally, the objects below `sysroot` are not left out, no path is there twice.
+//! Memory: 32 bytes and some for each object.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufWriter, Write};
+
+use ostree_format::{
+    Checksum, Commit, CommitId, DirEntry, DirMeta, DirMetaId, DirTreeId, FileHeader, FileId, FileKind,
+    FileName, ObjectName, ObjectType, Xattrs,
+};
+use tar::{EntryType, Header};
+
+use super::error::{Error, Result};
+use super::layout::{CONFIG, CheckoutMap, REPO, REPO_DIRS, object_path, xattrs_path};
+use super::writer::Writer;
+use crate::base::Ctx;
+use crate::store::{self, ObjectRead, load_commit, load_dirmeta, load_dirtree};
+
+/// How a commit is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// How xattrs are written.
+    pub xattrs: XattrDialect,
+}
+
+/// How xattrs of content objects are written. Both kinds are read by every version of ostree-ext since 0.6.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum XattrDialect {
+    /// Each set of xattrs once, and a hard link to it for each file: ostree-ext 0.15.
+    #[default]
+    Linked,
+    /// A copy for each file, and an extended header for those who unpack the image, which holds all but
+    /// `security.selinux`: ostree-ext as part of bootc.
+    Copied,
+}
+
+/// Content objects of a layer, each with the paths in the commit at which it lies.
+pub type ChunkContent = BTreeMap<FileId, Vec<String>>;
+
+/// Writes a commit with everything that belongs to it. If this fails, `out` holds a truncated stream.
+///
+/// # Errors
+/// [`Error::Write`]; [`Error::Store`] if an object is missing or damaged.
+pub fn export_commit(
+    store: &dyn ObjectRead,
+    commit: &CommitId,
+    out: &mut dyn Write,
+    options: &ExportOptions,
+    ctx: &Ctx,
+) -> Result<()> {
+    let mut exporter = Exporter::new(store, commit, out, options, ctx)?;
+    exporter.write_commit(commit, Files::WithObjects)?;
+    exporter.finish()
+}
+
+/// Writes a layer that holds content objects and nothing else.
+///
+/// # Errors
+/// As [`export_commit`].
+pub fn export_chunk(
+    store: &dyn ObjectRead,
+    commit: &CommitId,
+    content: &ChunkContent,
+    out: &mut dyn Write,
+    options: &ExportOptions,
+    ctx: &Ctx,
+) -> Result<()> {
+    let mut exporter = Exporter::new(store, commit, out, options, ctx)?;
+    exporter.write_repo_structure()?;
+    exporter.write_content(content)?;
+    exporter.finish()
+}
+
+/// Writes the layer that holds the commit, all its metadata and directories, and those content objects
+/// that are in no other layer.
+///
+/// # Errors
+/// As [`export_commit`].
+pub fn export_final_chunk(
+    store: &dyn ObjectRead,
+    commit: &CommitId,
+    content: &ChunkContent,
+    out: &mut dyn Write,
+    options: &ExportOptions,
+    ctx: &Ctx,
+) -> Result<()> {
+    let mut exporter = Exporter::new(store, commit, out, options, ctx)?;
+    exporter.write_commit(commit, Files::LeaveOut)?;
+    exporter.write_content(content)?;
+    exporter.finish()
+}
+
+struct Exporter<'a> {
+    store: &'a dyn ObjectRead,
+    out: Writer<BufWriter<&'a mut dyn Write>>,
+    xattrs: XattrDialect,
+    ctx: &'a Ctx,
+    commit: Commit,
+    map: CheckoutMap,
+    dirtrees: HashSet<DirTreeId>,
+    dirmetas: HashSet<DirMetaId>,
+    files: HashSet<FileId>,
+    xattr_sets: HashSet<Checksum>,
+}
+
+/// What a walk does with files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files {
+    WithObjects,
+    LeaveOut,
+}
+
+/// A directory whose subdirectories are being written.
+struct Frame {
+    /// In the commit, with a slash at the end; empty for the root.
+    path: String,
+    dirs: std::collections::btree_map::IntoIter<FileName, DirEntry>,
+}
+
+impl<'a> Exporter<'a> {
+    fn new(
+        store: &'a dyn ObjectRead,
+        commit: &CommitId,
+        out: &'a mut dyn Write,
+        options: &ExportOptions,
+        ctx: &'a Ctx,
+    ) -> Result<Self> {
+        let commit = load_commit(store, commit)?;
+        Ok(Self {
+            store,
+            out: Writer::new(BufWriter::with_capacity(64 * 1024, out)),
+            xattrs: options.xattrs,
+            ctx,
+            map: CheckoutMap::of(store, &commit)?,
+            commit,
+            dirtrees: HashSet::new(),
+            dirmetas: HashSet::new(),
+            files: HashSet::new(),
+            xattr_sets: HashSet::new(),
+        })
+    }
+
+    fn finish(self) -> Result<()> {
+        self.out.finish()?.flush().map_err(Error::Write)
+    }
+
+    fn write_commit(&mut self, id: &CommitId, files: Files) -> Result<()> {
+        let root = self.commit.root;
+        let meta = load_dirmeta(self.store, &root.meta)?;
+        self.write_dir("./", &meta)?;
+        self.write_repo_structure()?;
+        self.write_meta(&(*id).into())?;
+        let detached = ObjectName::commitmeta(id);
+        // libostree leaves an empty file behind when it removes detached metadata.
+        if let Some(bytes) = self.store.read_meta(&detached)?.filter(|bytes| !bytes.is_empty()) {
+            self.write_file(&object_path(&detached), &bytes)?;
+        }
+        self.dirmetas.insert(root.meta);
+        self.write_meta(&root.meta.into())?;
+        self.write_tree(root.tree, files)?;
+        if self.map.make_var_tmp {
+            self.write_dir("var/tmp", &DirMeta::new(0, 0, 0o1777, Xattrs::EMPTY))?;
+        }
+        Ok(())
+    }
+
+    fn write_repo_structure(&mut self) -> Result<()> {
+        let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
+        for dir in ["sysroot", "sysroot/ostree", REPO] {
+            self.write_dir(dir, &meta)?;
+        }
+        self.write_dir(&format!("{REPO}/objects"), &meta)?;
+        for n in 0..=u8::MAX {
+            self.write_dir(&format!("{REPO}/objects/{n:02x}"), &meta)?;
+        }
+        for dir in REPO_DIRS {
+            self.write_dir(&format!("{REPO}/{dir}"), &meta)?;
+        }
+        self.write_file(&format!("{REPO}/config"), CONFIG.as_bytes())
+    }
+
+    /// Depth first, a directory's files before its directories. The stack is on the heap: trees may be deep.
+    fn write_tree(&mut self, root: DirTreeId, files: Files) -> Result<()> {
+        let mut stack = vec![self.enter(String::new(), root, files)?];
+        while let Some(frame) = stack.last_mut() {
+            let Some((name, dir)) = frame.dirs.next() else {
+                stack.pop();
+                continue;
+            };
+            let path = format!("{}{name}", frame.path);
+            if self.dirmetas.insert(dir.meta) {
+                self.write_meta(&dir.meta.into())?;
+            }
+            match self.map.map(&path) {
+                Some(place) => {
+                    let meta = load_dirmeta(self.store, &dir.meta)?;
+                    // ostree-ext makes usr/etc to etc by joining the empty path, which gives a slash.
+                    let slash = if place.len() < path.len() && place == "etc" { "/" } else { "" };
+                    self.write_dir(&format!("./{place}{slash}"), &meta)?;
+                }
+                // Only objects are written there, and these were.
+                None if self.dirtrees.contains(&dir.tree) => continue,
+                None => {}
+            }
+            stack.push(self.enter(path + "/", dir.tree, files)?);
+        }
+        Ok(())
+    }
+
+    /// Writes a dirtree and its files.
+    fn enter(&mut self, path: String, id: DirTreeId, files: Files) -> Result<Frame> {
+        self.ctx.cancel.check()?;
+        let tree = load_dirtree(self.store, &id)?;
+        if self.dirtrees.insert(id) {
+            self.write_meta(&id.into())?;
+        }
+        if files == Files::WithObjects {
+            for (name, file) in &tree.files {
+                let (object, header) = self.write_object(file)?;
+                if let Some(place) = self.map.map(&format!("{path}{name}")) {
+                    self.write_place(&object, header, &format!("./{place}"))?;
+                }
+            }
+        }
+        Ok(Frame { path, dirs: tree.dirs.into_iter() })
+    }
+
+    fn write_content(&mut self, content: &ChunkContent) -> Result<()> {
+        for (id, paths) in content {
+            self.ctx.cancel.check()?;
+            let (object, header) = self.write_object(id)?;
+            for path in paths {
+                if let Some(place) = self.map.map(path.trim_start_matches('/')) {
+                    self.write_place(&object, header.clone(), place)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a content object, unless it was. Its path, and the header that its places are links with:
+    /// after the name they show what lay in the header of the object.
+    fn write_object(&mut self, id: &FileId) -> Result<(String, Header)> {
+        let name = ObjectName::from(*id);
+        let path = object_path(&name);
+        let mut file = self.store.open_file(id)?.ok_or(store::Error::NotFound(name))?;
+        let mut header = new_header(None, file.header.uid, file.header.gid, file.header.permissions);
+        header.set_size(file.len);
+        if !self.files.insert(*id) {
+            if file.header.symlink_target().is_some() {
+                header.set_entry_type(EntryType::Symlink);
+            }
+            return Ok((path, header));
+        }
+        self.write_xattrs(id, &file.header)?;
+        match &file.header.kind {
+            FileKind::Symlink(target) => {
+                header.set_entry_type(EntryType::Symlink);
+                let target = target.clone();
+                self.out.append_link(&mut header, &path, &target)?;
+            }
+            FileKind::Regular => {
+                header.set_entry_type(EntryType::Regular);
+                let len = file.len;
+                let read = |source| store::Error::Read { what: name.to_string(), source }.into();
+                self.out.append_stream(&mut header, &path, len, &mut file, &read)?;
+            }
+        }
+        self.ctx.object_done(file.len);
+        Ok((path, header))
+    }
+
+    fn write_xattrs(&mut self, id: &FileId, header: &FileHeader) -> Result<()> {
+        let bytes = header.xattrs.to_bytes();
+        let link = object_path(&ObjectName::new(*id.checksum(), ObjectType::FileXattrsLink));
+        match self.xattrs {
+            XattrDialect::Linked => {
+                let checksum = Checksum::of(&bytes);
+                let set = xattrs_path(&checksum);
+                if self.xattr_sets.insert(checksum) {
+                    self.write_file(&set, &bytes)?;
+                }
+                let mut header = new_header(Some(EntryType::Link), 0, 0, 0o644);
+                header.set_size(0);
+                self.out.append_link(&mut header, &link, &set)
+            }
+            XattrDialect::Copied => {
+                self.write_file(&link, &bytes)?;
+                let others = header.xattrs.iter().filter(|(name, _)| *name != b"security.selinux");
+                self.out.append_pax(others.map(|(name, value)| ([b"SCHILY.xattr.", name].concat(), value)))
+            }
+        }
+    }
+
+    /// Writes the place of a content object in the checkout: a hard link, but an empty file for itself,
+    /// since what is appended to it in a container would else be appended to the object.
+    fn write_place(&mut self, object: &str, mut header: Header, place: &str) -> Result<()> {
+        let empty = header.entry_type() == EntryType::Regular && header.size().unwrap_or(0) == 0;
+        header.set_size(0);
+        if empty {
+            return self.out.append(&mut header, place);
+        }
+        header.set_entry_type(EntryType::Link);
+        // At most 100 bytes, and nothing in it to be normalized.
+        header.set_link_name(object).map_err(Error::Write)?;
+        self.out.append(&mut header, place)
+    }
+
+    fn write_dir(&mut self, path: &str, meta: &DirMeta) -> Result<()> {
+        let mut header = new_header(Some(EntryType::Directory), meta.uid, meta.gid, meta.mode & 0o7777);
+        header.set_size(0);
+        self.out.append(&mut header, path)
+    }
+
+    /// Writes a metadata object.
+    fn write_meta(&mut self, name: &ObjectName) -> Result<()> {
+        let bytes = self.store.read_meta(name)?.ok_or(store::Error::NotFound(*name))?;
+        self.write_file(&object_path(name), &bytes)?;
+        self.ctx.object_done(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn write_file(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
+        let mut header = new_header(Some(EntryType::Regular), 0, 0, 0o644);
+        header.set_size(bytes.len() as u64);
+        self.out.append_bytes(&mut header, path, bytes)
+    }
+}
+
+fn new_header(kind: Option<EntryType>, uid: u32, gid: u32, permissions: u32) -> Header {
+    let mut header = Header::new_gnu();
+    if let Some(kind) = kind {
+        header.set_entry_type(kind);
+    }
+    header.set_uid(uid.into());
+    header.set_gid(gid.into());
+    header.set_mode(permissions);
+    header
+}

@@ -1,0 +1,189 @@
+//! Streams of ostree-ext's format, byte for byte as ostree-ext writes them.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use ostree_rs::base::Ctx;
+use ostree_rs::format::{
+    Commit, DirMeta, DirTreeId, FileHeader, FileId, FileName, MetaKind, Xattrs, variant::Dict,
+};
+use ostree_rs::store::{MemStore, MutableTree, ObjectRead as _, ObjectWrite as _, load_commit, load_dirtree};
+use ostree_rs::tar::{
+    ChunkContent, EntryKind, ExportOptions, Reader, XattrDialect, export_chunk, export_commit,
+    export_final_chunk,
+};
+
+use super::{bare_store, oci_layers, stable, unzstd};
+
+/// The first difference, told so that one can find it.
+fn assert_same(ours: &[u8], theirs: &[u8]) {
+    if ours == theirs {
+        return;
+    }
+    let at = ours.iter().zip(theirs).position(|(a, b)| a != b).unwrap_or(ours.len().min(theirs.len()));
+    let block = |s: &[u8]| {
+        let start = at / 512 * 512;
+        String::from_utf8_lossy(&s[start.min(s.len())..(start + 512).min(s.len())]).replace('\0', "·")
+    };
+    panic!(
+        "differ at byte {at} of {} and {}\nours:   {}\ntheirs: {}",
+        ours.len(),
+        theirs.len(),
+        block(ours),
+        block(theirs)
+    );
+}
+
+/// The paths of every content object, as ostree-ext gives them to a layer: from the root on.
+fn all_paths(store: &MemStore) -> ChunkContent {
+    fn walk(store: &MemStore, id: &DirTreeId, path: &str, out: &mut ChunkContent) {
+        let tree = load_dirtree(store, id).unwrap();
+        for (name, file) in &tree.files {
+            out.entry(*file).or_default().push(format!("{path}/{name}"));
+        }
+        for (name, dir) in &tree.dirs {
+            walk(store, &dir.tree, &format!("{path}/{name}"), out);
+        }
+    }
+    let mut out = BTreeMap::new();
+    walk(store, &load_commit(store, &stable()).unwrap().root.tree, "", &mut out);
+    out
+}
+
+fn export(store: &MemStore, options: &ExportOptions) -> Vec<u8> {
+    let mut out = Vec::new();
+    export_commit(store, &stable(), &mut out, options, &Ctx::default()).unwrap();
+    out
+}
+
+#[test]
+fn whole_commit_is_byte_for_byte_as_by_ostree_ext() {
+    let store = bare_store();
+    assert_same(&export(&store, &ExportOptions::default()), &unzstd("ostree-ext/v1.tar.zst"));
+}
+
+/// Which content objects a layer holds.
+fn objects_in(layer: &[u8]) -> Vec<FileId> {
+    let mut reader = Reader::new(layer);
+    let mut out = Vec::new();
+    while let Some(entry) = reader.next_entry().unwrap() {
+        if let ["sysroot", "ostree", "repo", "objects", dir, file] = &entry.names().unwrap()[..]
+            && let Some(rest) = file.strip_suffix(".file")
+        {
+            out.push(FileId::new([dir, rest].concat().parse().unwrap()));
+        }
+    }
+    out
+}
+
+#[test]
+fn layers_are_byte_for_byte_as_by_ostree_ext() {
+    let store = bare_store();
+    let paths = all_paths(&store);
+    let (options, ctx) = (ExportOptions::default(), Ctx::default());
+    for tag in ["single", "chunked"] {
+        for (n, theirs) in oci_layers(tag).iter().enumerate() {
+            let content: ChunkContent =
+                objects_in(theirs).into_iter().map(|id| (id, paths[&id].clone())).collect();
+            let mut ours = Vec::new();
+            let write = if n == 0 { export_final_chunk } else { export_chunk };
+            write(&store, &stable(), &content, &mut ours, &options, &ctx).unwrap();
+            assert_same(&ours, theirs);
+        }
+    }
+}
+
+#[test]
+fn copied_xattrs_are_extended_headers_too() {
+    let store = bare_store();
+    let stream = export(&store, &ExportOptions { xattrs: XattrDialect::Copied });
+    let mut reader = Reader::new(&*stream);
+    let mut xattrs = 0;
+    while let Some(entry) = reader.next_entry().unwrap() {
+        if entry.path.ends_with(b".file") && entry.kind != EntryKind::Link {
+            let hex =
+                String::from_utf8(entry.path[entry.path.len() - 70..entry.path.len() - 5].into()).unwrap();
+            let id = FileId::new(hex.replace('/', "").parse().unwrap());
+            assert_eq!(store.open_file(&id).unwrap().unwrap().header.xattrs, entry.xattrs);
+            xattrs += entry.xattrs.len();
+        }
+    }
+    assert!(xattrs > 0);
+}
+
+fn file(store: &MemStore, content: &[u8]) -> FileId {
+    let header = FileHeader::regular(0, 0, 0o644, Xattrs::EMPTY);
+    store.write_file(&header, content.len() as u64, &mut { content }).unwrap()
+}
+
+/// Commits a tree made of `paths`: directories end with a slash, links are `path -> target`.
+fn commit_of(store: &MemStore, paths: &[&str]) -> ostree_rs::format::CommitId {
+    let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
+    let meta =
+        ostree_rs::format::DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes()).unwrap());
+    let mut root = MutableTree::new();
+    root.set_meta(meta);
+    for path in paths {
+        let (path, target) = path.split_once(" -> ").map_or((*path, None), |(p, t)| (p, Some(t)));
+        let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut dir = &mut root;
+        for name in dirs.split('/').filter(|n| !n.is_empty()) {
+            dir = dir.ensure_dir(store, FileName::new(name).unwrap()).unwrap();
+            dir.set_meta(meta);
+        }
+        let id = match target {
+            _ if name.is_empty() => continue,
+            Some(target) => {
+                let header = FileHeader::symlink(0, 0, target, Xattrs::EMPTY);
+                store.write_file(&header, 0, &mut std::io::empty()).unwrap()
+            }
+            None => file(store, path.as_bytes()),
+        };
+        dir.set_file(store, FileName::new(name).unwrap(), id).unwrap();
+    }
+    let root = root.write(store).unwrap();
+    let commit = Commit {
+        metadata: Dict::default(),
+        parent: None,
+        related: Vec::new(),
+        subject: String::new(),
+        body: String::new(),
+        timestamp: 0,
+        root,
+    };
+    ostree_rs::format::CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+}
+
+#[test]
+fn every_tree_exports_and_no_path_is_there_twice() {
+    let long = format!("usr/lib/l -> {}//{}", "a".repeat(80), "b".repeat(80));
+    let trees: [(&[&str], &[&str]); 6] = [
+        (&["var/tmp/", "usr/etc/passwd"], &["var/tmp", "etc/passwd"]),
+        (&["var -> usr/var", "usr/var/"], &["var", "usr/var"]),
+        (&["var/tmp -> /tmp"], &["var/tmp"]),
+        (&["etc/hosts", "usr/etc/passwd"], &["etc/hosts", "usr/etc/passwd", "var/tmp"]),
+        (&["sysroot/ostree/repo/x", "sysroot/y"], &["var/tmp"]),
+        (
+            &["a -> x/./y", "b -> x//y", "c -> x/./y", "d -> ..foo/", &long],
+            &["a", "b", "c", "d", "usr/lib/l"],
+        ),
+    ];
+    for (paths, expected) in trees {
+        let store = MemStore::new();
+        let commit = commit_of(&store, paths);
+        let mut stream = Vec::new();
+        export_commit(&store, &commit, &mut stream, &ExportOptions::default(), &Ctx::default()).unwrap();
+        let mut reader = Reader::new(&*stream);
+        let mut seen = std::collections::BTreeSet::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            let path = entry.names().unwrap().join("/");
+            assert!(seen.insert(path.clone()), "{path} is there twice");
+            let mut content = Vec::new();
+            reader.content().read_to_end(&mut content).unwrap();
+        }
+        for path in expected {
+            assert!(seen.contains(*path), "{path} is missing of {paths:?}");
+        }
+        assert!(!seen.contains("sysroot/y"));
+    }
+}
