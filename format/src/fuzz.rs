@@ -92,7 +92,10 @@ pub fn keyfile(data: &[u8]) {
     let Ok(file) = KeyFile::parse(data) else { return };
     let text = file.to_string();
     let again = KeyFile::parse(text.as_bytes());
-    assert_eq!(again.as_ref().map(KeyFile::to_string), Ok(text));
+    // As GLib does, each reading drops one carriage return at the end of a line.
+    if !text.contains('\r') {
+        assert_eq!(again.as_ref().map(KeyFile::to_string), Ok(text));
+    }
     for name in RemoteConfig::names(&file) {
         let _ = RemoteConfig::get(&file, &name);
     }

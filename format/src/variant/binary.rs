@@ -178,8 +178,8 @@ impl<'a> Reader<'a> {
             return fail(span.start, ParseErrorKind::Truncated);
         };
         let nul = span.start + nul;
-        let text = self.bytes(Span { start: nul + 1, end: span.end });
         let ty = Span { start: nul + 1, end: span.end };
+        let text = self.bytes(ty);
         let (parsed, used) = at(ty, Type::parse_prefix(text, 0))?;
         if used != text.len() {
             return fail(ty.start + used, ParseErrorKind::TrailingData);
@@ -262,10 +262,10 @@ impl<'a> Reader<'a> {
                 Some(size) => start.saturating_add(size),
                 None if index + 1 == count => table,
                 None => {
-                    if table.saturating_sub(width) < start || width == 0 {
-                        return fail(table, ParseErrorKind::Truncated);
-                    }
-                    table -= width;
+                    // A table of another size than zero, behind what was read already.
+                    let next = table.checked_sub(width).filter(|next| *next >= start && *next < table);
+                    let Some(next) = next else { return fail(table, ParseErrorKind::Truncated) };
+                    table = next;
                     span.start.saturating_add(self.offset(table, width))
                 }
             };

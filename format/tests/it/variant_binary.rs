@@ -65,6 +65,8 @@ fn bad_bytes() {
         ("as", b"aaa\0\x04\x02\x04", 5, BadOffset),
         ("(ss)", b"a\0b\0\x09", 0, BadOffset),
         ("(ss)", b"", 0, Truncated),
+        ("((yy)ss)", b"\x01", 0, BadOffset),
+        ("(yss)", &[], 0, BadOffset),
         ("(sy)", b"a\0\x01\x02\x02", 3, TrailingData),
         ("a{sv}", b"a\0\0\0\0\0\0\x01\x01\0y\x02\x0c", 7, Padding),
     ];
@@ -102,6 +104,9 @@ fn hostile_bytes() {
         nested.extend(b"\0v");
         assert_eq!(Value::from_bytes(&Type::VARIANT, &nested).is_ok(), depth < 126, "{depth}");
     }
+    // More framing offsets than fit before the start of the input.
+    let many = format!("({})", "ay".repeat(300));
+    assert!(Value::from_bytes(&ty(&many), &[0; 257]).is_err());
     let fields = format!("({})", "()".repeat(5000));
     assert!(Value::from_bytes(&ty(&fields), &[]).is_err());
 }
