@@ -3,6 +3,7 @@
 
     parse TAB type, or empty TAB text   ->  "ok" TAB type TAB text with types TAB text without TAB bytes | "error"
     order TAB key TAB key ...           ->  the keys in the order of a GVariantDict, TAB between them
+    normal TAB type TAB bytes           ->  "yes" | "no": whether these are the normal form of a value
     keyfile TAB text                    ->  "ok" TAB text of the key file after reading it | "error"
 
 Backslash, tab, newline and carriage return within a field are escaped as in C.
@@ -46,6 +47,12 @@ def order(*keys):
     return [listed.get_child_value(i).get_child_value(0).get_string() for i in range(listed.n_children())]
 
 
+def normal(ty, data):
+    data = GLib.Bytes.new(bytes.fromhex(data))
+    value = GLib.Variant.new_from_bytes(GLib.VariantType(ty), data, False)
+    return ["yes" if value.is_normal_form() else "no"]
+
+
 def keyfile(text):
     try:
         file = GLib.KeyFile.new()
@@ -57,5 +64,5 @@ def keyfile(text):
 
 for line in sys.stdin:
     request, *fields = [unescape(field) for field in line.rstrip("\n").split("\t")]
-    answer = {"parse": parse, "order": order, "keyfile": keyfile}[request](*fields)
+    answer = {"parse": parse, "order": order, "normal": normal, "keyfile": keyfile}[request](*fields)
     print("\t".join(map(escape, answer)))

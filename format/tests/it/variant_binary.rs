@@ -7,6 +7,9 @@ use ostree_format::{ParseError, ParseErrorKind};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
+use crate::glib;
+use crate::variant_text::sample;
+
 pub(crate) fn ty(text: &str) -> Type {
     Type::parse(text).unwrap()
 }
@@ -134,6 +137,33 @@ fn byteswap_turns_every_integer() {
     assert_eq!(swapped.print(ostree_format::variant::Annotate::Nothing).split(", ").next(), Some("(256"));
     assert_ne!(swapped, value);
     assert_eq!(swapped.byteswap(), value);
+}
+
+/// What is normal form is what GLib says: on values with a few bytes changed.
+#[test]
+fn normal_as_glib() {
+    let byte = prop_oneof![Just(0), 0..20u8, any::<u8>()];
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), byte, 0..3u8), 0..3);
+    let damaged = (any_value(), changes).prop_map(|(value, changes)| {
+        let mut bytes = value.to_bytes();
+        for (at, byte, what) in changes {
+            let at = at.index(bytes.len() + 1);
+            match (what, bytes.get_mut(at)) {
+                (0, _) => bytes.insert(at, byte),
+                (1, Some(_)) => drop(bytes.remove(at)),
+                (_, Some(old)) => *old = byte,
+                (_, None) => {}
+            }
+        }
+        (value.ty(), bytes)
+    });
+    let cases = sample(damaged, 3000);
+    let request = |(ty, bytes): &(Type, Vec<u8>)| vec!["normal".into(), ty.to_string(), hex(bytes)];
+    let answers = glib::ask(&cases.iter().map(request).collect::<Vec<_>>());
+    for ((ty, bytes), glib) in cases.iter().zip(answers.into_iter().flatten()) {
+        let ours = Value::from_bytes(ty, bytes);
+        assert_eq!(if ours.is_ok() { "yes" } else { "no" }, glib[0], "{ty} {bytes:?} {ours:?}");
+    }
 }
 
 fn any_basic() -> impl Strategy<Value = Basic> {
