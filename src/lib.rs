@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod diff;
 pub mod store;
 pub mod tar;
 

@@ -3,6 +3,8 @@
 mod ctx;
 pub mod io;
 mod par;
+mod xattr;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Progress, Silent};
 pub use par::{Pool, with_pool};
+pub use xattr::{XattrPolicy, read_xattrs, read_xattrs_at};

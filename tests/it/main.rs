@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod corpus;
+mod diff;
+mod floors;
 mod format;
 mod oracle;
 mod tar;

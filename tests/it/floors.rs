@@ -1,0 +1,165 @@
+//! The architecture, checked: an import may only go down a floor, and only `cli` touches its surroundings.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every module below `src` and what it may import. `repo` and the tools over the store traits are
+/// siblings: only `cli`, tests and benches see both.
+const FLOORS: &[(&str, &[&str])] = &[
+    // F1
+    ("base", &["format"]),
+    // F2
+    ("store", &["format", "base"]),
+    // F3
+    ("repo", &["format", "base", "store"]),
+    ("tree", &["format", "base", "store"]),
+    ("tar", &["format", "base", "store"]),
+    ("diff", &["format", "base", "store"]),
+    ("delta", &["format", "base", "store"]),
+    ("transfer", &["format", "base", "store"]),
+    // F4
+    ("container", &["format", "base", "store", "tree", "tar", "diff", "delta", "transfer"]),
+    ("remote", &["format", "base", "store", "delta", "transfer"]),
+    // F5
+    ("cli", &[
+        "format",
+        "base",
+        "store",
+        "repo",
+        "tree",
+        "tar",
+        "diff",
+        "delta",
+        "transfer",
+        "container",
+        "remote",
+    ]),
+];
+
+/// What only the command line may say: it owns the terminal, the environment and `/`.
+const AMBIENT: &[&str] = &["print!(", "println!(", "eprint!(", "eprintln!(", "std::env", "ambient"];
+
+#[test]
+fn imports_go_down() {
+    let mut wrong = Vec::new();
+    for (file, source) in sources() {
+        let module = module_of(&file);
+        let Some((_, allowed)) = FLOORS.iter().find(|(name, _)| *name == module[0]) else {
+            assert!(matches!(&*module[0], "lib" | "main"), "{}: not in the table of floors", file.display());
+            continue;
+        };
+        for target in crate_paths(&source, module.len()) {
+            let known = target == "format" || FLOORS.iter().any(|(name, _)| *name == target);
+            if known && target != module[0] && !allowed.contains(&&*target) {
+                wrong.push(format!("{}: {} may not use {target}", file.display(), module[0]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that go up or sideways:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_cli_is_ambient() {
+    let mut wrong = Vec::new();
+    for (file, source) in sources() {
+        if matches!(&*module_of(&file)[0], "cli" | "main") {
+            continue;
+        }
+        for (number, line) in source.lines().enumerate() {
+            if let Some(word) = AMBIENT.iter().find(|word| line.contains(**word)) {
+                wrong.push(format!("{}:{}: {word}", file.display(), number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the library touches its surroundings:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn paths_are_found() {
+    let find = |source: &str, depth| crate_paths(source, depth).into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(find("use crate::store::Txn; let x = crate::base::Ctx::default();", 2), "base store");
+    assert_eq!(find("use crate::{\n base::{Ctx, x},\n store, tar::A as B};", 2), "base store tar");
+    assert_eq!(find("use super::store::X;", 1), "store");
+    assert_eq!(find("use super::store::X;", 2), "");
+    assert_eq!(find("use super::super::store::X; use super::*;", 2), "store");
+    assert_eq!(find("use ostree_format::Checksum;", 1), "format");
+}
+
+/// Every source file with its text up to its unit tests and without comments.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let mut todo = vec![root.clone()];
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                todo.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap();
+                let lines = code.lines().map(|l| if l.trim_start().starts_with("//") { "" } else { l });
+                files.push((path.strip_prefix(&root).unwrap().into(), lines.collect::<Vec<_>>().join("\n")));
+            }
+        }
+    }
+    assert!(files.len() > 5);
+    files
+}
+
+/// `a/b/mod.rs` → a, b; `a/b.rs` → a, b.
+fn module_of(file: &Path) -> Vec<String> {
+    let mut parts: Vec<String> =
+        file.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    if parts.last().is_some_and(|last| last == "mod") {
+        parts.pop();
+    }
+    parts
+}
+
+/// The top-level modules that the code of a module at this depth (1 for `crate::x`) names.
+fn crate_paths(source: &str, depth: usize) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let up = "super::".repeat(depth);
+    for prefix in ["crate::", &up] {
+        for (at, _) in source.match_indices(prefix) {
+            let inside_longer = source[..at].ends_with("super::") || source[..at].ends_with(is_word);
+            if !inside_longer {
+                first_segments(&source[at + prefix.len()..], &mut found);
+            }
+        }
+    }
+    if source.contains("ostree_format::") {
+        found.insert("format".into());
+    }
+    found
+}
+
+/// The first segment behind `crate::`, or each of those in `crate::{…}`.
+fn first_segments(rest: &str, found: &mut BTreeSet<String>) {
+    let word = |text: &str| text.trim_start().chars().take_while(|c| is_word(*c)).collect::<String>();
+    let Some(list) = rest.strip_prefix('{') else {
+        found.insert(word(rest));
+        return;
+    };
+    let (mut level, mut start) = (0, 0);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => level += 1,
+            '}' if level > 0 => level -= 1,
+            ',' | '}' if level == 0 => {
+                found.insert(word(&list[start..at]));
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
