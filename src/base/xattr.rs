@@ -27,7 +27,10 @@ pub enum XattrPolicy {
 /// What the system says.
 pub fn read_xattrs(file: impl AsFd) -> io::Result<Xattrs> {
     let file = file.as_fd();
-    collect(|buf| flistxattr(file, spare_capacity(buf)), |name, buf| fgetxattr(file, name, spare_capacity(buf)))
+    collect(
+        |buf| flistxattr(file, spare_capacity(buf)),
+        |name, buf| fgetxattr(file, name, spare_capacity(buf)),
+    )
 }
 
 /// The attributes of `name` inside of `dir`, which is not followed if it is a symbolic link.

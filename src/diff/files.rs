@@ -152,4 +152,3 @@ impl Place {
         Error::io(op, Path::new(&self.path), source)
     }
 }
-

@@ -52,9 +52,7 @@ pub(super) enum Node<'a> {
 impl<'a> Side<'a> {
     pub(super) fn into_root(self) -> DirNode<'a> {
         match self {
-            Self::Tree { store, root } => {
-                DirNode::Tree(store, DirEntry { tree: root.tree, meta: root.meta })
-            }
+            Self::Tree { store, root } => DirNode::Tree(store, DirEntry { tree: root.tree, meta: root.meta }),
             Self::Files { dir, options } => DirNode::Disk(DiskDir::root(dir, options)),
         }
     }

@@ -103,7 +103,8 @@ impl<'a> Pair<'a> {
     }
 
     fn visit_added(&self, visit: Visit<'_>) -> Result<()> {
-        let is_new = |name: &str| find(&self.from.files, name).is_none() && find(&self.from.dirs, name).is_none();
+        let is_new =
+            |name: &str| find(&self.from.files, name).is_none() && find(&self.from.dirs, name).is_none();
         for (name, _) in self.to.files.iter().filter(|(name, _)| is_new(name)) {
             visit(Event::Added(Node::File, &format!("{}/{name}", self.path)))?;
         }

@@ -162,8 +162,7 @@ fn directories_on_disk() {
     let theirs = String::from_utf8(run("ostree", &args)).unwrap();
     let options = FilesOptions { xattrs: XattrPolicy::Ignore, owner_uid: Some(7), owner_gid: Some(8) };
     let dir = Dir::open_ambient_dir(new, ambient_authority()).unwrap();
-    let ours =
-        diff::changes(fixture.side("x"), Side::Files { dir, options }, &Ctx::default()).unwrap();
+    let ours = diff::changes(fixture.side("x"), Side::Files { dir, options }, &Ctx::default()).unwrap();
     assert_eq!(sorted(&ours.to_string()), sorted(&theirs));
     assert!(ours.modified.contains(&"/usr/same/deep/a".to_owned()));
 }
@@ -176,8 +175,7 @@ fn statistics() {
     let fixture = fixture();
     let theirs = String::from_utf8(run("ostree", &[&fixture.repo, "diff", "--stats", "x^", "x"])).unwrap();
     let rev = |text: &str| text.parse::<Rev>().unwrap();
-    let ours =
-        diff::stats(&fixture.store, &rev("x^"), &rev("x"), &mut |_| Ok(0), &Ctx::default()).unwrap();
+    let ours = diff::stats(&fixture.store, &rev("x^"), &rev("x"), &mut |_| Ok(0), &Ctx::default()).unwrap();
     let expected = format!(
         "[A] Object Count: {}\n[B] Object Count: {}\nCommon Object Count: {}\n",
         ours.from_objects, ours.to_objects, ours.common_objects

@@ -22,19 +22,22 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("container", &["format", "base", "store", "tree", "tar", "diff", "delta", "transfer"]),
     ("remote", &["format", "base", "store", "delta", "transfer"]),
     // F5
-    ("cli", &[
-        "format",
-        "base",
-        "store",
-        "repo",
-        "tree",
-        "tar",
-        "diff",
-        "delta",
-        "transfer",
-        "container",
-        "remote",
-    ]),
+    (
+        "cli",
+        &[
+            "format",
+            "base",
+            "store",
+            "repo",
+            "tree",
+            "tar",
+            "diff",
+            "delta",
+            "transfer",
+            "container",
+            "remote",
+        ],
+    ),
 ];
 
 /// What only the command line may say: it owns the terminal, the environment and `/`.
