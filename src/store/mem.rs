@@ -30,11 +30,6 @@ impl MemStore {
         Self::default()
     }
 
-    /// What was noted by [`Txn::set_partial`].
-    pub fn completeness(&self, commit: &CommitId) -> Completeness {
-        self.lock().partial.get(commit).copied().unwrap_or(Completeness::Complete)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change is one insert or remove, so a panic elsewhere leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -136,5 +131,9 @@ impl Txn for MemStore {
     fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()> {
         self.lock().partial.insert(*commit, state);
         Ok(())
+    }
+
+    fn completeness(&self, commit: &CommitId) -> Result<Completeness> {
+        Ok(self.lock().partial.get(commit).copied().unwrap_or(Completeness::Complete))
     }
 }

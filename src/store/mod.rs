@@ -132,6 +132,12 @@ pub trait Txn: ObjectWrite + Refs {
     /// # Errors
     /// [`Error::Io`].
     fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()>;
+
+    /// What was noted of a commit, in this transaction or before; complete if nothing was.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn completeness(&self, commit: &CommitId) -> Result<Completeness>;
 }
 
 /// Whether all objects of a commit are there.
