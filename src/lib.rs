@@ -15,6 +15,7 @@
 
 pub mod base;
 pub mod diff;
+pub mod container;
 pub mod store;
 pub mod tar;
 
