@@ -7,20 +7,15 @@ use std::process::{Command, Stdio};
 use oci_spec::image::MediaType;
 use ostree_rs::base::Ctx;
 use ostree_rs::container::{
-    Compression, Digest, DiffId, Error, ImageDest, OciLayout, Result, read_layer, write_layer,
+    Compression, DiffId, Digest, Error, ImageDest, OciLayout, Result, read_layer, write_layer,
 };
 use ostree_rs::format::Checksum;
 
 use super::{blob_bytes, new_layout, noise, put_layer};
 use crate::oracle;
 
-const EVERY: [Compression; 5] = [
-    Compression::None,
-    Compression::GZIP,
-    Compression::Gzip(1),
-    Compression::ZSTD,
-    Compression::Zstd(9),
-];
+const EVERY: [Compression; 5] =
+    [Compression::None, Compression::GZIP, Compression::Gzip(1), Compression::ZSTD, Compression::Zstd(9)];
 
 fn jobs(n: usize) -> Ctx {
     Ctx { jobs: NonZeroUsize::new(n).unwrap(), ..Ctx::default() }
@@ -106,7 +101,9 @@ fn streams_of_several_parts() {
             assert!(matches!(read(&[&blob, tail].concat()), Err(Error::Layer { .. })), "{media_type}");
         }
         // A blob that is not what its media type says.
-        for other in ["application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar"] {
+        for other in
+            ["application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar"]
+        {
             let result = read_blob(&layout, &blob, MediaType::from(other), &data);
             assert!(matches!(result, Err(Error::Layer { .. })));
         }

@@ -107,7 +107,9 @@ fn archives_go_both_ways() {
         check_image(&OciArchive::open(File::open(&path).unwrap(), tag).unwrap(), &tar);
     }
     let other = OciArchive::open(File::open(&path).unwrap(), Some("two")).unwrap();
-    assert!(matches!(other.manifest(), Err(Error::TagNotFound { tag, known }) if tag == "two" && known == ["one"]));
+    assert!(
+        matches!(other.manifest(), Err(Error::TagNotFound { tag, known }) if tag == "two" && known == ["one"])
+    );
 
     let listed = oracle::run("tar", &["tf", path.to_str().unwrap()]);
     assert_eq!(String::from_utf8(listed).unwrap().lines().count(), 2 + 3 + 2);
