@@ -14,8 +14,8 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
-pub mod diff;
 pub mod container;
+pub mod diff;
 pub mod store;
 pub mod tar;
 
