@@ -18,5 +18,6 @@ pub mod container;
 pub mod diff;
 pub mod store;
 pub mod tar;
+pub mod transfer;
 
 pub use ostree_format as format;

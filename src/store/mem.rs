@@ -78,6 +78,28 @@ impl ObjectWrite for MemStore {
     }
 
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId> {
+        self.put_file(None, header, len, content)
+    }
+
+    fn write_file_as(
+        &self,
+        id: &FileId,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<()> {
+        self.put_file(Some(id), header, len, content).map(drop)
+    }
+}
+
+impl MemStore {
+    fn put_file(
+        &self,
+        expected: Option<&FileId>,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<FileId> {
         let mut bytes = Vec::new();
         let read = |source| Error::Read { what: "file content".into(), source };
         content.take(len.saturating_add(1)).read_to_end(&mut bytes).map_err(read)?;
@@ -86,6 +108,9 @@ impl ObjectWrite for MemStore {
             return Err(read(std::io::Error::new(std::io::ErrorKind::InvalidData, why)));
         }
         let id = header.id_with(&bytes);
+        if let Some(expected) = expected.filter(|expected| **expected != id) {
+            return Err(Error::Mismatch { expected: (*expected).into(), actual: *id.checksum() });
+        }
         self.lock().files.insert(id, (header.clone(), bytes));
         Ok(id)
     }

@@ -8,3 +8,4 @@ mod floors;
 mod format;
 mod oracle;
 mod tar;
+mod transfer;
