@@ -100,7 +100,9 @@ impl Content<'_> {
             return Ok(());
         }
         let mode = header.mode();
-        Err(Error::Unsupported(format!("Content object {id}: invalid mode 0{mode:04o} with bits 0{bits:04o}")))
+        Err(Error::Unsupported(format!(
+            "Content object {id}: invalid mode 0{mode:04o} with bits 0{bits:04o}"
+        )))
     }
 
     fn done(&self, bytes: u64) {

@@ -134,7 +134,8 @@ pub fn copy(
     ctx: &Ctx,
 ) -> Result<Stats> {
     let counters = Counters::default();
-    let content = Content { from, txn, trust: options.trust, modes: options.file_modes, counters: &counters, ctx };
+    let content =
+        Content { from, txn, trust: options.trust, modes: options.file_modes, counters: &counters, ctx };
     ctx.phase("Importing objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
     let (metadata_objects, complete) = with_pool(ctx, u64::MAX, |pool| {

@@ -128,7 +128,10 @@ fn depth_and_resumption() {
     assert_eq!(stats, Stats { metadata_objects: 5, content_objects: 6, linked_objects: 0, copied_bytes: 30 });
     assert_eq!(objects(&to, &commits[2]).unwrap(), objects(&from.inner, &commits[2]).unwrap());
     assert_eq!(to.completeness(&commits[2]).unwrap(), Completeness::Complete);
-    assert_eq!(load_commitmeta(&to, &commits[2]).unwrap().unwrap().get_bytes("some.signature"), Some(&b"bytes"[..]));
+    assert_eq!(
+        load_commitmeta(&to, &commits[2]).unwrap().unwrap().get_bytes("some.signature"),
+        Some(&b"bytes"[..])
+    );
     assert!(!to.contains(&commits[1].into()).unwrap());
     assert_eq!(copy(&from, &to, commits[2], &Options::default()).unwrap(), Stats::default());
 
