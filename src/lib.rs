@@ -14,10 +14,9 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
-pub mod container;
 pub mod diff;
 pub mod store;
 pub mod tar;
-pub mod transfer;
+pub mod tree;
 
 pub use ostree_format as format;

@@ -1,10 +1,11 @@
 //! Floor 1: what everything above uses.
 
 mod ctx;
+pub mod fs;
 pub mod io;
 mod par;
 mod xattr;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Progress, Silent};
 pub use par::{Pool, with_pool};
-pub use xattr::{read_xattrs, read_xattrs_at};
+pub use xattr::{XattrPolicy, read_xattrs, read_xattrs_at};

@@ -1,11 +1,10 @@
 //! One binary with all integration tests; the modules mirror `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod container;
 mod corpus;
 mod diff;
 mod floors;
 mod format;
 mod oracle;
 mod tar;
-mod transfer;
+mod tree;

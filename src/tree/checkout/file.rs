@@ -1,0 +1,198 @@
+//! One file or symbolic link: linked, copied, or a whiteout.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+
+use ostree_format::{FileHeader, FileId, FileKind, FileName};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, Uid, chmodat, chownat, copy_file_range, fchmod, fchown, fsync,
+    ioctl_ficlone, mknodat, symlinkat,
+};
+use rustix::io::Errno;
+
+use super::dir::{Dir, Run};
+use super::{Linking, Ownership, PassthroughWhiteouts, Sync, Whiteouts};
+use crate::base::fs;
+use crate::base::io::{Cancellable, copy_exact};
+use crate::store::{Content, Error, FileObject, ObjectRead, Result};
+
+const WHITEOUT_PREFIX: &str = ".wh.";
+const PASSTHROUGH_PREFIX: &str = ".ostree-wh.";
+/// Bytes that one system call copies, so that a cancelled copy stops soon.
+const COPY_RANGE_BYTES: u64 = 16 << 20;
+
+impl<S: ObjectRead + ?Sized> Run<'_, S> {
+    pub(super) fn file(&self, dir: &Dir, name: &str, id: &FileId) -> Result<()> {
+        self.ctx.cancel.check()?;
+        if !self.options.skip.is_empty() && self.options.skip.contains(&dir.path_of(name)) {
+            return Ok(());
+        }
+        if self.whiteout(dir, name, id)? {
+            return Ok(());
+        }
+        if self.options.linking == Linking::Never || !self.link(dir, name, id)? {
+            let object = self.open(id)?;
+            let len = object.len;
+            self.copy(dir, name, id, object)?;
+            self.ctx.object_done(len);
+        } else {
+            self.ctx.object_done(0);
+        }
+        Ok(())
+    }
+
+    pub(super) fn open(&self, id: &FileId) -> Result<FileObject> {
+        self.store.open_file(id)?.ok_or(Error::NotFound((*id).into()))
+    }
+
+    /// Does what a whiteout says; `false` if the file is none.
+    fn whiteout(&self, dir: &Dir, name: &str, id: &FileId) -> Result<bool> {
+        let plain = (self.options.whiteouts == Whiteouts::Process).then(|| name.strip_prefix(WHITEOUT_PREFIX));
+        let quoted = (self.options.passthrough_whiteouts == PassthroughWhiteouts::Process)
+            .then(|| name.strip_prefix(PASSTHROUGH_PREFIX));
+        let (plain, quoted) = (plain.flatten(), quoted.flatten());
+        let Some(hidden) = plain.or(quoted) else { return Ok(false) };
+        let header = self.open(id)?.header;
+        if header.kind != FileKind::Regular {
+            return Ok(false);
+        }
+        // `.wh...` must not remove the directory above.
+        if FileName::new(hidden).is_err() {
+            return Err(Error::Unsupported(format!("Invalid whiteout '{}'", dir.path_of(name))));
+        }
+        if plain.is_some() {
+            fs::remove_all(&dir.fd, hidden).map_err(|e| Error::io("unlinkat", dir.path_of(hidden), e))?;
+        } else {
+            self.whiteout_device(dir, hidden, &header)?;
+        }
+        Ok(true)
+    }
+
+    fn whiteout_device(&self, dir: &Dir, name: &str, header: &FileHeader) -> Result<()> {
+        let mode = Mode::from_raw_mode(header.permissions);
+        let make = || mknodat(&dir.fd, name, FileType::CharacterDevice, mode, 0);
+        match make() {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                if !self.replaces_device(dir, name, header)? {
+                    return Ok(());
+                }
+                make().map_err(|e| Error::io("Creating whiteout char device", dir.path_of(name), e))?;
+            }
+            Err(e) => return Err(Error::io("Creating whiteout char device", dir.path_of(name), e)),
+        }
+        if self.options.ownership == Ownership::Commit {
+            let io = |op| move |e: Errno| Error::io(op, dir.path_of(name), e);
+            fs::write_xattrs_at(&dir.fd, name, &header.xattrs)
+                .map_err(|e| Error::io("whiteout char device", dir.path_of(name), e))?;
+            self.chown_at(dir, name, header)?;
+            chmodat(&dir.fd, name, mode, AtFlags::empty()).map_err(io("fchmodat"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file of its own, or a symbolic link.
+    fn copy(&self, dir: &Dir, name: &str, id: &FileId, object: FileObject) -> Result<()> {
+        let mut object = object;
+        let wanted = match &object.header.kind {
+            FileKind::Symlink(target) => {
+                let header = object.header.clone();
+                return self.symlink(dir, name, target, &header);
+            }
+            FileKind::Regular => self.wanted(&object.header),
+        };
+        self.place(dir, name, id, |file| {
+            self.content(file, &mut object)
+                .map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))?;
+            self.attributes(file, &wanted)
+                .map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))
+        })
+    }
+
+    /// The header of the file as it is to lie there.
+    fn wanted(&self, header: &FileHeader) -> FileHeader {
+        let mut header = header.clone();
+        if self.options.ownership == Ownership::User {
+            header.permissions = (header.permissions & !0o6000) | 0o400;
+        }
+        header
+    }
+
+    fn content(&self, to: &OwnedFd, object: &mut FileObject) -> io::Result<()> {
+        if object.len == 0 {
+            return Ok(());
+        }
+        let mut copied = 0;
+        if let Content::File(from) = &object.content {
+            if self.reflinks.load(Ordering::Relaxed) {
+                match ioctl_ficlone(to, from) {
+                    Ok(()) => return Ok(()),
+                    Err(_) => self.reflinks.store(false, Ordering::Relaxed),
+                }
+            }
+            while copied < object.len {
+                self.ctx.cancel.check().map_err(io::Error::other)?;
+                let want = usize::try_from((object.len - copied).min(COPY_RANGE_BYTES)).unwrap_or(usize::MAX);
+                match copy_file_range(from, None, to, None, want) {
+                    Ok(0) => break,
+                    Ok(n) => copied += n as u64,
+                    Err(Errno::INTR) => {}
+                    // Not between these two file systems.
+                    Err(_) if copied == 0 => break,
+                    Err(e) => return Err(e.into()),
+                }
+            }
+        }
+        let len = object.len - copied;
+        let mut out = File::from(to.try_clone()?);
+        copy_exact(&mut Cancellable::new(object, &self.ctx.cancel), &mut out, len)
+    }
+
+    fn attributes(&self, file: &OwnedFd, wanted: &FileHeader) -> io::Result<()> {
+        if self.options.ownership == Ownership::Commit {
+            fchown(file, Some(Uid::from_raw(wanted.uid)), Some(Gid::from_raw(wanted.gid)))?;
+            // After the owner: a change of it takes capabilities away.
+            fs::write_xattrs(file, &wanted.xattrs)?;
+        }
+        fchmod(file, Mode::from_raw_mode(wanted.permissions))?;
+        match self.options.sync {
+            Sync::Each => Ok(fsync(file)?),
+            Sync::Later => Ok(()),
+        }
+    }
+
+    fn symlink(&self, dir: &Dir, name: &str, target: &str, header: &FileHeader) -> Result<()> {
+        let make = || symlinkat(target, &dir.fd, name);
+        match make() {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                if !self.replaces_symlink(dir, name, target)? {
+                    return Ok(());
+                }
+                make().map_err(|e| Error::io("symlinkat", dir.path_of(name), e))?;
+            }
+            Err(e) => return Err(Error::io("symlinkat", dir.path_of(name), e)),
+        }
+        if self.options.ownership == Ownership::Commit {
+            self.chown_at(dir, name, header)?;
+            fs::write_xattrs_at(&dir.fd, name, &header.xattrs)
+                .map_err(|e| Error::io("symlinkat", dir.path_of(name), e))?;
+        }
+        Ok(())
+    }
+
+    fn chown_at(&self, dir: &Dir, name: &str, header: &FileHeader) -> Result<()> {
+        let (uid, gid) = (Uid::from_raw(header.uid), Gid::from_raw(header.gid));
+        chownat(&dir.fd, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|e| Error::io("fchownat", dir.path_of(name), e))
+    }
+}
+
+impl Dir {
+    /// The path of `name` in this directory, from the root of the tree.
+    pub(super) fn path_of(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+}

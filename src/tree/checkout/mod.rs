@@ -1,0 +1,175 @@
+//! A commit's tree, or a part of it, becomes a directory.
+//!
+//! ```text
+//! queue (last in, first out) ─▶ directory: mkdirat 0700 ─▶ files ─▶ its directories into the queue
+//!                                    └── when all below is done: fchmod, fchown, futimens
+//! ```
+//! Where the store keeps a file just as it is asked for, a file is one `linkat`. Nothing below the destination
+//! is followed if it is a symbolic link, also where libostree does: a tree must not reach out of its place.
+
+mod dir;
+mod file;
+mod link;
+mod overwrite;
+mod queue;
+mod target;
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use ostree_format::{RepoMode, RootDir};
+
+use crate::base::Ctx;
+use crate::store::{ObjectRead, Result, SkipList};
+
+/// How a tree is checked out.
+#[derive(Debug, Clone, Default)]
+pub struct CheckoutOptions {
+    /// Whose files they become.
+    pub ownership: Ownership,
+    /// What happens to what is there already.
+    pub overwrite: Overwrite,
+    /// Hard links or copies.
+    pub linking: Linking,
+    /// What `.wh.NAME` means.
+    pub whiteouts: Whiteouts,
+    /// What `.ostree-wh.NAME` means.
+    pub passthrough_whiteouts: PassthroughWhiteouts,
+    /// Which permissions directories get.
+    pub directory_modes: DirectoryModes,
+    /// Only this file or directory of the tree.
+    pub subpath: Option<String>,
+    /// What happens if the tree has no such path.
+    pub missing_subpath: MissingSubpath,
+    /// Paths that are left out: `/usr/bin/su`, and with a slash at the end for a directory `/usr/share/doc/`.
+    pub skip: SkipList,
+    /// Whether every file and directory is synced.
+    pub sync: Sync,
+}
+
+/// Whose files they become.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ownership {
+    /// Owner, group, permissions and xattrs of the commit.
+    #[default]
+    Commit,
+    /// The current user's, without xattrs, set-user-id and set-group-id bits, and always readable.
+    User,
+}
+
+/// What happens to what is there already. Directories are merged in every mode but [`Overwrite::Never`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Overwrite {
+    /// It is an error.
+    #[default]
+    Never,
+    /// Files of the commit replace files.
+    UnionFiles,
+    /// Files stay.
+    AddFiles,
+    /// Files stay if they are what the commit has; otherwise it is an error.
+    UnionIdentical,
+}
+
+/// Hard links or copies. Empty files, links of user-mode repositories and files that their user may not read
+/// are copied in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Linking {
+    /// Hard links where possible, else copies.
+    #[default]
+    Prefer,
+    /// Hard links, or an error.
+    Require,
+    /// Copies, reflinks where possible.
+    Never,
+}
+
+/// What a regular file `.wh.NAME` means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Whiteouts {
+    /// A file like any other.
+    #[default]
+    Keep,
+    /// `NAME` is removed; `.wh..wh..opq` empties its directory; what stands in the way of a file or directory is
+    /// removed, as with the layers of a container image.
+    Process,
+}
+
+/// What a regular file `.ostree-wh.NAME` means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PassthroughWhiteouts {
+    /// A file like any other.
+    #[default]
+    Keep,
+    /// A whiteout of overlayfs: the character device 0:0 called `NAME`.
+    Process,
+}
+
+/// Which permissions directories get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DirectoryModes {
+    /// Those of the commit.
+    #[default]
+    Commit,
+    /// Those of the commit `& 0775`.
+    Canonical,
+}
+
+/// What happens if the tree has no such path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MissingSubpath {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// Nothing.
+    Ignore,
+}
+
+/// Whether what is written is synced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sync {
+    /// The system writes it in its own time.
+    #[default]
+    Later,
+    /// Every file and directory, before the call returns.
+    Each,
+}
+
+impl CheckoutOptions {
+    /// What a repository of this mode asks for in any case: bare-user-only knows no owners and no special
+    /// permissions.
+    #[must_use]
+    pub fn for_mode(mut self, mode: RepoMode) -> Self {
+        if mode == RepoMode::BareUserOnly {
+            (self.ownership, self.directory_modes) = (Ownership::User, DirectoryModes::Canonical);
+        }
+        self
+    }
+}
+
+/// Checks out the tree `root` as `name`, a path from the open directory `parent`. A single file goes into the
+/// directory `name`, which may be `.`.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::Corrupt`] for objects; [`Error::Io`] with `EEXIST` for what is there and
+/// must not be replaced; [`Error::Unsupported`] if hard links are required and impossible; [`Error::Usage`] if
+/// the path is not in the tree. What was written before an error stays.
+///
+/// [`Error::NotFound`]: crate::store::Error::NotFound
+/// [`Error::Corrupt`]: crate::store::Error::Corrupt
+/// [`Error::Io`]: crate::store::Error::Io
+/// [`Error::Unsupported`]: crate::store::Error::Unsupported
+/// [`Error::Usage`]: crate::store::Error::Usage
+pub fn checkout<S: ObjectRead + ?Sized>(
+    store: &S,
+    root: RootDir,
+    parent: impl AsFd,
+    name: &Path,
+    options: &CheckoutOptions,
+    ctx: &Ctx,
+) -> Result<()> {
+    match target::find(store, root, options)? {
+        None => Ok(()),
+        Some(target) => dir::Run::new(store, options, ctx).start(target, parent.as_fd(), name),
+    }
+}

@@ -1,0 +1,84 @@
+//! One file or symbolic link of a directory becomes a content object.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ostree_format::{FileHeader, FileId, FileKind, FileName};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, unlinkat};
+
+use super::Source;
+use crate::base::io::Cancellable;
+use crate::base::{Ctx, fs};
+use crate::store::{Error, ObjectWrite, Result};
+
+/// A file that the walk found.
+pub(super) struct Job {
+    pub(super) dir: Arc<OwnedFd>,
+    pub(super) name: FileName,
+    /// Path from the root of the tree, for errors.
+    pub(super) path: PathBuf,
+    /// Owner and permissions as the modifier left them; the target of a link is not read yet.
+    pub(super) header: FileHeader,
+    /// Bytes of a regular file.
+    pub(super) len: u64,
+    pub(super) xattrs: XattrSource,
+    pub(super) source: Source,
+}
+
+/// Where the xattrs of the object come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum XattrSource {
+    /// They stand in the header already.
+    Header,
+    /// From the file.
+    File,
+}
+
+impl Job {
+    /// Writes the object.
+    pub(super) fn run<S: ObjectWrite + ?Sized>(self, store: &S, ctx: &Ctx) -> Result<(FileName, FileId)> {
+        ctx.cancel.check()?;
+        let Self { dir, name, path, mut header, len, xattrs, source } = self;
+        let failed = |op| {
+            let path = path.clone();
+            move |e: io::Error| Error::io(op, path, e)
+        };
+        let id = if header.kind == FileKind::Regular {
+            // A file that was exchanged for a FIFO or a link since it was found must not stop us or lead astray.
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let fd = openat(&*dir, name.as_str(), flags, Mode::empty())
+                .map_err(|e| Error::io("openat", path.clone(), e))?;
+            if xattrs == XattrSource::File {
+                header.xattrs = fs::read_xattrs(&fd).map_err(failed("reading xattrs of"))?;
+            }
+            let mut content = Cancellable::new(File::from(fd), &ctx.cancel);
+            store.write_file(&header, len, &mut content).map_err(|e| match e {
+                Error::Read { source, .. } => Error::Read { what: path.display().to_string(), source },
+                other => other,
+            })
+        } else {
+            let target = readlinkat(&*dir, name.as_str(), Vec::new())
+                .map_err(|e| Error::io("readlinkat", path.clone(), e))?;
+            let target = target.into_string().map_err(|e| {
+                failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e))
+            })?;
+            header.kind = FileKind::Symlink(target.into());
+            if xattrs == XattrSource::File {
+                header.xattrs = fs::read_xattrs_at(&*dir, &name).map_err(failed("reading xattrs of"))?;
+            }
+            store.write_file(&header, 0, &mut io::empty())
+        };
+        // A read that failed because of the cancellation is not the file's fault.
+        ctx.cancel.check()?;
+        let id = id?;
+        if source == Source::Consume {
+            unlinkat(&*dir, name.as_str(), AtFlags::empty())
+                .map_err(|e| Error::io("unlinkat", path.clone(), e))?;
+        }
+        ctx.object_done(len);
+        Ok((name, id))
+    }
+}

@@ -1,0 +1,131 @@
+//! The commit object.
+
+use ostree_format::variant::{Dict, Value};
+use ostree_format::{CollectionId, Commit, CommitId, DirTreeId, MetaKind, RefName, RootDir};
+
+use crate::store::{Error, ObjectRead, ObjectWrite, Result, load_commit, load_dirtree};
+
+/// What a commit says about its tree. Its metadata stand in this order, which its id depends on: `metadata`,
+/// what is kept of the parent's, `ostree.ref-binding`, `ostree.collection-binding`.
+#[derive(Debug, Clone, Default)]
+pub struct CommitOptions {
+    /// The commit before this one.
+    pub parent: Option<CommitId>,
+    /// First line of the message.
+    pub subject: String,
+    /// The rest of the message.
+    pub body: String,
+    /// Seconds since 1970-01-01 UTC.
+    pub timestamp: u64,
+    /// Metadata. A key may stand twice, as in libostree.
+    pub metadata: Dict,
+    /// Keys whose values are taken from the parent's metadata.
+    pub keep_metadata: Vec<String>,
+    /// The refs that the commit is bound to; `None` writes nothing about it.
+    pub bindings: Option<Bindings>,
+    /// Whether the commit says that it can be booted.
+    pub bootable: Bootable,
+}
+
+/// The refs that a commit is bound to, so that a mirror cannot pass it off as another ref's.
+#[derive(Debug, Clone, Default)]
+pub struct Bindings {
+    /// Refs; none for a commit without a branch.
+    pub refs: Vec<RefName>,
+    /// The collection; where the given metadata names one already, that one stays.
+    pub collection: Option<CollectionId>,
+}
+
+/// Whether a commit says that it can be booted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Bootable {
+    /// It says nothing.
+    #[default]
+    Unsaid,
+    /// `ostree.bootable`, and `ostree.linux` with the release of the kernel in `usr/lib/modules`. The metadata
+    /// then stand in the order of GLib's hash tables, as libostree writes them.
+    FromKernel,
+}
+
+const REF_BINDING: &str = "ostree.ref-binding";
+const COLLECTION_BINDING: &str = "ostree.collection-binding";
+
+/// Writes the commit object of `root`.
+///
+/// # Errors
+/// [`Error::Usage`] if metadata are to be kept that the parent does not have, or the tree has no kernel or
+/// several; and what the store gives.
+pub fn write_commit<S: ObjectWrite + ?Sized>(
+    store: &S,
+    root: RootDir,
+    options: &CommitOptions,
+) -> Result<CommitId> {
+    let mut metadata = options.metadata.clone();
+    keep_metadata(store, options, &mut metadata)?;
+    if let Some(Bindings { refs, collection }) = &options.bindings {
+        let mut refs: Vec<&str> = refs.iter().map(RefName::as_str).collect();
+        refs.sort_unstable();
+        metadata.push(REF_BINDING, Value::strv(refs));
+        if let (Some(collection), None) = (collection, metadata.get(COLLECTION_BINDING)) {
+            metadata.push(COLLECTION_BINDING, collection.as_str());
+        }
+    }
+    if options.bootable == Bootable::FromKernel {
+        for (key, value) in bootable_metadata(store, root)? {
+            metadata.insert(key, value);
+        }
+        metadata = metadata.hash_ordered();
+    }
+    let CommitOptions { parent, subject, body, timestamp, .. } = options.clone();
+    let commit = Commit { metadata, parent, related: Vec::new(), subject, body, timestamp, root };
+    Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
+}
+
+fn keep_metadata<S: ObjectRead + ?Sized>(
+    store: &S,
+    options: &CommitOptions,
+    metadata: &mut Dict,
+) -> Result<()> {
+    if options.keep_metadata.is_empty() {
+        return Ok(());
+    }
+    let no_parent = "Either --branch or --parent must be specified when using --keep-metadata";
+    let parent = options.parent.ok_or_else(|| Error::Usage(no_parent.into()))?;
+    let old = load_commit(store, &parent)?.metadata;
+    for key in &options.keep_metadata {
+        let value = old
+            .get(key)
+            .ok_or_else(|| Error::Usage(format!("Missing metadata key '{key}' from commit '{parent}'")))?;
+        metadata.push(key, value.clone());
+    }
+    Ok(())
+}
+
+/// What a bootable commit says: `ostree.bootable`, and `ostree.linux` with the name of the only directory
+/// of `usr/lib/modules` that holds a `vmlinuz`.
+///
+/// # Errors
+/// [`Error::Usage`] if there is none or there are several; and what the store gives.
+pub fn bootable_metadata<S: ObjectRead + ?Sized>(store: &S, root: RootDir) -> Result<Dict> {
+    let mut dir: DirTreeId = root.tree;
+    for name in ["usr", "lib", "modules"] {
+        let entry = load_dirtree(store, &dir)?.dirs.get(name).copied();
+        let missing = || Error::Usage("Opening usr/lib/modules: No such file or directory".into());
+        dir = entry.ok_or_else(missing)?.tree;
+    }
+    let mut release = None;
+    for (name, entry) in load_dirtree(store, &dir)?.dirs {
+        let inside = load_dirtree(store, &entry.tree)?;
+        if inside.files.contains_key("vmlinuz") || inside.dirs.contains_key("vmlinuz") {
+            if release.is_some() {
+                return Err(Error::Usage("Multiple kernels found in /usr/lib/modules".into()));
+            }
+            release = Some(name);
+        }
+    }
+    let release = release.ok_or_else(|| Error::Usage("No kernel found in /usr/lib/modules".into()))?;
+    let mut metadata = Dict::new();
+    metadata.push("ostree.bootable", true);
+    metadata.push("ostree.linux", release.as_str());
+    Ok(metadata)
+}

@@ -1,0 +1,5 @@
+//! Commits and checkouts, compared with those of C ostree.
+
+mod checkout;
+mod commit;
+mod fixture;
