@@ -11,10 +11,10 @@ mod checkout;
 mod commit;
 
 pub use checkout::{
-    CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts, Sync,
-    Whiteouts, checkout,
+    CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts,
+    Sync, Whiteouts, checkout,
 };
 pub use commit::{
-    Bindings, Bootable, CommitOptions, DevInoTrust, DirOptions, Sealing, Source, TreeStats, add_commit, add_dir,
-    bootable_metadata, write_commit,
+    Bindings, Bootable, CommitOptions, DevInoTrust, DirOptions, Sealing, Source, TreeStats, add_commit,
+    add_dir, bootable_metadata, write_commit,
 };

@@ -49,7 +49,8 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
 
     /// Does what a whiteout says; `false` if the file is none.
     fn whiteout(&self, dir: &Dir, name: &str, id: &FileId) -> Result<bool> {
-        let plain = (self.options.whiteouts == Whiteouts::Process).then(|| name.strip_prefix(WHITEOUT_PREFIX));
+        let plain =
+            (self.options.whiteouts == Whiteouts::Process).then(|| name.strip_prefix(WHITEOUT_PREFIX));
         let quoted = (self.options.passthrough_whiteouts == PassthroughWhiteouts::Process)
             .then(|| name.strip_prefix(PASSTHROUGH_PREFIX));
         let (plain, quoted) = (plain.flatten(), quoted.flatten());
@@ -106,8 +107,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         self.place(dir, name, id, |file| {
             self.content(file, &mut object)
                 .map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))?;
-            self.attributes(file, &wanted)
-                .map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))
+            self.attributes(file, &wanted).map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))
         })
     }
 

@@ -99,7 +99,9 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
             }
             S_IFLNK => {
                 let xattrs = if canonical { Xattrs::EMPTY } else { fs::read_xattrs_at(&dir.fd, name)? };
-                let Ok(target) = readlinkat(&dir.fd, name, Vec::new())?.into_string() else { return Ok(None) };
+                let Ok(target) = readlinkat(&dir.fd, name, Vec::new())?.into_string() else {
+                    return Ok(None);
+                };
                 let header = FileHeader::symlink(owner.0, owner.1, &target, xattrs);
                 Ok(Some(*header.id_with(&[]).checksum()))
             }

@@ -3,9 +3,7 @@
 use ostree_format::{DirEntry, DirMetaId, FileId, MetaKind, RootDir};
 
 use crate::base::Ctx;
-use crate::store::{
-    Decision, Error, Modifier, MutableTree, ObjectWrite, Result, load_dirmeta, load_dirtree,
-};
+use crate::store::{Decision, Error, Modifier, MutableTree, ObjectWrite, Result, load_dirmeta, load_dirtree};
 
 /// Directories nest at most this deep where a tree has to be changed or merged.
 const MAX_DEPTH: usize = 1024;

@@ -48,7 +48,8 @@ impl Job {
         };
         let id = if header.kind == FileKind::Regular {
             // A file that was exchanged for a FIFO or a link since it was found must not stop us or lead astray.
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let flags =
+                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             let fd = openat(&*dir, name.as_str(), flags, Mode::empty())
                 .map_err(|e| Error::io("openat", path.clone(), e))?;
             if xattrs == XattrSource::File {
@@ -62,9 +63,9 @@ impl Job {
         } else {
             let target = readlinkat(&*dir, name.as_str(), Vec::new())
                 .map_err(|e| Error::io("readlinkat", path.clone(), e))?;
-            let target = target.into_string().map_err(|e| {
-                failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e))
-            })?;
+            let target = target
+                .into_string()
+                .map_err(|e| failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e)))?;
             header.kind = FileKind::Symlink(target.into());
             if xattrs == XattrSource::File {
                 header.xattrs = fs::read_xattrs_at(&*dir, &name).map_err(failed("reading xattrs of"))?;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use ostree_format::{
-    DirMeta, DirMetaId, FileHeader, FileId, FileKind, FileName, MetaKind, RepoMode, S_IFDIR, S_IFLNK,
-    S_IFMT, S_IFREG, Xattrs,
+    DirMeta, DirMetaId, FileHeader, FileId, FileKind, FileName, MetaKind, RepoMode, S_IFDIR, S_IFLNK, S_IFMT,
+    S_IFREG, Xattrs,
 };
 use rustix::fs::{AtFlags, RawDir, Stat, fstat, statat, unlinkat};
 
@@ -17,9 +17,7 @@ use super::file::{Job, XattrSource};
 use super::{DevInoTrust, DirOptions, Sealing, Source, TreeStats};
 use crate::base::fs::{self, DIR_BUFFER_BYTES};
 use crate::base::{Ctx, Pool, with_pool};
-use crate::store::{
-    Attributes, Decision, DevIno, Entry, Error, Modifier, MutableTree, ObjectWrite, Result,
-};
+use crate::store::{Attributes, Decision, DevIno, Entry, Error, Modifier, MutableTree, ObjectWrite, Result};
 
 /// Bytes that queued and running jobs may hold together.
 const QUEUE_BYTES: u64 = 16 << 20;

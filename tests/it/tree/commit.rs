@@ -15,7 +15,7 @@ use ostree_rs::tree::{
     Bindings, Bootable, CommitOptions, DirOptions, Sealing, Source, add_commit, add_dir, write_commit,
 };
 
-use super::fixture::{describe, Detail, hard_tree, ready, set_xattr};
+use super::fixture::{Detail, describe, hard_tree, ready, set_xattr};
 use crate::oracle::run;
 
 const TIME: &str = "--timestamp=2024-01-02 03:04:05 +0000";
@@ -80,7 +80,8 @@ fn every_modifier() {
         return;
     }
     let oracle = Oracle::new();
-    let overrides = "=511 /private\n2048 /usr/lib/same-1\n=0x1ff /usr/lib/same-2\n1024 /\n3072 /empty\n=1 /none\n";
+    let overrides =
+        "=511 /private\n2048 /usr/lib/same-1\n=0x1ff /usr/lib/same-2\n1024 /\n3072 /empty\n=1 /none\n";
     let skip = "/private\n/usr/bin/su\n/lib\n";
     fs::write(oracle.path("overrides"), overrides).unwrap();
     fs::write(oracle.path("skip"), skip).unwrap();
@@ -181,12 +182,8 @@ fn metadata_in_order() {
     .into_iter()
     .collect();
     let store = MemStore::new();
-    let mut options = CommitOptions {
-        subject: "Subject".into(),
-        body: "Body\nof text".into(),
-        metadata,
-        ..options()
-    };
+    let mut options =
+        CommitOptions { subject: "Subject".into(), body: "Body\nof text".into(), metadata, ..options() };
     for name in ["b/z", "a/z"] {
         options.bindings.as_mut().unwrap().refs.push(name.parse().unwrap());
     }
@@ -229,7 +226,9 @@ fn what_is_refused() {
     let mut modifier = Modifier { stat_overrides, ..Modifier::default() };
     try_dir(&mut modifier).unwrap();
     assert_eq!(modifier.stat_overrides.unmatched().collect::<Vec<_>>(), ["/nothing"]);
-    assert!(matches!(modifier.check_matched(), Err(Error::Usage(why)) if why == "Unmatched statoverride paths"));
+    assert!(
+        matches!(modifier.check_matched(), Err(Error::Usage(why)) if why == "Unmatched statoverride paths")
+    );
     assert!(StatOverrides::parse("=7 /a\n\n12\n").is_err_and(|e| e.offset == 7));
 
     run("mkfifo", &[dir.path().join("sub/pipe").to_str().unwrap()]);
@@ -249,7 +248,8 @@ fn a_directory_is_consumed() {
     let oracle = Oracle::new();
     let theirs = oracle.commit(&["--owner-uid=3", &oracle.dir_arg("tree")]);
     let (store, mut tree) = (MemStore::new(), MutableTree::new());
-    let options_dir = DirOptions { source: Source::Consume, sealing: Sealing::AsFinished, ..DirOptions::default() };
+    let options_dir =
+        DirOptions { source: Source::Consume, sealing: Sealing::AsFinished, ..DirOptions::default() };
     let mut modifier = Modifier { uid: Some(3), ..Modifier::default() };
     let top = oracle.path("tree");
     let stats = add_dir(&store, &mut tree, open(&top), &mut modifier, &options_dir, &Ctx::default()).unwrap();
