@@ -15,6 +15,7 @@
 
 pub mod base;
 pub mod diff;
+pub mod repo;
 pub mod store;
 pub mod tar;
 pub mod tree;

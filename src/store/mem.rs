@@ -44,13 +44,18 @@ impl MemStore {
 /// Checks that `bytes` are a valid object of `kind`, and names it.
 pub(crate) fn check_meta(kind: MetaKind, bytes: &[u8]) -> Result<ObjectName> {
     let name = ObjectName::new(Checksum::of(bytes), kind.into());
+    validate_meta(kind, &name, bytes)?;
+    Ok(name)
+}
+
+/// Checks that the bytes of `name` are a valid object of `kind`.
+pub(crate) fn validate_meta(kind: MetaKind, name: &ObjectName, bytes: &[u8]) -> Result<()> {
     match kind {
         MetaKind::Commit => Commit::parse(bytes).map(drop),
         MetaKind::DirTree => DirTreeRef::parse(bytes).map(drop),
         MetaKind::DirMeta => DirMeta::parse(bytes).map(drop),
     }
-    .map_err(Error::corrupt(name))?;
-    Ok(name)
+    .map_err(Error::corrupt(*name))
 }
 
 impl ObjectRead for MemStore {

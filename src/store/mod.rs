@@ -31,6 +31,7 @@ pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
 pub use mem::MemStore;
+pub(crate) use mem::validate_meta;
 pub use modifier::{
     Attributes, Decision, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy,
 };
@@ -94,11 +95,20 @@ pub trait ObjectWrite: ObjectRead {
 
 /// Names of commits can be looked up.
 pub trait Refs: Sync {
-    /// The commit that a ref names; `None` if the ref does not exist.
+    /// The commit that a ref names; `None` if the ref does not exist. A local ref that does not exist may
+    /// stand for a remote's, as in libostree.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Invalid`] if what is stored there is no checksum.
     fn resolve(&self, refspec: &RefSpec) -> Result<Option<CommitId>>;
+
+    /// The same, but a local ref is nothing else.
+    ///
+    /// # Errors
+    /// As [`Refs::resolve`].
+    fn resolve_exact(&self, refspec: &RefSpec) -> Result<Option<CommitId>> {
+        self.resolve(refspec)
+    }
 
     /// Every ref, local and remote.
     ///

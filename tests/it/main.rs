@@ -6,5 +6,6 @@ mod diff;
 mod floors;
 mod format;
 mod oracle;
+mod repo;
 mod tar;
 mod tree;

@@ -1,0 +1,339 @@
+//! Floor 3: the store on disk, exactly as libostree keeps it.
+//!
+//! ```text
+//! config                  key file: mode, settings, remotes
+//! objects/xx/….EXT        loose objects, as the mode keeps them
+//! refs/heads/NAME         "CHECKSUM\n"; an alias is a symbolic link
+//! refs/remotes/R/NAME     refs of the remote R
+//! refs/mirrors/C/NAME     refs of the collection C
+//! state/….commitpartial   commits whose objects are not all there
+//! tmp                     staging directories and caches
+//! .lock                   shared by transactions, alone for prune
+//! extensions              for others
+//! ```
+//! A [`Repo`] is read directly and written by a [`Transaction`].
+
+mod config;
+mod devino;
+mod dir;
+mod init;
+mod lock;
+mod object;
+mod refs;
+mod space;
+mod staging;
+mod state;
+mod sys;
+mod tmp;
+mod txn;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use cap_std::fs::Dir;
+use ostree_format::keyfile::KeyFile;
+use ostree_format::variant::Dict;
+use ostree_format::{CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode};
+
+pub use config::{Fsync, Locking, MinFreeSpace, RepoConfig};
+pub use devino::DevInoCache;
+pub use lock::Lock;
+pub use refs::CollectionRef;
+pub use txn::{Transaction, TransactionStats};
+
+use crate::base::Ctx;
+use crate::store::{Completeness, Error, FileObject, LooseFile, ObjectRead, Result};
+use dir::ObjectDir;
+use object::{FileFormat, ObjectSync, Sink};
+use sys::LockKind;
+
+/// The largest config file that is read.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// A repository on disk.
+#[derive(Debug)]
+pub struct Repo {
+    dir: Dir,
+    /// The same directory, opened for more than paths.
+    root: OwnedFd,
+    objects: ObjectDir,
+    tmp: OwnedFd,
+    config: RepoConfig,
+    format: Box<dyn FileFormat>,
+    boot_id: String,
+    writable: bool,
+    parent: Option<Box<Repo>>,
+}
+
+impl Repo {
+    /// Opens the repository in `dir`. Its parent, if the config names one, is not opened: see
+    /// [`Repo::set_parent`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it is no repository; [`Error::Invalid`] or [`Error::Unsupported`] if its config is
+    /// not understood.
+    pub fn open(dir: Dir) -> Result<Self> {
+        let failed = |op, path: &'static str| move |e| Error::io(op, path, e);
+        let root = sys::open_dir(&dir, ".").map_err(failed("open", "."))?;
+        let objects = sys::open_dir(&dir, "objects").map_err(failed("open", "objects"))?;
+        let writable = sys::is_writable(&objects);
+        if writable {
+            // Whoever looks for free space may have removed it.
+            sys::mkdir_all(&dir, "tmp/cache", 0o775).map_err(failed("mkdir", "tmp"))?;
+        }
+        let tmp = sys::open_dir(&dir, "tmp").map_err(failed("open", "tmp"))?;
+        let config = read_config(&dir)?;
+        Ok(Self {
+            format: object::file_format(&config),
+            objects: ObjectDir::new(objects, "objects"),
+            boot_id: sys::boot_id().map_err(failed("read", "boot_id"))?,
+            tmp,
+            config,
+            writable,
+            dir,
+            root,
+            parent: None,
+        })
+    }
+
+    /// How objects are kept.
+    pub fn mode(&self) -> RepoMode {
+        self.config.mode
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &RepoConfig {
+        &self.config
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Whether this process may write objects.
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Has objects and refs that this repository lacks looked up in `parent`, too; see
+    /// [`RepoConfig::parent`].
+    pub fn set_parent(&mut self, parent: Self) {
+        self.parent = Some(Box::new(parent));
+    }
+
+    /// Overrides `core.fsync` for this process.
+    pub fn set_fsync(&mut self, fsync: Fsync) {
+        self.config.fsync = fsync;
+    }
+
+    /// Uses `id` for this boot's id; a test that simulates a restart does.
+    pub fn set_boot_id(&mut self, id: impl Into<String>) {
+        self.boot_id = id.into();
+    }
+
+    /// Changes the config file, as a whole or not at all.
+    ///
+    /// # Errors
+    /// What `edit` returns; [`Error::Invalid`] or [`Error::Unsupported`] if the result is not a config;
+    /// [`Error::Io`].
+    pub fn update_config(&mut self, edit: impl FnOnce(&mut KeyFile) -> Result<()>) -> Result<()> {
+        let mut file = self.config.file.clone();
+        edit(&mut file)?;
+        let config = RepoConfig::new(file)?;
+        self.replace_file("config", config.file.to_string().as_bytes())?;
+        self.format = object::file_format(&config);
+        self.config = config;
+        Ok(())
+    }
+
+    /// Begins a transaction: takes the lock, shared, and a staging directory.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if the lock is not to be had in time; [`Error::Cancelled`]; [`Error::Io`].
+    pub fn begin(&self, ctx: &Ctx) -> Result<Transaction<'_>> {
+        Transaction::begin(self, ctx)
+    }
+
+    /// Takes the lock together with others. A repository that cannot be written needs none.
+    ///
+    /// # Errors
+    /// As [`Repo::begin`].
+    pub fn lock_shared(&self, ctx: &Ctx) -> Result<Lock> {
+        self.lock(LockKind::Shared, ctx)
+    }
+
+    /// Takes the lock alone. It must be dropped before this process can begin a transaction.
+    ///
+    /// # Errors
+    /// As [`Repo::begin`].
+    pub fn lock_exclusive(&self, ctx: &Ctx) -> Result<Lock> {
+        self.lock(LockKind::Exclusive, ctx)
+    }
+
+    fn lock(&self, kind: LockKind, ctx: &Ctx) -> Result<Lock> {
+        match self.writable {
+            true => Lock::take(self.root.as_fd(), kind, self.config.locking, ctx),
+            false => Ok(Lock::none()),
+        }
+    }
+
+    /// Calls `visit` for every object of every type, in no order. The parent's are not among them.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and what `visit` returns.
+    pub fn for_each_object(&self, visit: &mut dyn FnMut(ObjectName) -> Result<()>) -> Result<()> {
+        self.objects.for_each(self.mode(), visit)
+    }
+
+    /// Removes an object. With a commit goes its detached metadata, and a tombstone is left if the config
+    /// asks for that.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Io`].
+    pub fn delete_object(&self, name: &ObjectName) -> Result<()> {
+        let is_commit = name.kind == ObjectType::Commit;
+        let commit = CommitId::new(name.checksum);
+        if is_commit {
+            self.unlink_object(&ObjectName::commitmeta(&commit))?;
+        }
+        if !self.unlink_object(name)? {
+            return Err(Error::NotFound(*name));
+        }
+        if is_commit && self.config.tombstone_commits {
+            let mut tombstone = Dict::new();
+            tombstone.insert("commit", [commit.to_string().as_bytes(), b"\0"].concat());
+            let name = ObjectName::new(name.checksum, ObjectType::TombstoneCommit);
+            object::write_meta(&self.direct_sink(), self.mode(), &name, &tombstone.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the file of an object; says whether it was there.
+    fn unlink_object(&self, name: &ObjectName) -> Result<bool> {
+        let path = name.loose_path(self.mode());
+        sys::unlink(&self.objects, &path).map_err(|e| self.objects.failed("unlink", &path, e))
+    }
+
+    /// How many bytes the file of an object has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Io`].
+    pub fn object_bytes(&self, name: &ObjectName) -> Result<u64> {
+        self.size_in(&self.objects, name)?.ok_or(Error::NotFound(*name))
+    }
+
+    fn size_in(&self, objects: &ObjectDir, name: &ObjectName) -> Result<Option<u64>> {
+        let path = name.loose_path(self.mode());
+        let stat = sys::lstat(objects, &path).map_err(|e| objects.failed("stat", &path, e))?;
+        Ok(stat.map(|stat| stat.st_size.max(0).unsigned_abs()))
+    }
+
+    /// Whether all objects of a commit are there, as far as was noted.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn completeness(&self, commit: &CommitId) -> Result<Completeness> {
+        state::completeness(self.root.as_fd(), commit)
+    }
+
+    /// Notes at once, outside of a transaction, whether all objects of a commit are there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()> {
+        state::set_completeness(self.root.as_fd(), commit, state)
+    }
+
+    /// Replaces the detached metadata of a commit at once, outside of a transaction.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn set_detached(&self, commit: &CommitId, metadata: &Dict) -> Result<()> {
+        let name = ObjectName::commitmeta(commit);
+        object::replace_meta(&self.direct_sink(), self.mode(), &name, &metadata.to_bytes())
+    }
+
+    /// The content objects of this repository and its parents, by inode.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn devino_cache(&self) -> Result<DevInoCache> {
+        let mut cache = match &self.parent {
+            Some(parent) => parent.devino_cache()?,
+            None => DevInoCache::new(),
+        };
+        cache.scan(&self.objects, self.mode())?;
+        Ok(cache)
+    }
+
+    /// Objects are written in place.
+    fn direct_sink(&self) -> Sink<'_> {
+        let sync = if self.config.fsync == Fsync::Object { ObjectSync::Each } else { ObjectSync::Later };
+        Sink { tmp: self.tmp.as_fd(), objects: &self.objects, committed: &self.objects, sync }
+    }
+
+    /// Replaces a file of the repository, as a whole.
+    pub(crate) fn replace_file(&self, path: &str, content: &[u8]) -> Result<()> {
+        self.replace_file_at(path, content).map_err(|e| Error::io("write", path, e))
+    }
+
+    fn replace_file_at(&self, path: &str, content: &[u8]) -> io::Result<()> {
+        let file = sys::TempFile::new(self.tmp.as_fd())?;
+        io::Write::write_all(&mut file.file(), content)?;
+        sys::set_mode(file.file(), 0o644)?;
+        if self.config.fsync != Fsync::Never {
+            sys::sync_file(file.file())?;
+        }
+        file.replace(self.root.as_fd(), path)
+    }
+}
+
+fn read_config(dir: &Dir) -> Result<RepoConfig> {
+    let text = sys::read_file(dir, "config", MAX_CONFIG_BYTES).map_err(|e| Error::io("read", "config", e))?;
+    let text = text.ok_or_else(|| Error::io("open", "config", io::ErrorKind::NotFound))?;
+    let invalid = |source| Error::Invalid { what: "config".into(), source };
+    RepoConfig::new(KeyFile::parse(&text).map_err(invalid)?)
+}
+
+/// Reads a metadata object out of `objects`.
+fn read_meta_in(objects: &ObjectDir, name: &ObjectName, mode: RepoMode) -> Result<Option<Vec<u8>>> {
+    let path = name.loose_path(mode);
+    sys::read_file(objects, &path, MAX_METADATA_BYTES).map_err(|e| objects.failed("read", &path, e))
+}
+
+impl ObjectRead for Repo {
+    fn contains(&self, name: &ObjectName) -> Result<bool> {
+        if self.objects.contains(name, self.mode())? {
+            return Ok(true);
+        }
+        self.parent.as_ref().map_or(Ok(false), |parent| parent.contains(name))
+    }
+
+    fn read_meta(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
+        match (read_meta_in(&self.objects, name, self.mode())?, &self.parent) {
+            (None, Some(parent)) => parent.read_meta(name),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn open_file(&self, id: &FileId) -> Result<Option<FileObject>> {
+        match (self.format.open(&self.objects, id)?, &self.parent) {
+            (None, Some(parent)) => parent.open_file(id),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn loose_file(&self, id: &FileId) -> Option<LooseFile<'_>> {
+        if let Some(parent) = &self.parent
+            && !self.objects.contains(&(*id).into(), self.mode()).unwrap_or(true)
+        {
+            return parent.loose_file(id);
+        }
+        Some(loose_in(&self.objects, id, self.mode()))
+    }
+}
+
+fn loose_in<'a>(objects: &'a ObjectDir, id: &FileId, mode: RepoMode) -> LooseFile<'a> {
+    LooseFile { dir: objects.as_fd(), path: ObjectName::from(*id).loose_path(mode).into(), mode }
+}

@@ -1,0 +1,56 @@
+//! Mode bare: files as they are, with owner, mode, xattrs; links as links; the time of modification of
+//! regular files is the epoch.
+
+use std::fs::File;
+
+use ostree_format::{FileHeader, FileId, ObjectName, RepoMode, Xattrs};
+
+use super::super::dir::ObjectDir;
+use super::{FileFormat, Links, Loose, Sink, failed, open_plain, sys};
+use crate::store::{FileObject, Result};
+
+/// Mode bare.
+#[derive(Debug)]
+pub(in crate::repo) struct Bare {
+    /// Whether xattrs are read from the files; `core.disable-xattrs` says no.
+    pub(in crate::repo) xattrs: bool,
+}
+
+impl FileFormat for Bare {
+    fn mode(&self) -> RepoMode {
+        RepoMode::Bare
+    }
+
+    fn links(&self) -> Links {
+        Links::AsLinks
+    }
+
+    fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
+        // In this order: a new owner takes setuid bits and capabilities away.
+        sys::set_owner(file, header.uid, header.gid).map_err(failed("chown", id))?;
+        sys::set_mode(file, header.permissions).map_err(failed("chmod", id))?;
+        sys::set_xattrs(file, &header.xattrs).map_err(failed("setxattr", id))?;
+        sys::set_mtime_zero(file).map_err(failed("utimens", id))
+    }
+
+    fn seal_link(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, name: &str) -> Result<()> {
+        sys::set_link_owner(sink.tmp, name, header.uid, header.gid).map_err(failed("chown", id))?;
+        if header.xattrs.is_empty() {
+            return Ok(());
+        }
+        sys::set_link_xattrs(sink.tmp, name, &header.xattrs).map_err(failed("setxattr", id))
+    }
+
+    fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>> {
+        let path = ObjectName::from(*id).loose_path(RepoMode::Bare);
+        open_plain(objects, &path, id, |loose, dir| {
+            let xattrs = match &loose {
+                _ if !self.xattrs => Xattrs::EMPTY,
+                Loose::File(file, _) => sys::get_xattrs(file).map_err(failed("getxattr", id))?,
+                Loose::Link(..) => sys::get_link_xattrs(dir, &path).map_err(failed("getxattr", id))?,
+            };
+            let (uid, gid) = (loose.stat().st_uid, loose.stat().st_gid);
+            Ok(loose.into_object(uid, gid, xattrs))
+        })
+    }
+}

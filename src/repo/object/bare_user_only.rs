@@ -1,0 +1,52 @@
+//! Mode bare-user-only: content and permission bits of the current user's files; links as links. Owners
+//! read back as 0, xattrs as none.
+
+use std::fs::File;
+
+use ostree_format::{FileHeader, FileId, FileKind, ObjectName, RepoMode, Xattrs};
+
+use super::super::dir::ObjectDir;
+use super::{FileFormat, Links, Sink, failed, open_plain, sys};
+use crate::store::{Error, FileObject, Result};
+
+/// Permission bits that a file may have here.
+const KEPT_BITS: u32 = 0o775;
+
+/// Mode bare-user-only.
+#[derive(Debug)]
+pub(in crate::repo) struct BareUserOnly;
+
+impl FileFormat for BareUserOnly {
+    fn mode(&self) -> RepoMode {
+        RepoMode::BareUserOnly
+    }
+
+    fn links(&self) -> Links {
+        Links::AsLinks
+    }
+
+    fn check(&self, id: &FileId, header: &FileHeader) -> Result<()> {
+        let lost = header.permissions & !KEPT_BITS;
+        if lost == 0 || header.kind != FileKind::Regular {
+            return Ok(());
+        }
+        let mode = header.mode();
+        Err(Error::Unsupported(format!(
+            "Content object {id}: invalid mode 0{mode:04o} with bits 0{lost:04o}"
+        )))
+    }
+
+    fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
+        sys::set_mode(file, header.permissions).map_err(failed("chmod", id))?;
+        sys::set_mtime_zero(file).map_err(failed("utimens", id))
+    }
+
+    fn seal_link(&self, _: &Sink<'_>, _: &FileId, _: &FileHeader, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>> {
+        let path = ObjectName::from(*id).loose_path(RepoMode::BareUserOnly);
+        open_plain(objects, &path, id, |loose, _| Ok(loose.into_object(0, 0, Xattrs::EMPTY)))
+    }
+}

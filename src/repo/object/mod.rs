@@ -1,0 +1,197 @@
+//! How each mode keeps a content object on disk; one file per mode.
+//!
+//! ```text
+//! bare                xx/….file      the file as it is, links as links
+//! bare-user           xx/….file      the content; all else in the xattr user.ostreemeta
+//! bare-user-only      xx/….file      the content and the mode, links as links
+//! bare-split-xattrs   xx/….file      as bare, without xattrs: those are in files of their own
+//! archive             xx/….filez     framed header, deflated content
+//! ```
+//! A content object is written in three steps: its bytes go into a file without a name, its id becomes
+//! known, and only then it gets owner, mode and name, so that a half-written setuid program never exists.
+
+mod archive;
+mod bare;
+mod bare_user;
+mod bare_user_only;
+mod split_xattrs;
+mod write;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ostree_format::{
+    FileHeader, FileId, FileKind, ObjectName, ObjectType, RepoMode, S_IFLNK, S_IFMT, S_IFREG,
+};
+use rustix::fs::Stat;
+
+use super::dir::ObjectDir;
+use super::{RepoConfig, sys};
+use crate::store::{Content, Error, FileObject, LooseFile, Result};
+
+pub(super) use archive::Archive;
+pub(super) use bare::Bare;
+pub(super) use bare_user::BareUser;
+pub(super) use bare_user_only::BareUserOnly;
+pub(super) use split_xattrs::SplitXattrs;
+pub(super) use write::{
+    Body, ObjectSync, Regular, SMALL_BYTES, Sink, Source, link_loose, replace_meta, write_link, write_meta,
+    write_regular,
+};
+
+/// One mode's way to keep content objects.
+pub(super) trait FileFormat: fmt::Debug + Send + Sync {
+    /// The mode.
+    fn mode(&self) -> RepoMode;
+
+    /// How symbolic links are kept.
+    fn links(&self) -> Links;
+
+    /// Fails if the mode cannot keep a file with this header.
+    fn check(&self, _id: &FileId, _header: &FileHeader) -> Result<()> {
+        Ok(())
+    }
+
+    /// Writes the object's bytes into a fresh file.
+    fn write_body(&self, out: &File, _header: &FileHeader, body: Body<'_, '_>) -> Result<()> {
+        body.copy_to(out)
+    }
+
+    /// Gives the written file owner, mode, xattrs and times.
+    fn seal(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()>;
+
+    /// The same for a symbolic link that lies at `name` in `sink.tmp`; only for [`Links::AsLinks`].
+    fn seal_link(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, name: &str) -> Result<()>;
+
+    /// Takes over what an object of another repository has besides its file; `false` if that is not
+    /// possible.
+    fn link_companions(&self, _sink: &Sink<'_>, _id: &FileId, _from: &LooseFile<'_>) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Opens an object; `None` if it is not there.
+    fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>>;
+}
+
+/// How a mode keeps symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// As symbolic links.
+    AsLinks,
+    /// As regular files.
+    AsFiles,
+}
+
+/// The way of the mode that `config` asks for.
+pub(super) fn file_format(config: &RepoConfig) -> Box<dyn FileFormat> {
+    match config.mode {
+        RepoMode::Bare => Box::new(Bare { xattrs: !config.disable_xattrs }),
+        RepoMode::BareUser => Box::new(BareUser),
+        RepoMode::BareUserOnly => Box::new(BareUserOnly),
+        RepoMode::BareSplitXattrs => Box::new(SplitXattrs),
+        RepoMode::Archive => Box::new(Archive::new(config.zlib_level)),
+    }
+}
+
+/// Turns an error of the system about the object `id` into an [`Error::Io`].
+fn failed(op: &'static str, id: &FileId) -> impl FnOnce(io::Error) -> Error {
+    let name = ObjectName::from(*id);
+    move |e| Error::io(op, name.to_string(), e)
+}
+
+/// An object of a mode that keeps files as files and links as links: what lies there.
+enum Loose {
+    File(File, Stat),
+    Link(Box<str>, Stat),
+}
+
+/// Opens what lies there. Regular files, nearly all, need two system calls.
+fn open_loose(objects: BorrowedFd<'_>, path: &str, id: &FileId) -> Result<Option<Loose>> {
+    match sys::open_nofollow(objects, path) {
+        Ok(file) => {
+            let stat = rustix::fs::fstat(&file).map_err(|e| failed("stat", id)(e.into()))?;
+            if stat.st_mode & S_IFMT != S_IFREG {
+                return Err(invalid(id, "neither a regular file nor a symbolic link"));
+            }
+            Ok(Some(Loose::File(file, stat)))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            let Some(stat) = sys::lstat(objects, path).map_err(failed("stat", id))? else { return Ok(None) };
+            debug_assert_eq!(stat.st_mode & S_IFMT, S_IFLNK);
+            let target = sys::read_link(objects, path).map_err(failed("readlink", id))?;
+            Ok(Some(Loose::Link(target.into(), stat)))
+        }
+        Err(e) => Err(failed("open", id)(e)),
+    }
+}
+
+/// The object whose file is not what it should be.
+fn invalid(id: &FileId, why: &str) -> Error {
+    let source = ostree_format::ParseError::invalid("content object", 0, why);
+    Error::Corrupt { name: ObjectName::new(*id.checksum(), ObjectType::File), source }
+}
+
+impl Loose {
+    /// The content object, with the xattrs that the mode knows.
+    fn into_object(self, uid: u32, gid: u32, xattrs: ostree_format::Xattrs) -> FileObject {
+        let (kind, mode, len, content) = match self {
+            Self::File(file, stat) => {
+                let len = stat.st_size.max(0).unsigned_abs();
+                (FileKind::Regular, stat.st_mode, len, Content::File(file))
+            }
+            Self::Link(target, stat) => (FileKind::Symlink(target), stat.st_mode, 0, Content::Empty),
+        };
+        let header = FileHeader { uid, gid, permissions: mode & 0o7777, kind, xattrs };
+        FileObject { header, len, content }
+    }
+
+    fn stat(&self) -> &Stat {
+        match self {
+            Self::File(_, stat) | Self::Link(_, stat) => stat,
+        }
+    }
+}
+
+/// Reads exactly `len` bytes of `inner`: more or fewer are an error.
+struct Exact<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Exact<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            return match self.inner.read(&mut [0])? {
+                0 => Ok(0),
+                _ => Err(io::Error::new(io::ErrorKind::InvalidData, "content longer than its header says")),
+            };
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
+        let n = self.inner.read(&mut buf[..most])?;
+        if n == 0 {
+            let why = format!("content ends {} bytes too early", self.left);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+        }
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+/// Opens an object in a mode whose files and links are the object's own.
+fn open_plain(
+    objects: &ObjectDir,
+    path: &str,
+    id: &FileId,
+    finish: impl FnOnce(Loose, BorrowedFd<'_>) -> Result<FileObject>,
+) -> Result<Option<FileObject>> {
+    match open_loose(objects.as_fd(), path, id)? {
+        None => Ok(None),
+        Some(loose) => finish(loose, objects.as_fd()).map(Some),
+    }
+}

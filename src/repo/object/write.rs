@@ -1,0 +1,274 @@
+//! The common way of every object onto the disk: bytes into a file without a name, metadata, name.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ostree_format::{FileHeader, FileId, Hasher, ObjectName, RepoMode};
+
+use super::super::dir::ObjectDir;
+use super::super::sys::{self, Linked, TempFile};
+use super::{FileFormat, failed};
+use crate::store::{Error, Result};
+
+/// Content up to this size is hashed in memory, and written only if it is new.
+pub(in crate::repo) const SMALL_BYTES: u64 = 256 * 1024;
+
+/// Bytes of larger content that are in memory at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Whether each object reaches the disk before it gets its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::repo) enum ObjectSync {
+    /// The transaction as a whole takes care, or nobody.
+    Later,
+    /// `core.per-object-fsync`.
+    Each,
+}
+
+/// Where objects are written to.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::repo) struct Sink<'a> {
+    /// For files that have no name yet.
+    pub(in crate::repo) tmp: BorrowedFd<'a>,
+    /// Where objects get their names.
+    pub(in crate::repo) objects: &'a ObjectDir,
+    /// Where objects lie once they are committed; may be the same.
+    pub(in crate::repo) committed: &'a ObjectDir,
+    /// When they are synchronized.
+    pub(in crate::repo) sync: ObjectSync,
+}
+
+/// The content of a file on its way into an object.
+pub(in crate::repo) enum Body<'b, 'r> {
+    /// All of it.
+    Bytes(&'b [u8]),
+    /// Piece by piece.
+    Stream(&'b mut Source<'r>),
+}
+
+impl Body<'_, '_> {
+    /// Its bytes.
+    pub(in crate::repo) fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Stream(source) => source.left,
+        }
+    }
+
+    /// Hands over every piece.
+    pub(in crate::repo) fn for_each(self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let source = match self {
+            Self::Bytes(bytes) => return take(bytes),
+            Self::Stream(source) => source,
+        };
+        let mut buffer = vec![0; CHUNK_BYTES];
+        loop {
+            match source.next(&mut buffer)? {
+                0 => return Ok(()),
+                n => take(&buffer[..n])?,
+            }
+        }
+    }
+
+    /// Writes it into a file as it is.
+    pub(in crate::repo) fn copy_to(self, mut out: &File) -> Result<()> {
+        self.for_each(&mut |bytes| out.write_all(bytes).map_err(|e| Error::io("write", "object", e)))
+    }
+}
+
+/// A stream of known length that is hashed as it is read.
+pub(in crate::repo) struct Source<'r> {
+    read: &'r mut dyn Read,
+    left: u64,
+    hasher: Hasher,
+}
+
+impl<'r> Source<'r> {
+    /// The content of the file with this header.
+    pub(in crate::repo) fn new(header: &FileHeader, len: u64, read: &'r mut dyn Read) -> Self {
+        Self { read, left: len, hasher: header.hasher() }
+    }
+
+    /// Reads everything into memory; for small content.
+    pub(in crate::repo) fn read_all(mut self) -> Result<(FileId, Vec<u8>)> {
+        // One byte more, so that the read that sees the end needs no larger buffer.
+        let mut bytes = Vec::with_capacity(usize::try_from(self.left).unwrap_or(0) + 1);
+        self.read.take(self.left + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 != self.left {
+            return Err(wrong_length(self.left, bytes.len() as u64));
+        }
+        self.hasher.update(&bytes);
+        Ok((self.id(), bytes))
+    }
+
+    /// The next piece; 0 at the end, which is checked to be where it should be.
+    fn next(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            let most = usize::try_from(self.left).unwrap_or(usize::MAX).clamp(1, buffer.len());
+            let n = match self.read.read(&mut buffer[..most]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(unreadable)?,
+            };
+            if (n == 0) != (self.left == 0) {
+                return Err(wrong_length(self.left, n as u64));
+            }
+            self.left -= n as u64;
+            self.hasher.update(&buffer[..n]);
+            return Ok(n);
+        }
+    }
+
+    /// The id, once everything was read.
+    pub(in crate::repo) fn id(self) -> FileId {
+        FileId::new(self.hasher.finish())
+    }
+}
+
+fn unreadable(source: io::Error) -> Error {
+    Error::Read { what: "file content".into(), source }
+}
+
+fn wrong_length(expected: u64, got: u64) -> Error {
+    let why = match got > expected {
+        true => "there is more content than was announced".to_owned(),
+        false => format!("Unexpected EOF with {} bytes remaining", expected - got),
+    };
+    unreadable(io::Error::new(io::ErrorKind::InvalidData, why))
+}
+
+impl Sink<'_> {
+    /// Gives a finished file the object's name.
+    fn place(&self, file: &TempFile<'_>, name: &ObjectName, mode: RepoMode) -> Result<Linked> {
+        let path = name.loose_path(mode);
+        if self.sync == ObjectSync::Each {
+            sys::sync_file(file.file()).map_err(|e| Error::io("fsync", &path, e))?;
+        }
+        self.objects.ensure_parent(name)?;
+        file.link(self.objects.as_fd(), &path).map_err(|e| Error::io("link", &path, e))
+    }
+}
+
+/// Writes a content object that is a regular file on disk. `id` learns the id from the body if need be;
+/// if `is_there` then knows the object, nothing is kept.
+pub(in crate::repo) fn write_regular(
+    sink: &Sink<'_>,
+    format: &dyn FileFormat,
+    header: &FileHeader,
+    content: Regular<'_, '_>,
+    is_there: &dyn Fn(&FileId) -> Result<bool>,
+) -> Result<(FileId, Linked)> {
+    let file = TempFile::new(sink.tmp).map_err(|e| Error::io("create", "temporary file", e))?;
+    let id = match content {
+        Regular::Known(id, bytes) => {
+            format.check(&id, header)?;
+            format.write_body(file.file(), header, Body::Bytes(bytes))?;
+            id
+        }
+        Regular::Unknown(mut source) => {
+            format.write_body(file.file(), header, Body::Stream(&mut source))?;
+            let id = source.id();
+            if is_there(&id)? {
+                return Ok((id, Linked::Existed));
+            }
+            format.check(&id, header)?;
+            id
+        }
+    };
+    format.seal(sink, &id, header, file.file())?;
+    let linked = sink.place(&file, &id.into(), format.mode())?;
+    Ok((id, linked))
+}
+
+/// The content of a regular file.
+pub(in crate::repo) enum Regular<'b, 'r> {
+    /// In memory, and the id is known.
+    Known(FileId, &'b [u8]),
+    /// A stream.
+    Unknown(Source<'r>),
+}
+
+/// Writes a content object that is a symbolic link on disk.
+pub(in crate::repo) fn write_link(
+    sink: &Sink<'_>,
+    format: &dyn FileFormat,
+    id: &FileId,
+    header: &FileHeader,
+    target: &str,
+) -> Result<()> {
+    format.check(id, header)?;
+    let name = sys::temporary_symlink(sink.tmp, target, "tmplink.").map_err(failed("symlink", id))?;
+    let object = ObjectName::from(*id);
+    let path = object.loose_path(format.mode());
+    let written = format.seal_link(sink, id, header, &name).and_then(|()| {
+        sink.objects.ensure_parent(&object)?;
+        sys::rename(sink.tmp, &name, sink.objects.as_fd(), &path).map_err(|e| Error::io("rename", &path, e))
+    });
+    if written.is_err() {
+        let _ = sys::unlink(sink.tmp, &name);
+    }
+    written
+}
+
+/// Writes a file with the bytes of any other object: mode 0644, current owner.
+pub(in crate::repo) fn write_meta(
+    sink: &Sink<'_>,
+    mode: RepoMode,
+    name: &ObjectName,
+    bytes: &[u8],
+) -> Result<Linked> {
+    let file = meta_file(sink, name, bytes)?;
+    sink.place(&file, name, mode)
+}
+
+/// The same, in place of a file that has the name.
+pub(in crate::repo) fn replace_meta(
+    sink: &Sink<'_>,
+    mode: RepoMode,
+    name: &ObjectName,
+    bytes: &[u8],
+) -> Result<()> {
+    let file = meta_file(sink, name, bytes)?;
+    let path = name.loose_path(mode);
+    if sink.sync == ObjectSync::Each {
+        sys::sync_file(file.file()).map_err(|e| Error::io("fsync", &path, e))?;
+    }
+    sink.objects.ensure_parent(name)?;
+    file.replace(sink.objects.as_fd(), &path).map_err(|e| Error::io("rename", &path, e))
+}
+
+fn meta_file<'a>(sink: &Sink<'a>, name: &ObjectName, bytes: &[u8]) -> Result<TempFile<'a>> {
+    let failed = |op| move |e| Error::io(op, name.to_string(), e);
+    let file = TempFile::new(sink.tmp).map_err(failed("create"))?;
+    file.file().write_all(bytes).map_err(failed("write"))?;
+    sys::set_mode(file.file(), 0o644).map_err(failed("chmod"))?;
+    Ok(file)
+}
+
+/// Gives a file of another repository of the same mode the object's name here; `false` if no hard link is
+/// possible.
+pub(in crate::repo) fn link_loose(
+    sink: &Sink<'_>,
+    format: &dyn FileFormat,
+    id: &FileId,
+    from: &crate::store::LooseFile<'_>,
+) -> Result<bool> {
+    let Some(path) = from.path.to_str() else { return Ok(false) };
+    let name = ObjectName::from(*id);
+    sink.objects.ensure_parent(&name)?;
+    if !format.link_companions(sink, id, from)? {
+        return Ok(false);
+    }
+    match sys::link(from.dir, path, sink.objects.as_fd(), &name.loose_path(format.mode())) {
+        Ok(_) => Ok(true),
+        Err(e) if is_not_linkable(&e) => Ok(false),
+        Err(e) => Err(failed("link", id)(e)),
+    }
+}
+
+/// Whether the error says that this file cannot have another name there: another file system, too many
+/// links, not permitted, not there at all.
+fn is_not_linkable(e: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, NotFound, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(e.kind(), CrossesDevices | NotFound | PermissionDenied | TooManyLinks | Unsupported)
+}

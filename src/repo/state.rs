@@ -1,0 +1,46 @@
+//! Which commits are incomplete.
+//!
+//! ```text
+//! state/CHECKSUM.commitpartial    empty, or "f" if fsck took objects away
+//! ```
+//! Source: libostree ostree-repo-commit.c:2024-2052.
+
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+
+use ostree_format::CommitId;
+
+use super::sys;
+use crate::store::{Completeness, Error, Result};
+
+fn path(commit: &CommitId) -> String {
+    format!("state/{commit}.commitpartial")
+}
+
+/// Whether all objects of a commit are there, as far as was noted.
+pub(super) fn completeness(repo: BorrowedFd<'_>, commit: &CommitId) -> Result<Completeness> {
+    let path = path(commit);
+    let content = sys::read_file(repo, &path, 4096).map_err(|e| Error::io("read", &path, e))?;
+    Ok(match content.as_deref() {
+        None => Completeness::Complete,
+        Some([b'f', ..]) => Completeness::PartialByFsck,
+        Some(_) => Completeness::Partial,
+    })
+}
+
+/// Notes it. What was noted first about an incomplete commit stays.
+pub(super) fn set_completeness(repo: BorrowedFd<'_>, commit: &CommitId, state: Completeness) -> Result<()> {
+    let path = path(commit);
+    let content: &[u8] = match state {
+        Completeness::Complete => {
+            return sys::unlink(repo, &path).map(drop).map_err(|e| Error::io("unlink", &path, e));
+        }
+        Completeness::Partial => b"",
+        Completeness::PartialByFsck => b"f",
+    };
+    let failed = |e| Error::io("create", &path, e);
+    match sys::create_new(repo, &path, 0o644).map_err(failed)? {
+        None => Ok(()),
+        Some(mut file) => file.write_all(content).map_err(failed),
+    }
+}

@@ -1,0 +1,492 @@
+//! The system calls of the repository: files without a name, links, renames, locks, xattrs.
+//!
+//! Every path is relative to a directory that is handed in. The two exceptions are `/proc/self/fd`, the
+//! only way to reach the xattrs of a symbolic link and, for ordinary users, to give a file without a name
+//! one, and the boot id in `/proc/sys`.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use ostree_format::Xattrs;
+use rustix::fs::{
+    Access, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_NOW,
+    UTIME_OMIT, Uid, XattrFlags,
+};
+use rustix::io::Errno;
+
+/// Turns "there is no such file" into `None`.
+pub(super) fn optional<T, E: Into<io::Error>>(result: Result<T, E>) -> io::Result<Option<T>> {
+    match result.map_err(Into::into) {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Opens a directory below `dir`.
+pub(super) fn open_dir(dir: impl AsFd, path: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, path, flags, Mode::empty())?)
+}
+
+/// Opens a file for reading. A symbolic link gives `ELOOP`.
+pub(super) fn open_nofollow(dir: impl AsFd, path: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, path, flags, Mode::empty())?.into())
+}
+
+/// Opens a file for reading, through symbolic links.
+pub(super) fn open_file(dir: impl AsFd, path: &str) -> io::Result<File> {
+    Ok(rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
+/// Opens a file for reading and writing, made with `mode` if it is not there.
+pub(super) fn open_or_create(dir: impl AsFd, path: &str, mode: u32) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(rustix::fs::openat(dir, path, flags, Mode::from_raw_mode(mode))?.into())
+}
+
+/// Makes a file that was not there; says whether it was not.
+pub(super) fn create_new(dir: impl AsFd, path: &str, mode: u32) -> io::Result<Option<File>> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
+    match rustix::fs::openat(dir, path, flags, Mode::from_raw_mode(mode)) {
+        Ok(fd) => Ok(Some(fd.into())),
+        Err(Errno::EXIST) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The whole file, if it is there; an error if it is larger than `limit_bytes`.
+pub(super) fn read_file(dir: impl AsFd, path: &str, limit_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = optional(open_file(dir, path))? else { return Ok(None) };
+    let size = rustix::fs::fstat(&file)?.st_size.max(0).unsigned_abs();
+    // One byte more than the size, so that one read sees the end of the file.
+    let mut out = Vec::with_capacity(usize::try_from(size.min(limit_bytes)).unwrap_or(0) + 1);
+    file.take(limit_bytes.saturating_add(1)).read_to_end(&mut out)?;
+    if out.len() as u64 > limit_bytes {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit_bytes} bytes")));
+    }
+    Ok(Some(out))
+}
+
+/// `lstat`; `None` if nothing is there.
+pub(super) fn lstat(dir: impl AsFd, path: &str) -> io::Result<Option<Stat>> {
+    optional(rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW))
+}
+
+/// Whether this process may write into the directory.
+pub(super) fn is_writable(dir: impl AsFd) -> bool {
+    rustix::fs::accessat(dir, ".", Access::WRITE_OK, AtFlags::empty()).is_ok()
+}
+
+/// Makes a directory, unless something is there already; says whether it did.
+pub(super) fn mkdir(dir: impl AsFd, path: &str, mode: u32) -> io::Result<bool> {
+    match rustix::fs::mkdirat(dir, path, Mode::from_raw_mode(mode)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Makes a directory and those above it.
+pub(super) fn mkdir_all(dir: impl AsFd, path: &str, mode: u32) -> io::Result<()> {
+    let dir = dir.as_fd();
+    for (end, _) in path.match_indices('/') {
+        mkdir(dir, &path[..end], mode)?;
+    }
+    mkdir(dir, path, mode).map(drop)
+}
+
+/// Removes a file; says whether it was there.
+pub(super) fn unlink(dir: impl AsFd, path: &str) -> io::Result<bool> {
+    Ok(optional(rustix::fs::unlinkat(dir, path, AtFlags::empty()))?.is_some())
+}
+
+/// Removes a directory that is empty.
+pub(super) fn rmdir(dir: impl AsFd, path: &str) -> io::Result<()> {
+    Ok(rustix::fs::unlinkat(dir, path, AtFlags::REMOVEDIR)?)
+}
+
+/// Removes a file, or a directory with everything in it; nothing there is fine.
+pub(super) fn remove_all(dir: impl AsFd, name: &str) -> io::Result<()> {
+    let dir = dir.as_fd();
+    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        other => return optional(other).map(drop),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Some(inner) = optional(rustix::fs::openat(dir, name, flags, Mode::empty()))? else { return Ok(()) };
+    for entry in read_dir(&inner)? {
+        remove_all(&inner, &entry.0)?;
+    }
+    optional(rmdir(dir, name)).map(drop)
+}
+
+/// The entries of an open directory, without `.` and `..`. Names that are not UTF-8 are left out: ostree
+/// makes none.
+pub(super) fn read_dir(dir: impl AsFd) -> io::Result<Vec<(String, FileType)>> {
+    let dir = dir.as_fd();
+    let mut out = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if name == "." || name == ".." {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => match lstat(dir, name)? {
+                Some(stat) => FileType::from_raw_mode(stat.st_mode),
+                None => continue,
+            },
+            known => known,
+        };
+        out.push((name.to_owned(), kind));
+    }
+    Ok(out)
+}
+
+/// [`read_dir`] of a directory that may not be there: then it has no entries.
+pub(super) fn list(dir: impl AsFd, path: &str) -> io::Result<Vec<(String, FileType)>> {
+    match optional(open_dir(dir, path))? {
+        Some(dir) => read_dir(dir),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The target of a symbolic link.
+pub(super) fn read_link(dir: impl AsFd, path: &str) -> io::Result<String> {
+    let target = rustix::fs::readlinkat(dir, path, Vec::new())?;
+    target.into_string().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the target is not UTF-8"))
+}
+
+/// Makes a symbolic link with a name of its own that starts with `prefix`; returns the name.
+pub(super) fn temporary_symlink(dir: impl AsFd, target: &str, prefix: &str) -> io::Result<String> {
+    let dir = dir.as_fd();
+    unused_name(prefix, |name| Ok(rustix::fs::symlinkat(target, dir, name)?)).map(|(name, ())| name)
+}
+
+/// Makes a directory with a name of its own that starts with `prefix`; returns the name.
+pub(super) fn temporary_dir(dir: impl AsFd, prefix: &str, mode: u32) -> io::Result<String> {
+    let dir = dir.as_fd();
+    let mode = Mode::from_raw_mode(mode);
+    unused_name(prefix, |name| Ok(rustix::fs::mkdirat(dir, name, mode)?)).map(|(name, ())| name)
+}
+
+/// Calls `make` with random names until one was not taken.
+fn unused_name<T>(prefix: &str, make: impl Fn(&str) -> io::Result<T>) -> io::Result<(String, T)> {
+    const LETTERS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    loop {
+        let mut bits = std::hash::RandomState::new().build_hasher().finish();
+        let mut name = prefix.to_owned();
+        for _ in 0..6 {
+            name.push(char::from(LETTERS[(bits % 62) as usize]));
+            bits /= 62;
+        }
+        match make(&name) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other.map(|made| (name, made)),
+        }
+    }
+}
+
+/// What [`TempFile::link`] and [`link`] found at the new name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Linked {
+    /// Nothing: the file has this name now.
+    New,
+    /// A file, which stays as it is.
+    Existed,
+}
+
+/// A file that nobody else sees: it has no name yet, or where the file system knows no such files, a
+/// random one. Dropped, it is gone.
+#[derive(Debug)]
+pub(super) struct TempFile<'d> {
+    file: File,
+    dir: BorrowedFd<'d>,
+    name: Option<String>,
+}
+
+impl<'d> TempFile<'d> {
+    /// Makes an empty file on the file system of `dir`.
+    pub(super) fn new(dir: BorrowedFd<'d>) -> io::Result<Self> {
+        let owner_only = Mode::RUSR | Mode::WUSR;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::TMPFILE;
+        match rustix::fs::openat(dir, ".", flags, owner_only) {
+            Ok(fd) => return Ok(Self { file: fd.into(), dir, name: None }),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOSYS | Errno::NOENT) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let (name, fd) = unused_name(".tmp-", |name| Ok(rustix::fs::openat(dir, name, flags, owner_only)?))?;
+        Ok(Self { file: fd.into(), dir, name: Some(name) })
+    }
+
+    /// The open file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file a name, unless a file has it.
+    pub(super) fn link(&self, dir: BorrowedFd<'_>, path: &str) -> io::Result<Linked> {
+        let linked = match &self.name {
+            Some(name) => rustix::fs::linkat(self.dir, name.as_str(), dir, path, AtFlags::empty()),
+            // Without the capability CAP_DAC_READ_SEARCH the first form fails with ENOENT.
+            None => match rustix::fs::linkat(&self.file, "", dir, path, AtFlags::EMPTY_PATH) {
+                Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
+                    let proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                    rustix::fs::linkat(rustix::fs::CWD, proc, dir, path, AtFlags::SYMLINK_FOLLOW)
+                }
+                other => other,
+            },
+        };
+        match linked {
+            Ok(()) => Ok(Linked::New),
+            Err(Errno::EXIST) => Ok(Linked::Existed),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Gives the file a name, in place of a file that has it.
+    pub(super) fn replace(mut self, dir: BorrowedFd<'_>, path: &str) -> io::Result<()> {
+        let name = match self.name.take() {
+            Some(name) => name,
+            None => {
+                let link = |name: &str| match self.link(self.dir, name)? {
+                    Linked::New => Ok(()),
+                    Linked::Existed => Err(Errno::EXIST.into()),
+                };
+                unused_name(".tmp-", link)?.0
+            }
+        };
+        let renamed = rustix::fs::renameat(self.dir, name.as_str(), dir, path);
+        self.name = renamed.is_err().then_some(name);
+        Ok(renamed?)
+    }
+}
+
+impl Drop for TempFile<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            let _ = unlink(self.dir, name);
+        }
+    }
+}
+
+/// Hard-links a file, never through a symbolic link.
+pub(super) fn link(from: BorrowedFd<'_>, path: &str, to: BorrowedFd<'_>, name: &str) -> io::Result<Linked> {
+    match rustix::fs::linkat(from, path, to, name, AtFlags::empty()) {
+        Ok(()) => Ok(Linked::New),
+        Err(Errno::EXIST) => Ok(Linked::Existed),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Moves a file, in place of one that is there.
+pub(super) fn rename(from: impl AsFd, path: &str, to: impl AsFd, name: &str) -> io::Result<()> {
+    Ok(rustix::fs::renameat(from, path, to, name)?)
+}
+
+/// Moves a file, unless something is there already; says whether it did.
+pub(super) fn rename_new(
+    from: BorrowedFd<'_>,
+    path: &str,
+    to: BorrowedFd<'_>,
+    name: &str,
+) -> io::Result<bool> {
+    match rustix::fs::renameat_with(from, path, to, name, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        // The file system has no such rename: linking refuses an existing name as well.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            let linked = link(from, path, to, name)?;
+            unlink(from, path)?;
+            Ok(linked == Linked::New)
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Owner and group of an open file.
+pub(super) fn set_owner(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
+    Ok(rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?)
+}
+
+/// Owner and group of a symbolic link.
+pub(super) fn set_link_owner(dir: impl AsFd, path: &str, uid: u32, gid: u32) -> io::Result<()> {
+    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    Ok(rustix::fs::chownat(dir, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Permission bits of an open file; the umask has no say.
+pub(super) fn set_mode(file: impl AsFd, permissions: u32) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(permissions))?)
+}
+
+/// Sets the time of modification to the epoch.
+pub(super) fn set_mtime_zero(file: impl AsFd) -> io::Result<()> {
+    set_times(file, Timespec { tv_sec: 0, tv_nsec: 0 }, UTIME_OMIT)
+}
+
+/// Sets the times to now.
+pub(super) fn touch(file: impl AsFd) -> io::Result<()> {
+    set_times(file, Timespec { tv_sec: 0, tv_nsec: UTIME_NOW }, UTIME_NOW)
+}
+
+fn set_times(file: impl AsFd, modified: Timespec, access_nsec: i64) -> io::Result<()> {
+    let last_access = Timespec { tv_sec: 0, tv_nsec: access_nsec };
+    Ok(rustix::fs::futimens(file, &Timestamps { last_access, last_modification: modified })?)
+}
+
+/// Sets one xattr of an open file.
+pub(super) fn set_xattr(file: impl AsFd, name: &str, value: &[u8]) -> io::Result<()> {
+    Ok(rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?)
+}
+
+/// The value of one xattr of an open file.
+pub(super) fn get_xattr(file: impl AsFd, name: &[u8]) -> io::Result<Vec<u8>> {
+    let file = file.as_fd();
+    sized(|buf| rustix::fs::fgetxattr(file, name, buf))
+}
+
+/// Sets all these xattrs of an open file.
+pub(super) fn set_xattrs(file: impl AsFd, xattrs: &Xattrs) -> io::Result<()> {
+    let file = file.as_fd();
+    for (name, value) in xattrs.iter() {
+        rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// All xattrs of an open file; none if the file system has none.
+pub(super) fn get_xattrs(file: impl AsFd) -> io::Result<Xattrs> {
+    let file = file.as_fd();
+    all_xattrs(sized(|buf| rustix::fs::flistxattr(file, buf)), |name| get_xattr(file, name))
+}
+
+/// Sets all these xattrs of a symbolic link.
+pub(super) fn set_link_xattrs(dir: BorrowedFd<'_>, path: &str, xattrs: &Xattrs) -> io::Result<()> {
+    let link = proc_path(dir, path)?;
+    for (name, value) in xattrs.iter() {
+        rustix::fs::lsetxattr(link.as_c_str(), name, value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// All xattrs of a symbolic link.
+pub(super) fn get_link_xattrs(dir: BorrowedFd<'_>, path: &str) -> io::Result<Xattrs> {
+    let link = proc_path(dir, path)?;
+    let link = link.as_c_str();
+    let get = |name: &[u8]| sized(|buf| rustix::fs::lgetxattr(link, name, buf));
+    all_xattrs(sized(|buf| rustix::fs::llistxattr(link, buf)), get)
+}
+
+fn proc_path(dir: BorrowedFd<'_>, path: &str) -> io::Result<CString> {
+    Ok(CString::new(format!("/proc/self/fd/{}/{path}", dir.as_raw_fd()))?)
+}
+
+fn all_xattrs(names: io::Result<Vec<u8>>, get: impl Fn(&[u8]) -> io::Result<Vec<u8>>) -> io::Result<Xattrs> {
+    let names = match names {
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => return Ok(Xattrs::EMPTY),
+        names => names?,
+    };
+    let mut out = Xattrs::EMPTY;
+    for name in names.split(|b| *b == 0).filter(|name| !name.is_empty()) {
+        match get(name) {
+            Ok(value) => out.set(name.into(), value.into()),
+            // It went away since the names were listed.
+            Err(e) if e.raw_os_error() == Some(Errno::NODATA.raw_os_error()) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(out)
+}
+
+/// Calls with a buffer that grows until the answer fits. The first one is on the stack and large enough
+/// for nearly all.
+fn sized(mut call: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec<u8>> {
+    let mut first = [0; 512];
+    match call(&mut first) {
+        Ok(n) => return Ok(first[..n].to_vec()),
+        Err(Errno::RANGE) => {}
+        Err(e) => return Err(e.into()),
+    }
+    // The kernel's limit for names and for a value.
+    let mut buf = vec![0; 65_536];
+    let n = call(&mut buf)?;
+    buf.truncate(n);
+    Ok(buf)
+}
+
+/// Writes an open file or directory to the disk.
+pub(super) fn sync_file(file: impl AsFd) -> io::Result<()> {
+    Ok(rustix::fs::fsync(file)?)
+}
+
+/// Writes the whole file system to the disk.
+pub(super) fn sync_filesystem(dir: impl AsFd) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(dir)?)
+}
+
+/// How a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LockKind {
+    /// Together with others that hold it shared.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// Locks an open file as libostree does, with a lock that belongs to the open file and not to the process
+/// (`F_OFD_SETLK`), where there is none with `flock`; `false` if somebody else holds it.
+pub(super) fn try_lock(file: &File, kind: LockKind) -> io::Result<bool> {
+    use nix::libc;
+    let (ofd, flock) = match kind {
+        LockKind::Shared => (libc::F_RDLCK, rustix::fs::FlockOperation::NonBlockingLockShared),
+        LockKind::Exclusive => (libc::F_WRLCK, rustix::fs::FlockOperation::NonBlockingLockExclusive),
+    };
+    let whole = libc::flock {
+        l_type: ofd as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    let locked = match nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&whole)) {
+        Err(nix::Error::EINVAL) => rustix::fs::flock(file, flock).map_err(io::Error::from),
+        other => other.map(drop).map_err(io::Error::from),
+    };
+    match locked {
+        Ok(()) => Ok(true),
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) => {
+            Ok(false)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Room on a file system, in its blocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Bytes of a block.
+    pub(super) block_bytes: u64,
+    /// All blocks.
+    pub(super) blocks: u64,
+    /// Blocks that this process may still use.
+    pub(super) free: u64,
+}
+
+/// How much room the file system of `dir` has.
+pub(super) fn room(dir: impl AsFd) -> io::Result<Room> {
+    let fs = rustix::fs::fstatvfs(dir)?;
+    let free = if rustix::process::getuid().is_root() { fs.f_bfree } else { fs.f_bavail };
+    Ok(Room { block_bytes: fs.f_bsize.max(1), blocks: fs.f_blocks, free })
+}
+
+/// The id of this boot, which tells files that may not have reached the disk.
+pub(super) fn boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
+}
