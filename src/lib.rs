@@ -14,10 +14,12 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod container;
 pub mod diff;
 pub mod repo;
 pub mod store;
 pub mod tar;
+pub mod transfer;
 pub mod tree;
 
 pub use ostree_format as format;

@@ -8,4 +8,4 @@ mod xattr;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Progress, Silent};
 pub use par::{Pool, with_pool};
-pub use xattr::{XattrPolicy, read_xattrs, read_xattrs_at};
+pub use xattr::{read_xattrs, read_xattrs_at};

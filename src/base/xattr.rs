@@ -11,16 +11,6 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{fgetxattr, flistxattr, lgetxattr, llistxattr};
 use rustix::io::Errno;
 
-/// Whether the extended attributes of files on disk count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum XattrPolicy {
-    /// They do.
-    #[default]
-    Read,
-    /// Files are taken to have none.
-    Ignore,
-}
-
 /// The attributes of an open file or directory; none where the file system knows no attributes.
 ///
 /// # Errors

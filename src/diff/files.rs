@@ -10,8 +10,8 @@ use ostree_format::{Checksum, DirMeta, FileHeader, S_IFLNK, S_IFMT, S_IFREG, Xat
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 
 use super::side::{DirNode, FileNode, Listing};
-use crate::base::{XattrPolicy, read_xattrs, read_xattrs_at};
-use crate::store::{Error, Result};
+use crate::base::{read_xattrs, read_xattrs_at};
+use crate::store::{Error, Result, XattrPolicy};
 
 /// How files on disk are looked at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,8 +54,8 @@ impl DiskDir {
         let dir = self.place.open(OFlags::DIRECTORY)?;
         let stat = fstat(&dir).map_err(|e| self.place.error("stat", e.into()))?;
         let xattrs = match self.options.xattrs {
-            XattrPolicy::Read => read_xattrs(&dir).map_err(|e| self.place.error("read xattrs of", e))?,
-            XattrPolicy::Ignore => Xattrs::EMPTY,
+            XattrPolicy::Keep => read_xattrs(&dir).map_err(|e| self.place.error("read xattrs of", e))?,
+            XattrPolicy::Drop => Xattrs::EMPTY,
         };
         let (uid, gid) = self.options.owner(&stat);
         Ok(DirMeta::new(uid, gid, stat.st_mode, xattrs))
@@ -104,8 +104,8 @@ impl DiskFile {
         let mut file = self.place.open(OFlags::NONBLOCK)?;
         let stat = fstat(&file).map_err(|e| self.place.error("stat", e.into()))?;
         let xattrs = match self.options.xattrs {
-            XattrPolicy::Read => read_xattrs(&file).map_err(|e| self.place.error("read xattrs of", e))?,
-            XattrPolicy::Ignore => Xattrs::EMPTY,
+            XattrPolicy::Keep => read_xattrs(&file).map_err(|e| self.place.error("read xattrs of", e))?,
+            XattrPolicy::Drop => Xattrs::EMPTY,
         };
         let (uid, gid) = self.options.owner(&stat);
         let mut hasher = FileHeader::regular(uid, gid, stat.st_mode, xattrs).hasher();
@@ -124,10 +124,10 @@ impl DiskFile {
         let target =
             readlinkat(dir, &**name, Vec::new()).map_err(|e| self.place.error("read link", e.into()))?;
         let xattrs = match self.options.xattrs {
-            XattrPolicy::Read => {
+            XattrPolicy::Keep => {
                 read_xattrs_at(dir.as_fd(), name).map_err(|e| self.place.error("read xattrs of", e))?
             }
-            XattrPolicy::Ignore => Xattrs::EMPTY,
+            XattrPolicy::Drop => Xattrs::EMPTY,
         };
         let (uid, gid) = self.options.owner(stat);
         let header = FileHeader::symlink(uid, gid, &target.to_string_lossy(), xattrs);

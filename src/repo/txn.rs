@@ -359,15 +359,34 @@ impl<'r> Transaction<'r> {
     }
 
     /// Writes a content object that is too large for memory.
-    fn write_stream(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId> {
+    fn write_stream(
+        &self,
+        expected: Option<&FileId>,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<FileId> {
         let sink = self.sink()?;
         self.reserve(len)?;
         let source = Regular::Unknown(Source::new(header, len, content));
-        let is_there = |id: &FileId| self.is_stored(&(*id).into());
+        let is_there = |id: &FileId| {
+            check_id(expected, id)?;
+            self.is_stored(&(*id).into())
+        };
         let written = object::write_regular(&sink, &*self.repo.format, header, source, &is_there);
         let (id, linked) = written.inspect_err(|_| self.space.release(len))?;
         self.wrote_file(id, len, linked);
         Ok(id)
+    }
+}
+
+/// Checks the id of content against the one that was announced.
+fn check_id(expected: Option<&FileId>, id: &FileId) -> Result<()> {
+    match expected {
+        Some(expected) if expected != id => {
+            Err(Error::Mismatch { expected: (*expected).into(), actual: *id.checksum() })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -452,15 +471,17 @@ impl ObjectWrite for Transaction<'_> {
     }
 
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId> {
-        add(&self.counters.content_total, 1);
-        if len > SMALL_BYTES {
-            return self.write_stream(header, len, content);
-        }
-        let (id, bytes) = Source::new(header, len, content).read_all()?;
-        if !self.is_stored(&id.into())? {
-            self.write_known(header, id, &bytes)?;
-        }
-        Ok(id)
+        self.write_checked(None, header, len, content)
+    }
+
+    fn write_file_as(
+        &self,
+        id: &FileId,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<()> {
+        self.write_checked(Some(id), header, len, content).map(drop)
     }
 
     fn link_file(&self, id: &FileId, from: &LooseFile<'_>) -> Result<bool> {
@@ -479,6 +500,27 @@ impl ObjectWrite for Transaction<'_> {
         add(&self.counters.content_written, 1);
         self.written.insert(name);
         Ok(true)
+    }
+}
+
+impl Transaction<'_> {
+    fn write_checked(
+        &self,
+        expected: Option<&FileId>,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<FileId> {
+        add(&self.counters.content_total, 1);
+        if len > SMALL_BYTES {
+            return self.write_stream(expected, header, len, content);
+        }
+        let (id, bytes) = Source::new(header, len, content).read_all()?;
+        check_id(expected, &id)?;
+        if !self.is_stored(&id.into())? {
+            self.write_known(header, id, &bytes)?;
+        }
+        Ok(id)
     }
 }
 
@@ -541,5 +583,12 @@ impl Txn for Transaction<'_> {
         }
         self.pending().complete.remove(commit);
         self.repo.set_partial(commit, state)
+    }
+
+    fn completeness(&self, commit: &CommitId) -> Result<Completeness> {
+        match self.pending().complete.contains(commit) {
+            true => Ok(Completeness::Complete),
+            false => self.repo.completeness(commit),
+        }
     }
 }

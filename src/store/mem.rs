@@ -30,11 +30,6 @@ impl MemStore {
         Self::default()
     }
 
-    /// What was noted by [`Txn::set_partial`].
-    pub fn completeness(&self, commit: &CommitId) -> Completeness {
-        self.lock().partial.get(commit).copied().unwrap_or(Completeness::Complete)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change is one insert or remove, so a panic elsewhere leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -88,6 +83,28 @@ impl ObjectWrite for MemStore {
     }
 
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId> {
+        self.put_file(None, header, len, content)
+    }
+
+    fn write_file_as(
+        &self,
+        id: &FileId,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<()> {
+        self.put_file(Some(id), header, len, content).map(drop)
+    }
+}
+
+impl MemStore {
+    fn put_file(
+        &self,
+        expected: Option<&FileId>,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<FileId> {
         let mut bytes = Vec::new();
         let read = |source| Error::Read { what: "file content".into(), source };
         content.take(len.saturating_add(1)).read_to_end(&mut bytes).map_err(read)?;
@@ -96,6 +113,9 @@ impl ObjectWrite for MemStore {
             return Err(read(std::io::Error::new(std::io::ErrorKind::InvalidData, why)));
         }
         let id = header.id_with(&bytes);
+        if let Some(expected) = expected.filter(|expected| **expected != id) {
+            return Err(Error::Mismatch { expected: (*expected).into(), actual: *id.checksum() });
+        }
         self.lock().files.insert(id, (header.clone(), bytes));
         Ok(id)
     }
@@ -141,5 +161,9 @@ impl Txn for MemStore {
     fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()> {
         self.lock().partial.insert(*commit, state);
         Ok(())
+    }
+
+    fn completeness(&self, commit: &CommitId) -> Result<Completeness> {
+        Ok(self.lock().partial.get(commit).copied().unwrap_or(Completeness::Complete))
     }
 }

@@ -7,6 +7,7 @@
 //! Everything above (tree, tar, diff, container) works on these traits. [`MemStore`] keeps all in memory;
 //! a repository on disk is in [`crate::repo`].
 
+mod bindings;
 mod devino;
 mod error;
 mod load;
@@ -27,6 +28,7 @@ use ostree_format::{
     Checksum, CommitId, FileHeader, FileId, MetaKind, ObjectName, RefName, RefSpec, RemoteName, RepoMode,
 };
 
+pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings};
 pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
@@ -82,6 +84,25 @@ pub trait ObjectWrite: ObjectRead {
     /// [`Error::Read`] if `content` fails or is shorter or longer than `len`; [`Error::Unsupported`] if
     /// this store's mode cannot keep what the header says; [`Error::Io`], [`Error::NoSpace`].
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId>;
+
+    /// Writes a content object whose id is known, unless it is already there. A store keeps nothing if header and
+    /// content give another id, where it can; here it keeps the object that they are.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`]; and as [`ObjectWrite::write_file`].
+    fn write_file_as(
+        &self,
+        id: &FileId,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<()> {
+        let actual = self.write_file(header, len, content)?;
+        match actual == *id {
+            true => Ok(()),
+            false => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
+        }
+    }
 
     /// Takes over an object of another store by a hard link; `false` if that is not possible between the
     /// two and the caller has to copy. Nothing is verified.
@@ -142,6 +163,12 @@ pub trait Txn: ObjectWrite + Refs {
     /// # Errors
     /// [`Error::Io`].
     fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()>;
+
+    /// What was noted of a commit, in this transaction or before; complete if nothing was.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn completeness(&self, commit: &CommitId) -> Result<Completeness>;
 }
 
 /// Whether all objects of a commit are there.

@@ -12,8 +12,10 @@
 //! ```
 //! In the checkout usr/etc is etc again. Source: ostree-ext tar/export.rs, tar/import.rs.
 
-use ostree_format::{Checksum, Commit, ObjectName, ObjectType, RepoMode};
+use ostree_format::{Checksum, Commit, FileId, ObjectName, ObjectType, RepoMode};
 
+use super::entry::{Entry, EntryKind, split_path};
+use super::error::{EntryErrorKind, Result};
 use crate::store::{self, ObjectRead, load_dirtree};
 
 /// The repository's directory.
@@ -78,6 +80,79 @@ impl CheckoutMap {
                 Some(below)
             }
             _ => Some(path),
+        }
+    }
+}
+
+/// What an entry is in the repository of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Directories, the config, refs, the checkout: nothing to import.
+    Ignored,
+    /// A commit, dirtree, dirmeta or commitmeta.
+    Meta(ObjectName),
+    /// A content object.
+    File(FileId),
+    /// A set of xattrs, under its checksum.
+    Xattrs(Checksum),
+    /// The reference of a content object to its xattrs.
+    XattrsOf(FileId),
+}
+
+impl Place {
+    /// Finds out what `entry` is; every path has to be sane, also of what is ignored.
+    pub(super) fn of(entry: &Entry) -> Result<Self> {
+        let names = entry.names()?;
+        if entry.kind == EntryKind::Link {
+            let unsafe_target = |kind| match kind {
+                EntryErrorKind::NotUtf8(_) => EntryErrorKind::NotUtf8("link target"),
+                _ => EntryErrorKind::LinkTarget(String::from_utf8_lossy(&entry.link).into_owned()),
+            };
+            split_path(&entry.link).map_err(|kind| entry.error(unsafe_target(kind)))?;
+        }
+        if entry.kind == EntryKind::Dir {
+            return Ok(Self::Ignored);
+        }
+        let malformed = |why| entry.error(EntryErrorKind::ObjectPath(why));
+        match &names[..] {
+            ["sysroot", "ostree", "repo", "objects", dir, file] => {
+                Self::of_object(dir, file).ok_or_else(|| malformed("it is no object's file"))
+            }
+            ["sysroot", "ostree", "repo", "objects", ..] => Err(malformed("the depth is wrong")),
+            ["sysroot", "ostree", "repo", "xattrs", name] => {
+                name.parse().map(Self::Xattrs).map_err(|_| malformed("it is no checksum"))
+            }
+            _ => Ok(Self::Ignored),
+        }
+    }
+
+    fn of_object(dir: &str, file: &str) -> Option<Self> {
+        let parse = |file| ObjectName::from_loose_path(dir, file, RepoMode::BareSplitXattrs);
+        if let Some(v0) = file.strip_suffix(".xattrs") {
+            let name = parse(v0)?;
+            return (name.kind == ObjectType::File).then_some(Self::XattrsOf(FileId::new(name.checksum)));
+        }
+        let name = parse(file)?;
+        match name.kind {
+            ObjectType::File => Some(Self::File(FileId::new(name.checksum))),
+            ObjectType::FileXattrs => Some(Self::Xattrs(name.checksum)),
+            ObjectType::FileXattrsLink => Some(Self::XattrsOf(FileId::new(name.checksum))),
+            ObjectType::Commit | ObjectType::CommitMeta | ObjectType::DirTree | ObjectType::DirMeta => {
+                Some(Self::Meta(name))
+            }
+            ObjectType::TombstoneCommit | ObjectType::PayloadLink => None,
+        }
+    }
+
+    /// The checksum of the xattrs at which a hard link from [`Place::XattrsOf`] points.
+    pub(super) fn xattrs_target(entry: &Entry) -> Option<Checksum> {
+        match &split_path(&entry.link).ok()?[..] {
+            ["sysroot", "ostree", "repo", "objects", dir, file] => match Self::of_object(dir, file)? {
+                Self::Xattrs(checksum) => Some(checksum),
+                _ => None,
+            },
+            ["sysroot", "ostree", "repo", "xattrs", name] => name.parse().ok(),
+            _ => None,
         }
     }
 }

@@ -1,13 +1,18 @@
 //! Floor 3: tar streams, read and written over the store traits.
 //!
 //! ```text
-//! Reader, Writer    entries in and out, of any tar stream
+//! Reader, Writer                entries in and out, of any tar stream
+//! export_commit, export_chunk   commits and layers in ostree-ext's format
+//! import_commit, import_objects and back, with everything verified
 //! ```
 //! Nothing here knows a repository on disk.
 
+mod content;
 mod entry;
 mod error;
 mod export;
+pub mod fuzz;
+mod import;
 mod layout;
 mod number;
 mod pax;
@@ -18,6 +23,10 @@ pub use entry::{Entry, EntryKind, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};
 pub use export::{
     ChunkContent, ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk,
+};
+pub use import::{
+    ImportOptions, ImportedCommit, Refusal, VerifyCommit, check_complete, import_commit, import_commit_layer,
+    import_objects, write_object_set,
 };
 pub use reader::{BLOCK_BYTES, EndMarker, EntryContent, MAX_NAME_BYTES, Reader};
 pub use writer::Writer;

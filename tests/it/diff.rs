@@ -6,10 +6,10 @@ use std::path::Path;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use ostree_rs::base::{Ctx, XattrPolicy};
+use ostree_rs::base::Ctx;
 use ostree_rs::diff::{self, FilesOptions, Side};
 use ostree_rs::format::{MetaKind, ObjectName, ObjectType, RepoMode, Rev};
-use ostree_rs::store::{MemStore, ObjectWrite, Txn, load_commit};
+use ostree_rs::store::{MemStore, ObjectWrite, Txn, XattrPolicy, load_commit};
 
 use crate::oracle::{need, run};
 
@@ -160,7 +160,7 @@ fn directories_on_disk() {
 
     let args = [&fixture.repo, "diff", "--no-xattrs", "--owner-uid=7", "--owner-gid=8", "x", new];
     let theirs = String::from_utf8(run("ostree", &args)).unwrap();
-    let options = FilesOptions { xattrs: XattrPolicy::Ignore, owner_uid: Some(7), owner_gid: Some(8) };
+    let options = FilesOptions { xattrs: XattrPolicy::Drop, owner_uid: Some(7), owner_gid: Some(8) };
     let dir = Dir::open_ambient_dir(new, ambient_authority()).unwrap();
     let ours = diff::changes(fixture.side("x"), Side::Files { dir, options }, &Ctx::default()).unwrap();
     assert_eq!(sorted(&ours.to_string()), sorted(&theirs));

@@ -1,6 +1,7 @@
 //! One binary with all integration tests; the modules mirror `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod container;
 mod corpus;
 mod diff;
 mod floors;
@@ -8,4 +9,5 @@ mod format;
 mod oracle;
 mod repo;
 mod tar;
+mod transfer;
 mod tree;

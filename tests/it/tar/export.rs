@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use ostree_rs::base::Ctx;
-use ostree_rs::format::{
-    Commit, DirMeta, DirTreeId, FileHeader, FileId, FileName, MetaKind, Xattrs, variant::Dict,
-};
-use ostree_rs::store::{MemStore, MutableTree, ObjectRead as _, ObjectWrite as _, load_commit, load_dirtree};
+use ostree_rs::format::{DirTreeId, FileId};
+use ostree_rs::store::{MemStore, ObjectRead as _, load_commit, load_dirtree};
 use ostree_rs::tar::{
     ChunkContent, EntryKind, ExportOptions, Reader, XattrDialect, export_chunk, export_commit,
     export_final_chunk,
 };
 
-use super::{bare_store, oci_layers, stable, unzstd};
+use super::{bare_store, commit_of, oci_layers, stable, unzstd};
 
 /// The first difference, told so that one can find it.
 fn assert_same(ours: &[u8], theirs: &[u8]) {
@@ -109,49 +107,6 @@ fn copied_xattrs_are_extended_headers_too() {
         }
     }
     assert!(xattrs > 0);
-}
-
-fn file(store: &MemStore, content: &[u8]) -> FileId {
-    let header = FileHeader::regular(0, 0, 0o644, Xattrs::EMPTY);
-    store.write_file(&header, content.len() as u64, &mut { content }).unwrap()
-}
-
-/// Commits a tree made of `paths`: directories end with a slash, links are `path -> target`.
-fn commit_of(store: &MemStore, paths: &[&str]) -> ostree_rs::format::CommitId {
-    let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
-    let meta =
-        ostree_rs::format::DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes()).unwrap());
-    let mut root = MutableTree::new();
-    root.set_meta(meta);
-    for path in paths {
-        let (path, target) = path.split_once(" -> ").map_or((*path, None), |(p, t)| (p, Some(t)));
-        let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let mut dir = &mut root;
-        for name in dirs.split('/').filter(|n| !n.is_empty()) {
-            dir = dir.ensure_dir(store, FileName::new(name).unwrap()).unwrap();
-            dir.set_meta(meta);
-        }
-        let id = match target {
-            _ if name.is_empty() => continue,
-            Some(target) => {
-                let header = FileHeader::symlink(0, 0, target, Xattrs::EMPTY);
-                store.write_file(&header, 0, &mut std::io::empty()).unwrap()
-            }
-            None => file(store, path.as_bytes()),
-        };
-        dir.set_file(store, FileName::new(name).unwrap(), id).unwrap();
-    }
-    let root = root.write(store).unwrap();
-    let commit = Commit {
-        metadata: Dict::default(),
-        parent: None,
-        related: Vec::new(),
-        subject: String::new(),
-        body: String::new(),
-        timestamp: 0,
-        root,
-    };
-    ostree_rs::format::CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
 }
 
 #[test]

@@ -3,14 +3,18 @@
 use std::fs;
 use std::io::Read as _;
 
-use ostree_rs::format::{CommitId, variant::Dict};
-use ostree_rs::format::{FileHeader, FileKind, MetaKind, ObjectName, ObjectType, RepoMode};
-use ostree_rs::store::{MemStore, ObjectWrite as _, Txn as _};
+use ostree_rs::format::variant::Dict;
+use ostree_rs::format::{
+    Commit, CommitId, DirMeta, DirMetaId, FileHeader, FileId, FileKind, FileName, MetaKind, ObjectName,
+    ObjectType, RepoMode, Xattrs,
+};
+use ostree_rs::store::{MemStore, MutableTree, ObjectWrite as _, Txn as _};
 use ostree_rs::tar::{EntryKind, Reader};
 
 use crate::corpus;
 
 mod export;
+mod import;
 mod raw;
 
 /// The commit that `corpus/ostree-ext` holds.
@@ -103,4 +107,46 @@ fn oci_layers(tag: &str) -> Vec<Vec<u8>> {
             bytes
         })
         .collect()
+}
+
+fn write_file(store: &MemStore, content: &[u8]) -> FileId {
+    let header = FileHeader::regular(0, 0, 0o644, Xattrs::EMPTY);
+    store.write_file(&header, content.len() as u64, &mut { content }).unwrap()
+}
+
+/// Commits a tree made of `paths`: directories end with a slash, links are `path -> target`.
+fn commit_of(store: &MemStore, paths: &[&str]) -> CommitId {
+    let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
+    let meta = DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes()).unwrap());
+    let mut root = MutableTree::new();
+    root.set_meta(meta);
+    for path in paths {
+        let (path, target) = path.split_once(" -> ").map_or((*path, None), |(p, t)| (p, Some(t)));
+        let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut dir = &mut root;
+        for name in dirs.split('/').filter(|n| !n.is_empty()) {
+            dir = dir.ensure_dir(store, FileName::new(name).unwrap()).unwrap();
+            dir.set_meta(meta);
+        }
+        let id = match target {
+            _ if name.is_empty() => continue,
+            Some(target) => {
+                let header = FileHeader::symlink(0, 0, target, Xattrs::EMPTY);
+                store.write_file(&header, 0, &mut std::io::empty()).unwrap()
+            }
+            None => write_file(store, path.as_bytes()),
+        };
+        dir.set_file(store, FileName::new(name).unwrap(), id).unwrap();
+    }
+    let root = root.write(store).unwrap();
+    let commit = Commit {
+        metadata: Dict::default(),
+        parent: None,
+        related: Vec::new(),
+        subject: String::new(),
+        body: String::new(),
+        timestamp: 0,
+        root,
+    };
+    CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
 }

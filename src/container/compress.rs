@@ -1,0 +1,216 @@
+//! Writes a layer: compressed on all cores, hashed on the way, in bounded memory.
+//!
+//! ```text
+//! produce ─ blocks ─┬─► SHA-256 ► diffid                       own thread
+//!                   └─► deflate or zstd ► SHA-256 ► blob       own threads
+//! ```
+//! The blob is the same whatever the number of threads.
+
+use std::io::{self, Write};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use oci_spec::image::MediaType;
+use ostree_format::Hasher;
+use zstd::stream::raw::CParameter;
+
+use super::deflate::{self, Block};
+use super::digest::{DiffId, Digest};
+use super::error::{Error, Result};
+use super::image::{BlobWriter, ImageDest};
+use crate::base::io::Hashing;
+use crate::base::{Cancel, Ctx};
+
+/// Blocks of the uncompressed stream have so many bytes; the last one may be shorter.
+const BLOCK_BYTES: usize = 512 * 1024;
+/// Blocks that wait to be hashed or compressed, at most.
+const QUEUE_BLOCKS: usize = 4;
+/// More threads than this do not help: the stream is not produced any faster.
+const MAX_WORKERS: usize = 16;
+/// What one thread of zstd compresses at a time. Part of the format: another value gives other bytes.
+const ZSTD_JOB_BYTES: u32 = 1 << 20;
+/// How much of the job before is looked at: all of the window.
+const ZSTD_OVERLAP_LOG: u32 = 9;
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip; every tool reads it. Levels 1 to 9.
+    Gzip(u32),
+    /// zstd; faster and smaller. Levels 1 to 19.
+    Zstd(i32),
+}
+
+impl Default for Compression {
+    /// What ostree-ext uses.
+    fn default() -> Self {
+        Self::GZIP
+    }
+}
+
+impl Compression {
+    /// gzip of the usual level.
+    pub const GZIP: Self = Self::Gzip(6);
+    /// zstd of the usual level.
+    pub const ZSTD: Self = Self::Zstd(3);
+
+    /// The media type of a layer compressed so.
+    pub fn media_type(self) -> MediaType {
+        match self {
+            Self::None => MediaType::ImageLayer,
+            Self::Gzip(_) => MediaType::ImageLayerGzip,
+            Self::Zstd(_) => MediaType::ImageLayerZstd,
+        }
+    }
+
+    fn check(self) -> Result<()> {
+        match self {
+            Self::Gzip(level) if !(1..=9).contains(&level) => {
+                Err(Error::Usage(format!("gzip has the levels 1 to 9, not {level}")))
+            }
+            Self::Zstd(level) if !(1..=19).contains(&level) => {
+                Err(Error::Usage(format!("zstd has the levels 1 to 19, not {level}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A layer that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenLayer {
+    /// The digest of its blob.
+    pub digest: Digest,
+    /// The size of its blob, in bytes.
+    pub size_bytes: u64,
+    /// The digest of its tar stream.
+    pub diff_id: DiffId,
+    /// The size of its tar stream, in bytes.
+    pub tar_bytes: u64,
+}
+
+/// Writes what `produce` writes as a layer of `dest`.
+///
+/// # Errors
+/// What `produce` returns; [`Error::Io`], [`Error::Usage`] for a level that does not exist,
+/// [`Error::Cancelled`].
+pub fn write_layer<T>(
+    dest: &(impl ImageDest + ?Sized),
+    compression: Compression,
+    ctx: &Ctx,
+    produce: impl FnOnce(&mut dyn Write) -> Result<T>,
+) -> Result<(T, WrittenLayer)> {
+    compression.check()?;
+    let blob = dest.new_blob()?;
+    let workers = ctx.jobs.get().min(MAX_WORKERS);
+    let (output, hashed, produced, tar_bytes) = thread::scope(|scope| {
+        let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
+        let (queue, blocks) = bounded(QUEUE_BLOCKS);
+        let hasher = scope.spawn(move || hash(&to_hash));
+        let output = scope.spawn(move || compress(&blocks, blob, compression, workers));
+        let mut blocks = BlockWriter::new([hash_queue, queue], ctx.cancel.clone());
+        let produced = produce(&mut blocks);
+        let flushed = if produced.is_ok() { blocks.send() } else { Ok(()) };
+        let tar_bytes = blocks.total_bytes;
+        drop(blocks);
+        let flushed = flushed.map_err(Error::io("write", "layer"));
+        (join(output), join(hasher), produced.and_then(|t| flushed.map(|()| t)), tar_bytes)
+    });
+    ctx.cancel.check()?;
+    // If the output failed, then that is why the producer could not go on.
+    let output = output.map_err(Error::io("write", "layer"))?;
+    let produced = produced?;
+    let size_bytes = output.bytes();
+    let (blob, checksum) = output.finish();
+    let digest = Digest::new(checksum);
+    blob.finish(&digest, size_bytes)?;
+    let diff_id = DiffId::new(hashed.finish());
+    Ok((produced, WrittenLayer { digest, size_bytes, diff_id, tar_bytes }))
+}
+
+/// Cuts a stream into blocks.
+struct BlockWriter {
+    queues: [Sender<Block>; 2],
+    block: Vec<u8>,
+    total_bytes: u64,
+    cancel: Cancel,
+}
+
+impl BlockWriter {
+    fn new(queues: [Sender<Block>; 2], cancel: Cancel) -> Self {
+        Self { queues, block: Vec::with_capacity(BLOCK_BYTES), total_bytes: 0, cancel }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        self.cancel.check().map_err(io::Error::other)?;
+        self.total_bytes += self.block.len() as u64;
+        let block = Arc::new(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES)));
+        for queue in &self.queues {
+            // Closed only after an error there, which is reported instead of this one.
+            queue.send(Arc::clone(&block)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for BlockWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = buf.len().min(BLOCK_BYTES - self.block.len());
+        self.block.extend_from_slice(&buf[..n]);
+        if self.block.len() == BLOCK_BYTES {
+            self.send()?;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hash(blocks: &Receiver<Block>) -> Hasher {
+    let mut hasher = Hasher::new();
+    for block in blocks {
+        hasher.update(&block);
+    }
+    hasher
+}
+
+fn compress<'a>(
+    blocks: &Receiver<Block>,
+    blob: Box<dyn BlobWriter + 'a>,
+    compression: Compression,
+    workers: usize,
+) -> io::Result<Hashing<Box<dyn BlobWriter + 'a>>> {
+    let mut out = Hashing::new(blob);
+    match compression {
+        Compression::None => blocks.iter().try_for_each(|block| out.write_all(&block))?,
+        Compression::Gzip(level) => deflate::gzip(blocks, &mut out, level, workers)?,
+        Compression::Zstd(level) => zstd(blocks, &mut out, level, workers)?,
+    }
+    Ok(out)
+}
+
+/// Compresses with zstd's own threads, also where there is just one: without them it gives other bytes.
+fn zstd(blocks: &Receiver<Block>, out: impl Write, level: i32, workers: usize) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(out, level)?;
+    encoder.include_checksum(true)?;
+    encoder.set_parameter(CParameter::NbWorkers(u32::try_from(workers).unwrap_or(1)))?;
+    encoder.set_parameter(CParameter::JobSize(ZSTD_JOB_BYTES))?;
+    encoder.set_parameter(CParameter::OverlapSizeLog(ZSTD_OVERLAP_LOG))?;
+    blocks.iter().try_for_each(|block| encoder.write_all(&block))?;
+    encoder.finish()?;
+    Ok(())
+}
+
+/// The result of a thread; a panic goes on in this one.
+pub(super) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}

@@ -1,0 +1,142 @@
+//! What can go wrong with an image; every error names the thing.
+
+use std::io;
+use std::path::PathBuf;
+
+use ostree_format::ParseError;
+
+use super::digest::{DiffId, Digest};
+use crate::base::Cancelled;
+use crate::store;
+
+/// The result of every call on images.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with an image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An image reference or digest cannot be read.
+    #[error("{text:?}: {source}")]
+    Reference {
+        /// What was given.
+        text: String,
+        /// What is wrong, and where.
+        source: ParseError,
+    },
+    /// A system call failed.
+    #[error("{op} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        op: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory or archive that should be an OCI image layout is none.
+    #[error("not an OCI image layout: {0}")]
+    NotALayout(String),
+    /// A layout holds no image of this name.
+    #[error("no image tagged {tag:?} in this layout; it has: {}", known.join(", "))]
+    TagNotFound {
+        /// The name that was asked for.
+        tag: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A layout holds several images and none was named.
+    #[error("the layout holds several images, name one of: {}", known.join(", "))]
+    Ambiguous {
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A blob is not there.
+    #[error("blob {0} is missing")]
+    BlobNotFound(Digest),
+    /// A manifest, configuration or index is no JSON, or not of the right shape.
+    #[error("{what}: {source}")]
+    Json {
+        /// The document.
+        what: String,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// Bytes do not have the digest that names them.
+    #[error("{what}: digest expected='{expected}' actual='{actual}'")]
+    Mismatch {
+        /// The kind of document or blob.
+        what: &'static str,
+        /// The digest that names it.
+        expected: Digest,
+        /// The digest of its bytes.
+        actual: Digest,
+    },
+    /// An uncompressed layer does not have the diffid of the image's configuration.
+    #[error("layer {layer}: diffid expected='{expected}' actual='{actual}'")]
+    DiffIdMismatch {
+        /// The layer's blob.
+        layer: Digest,
+        /// What the configuration says.
+        expected: DiffId,
+        /// What its content has.
+        actual: DiffId,
+    },
+    /// A document or blob does not have the size that its descriptor says.
+    #[error("{what} {digest}: {actual} bytes instead of {expected}")]
+    Size {
+        /// The kind of document or blob.
+        what: &'static str,
+        /// Which one.
+        digest: Digest,
+        /// What the descriptor says.
+        expected: u64,
+        /// What was found: for a longer one just one byte more.
+        actual: u64,
+    },
+    /// A document is larger than anything sensible.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// The document.
+        what: String,
+        /// How much is accepted.
+        limit: u64,
+    },
+    /// A layer's blob cannot be read or decompressed.
+    #[error("layer {layer}: {source}")]
+    Layer {
+        /// The layer's blob.
+        layer: Digest,
+        /// What its reader or decoder says.
+        source: io::Error,
+    },
+    /// A manifest or configuration says something that makes no sense.
+    #[error("{0}")]
+    Image(String),
+    /// The image is of a kind that is not dealt with.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The store could not give or take an object.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The work was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Error {
+    /// An [`Error::Io`].
+    pub(super) fn io(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { op, path, source }
+    }
+
+    /// An [`Error::Json`].
+    pub(super) fn json(what: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Json { what, source }
+    }
+}

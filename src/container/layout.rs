@@ -1,0 +1,167 @@
+//! An image in an OCI layout directory: `oci:PATH[:TAG]`.
+//!
+//! ```text
+//! oci-layout        {"imageLayoutVersion":"1.0.0"}
+//! index.json        the images and their tags
+//! blobs/sha256/HEX  manifests, configurations, layers
+//! ```
+//! Every file appears whole: it is written under another name and renamed. Blobs are not synced, since a
+//! torn one shows by its digest; `index.json` is.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::{Dir, File};
+use oci_spec::image::{Descriptor, ImageIndex, Platform};
+use rustix::fs::{FlockOperation, flock};
+
+use super::digest::Digest;
+use super::error::{Error, Result};
+use super::image::{BlobWriter, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, canonical_json};
+use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
+use super::temp::{TempFile, write_whole};
+
+/// One image in a layout directory, to be read or written.
+#[derive(Debug)]
+pub struct OciLayout {
+    dir: Dir,
+    tag: Option<String>,
+}
+
+impl OciLayout {
+    /// The image `tag` of the layout in `dir`; without a tag the only one there is.
+    ///
+    /// # Errors
+    /// [`Error::NotALayout`] if `dir` is no layout, [`Error::Unsupported`] if it is a newer one.
+    pub fn open(dir: Dir, tag: Option<&str>) -> Result<Self> {
+        match read_small(&dir, OCI_LAYOUT)? {
+            Some(content) => index::check_layout_version(&content)?,
+            None => return Err(Error::NotALayout(format!("it has no file {OCI_LAYOUT}"))),
+        }
+        Ok(Self { dir, tag: tag.map(str::to_owned) })
+    }
+
+    /// As [`OciLayout::open`], but an empty `dir` becomes a layout. Without a tag the image takes the place
+    /// of the one without a tag.
+    ///
+    /// # Errors
+    /// [`Error::NotALayout`] if `dir` holds something else, [`Error::Io`].
+    pub fn create(dir: Dir, tag: Option<&str>) -> Result<Self> {
+        if read_small(&dir, OCI_LAYOUT)?.is_none() {
+            if dir.entries().map_err(Error::io("read directory", "."))?.next().is_some() {
+                return Err(Error::NotALayout("the directory is not empty and holds something else".into()));
+            }
+            write_whole(&dir, Path::new(OCI_LAYOUT), LAYOUT_CONTENT)?;
+        }
+        dir.create_dir_all(BLOBS).map_err(Error::io("create directory", BLOBS))?;
+        let layout = Self::open(dir, tag)?;
+        layout.change_index(|_| ())?;
+        Ok(layout)
+    }
+
+    /// All images and their tags.
+    ///
+    /// # Errors
+    /// [`Error::Json`], [`Error::NotALayout`], [`Error::Io`].
+    pub fn index(&self) -> Result<ImageIndex> {
+        match read_small(&self.dir, INDEX_JSON)? {
+            Some(content) => index::parse(&content),
+            None => Err(Error::NotALayout(format!("it has no file {INDEX_JSON}"))),
+        }
+    }
+
+    /// Reads, changes and replaces `index.json`, alone among all processes.
+    fn change_index(&self, change: impl FnOnce(&mut ImageIndex)) -> Result<()> {
+        let lock = self.dir.open(OCI_LAYOUT).map_err(Error::io("open", OCI_LAYOUT))?;
+        flock(&lock, FlockOperation::LockExclusive)
+            .map_err(|e| Error::io("lock", OCI_LAYOUT)(io::Error::from(e)))?;
+        let old = read_small(&self.dir, INDEX_JSON)?;
+        let mut index = old.as_deref().map_or_else(index::empty, index::parse)?;
+        let before = index.clone();
+        change(&mut index);
+        if old.is_some() && index == before {
+            return Ok(());
+        }
+        write_whole(&self.dir, Path::new(INDEX_JSON), &canonical_json(&index)?)
+    }
+}
+
+impl ImageSource for OciLayout {
+    fn manifest(&self) -> Result<RawManifest> {
+        self.manifest_of(index::find(&self.index()?, self.tag.as_deref())?)
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        let path = blob_path(&digest);
+        match self.dir.open(&path) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Err(Error::BlobNotFound(digest)),
+            Err(e) => Err(Error::io("open", path)(e)),
+        }
+    }
+}
+
+impl ImageDest for OciLayout {
+    fn has_blob(&self, digest: &Digest) -> Result<bool> {
+        let path = blob_path(digest);
+        self.dir.try_exists(&path).map_err(Error::io("stat", path))
+    }
+
+    fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
+        Ok(Box::new(LayoutBlob(TempFile::new(&self.dir, Path::new(BLOBS))?)))
+    }
+
+    fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
+        let path = blob_path(&manifest.digest);
+        if !self.has_blob(&manifest.digest)? {
+            let mut temp = TempFile::new(&self.dir, Path::new(BLOBS))?;
+            temp.file.write_all(&manifest.bytes).map_err(Error::io("write", &path))?;
+            temp.persist(&path)?;
+        }
+        let mut entry =
+            manifest.digest.descriptor(manifest.media_type.clone(), manifest.bytes.len() as u64)?;
+        entry.set_platform(platform.cloned());
+        self.change_index(|index| index::insert(index, entry, self.tag.as_deref()))
+    }
+}
+
+struct LayoutBlob(TempFile);
+
+impl Write for LayoutBlob {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.file.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl BlobWriter for LayoutBlob {
+    fn finish(self: Box<Self>, digest: &Digest, _size: u64) -> Result<()> {
+        self.0.persist(&blob_path(digest))
+    }
+}
+
+fn blob_path(digest: &Digest) -> PathBuf {
+    Path::new(BLOBS).join(digest.checksum().hex().as_str())
+}
+
+/// A file of the layout that is read whole; `None` if it is not there.
+fn read_small(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
+    match dir.open(name) {
+        Ok(file) => read_limited(file, name).map(Some),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("open", name)(e)),
+    }
+}
+
+fn read_limited(file: File, name: &str) -> Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(MAX_JSON_BYTES + 1).read_to_end(&mut content).map_err(Error::io("read", name))?;
+    if content.len() as u64 > MAX_JSON_BYTES {
+        return Err(Error::TooLarge { what: name.to_owned(), limit: MAX_JSON_BYTES });
+    }
+    Ok(content)
+}

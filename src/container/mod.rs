@@ -1,0 +1,31 @@
+//! Floor 4: an ostree commit as a container image, and back.
+//!
+//! ```text
+//! commit ── tar ── compress ──► ImageDest     a layout directory, an archive of one, a registry
+//! commit ◄─ tar ◄─ decompress ─ ImageSource
+//! ```
+//! What an image is called is in `reference`, its bytes lie in a `layout` or `archive`. Manifests and
+//! configurations are the types of the crate `oci-spec`; digests are our own.
+
+mod archive;
+mod archive_write;
+mod compress;
+mod decompress;
+mod deflate;
+mod digest;
+mod error;
+mod image;
+mod index;
+mod layout;
+mod reference;
+mod temp;
+
+pub use archive::OciArchive;
+pub use archive_write::OciArchiveWriter;
+pub use compress::{Compression, WrittenLayer, write_layer};
+pub use decompress::{LayerFormat, MAX_ZSTD_WINDOW_LOG, read_layer};
+pub use digest::{DiffId, Digest};
+pub use error::{Error, Result};
+pub use image::{BlobWriter, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, put_json, read_json};
+pub use layout::OciLayout;
+pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};

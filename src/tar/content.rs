@@ -1,0 +1,196 @@
+//! Content objects out of a stream: their xattrs come first, then the file.
+//!
+//! Files of up to [`SMALL_BYTES`] are handed to the pool, so that hashing and writing run beside reading;
+//! larger ones go straight through.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use ostree_format::{Checksum, FileHeader, FileId, FileKind, MAX_METADATA_BYTES, ObjectName, Xattrs};
+
+use super::entry::{Entry, EntryKind};
+use super::error::{EntryErrorKind, Error, Result};
+use super::layout::Place;
+use super::reader::Reader;
+use crate::base::io::Cancellable;
+use crate::base::{Ctx, Pool};
+use crate::store::{self, ObjectWrite};
+
+/// Files of up to so many bytes are read into memory.
+pub(super) const SMALL_BYTES: u64 = 128 * 1024;
+/// So many bytes may be under way in the pool.
+pub(super) const POOL_BYTES: u64 = 8 * 1024 * 1024;
+/// One set of xattrs may not be larger; file systems allow less.
+const MAX_XATTRS_BYTES: u64 = 1024 * 1024;
+/// All different sets of xattrs together may not be larger: they are kept until the end.
+const MAX_ALL_XATTRS_BYTES: u64 = 64 * 1024 * 1024;
+/// What keeping a set costs, apart from its bytes.
+const XATTRS_COST_BYTES: u64 = 64;
+/// What a job costs, apart from the content.
+const JOB_COST_BYTES: u64 = 512;
+
+/// Writes the content objects of a stream.
+pub(super) struct ContentWriter<'p, 'env> {
+    store: &'env dyn ObjectWrite,
+    pool: &'p Pool<'env, Error>,
+    ctx: &'env Ctx,
+    xattrs: HashMap<Checksum, Box<[u8]>>,
+    xattrs_bytes: u64,
+    /// Whose file has to come next, and its xattrs.
+    next: Option<(FileId, Xattrs)>,
+}
+
+impl<'p, 'env> ContentWriter<'p, 'env> {
+    pub(super) fn new(store: &'env dyn ObjectWrite, pool: &'p Pool<'env, Error>, ctx: &'env Ctx) -> Self {
+        Self { store, pool, ctx, xattrs: HashMap::new(), xattrs_bytes: 0, next: None }
+    }
+
+    /// Keeps a set of xattrs that lies under its checksum.
+    pub(super) fn xattrs<R: Read>(
+        &mut self,
+        checksum: Checksum,
+        entry: &Entry,
+        reader: &mut Reader<R>,
+    ) -> Result<()> {
+        let bytes = read_regular(entry, reader, MAX_XATTRS_BYTES)?;
+        let actual = Checksum::of(&bytes);
+        if actual != checksum {
+            let expected = ObjectName::new(checksum, ostree_format::ObjectType::FileXattrs);
+            return Err(store::Error::Mismatch { expected, actual }.into());
+        }
+        parse_xattrs(entry, &bytes)?;
+        let cost = bytes.len() as u64 + XATTRS_COST_BYTES;
+        if self.xattrs.insert(checksum, bytes.into()).is_none() {
+            self.xattrs_bytes += cost;
+        }
+        if self.xattrs_bytes > MAX_ALL_XATTRS_BYTES {
+            return Err(entry.error(EntryErrorKind::TooLarge(MAX_ALL_XATTRS_BYTES)));
+        }
+        Ok(())
+    }
+
+    /// Notes the xattrs of the content object that has to come next.
+    pub(super) fn xattrs_of<R: Read>(
+        &mut self,
+        id: FileId,
+        entry: &Entry,
+        reader: &mut Reader<R>,
+    ) -> Result<()> {
+        let wrong = |why| entry.error(EntryErrorKind::Xattrs(why));
+        if self.next.is_some() {
+            return Err(wrong("those before belong to no file"));
+        }
+        let xattrs = if entry.kind == EntryKind::Link {
+            let checksum = Place::xattrs_target(entry).ok_or_else(|| wrong("the link leads elsewhere"))?;
+            let bytes = self.xattrs.get(&checksum).ok_or_else(|| wrong("they did not come before"))?;
+            parse_xattrs(entry, bytes)?
+        } else {
+            parse_xattrs(entry, &read_regular(entry, reader, MAX_XATTRS_BYTES)?)?
+        };
+        self.next = Some((id, xattrs));
+        Ok(())
+    }
+
+    /// Writes a content object and verifies its id, now or in the pool.
+    pub(super) fn file<R: Read>(&mut self, id: FileId, entry: &Entry, reader: &mut Reader<R>) -> Result<()> {
+        let xattrs = match self.next.take() {
+            Some((owner, xattrs)) if owner == id => xattrs,
+            Some(_) => return Err(entry.error(EntryErrorKind::Xattrs("those before are another file's"))),
+            None => return Err(entry.error(EntryErrorKind::Xattrs("none before the file"))),
+        };
+        let kind = match entry.kind {
+            EntryKind::Regular => FileKind::Regular,
+            EntryKind::Symlink => match std::str::from_utf8(&entry.link) {
+                Ok(target) if !target.is_empty() => FileKind::Symlink(target.into()),
+                _ => return Err(entry.error(EntryErrorKind::NotUtf8("link target"))),
+            },
+            other => return Err(entry.error(EntryErrorKind::Type(other.as_str()))),
+        };
+        let header =
+            FileHeader { uid: entry.uid, gid: entry.gid, permissions: entry.permissions, kind, xattrs };
+        let (store, ctx, size) = (self.store, self.ctx, entry.size);
+        if size <= SMALL_BYTES {
+            let content = read_content(entry, reader, SMALL_BYTES)?;
+            return self.pool.submit(size + JOB_COST_BYTES, move || {
+                write_file(store, id, &header, size, &mut &*content)?;
+                ctx.object_done(size);
+                Ok(())
+            });
+        }
+        let mut content = Cancellable::new(reader.content(), &ctx.cancel);
+        let written = write_file(store, id, &header, size, &mut content);
+        ctx.cancel.check()?;
+        // What went wrong with the stream says more than what the store saw of it.
+        reader.take_failure().map_or(written, Err)?;
+        ctx.object_done(size);
+        Ok(())
+    }
+
+    /// After the last entry.
+    pub(super) fn finish(self) -> Result<()> {
+        self.pool.wait()?;
+        match self.next {
+            Some((id, _)) => Err(Error::Content(super::ContentErrorKind::Incomplete(id.into(), 1))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes a content object unless it is there, and verifies its id.
+fn write_file(
+    store: &dyn ObjectWrite,
+    id: FileId,
+    header: &FileHeader,
+    len: u64,
+    content: &mut dyn Read,
+) -> Result<()> {
+    if store.contains(&id.into())? {
+        return Ok(());
+    }
+    let actual = store.write_file(header, len, content)?;
+    if actual != id {
+        return Err(store::Error::Mismatch { expected: id.into(), actual: *actual.checksum() }.into());
+    }
+    Ok(())
+}
+
+fn parse_xattrs(entry: &Entry, bytes: &[u8]) -> Result<Xattrs> {
+    Xattrs::parse(bytes).map_err(|error| entry.error(EntryErrorKind::Parse(error)))
+}
+
+/// Reads a metadata object and verifies its checksum, where the name has one.
+pub(super) fn read_meta<R: Read>(
+    name: &ObjectName,
+    entry: &Entry,
+    reader: &mut Reader<R>,
+) -> Result<Vec<u8>> {
+    let bytes = read_regular(entry, reader, MAX_METADATA_BYTES)?;
+    if name.kind != ostree_format::ObjectType::CommitMeta {
+        let actual = Checksum::of(&bytes);
+        if actual != name.checksum {
+            return Err(store::Error::Mismatch { expected: *name, actual }.into());
+        }
+    }
+    Ok(bytes)
+}
+
+fn read_regular<R: Read>(entry: &Entry, reader: &mut Reader<R>, max_bytes: u64) -> Result<Vec<u8>> {
+    match entry.kind {
+        EntryKind::Regular => read_content(entry, reader, max_bytes),
+        other => Err(entry.error(EntryErrorKind::Type(other.as_str()))),
+    }
+}
+
+fn read_content<R: Read>(entry: &Entry, reader: &mut Reader<R>, max_bytes: u64) -> Result<Vec<u8>> {
+    if entry.size > max_bytes {
+        return Err(entry.error(EntryErrorKind::TooLarge(max_bytes)));
+    }
+    // Grows as bytes arrive: a header alone shall not make us allocate all of it.
+    let mut bytes = Vec::with_capacity(entry.size.min(SMALL_BYTES) as usize);
+    let read = reader.content().read_to_end(&mut bytes);
+    match (reader.take_failure(), read) {
+        (Some(failure), _) => Err(failure),
+        (None, Ok(_)) => Ok(bytes),
+        (None, Err(source)) => Err(Error::Read { offset: reader.offset(), source }),
+    }
+}

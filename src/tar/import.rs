@@ -1,0 +1,393 @@
+//! Commits and content objects out of streams of ostree-ext's format, versions 0 and 1.
+//!
+//! ```text
+//! entry ──▶ Place ──┬─ commit, commitmeta   kept; the caller's hook decides before anything is written
+//!                   ├─ dirtree, dirmeta     expected, since a parent named it; it names others
+//!                   ├─ file                 expected, its xattrs came directly before it
+//!                   └─ all else             its path is checked, nothing else
+//! ```
+//! Every object's checksum is verified. What no object before it named is refused, so that only what the
+//! commit reaches is written. The commit itself is written last. If anything fails, the caller drops the
+//! transaction. Memory: some 40 bytes for each object, and what the limits on metadata and xattrs allow.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::Read;
+
+use ostree_format::variant::Dict;
+use ostree_format::{
+    Commit, CommitId, DirMeta, DirMetaId, DirTree, DirTreeId, DirTreeRef, FileId, FileName, MetaKind,
+    ObjectName, ObjectType, RootDir, Xattrs,
+};
+
+use super::content::{ContentWriter, POOL_BYTES, read_meta};
+use super::entry::Entry;
+use super::error::{ContentErrorKind, EntryErrorKind, Error, Result};
+use super::layout::Place;
+use super::reader::Reader;
+use crate::base::{Ctx, Pool, with_pool};
+use crate::store::{self, Completeness, ObjectRead, ObjectWrite, Reachable, Txn, walk_commit};
+
+/// What the caller's hook returns when it does not let a commit in.
+pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
+
+/// Decides about a commit: its id, its bytes, the bytes of its detached metadata.
+pub type VerifyCommit<'a> = dyn Fn(&CommitId, &[u8], Option<&[u8]>) -> Result<(), Refusal> + 'a;
+
+/// How a commit is taken in.
+#[derive(Default, Clone, Copy)]
+pub struct ImportOptions<'a> {
+    /// Asked before anything is written; its error becomes [`Error::Refused`].
+    pub verify: Option<&'a VerifyCommit<'a>>,
+}
+
+/// A commit whose content may partly lie in other streams.
+#[derive(Debug)]
+pub struct ImportedCommit {
+    /// The commit.
+    pub commit: CommitId,
+    /// Content objects that it reaches and that were not in this stream.
+    pub elsewhere: HashSet<FileId>,
+}
+
+/// Imports a stream that holds a whole commit. Objects that are not in the stream have to be in the store.
+///
+/// # Errors
+/// [`Error::Format`], [`Error::Entry`], [`Error::Read`] for a malformed stream; [`Error::Content`] if it
+/// holds no commit or not all of it; [`Error::Refused`]; [`Error::Store`].
+pub fn import_commit(
+    input: &mut dyn Read,
+    txn: &dyn Txn,
+    options: &ImportOptions<'_>,
+    ctx: &Ctx,
+) -> Result<CommitId> {
+    let imported = read_commit(input, txn, options, ctx)?;
+    let mut missing = Vec::new();
+    for id in &imported.elsewhere {
+        if !txn.contains(&(*id).into())? {
+            missing.push(*id);
+        }
+    }
+    match missing.iter().min() {
+        None => Ok(imported.commit),
+        Some(first) => {
+            Err(Error::Content(ContentErrorKind::Incomplete(ObjectName::from(*first), missing.len())))
+        }
+    }
+}
+
+/// Imports the first layer of an image: a commit with all its metadata and some of its content. The commit
+/// is marked as partial if content is missing; that mark is the caller's to take away.
+///
+/// # Errors
+/// As [`import_commit`]; missing content is not an error.
+pub fn import_commit_layer(
+    input: &mut dyn Read,
+    txn: &dyn Txn,
+    options: &ImportOptions<'_>,
+    ctx: &Ctx,
+) -> Result<ImportedCommit> {
+    let imported = read_commit(input, txn, options, ctx)?;
+    if !imported.elsewhere.is_empty() {
+        txn.set_partial(&imported.commit, Completeness::Partial)?;
+    }
+    Ok(imported)
+}
+
+/// Imports a layer that holds content objects and nothing else; returns them. Others than those in
+/// `expected` are refused; `None` lets all in.
+///
+/// # Errors
+/// As [`import_commit`].
+pub fn import_objects(
+    input: &mut dyn Read,
+    store: &dyn ObjectWrite,
+    expected: Option<&HashSet<FileId>>,
+    ctx: &Ctx,
+) -> Result<BTreeSet<FileId>> {
+    with_pool(ctx, POOL_BYTES, |pool| {
+        let mut reader = Reader::new(input);
+        let mut content = ContentWriter::new(store, pool, ctx);
+        let mut seen = BTreeSet::new();
+        while let Some(entry) = reader.next_entry()? {
+            ctx.cancel.check()?;
+            match Place::of(&entry)? {
+                Place::Ignored => {}
+                Place::Meta(_) => return Err(entry.error(EntryErrorKind::Unexpected)),
+                Place::Xattrs(checksum) => content.xattrs(checksum, &entry, &mut reader)?,
+                Place::XattrsOf(id) => content.xattrs_of(id, &entry, &mut reader)?,
+                Place::File(id) => {
+                    if expected.is_some_and(|expected| !expected.contains(&id)) {
+                        return Err(entry.error(EntryErrorKind::Unexpected));
+                    }
+                    if !seen.insert(id) {
+                        return Err(entry.error(EntryErrorKind::Duplicate));
+                    }
+                    content.file(id, &entry, &mut reader)?;
+                }
+            }
+        }
+        content.finish()?;
+        Ok(seen)
+    })
+}
+
+/// Checks that everything a commit reaches is in the store. Nothing is verified: who wrote it has.
+///
+/// # Errors
+/// [`Error::Content`] names one missing object and says how many there are.
+pub fn check_complete(store: &dyn ObjectRead, commit: &CommitId) -> Result<()> {
+    let mut missing = Vec::new();
+    let walked = walk_commit(store, commit, &mut Reachable::default(), &mut |name| {
+        if !store.contains(&name)? {
+            missing.push(name);
+        }
+        Ok(())
+    });
+    if let Err(store::Error::NotFound(name)) = walked {
+        return Err(Error::Content(ContentErrorKind::Incomplete(name, missing.len() + 1)));
+    }
+    walked?;
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::Content(ContentErrorKind::Incomplete(*first, missing.len()))),
+    }
+}
+
+/// The commit with which ostree-ext keeps the objects of a layer: a flat directory that names each by its
+/// checksum. It is the same for the same objects. Source: ostree-ext tar/import.rs:757-795.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn write_object_set(store: &dyn ObjectWrite, objects: &BTreeSet<FileId>) -> Result<CommitId> {
+    let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
+    let meta = DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes())?);
+    let mut tree = DirTree::default();
+    for id in objects {
+        let name = FileName::new(id.checksum().hex().as_str()).map_err(store::Error::corrupt(*id))?;
+        tree.files.insert(name, *id);
+    }
+    let tree = DirTreeId::new(store.write_meta(MetaKind::DirTree, &tree.to_bytes())?);
+    let commit = Commit {
+        metadata: Dict::default(),
+        parent: None,
+        related: Vec::new(),
+        subject: String::new(),
+        body: String::new(),
+        timestamp: 0,
+        root: RootDir { tree, meta },
+    };
+    Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
+}
+
+fn read_commit(
+    input: &mut dyn Read,
+    txn: &dyn Txn,
+    options: &ImportOptions<'_>,
+    ctx: &Ctx,
+) -> Result<ImportedCommit> {
+    with_pool(ctx, POOL_BYTES, |pool| {
+        let mut reader = Reader::new(input);
+        let mut import = Import {
+            txn,
+            options,
+            pool,
+            head: None,
+            decided: false,
+            objects: HashMap::new(),
+            content: ContentWriter::new(txn, pool, ctx),
+        };
+        while let Some(entry) = reader.next_entry()? {
+            ctx.cancel.check()?;
+            import.entry(&entry, &mut reader)?;
+        }
+        import.finish()
+    })
+}
+
+/// The commit object and its detached metadata, not yet written.
+struct Head {
+    id: CommitId,
+    commit: Vec<u8>,
+    root: RootDir,
+    detached: Option<(Vec<u8>, Dict)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Another object names it.
+    Named,
+    /// It was in the stream.
+    Here,
+}
+
+struct Import<'p, 'env> {
+    txn: &'env dyn Txn,
+    options: &'env ImportOptions<'env>,
+    pool: &'p Pool<'env, Error>,
+    head: Option<Head>,
+    decided: bool,
+    objects: HashMap<ObjectName, Seen>,
+    content: ContentWriter<'p, 'env>,
+}
+
+impl Import<'_, '_> {
+    fn entry<R: Read>(&mut self, entry: &Entry, reader: &mut Reader<R>) -> Result<()> {
+        let place = Place::of(entry)?;
+        match place {
+            Place::Ignored => return Ok(()),
+            Place::Meta(name) if name.kind == ObjectType::Commit => return self.commit(&name, entry, reader),
+            Place::Meta(name) if name.kind == ObjectType::CommitMeta => {
+                return self.commitmeta(&name, entry, reader);
+            }
+            _ => self.decide(entry)?,
+        }
+        match place {
+            Place::Xattrs(checksum) => self.content.xattrs(checksum, entry, reader),
+            Place::XattrsOf(id) => self.content.xattrs_of(id, entry, reader),
+            Place::File(id) => {
+                self.expect(id.into(), entry)?;
+                self.content.file(id, entry, reader)
+            }
+            Place::Meta(name) => {
+                self.expect(name, entry)?;
+                self.meta(name, read_meta(&name, entry, reader)?)
+            }
+            Place::Ignored => Ok(()),
+        }
+    }
+
+    fn commit<R: Read>(&mut self, name: &ObjectName, entry: &Entry, reader: &mut Reader<R>) -> Result<()> {
+        if self.head.is_some() {
+            return Err(entry.error(EntryErrorKind::Duplicate));
+        }
+        let commit = read_meta(name, entry, reader)?;
+        let root = Commit::parse(&commit).map_err(store::Error::corrupt(*name))?.root;
+        self.head = Some(Head { id: CommitId::new(name.checksum), commit, root, detached: None });
+        Ok(())
+    }
+
+    fn commitmeta<R: Read>(
+        &mut self,
+        name: &ObjectName,
+        entry: &Entry,
+        reader: &mut Reader<R>,
+    ) -> Result<()> {
+        match &mut self.head {
+            Some(head) if *name == ObjectName::commitmeta(&head.id) && !self.decided => {
+                if head.detached.is_some() {
+                    return Err(entry.error(EntryErrorKind::Duplicate));
+                }
+                let bytes = read_meta(name, entry, reader)?;
+                let dict = Dict::parse(&bytes).map_err(store::Error::corrupt(*name))?;
+                head.detached = Some((bytes, dict));
+                Ok(())
+            }
+            // It has to follow its commit directly.
+            _ => Err(entry.error(EntryErrorKind::Unexpected)),
+        }
+    }
+
+    /// Before the first object that would be written: commit and detached metadata are known, or never.
+    fn decide(&mut self, entry: &Entry) -> Result<()> {
+        if self.decided {
+            return Ok(());
+        }
+        let Some(head) = &self.head else { return Err(entry.error(EntryErrorKind::Unexpected)) };
+        verify(self.options, head)?;
+        self.decided = true;
+        self.objects.insert(head.root.tree.into(), Seen::Named);
+        self.objects.insert(head.root.meta.into(), Seen::Named);
+        Ok(())
+    }
+
+    fn expect(&mut self, name: ObjectName, entry: &Entry) -> Result<()> {
+        match self.objects.get_mut(&name) {
+            None => Err(entry.error(EntryErrorKind::Unexpected)),
+            Some(Seen::Here) => Err(entry.error(EntryErrorKind::Duplicate)),
+            Some(seen) => {
+                *seen = Seen::Here;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in a dirtree or dirmeta whose checksum was verified.
+    fn meta(&mut self, name: ObjectName, bytes: Vec<u8>) -> Result<()> {
+        let kind = if name.kind == ObjectType::DirTree {
+            name_children(&mut self.objects, &name, &bytes)?;
+            MetaKind::DirTree
+        } else {
+            MetaKind::DirMeta
+        };
+        let txn = self.txn;
+        self.pool.submit(bytes.len() as u64, move || Ok(txn.write_meta(kind, &bytes).map(drop)?))
+    }
+
+    /// After the last entry: metadata that was not in the stream has to be in the store.
+    fn finish(mut self) -> Result<ImportedCommit> {
+        self.content.finish()?;
+        let Some(head) = self.head.take() else { return Err(Error::Content(ContentErrorKind::NoCommit)) };
+        if !self.decided {
+            verify(self.options, &head)?;
+            self.objects.insert(head.root.tree.into(), Seen::Named);
+            self.objects.insert(head.root.meta.into(), Seen::Named);
+        }
+        complete_metadata(&mut self.objects, self.txn)?;
+        let elsewhere =
+            self.objects.iter().filter(|(name, seen)| name.kind == ObjectType::File && **seen == Seen::Named);
+        let elsewhere = elsewhere.map(|(name, _)| FileId::new(name.checksum)).collect();
+        self.txn.write_meta(MetaKind::Commit, &head.commit)?;
+        if let Some((_, dict)) = &head.detached {
+            self.txn.set_detached(&head.id, dict)?;
+        }
+        Ok(ImportedCommit { commit: head.id, elsewhere })
+    }
+}
+
+fn verify(options: &ImportOptions<'_>, head: &Head) -> Result<()> {
+    let Some(verify) = options.verify else { return Ok(()) };
+    let detached = head.detached.as_ref().map(|(bytes, _)| &**bytes);
+    verify(&head.id, &head.commit, detached).map_err(Error::Refused)
+}
+
+/// Notes what a dirtree names.
+fn name_children(objects: &mut HashMap<ObjectName, Seen>, name: &ObjectName, bytes: &[u8]) -> Result<()> {
+    let tree = DirTreeRef::parse(bytes).map_err(store::Error::corrupt(*name))?;
+    for (_, file) in tree.files() {
+        objects.entry(file.into()).or_insert(Seen::Named);
+    }
+    for (_, dir) in tree.dirs() {
+        objects.entry(dir.tree.into()).or_insert(Seen::Named);
+        objects.entry(dir.meta.into()).or_insert(Seen::Named);
+    }
+    Ok(())
+}
+
+/// Looks in the store for the metadata that was named only, and for what it names in turn.
+fn complete_metadata(objects: &mut HashMap<ObjectName, Seen>, store: &dyn Txn) -> Result<()> {
+    let mut missing: Option<(ObjectName, usize)> = None;
+    loop {
+        let named = objects.iter().filter(|(name, seen)| {
+            matches!(name.kind, ObjectType::DirTree | ObjectType::DirMeta) && **seen == Seen::Named
+        });
+        let named: Vec<_> = named.map(|(name, _)| *name).collect();
+        if named.is_empty() {
+            break;
+        }
+        for name in named {
+            objects.insert(name, Seen::Here);
+            match store.read_meta(&name)? {
+                Some(bytes) if name.kind == ObjectType::DirTree => name_children(objects, &name, &bytes)?,
+                Some(_) => {}
+                None => {
+                    let (first, n) = missing.unwrap_or((name, 0));
+                    missing = Some((first.min(name), n + 1));
+                }
+            }
+        }
+    }
+    match missing {
+        None => Ok(()),
+        Some((name, n)) => Err(Error::Content(ContentErrorKind::Incomplete(name, n))),
+    }
+}

@@ -1,0 +1,118 @@
+//! Content objects, each by a hard link or a verified copy.
+
+use std::sync::atomic::Ordering;
+
+use ostree_format::{FileHeader, FileId, FileKind, ObjectName};
+use rustix::fs::fstat;
+use rustix::process::geteuid;
+
+use super::{Counters, FileModes, Trust};
+use crate::base::Ctx;
+use crate::base::io::{Cancellable, Hashing, copy_exact};
+use crate::store::{Error, FileObject, LooseFile, ObjectRead, Result, Txn};
+
+/// The permission bits that a file of a bare-user-only repository can have.
+const BARE_USER_ONLY_BITS: u32 = 0o775;
+
+/// Copies content objects; shared by the threads.
+#[derive(Clone, Copy)]
+pub(super) struct Content<'env> {
+    pub(super) from: &'env dyn ObjectRead,
+    pub(super) txn: &'env dyn Txn,
+    pub(super) trust: Trust,
+    pub(super) modes: FileModes,
+    pub(super) counters: &'env Counters,
+    pub(super) ctx: &'env Ctx,
+}
+
+impl Content<'_> {
+    /// Hard-links an object that needs not be looked at: a link is quicker made than handed to a thread.
+    pub(super) fn link_at_once(&self, id: &FileId) -> Result<bool> {
+        match (self.trust, self.modes) {
+            (Trust::Linked, FileModes::Any) => self.link(id),
+            _ => Ok(false),
+        }
+    }
+
+    /// Copies or links an object.
+    pub(super) fn import(&self, id: &FileId) -> Result<()> {
+        self.ctx.cancel.check()?;
+        let name = ObjectName::from(*id);
+        let file = self.from.open_file(id)?.ok_or(Error::NotFound(name))?;
+        self.check_mode(id, &file.header)?;
+        let may_link = match (self.trust, self.modes) {
+            // Was tried.
+            (Trust::Linked, FileModes::Any) => None,
+            (Trust::Linked, FileModes::BareUserOnly) => self.from.loose_file(id),
+            (Trust::Nothing, _) => self.from.loose_file(id).filter(is_ours),
+        };
+        if may_link.is_none() {
+            return self.copy(id, file);
+        }
+        if self.trust == Trust::Nothing {
+            self.verify(id, file)?;
+        }
+        if self.link(id)? {
+            return Ok(());
+        }
+        self.copy(id, self.from.open_file(id)?.ok_or(Error::NotFound(name))?)
+    }
+
+    fn link(&self, id: &FileId) -> Result<bool> {
+        let Some(loose) = self.from.loose_file(id) else { return Ok(false) };
+        if !self.txn.link_file(id, &loose)? {
+            return Ok(false);
+        }
+        self.counters.linked.fetch_add(1, Ordering::Relaxed);
+        self.done(0);
+        Ok(true)
+    }
+
+    fn copy(&self, id: &FileId, mut file: FileObject) -> Result<()> {
+        let (header, len) = (file.header.clone(), file.len);
+        let mut content = Cancellable::new(&mut file, &self.ctx.cancel);
+        let written = self.txn.write_file_as(id, &header, len, &mut content);
+        written.map_err(|e| match e {
+            Error::Read { source, .. } => Error::Read { what: ObjectName::from(*id).to_string(), source },
+            other => other,
+        })?;
+        self.counters.bytes.fetch_add(len, Ordering::Relaxed);
+        self.done(len);
+        Ok(())
+    }
+
+    fn verify(&self, id: &FileId, mut file: FileObject) -> Result<()> {
+        let len = file.len;
+        let mut hashing = Hashing::with_hasher(std::io::sink(), file.header.hasher());
+        let mut content = Cancellable::new(&mut file, &self.ctx.cancel);
+        let read = copy_exact(&mut content, &mut hashing, len);
+        read.map_err(|source| Error::Read { what: ObjectName::from(*id).to_string(), source })?;
+        let actual = FileId::new(hashing.finish().1);
+        match actual == *id {
+            true => Ok(()),
+            false => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
+        }
+    }
+
+    fn check_mode(&self, id: &FileId, header: &FileHeader) -> Result<()> {
+        let bits = header.permissions & !BARE_USER_ONLY_BITS;
+        if self.modes == FileModes::Any || header.kind != FileKind::Regular || bits == 0 {
+            return Ok(());
+        }
+        let mode = header.mode();
+        Err(Error::Unsupported(format!(
+            "Content object {id}: invalid mode 0{mode:04o} with bits 0{bits:04o}"
+        )))
+    }
+
+    fn done(&self, bytes: u64) {
+        self.counters.content.fetch_add(1, Ordering::Relaxed);
+        self.ctx.object_done(bytes);
+    }
+}
+
+/// Whether nobody else can change the file after it was verified.
+fn is_ours(loose: &LooseFile<'_>) -> bool {
+    let owner = fstat(loose.dir).map(|stat| stat.st_uid);
+    owner.is_ok_and(|uid| uid == 0 || uid == geteuid().as_raw())
+}

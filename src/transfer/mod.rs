@@ -1,0 +1,332 @@
+//! Copies commits and everything that they name from one store into a transaction of another.
+//!
+//! ```text
+//! commit ─ checked, marked partial, written with its detached metadata ─ parents as deep as asked
+//!   └ dirtrees, dirmetas missing in the target        in the calling thread, each verified
+//!       └ content objects missing in the target       hard link where both keep files alike,
+//!                                                     else a verified copy, by a pool of threads
+//! all there: marked complete, with the transaction
+//! ```
+//! What is there already is not read again, so an interrupted copy goes on where it stopped. Semantics as
+//! `ostree pull-local`: libostree ostree-repo-pull.c:633-750, 1466-1880; ostree-repo-commit.c:4320-4640.
+
+mod content;
+mod subpath;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ostree_format::variant::Dict;
+use ostree_format::{
+    Checksum, CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, MetaKind, ObjectName, ObjectType,
+};
+
+use crate::base::{Ctx, Pool, with_pool};
+use crate::store::{Completeness, Error, ObjectRead, Result, Txn, load_commitmeta};
+
+use content::Content;
+use subpath::{Filter, Match};
+
+/// How far the history of a commit is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// So many parents.
+    Parents(u32),
+    /// To the first commit, or to where the source has no more.
+    All,
+}
+
+/// Whether content objects of the source are believed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// A file that can be hard-linked is not read. What is copied is verified on the way.
+    #[default]
+    Linked,
+    /// Every object is read and its checksum verified.
+    Nothing,
+}
+
+/// How much of a commit is copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    #[default]
+    Full,
+    /// The commit object and its detached metadata. It stays marked as partial.
+    CommitOnly,
+    /// What lies below these paths, and the directories on the way there. It stays marked as partial.
+    Subpaths(Vec<String>),
+}
+
+/// Which modes regular files may have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FileModes {
+    /// All.
+    #[default]
+    Any,
+    /// Only those that a bare-user-only repository can keep: no bits but 0775.
+    BareUserOnly,
+}
+
+/// Looks at a commit (id, bytes, detached metadata) before anything of it is written; an error ends the
+/// copy. Signatures and bindings are checked here.
+pub type CheckCommit<'a> = dyn Fn(&CommitId, &[u8], Option<&Dict>) -> Result<()> + 'a;
+
+/// What is copied, and how.
+#[derive(Clone)]
+pub struct Options<'a> {
+    /// Parents to copy as well. A parent that the source does not have ends the history.
+    pub depth: Depth,
+    /// Whether content objects are believed.
+    pub trust: Trust,
+    /// How much of each commit.
+    pub extent: Extent,
+    /// Which modes of files are let through.
+    pub file_modes: FileModes,
+    /// Asked about every commit.
+    pub check: Option<&'a CheckCommit<'a>>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            depth: Depth::Parents(0),
+            trust: Trust::default(),
+            extent: Extent::default(),
+            file_modes: FileModes::default(),
+            check: None,
+        }
+    }
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Commits, dirtrees and dirmetas.
+    pub metadata_objects: u64,
+    /// Content objects.
+    pub content_objects: u64,
+    /// Of these, the ones that were hard-linked.
+    pub linked_objects: u64,
+    /// Bytes of content in the others.
+    pub copied_bytes: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    content: AtomicU64,
+    linked: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Copies `commits` with everything that they name, and as many of their parents as asked, from `from`
+/// into `txn`. Refs are left to the caller.
+///
+/// # Errors
+/// [`Error::NotFound`] if `from` lacks an object; [`Error::Mismatch`] or [`Error::Corrupt`] if one is
+/// damaged; [`Error::Unsupported`] if the target cannot keep a file, or `options` do not let its mode
+/// through; what [`Options::check`] returns; [`Error::Cancelled`]; what the stores give.
+pub fn copy(
+    from: &dyn ObjectRead,
+    txn: &dyn Txn,
+    commits: &[CommitId],
+    options: &Options<'_>,
+    ctx: &Ctx,
+) -> Result<Stats> {
+    let counters = Counters::default();
+    let content =
+        Content { from, txn, trust: options.trust, modes: options.file_modes, counters: &counters, ctx };
+    ctx.phase("Importing objects", None, None);
+    // Jobs hold a buffer each and nothing else, so their number is bound enough.
+    let (metadata_objects, complete) = with_pool(ctx, u64::MAX, |pool| {
+        let mut walk = Walk { from, txn, options, ctx, content, pool, written: 0, seen: Seen::default() };
+        let complete = walk.commits(commits)?;
+        pool.wait()?;
+        Ok::<_, Error>((walk.written, complete))
+    })?;
+    for commit in complete {
+        txn.set_partial(&commit, Completeness::Complete)?;
+    }
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    Ok(Stats {
+        metadata_objects,
+        content_objects: get(&counters.content),
+        linked_objects: get(&counters.linked),
+        copied_bytes: get(&counters.bytes),
+    })
+}
+
+/// What was looked at already.
+#[derive(Default)]
+struct Seen {
+    /// With the depth down to which the history behind them was followed.
+    commits: HashMap<CommitId, Option<u32>>,
+    /// With everything below them.
+    dirtrees: HashSet<DirTreeId>,
+    dirmetas: HashSet<DirMetaId>,
+    files: HashSet<FileId>,
+}
+
+struct Walk<'env, 'p> {
+    from: &'env dyn ObjectRead,
+    txn: &'env dyn Txn,
+    options: &'env Options<'env>,
+    ctx: &'env Ctx,
+    content: Content<'env>,
+    pool: &'p Pool<'env, Error>,
+    written: u64,
+    seen: Seen,
+}
+
+impl Walk<'_, '_> {
+    /// Copies commits and their parents; gives back those of which everything is under way.
+    fn commits(&mut self, commits: &[CommitId]) -> Result<Vec<CommitId>> {
+        let depth = match self.options.depth {
+            Depth::Parents(n) => Some(n),
+            Depth::All => None,
+        };
+        // The commit, and how many parents are to follow; all if none is said.
+        let mut todo: Vec<_> = commits.iter().rev().map(|id| (*id, depth, false)).collect();
+        let mut complete = Vec::new();
+        while let Some((id, depth, is_parent)) = todo.pop() {
+            self.ctx.cancel.check()?;
+            let before = self.seen.commits.get(&id).copied();
+            if before.is_some_and(|before| reaches(before, depth)) {
+                continue;
+            }
+            self.seen.commits.insert(id, depth);
+            let Some(bytes) = self.commit(&id, is_parent)? else { continue };
+            let commit = CommitRef::parse(&bytes).map_err(Error::corrupt(id))?;
+            if let (Some(parent), None | Some(1..)) = (commit.parent, depth) {
+                todo.push((parent, depth.map(|n| n - 1), true));
+            }
+            let is_new = before.is_none() && self.txn.completeness(&id)? != Completeness::Complete;
+            let filter = match &self.options.extent {
+                Extent::CommitOnly => continue,
+                _ if !is_new => continue,
+                Extent::Full => None,
+                Extent::Subpaths(paths) => Some(Filter::new(paths)),
+            };
+            if filter.is_none() {
+                complete.push(id);
+            }
+            self.dirmeta(commit.root.meta)?;
+            self.tree(commit.root.tree, filter)?;
+        }
+        Ok(complete)
+    }
+
+    /// Makes sure that the target has a commit; gives back its bytes, or nothing for a parent that the
+    /// source does not have.
+    fn commit(&mut self, id: &CommitId, is_parent: bool) -> Result<Option<Vec<u8>>> {
+        let name = ObjectName::from(*id);
+        let stored = self.txn.read_meta(&name)?;
+        let is_stored = stored.is_some();
+        let bytes = match (stored, is_parent) {
+            (Some(bytes), _) => bytes,
+            (None, false) => self.load(name)?,
+            (None, true) => match self.load(name) {
+                Err(Error::NotFound(_)) => return Ok(None),
+                loaded => loaded?,
+            },
+        };
+        // New signatures may have come since the commit was copied.
+        let detached = load_commitmeta(self.from, id)?;
+        let known = load_commitmeta(self.txn, id)?;
+        if let Some(check) = self.options.check {
+            check(id, &bytes, detached.as_ref().or(known.as_ref()))?;
+        }
+        if !is_stored {
+            self.txn.set_partial(id, Completeness::Partial)?;
+        }
+        if let Some(detached) = detached.filter(|detached| Some(detached) != known.as_ref()) {
+            self.txn.set_detached(id, &detached)?;
+        }
+        if !is_stored {
+            self.write(name, MetaKind::Commit, &bytes)?;
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Copies what is below a dirtree, as far as `filter` lets it through.
+    fn tree(&mut self, root: DirTreeId, filter: Option<Filter<'_>>) -> Result<()> {
+        // A stack of its own: trees from outside may be nested deeper than a thread's stack.
+        let mut todo = vec![(root, filter)];
+        while let Some((id, filter)) = todo.pop() {
+            self.ctx.cancel.check()?;
+            if filter.is_none() && !self.seen.dirtrees.insert(id) {
+                continue;
+            }
+            let bytes = self.ensure(id.into(), MetaKind::DirTree)?;
+            let tree = DirTreeRef::parse(&bytes).map_err(Error::corrupt(id))?;
+            for (name, file) in tree.files() {
+                if filter.as_ref().is_none_or(|filter| filter.file(name)) && self.seen.files.insert(file) {
+                    self.file(file)?;
+                }
+            }
+            for (name, dir) in tree.dirs() {
+                let below = match filter.as_ref().map_or(Match::Everything, |filter| filter.dir(name)) {
+                    Match::Nothing => continue,
+                    Match::Everything => None,
+                    Match::Below(filter) => Some(filter),
+                };
+                self.dirmeta(dir.meta)?;
+                todo.push((dir.tree, below));
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, id: FileId) -> Result<()> {
+        if self.txn.contains(&id.into())? || self.content.link_at_once(&id)? {
+            return Ok(());
+        }
+        let content = self.content;
+        self.pool.submit(0, move || content.import(&id))
+    }
+
+    fn dirmeta(&mut self, id: DirMetaId) -> Result<()> {
+        if self.seen.dirmetas.insert(id) && !self.txn.contains(&id.into())? {
+            let bytes = self.load(id.into())?;
+            self.write(id.into(), MetaKind::DirMeta, &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a metadata object, which the target has from now on.
+    fn ensure(&mut self, name: ObjectName, kind: MetaKind) -> Result<Vec<u8>> {
+        if let Some(bytes) = self.txn.read_meta(&name)? {
+            return Ok(bytes);
+        }
+        let bytes = self.load(name)?;
+        self.write(name, kind, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// A metadata object of the source, verified.
+    fn load(&self, name: ObjectName) -> Result<Vec<u8>> {
+        let bytes = self.from.read_meta(&name)?.ok_or(Error::NotFound(name))?;
+        let actual = Checksum::of(&bytes);
+        match actual == name.checksum {
+            true => Ok(bytes),
+            false => Err(Error::Mismatch { expected: name, actual }),
+        }
+    }
+
+    fn write(&mut self, name: ObjectName, kind: MetaKind, bytes: &[u8]) -> Result<()> {
+        debug_assert_eq!(ObjectType::from(kind), name.kind);
+        self.txn.write_meta(kind, bytes)?;
+        self.written += 1;
+        self.ctx.object_done(bytes.len() as u64);
+        Ok(())
+    }
+}
+
+/// Whether following `done` parents includes following `wanted`.
+fn reaches(done: Option<u32>, wanted: Option<u32>) -> bool {
+    match (done, wanted) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(done), Some(wanted)) => done >= wanted,
+    }
+}

@@ -1,0 +1,179 @@
+//! Layers: the same bytes on any number of threads, and nothing damaged gets through.
+
+use std::io::{Read, Write};
+use std::num::NonZeroUsize;
+use std::process::{Command, Stdio};
+
+use oci_spec::image::MediaType;
+use ostree_rs::base::Ctx;
+use ostree_rs::container::{
+    Compression, DiffId, Digest, Error, ImageDest, OciLayout, Result, read_layer, write_layer,
+};
+use ostree_rs::format::Checksum;
+
+use super::{blob_bytes, new_layout, noise, put_layer};
+use crate::oracle;
+
+const EVERY: [Compression; 5] =
+    [Compression::None, Compression::GZIP, Compression::Gzip(1), Compression::ZSTD, Compression::Zstd(9)];
+
+fn jobs(n: usize) -> Ctx {
+    Ctx { jobs: NonZeroUsize::new(n).unwrap(), ..Ctx::default() }
+}
+
+/// Feeds `bytes` to a program and returns what it makes of them.
+fn pipe(program: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut child =
+        Command::new(program).arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(bytes).unwrap());
+        let mut out = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
+        assert!(child.wait().unwrap().success());
+        out
+    })
+}
+
+#[test]
+fn the_number_of_threads_does_not_show() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path(), None);
+    for len in [0, 1, 512 * 1024, 512 * 1024 + 1, 5_000_000] {
+        let data = noise(len, 7);
+        for compression in EVERY {
+            let one = put_layer(&layout, compression, &data, &jobs(1));
+            for n in [2, 5] {
+                assert_eq!(put_layer(&layout, compression, &data, &jobs(n)), one, "{compression:?} {len}");
+            }
+            assert_eq!(one.diff_id, DiffId::new(Checksum::of(&data)));
+            let blob = blob_bytes(&layout, &one, compression.media_type());
+            assert_eq!(Digest::of(&blob), one.digest);
+            let program = match compression {
+                Compression::None => continue,
+                Compression::Gzip(_) => "gzip",
+                Compression::Zstd(_) => "zstd",
+            };
+            if oracle::need(program) {
+                assert!(pipe(program, &blob) == data, "{compression:?} {len}");
+            }
+        }
+    }
+}
+
+/// Stores `blob` under its own digest and reads it as a layer.
+fn read_blob(layout: &OciLayout, blob: &[u8], media_type: MediaType, content: &[u8]) -> Result<Vec<u8>> {
+    let digest = Digest::of(blob);
+    let mut writer = layout.new_blob().unwrap();
+    writer.write_all(blob).unwrap();
+    writer.finish(&digest, blob.len() as u64).unwrap();
+    let descriptor = digest.descriptor(media_type, blob.len() as u64).unwrap();
+    let diff_id = DiffId::new(Checksum::of(content));
+    let mut out = Vec::new();
+    read_layer(layout, &descriptor, &diff_id, &jobs(2), |stream| {
+        stream.read_to_end(&mut out).map_err(|e| Error::Usage(e.to_string()))?;
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+#[test]
+fn streams_of_several_parts() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path(), None);
+    let data = noise(1_500_000, 9);
+    let (a, b) = data.split_at(600_000);
+    for (compression, media_type) in [
+        (Compression::GZIP, "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+        (Compression::ZSTD, "application/vnd.oci.image.layer.v1.tar+zstd"),
+    ] {
+        let mut blob = Vec::new();
+        for part in [a, b] {
+            let layer = put_layer(&layout, compression, part, &jobs(2));
+            blob.extend(blob_bytes(&layout, &layer, compression.media_type()));
+        }
+        let read = |blob: &[u8]| read_blob(&layout, blob, MediaType::from(media_type), &data);
+        assert!(read(&blob).unwrap() == data);
+        // Cut short, or followed by anything else, zeros included.
+        assert!(matches!(read(&blob[..blob.len() - 1]), Err(Error::Layer { .. })), "{media_type}");
+        assert!(matches!(read(&blob[..blob.len() / 2]), Err(Error::Layer { .. })), "{media_type}");
+        for tail in [&b"garbage"[..], &[0], &[0; 512]] {
+            assert!(matches!(read(&[&blob, tail].concat()), Err(Error::Layer { .. })), "{media_type}");
+        }
+        // A blob that is not what its media type says.
+        for other in
+            ["application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar"]
+        {
+            let result = read_blob(&layout, &blob, MediaType::from(other), &data);
+            assert!(matches!(result, Err(Error::Layer { .. })));
+        }
+        assert!(matches!(
+            read_blob(&layout, &blob, MediaType::ImageConfig, &data),
+            Err(Error::Unsupported(_))
+        ));
+        assert!(matches!(
+            read_blob(&layout, &blob, MediaType::from(media_type), b"other"),
+            Err(Error::DiffIdMismatch { .. })
+        ));
+    }
+    // The window of this frame is 64 MiB: more than a layer may ask for.
+    let huge_window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x80, 0x01, 0x00, 0x00];
+    assert!(matches!(
+        read_blob(&layout, &huge_window, MediaType::ImageLayerZstd, b""),
+        Err(Error::Layer { .. })
+    ));
+}
+
+#[test]
+fn every_flipped_byte_is_found() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path(), None);
+    let data = noise(3000, 11);
+    for compression in EVERY {
+        let layer = put_layer(&layout, compression, &data, &jobs(2));
+        let media_type = compression.media_type();
+        let blob = blob_bytes(&layout, &layer, media_type.clone());
+        let path = temp.path().join("blobs/sha256").join(layer.digest.checksum().to_string());
+        let descriptor = layer.digest.descriptor(media_type, layer.size_bytes).unwrap();
+        for at in 0..blob.len() {
+            let mut flipped = blob.clone();
+            flipped[at] ^= 1 << (at % 8);
+            std::fs::write(&path, &flipped).unwrap();
+            let result = read_layer(&layout, &descriptor, &layer.diff_id, &jobs(1), |stream| {
+                // A consumer that reads less than all of it.
+                stream.read_exact(&mut [0; 100]).ok();
+                Ok(())
+            });
+            let named = match result.unwrap_err() {
+                Error::Layer { layer, .. } => layer,
+                Error::Mismatch { expected, .. } => expected,
+                other => panic!("{other}"),
+            };
+            assert_eq!(named, layer.digest);
+        }
+    }
+}
+
+#[test]
+fn what_fails_leaves_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path(), None);
+    for compression in EVERY {
+        let result: Result<((), _)> = write_layer(&layout, compression, &jobs(2), |out| {
+            out.write_all(&noise(2_000_000, 13)).unwrap();
+            Err(Error::Usage("enough".to_owned()))
+        });
+        assert!(matches!(result, Err(Error::Usage(why)) if why == "enough"));
+    }
+    let ctx = jobs(2);
+    ctx.cancel.cancel();
+    let result: Result<((), _)> = write_layer(&layout, Compression::GZIP, &ctx, |out| {
+        out.write_all(&noise(2_000_000, 13)).map_err(|e| Error::Usage(e.to_string()))
+    });
+    assert!(matches!(result, Err(Error::Cancelled(_))));
+    assert_eq!(std::fs::read_dir(temp.path().join("blobs/sha256")).unwrap().count(), 0);
+    assert!(matches!(
+        write_layer(&layout, Compression::Gzip(10), &jobs(1), |_| Ok(())),
+        Err(Error::Usage(_))
+    ));
+}

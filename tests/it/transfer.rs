@@ -1,0 +1,238 @@
+//! Commits copied from store to store.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ostree_rs::base::Ctx;
+use ostree_rs::format::variant::Dict;
+use ostree_rs::format::{
+    Commit, CommitId, DirMeta, FileHeader, FileId, MetaKind, ObjectName, ObjectType, RootDir, Xattrs,
+};
+use ostree_rs::store::{
+    Completeness, Content, Error, FileObject, MemStore, MutableTree, ObjectRead, ObjectWrite, Reachable,
+    Result, Txn, load_commitmeta, walk_commit,
+};
+use ostree_rs::transfer::{self, Depth, Extent, FileModes, Options, Stats, Trust};
+
+/// A store whose objects can be taken away or damaged, and that counts reads of content.
+struct Flawed {
+    inner: MemStore,
+    missing: Option<ObjectName>,
+    damaged: Option<ObjectName>,
+    opened: AtomicU64,
+}
+
+impl ObjectRead for Flawed {
+    fn contains(&self, name: &ObjectName) -> Result<bool> {
+        Ok(self.missing != Some(*name) && self.inner.contains(name)?)
+    }
+
+    fn read_meta(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
+        let mut bytes = self.inner.read_meta(name)?.filter(|_| self.missing != Some(*name));
+        if let Some(bytes) = bytes.as_mut().filter(|_| self.damaged == Some(*name)) {
+            *bytes.last_mut().unwrap() ^= 1;
+        }
+        Ok(bytes)
+    }
+
+    fn open_file(&self, id: &FileId) -> Result<Option<FileObject>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        if self.missing == Some((*id).into()) {
+            return Ok(None);
+        }
+        let file = self.inner.open_file(id)?;
+        Ok(file.map(|mut file| {
+            if self.damaged == Some((*id).into()) {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).unwrap();
+                bytes[0] ^= 1;
+                file.content = Content::Stream(Box::new(std::io::Cursor::new(bytes)));
+            }
+            file
+        }))
+    }
+}
+
+/// Three commits, one upon the other, each with one file more; detached metadata on the last.
+fn source() -> (Flawed, Vec<CommitId>) {
+    let store = MemStore::new();
+    let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
+    let meta_id = meta.id();
+    store.write_meta(MetaKind::DirMeta, &meta.to_bytes()).unwrap();
+    let mut root = MutableTree::new();
+    root.set_meta(meta_id);
+    let mut commits: Vec<CommitId> = Vec::new();
+    for n in 0..3 {
+        for (dir, mode) in [("usr", 0o644), ("var", 0o4755)] {
+            let header = FileHeader::regular(0, 0, mode, Xattrs::EMPTY);
+            let content = format!("{dir} {n}");
+            let id = store.write_file(&header, content.len() as u64, &mut content.as_bytes()).unwrap();
+            let dir = root.ensure_dir(&store, dir.parse_name()).unwrap();
+            dir.set_meta(meta_id);
+            dir.set_file(&store, format!("file{n}").parse_name(), id).unwrap();
+        }
+        let tree = root.write(&store).unwrap();
+        commits.push(commit(&store, tree, commits.last().copied()));
+    }
+    let mut detached = Dict::new();
+    detached.insert("some.signature", b"bytes".to_vec());
+    store.set_detached(&commits[2], &detached).unwrap();
+    (Flawed { inner: store, missing: None, damaged: None, opened: AtomicU64::new(0) }, commits)
+}
+
+trait ParseName {
+    fn parse_name(&self) -> ostree_rs::format::FileName;
+}
+
+impl ParseName for str {
+    fn parse_name(&self) -> ostree_rs::format::FileName {
+        ostree_rs::format::FileName::new(self).unwrap()
+    }
+}
+
+fn commit(store: &MemStore, root: RootDir, parent: Option<CommitId>) -> CommitId {
+    let commit = Commit {
+        metadata: Dict::new(),
+        parent,
+        related: Vec::new(),
+        subject: "s".into(),
+        body: String::new(),
+        timestamp: 7,
+        root,
+    };
+    CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+}
+
+fn objects(store: &MemStore, commit: &CommitId) -> Result<Vec<ObjectName>> {
+    let mut names = Vec::new();
+    walk_commit(store, commit, &mut Reachable::default(), &mut |name| {
+        names.push(name);
+        match store.contains(&name)? {
+            true => Ok(()),
+            false => Err(Error::NotFound(name)),
+        }
+    })?;
+    Ok(names)
+}
+
+fn copy(from: &Flawed, to: &MemStore, commit: CommitId, options: &Options<'_>) -> Result<Stats> {
+    transfer::copy(from, to, &[commit], options, &Ctx::default())
+}
+
+#[test]
+fn depth_and_resumption() {
+    let (from, commits) = source();
+    let to = MemStore::new();
+    let stats = copy(&from, &to, commits[2], &Options::default()).unwrap();
+    // A commit, three dirtrees, a dirmeta, six files of at least six bytes.
+    assert_eq!(stats, Stats { metadata_objects: 5, content_objects: 6, linked_objects: 0, copied_bytes: 30 });
+    assert_eq!(objects(&to, &commits[2]).unwrap(), objects(&from.inner, &commits[2]).unwrap());
+    assert_eq!(to.completeness(&commits[2]).unwrap(), Completeness::Complete);
+    assert_eq!(
+        load_commitmeta(&to, &commits[2]).unwrap().unwrap().get_bytes("some.signature"),
+        Some(&b"bytes"[..])
+    );
+    assert!(!to.contains(&commits[1].into()).unwrap());
+    assert_eq!(copy(&from, &to, commits[2], &Options::default()).unwrap(), Stats::default());
+
+    let one = Options { depth: Depth::Parents(1), ..Options::default() };
+    assert_eq!(copy(&from, &to, commits[2], &one).unwrap().metadata_objects, 4);
+    assert!(!to.contains(&commits[0].into()).unwrap());
+    let all = Options { depth: Depth::All, ..Options::default() };
+    copy(&from, &to, commits[2], &all).unwrap();
+    objects(&to, &commits[0]).unwrap();
+}
+
+#[test]
+fn commit_only_first() {
+    let (from, commits) = source();
+    let to = MemStore::new();
+    let only = Options { extent: Extent::CommitOnly, depth: Depth::All, ..Options::default() };
+    assert_eq!(copy(&from, &to, commits[2], &only).unwrap().metadata_objects, 3);
+    assert_eq!(to.completeness(&commits[0]).unwrap(), Completeness::Partial);
+    copy(&from, &to, commits[1], &Options::default()).unwrap();
+    assert_eq!(to.completeness(&commits[1]).unwrap(), Completeness::Complete);
+    assert_eq!(to.completeness(&commits[2]).unwrap(), Completeness::Partial);
+    objects(&to, &commits[1]).unwrap();
+}
+
+#[test]
+fn subpaths_leave_the_commit_partial() {
+    let (from, commits) = source();
+    let to = MemStore::new();
+    let some = |paths: &[&str]| Options {
+        extent: Extent::Subpaths(paths.iter().map(|p| (*p).into()).collect()),
+        ..Options::default()
+    };
+    assert_eq!(copy(&from, &to, commits[2], &some(&["/usr/file1"])).unwrap().content_objects, 1);
+    assert_eq!(copy(&from, &to, commits[2], &some(&["/usr"])).unwrap().content_objects, 2);
+    assert_eq!(copy(&from, &to, commits[2], &some(&["/us", "/usr/file"])).unwrap(), Stats::default());
+    assert_eq!(to.completeness(&commits[2]).unwrap(), Completeness::Partial);
+    assert_eq!(copy(&from, &to, commits[2], &some(&["/"])).unwrap().content_objects, 3);
+    objects(&to, &commits[2]).unwrap();
+}
+
+#[test]
+fn every_flaw_is_named() {
+    let (mut from, commits) = source();
+    let names = objects(&from.inner, &commits[2]).unwrap();
+    for name in names {
+        for damage in [false, true] {
+            (from.missing, from.damaged) = if damage { (None, Some(name)) } else { (Some(name), None) };
+            for trust in [Trust::Linked, Trust::Nothing] {
+                let to = MemStore::new();
+                let options = Options { trust, ..Options::default() };
+                match copy(&from, &to, commits[2], &options) {
+                    Err(Error::NotFound(missing)) if !damage => assert_eq!(missing, name),
+                    Err(Error::Mismatch { expected, .. }) if damage => assert_eq!(expected, name),
+                    other => panic!("{name}: {other:?}"),
+                }
+                let is_partial = to.completeness(&commits[2]).unwrap() == Completeness::Partial;
+                assert_eq!(is_partial, name.kind != ObjectType::Commit);
+                // Once the source is whole again, the copy goes on.
+                (from.missing, from.damaged) = (None, None);
+                copy(&from, &to, commits[2], &options).unwrap();
+                objects(&to, &commits[2]).unwrap();
+                assert_eq!(to.completeness(&commits[2]).unwrap(), Completeness::Complete);
+                (from.missing, from.damaged) = if damage { (None, Some(name)) } else { (Some(name), None) };
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_parent_ends_the_history() {
+    let (mut from, commits) = source();
+    from.missing = Some(commits[0].into());
+    let to = MemStore::new();
+    let all = Options { depth: Depth::All, ..Options::default() };
+    copy(&from, &to, commits[2], &all).unwrap();
+    assert!(to.contains(&commits[1].into()).unwrap());
+    assert!(matches!(copy(&from, &to, commits[0], &all), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn the_check_comes_before_anything_is_written() {
+    let (from, commits) = source();
+    let to = MemStore::new();
+    let check = |id: &CommitId, bytes: &[u8], detached: Option<&Dict>| {
+        assert_eq!(Commit::parse(bytes).unwrap().id(), *id);
+        match detached {
+            Some(_) => Ok(()),
+            None => Err(Error::Usage(format!("{id} is not signed"))),
+        }
+    };
+    let options = Options { depth: Depth::All, check: Some(&check), ..Options::default() };
+    assert!(matches!(copy(&from, &to, commits[1], &options), Err(Error::Usage(_))));
+    assert!(!to.contains(&commits[1].into()).unwrap());
+    let options = Options { check: Some(&check), ..Options::default() };
+    copy(&from, &to, commits[2], &options).unwrap();
+}
+
+#[test]
+fn modes_that_bare_user_only_cannot_keep() {
+    let (from, commits) = source();
+    let options = Options { file_modes: FileModes::BareUserOnly, ..Options::default() };
+    let error = copy(&from, &MemStore::new(), commits[0], &options).unwrap_err();
+    assert!(error.to_string().contains("invalid mode 0104755 with bits 04000"), "{error}");
+}
