@@ -1,5 +1,9 @@
 //! The repository on disk, compared with what C ostree writes and reads.
 
+mod interop;
+mod refs;
+mod txn;
+
 use std::fs;
 use std::io::{Cursor, Read};
 use std::path::Path;

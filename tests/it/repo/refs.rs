@@ -1,0 +1,125 @@
+//! Refs, as C ostree sees them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use ostree_rs::format::{Checksum, CommitId, RefSpec, RepoMode};
+use ostree_rs::store::{Error, Refs};
+
+use super::{create, refspec};
+use crate::oracle::{need, run};
+
+fn id(text: &str) -> CommitId {
+    CommitId::new(Checksum::of(text.as_bytes()))
+}
+
+fn ostree(repo: &Path, args: &[&str]) -> String {
+    let arg = format!("--repo={}", repo.display());
+    String::from_utf8(run("ostree", &[&[arg.as_str()], args].concat())).unwrap()
+}
+
+fn names(refs: impl IntoIterator<Item = RefSpec>) -> Vec<String> {
+    refs.into_iter().map(|r| r.to_string()).collect()
+}
+
+#[test]
+fn c_reads_what_we_write() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::Archive);
+    for name in ["a/b/c", "a/bc", "z", "origin:a/b", "origin:only/there"] {
+        repo.set_ref(&refspec(name), Some(id(name))).unwrap();
+    }
+    repo.set_alias(&refspec("some/alias"), &"a/bc".parse().unwrap()).unwrap();
+    let theirs = ostree(tmp.path(), &["refs"]);
+    let mut theirs: Vec<_> = theirs.lines().map(str::to_owned).collect();
+    let mut ours = names(repo.list().unwrap().into_keys());
+    theirs.sort();
+    ours.sort();
+    assert_eq!(ours, theirs);
+    for name in &ours {
+        let theirs = ostree(tmp.path(), &["rev-parse", name]);
+        assert_eq!(repo.resolve(&refspec(name)).unwrap().unwrap().to_string(), theirs.trim_end(), "{name}");
+    }
+    // A local name that only a remote has.
+    for name in ["only/there", "origin/a/b"] {
+        let theirs = ostree(tmp.path(), &["rev-parse", name]);
+        assert_eq!(repo.resolve(&refspec(name)).unwrap().unwrap().to_string(), theirs.trim_end(), "{name}");
+        assert_eq!(repo.resolve_exact(&refspec(name)).unwrap(), None);
+    }
+    assert_eq!(ostree(tmp.path(), &["refs", "--alias"]), "some/alias -> a/bc\n");
+    let aliases = repo.aliases().unwrap();
+    assert_eq!(aliases[&"some/alias".parse().unwrap()].as_str(), "a/bc");
+    assert_eq!(names(repo.list_below(&refspec("a/b")).unwrap().into_keys()), ["a/b/c"]);
+    assert_eq!(names(repo.list_below(&refspec("a/bc")).unwrap().into_keys()), ["a/bc"]);
+    assert_eq!(names(repo.list_below(&refspec("origin:a")).unwrap().into_keys()), ["origin:a/b"]);
+    assert_eq!(
+        names(repo.list_of(Some(&"origin".parse().unwrap())).unwrap().into_keys()),
+        ["origin:a/b", "origin:only/there"]
+    );
+}
+
+#[test]
+fn names_in_each_others_way() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::Archive);
+    repo.set_ref(&refspec("a/b"), Some(id("1"))).unwrap();
+    let error = repo.set_ref(&refspec("a"), Some(id("2"))).unwrap_err();
+    assert_eq!(error.to_string(), "Conflict: a/b exists under a when attempting write");
+    assert!(matches!(repo.set_ref(&refspec("a/b/c"), Some(id("2"))), Err(Error::Usage(_))));
+    assert_eq!(repo.resolve(&refspec("a")).unwrap(), None);
+    assert_eq!(repo.resolve(&refspec("a/b/c")).unwrap(), None);
+    let digits = id("1").to_string();
+    assert!(matches!(repo.set_ref(&refspec(&digits), Some(id("2"))), Err(Error::Usage(_))));
+
+    repo.set_ref(&refspec("a/b"), None).unwrap();
+    repo.set_ref(&refspec("a/b"), None).unwrap();
+    repo.set_ref(&refspec("nothing/there"), None).unwrap();
+    repo.set_ref(&refspec("a"), Some(id("2"))).unwrap();
+    assert_eq!(names(repo.list().unwrap().into_keys()), ["a"]);
+
+    fs::write(tmp.path().join("refs/heads/.rsync_info"), "").unwrap();
+    assert_eq!(repo.list().unwrap().len(), 1);
+    fs::write(tmp.path().join("refs/heads/broken"), "no checksum\n").unwrap();
+    assert!(matches!(repo.resolve(&refspec("broken")), Err(Error::Invalid { .. })));
+}
+
+#[test]
+fn refs_of_collections() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    fs::create_dir(tmp.path().join("repo")).unwrap();
+    let path = tmp.path().join("repo");
+    let own = "org.example.Own".parse().unwrap();
+    let mut repo = ostree_rs::repo::Repo::create(super::dir(&path), RepoMode::Archive, Some(&own)).unwrap();
+    repo.update_config(|file| {
+        file.set_string("remote \"origin\"", "url", "file:///nowhere").unwrap();
+        file.set_string("remote \"origin\"", "collection-id", "org.example.Origin").unwrap();
+        Ok(())
+    })
+    .unwrap();
+    let other = "org.example.Other".parse().unwrap();
+    repo.set_collection_ref(&own, &"main".parse().unwrap(), Some(id("1"))).unwrap();
+    repo.set_collection_ref(&other, &"x/y".parse().unwrap(), Some(id("2"))).unwrap();
+    repo.set_ref(&refspec("origin:r"), Some(id("3"))).unwrap();
+    assert_eq!(repo.resolve(&refspec("main")).unwrap(), Some(id("1")));
+    let mut theirs: Vec<_> = ostree(&path, &["refs", "-c"]).lines().map(str::to_owned).collect();
+    theirs.sort();
+    let ours: Vec<_> =
+        repo.collection_refs().unwrap().into_keys().map(|(id, name)| format!("({id}, {name})")).collect();
+    assert_eq!(ours, theirs);
+    assert_eq!(ours.len(), 3);
+    repo.set_collection_ref(&other, &"x/y".parse().unwrap(), None).unwrap();
+    assert_eq!(repo.collection_refs().unwrap().len(), 2);
+    let config = Command::new("ostree")
+        .arg(format!("--repo={}", path.display()))
+        .args(["remote", "list"])
+        .output()
+        .unwrap();
+    assert_eq!(config.stdout, b"origin\n");
+}

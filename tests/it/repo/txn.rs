@@ -1,0 +1,264 @@
+//! Transactions that do not go the straight way, and the settings that change their way.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+use ostree_rs::base::Ctx;
+use ostree_rs::format::variant::Dict;
+use ostree_rs::format::{FileHeader, ObjectName, ObjectType, RepoMode};
+use ostree_rs::repo::{Fsync, Repo};
+use ostree_rs::store::{Completeness, Error, ObjectRead, ObjectWrite, Refs, Txn};
+
+use super::{create, files, open, read, refspec, write_commit};
+
+fn objects(repo: &Repo) -> usize {
+    let mut n = 0;
+    repo.for_each_object(&mut |_| {
+        n += 1;
+        Ok(())
+    })
+    .unwrap();
+    n
+}
+
+fn tmp_entries(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path.join("tmp")).unwrap();
+    entries.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|name| name != "cache").collect()
+}
+
+#[test]
+fn a_dropped_transaction_is_gone_on_with() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut repo = create(tmp.path(), RepoMode::BareUser);
+    let ctx = Ctx::default();
+    drop(repo.begin(&ctx).unwrap());
+    assert_eq!(tmp_entries(tmp.path()), [""; 0], "an empty staging directory stays");
+
+    let txn = repo.begin(&ctx).unwrap();
+    let commit = write_commit(&txn, &files());
+    txn.set_ref(&refspec("main"), Some(commit)).unwrap();
+    drop(txn);
+    assert_eq!((objects(&repo), tmp_entries(tmp.path()).len()), (0, 1));
+    assert_eq!(repo.resolve(&refspec("main")).unwrap(), None);
+
+    let txn = repo.begin(&ctx).unwrap();
+    assert!(txn.is_resumed() && txn.contains(&commit.into()).unwrap());
+    // A second one at the same time gets a directory of its own, and does not see it.
+    let other = repo.begin(&ctx).unwrap();
+    assert!(!other.is_resumed() && !other.contains(&commit.into()).unwrap());
+    drop(other);
+    assert_eq!(write_commit(&txn, &files()), commit);
+    assert_eq!(txn.commit(&ctx).unwrap().content_written, 0);
+    assert_eq!((objects(&repo), tmp_entries(tmp.path()).len()), (8, 0));
+
+    // What another boot left may be incomplete.
+    let txn = repo.begin(&ctx).unwrap();
+    txn.write_file(&FileHeader::regular(1, 2, 0o644, Default::default()), 1, &mut &b"x"[..]).unwrap();
+    drop(txn);
+    repo.set_boot_id("another");
+    let txn = repo.begin(&ctx).unwrap();
+    assert!(!txn.is_resumed());
+    txn.commit(&ctx).unwrap();
+    assert_eq!((objects(&repo), tmp_entries(tmp.path()).len()), (8, 0));
+}
+
+#[test]
+fn a_killed_transaction_leaves_nothing_visible() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::Archive);
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "repo::txn::dies", "--ignored"])
+        .env("OSTREE_RS_TEST_REPO", tmp.path())
+        .output()
+        .unwrap()
+        .status;
+    assert!(!status.success());
+    assert_eq!((objects(&repo), repo.list().unwrap().len()), (0, 0));
+    let txn = repo.begin(&Ctx::default()).unwrap();
+    assert!(txn.is_resumed());
+    let commit = write_commit(&txn, &files());
+    txn.commit(&Ctx::default()).unwrap();
+    assert!(repo.contains(&commit.into()).unwrap());
+    assert_eq!(tmp_entries(tmp.path()), [""; 0]);
+}
+
+#[test]
+#[ignore = "runs in a process of its own, which it kills"]
+fn dies() {
+    let repo = open(Path::new(&std::env::var_os("OSTREE_RS_TEST_REPO").unwrap()));
+    let txn = repo.begin(&Ctx::default()).unwrap();
+    let commit = write_commit(&txn, &files());
+    txn.set_ref(&refspec("main"), Some(commit)).unwrap();
+    std::process::abort();
+}
+
+#[test]
+fn without_fsync_and_with_much() {
+    for fsync in [Fsync::Never, Fsync::Object] {
+        for mode in RepoMode::ALL {
+            let tmp = tempfile::tempdir().unwrap();
+            let mut repo = create(tmp.path(), mode);
+            repo.set_fsync(fsync);
+            let txn = repo.begin(&Ctx::default()).unwrap();
+            let commit = write_commit(&txn, &files());
+            let mut detached = Dict::new();
+            detached.insert("key", "value");
+            txn.set_detached(&commit, &detached).unwrap();
+            for (_, header, content) in files() {
+                assert!(read(txn.open_file(&header.id_with(&content)).unwrap().unwrap()) == content);
+            }
+            txn.commit(&Ctx::default()).unwrap();
+            assert!(repo.contains(&ObjectName::commitmeta(&commit)).unwrap());
+            assert_eq!(tmp_entries(tmp.path()), [""; 0]);
+            assert!(repo.contains(&commit.into()).unwrap(), "{fsync:?} {mode}");
+        }
+    }
+}
+
+#[test]
+fn many_threads_write() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::BareSplitXattrs);
+    let txn = repo.begin(&Ctx::default()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0..100_u32 {
+                    let header = FileHeader::regular(0, 0, 0o644, Default::default());
+                    txn.write_file(&header, 4, &mut &n.to_le_bytes()[..]).unwrap();
+                }
+                write_commit(&txn, &files());
+            });
+        }
+    });
+    let stats = txn.commit(&Ctx::default()).unwrap();
+    assert_eq!((stats.content_total, stats.content_written), (416, 104));
+}
+
+#[test]
+fn old_rubbish_goes_and_caches_stay() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut repo = create(tmp.path(), RepoMode::Archive);
+    fs::create_dir_all(tmp.path().join("tmp/old/inner")).unwrap();
+    fs::write(tmp.path().join("tmp/old/inner/file"), "").unwrap();
+    fs::write(tmp.path().join("tmp/cache/kept"), "").unwrap();
+    let clean = |repo: &Repo| repo.begin(&Ctx::default()).unwrap().commit(&Ctx::default()).map(drop).unwrap();
+    clean(&repo);
+    assert_eq!(tmp_entries(tmp.path()), ["old"]);
+    repo.update_config(|file| {
+        file.set_string("core", "tmp-expiry-secs", "0").unwrap();
+        Ok(())
+    })
+    .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    clean(&repo);
+    assert_eq!(tmp_entries(tmp.path()), [""; 0]);
+    assert!(tmp.path().join("tmp/cache/kept").exists());
+}
+
+#[test]
+fn what_a_mode_cannot_keep() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::BareUserOnly);
+    let txn = repo.begin(&Ctx::default()).unwrap();
+    let setuid = FileHeader::regular(0, 0, 0o4755, Default::default());
+    let error = txn.write_file(&setuid, 2, &mut &b"hi"[..]).unwrap_err();
+    let id = setuid.id_with(b"hi");
+    // As `_ostree_validate_bareuseronly_mode` says it.
+    assert_eq!(error.to_string(), format!("Content object {id}: invalid mode 0104755 with bits 04000"));
+    assert!(!txn.contains(&id.into()).unwrap());
+}
+
+#[test]
+fn objects_by_hard_link() {
+    for mode in RepoMode::ALL {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (create(one.path(), mode), create(two.path(), mode));
+        let ctx = Ctx::default();
+        let txn = from.begin(&ctx).unwrap();
+        write_commit(&txn, &files());
+        txn.commit(&ctx).unwrap();
+        let txn = to.begin(&ctx).unwrap();
+        for (name, header, content) in files() {
+            let id = header.id_with(&content);
+            assert!(txn.link_file(&id, &from.loose_file(&id).unwrap()).unwrap(), "{mode} {name}");
+            let object = txn.open_file(&id).unwrap().unwrap();
+            assert_eq!((object.header.clone(), read(object)), (header, content));
+        }
+        txn.commit(&ctx).unwrap();
+        for (_, header, content) in files() {
+            let path = ObjectName::from(header.id_with(&content)).loose_path(mode);
+            let inode = |repo: &Path| repo.join("objects").join(&path).symlink_metadata().unwrap().ino();
+            assert_eq!(inode(one.path()), inode(two.path()));
+        }
+        let third = tempfile::tempdir().unwrap();
+        let other = RepoMode::ALL.into_iter().find(|m| *m != mode).unwrap();
+        let third = create(third.path(), other);
+        let txn = third.begin(&ctx).unwrap();
+        let (_, header, content) = &files()[3];
+        let id = header.id_with(content);
+        assert!(!txn.link_file(&id, &from.loose_file(&id).unwrap()).unwrap(), "from {mode} to {other}");
+    }
+}
+
+#[test]
+fn a_parent_has_what_is_missing() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let parent = create(one.path(), RepoMode::BareUser);
+    let txn = parent.begin(&Ctx::default()).unwrap();
+    let commit = write_commit(&txn, &files());
+    txn.set_ref(&refspec("main"), Some(commit)).unwrap();
+    txn.commit(&Ctx::default()).unwrap();
+    let mut repo = create(two.path(), RepoMode::Archive);
+    assert!(!repo.contains(&commit.into()).unwrap());
+    repo.set_parent(parent);
+    assert!(repo.contains(&commit.into()).unwrap() && repo.read_meta(&commit.into()).unwrap().is_some());
+    assert_eq!(repo.resolve(&refspec("main")).unwrap(), Some(commit));
+    let (_, header, content) = &files()[0];
+    let id = header.id_with(content);
+    assert_eq!(repo.open_file(&id).unwrap().unwrap().header, *header);
+    assert_eq!(repo.loose_file(&id).unwrap().mode, RepoMode::BareUser);
+    assert_eq!(repo.devino_cache().unwrap().len(), 4);
+}
+
+#[test]
+fn deleting_and_noting() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut repo = create(tmp.path(), RepoMode::BareUser);
+    repo.update_config(|file| {
+        file.set_string("core", "tombstone-commits", "true").unwrap();
+        Ok(())
+    })
+    .unwrap();
+    let ctx = Ctx::default();
+    let write = |repo: &Repo| {
+        let txn = repo.begin(&ctx).unwrap();
+        let commit = write_commit(&txn, &files());
+        txn.commit(&ctx).unwrap();
+        commit
+    };
+    let commit = write(&repo);
+    let mut detached = Dict::new();
+    detached.insert("key", "value");
+    repo.set_detached(&commit, &detached).unwrap();
+    repo.set_partial(&commit, Completeness::PartialByFsck).unwrap();
+    repo.set_partial(&commit, Completeness::Partial).unwrap();
+    assert_eq!(repo.completeness(&commit).unwrap(), Completeness::PartialByFsck);
+
+    let tombstone = ObjectName::new(*commit.checksum(), ObjectType::TombstoneCommit);
+    repo.delete_object(&commit.into()).unwrap();
+    assert!(matches!(repo.delete_object(&commit.into()), Err(Error::NotFound(_))));
+    assert!(!repo.contains(&ObjectName::commitmeta(&commit)).unwrap());
+    // What `g_variant_print` says of C's: {'commit': <b'CHECKSUM'>}, 80 bytes.
+    let bytes = repo.read_meta(&tombstone).unwrap().unwrap();
+    let dict = Dict::parse(&bytes).unwrap();
+    assert_eq!(dict.get_bytes("commit").unwrap(), format!("{commit}\0").as_bytes());
+    write(&repo);
+    assert!(!repo.contains(&tombstone).unwrap());
+
+    let name = ObjectName::from(commit);
+    let path = tmp.path().join("objects").join(name.loose_path(RepoMode::BareUser));
+    assert_eq!(repo.object_bytes(&name).unwrap(), path.metadata().unwrap().len());
+}
