@@ -7,7 +7,7 @@ use ostree_format::ParseError;
 
 use super::digest::{DiffId, Digest};
 use crate::base::Cancelled;
-use crate::store;
+use crate::{store, tar};
 
 /// The result of every call on images.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -119,6 +119,15 @@ pub enum Error {
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// Nobody said who is to vouch for the commit.
+    #[error(
+        "the commit's signature cannot be checked: give a keyring (--gpg-keyring FILE, or a remote that has \
+         one: ostree-remote-image:REMOTE:IMAGE), or accept any commit (ostree-unverified-image:IMAGE)"
+    )]
+    NoSignaturePolicy,
+    /// A layer's tar stream is wrong, or what is in it.
+    #[error(transparent)]
+    Tar(#[from] tar::Error),
     /// The store could not give or take an object.
     #[error(transparent)]
     Store(#[from] store::Error),

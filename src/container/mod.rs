@@ -4,11 +4,13 @@
 //! commit ── tar ── compress ──► ImageDest     a layout directory, an archive of one, a registry
 //! commit ◄─ tar ◄─ decompress ─ ImageSource
 //! ```
-//! What an image is called is in `reference`, its bytes lie in a `layout` or `archive`. Manifests and
+//! [`build()`] makes an image of a commit, [`pull()`] takes the commit out of one. What an image is called is
+//! in `reference`, its bytes lie in a `layout` or `archive`. Manifests and
 //! configurations are the types of the crate `oci-spec`; digests are our own.
 
 mod archive;
 mod archive_write;
+mod build;
 mod compress;
 mod decompress;
 mod deflate;
@@ -16,16 +18,22 @@ mod digest;
 mod error;
 mod image;
 mod index;
+mod labels;
 mod layout;
+mod plan;
+mod pull;
 mod reference;
 mod temp;
 
 pub use archive::OciArchive;
 pub use archive_write::OciArchiveWriter;
+pub use build::{BuildOptions, build};
 pub use compress::{Compression, WrittenLayer, write_layer};
 pub use decompress::{LayerFormat, MAX_ZSTD_WINDOW_LOG, read_layer};
 pub use digest::{DiffId, Digest};
 pub use error::{Error, Result};
 pub use image::{BlobWriter, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, put_json, read_json};
 pub use layout::OciLayout;
+pub use plan::{Image, LayerPlan, PlannedLayer};
+pub use pull::{PullOptions, Pulled, Signatures, pull};
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};

@@ -11,7 +11,7 @@
 //! targets are kept literally, the objects below `sysroot` are not left out, no path is there twice.
 //! Memory: 32 bytes and some for each object.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::{BufWriter, Write};
 
 use ostree_format::{
@@ -20,6 +20,7 @@ use ostree_format::{
 };
 use tar::{EntryType, Header};
 
+use super::chunk::ChunkContent;
 use super::error::{Error, Result};
 use super::layout::{CONFIG, CheckoutMap, REPO, REPO_DIRS, object_path, xattrs_path};
 use super::writer::Writer;
@@ -43,9 +44,6 @@ pub enum XattrDialect {
     /// `security.selinux`: ostree-ext as part of bootc.
     Copied,
 }
-
-/// Content objects of a layer, each with the paths in the commit at which it lies.
-pub type ChunkContent = BTreeMap<FileId, Vec<String>>;
 
 /// Writes a commit with everything that belongs to it. If this fails, `out` holds a truncated stream.
 ///
@@ -236,11 +234,11 @@ impl<'a> Exporter<'a> {
     }
 
     fn write_content(&mut self, content: &ChunkContent) -> Result<()> {
-        for (id, paths) in content {
+        for (id, paths) in content.iter() {
             self.ctx.cancel.check()?;
-            let (object, header) = self.write_object(id)?;
-            for path in paths {
-                if let Some(place) = self.map.map(path.trim_start_matches('/')) {
+            let (object, header) = self.write_object(&id)?;
+            for path in &paths {
+                if let Some(place) = self.map.map(path) {
                     self.write_place(&object, header.clone(), place)?;
                 }
             }

@@ -7,6 +7,7 @@
 //! ```
 //! Nothing here knows a repository on disk.
 
+mod chunk;
 mod content;
 mod entry;
 mod error;
@@ -19,11 +20,10 @@ mod pax;
 mod reader;
 mod writer;
 
+pub use chunk::ChunkContent;
 pub use entry::{Entry, EntryKind, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};
-pub use export::{
-    ChunkContent, ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk,
-};
+pub use export::{ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk};
 pub use import::{
     ImportOptions, ImportedCommit, Refusal, VerifyCommit, check_complete, import_commit, import_commit_layer,
     import_objects, write_object_set,

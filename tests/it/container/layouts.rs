@@ -10,7 +10,7 @@ use ostree_rs::container::{
     Compression, Digest, Error, ImageDest, ImageSource, OciArchive, OciArchiveWriter, OciLayout, read_layer,
 };
 
-use super::{dir, new_layout, noise, put_image, put_layer, small_tar};
+use super::{dir, find_layout, new_layout, noise, put_image, put_layer, small_tar};
 use crate::{corpus, oracle};
 
 /// Every file below `root`, without the folders.
@@ -144,12 +144,6 @@ fn ostree_ext_layout() {
     let archive = OciArchive::open(File::open(archive).unwrap(), Some("single")).unwrap();
     let layout = OciLayout::open(dir(&path), Some("single")).unwrap();
     assert_eq!(archive.manifest().unwrap().digest, layout.manifest().unwrap().digest);
-}
-
-/// The folder that holds `oci-layout`.
-fn find_layout(root: &Path) -> std::path::PathBuf {
-    let file = files(root).into_iter().find(|f| f.ends_with("oci-layout")).unwrap();
-    root.join(file).parent().unwrap().to_owned()
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Images: what they are called, where they lie, how layers are compressed.
 
+mod builds;
 mod layers;
 mod layouts;
+mod pulls;
 mod references;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -18,6 +20,19 @@ use ostree_rs::container::{
 
 pub(crate) fn dir(path: &Path) -> Dir {
     Dir::open_ambient_dir(path, ambient_authority()).unwrap()
+}
+
+/// The folder of an OCI layout somewhere below `root`.
+fn find_layout(root: &Path) -> PathBuf {
+    let mut todo = vec![root.to_owned()];
+    while let Some(folder) = todo.pop() {
+        if folder.join("oci-layout").exists() {
+            return folder;
+        }
+        let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+        todo.extend(entries.filter(|path| path.is_dir()));
+    }
+    panic!("no layout in {}", root.display());
 }
 
 /// Bytes that compress somewhat, from a generator that needs no crate.

@@ -20,7 +20,7 @@ mod raw;
 /// The commit that `corpus/ostree-ext` holds.
 const STABLE: &str = "6c8440ebf4876fa48d1aac58f8cb8cd5e50a0f36c4f310dd01a8528d73e8fa4c";
 
-fn stable() -> CommitId {
+pub(crate) fn stable() -> CommitId {
     CommitId::new(STABLE.parse().unwrap())
 }
 
@@ -30,7 +30,7 @@ fn unzstd(name: &str) -> Vec<u8> {
 }
 
 /// The bare repository of `corpus/`, read from its archive: needs no privileges.
-fn bare_store() -> MemStore {
+pub(crate) fn bare_store() -> MemStore {
     let stream = unzstd("repos/bare.tar.zst");
     let mut reader = Reader::new(&*stream);
     let store = MemStore::new();
@@ -115,7 +115,7 @@ fn write_file(store: &MemStore, content: &[u8]) -> FileId {
 }
 
 /// Commits a tree made of `paths`: directories end with a slash, links are `path -> target`.
-fn commit_of(store: &MemStore, paths: &[&str]) -> CommitId {
+pub(crate) fn commit_of(store: &MemStore, paths: &[&str]) -> CommitId {
     let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
     let meta = DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes()).unwrap());
     let mut root = MutableTree::new();

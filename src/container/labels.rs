@@ -1,0 +1,74 @@
+//! What an image says about the commit in it: labels, which are the manifest's annotations, too.
+//!
+//! ```text
+//! ostree.commit                       the commit's checksum
+//! ostree.final-diffid                 the diffid of the last layer that belongs to the commit
+//! org.opencontainers.image.version    the commit's metadata "version"
+//! ostree.bootable, ostree.linux       as in the commit's metadata; the first brings containers.bootc=1
+//! ```
+
+use std::collections::BTreeMap;
+
+use ostree_format::variant::{Dict, Value};
+use ostree_format::{Commit, CommitId};
+
+use super::error::{Error, Result};
+
+/// The commit in the image.
+pub(super) const COMMIT: &str = "ostree.commit";
+/// The last layer that belongs to the commit; those that follow were added by others.
+pub(super) const FINAL_DIFFID: &str = "ostree.final-diffid";
+
+const BOOTABLE: &str = "ostree.bootable";
+const LINUX: &str = "ostree.linux";
+const BOOTC: &str = "containers.bootc";
+const CONTAINER_CMD: &str = "ostree.container-cmd";
+
+/// Labels by name.
+pub(super) type Labels = BTreeMap<String, String>;
+
+/// The labels that a commit brings; those in `keys` have to be there, those in `optional_keys` may.
+pub(super) fn of_commit(
+    id: &CommitId,
+    commit: &Commit,
+    keys: &[String],
+    optional_keys: &[String],
+) -> Result<Labels> {
+    let metadata = &commit.metadata;
+    let mut labels = Labels::new();
+    for key in keys {
+        let why = || Error::Usage(format!("commit {id} has no metadata key '{key}'"));
+        labels.insert(key.clone(), string(metadata, key)?.ok_or_else(why)?);
+    }
+    for key in optional_keys.iter().map(String::as_str).chain([LINUX]) {
+        if let Some(value) = string(metadata, key)? {
+            labels.insert(key.to_owned(), value);
+        }
+    }
+    if let Some(bootable) = metadata.get_bool(BOOTABLE) {
+        labels.insert(BOOTABLE.to_owned(), bootable.to_string());
+        labels.insert(BOOTC.to_owned(), "1".to_owned());
+    }
+    if let Some(version) = string(metadata, "version")? {
+        labels.insert(oci_spec::image::ANNOTATION_VERSION.to_owned(), version);
+    }
+    labels.insert(COMMIT.to_owned(), id.to_string());
+    Ok(labels)
+}
+
+/// The command that the commit asks containers to run.
+pub(super) fn container_cmd(commit: &Commit) -> Option<Vec<String>> {
+    let cmd = commit.metadata.get_strv(CONTAINER_CMD)?;
+    Some(cmd.into_iter().map(str::to_owned).collect())
+}
+
+fn string(metadata: &Dict, key: &str) -> Result<Option<String>> {
+    match metadata.get(key) {
+        None => Ok(None),
+        Some(Value::Str(value)) => Ok(Some(value.clone())),
+        Some(other) => {
+            let ty = other.ty();
+            Err(Error::Usage(format!("metadata key '{key}' of the commit is no string but of type '{ty}'")))
+        }
+    }
+}

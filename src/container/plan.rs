@@ -1,0 +1,169 @@
+//! Which layers an image has, and what each is.
+//!
+//! ```text
+//! layer 0              the commit, its metadata, and content that is nowhere else
+//! 1 … final            content objects
+//! final+1 …            derived: plain file systems that others added
+//! ```
+//! The label `ostree.final-diffid` says where the commit ends.
+
+use std::collections::HashMap;
+
+use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os};
+use ostree_format::CommitId;
+
+use super::digest::{DiffId, Digest};
+use super::error::{Error, Result};
+use super::image::{ImageSource, RawManifest, read_json};
+use super::labels::{COMMIT, FINAL_DIFFID};
+
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// An index may name others so many times.
+const MAX_INDEX_DEPTH: usize = 4;
+
+/// An image: its manifest and configuration, both verified.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// The layers.
+    pub manifest: ImageManifest,
+    /// What is in them, and the labels.
+    pub config: ImageConfiguration,
+}
+
+/// A layer by both its names.
+#[derive(Debug, Clone)]
+pub struct PlannedLayer {
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// The tar stream in it.
+    pub diff_id: DiffId,
+}
+
+/// What each layer of an image with a commit in it is.
+#[derive(Debug, Clone)]
+pub struct LayerPlan {
+    /// The commit that the labels promise.
+    pub commit: Option<CommitId>,
+    /// Holds the commit.
+    pub ostree: PlannedLayer,
+    /// Hold its content objects.
+    pub chunks: Vec<PlannedLayer>,
+    /// Were added by others, lowest first.
+    pub derived: Vec<PlannedLayer>,
+}
+
+impl Image {
+    /// Fetches manifest and configuration; of an image for several machines those for `architecture`.
+    ///
+    /// # Errors
+    /// What the source says; [`Error::Unsupported`] for something that is no image, or not for these
+    /// machines; [`Error::Image`] if the documents contradict themselves.
+    pub fn fetch(source: &dyn ImageSource, architecture: &Arch) -> Result<Self> {
+        let mut raw = source.manifest()?;
+        for _ in 0..MAX_INDEX_DEPTH {
+            match raw.media_type.as_ref() {
+                DOCKER_INDEX => {}
+                other if MediaType::from(other) == MediaType::ImageIndex => {}
+                _ => return Self::of_manifest(source, &raw),
+            }
+            let index: ImageIndex = parse(&raw, "index")?;
+            raw = source.manifest_of(choose(&index, architecture)?)?;
+        }
+        Err(Error::Image("an index that leads to an index, again and again".to_owned()))
+    }
+
+    fn of_manifest(source: &dyn ImageSource, raw: &RawManifest) -> Result<Self> {
+        match raw.media_type.as_ref() {
+            DOCKER_MANIFEST => {}
+            other if MediaType::from(other) == MediaType::ImageManifest => {}
+            other => return Err(Error::Unsupported(format!("manifest of media type {other}"))),
+        }
+        let manifest: ImageManifest = parse(raw, "manifest")?;
+        // A document that two readers may take for different things is refused.
+        if manifest.media_type().as_ref().is_some_and(|t| *t != raw.media_type) {
+            return Err(Error::Image(format!("manifest {} has two media types", raw.digest)));
+        }
+        let config: ImageConfiguration = read_json(source, "config", manifest.config())?;
+        let (layers, diff_ids) = (manifest.layers().len(), config.rootfs().diff_ids().len());
+        if layers != diff_ids {
+            let why = format!("manifest {} has {layers} layers, its configuration {diff_ids}", raw.digest);
+            return Err(Error::Image(why));
+        }
+        Ok(Self { digest: raw.digest, manifest, config })
+    }
+
+    /// The labels.
+    pub fn labels(&self) -> HashMap<String, String> {
+        self.config.labels_of_config().cloned().unwrap_or_default()
+    }
+
+    /// Tells what each layer is.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is no commit in the image, [`Error::Image`] if its labels are wrong.
+    pub fn plan(&self) -> Result<LayerPlan> {
+        let labels = self.labels();
+        let Some(last) = labels.get(FINAL_DIFFID) else {
+            let why = format!("image {} holds no ostree commit: it has no label {FINAL_DIFFID}", self.digest);
+            return Err(Error::Unsupported(why));
+        };
+        let reference = |text: &str, source| Error::Reference { text: text.to_owned(), source };
+        let last: DiffId = last.parse().map_err(|e| reference(last, e))?;
+        let commit = labels.get(COMMIT).map(|c| c.parse().map_err(|e| reference(c, e))).transpose()?;
+        let mut layers = self.layers()?.into_iter();
+        let mut of_commit = Vec::new();
+        loop {
+            let Some(layer) = layers.next() else {
+                let why =
+                    format!("no layer of image {} has the diffid of its label {FINAL_DIFFID}", self.digest);
+                return Err(Error::Image(why));
+            };
+            let found = layer.diff_id == last;
+            of_commit.push(layer);
+            if found {
+                break;
+            }
+        }
+        let ostree = of_commit.remove(0);
+        Ok(LayerPlan { commit, ostree, chunks: of_commit, derived: layers.collect() })
+    }
+
+    /// Every layer, lowest first.
+    ///
+    /// # Errors
+    /// [`Error::Reference`] for a digest that is not SHA-256.
+    pub fn layers(&self) -> Result<Vec<PlannedLayer>> {
+        let layers = self.manifest.layers().iter().zip(self.config.rootfs().diff_ids());
+        layers
+            .map(|(descriptor, diff_id)| {
+                let diff_id =
+                    diff_id.parse().map_err(|source| Error::Reference { text: diff_id.clone(), source })?;
+                Ok(PlannedLayer { descriptor: descriptor.clone(), diff_id })
+            })
+            .collect()
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(raw: &RawManifest, what: &str) -> Result<T> {
+    serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("{what} {}", raw.digest)))
+}
+
+/// The entry for Linux on `architecture`; the only entry, if it does not say what it is for.
+fn choose<'a>(index: &'a ImageIndex, architecture: &Arch) -> Result<&'a Descriptor> {
+    let entries = index.manifests();
+    if let [only] = &entries[..]
+        && only.platform().is_none()
+    {
+        return Ok(only);
+    }
+    let fits = |d: &&Descriptor| {
+        d.platform().as_ref().is_some_and(|p| *p.os() == Os::Linux && p.architecture() == architecture)
+    };
+    entries
+        .iter()
+        .find(fits)
+        .ok_or_else(|| Error::Unsupported(format!("there is no image for linux on {architecture}")))
+}

@@ -1,0 +1,141 @@
+//! Images of commits: what ostree-ext makes of the same commit, and what other tools make of ours.
+
+use std::collections::HashMap;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use oci_spec::image::Arch;
+use ostree_rs::base::Ctx;
+use ostree_rs::container::{
+    BuildOptions, Compression, Digest, Error, Image, ImageSource, OciLayout, PullOptions, Signatures, build,
+    pull,
+};
+use ostree_rs::store::MemStore;
+
+use super::pulls::assert_holds;
+use super::{dir, find_layout, new_layout};
+use crate::tar::{bare_store, commit_of, stable};
+use crate::{corpus, oracle};
+
+fn fetch(path: &Path, tag: &str) -> Image {
+    Image::fetch(&OciLayout::open(dir(path), Some(tag)).unwrap(), &Arch::default()).unwrap()
+}
+
+fn build_stable(path: &Path, tag: &str, options: &BuildOptions, jobs: usize) -> Digest {
+    let ctx = Ctx { jobs: NonZeroUsize::new(jobs).unwrap(), ..Ctx::default() };
+    build(&bare_store(), &stable(), &new_layout(path, Some(tag)), options, &ctx).unwrap()
+}
+
+#[test]
+fn one_layer_is_as_by_ostree_ext() {
+    let temp = corpus::unpack("ostree-ext/oci.tar.zst");
+    let theirs = fetch(&find_layout(temp.path()), "single");
+    let ours = tempfile::tempdir().unwrap();
+    build_stable(ours.path(), "single", &BuildOptions::default(), 2);
+    let ours = fetch(ours.path(), "single");
+
+    let diff_ids = |image: &Image| image.config.rootfs().diff_ids().clone();
+    assert_eq!(diff_ids(&ours), diff_ids(&theirs));
+    assert_eq!(ours.labels(), theirs.labels());
+    assert_eq!(ours.manifest.annotations(), theirs.manifest.annotations());
+    assert_eq!(ours.config.created(), theirs.config.created());
+    assert_eq!(ours.config.config(), theirs.config.config());
+    assert_eq!(
+        (ours.config.os(), ours.config.architecture()),
+        (theirs.config.os(), theirs.config.architecture())
+    );
+    let history = |image: &Image| {
+        let history = image.config.history().iter().flatten();
+        history.map(|h| h.created_by().clone().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(history(&ours), history(&theirs));
+    assert_eq!(ours.manifest.layers()[0].media_type(), theirs.manifest.layers()[0].media_type());
+}
+
+#[test]
+fn the_same_commit_gives_the_same_image() {
+    let temp = tempfile::tempdir().unwrap();
+    for compression in [Compression::GZIP, Compression::ZSTD, Compression::None] {
+        let options = BuildOptions { compression, ..BuildOptions::default() };
+        let digests: Vec<_> = [1, 2, 7]
+            .iter()
+            .map(|jobs| build_stable(&temp.path().join(jobs.to_string()), "x", &options, *jobs))
+            .collect();
+        assert!(digests.iter().all(|d| *d == digests[0]), "{compression:?}");
+        let source = OciLayout::open(dir(&temp.path().join("7")), Some("x")).unwrap();
+        assert_eq!(source.manifest().unwrap().digest, digests[0]);
+        let store = MemStore::new();
+        let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+        let pulled = pull(&source, &store, &options, &Ctx::default()).unwrap();
+        assert_eq!((pulled.commit, pulled.manifest), (stable(), digests[0]));
+        assert_holds(&store, &stable());
+    }
+}
+
+#[test]
+fn options_show() {
+    let temp = tempfile::tempdir().unwrap();
+    let options = BuildOptions {
+        labels: [("a".to_owned(), "b".to_owned()), ("ostree.linux".to_owned(), "mine".to_owned())].into(),
+        cmd: Some(vec!["/bin/sh".to_owned()]),
+        copy_meta_keys: vec!["version".to_owned()],
+        copy_meta_opt_keys: vec!["nothing".to_owned()],
+        created_secs: Some(1),
+        architecture: Some(Arch::ARM64),
+        ..BuildOptions::default()
+    };
+    build_stable(temp.path(), "x", &options, 2);
+    let source = OciLayout::open(dir(temp.path()), Some("x")).unwrap();
+    let image = Image::fetch(&source, &Arch::ARM64).unwrap();
+    let labels = image.labels();
+    let expected = [("a", "b"), ("ostree.linux", "mine"), ("version", "2.0"), ("containers.bootc", "1")];
+    for (name, value) in expected {
+        assert_eq!(labels.get(name).map(String::as_str), Some(value));
+    }
+    assert_eq!(image.manifest.annotations().as_ref(), Some(&labels));
+    assert_eq!(image.config.created().as_deref(), Some("1970-01-01T00:00:01Z"));
+    assert_eq!(image.config.architecture(), &Arch::ARM64);
+    let config = image.config.config().as_ref().unwrap();
+    assert_eq!(config.cmd().as_deref(), Some(&["/bin/sh".to_owned()][..]));
+
+    for key in ["nothing", "ostree.bootable"] {
+        let options = BuildOptions { copy_meta_keys: vec![key.to_owned()], ..BuildOptions::default() };
+        let layout = new_layout(temp.path(), Some("y"));
+        let result = build(&bare_store(), &stable(), &layout, &options, &Ctx::default());
+        assert!(matches!(result, Err(Error::Usage(why)) if why.contains(key)));
+    }
+}
+
+#[test]
+fn other_tools_take_our_images() {
+    if !oracle::need("skopeo") || !oracle::need("umoci") {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let store = MemStore::new();
+    let files = ["usr/etc/passwd", "usr/bin/sh", "usr/bin/twin", "lib -> usr/lib", "boot/"];
+    let commit = commit_of(&store, &files);
+    for (tag, compression) in [("gz", Compression::GZIP), ("zst", Compression::ZSTD)] {
+        let ours = temp.path().join("ours");
+        let options = BuildOptions { compression, ..BuildOptions::default() };
+        build(&store, &commit, &new_layout(&ours, Some(tag)), &options, &Ctx::default()).unwrap();
+        let image = format!("oci:{}:{tag}", ours.display());
+        let copy = format!("{}:{tag}", temp.path().join("copy").display());
+        oracle::run("skopeo", &["--insecure-policy", "copy", "-q", &image, &format!("oci:{copy}")]);
+        let config: serde_json::Value =
+            serde_json::from_slice(&oracle::run("skopeo", &["inspect", "--config", &image])).unwrap();
+        let labels: HashMap<String, String> =
+            serde_json::from_value(config["config"]["Labels"].clone()).unwrap();
+        assert_eq!(labels["ostree.commit"], commit.to_string());
+        if compression == Compression::GZIP {
+            let bundle = temp.path().join("bundle");
+            oracle::run("umoci", &["unpack", "--rootless", "--image", &copy, bundle.to_str().unwrap()]);
+            let root = bundle.join("rootfs");
+            assert_eq!(fs::read(root.join("etc/passwd")).unwrap(), b"usr/etc/passwd");
+            assert_eq!(fs::read(root.join("usr/bin/sh")).unwrap(), b"usr/bin/sh");
+            assert_eq!(fs::read_link(root.join("lib")).unwrap(), Path::new("usr/lib"));
+            assert!(root.join("boot").is_dir());
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Pulls: of ostree-ext's images, and of images that somebody tampered with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use oci_spec::image::{Arch, ImageConfiguration, ImageManifest, MediaType};
+use ostree_rs::base::Ctx;
+use ostree_rs::container::{
+    Digest, Error, Image, ImageDest, ImageSource, OciLayout, PullOptions, Pulled, RawManifest, Result,
+    Signatures, pull, put_json,
+};
+use ostree_rs::format::{CommitId, ObjectName};
+use ostree_rs::store::{
+    Completeness, MemStore, ObjectRead, Reachable, Refs, Txn, load_commitmeta, resolve_rev, walk_commit,
+};
+use ostree_rs::tar::{self, ContentErrorKind};
+use tempfile::TempDir;
+
+use super::{dir, find_layout};
+use crate::corpus;
+use crate::tar::{bare_store, stable};
+
+const TAGS: [&str; 2] = ["single", "chunked"];
+
+fn theirs() -> (TempDir, PathBuf) {
+    let temp = corpus::unpack("ostree-ext/oci.tar.zst");
+    let path = find_layout(temp.path());
+    (temp, path)
+}
+
+fn pull_unverified(path: &Path, tag: &str, store: &MemStore) -> Result<Pulled> {
+    let source = OciLayout::open(dir(path), Some(tag))?;
+    let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+    pull(&source, store, &options, &Ctx::default())
+}
+
+/// Everything that belongs to the commit is there, and complete.
+pub(crate) fn assert_holds(store: &MemStore, commit: &CommitId) {
+    let mut objects = 0;
+    walk_commit(store, commit, &mut Reachable::default(), &mut |name| {
+        assert!(store.contains(&name)?, "{name}");
+        objects += 1;
+        Ok(())
+    })
+    .unwrap();
+    assert!(objects > 10);
+    assert_eq!(store.completeness(commit).unwrap(), Completeness::Complete);
+    assert!(load_commitmeta(store, commit).unwrap().is_some());
+}
+
+#[test]
+fn images_by_ostree_ext() {
+    let (_temp, path) = theirs();
+    for tag in TAGS {
+        let store = MemStore::new();
+        let pulled = pull_unverified(&path, tag, &store).unwrap();
+        assert_eq!(pulled.commit, stable());
+        let source = OciLayout::open(dir(&path), Some(tag)).unwrap();
+        assert_eq!(pulled.manifest, source.manifest().unwrap().digest);
+        assert_holds(&store, &stable());
+        let original = load_commitmeta(&bare_store(), &stable()).unwrap();
+        assert_eq!(load_commitmeta(&store, &stable()).unwrap(), original);
+        // Again: everything is there already.
+        assert_eq!(pull_unverified(&path, tag, &store).unwrap(), pulled);
+    }
+}
+
+#[test]
+fn the_signature_is_checked_before_anything_is_written() {
+    let (_temp, path) = theirs();
+    for tag in TAGS {
+        let source = OciLayout::open(dir(&path), Some(tag)).unwrap();
+        let store = MemStore::new();
+        let undecided = pull(&source, &store, &PullOptions::default(), &Ctx::default());
+        assert!(matches!(undecided, Err(Error::NoSignaturePolicy)));
+        let seen = std::cell::Cell::new(0);
+        let refuse = |id: &CommitId, commit: &[u8], detached: Option<&[u8]>| -> Result<(), tar::Refusal> {
+            assert_eq!(*id, stable());
+            assert_eq!(*Digest::of(commit).checksum(), *stable().checksum());
+            assert!(detached.is_some_and(|d| d.windows(14).any(|w| w == b"ostree.gpgsigs")));
+            assert!(!store.contains(&ObjectName::from(stable())).unwrap());
+            seen.set(seen.get() + 1);
+            Err("no".into())
+        };
+        let options = PullOptions { signatures: Signatures::Verify(&refuse), ..PullOptions::default() };
+        let refused = pull(&source, &store, &options, &Ctx::default()).unwrap_err();
+        assert!(matches!(refused, Error::Tar(tar::Error::Refused(why)) if why.to_string() == "no"));
+        assert_eq!(seen.get(), 1);
+        let root = ostree_rs::store::load_commit(&bare_store(), &stable()).unwrap().root;
+        for name in [ObjectName::from(stable()), root.tree.into(), root.meta.into()] {
+            assert!(!store.contains(&name).unwrap());
+        }
+        assert!(resolve_rev(&store, &"os/stable".parse().unwrap()).is_err());
+    }
+}
+
+/// Stores a changed image under the tag `new`.
+fn change(path: &Path, tag: &str, change: impl FnOnce(&mut ImageManifest, &mut ImageConfiguration)) {
+    let Image { mut manifest, mut config, .. } =
+        Image::fetch(&OciLayout::open(dir(path), Some(tag)).unwrap(), &Arch::default()).unwrap();
+    change(&mut manifest, &mut config);
+    let dest = OciLayout::create(dir(path), Some("new")).unwrap();
+    manifest.set_config(put_json(&dest, MediaType::ImageConfig, &config).unwrap());
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    let digest = Digest::of(&bytes);
+    dest.put_manifest(&RawManifest { bytes, media_type: MediaType::ImageManifest, digest }, None).unwrap();
+}
+
+fn set_label(config: &mut ImageConfiguration, name: &str, value: Option<&str>) {
+    let mut container = config.config().clone().unwrap();
+    let mut labels = container.labels().clone().unwrap();
+    match value {
+        Some(value) => labels.insert(name.to_owned(), value.to_owned()),
+        None => labels.remove(name),
+    };
+    container.set_labels(Some(labels));
+    config.set_config(Some(container));
+}
+
+/// Keeps those layers whose place `keep` says yes to.
+fn keep_layers(m: &mut ImageManifest, c: &mut ImageConfiguration, keep: impl Fn(usize) -> bool) {
+    let mut at = 0..;
+    m.layers_mut().retain(|_| keep(at.next().unwrap()));
+    let mut at = 0..;
+    let mut rootfs = c.rootfs().clone();
+    let mut diff_ids = rootfs.diff_ids().clone();
+    diff_ids.retain(|_| keep(at.next().unwrap()));
+    rootfs.set_diff_ids(diff_ids);
+    c.set_rootfs(rootfs);
+}
+
+#[test]
+fn images_that_are_not_what_they_say() {
+    let (_temp, path) = theirs();
+    let attempt = || {
+        let store = MemStore::new();
+        let error = pull_unverified(&path, "new", &store).unwrap_err();
+        assert!(store.list().unwrap().is_empty());
+        error
+    };
+    change(&path, "single", |_, c| set_label(c, "ostree.final-diffid", None));
+    assert!(matches!(attempt(), Error::Unsupported(why) if why.contains("ostree.final-diffid")));
+
+    change(&path, "single", |_, c| {
+        set_label(c, "ostree.final-diffid", Some(&format!("sha256:{}", "0".repeat(64))));
+    });
+    assert!(matches!(attempt(), Error::Image(_)));
+
+    change(&path, "single", |_, c| set_label(c, "ostree.commit", Some(&"0".repeat(64))));
+    assert!(matches!(attempt(), Error::Image(why) if why.contains(&stable().to_string())));
+
+    change(&path, "single", |m, _| m.layers_mut().clear());
+    assert!(matches!(attempt(), Error::Image(_)));
+
+    // The chunks are derived layers if the commit ends with the first.
+    change(&path, "chunked", |_, c| {
+        let first = c.rootfs().diff_ids()[0].clone();
+        set_label(c, "ostree.final-diffid", Some(&first));
+    });
+    assert!(matches!(attempt(), Error::Unsupported(why) if why.contains("derived")));
+
+    // A chunk is left out; chunks in another order are fine.
+    change(&path, "chunked", |m, c| keep_layers(m, c, |n| n != 1));
+    assert!(
+        matches!(attempt(), Error::Tar(tar::Error::Content(ContentErrorKind::Incomplete(_, n))) if n > 0)
+    );
+
+    // The commit does not come first.
+    change(&path, "chunked", |m, c| keep_layers(m, c, |n| n != 0));
+    assert!(matches!(attempt(), Error::Tar(_)));
+
+    change(&path, "single", |m, _| {
+        m.set_media_type(Some(MediaType::ImageIndex));
+    });
+    assert!(matches!(attempt(), Error::Image(_)));
+}
+
+#[test]
+fn every_flipped_byte_of_an_image_is_refused() {
+    let (_temp, path) = theirs();
+    let blobs: Vec<_> =
+        fs::read_dir(path.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for blob in blobs {
+        let bytes = fs::read(&blob).unwrap();
+        let flip = |at: usize| {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&blob, &flipped).unwrap();
+        };
+        // Some blobs are in one of the images only.
+        flip(0);
+        let tags =
+            TAGS.map(|tag| Some(tag).filter(|tag| pull_unverified(&path, tag, &MemStore::new()).is_err()));
+        assert_ne!(tags, [None; 2], "{}", blob.display());
+        // All of the documents; of the layers one byte in 61.
+        let step = if bytes.starts_with(b"{") { 1 } else { 61 };
+        for at in (0..bytes.len()).step_by(step) {
+            flip(at);
+            for tag in tags.iter().flatten() {
+                let store = MemStore::new();
+                let result = pull_unverified(&path, tag, &store);
+                assert!(result.is_err(), "byte {at} of {}", blob.display());
+                assert!(store.list().unwrap().is_empty());
+            }
+        }
+        fs::write(&blob, &bytes).unwrap();
+    }
+}
