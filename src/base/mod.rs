@@ -5,6 +5,7 @@ pub mod fs;
 pub mod io;
 mod par;
 mod xattr;
+pub mod sign;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Progress, Silent};
 pub use par::{Pool, with_pool};

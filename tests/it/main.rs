@@ -8,6 +8,7 @@ mod floors;
 mod format;
 mod oracle;
 mod repo;
+mod sign;
 mod tar;
 mod transfer;
 mod tree;
