@@ -4,8 +4,8 @@ mod ctx;
 pub mod fs;
 pub mod io;
 mod par;
-mod xattr;
 pub mod sign;
+mod xattr;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Progress, Silent};
 pub use par::{Pool, with_pool};
