@@ -73,7 +73,7 @@ pub(super) fn hard_tree(top: &Path) {
         file(&top.join(name), content, owner, mode);
     }
     file(&top.join("x".repeat(255)), b"long", (0, 0), 0o644);
-    file(&top.join("usr/lib/big"), &b"0123456789abcdef".repeat(300_000), (0, 0), 0o644);
+    file(&top.join("usr/lib/big"), &b"0123456789abcdef".repeat(20_000), (0, 0), 0o644);
     for (name, target) in [
         ("usr/lib/absolute", "/etc/passwd"),
         ("usr/lib/dots", "../.././x/./y//z/"),
