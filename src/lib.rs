@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod cli;
 pub mod container;
 pub mod diff;
 pub mod repo;

@@ -1,3 +1,7 @@
-//! The program: see `ostree_rs::cli`.
+//! The program; everything is in [`ostree_rs::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ostree_rs::cli::main(std::env::args_os())
+}

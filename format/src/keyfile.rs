@@ -198,11 +198,17 @@ impl KeyFile {
         removed
     }
 
-    /// Removes a group with all its lines; whether there was one.
+    /// Removes a group with all its lines; whether there was one. The blank lines that set the last group
+    /// apart go with it.
     pub fn remove_group(&mut self, name: &str) -> bool {
-        let before = self.groups.len();
-        self.groups.retain(|group| group.name != name);
-        self.groups.len() < before
+        let Some(at) = self.groups.iter().position(|group| group.name == name) else { return false };
+        self.groups.remove(at);
+        if let (true, Some(last)) = (at == self.groups.len(), self.groups.last_mut()) {
+            let is_blank = |line: &Line| matches!(line, Line::Comment(text) if text.is_empty());
+            let kept = last.lines.iter().rposition(|line| !is_blank(line)).map_or(0, |at| at + 1);
+            last.lines.truncate(kept);
+        }
+        true
     }
 
     fn group(&self, name: &str) -> Option<&Group> {

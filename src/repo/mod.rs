@@ -36,13 +36,12 @@ use ostree_format::variant::Dict;
 use ostree_format::{CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode};
 
 pub use config::{Fsync, Locking, MinFreeSpace, RepoConfig};
-pub use devino::DevInoCache;
 pub use lock::Lock;
 pub use refs::CollectionRef;
 pub use txn::{Transaction, TransactionStats};
 
 use crate::base::Ctx;
-use crate::store::{Completeness, Error, FileObject, LooseFile, ObjectRead, Result};
+use crate::store::{Completeness, DevInoCache, Error, FileObject, LooseFile, ObjectRead, Result};
 use dir::ObjectDir;
 use object::{FileFormat, ObjectSync, Sink};
 use sys::LockKind;
@@ -263,7 +262,7 @@ impl Repo {
             Some(parent) => parent.devino_cache()?,
             None => DevInoCache::new(),
         };
-        cache.scan(&self.objects, self.mode())?;
+        devino::scan(&mut cache, &self.objects, self.mode())?;
         Ok(cache)
     }
 

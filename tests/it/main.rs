@@ -1,6 +1,7 @@
 //! One binary with all integration tests; the modules mirror `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cli;
 mod container;
 mod corpus;
 mod diff;

@@ -1,7 +1,7 @@
 //! The commit object.
 
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{CollectionId, Commit, CommitId, DirTreeId, MetaKind, RefName, RootDir};
+use ostree_format::{CollectionId, Commit, CommitId, DirTreeId, MetaKind, RefSpec, RootDir};
 
 use crate::store::{Error, ObjectRead, ObjectWrite, Result, load_commit, load_dirtree};
 
@@ -31,7 +31,7 @@ pub struct CommitOptions {
 #[derive(Debug, Clone, Default)]
 pub struct Bindings {
     /// Refs; none for a commit without a branch.
-    pub refs: Vec<RefName>,
+    pub refs: Vec<RefSpec>,
     /// The collection; where the given metadata names one already, that one stays.
     pub collection: Option<CollectionId>,
 }
@@ -63,7 +63,7 @@ pub fn write_commit<S: ObjectWrite + ?Sized>(
     let mut metadata = options.metadata.clone();
     keep_metadata(store, options, &mut metadata)?;
     if let Some(Bindings { refs, collection }) = &options.bindings {
-        let mut refs: Vec<&str> = refs.iter().map(RefName::as_str).collect();
+        let mut refs: Vec<String> = refs.iter().map(RefSpec::to_string).collect();
         refs.sort_unstable();
         metadata.push(REF_BINDING, Value::strv(refs));
         if let (Some(collection), None) = (collection, metadata.get(COLLECTION_BINDING)) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ostree_rs::base::Ctx;
 use ostree_rs::format::variant::{Dict, Value};
-use ostree_rs::format::{CommitId, RefName};
+use ostree_rs::format::{CommitId, RefSpec};
 use ostree_rs::store::{
     Error, Executables, MemStore, Modifier, MutableTree, Permissions, SkipList, StatOverrides, XattrPolicy,
     load_commit,
@@ -56,7 +56,7 @@ fn open(path: &Path) -> OwnedFd {
 }
 
 fn options() -> CommitOptions {
-    let refs = vec!["x".parse::<RefName>().unwrap()];
+    let refs = vec!["x".parse::<RefSpec>().unwrap()];
     let bindings = Some(Bindings { refs, collection: None });
     CommitOptions { timestamp: TIME_SECS, bindings, ..CommitOptions::default() }
 }

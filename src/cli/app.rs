@@ -1,0 +1,161 @@
+//! The definitions that arguments are read by, and that help, completions and man pages are made of.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::{ArgMatches, Command, FromArgMatches, Parser, Subcommand};
+
+use super::terminal;
+use super::verb::{cat, checkout, commit, completions, config, diff, init, log, ls, man, refs, remote, reset, rev_parse, show};
+
+/// The name under which the binary was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Its own.
+    OstreeRs,
+    /// `ostree`
+    Ostree,
+}
+
+impl Program {
+    /// From `argv[0]`.
+    pub(crate) fn from_name(name: &OsStr) -> Self {
+        match Path::new(name).file_name().and_then(OsStr::to_str) {
+            Some("ostree") => Self::Ostree,
+            _ => Self::OstreeRs,
+        }
+    }
+}
+
+/// Repositories, tar streams and container images of libostree.
+#[derive(Parser)]
+#[command(name = "ostree-rs", override_usage = "ostree-rs COMMAND [OPTIONS]")]
+struct OstreeRs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Manage repositories of versioned file system trees.
+#[derive(Parser)]
+#[command(name = "ostree", override_usage = "ostree COMMAND [OPTIONS]")]
+struct Ostree {
+    #[command(subcommand)]
+    verb: OstreeVerb,
+}
+
+
+/// Every verb.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    #[command(flatten)]
+    Ostree(OstreeVerb),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Write the manual pages into a directory
+    Man(man::Args),
+}
+
+/// The verbs that C ostree has too.
+#[derive(Subcommand)]
+pub(crate) enum OstreeVerb {
+    /// Print the content of files of a commit
+    Cat(cat::Args),
+    /// Check out a commit into a directory
+    Checkout(checkout::Args),
+    /// Commit directories, tar archives or other commits
+    Commit(Box<commit::Args>),
+    /// Read or change the configuration of a repository
+    Config(config::Args),
+    /// Compare commits or directories
+    Diff(diff::Args),
+    /// Create an empty repository
+    Init(init::Args),
+    /// Show a commit and those before it
+    Log(log::Args),
+    /// List files of a commit
+    Ls(ls::Args),
+    /// List, create or delete refs
+    Refs(refs::Args),
+    /// Configure where commits come from
+    #[command(subcommand)]
+    Remote(remote::Verb),
+    /// Let a ref name another commit
+    Reset(reset::Args),
+    /// Print the commit that a revision names
+    RevParse(rev_parse::Args),
+    /// Show an object
+    Show(show::Args),
+}
+
+/// Arguments that were read.
+pub(crate) struct App {
+    /// What to do.
+    pub(crate) verb: Verb,
+    /// How to talk to the user.
+    pub(crate) terminal: terminal::Options,
+}
+
+/// The definitions for `program`, with what all of them have in common.
+pub(crate) fn command(program: Program) -> Command {
+    let command = match program {
+        Program::OstreeRs => <OstreeRs as clap::CommandFactory>::command(),
+        Program::Ostree => <Ostree as clap::CommandFactory>::command(),
+    };
+    configure(command).args_override_self(true)
+}
+
+fn configure(command: Command) -> Command {
+    let heading = match command.get_name() {
+        "remote" => "Builtin \"remote\" Commands",
+        "tar" => "Builtin \"tar\" Commands",
+        "container" => "Builtin \"container\" Commands",
+        _ => "Builtin Commands",
+    };
+    command
+        .disable_help_subcommand(true)
+        .subcommand_help_heading(heading)
+        .subcommand_value_name("COMMAND")
+        // The value of an option may start with '-': `--depth -1`.
+        .mut_args(|arg| {
+            let has_value = !arg.is_positional() && arg.get_action().takes_values();
+            if has_value { arg.allow_hyphen_values(true) } else { arg }
+        })
+        .mut_subcommands(configure)
+}
+
+impl App {
+    /// Reads `argv`, which begins with the verb.
+    pub(crate) fn parse(program: Program, command: Command, argv: Vec<OsString>) -> clap::error::Result<Self> {
+        let name = command.get_name().to_owned();
+        let argv = [OsString::from(name)].into_iter().chain(argv);
+        let matches = command.try_get_matches_from(argv)?;
+        let terminal = terminal_options(&matches);
+        let verb = match program {
+            Program::OstreeRs => OstreeRs::from_arg_matches(&matches)?.verb,
+            Program::Ostree => Verb::Ostree(Ostree::from_arg_matches(&matches)?.verb),
+        };
+        Ok(Self { verb, terminal })
+    }
+}
+
+/// `--quiet` and `--verbose` of whichever verb has them; `--json` is quiet too.
+fn terminal_options(matches: &ArgMatches) -> terminal::Options {
+    let mut leaf = matches;
+    while let Some((_, below)) = leaf.subcommand() {
+        leaf = below;
+    }
+    let given = |name| matches!(leaf.try_get_one::<bool>(name), Ok(Some(true)));
+    terminal::Options { quiet: given("quiet") || given("json"), verbose: given("verbose") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        for program in [Program::OstreeRs, Program::Ostree] {
+            command(program).debug_assert();
+        }
+    }
+}

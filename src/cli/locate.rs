@@ -1,0 +1,60 @@
+//! Which repository a command works on: `--repo`, `OSTREE_REPO`, the current directory, the system's.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+use crate::repo::Repo;
+
+/// The repository of the running system.
+const SYSTEM_REPO: &str = "/sysroot/ostree/repo";
+
+/// Options of every verb that works on a repository.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct RepoOptions {
+    /// Path to the repository [default: $OSTREE_REPO, the current directory, /sysroot/ostree/repo]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) repo: Option<PathBuf>,
+}
+
+impl RepoOptions {
+    /// Opens the repository.
+    pub(crate) fn open(&self) -> anyhow::Result<Repo> {
+        open(&self.path()?)
+    }
+
+    /// Where the repository is, or shall be.
+    pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
+        if let Some(path) = &self.repo {
+            return Ok(path.clone());
+        }
+        if let Some(path) = std::env::var_os("OSTREE_REPO").filter(|path| !path.is_empty()) {
+            return Ok(path.into());
+        }
+        match [".", SYSTEM_REPO].into_iter().map(Path::new).find(|path| is_repo(path)) {
+            Some(path) => Ok(path.to_owned()),
+            None => bail!("Command requires a --repo argument"),
+        }
+    }
+}
+
+fn is_repo(path: &Path) -> bool {
+    path.join("objects").is_dir() && path.join("config").is_file()
+}
+
+/// Opens the repository at `path`, and the one that it calls its parent.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Repo> {
+    let mut repo = open_one(path)?;
+    if let Some(parent) = repo.config().parent.clone() {
+        repo.set_parent(open_one(Path::new(&parent))?);
+    }
+    Ok(repo)
+}
+
+fn open_one(path: &Path) -> anyhow::Result<Repo> {
+    let shown = path.display();
+    let dir = Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({shown})"))?;
+    Repo::open(dir).with_context(|| format!("Opening repository {shown}"))
+}

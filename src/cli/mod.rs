@@ -1,0 +1,119 @@
+//! Floor 5: the program. Arguments, environment, terminal and exit codes are known here and nowhere else.
+//!
+//! ```text
+//! ostree-rs VERB …          ostree's verbs, and tar, container, completions, man, self-test
+//! ostree VERB …             the same binary under that name: ostree's verbs
+//! ostree-container VERB …   the same binary under that name: what stands behind `ostree-rs container`
+//!
+//! args.rs   argv → verb first, then its options       app.rs       every definition, in clap's terms
+//! verb/     one file per verb                          terminal.rs  output, progress, Ctrl-C
+//! ```
+
+mod app;
+mod args;
+mod datetime;
+mod dump;
+mod extension;
+mod locate;
+mod remotes;
+mod terminal;
+mod verb;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+
+use self::app::{App, Program};
+use self::args::Arranged;
+use self::terminal::Session;
+use crate::base::Cancel;
+
+/// Runs the program with its arguments, the first of which is its own name; returns its exit code.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut argv = argv.into_iter();
+    let program = Program::from_name(&argv.next().unwrap_or_default());
+    let argv: Vec<OsString> = argv.collect();
+    let cancel = terminal::cancel_on_interrupt().unwrap_or_default();
+    match run(program, argv, &cancel) {
+        Ok(code) => code,
+        Err(error) => report(&error, &cancel),
+    }
+}
+
+fn run(program: Program, argv: Vec<OsString>, cancel: &Cancel) -> anyhow::Result<ExitCode> {
+    let command = app::command(program);
+    let argv = match args::arrange(&command, argv) {
+        Arranged::Version => {
+            let mut session = Session::new(&terminal::Options::default(), cancel.clone())?;
+            version::print(program, &mut session)?;
+            session.finish()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Arranged::Unknown { verb, group, argv } => {
+            if program == Program::Ostree && group.is_none() {
+                extension::exec_if_present(&verb, &argv)?;
+            }
+            return usage_error(&command, group.as_deref(), &args::unknown(group.as_deref(), &verb));
+        }
+        Arranged::Missing { group } => {
+            return usage_error(&command, group.as_deref(), &args::missing(group.as_deref()));
+        }
+        Arranged::Argv(argv) => argv,
+    };
+    let app = match App::parse(program, command, argv) {
+        Ok(app) => app,
+        Err(error) => return clap_error(&error),
+    };
+    let mut session = Session::new(&app.terminal, cancel.clone())?;
+    verb::run(app.verb, &mut session)?;
+    session.finish()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the usage of the program, or of one of its groups of verbs, and what is wrong.
+fn usage_error(command: &clap::Command, group: Option<&str>, message: &str) -> anyhow::Result<ExitCode> {
+    let mut command = command.clone();
+    command.build();
+    let shown = match group {
+        Some(group) => command.find_subcommand_mut(group),
+        None => Some(&mut command),
+    };
+    if let Some(shown) = shown {
+        eprintln!("{}", shown.render_help());
+    }
+    anyhow::bail!("{message}");
+}
+
+/// Help goes to standard output and is no error; everything else exits with 1, as C ostree does.
+fn clap_error(error: &clap::Error) -> anyhow::Result<ExitCode> {
+    error.print()?;
+    Ok(match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// Says what went wrong; 130 if the user stopped the work, nothing at all if nobody reads the output.
+fn report(error: &anyhow::Error, cancel: &Cancel) -> ExitCode {
+    if error.chain().any(terminal::is_stdout_closed) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("{} {}", terminal::error_label(), describe(error));
+    if cancel.check().is_err() { ExitCode::from(130) } else { ExitCode::FAILURE }
+}
+
+/// The whole chain on one line. A cause that its error already quotes is not said twice.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

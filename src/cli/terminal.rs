@@ -1,0 +1,165 @@
+//! What goes to the terminal: output in large writes, progress bars, and Ctrl-C.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::base::{Cancel, Ctx, Event, Progress, Silent};
+
+/// How a command talks to the user.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// No progress bars.
+    pub(crate) quiet: bool,
+    /// Say what is being done, line by line.
+    pub(crate) verbose: bool,
+}
+
+/// What a command works with: where its output goes, and what its long calls are told.
+pub(crate) struct Session {
+    /// Standard output.
+    pub(crate) out: Out,
+    /// Progress, Ctrl-C, threads.
+    pub(crate) ctx: Ctx,
+}
+
+/// Standard output, written in large pieces; the first error of it ends the program quietly if nobody reads.
+pub(crate) struct Out(BufWriter<File>);
+
+/// Whoever read our output went away.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output is closed")]
+struct StdoutClosed;
+
+impl Session {
+    /// Takes over standard output; `cancel` stops the work.
+    pub(crate) fn new(options: &Options, cancel: Cancel) -> io::Result<Self> {
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let progress: Arc<dyn Progress> = match options {
+            Options { verbose: true, .. } => Arc::new(Lines),
+            Options { quiet: false, .. } if io::stderr().is_terminal() => Arc::new(Bar::new()),
+            Options { .. } => Arc::new(Silent),
+        };
+        let ctx = Ctx { progress, cancel, ..Ctx::default() };
+        Ok(Self { out: Out(BufWriter::with_capacity(64 * 1024, out)), ctx })
+    }
+
+    /// Writes what is still buffered, and takes the progress bar away.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.ctx.progress = Arc::new(Silent);
+        self.out.flush()
+    }
+}
+
+/// The switch that Ctrl-C turns; a second Ctrl-C ends the program on the spot.
+pub(crate) fn cancel_on_interrupt() -> io::Result<Cancel> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for (signal, code) in [(signal_hook::consts::SIGINT, 130), (signal_hook::consts::SIGTERM, 143)] {
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(Cancel::from_flag(flag))
+}
+
+/// `error:`, in red on a terminal.
+pub(crate) fn error_label() -> &'static str {
+    if io::stderr().is_terminal() { "\x1b[31m\x1b[1merror:\x1b[0m" } else { "error:" }
+}
+
+impl Write for Out {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(buf).map_err(closed)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(closed)
+    }
+}
+
+fn closed(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => io::Error::new(io::ErrorKind::BrokenPipe, StdoutClosed),
+        _ => error,
+    }
+}
+
+/// Whether `error` says that nobody reads standard output any more.
+pub(crate) fn is_stdout_closed(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = |e: &io::Error| e.get_ref().is_some_and(|inner| inner.is::<StdoutClosed>());
+    error.downcast_ref::<io::Error>().is_some_and(inner)
+}
+
+/// Formats bytes as GLib does: powers of 1000, a no-break space before the unit.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} byte{}", if bytes == 1 { "" } else { "s" });
+    }
+    let power = (bytes.ilog10() / 3).min(6);
+    format!("{:.1}\u{a0}{}", bytes as f64 / 1000f64.powi(power as i32), UNITS[power as usize - 1])
+}
+
+/// One line on standard error for each phase.
+struct Lines;
+
+impl Progress for Lines {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Phase { name, .. } = event {
+            eprintln!("OT: {name}");
+        }
+    }
+}
+
+/// A progress bar on standard error.
+struct Bar {
+    bar: ProgressBar,
+    counts_bytes: AtomicBool,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+        Self { bar, counts_bytes: AtomicBool::new(false) }
+    }
+
+    fn style(objects: Option<u64>, bytes: Option<u64>) -> ProgressStyle {
+        let template = match (objects, bytes) {
+            (_, Some(_)) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
+            (Some(_), None) => "{msg} [{bar:30}] {pos}/{len}",
+            (None, None) => "{msg} {spinner} {human_pos} objects",
+        };
+        ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ")
+    }
+}
+
+impl Progress for Bar {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Phase { name, objects, bytes } => {
+                self.counts_bytes.store(bytes.is_some(), Ordering::Relaxed);
+                self.bar.set_style(Self::style(objects, bytes));
+                self.bar.set_message(name.to_owned());
+                self.bar.set_position(0);
+                match bytes.or(objects) {
+                    Some(total) => self.bar.set_length(total),
+                    None => self.bar.unset_length(),
+                }
+            }
+            Event::Done { objects, bytes } => {
+                self.bar.inc(if self.counts_bytes.load(Ordering::Relaxed) { bytes } else { objects });
+            }
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

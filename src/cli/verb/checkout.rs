@@ -1,0 +1,173 @@
+//! `checkout`: a commit becomes a directory.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rustix::fs::CWD;
+
+use super::{Common, resolve};
+use crate::cli::terminal::Session;
+use crate::repo::Repo;
+use crate::store::{SkipList, load_commit};
+use crate::tree::{
+    CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts, Sync,
+    Whiteouts, checkout,
+};
+
+/// Arguments of `checkout`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Do not set owners and xattrs
+    #[arg(short = 'U', long)]
+    user_mode: bool,
+    /// Accepted and ignored: there is no cache of uncompressed objects
+    #[arg(long)]
+    disable_cache: bool,
+    /// Check out only this directory or file
+    #[arg(long, value_name = "PATH")]
+    subpath: Option<String>,
+    /// Keep directories that are there, replace files
+    #[arg(long)]
+    union: bool,
+    /// Keep files and directories that are there
+    #[arg(long)]
+    union_add: bool,
+    /// Keep files and directories that are there; it is an error if a file differs
+    #[arg(long)]
+    union_identical: bool,
+    /// Let whiteout files (`.wh.NAME`) delete
+    #[arg(long)]
+    whiteouts: bool,
+    /// Make whiteout devices of overlayfs out of `.ostree-wh.NAME`
+    #[arg(long)]
+    process_passthrough_whiteouts: bool,
+    /// Do nothing if the subpath does not exist
+    #[arg(long)]
+    allow_noent: bool,
+    /// Read many commits and subpaths from standard input, with a NUL behind each
+    #[arg(long)]
+    from_stdin: bool,
+    /// Read many commits and subpaths from a file, with a NUL behind each
+    #[arg(long, value_name = "FILE")]
+    from_file: Option<PathBuf>,
+    /// Whether to wait for the disk
+    #[arg(long, value_name = "POLICY", value_parser = super::boolean)]
+    fsync: Option<bool>,
+    /// It is an error if a file cannot be hard-linked
+    #[arg(short = 'H', long)]
+    require_hardlinks: bool,
+    /// Do not hard-link empty files
+    #[arg(short = 'z', long, hide = true)]
+    force_copy_zerosized: bool,
+    /// Never hard-link
+    #[arg(short = 'C', long)]
+    force_copy: bool,
+    /// Leave mode bits outside of 0775 away from directories
+    #[arg(short = 'M', long)]
+    bareuseronly_dirs: bool,
+    /// A file with paths to leave out
+    #[arg(long, value_name = "FILE")]
+    skip_list: Option<PathBuf>,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The commit; with --from-stdin or --from-file, the destination
+    commit: String,
+    /// The directory [default: named like the commit]
+    destination: Option<PathBuf>,
+}
+
+/// Checks out one commit, or many.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let options = options(args)?.for_mode(repo.mode());
+    let list = match (&args.from_file, args.from_stdin) {
+        (_, true) => read_list(io::stdin().lock())?,
+        (Some(file), false) => {
+            read_list(fs::File::open(file).with_context(|| format!("Opening {}", file.display()))?)?
+        }
+        (None, false) => {
+            let destination = args.destination.as_deref().unwrap_or(Path::new(&args.commit));
+            return one(&repo, &args.commit, destination, &options, session);
+        }
+    };
+    let destination = Path::new(&args.commit);
+    for (rev, subpath) in list {
+        let subpath = Some(subpath).filter(|path| !path.is_empty());
+        let options = CheckoutOptions { subpath, ..options.clone() };
+        one(&repo, &rev, destination, &options, session).with_context(|| format!("Processing tree {rev}"))?;
+    }
+    Ok(())
+}
+
+fn one(
+    repo: &Repo,
+    rev: &str,
+    destination: &Path,
+    options: &CheckoutOptions,
+    session: &Session,
+) -> anyhow::Result<()> {
+    let root = load_commit(repo, &resolve(repo, rev)?)?.root;
+    Ok(checkout(repo, root, CWD, destination, options, &session.ctx)?)
+}
+
+/// Pairs of revision and subpath, with a NUL behind each.
+fn read_list(mut from: impl Read) -> anyhow::Result<Vec<(String, String)>> {
+    let mut text = String::new();
+    from.read_to_string(&mut text).context("Reading the list of checkouts")?;
+    let mut words = text.split('\0');
+    let mut list = Vec::new();
+    while let Some(rev) = words.next().filter(|rev| !rev.is_empty()) {
+        list.push((rev.to_owned(), words.next().unwrap_or_default().to_owned()));
+    }
+    Ok(list)
+}
+
+fn options(args: &Args) -> anyhow::Result<CheckoutOptions> {
+    let overwrite = match (args.union, args.union_add, args.union_identical) {
+        (false, false, false) => Overwrite::Never,
+        (true, false, false) => Overwrite::UnionFiles,
+        (false, true, false) => Overwrite::AddFiles,
+        (false, false, true) if !args.require_hardlinks => {
+            bail!("--union-identical requires --require-hardlinks")
+        }
+        (false, false, true) => Overwrite::UnionIdentical,
+        (true, true, _) => bail!("Cannot specify both --union and --union-add"),
+        (true, false, true) => bail!("Cannot specify both --union and --union-identical"),
+        (false, true, true) => bail!("Cannot specify both --union-add and --union-identical"),
+    };
+    let linking = match (args.require_hardlinks, args.force_copy) {
+        (false, false) => Linking::Prefer,
+        (true, false) => Linking::Require,
+        (false, true) => Linking::Never,
+        (true, true) => bail!("Cannot specify both --require-hardlinks and --force-copy"),
+    };
+    let skip = match &args.skip_list {
+        Some(file) => {
+            SkipList::parse(&fs::read_to_string(file).with_context(|| format!("openat({})", file.display()))?)
+        }
+        None => SkipList::default(),
+    };
+    Ok(CheckoutOptions {
+        ownership: if args.user_mode { Ownership::User } else { Ownership::Commit },
+        overwrite,
+        linking,
+        whiteouts: if args.whiteouts { Whiteouts::Process } else { Whiteouts::Keep },
+        passthrough_whiteouts: match args.process_passthrough_whiteouts {
+            true => PassthroughWhiteouts::Process,
+            false => PassthroughWhiteouts::Keep,
+        },
+        directory_modes: match args.bareuseronly_dirs {
+            true => DirectoryModes::Canonical,
+            false => DirectoryModes::Commit,
+        },
+        subpath: args.subpath.clone(),
+        missing_subpath: if args.allow_noent { MissingSubpath::Ignore } else { MissingSubpath::Refuse },
+        skip,
+        sync: if args.fsync == Some(true) { Sync::Each } else { Sync::Later },
+    })
+}

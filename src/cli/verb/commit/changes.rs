@@ -1,0 +1,87 @@
+//! What `commit` changes in files on their way in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::repo::Repo;
+use crate::store::{Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy};
+
+/// Options that change files.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Options {
+    /// Owner of all files
+    #[arg(long, value_name = "UID")]
+    owner_uid: Option<i64>,
+    /// Group of all files
+    #[arg(long, value_name = "GID")]
+    owner_gid: Option<i64>,
+    /// Owner and group 0, mode `& 0755`, no xattrs
+    #[arg(long)]
+    canonical_permissions: bool,
+    /// Nobody may write executable files
+    #[arg(long)]
+    mode_ro_executables: bool,
+    /// Leave xattrs out
+    #[arg(long)]
+    no_xattrs: bool,
+    /// A file with lines `MODE PATH` (adds bits) and `=MODE PATH` (replaces them), MODE decimal
+    #[arg(long, value_name = "PATH")]
+    statoverride: Option<PathBuf>,
+    /// A file with paths to leave out
+    #[arg(long, value_name = "PATH")]
+    skip_list: Option<PathBuf>,
+}
+
+impl Options {
+    /// The changes, with those that the mode of the repository asks for.
+    pub(crate) fn modifier(&self, repo: &Repo) -> anyhow::Result<Modifier> {
+        for (option, value) in [("uid", self.owner_uid), ("gid", self.owner_gid)] {
+            if self.canonical_permissions && value.is_some_and(|id| id > 0) {
+                bail!("Cannot specify both --canonical-permissions and non-zero --owner-{option}");
+            }
+        }
+        // A negative owner is none.
+        let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
+        let modifier = Modifier {
+            uid: id(self.owner_uid),
+            gid: id(self.owner_gid),
+            permissions: if self.canonical_permissions { Permissions::Canonical } else { Permissions::Keep },
+            executables: if self.mode_ro_executables { Executables::ReadOnly } else { Executables::Keep },
+            xattrs: if self.no_xattrs { XattrPolicy::Drop } else { XattrPolicy::Keep },
+            stat_overrides: match &self.statoverride {
+                Some(file) => StatOverrides::parse(&read(file)?)?,
+                None => StatOverrides::default(),
+            },
+            skip: match &self.skip_list {
+                Some(file) => SkipList::parse(&read(file)?),
+                None => SkipList::default(),
+            },
+        };
+        let mut modifier = modifier.for_mode(repo.mode());
+        if repo.config().disable_xattrs {
+            modifier.xattrs = XattrPolicy::Drop;
+        }
+        Ok(modifier)
+    }
+}
+
+/// Says which lines of statoverride and skip-list files fit nothing.
+///
+/// # Errors
+/// If there are any.
+pub(crate) fn check_matched(modifier: &Modifier) -> anyhow::Result<()> {
+    for path in modifier.stat_overrides.unmatched() {
+        eprintln!("Unmatched statoverride path: {path}");
+    }
+    for path in modifier.skip.unmatched() {
+        eprintln!("Unmatched skip-list path: {path}");
+    }
+    Ok(modifier.check_matched()?)
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(file).with_context(|| format!("openat({})", file.display()))
+}

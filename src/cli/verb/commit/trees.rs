@@ -1,0 +1,133 @@
+//! The trees that `commit` lays over each other.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::super::resolve;
+use super::changes;
+use crate::base::Ctx;
+use crate::format::RootDir;
+use crate::repo::{Repo, Transaction};
+use crate::store::{DevInoCache, Modifier, MutableTree, load_commit};
+use crate::tree::{DevInoTrust, DirOptions, Sealing, Source, add_commit, add_dir};
+
+/// Options that say what goes into the commit.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Options {
+    /// Start from this commit, as it is
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
+    /// What goes into the commit; of several, each is laid over those before it
+    #[arg(long = "tree", value_name = "dir=PATH|tar=FILE|ref=COMMIT")]
+    trees: Vec<String>,
+    /// Take hard links to objects of the repository for these objects
+    #[arg(long)]
+    link_checkout_speedup: bool,
+    /// The same, also where the file's mode or xattrs are not the object's
+    #[arg(short = 'I', long)]
+    devino_canonical: bool,
+    /// Make missing parent directories of the files in a tar archive
+    #[arg(long)]
+    tar_autocreate_parents: bool,
+    /// Change the paths in a tar archive
+    #[arg(long, value_name = "REGEX,REPLACEMENT")]
+    tar_pathname_filter: Option<String>,
+    /// Delete the files of directories that were committed
+    #[arg(long)]
+    consume: bool,
+    /// A directory to commit, if there is no --tree [default: .]
+    path: Option<PathBuf>,
+}
+
+/// One tree.
+enum Tree<'a> {
+    Dir(&'a Path),
+    #[expect(dead_code, reason = "archives come next")]
+    Tar(&'a str),
+    Ref(&'a str),
+}
+
+impl<'a> Tree<'a> {
+    fn parse(text: &'a str) -> anyhow::Result<Self> {
+        match text.split_once('=') {
+            Some(("dir", path)) => Ok(Self::Dir(Path::new(path))),
+            Some(("tar", file)) => Ok(Self::Tar(file)),
+            Some(("ref", rev)) => Ok(Self::Ref(rev)),
+            Some((other, _)) => bail!("Invalid tree type specification '{other}'"),
+            None => bail!("Missing type in tree specification '{text}'"),
+        }
+    }
+}
+
+impl Options {
+    /// Reads the trees; returns the root directory, and how many files were hard links to objects.
+    pub(crate) fn read(
+        &self,
+        repo: &Repo,
+        txn: &Transaction<'_>,
+        modifier: &mut Modifier,
+        ctx: &Ctx,
+    ) -> anyhow::Result<(RootDir, u64)> {
+        let mut tree = match &self.base {
+            Some(rev) => MutableTree::from_root(load_commit(txn, &resolve(txn, rev)?)?.root),
+            None => MutableTree::new(),
+        };
+        let default = [Tree::Dir(self.path.as_deref().unwrap_or(Path::new(".")))];
+        let trees: Vec<Tree<'_>> = match self.trees.as_slice() {
+            [] => default.into(),
+            given => given.iter().map(|text| Tree::parse(text)).collect::<anyhow::Result<_>>()?,
+        };
+        let devino = match self.link_checkout_speedup || self.devino_canonical {
+            true => Some(repo.devino_cache()?),
+            false => None,
+        };
+        let mut cache_hits = 0;
+        for (at, source) in trees.iter().enumerate() {
+            let last = at + 1 == trees.len();
+            match source {
+                Tree::Dir(path) => {
+                    cache_hits += self.add_dir(path, devino.as_ref(), last, &mut tree, txn, modifier, ctx)?;
+                }
+                Tree::Tar(_) => bail!("tar archives are not read yet"),
+                Tree::Ref(rev) => {
+                    let root = load_commit(txn, &resolve(txn, rev)?)?.root;
+                    add_commit(txn, &mut tree, root, modifier, ctx)?;
+                }
+            }
+        }
+        changes::check_matched(modifier)?;
+        Ok((tree.write(txn)?, cache_hits))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a tree is read with, in the order of add_dir")]
+    fn add_dir(
+        &self,
+        path: &Path,
+        devino: Option<&DevInoCache>,
+        last: bool,
+        tree: &mut MutableTree,
+        txn: &Transaction<'_>,
+        modifier: &mut Modifier,
+        ctx: &Ctx,
+    ) -> anyhow::Result<u64> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir: OwnedFd = openat(CWD, path, flags, Mode::empty())
+            .map_err(io::Error::from)
+            .with_context(|| format!("opendir({})", path.display()))?;
+        let trust = if self.devino_canonical { DevInoTrust::Everything } else { DevInoTrust::Content };
+        let source = if self.consume { Source::Consume } else { Source::Keep };
+        let sealing = if last { Sealing::AsFinished } else { Sealing::AtTheEnd };
+        let options = DirOptions { devino, trust, source, sealing };
+        let stats = add_dir(txn, tree, dir, modifier, &options, ctx)?;
+        if self.consume && path != Path::new(".") {
+            fs::remove_dir(path).with_context(|| format!("rmdir({})", path.display()))?;
+        }
+        Ok(stats.cache_hits)
+    }
+}

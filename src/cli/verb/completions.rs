@@ -1,0 +1,23 @@
+//! `completions`: what a shell needs to complete our arguments.
+
+use clap_complete::Shell;
+
+use crate::cli::app::{Program, command};
+use crate::cli::terminal::Session;
+
+/// Arguments of `completions`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the script.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let mut command = command(Program::OstreeRs);
+    // Into memory first: the generator cannot report a closed pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "ostree-rs", &mut script);
+    std::io::Write::write_all(&mut session.out, &script)?;
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! `init`: an empty repository.
+
+use std::fs;
+use std::io;
+
+use anyhow::Context;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+use super::Common;
+use crate::format::{CollectionId, RepoMode};
+use crate::repo::Repo;
+
+/// Arguments of `init`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// How objects are kept: bare, bare-user, bare-user-only, bare-split-xattrs or archive
+    #[arg(long, default_value = "bare")]
+    mode: RepoMode,
+    /// A globally unique name for this collection of refs, such as org.example.Os
+    #[arg(long, value_name = "COLLECTION-ID")]
+    collection_id: Option<CollectionId>,
+}
+
+/// Creates the repository; one that is already there is completed.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let path = args.common.repo.path()?;
+    match fs::create_dir(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("Creating repository {}", path.display()));
+        }
+        _ => {}
+    }
+    let dir = Dir::open_ambient_dir(&path, ambient_authority())
+        .with_context(|| format!("opendir({})", path.display()))?;
+    Repo::create(dir, args.mode, args.collection_id.as_ref())?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! One file per verb: its arguments, and what it does with them.
+
+pub(crate) mod cat;
+pub(crate) mod checkout;
+pub(crate) mod commit;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod diff;
+pub(crate) mod init;
+pub(crate) mod log;
+pub(crate) mod ls;
+pub(crate) mod man;
+pub(crate) mod refs;
+pub(crate) mod remote;
+pub(crate) mod reset;
+pub(crate) mod rev_parse;
+pub(crate) mod show;
+
+use anyhow::Context;
+
+use super::app::{OstreeVerb, Verb};
+use super::locate::RepoOptions;
+use super::terminal::Session;
+use crate::format::{CommitId, RefSpec, Rev};
+use crate::repo::Repo;
+use crate::store::{ObjectRead, Refs, resolve_rev};
+
+/// Options of every verb that works on a repository.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    repo: RepoOptions,
+    /// Say what is being done
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Common {
+    fn open(&self) -> anyhow::Result<Repo> {
+        self.repo.open()
+    }
+}
+
+/// Does what the arguments ask for.
+pub(crate) fn run(verb: Verb, session: &mut Session) -> anyhow::Result<()> {
+    match verb {
+        Verb::Ostree(verb) => run_ostree(verb, session),
+        Verb::Completions(args) => completions::run(&args, session),
+        Verb::Man(args) => man::run(&args),
+    }
+}
+
+fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
+    match verb {
+        OstreeVerb::Cat(args) => cat::run(&args, session),
+        OstreeVerb::Checkout(args) => checkout::run(&args, session),
+        OstreeVerb::Commit(args) => commit::run(&args, session),
+        OstreeVerb::Config(args) => config::run(&args, session),
+        OstreeVerb::Diff(args) => diff::run(&args, session),
+        OstreeVerb::Init(args) => init::run(&args),
+        OstreeVerb::Log(args) => log::run(&args, session),
+        OstreeVerb::Ls(args) => ls::run(&args, session),
+        OstreeVerb::Refs(args) => refs::run(&args, session),
+        OstreeVerb::Remote(verb) => remote::run(&verb, session),
+        OstreeVerb::Reset(args) => reset::run(&args, session),
+        OstreeVerb::RevParse(args) => rev_parse::run(&args, session),
+        OstreeVerb::Show(args) => show::run(&args, session),
+    }
+}
+
+/// The commit that `rev` names.
+fn resolve<S: ObjectRead + Refs + ?Sized>(store: &S, rev: &str) -> anyhow::Result<CommitId> {
+    let rev: Rev = rev.parse().with_context(|| format!("Invalid refspec {rev}"))?;
+    Ok(resolve_rev(store, &rev)?)
+}
+
+/// The commit that a branch names, if it exists; as C ostree does, that of a remote if there is no local one.
+fn resolve_if_present<S: ObjectRead + Refs + ?Sized>(
+    store: &S,
+    branch: &RefSpec,
+) -> anyhow::Result<Option<CommitId>> {
+    Ok(store.resolve(branch)?)
+}
+
+/// What C ostree takes for a truth value.
+fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "none" | "off" => Ok(false),
+        _ => Err(format!("Invalid boolean argument '{text}'")),
+    }
+}

@@ -1,0 +1,229 @@
+//! `remote add|delete|list|show-url|gpg-import|gpg-list-keys`: configures where commits come from.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, bail};
+
+use super::Common;
+use crate::cli::remotes::{self, Place};
+use crate::cli::terminal::Session;
+use crate::format::RemoteName;
+use crate::format::keyfile::KeyFile;
+use crate::store::Error;
+
+/// The verbs below `remote`.
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Add a remote
+    Add(Box<AddArgs>),
+    /// Delete a remote
+    Delete(DeleteArgs),
+    /// Print the URL of a remote
+    ShowUrl(NameArgs),
+    /// List remotes
+    List(ListArgs),
+}
+
+/// Arguments of `remote add`.
+#[derive(clap::Args)]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Set an option of the remote
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Do not ask for OpenPGP signatures
+    #[arg(long)]
+    no_gpg_verify: bool,
+    /// Do not ask for signatures of any kind
+    #[arg(long)]
+    no_sign_verify: bool,
+    /// Do nothing if there is such a remote
+    #[arg(long)]
+    if_not_exists: bool,
+    /// Replace the remote if there is one
+    #[arg(long)]
+    force: bool,
+    /// Its content does not come through ostree, but through this program
+    #[arg(long, value_name = "NAME")]
+    custom_backend: Option<String>,
+    /// Where content objects are, if not where the rest is
+    #[arg(long, value_name = "URL")]
+    contenturl: Option<String>,
+    /// The collection that the remote's refs belong to
+    #[arg(long, value_name = "COLLECTION-ID")]
+    collection_id: Option<String>,
+    /// The remote
+    name: String,
+    /// Where it is; with `metalink=` or `mirrorlist=` in front, where that is written
+    #[arg(required_unless_present = "custom_backend")]
+    url: Option<String>,
+    /// Branches that it is used for
+    #[arg(value_name = "BRANCH")]
+    branches: Vec<String>,
+}
+
+/// Arguments of `remote delete`.
+#[derive(clap::Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Do nothing if there is no such remote
+    #[arg(long)]
+    if_exists: bool,
+    /// The remote
+    name: String,
+}
+
+/// Arguments of `remote show-url`.
+#[derive(clap::Args)]
+pub(crate) struct NameArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The remote
+    name: String,
+}
+
+/// Arguments of `remote list`.
+#[derive(clap::Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Print URLs too
+    #[arg(short = 'u', long)]
+    show_urls: bool,
+}
+
+/// Does what the arguments ask for.
+pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
+    match verb {
+        Verb::Add(args) => add(args),
+        Verb::Delete(args) => delete(args),
+        Verb::List(args) => list(args, session),
+        Verb::ShowUrl(args) => {
+            let (repo, name) = (args.common.open()?, remote_name(&args.name)?);
+            Ok(writeln!(session.out, "{}", remotes::get(&repo, &name)?.url(&name)?)?)
+        }
+    }
+}
+
+fn remote_name(text: &str) -> anyhow::Result<RemoteName> {
+    text.parse().with_context(|| format!("Invalid remote name {text}"))
+}
+
+fn add(args: &AddArgs) -> anyhow::Result<()> {
+    if args.if_not_exists && args.force {
+        bail!("Can only specify one of --if-not-exists and --force");
+    }
+    let mut repo = args.common.open()?;
+    let name = remote_name(&args.name)?;
+    match remotes::all(&repo)?.get(&name).map(|remote| &remote.place) {
+        Some(_) if args.if_not_exists => return Ok(()),
+        Some(Place::File(file)) if args.force => bail!("{name} is configured in {}", file.display()),
+        Some(_) if args.force => {}
+        Some(place) => {
+            let place = match place {
+                Place::File(file) => file.display().to_string(),
+                Place::Config | Place::Parent => "(in config)".to_owned(),
+            };
+            bail!("Remote configuration for \"{name}\" already exists: {place}");
+        }
+        None => {}
+    }
+    let group = remotes::group(&name);
+    let options = options(args)?;
+    repo.update_config(|config| {
+        config.remove_group(&group);
+        options.iter().try_for_each(|option| option.write(&group, config))
+    })?;
+    Ok(())
+}
+
+/// A key and its value.
+enum Setting<'a> {
+    Text(&'a str, &'a str),
+    List(&'a str, &'a [String]),
+}
+
+impl Setting<'_> {
+    fn write(&self, group: &str, config: &mut KeyFile) -> Result<(), Error> {
+        match self {
+            Self::Text(key, value) => config.set_string(group, key, value),
+            Self::List(key, values) => config.set_list(group, key, *values),
+        }
+        .map_err(|source| Error::Invalid { what: format!("[{group}]"), source })
+    }
+}
+
+/// What is written, in the order of C ostree.
+fn options(args: &AddArgs) -> anyhow::Result<Vec<Setting<'_>>> {
+    let mut out = Vec::new();
+    match args.url.as_deref().map(|url| (url, url.strip_prefix("metalink="))) {
+        Some((_, Some(metalink))) => out.push(Setting::Text("metalink", metalink)),
+        Some((url, None)) => out.push(Setting::Text("url", url)),
+        None => {}
+    }
+    if !args.branches.is_empty() {
+        out.push(Setting::List("branches", &args.branches));
+    }
+    out.extend(args.contenturl.as_deref().map(|url| Setting::Text("contenturl", url)));
+    out.extend(args.custom_backend.as_deref().map(|name| Setting::Text("custom-backend", name)));
+    for set in &args.set {
+        let (key, value) =
+            set.split_once('=').with_context(|| format!("Missing '=' in KEY=VALUE for --set '{set}'"))?;
+        out.push(Setting::Text(key, value));
+    }
+    if args.no_gpg_verify || args.no_sign_verify {
+        out.push(Setting::Text("gpg-verify", "false"));
+    }
+    if args.no_sign_verify {
+        out.push(Setting::Text("sign-verify", "false"));
+    }
+    if let Some(id) = &args.collection_id {
+        out.push(Setting::Text("collection-id", id));
+    }
+    Ok(out)
+}
+
+fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
+    let mut repo = args.common.open()?;
+    let name = remote_name(&args.name)?;
+    let remote = match remotes::get(&repo, &name) {
+        Err(_) if args.if_exists => return Ok(()),
+        remote => remote?,
+    };
+    match remote.place {
+        Place::Config => {
+            let group = remotes::group(&name);
+            repo.update_config(|config| {
+                config.remove_group(&group);
+                Ok(())
+            })?;
+        }
+        Place::Parent => bail!("Remote \"{name}\" belongs to the parent repository"),
+        Place::File(file) => {
+            std::fs::remove_file(&file).with_context(|| format!("Deleting {}", file.display()))?;
+        }
+    }
+    match repo.dir().remove_file(keyring_name(&name)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("Deleting the keyring"),
+        _ => Ok(()),
+    }
+}
+
+fn keyring_name(name: &RemoteName) -> String {
+    format!("{name}.trustedkeys.gpg")
+}
+
+fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()> {
+    let remotes = remotes::all(&args.common.open()?)?;
+    let width = remotes.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
+    for (name, remote) in &remotes {
+        if args.show_urls {
+            writeln!(session.out, "{name:width$}  {}", remote.url(name)?)?;
+        } else {
+            writeln!(session.out, "{name}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! `reset`: lets a ref name another commit.
+
+use anyhow::{Context, bail};
+
+use super::{Common, resolve};
+use crate::cli::terminal::Session;
+use crate::format::RefSpec;
+use crate::store::{Refs, Txn};
+
+/// Arguments of `reset`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// A ref that exists
+    #[arg(value_name = "REF")]
+    name: String,
+    /// The commit that it shall name
+    commit: String,
+}
+
+/// Sets the ref; whether the commit is an ancestor is not asked.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let refspec: RefSpec = args.name.parse().with_context(|| format!("Invalid ref '{}'", args.name))?;
+    if repo.resolve_exact(&refspec)?.is_none() {
+        bail!("Invalid ref '{}'", args.name);
+    }
+    let target = resolve(&repo, &args.commit)?;
+    let txn = repo.begin(&session.ctx)?;
+    txn.set_ref(&refspec, Some(target))?;
+    txn.commit(&session.ctx)?;
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! The program beside C ostree on the same repository: same output, same exit code.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::oracle::{need, run};
+
+/// Our program.
+const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
+
+fn start(program: &str, dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(dir).env("TZ", "UTC").env("LC_ALL", "C.UTF-8").env_remove("OSTREE_REPO");
+    command.output().unwrap_or_else(|e| panic!("{program}: {e}"))
+}
+
+/// Runs both programs and compares standard output and exit code.
+fn same(dir: &Path, args: &[&str]) {
+    let (theirs, ours) = (start("ostree", dir, args), start(OURS, dir, args));
+    // Older versions of C ostree list refs in no order.
+    let sort = args.contains(&"refs");
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        if sort {
+            lines.sort_unstable();
+        }
+        lines.concat()
+    };
+    assert_eq!(text(&ours.stdout), text(&theirs.stdout), "{args:?}: {}", text(&ours.stderr));
+    assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}: {}", text(&ours.stderr));
+}
+
+/// A directory with a repository `repo` of two commits on `main`, written by C ostree.
+fn repository(mode: &str) -> TempDir {
+    let tmp = tempfile::tempdir().unwrap();
+    let at = |path: &str| tmp.path().join(path);
+    fs::create_dir_all(at("tree/usr/bin")).unwrap();
+    fs::create_dir_all(at("tree/usr/ä ö/empty")).unwrap();
+    fs::write(at("tree/usr/bin/tool"), b"#!/bin/sh\nexit 0\n").unwrap();
+    fs::write(at("tree/usr/empty"), b"").unwrap();
+    symlink("bin/../bin/tool", at("tree/usr/link")).unwrap();
+    symlink("/usr/bin/tool", at("tree/usr/absolute")).unwrap();
+    let c = |args: &[&str]| {
+        let out = start("ostree", tmp.path(), args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    c(&["--repo=repo", "init", &format!("--mode={mode}")]);
+    c(&[
+        "--repo=repo", "commit", "-b", "main", "-s", "First", "-m", "Body\n\nof two paragraphs",
+        "--timestamp=2024-01-02 03:04:05 +0000", "--add-metadata-string=version=1.0",
+        "--add-metadata=n=uint64 7", "--tree=dir=tree",
+    ]);
+    fs::write(at("tree/usr/new"), b"new\n").unwrap();
+    c(&[
+        "--repo=repo", "commit", "-b", "main", "--timestamp=2024-02-03 04:05:06 +0000", "--tree=dir=tree",
+    ]);
+    c(&["--repo=repo", "refs", "--create=a/b/c", "main^"]);
+    c(&["--repo=repo", "refs", "--create=origin:main", "main"]);
+    c(&["--repo=repo", "refs", "-A", "--create=alias", "main"]);
+    tmp
+}
+
+const MODES: [&str; 3] = ["bare-user", "bare-user-only", "archive"];
+
+#[test]
+fn what_reads() {
+    if !need("ostree") {
+        return;
+    }
+    for mode in MODES {
+        let tmp = repository(mode);
+        let repo = |args: &[&str]| same(tmp.path(), &[&["--repo=repo"], args].concat());
+        let lines: [&[&str]; 41] = [
+            &["refs"],
+            &["refs", "a"],
+            &["refs", "a/b/c"],
+            &["refs", "--list", "a"],
+            &["refs", "origin:"],
+            &["refs", "origin:."],
+            &["refs", "-A"],
+            &["refs", "nothing"],
+            &["refs", "--delete"],
+            &["rev-parse", "main"],
+            &["rev-parse", "main^", "a/b/c", "origin:main"],
+            &["rev-parse", "main^^"],
+            &["rev-parse", "nothing"],
+            &["rev-parse", "-S"],
+            &["rev-parse"],
+            &["log", "main"],
+            &["log", "--raw", "main"],
+            &["log"],
+            &["show", "main"],
+            &["show", "main^"],
+            &["show", "--raw", "main^"],
+            &["show", "-B", "main^"],
+            &["show", "--print-metadata-key=version", "main^"],
+            &["show", "--print-metadata-key=n", "main^"],
+            &["show", "-B", "--print-metadata-key=n", "main^"],
+            &["show", "--print-metadata-key=nothing", "main^"],
+            &["show", "--print-detached-metadata-key=x", "main^"],
+            &["ls", "main"],
+            &["ls", "-R", "main"],
+            &["ls", "-R", "-C", "main"],
+            &["ls", "-R", "-C", "-X", "main"],
+            &["ls", "-d", "main"],
+            &["ls", "main", "/usr", "usr/link", "/usr/bin/tool"],
+            &["ls", "-d", "main", "/usr/bin"],
+            &["ls", "-R", "--nul-filenames-only", "main"],
+            &["ls", "main", "/nothing"],
+            &["ls", "main", "/usr/link/x"],
+            &["cat", "main", "/usr/link", "usr/bin/tool", "/usr/absolute"],
+            &["cat", "main", "/usr"],
+            &["config", "get", "core.mode"],
+            &["config", "get", "core.nothing"],
+        ];
+        lines.iter().for_each(|args| repo(args));
+        for object in ["tree", "meta", "file"].map(|kind| checksum_in(tmp.path(), kind)) {
+            repo(&["show", &object]);
+            repo(&["show", "--raw", &object]);
+        }
+    }
+}
+
+/// The checksum of an object of the tree.
+fn checksum_in(dir: &Path, kind: &str) -> String {
+    let list = start("ostree", dir, &["--repo=repo", "ls", "-C", "main", "/usr"]).stdout;
+    let list = String::from_utf8(list).unwrap();
+    let mut words = list.lines().find(|line| line.ends_with("/usr")).unwrap().split(' ').filter(|w| w.len() == 64);
+    match kind {
+        "tree" => words.next().unwrap().into(),
+        "meta" => words.nth(1).unwrap().into(),
+        _ => {
+            let line = list.lines().find(|line| line.contains("/usr/empty")).unwrap();
+            line.split(' ').find(|word| word.len() == 64).unwrap().into()
+        }
+    }
+}
+
+/// The same commands on a repository of each program leave the same config and refs.
+#[test]
+fn what_writes() {
+    if !need("ostree") {
+        return;
+    }
+    let lines: [&[&str]; 20] = [
+        &["init", "--mode=bare-user", "--collection-id=org.example.Os"],
+        &["init", "--mode=bare-user"],
+        &["init", "--mode=nonsense"],
+        &["config", "set", "core.min-free-space-size", "1GB"],
+        &["config", "set", "--group=x y", "key", "a value"],
+        &["config", "unset", "core.nothing"],
+        &["config", "set", "nodot", "x"],
+        &["config", "get", "core.mode", "extra"],
+        &["remote", "add", "origin", "http://example.com", "a/b", "c"],
+        &["remote", "add", "origin", "http://example.com"],
+        &["remote", "add", "--if-not-exists", "origin", "http://example.org"],
+        &["remote", "add", "--force", "--no-gpg-verify", "--set=x=y=z", "origin", "metalink=http://m"],
+        &["remote", "add", "--no-sign-verify", "--contenturl=http://c", "zweite", "http://z"],
+        &["remote", "list"],
+        &["remote", "list", "-u"],
+        &["remote", "show-url", "zweite"],
+        &["remote", "show-url", "nothing"],
+        &["remote", "delete", "nothing"],
+        &["remote", "delete", "--if-exists", "nothing"],
+        &["remote", "delete", "zweite"],
+    ];
+    let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for args in lines {
+        let args = [args, &["--repo=repo"]].concat();
+        let (t, o) = (start("ostree", theirs.path(), &args), start(OURS, ours.path(), &args));
+        assert_eq!(o.status.code(), t.status.code(), "{args:?}: {}", String::from_utf8_lossy(&o.stderr));
+        assert_eq!(o.stdout, t.stdout, "{args:?}");
+        let config = |dir: &TempDir| fs::read_to_string(dir.path().join("repo/config")).unwrap();
+        assert_eq!(config(&ours), config(&theirs), "{args:?}");
+    }
+}
+
+#[test]
+fn refs_are_written() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    run("cp", &[OsStr::new("-a"), tmp.path().join("repo").as_ref(), tmp.path().join("other").as_ref()]
+        .map(|s| s.to_str().unwrap()));
+    let lines: [&[&str]; 14] = [
+        &["refs", "--create=main", "main^"],
+        &["refs", "--create=x/y", "main^"],
+        &["refs", "--create=x", "main"],
+        &["refs", "--create=x/y/z", "main"],
+        &["refs", "--create=x/y", "main", "--force"],
+        &["refs", "-A", "--create=alias2", "x/y"],
+        &["refs", "-A", "--create=alias3", "nothing"],
+        &["refs", "-A", "--create=origin:alias", "main"],
+        &["refs", "--delete", "x"],
+        &["refs", "--delete", "alias2"],
+        &["refs", "--delete", "x"],
+        &["reset", "main", "main^"],
+        &["reset", "nothing", "main"],
+        &["refs", "--create=-bad", "main"],
+    ];
+    for args in lines {
+        let theirs = start("ostree", tmp.path(), &[&["--repo=repo"], args].concat());
+        let ours = start(OURS, tmp.path(), &[&["--repo=other"], args].concat());
+        assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}: {}", String::from_utf8_lossy(&ours.stderr));
+        let refs = |repo: &str| start(OURS, tmp.path(), &[&format!("--repo={repo}"), "refs", "-r"]).stdout;
+        let aliases = |repo: &str| start("ostree", tmp.path(), &[&format!("--repo={repo}"), "refs", "-A"]).stdout;
+        assert_eq!((refs("repo"), aliases("repo")), (refs("other"), aliases("other")), "{args:?}");
+    }
+}
+
+/// What is ours alone: usage, version, extensions, completions, manual pages.
+#[test]
+fn around_the_verbs() {
+    let tmp = tempfile::tempdir().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    for (args, message) in [
+        (&[][..], "error: No command specified"),
+        (&["nothing"], "error: Unknown command 'nothing'"),
+        (&["remote"], "error: No \"remote\" subcommand specified"),
+        (&["remote", "nothing"], "error: Unknown \"remote\" subcommand 'nothing'"),
+        (&["log", "--repo=/nowhere", "x"], "No such file or directory"),
+        (&["log", "x"], "error: Command requires a --repo argument"),
+    ] {
+        let out = start(OURS, tmp.path(), args);
+        assert_eq!((out.status.code(), out.stdout.len()), (Some(1), 0), "{args:?}");
+        assert!(text(out.stderr).contains(message), "{args:?}");
+    }
+    for args in [&["--help"][..], &["commit", "--help"], &["remote", "--help"], &["-v", "remote", "add", "-h"]] {
+        let out = start(OURS, tmp.path(), args);
+        assert_eq!((out.status.code(), out.stderr.len()), (Some(0), 0), "{args:?}");
+        assert_eq!(text(out.stdout).lines().filter(|line| line.starts_with("Usage")).count(), 1, "{args:?}");
+    }
+    let name = tmp.path().join("ostree");
+    symlink(OURS, &name).unwrap();
+    let version = start(name.to_str().unwrap(), tmp.path(), &["ls", "--version"]);
+    assert!(text(version.stdout).starts_with("libostree:\n Version: '"));
+
+    let extension = tmp.path().join("ostree-hello");
+    fs::write(&extension, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    run("chmod", &["755", extension.to_str().unwrap()]);
+    let extended = |program: &str| {
+        let mut command = Command::new(program);
+        command.args(["-v", "hello", "world"]).env("PATH", tmp.path()).output().unwrap()
+    };
+    assert_eq!(text(extended(name.to_str().unwrap()).stdout), "-v hello world\n");
+    assert_eq!(extended(OURS).status.code(), Some(1));
+
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(start(OURS, tmp.path(), &["completions", shell]).stdout).contains("rev-parse"));
+    }
+    assert!(start(OURS, tmp.path(), &["man", "pages"]).status.success());
+    assert!(fs::read_to_string(tmp.path().join("pages/ostree-rs-commit.1")).unwrap().contains("timestamp"));
+}
