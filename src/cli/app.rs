@@ -6,7 +6,10 @@ use std::path::Path;
 use clap::{ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 
 use super::terminal;
-use super::verb::{cat, checkout, commit, completions, config, diff, init, log, ls, man, refs, remote, reset, rev_parse, show};
+use super::verb::{
+    cat, checkout, commit, completions, config, diff, init, log, ls, man, refs, remote, reset, rev_parse,
+    show,
+};
 
 /// The name under which the binary was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +45,6 @@ struct Ostree {
     #[command(subcommand)]
     verb: OstreeVerb,
 }
-
 
 /// Every verb.
 #[derive(Subcommand)]
@@ -125,7 +127,11 @@ fn configure(command: Command) -> Command {
 
 impl App {
     /// Reads `argv`, which begins with the verb.
-    pub(crate) fn parse(program: Program, command: Command, argv: Vec<OsString>) -> clap::error::Result<Self> {
+    pub(crate) fn parse(
+        program: Program,
+        command: Command,
+        argv: Vec<OsString>,
+    ) -> clap::error::Result<Self> {
         let name = command.get_name().to_owned();
         let argv = [OsString::from(name)].into_iter().chain(argv);
         let matches = command.try_get_matches_from(argv)?;

@@ -10,7 +10,9 @@
 //! A date without a time is its midnight, without a zone it is local; what is only relative counts from now.
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, Datelike, Days, FixedOffset, Local, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone};
+use chrono::{
+    DateTime, Datelike, Days, FixedOffset, Local, Months, NaiveDate, NaiveTime, TimeDelta, TimeZone,
+};
 
 /// Seconds since 1970 of the time that `text` says.
 pub(crate) fn parse(text: &str, now: DateTime<Local>) -> anyhow::Result<i64> {
@@ -138,7 +140,8 @@ impl Parsed {
             return Ok(());
         }
         let unsigned = word.strip_prefix(['+', '-']).unwrap_or(word);
-        let parts = |separator| -> Option<Vec<u32>> { word.split(separator).map(|p| p.parse().ok()).collect() };
+        let parts =
+            |separator| -> Option<Vec<u32>> { word.split(separator).map(|p| p.parse().ok()).collect() };
         match (parts('-').as_deref(), parts('/').as_deref()) {
             (Some([y, m, d]), _) | (_, Some([m, d, y])) => {
                 (self.year, self.month, self.day) = (Some(i32::try_from(*y)?), Some(*m), Some(*d));
@@ -166,7 +169,10 @@ impl Parsed {
         match number.digits {
             _ if number.signed => bail!("{n} needs a unit"),
             1 | 2 if self.day.is_none() => self.day = Some(n),
-            8 => (self.year, self.month, self.day) = (Some((n / 10000) as i32), Some(n / 100 % 100), Some(n % 100)),
+            8 => {
+                (self.year, self.month, self.day) =
+                    (Some((n / 10000) as i32), Some(n / 100 % 100), Some(n % 100))
+            }
             4 if self.year.is_none() && self.month.is_some() => self.year = Some(n as i32),
             4 if self.time.is_none() => self.time = NaiveTime::from_hms_opt(n / 100, n % 100, 0),
             _ => bail!("what is {n}?"),
@@ -188,7 +194,8 @@ impl Parsed {
     fn clock(&mut self, word: &str) -> anyhow::Result<()> {
         let end = word.find(['+', '-', 'z']).unwrap_or(word.len());
         let (clock, rest) = word.split_at(end);
-        let mut parts = clock.split(':').map(|part| part.split('.').next().unwrap_or_default().parse::<u32>());
+        let mut parts =
+            clock.split(':').map(|part| part.split('.').next().unwrap_or_default().parse::<u32>());
         let mut next = || parts.next().transpose();
         let (hour, minute, second) = (next()?.unwrap_or(0), next()?.unwrap_or(0), next()?.unwrap_or(0));
         self.time = Some(NaiveTime::from_hms_opt(hour, minute, second).context("no such time of day")?);
@@ -243,8 +250,18 @@ impl Relative {
 
 fn month(word: &str) -> Option<u32> {
     const MONTHS: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-        "november", "december",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
     ];
     let word = word.trim_end_matches('.');
     let short = |name: &str| word.len() >= 3 && name.starts_with(word);
@@ -252,8 +269,7 @@ fn month(word: &str) -> Option<u32> {
 }
 
 fn is_weekday(word: &str) -> bool {
-    const DAYS: [&str; 7] =
-        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let word = word.trim_end_matches('.');
     word.len() >= 3 && DAYS.iter().any(|name| name.starts_with(word))
 }

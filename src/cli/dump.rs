@@ -32,12 +32,7 @@ impl Form {
 }
 
 /// Prints a metadata object.
-pub(crate) fn object(
-    out: &mut dyn Write,
-    name: &ObjectName,
-    bytes: &[u8],
-    form: Form,
-) -> anyhow::Result<()> {
+pub(crate) fn object(out: &mut dyn Write, name: &ObjectName, bytes: &[u8], form: Form) -> anyhow::Result<()> {
     writeln!(out, "{} {}", name.kind, name.checksum)?;
     let value = || Value::from_bytes(&object_type(name.kind)?, bytes).with_context(|| name.to_string());
     match form {

@@ -55,6 +55,7 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Repo> {
 
 fn open_one(path: &Path) -> anyhow::Result<Repo> {
     let shown = path.display();
-    let dir = Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({shown})"))?;
+    let dir =
+        Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({shown})"))?;
     Repo::open(dir).with_context(|| format!("Opening repository {shown}"))
 }

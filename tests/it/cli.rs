@@ -52,14 +52,21 @@ fn repository(mode: &str) -> TempDir {
     };
     c(&["--repo=repo", "init", &format!("--mode={mode}")]);
     c(&[
-        "--repo=repo", "commit", "-b", "main", "-s", "First", "-m", "Body\n\nof two paragraphs",
-        "--timestamp=2024-01-02 03:04:05 +0000", "--add-metadata-string=version=1.0",
-        "--add-metadata=n=uint64 7", "--tree=dir=tree",
+        "--repo=repo",
+        "commit",
+        "-b",
+        "main",
+        "-s",
+        "First",
+        "-m",
+        "Body\n\nof two paragraphs",
+        "--timestamp=2024-01-02 03:04:05 +0000",
+        "--add-metadata-string=version=1.0",
+        "--add-metadata=n=uint64 7",
+        "--tree=dir=tree",
     ]);
     fs::write(at("tree/usr/new"), b"new\n").unwrap();
-    c(&[
-        "--repo=repo", "commit", "-b", "main", "--timestamp=2024-02-03 04:05:06 +0000", "--tree=dir=tree",
-    ]);
+    c(&["--repo=repo", "commit", "-b", "main", "--timestamp=2024-02-03 04:05:06 +0000", "--tree=dir=tree"]);
     c(&["--repo=repo", "refs", "--create=a/b/c", "main^"]);
     c(&["--repo=repo", "refs", "--create=origin:main", "main"]);
     c(&["--repo=repo", "refs", "-A", "--create=alias", "main"]);
@@ -131,7 +138,8 @@ fn what_reads() {
 fn checksum_in(dir: &Path, kind: &str) -> String {
     let list = start("ostree", dir, &["--repo=repo", "ls", "-C", "main", "/usr"]).stdout;
     let list = String::from_utf8(list).unwrap();
-    let mut words = list.lines().find(|line| line.ends_with("/usr")).unwrap().split(' ').filter(|w| w.len() == 64);
+    let mut words =
+        list.lines().find(|line| line.ends_with("/usr")).unwrap().split(' ').filter(|w| w.len() == 64);
     match kind {
         "tree" => words.next().unwrap().into(),
         "meta" => words.nth(1).unwrap().into(),
@@ -187,8 +195,11 @@ fn refs_are_written() {
         return;
     }
     let tmp = repository("bare-user");
-    run("cp", &[OsStr::new("-a"), tmp.path().join("repo").as_ref(), tmp.path().join("other").as_ref()]
-        .map(|s| s.to_str().unwrap()));
+    run(
+        "cp",
+        &[OsStr::new("-a"), tmp.path().join("repo").as_ref(), tmp.path().join("other").as_ref()]
+            .map(|s| s.to_str().unwrap()),
+    );
     let lines: [&[&str]; 14] = [
         &["refs", "--create=main", "main^"],
         &["refs", "--create=x/y", "main^"],
@@ -208,9 +219,15 @@ fn refs_are_written() {
     for args in lines {
         let theirs = start("ostree", tmp.path(), &[&["--repo=repo"], args].concat());
         let ours = start(OURS, tmp.path(), &[&["--repo=other"], args].concat());
-        assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}: {}", String::from_utf8_lossy(&ours.stderr));
+        assert_eq!(
+            ours.status.code(),
+            theirs.status.code(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&ours.stderr)
+        );
         let refs = |repo: &str| start(OURS, tmp.path(), &[&format!("--repo={repo}"), "refs", "-r"]).stdout;
-        let aliases = |repo: &str| start("ostree", tmp.path(), &[&format!("--repo={repo}"), "refs", "-A"]).stdout;
+        let aliases =
+            |repo: &str| start("ostree", tmp.path(), &[&format!("--repo={repo}"), "refs", "-A"]).stdout;
         assert_eq!((refs("repo"), aliases("repo")), (refs("other"), aliases("other")), "{args:?}");
     }
 }
@@ -232,7 +249,9 @@ fn around_the_verbs() {
         assert_eq!((out.status.code(), out.stdout.len()), (Some(1), 0), "{args:?}");
         assert!(text(out.stderr).contains(message), "{args:?}");
     }
-    for args in [&["--help"][..], &["commit", "--help"], &["remote", "--help"], &["-v", "remote", "add", "-h"]] {
+    for args in
+        [&["--help"][..], &["commit", "--help"], &["remote", "--help"], &["-v", "remote", "add", "-h"]]
+    {
         let out = start(OURS, tmp.path(), args);
         assert_eq!((out.status.code(), out.stderr.len()), (Some(0), 0), "{args:?}");
         assert_eq!(text(out.stdout).lines().filter(|line| line.starts_with("Usage")).count(), 1, "{args:?}");

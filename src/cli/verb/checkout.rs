@@ -12,8 +12,8 @@ use crate::cli::terminal::Session;
 use crate::repo::Repo;
 use crate::store::{SkipList, load_commit};
 use crate::tree::{
-    CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts, Sync,
-    Whiteouts, checkout,
+    CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts,
+    Sync, Whiteouts, checkout,
 };
 
 /// Arguments of `checkout`.

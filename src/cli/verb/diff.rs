@@ -91,7 +91,8 @@ fn side<'a>(args: &Args, repo: &'a Repo, given: &str) -> anyhow::Result<Side<'a>
         let root = load_commit(repo, &resolve(repo, given)?)?.root;
         return Ok(Side::Tree { store: repo, root });
     }
-    let dir = Dir::open_ambient_dir(given, ambient_authority()).with_context(|| format!("opendir({given})"))?;
+    let dir =
+        Dir::open_ambient_dir(given, ambient_authority()).with_context(|| format!("opendir({given})"))?;
     // A repository that keeps no xattrs cannot tell whether they changed.
     let drop = args.no_xattrs || repo.mode() == RepoMode::BareUserOnly;
     let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());

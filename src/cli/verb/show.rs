@@ -153,6 +153,8 @@ fn print_signatures(
     _bytes: &[u8],
     _session: &mut Session,
 ) -> anyhow::Result<()> {
-    if false { bail!("") }
+    if false {
+        bail!("")
+    }
     Ok(())
 }
