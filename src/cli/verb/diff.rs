@@ -8,12 +8,11 @@ use cap_std::fs::Dir;
 use serde::Serialize;
 
 use super::{Common, resolve};
-use crate::base::XattrPolicy;
 use crate::cli::terminal::{Session, size};
 use crate::diff::{self, Changes, FilesOptions, Side, Stats};
 use crate::format::{ObjectName, RepoMode};
 use crate::repo::Repo;
-use crate::store::load_commit;
+use crate::store::{XattrPolicy, load_commit};
 
 /// Arguments of `diff`.
 #[derive(clap::Args)]
@@ -97,7 +96,7 @@ fn side<'a>(args: &Args, repo: &'a Repo, given: &str) -> anyhow::Result<Side<'a>
     let drop = args.no_xattrs || repo.mode() == RepoMode::BareUserOnly;
     let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
     let options = FilesOptions {
-        xattrs: if drop { XattrPolicy::Ignore } else { XattrPolicy::Read },
+        xattrs: if drop { XattrPolicy::Drop } else { XattrPolicy::Keep },
         owner_uid: id(args.owner_uid),
         owner_gid: id(args.owner_gid),
     };
