@@ -2,9 +2,9 @@
 
 use std::io::Read as _;
 
-use super::{ImportOptions, Reader, import_commit, import_objects};
+use super::{ImportOptions, Parents, Reader, TreeOptions, import_commit, import_objects, import_tree};
 use crate::base::Ctx;
-use crate::store::MemStore;
+use crate::store::{MemStore, Modifier, MutableTree};
 
 /// Reads every entry and its content; sizes and offsets have to agree with the input.
 pub fn reader(data: &[u8]) {
@@ -28,4 +28,14 @@ pub fn import(data: &[u8]) {
 /// Imports a set of objects, or refuses to.
 pub fn objects(data: &[u8]) {
     let _ = import_objects(&mut { data }, &MemStore::new(), None, &Ctx::default());
+}
+
+/// Makes a tree of an archive, or refuses to.
+pub fn tree(data: &[u8]) {
+    let (store, mut tree) = (MemStore::new(), MutableTree::new());
+    let options = TreeOptions { parents: Parents::Create, ..TreeOptions::default() };
+    let modifier = &mut Modifier::default();
+    if import_tree(&mut { data }, &store, &mut tree, modifier, &options, &Ctx::default()).is_ok() {
+        let _ = tree.write(&store);
+    }
 }

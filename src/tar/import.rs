@@ -67,12 +67,14 @@ pub fn import_commit(
             missing.push(*id);
         }
     }
-    match missing.iter().min() {
-        None => Ok(imported.commit),
-        Some(first) => {
-            Err(Error::Content(ContentErrorKind::Incomplete(ObjectName::from(*first), missing.len())))
-        }
+    if let Some(first) = missing.iter().min() {
+        return Err(Error::Content(ContentErrorKind::Incomplete((*first).into(), missing.len())));
     }
+    // An interrupted pull may have left its mark.
+    if txn.completeness(&imported.commit)? != Completeness::Complete {
+        txn.set_partial(&imported.commit, Completeness::Complete)?;
+    }
+    Ok(imported.commit)
 }
 
 /// Imports the first layer of an image: a commit with all its metadata and some of its content. The commit

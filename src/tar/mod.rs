@@ -4,29 +4,38 @@
 //! Reader, Writer                entries in and out, of any tar stream
 //! export_commit, export_chunk   commits and layers in ostree-ext's format
 //! import_commit, import_objects and back, with everything verified
+//! export_plain, import_tree      ordinary tar, out and in
 //! ```
 //! Nothing here knows a repository on disk.
 
+mod archive;
 mod chunk;
 mod content;
+mod cpio;
 mod entry;
 mod error;
 mod export;
+mod filter;
 pub mod fuzz;
 mod import;
 mod layout;
 mod number;
 mod pax;
+mod plain;
 mod reader;
+mod tree;
 mod writer;
 
 pub use chunk::ChunkContent;
 pub use entry::{Entry, EntryKind, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};
 pub use export::{ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk};
+pub use filter::PathnameFilter;
 pub use import::{
     ImportOptions, ImportedCommit, Refusal, VerifyCommit, check_complete, import_commit, import_commit_layer,
     import_objects, write_object_set,
 };
+pub use plain::{PlainOptions, PlainXattrs, export_plain};
 pub use reader::{BLOCK_BYTES, EndMarker, EntryContent, MAX_NAME_BYTES, Reader};
+pub use tree::{Parents, SpecialFiles, TreeOptions, import_tree};
 pub use writer::Writer;

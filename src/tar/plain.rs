@@ -1,0 +1,174 @@
+//! A commit as an ordinary tar stream: the tree as it is, without ostree's metadata.
+//!
+//! ```text
+//! ./ · files · directories, each with its files and directories
+//! ```
+//! GNU format; xattrs stand in extended headers as SCHILY.xattr.NAME. Further places of the same content
+//! object are hard links to the first. `mtime` is the commit's. Source: libostree
+//! ostree-repo-libarchive.c (export), ot-builtin-export.c; C `ostree export` writes no xattrs at all.
+
+use std::collections::HashMap;
+use std::io::{BufWriter, Write};
+
+use ostree_format::{CommitId, DirEntry, FileId, FileKind, FileName, ObjectName, Xattrs};
+use tar::{EntryType, Header};
+
+use super::error::{Error, Result};
+use super::writer::Writer;
+use crate::base::Ctx;
+use crate::store::{self, ObjectRead, load_commit, load_dirmeta, load_dirtree};
+
+/// How a tree is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlainOptions {
+    /// What becomes of xattrs.
+    pub xattrs: PlainXattrs,
+    /// The directory of the commit that becomes the root; empty for all of it.
+    pub subpath: String,
+    /// Put before every path as it is: a directory needs its slash.
+    pub prefix: String,
+}
+
+/// What becomes of xattrs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PlainXattrs {
+    /// They are written.
+    #[default]
+    Keep,
+    /// They are left out.
+    LeaveOut,
+}
+
+/// Writes the tree of a commit. If this fails, `out` holds a truncated stream. Memory: the path of every
+/// regular file.
+///
+/// # Errors
+/// [`Error::Write`]; [`Error::Store`] if an object is missing or damaged, or `subpath` is no directory.
+pub fn export_plain(
+    store: &dyn ObjectRead,
+    commit: &CommitId,
+    out: &mut dyn Write,
+    options: &PlainOptions,
+    ctx: &Ctx,
+) -> Result<()> {
+    let commit = load_commit(store, commit)?;
+    let root = DirEntry { tree: commit.root.tree, meta: commit.root.meta };
+    let root = find_dir(store, root, &options.subpath)?;
+    let mut exporter = Exporter {
+        store,
+        out: Writer::new(BufWriter::with_capacity(64 * 1024, out)),
+        options,
+        ctx,
+        mtime: commit.timestamp,
+        places: HashMap::new(),
+    };
+    exporter.write_tree(root)?;
+    exporter.out.finish()?.flush().map_err(Error::Write)
+}
+
+fn find_dir(store: &dyn ObjectRead, root: DirEntry, path: &str) -> Result<DirEntry> {
+    let mut dir = root;
+    for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
+        let mut tree = load_dirtree(store, &dir.tree)?;
+        dir = tree
+            .dirs
+            .remove(name)
+            .ok_or_else(|| store::Error::Usage(format!("No such file or directory: {path}")))?;
+    }
+    Ok(dir)
+}
+
+struct Exporter<'a> {
+    store: &'a dyn ObjectRead,
+    out: Writer<BufWriter<&'a mut dyn Write>>,
+    options: &'a PlainOptions,
+    ctx: &'a Ctx,
+    mtime: u64,
+    /// Where each regular file was written.
+    places: HashMap<FileId, Box<str>>,
+}
+
+/// A directory whose subdirectories are being written; its path ends with a slash, but for the root's.
+struct Frame {
+    path: String,
+    dirs: std::collections::btree_map::IntoIter<FileName, DirEntry>,
+}
+
+impl Exporter<'_> {
+    fn write_tree(&mut self, root: DirEntry) -> Result<()> {
+        let prefix = self.options.prefix.clone();
+        let place = if prefix.is_empty() { "./" } else { &prefix };
+        let mut stack = vec![self.enter(place, prefix.clone(), root)?];
+        while let Some(frame) = stack.last_mut() {
+            let Some((name, dir)) = frame.dirs.next() else {
+                stack.pop();
+                continue;
+            };
+            let path = format!("{}{name}/", frame.path);
+            stack.push(self.enter(&path, path.clone(), dir)?);
+        }
+        Ok(())
+    }
+
+    /// Writes a directory at `place` and its files.
+    fn enter(&mut self, place: &str, path: String, dir: DirEntry) -> Result<Frame> {
+        self.ctx.cancel.check()?;
+        let meta = load_dirmeta(self.store, &dir.meta)?;
+        let mut header = self.header(EntryType::Directory, meta.uid, meta.gid, meta.mode & 0o7777);
+        self.write_xattrs(&meta.xattrs)?;
+        self.out.append(&mut header, place)?;
+        let tree = load_dirtree(self.store, &dir.tree)?;
+        for (name, id) in &tree.files {
+            self.write_file(id, &format!("{path}{name}"))?;
+        }
+        Ok(Frame { path, dirs: tree.dirs.into_iter() })
+    }
+
+    fn write_file(&mut self, id: &FileId, path: &str) -> Result<()> {
+        let name = ObjectName::from(*id);
+        let mut file = self.store.open_file(id)?.ok_or(store::Error::NotFound(name))?;
+        let (uid, gid, permissions) = (file.header.uid, file.header.gid, file.header.permissions);
+        if let Some(first) = self.places.get(id) {
+            let mut header = self.header(EntryType::Link, uid, gid, permissions);
+            return self.out.append_link(&mut header, path, first);
+        }
+        self.write_xattrs(&file.header.xattrs)?;
+        match file.header.kind.clone() {
+            FileKind::Symlink(target) => {
+                let mut header = self.header(EntryType::Symlink, uid, gid, permissions);
+                self.out.append_link(&mut header, path, &target)?;
+            }
+            FileKind::Regular => {
+                self.places.insert(*id, path.into());
+                let mut header = self.header(EntryType::Regular, uid, gid, permissions);
+                let len = file.len;
+                header.set_size(len);
+                let read = |source| store::Error::Read { what: name.to_string(), source }.into();
+                self.out.append_stream(&mut header, path, len, &mut file, &read)?;
+            }
+        }
+        self.ctx.object_done(file.len);
+        Ok(())
+    }
+
+    fn write_xattrs(&mut self, xattrs: &Xattrs) -> Result<()> {
+        if self.options.xattrs == PlainXattrs::LeaveOut {
+            return Ok(());
+        }
+        // Backwards: libarchive turns the order around, and old libostree commits what it gets.
+        let pairs: Vec<_> = xattrs.iter().collect();
+        let records = pairs.into_iter().rev();
+        self.out.append_pax(records.map(|(name, value)| ([b"SCHILY.xattr.", name].concat(), value)))
+    }
+
+    fn header(&self, kind: EntryType, uid: u32, gid: u32, permissions: u32) -> Header {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_uid(uid.into());
+        header.set_gid(gid.into());
+        header.set_mode(permissions);
+        header.set_mtime(self.mtime);
+        header.set_size(0);
+        header
+    }
+}
