@@ -58,3 +58,27 @@ fn damaged_keyrings_are_refused_or_read_but_never_panic() {
         }
     }
 }
+
+#[test]
+fn a_damaged_key_file_makes_no_bad_signature() {
+    if !oracle::need("gpg") {
+        return;
+    }
+    let home = Home::new();
+    home.generate("One <one@example.org>", "ed25519", "never");
+    let keyring = home.keyring();
+    let name = fs::read_dir(home.path("private-keys-v1.d")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read(&name).unwrap();
+    let now = SystemTime::now();
+    for at in 0..text.len() {
+        let mut changed = text.clone();
+        changed[at] ^= 0x05;
+        for bytes in [&text[..at], changed.as_slice()] {
+            fs::write(&name, bytes).unwrap();
+            let keys = SecretKeys::from_homedir(&home.dir()).unwrap();
+            if let Ok(signature) = keys.signer("one", now).and_then(|signer| signer.sign(DATA, now)) {
+                assert!(one(&keyring, &signature, now).is_valid(), "byte {at}");
+            }
+        }
+    }
+}
