@@ -30,18 +30,21 @@ impl FileName {
 
 /// Checks that `name`, which stood at `offset`, is a valid [`FileName`].
 pub(crate) fn check_file_name(what: &'static str, offset: usize, name: &str) -> Result<()> {
-    if name.is_empty() {
-        return Err(ParseError::invalid(what, offset, "empty file name"));
-    }
-    if name == "." || name == ".." {
-        return Err(ParseError::invalid(what, offset, format!("'{name}' is not a file name")));
-    }
-    match name.bytes().position(|b| b == b'/' || b == 0) {
-        Some(at) => {
-            Err(ParseError::invalid(what, offset + at, format!("file name {name:?} contains '/' or NUL")))
-        }
-        None => Ok(()),
-    }
+    let why = match name {
+        "" => "Invalid empty filename".to_owned(),
+        "." => "Invalid self-referential filename '.'".to_owned(),
+        ".." => "Invalid path uplink filename '..'".to_owned(),
+        _ => match name.bytes().position(|b| b == b'/' || b == 0) {
+            None => return Ok(()),
+            Some(at) if name.as_bytes()[at] == 0 => {
+                return Err(ParseError::invalid(what, offset + at, "Invalid NUL in filename"));
+            }
+            Some(at) => {
+                return Err(ParseError::invalid(what, offset + at, format!("Invalid / in filename {name}")));
+            }
+        },
+    };
+    Err(ParseError::invalid(what, offset, why))
 }
 
 impl Deref for FileName {

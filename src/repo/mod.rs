@@ -16,6 +16,7 @@
 mod config;
 mod devino;
 mod dir;
+pub mod fsck;
 mod init;
 mod lock;
 mod object;
@@ -33,7 +34,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use cap_std::fs::Dir;
 use ostree_format::keyfile::KeyFile;
 use ostree_format::variant::Dict;
-use ostree_format::{CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode};
+use ostree_format::{commitmeta, CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode};
 
 pub use config::{Fsync, Locking, MinFreeSpace, RepoConfig};
 pub use lock::Lock;
@@ -200,12 +201,38 @@ impl Repo {
             return Err(Error::NotFound(*name));
         }
         if is_commit && self.config.tombstone_commits {
-            let mut tombstone = Dict::new();
-            tombstone.insert("commit", [commit.to_string().as_bytes(), b"\0"].concat());
-            let name = ObjectName::new(name.checksum, ObjectType::TombstoneCommit);
-            object::write_meta(&self.direct_sink(), self.mode(), &name, &tombstone.to_bytes())?;
+            self.write_tombstone(&commit)?;
         }
         Ok(())
+    }
+
+    /// Leaves a tombstone for a commit that is not there, and has the config ask for tombstones from now on.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn add_tombstone(&mut self, commit: &CommitId) -> Result<()> {
+        self.enable_tombstones()?;
+        self.write_tombstone(commit)
+    }
+
+    /// Has every deleted commit leave a tombstone from now on.
+    ///
+    /// # Errors
+    /// As [`Repo::update_config`].
+    pub fn enable_tombstones(&mut self) -> Result<()> {
+        match self.config.tombstone_commits {
+            true => Ok(()),
+            false => self.update_config(|file| {
+                let invalid = |source| Error::Invalid { what: "config".into(), source };
+                file.set_raw("core", "tombstone-commits", "true").map_err(invalid)
+            }),
+        }
+    }
+
+    fn write_tombstone(&self, commit: &CommitId) -> Result<()> {
+        let name = ObjectName::new(*commit.checksum(), ObjectType::TombstoneCommit);
+        object::write_meta(&self.direct_sink(), self.mode(), &name, &commitmeta::tombstone(commit))
+            .map(drop)
     }
 
     /// Removes the file of an object; says whether it was there.

@@ -37,7 +37,7 @@ pub enum Error {
         source: ParseError,
     },
     /// An object's bytes do not have the checksum that its name says.
-    #[error("Corrupted {kind} object; checksum expected='{expected}' actual='{actual}'", kind = expected_kind(.expected))]
+    #[error("Corrupted {kind} object; checksum expected='{}' actual='{actual}'", .expected.checksum, kind = .expected.kind)]
     Mismatch {
         /// The object's name.
         expected: ObjectName,
@@ -85,10 +85,6 @@ pub enum Error {
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
-}
-
-fn expected_kind(name: &ObjectName) -> String {
-    name.to_string()
 }
 
 impl Error {

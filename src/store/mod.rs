@@ -16,6 +16,7 @@ mod mem;
 mod modifier;
 mod overlay;
 mod rev;
+mod verify;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ pub use modifier::{
 };
 pub use overlay::{Entry, MutableTree};
 pub use rev::resolve_rev;
+pub use verify::{verify_file, verify_meta};
 pub use walk::{Reachable, walk_commit};
 
 /// Objects can be read.
@@ -171,6 +173,37 @@ pub trait Txn: ObjectWrite + Refs {
     /// # Errors
     /// [`Error::Io`].
     fn completeness(&self, commit: &CommitId) -> Result<Completeness>;
+}
+
+/// How far the history of a commit is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// So many parents.
+    Parents(u32),
+    /// To the first commit, or to where the store has no more.
+    All,
+}
+
+impl Depth {
+    /// The depth left at the parent; none if it is not followed.
+    #[must_use]
+    pub const fn parent(self) -> Option<Self> {
+        match self {
+            Self::All => Some(Self::All),
+            Self::Parents(0) => None,
+            Self::Parents(n) => Some(Self::Parents(n - 1)),
+        }
+    }
+
+    /// Whether everything within `other` is within this.
+    #[must_use]
+    pub const fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Parents(_), Self::All) => false,
+            (Self::Parents(a), Self::Parents(b)) => a >= b,
+        }
+    }
 }
 
 /// Whether all objects of a commit are there.

@@ -8,8 +8,8 @@ use rustix::process::geteuid;
 
 use super::{Counters, FileModes, Trust};
 use crate::base::Ctx;
-use crate::base::io::{Cancellable, Hashing, copy_exact};
-use crate::store::{Error, FileObject, LooseFile, ObjectRead, Result, Txn};
+use crate::base::io::Cancellable;
+use crate::store::{Error, FileObject, LooseFile, ObjectRead, Result, Txn, verify_file};
 
 /// The permission bits that a file of a bare-user-only repository can have.
 const BARE_USER_ONLY_BITS: u32 = 0o775;
@@ -50,7 +50,7 @@ impl Content<'_> {
             return self.copy(id, file);
         }
         if self.trust == Trust::Nothing {
-            self.verify(id, file)?;
+            verify_file(id, file, &self.ctx.cancel)?;
         }
         if self.link(id)? {
             return Ok(());
@@ -79,19 +79,6 @@ impl Content<'_> {
         self.counters.bytes.fetch_add(len, Ordering::Relaxed);
         self.done(len);
         Ok(())
-    }
-
-    fn verify(&self, id: &FileId, mut file: FileObject) -> Result<()> {
-        let len = file.len;
-        let mut hashing = Hashing::with_hasher(std::io::sink(), file.header.hasher());
-        let mut content = Cancellable::new(&mut file, &self.ctx.cancel);
-        let read = copy_exact(&mut content, &mut hashing, len);
-        read.map_err(|source| Error::Read { what: ObjectName::from(*id).to_string(), source })?;
-        let actual = FileId::new(hashing.finish().1);
-        match actual == *id {
-            true => Ok(()),
-            false => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
-        }
     }
 
     fn check_mode(&self, id: &FileId, header: &FileHeader) -> Result<()> {

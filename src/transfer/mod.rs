@@ -22,19 +22,10 @@ use ostree_format::{
 };
 
 use crate::base::{Ctx, Pool, with_pool};
-use crate::store::{Completeness, Error, ObjectRead, Result, Txn, load_commitmeta};
+use crate::store::{Completeness, Depth, Error, ObjectRead, Result, Txn, load_commitmeta};
 
 use content::Content;
 use subpath::{Filter, Match};
-
-/// How far the history of a commit is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    /// So many parents.
-    Parents(u32),
-    /// To the first commit, or to where the source has no more.
-    All,
-}
 
 /// Whether content objects of the source are believed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -160,7 +151,7 @@ pub fn copy(
 #[derive(Default)]
 struct Seen {
     /// With the depth down to which the history behind them was followed.
-    commits: HashMap<CommitId, Option<u32>>,
+    commits: HashMap<CommitId, Depth>,
     /// With everything below them.
     dirtrees: HashSet<DirTreeId>,
     dirmetas: HashSet<DirMetaId>,
@@ -181,24 +172,19 @@ struct Walk<'env, 'p> {
 impl Walk<'_, '_> {
     /// Copies commits and their parents; gives back those of which everything is under way.
     fn commits(&mut self, commits: &[CommitId]) -> Result<Vec<CommitId>> {
-        let depth = match self.options.depth {
-            Depth::Parents(n) => Some(n),
-            Depth::All => None,
-        };
-        // The commit, and how many parents are to follow; all if none is said.
-        let mut todo: Vec<_> = commits.iter().rev().map(|id| (*id, depth, false)).collect();
+        let mut todo: Vec<_> = commits.iter().rev().map(|id| (*id, self.options.depth, false)).collect();
         let mut complete = Vec::new();
         while let Some((id, depth, is_parent)) = todo.pop() {
             self.ctx.cancel.check()?;
             let before = self.seen.commits.get(&id).copied();
-            if before.is_some_and(|before| reaches(before, depth)) {
+            if before.is_some_and(|before| before.covers(depth)) {
                 continue;
             }
             self.seen.commits.insert(id, depth);
             let Some(bytes) = self.commit(&id, is_parent)? else { continue };
             let commit = CommitRef::parse(&bytes).map_err(Error::corrupt(id))?;
-            if let (Some(parent), None | Some(1..)) = (commit.parent, depth) {
-                todo.push((parent, depth.map(|n| n - 1), true));
+            if let (Some(parent), Some(depth)) = (commit.parent, depth.parent()) {
+                todo.push((parent, depth, true));
             }
             let is_new = before.is_none() && self.txn.completeness(&id)? != Completeness::Complete;
             let filter = match &self.options.extent {
@@ -319,14 +305,5 @@ impl Walk<'_, '_> {
         self.written += 1;
         self.ctx.object_done(bytes.len() as u64);
         Ok(())
-    }
-}
-
-/// Whether following `done` parents includes following `wanted`.
-fn reaches(done: Option<u32>, wanted: Option<u32>) -> bool {
-    match (done, wanted) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(done), Some(wanted)) => done >= wanted,
     }
 }

@@ -6,6 +6,7 @@ mod container;
 mod corpus;
 mod diff;
 mod floors;
+mod fsck;
 mod format;
 mod oracle;
 mod repo;

@@ -9,10 +9,10 @@ use ostree_rs::format::{
     Commit, CommitId, DirMeta, FileHeader, FileId, MetaKind, ObjectName, ObjectType, RootDir, Xattrs,
 };
 use ostree_rs::store::{
-    Completeness, Content, Error, FileObject, MemStore, MutableTree, ObjectRead, ObjectWrite, Reachable,
+    Completeness, Content, Depth, Error, FileObject, MemStore, MutableTree, ObjectRead, ObjectWrite, Reachable,
     Result, Txn, load_commitmeta, walk_commit,
 };
-use ostree_rs::transfer::{self, Depth, Extent, FileModes, Options, Stats, Trust};
+use ostree_rs::transfer::{self, Extent, FileModes, Options, Stats, Trust};
 
 /// A store whose objects can be taken away or damaged, and that counts reads of content.
 struct Flawed {

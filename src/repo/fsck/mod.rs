@@ -1,0 +1,369 @@
+//! Checks that a repository holds what its refs and commits say.
+//!
+//! ```text
+//! refs, refs of collections    the commit is there, intact, and bound to the ref if that is asked for
+//! every commit object          its refs point back, its parent is there, if that is asked for
+//! every complete commit        every object that can be reached: there, of the right form and checksum
+//! ```
+//! Content is hashed by a pool of threads. What was found is data; its [`Display`](std::fmt::Display) is
+//! the line that `ostree fsck` prints. Source: libostree ot-builtin-fsck.c.
+
+mod blame;
+mod error;
+mod verify;
+
+use std::collections::BTreeSet;
+
+use ostree_format::{CollectionId, Commit, CommitId, ObjectName, ObjectType, RefName, RefSpec};
+
+use super::Repo;
+use crate::base::Ctx;
+use crate::store::{
+    COLLECTION_BINDING, Completeness, Error, ObjectRead, REF_BINDING, Refs, check_bindings, verify_meta,
+};
+
+pub use error::FsckError;
+
+type Result<T, E = FsckError> = std::result::Result<T, E>;
+
+/// What is checked, and what happens to what is wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FsckOptions {
+    /// What happens to corrupt objects.
+    pub corrupt: OnCorruption,
+    /// What is checked about refs.
+    pub bindings: Bindings,
+    /// What happens to parents that are not there.
+    pub missing_parents: MissingParents,
+}
+
+/// What happens to corrupt objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnCorruption {
+    /// The first one is an error.
+    #[default]
+    Stop,
+    /// They are reported.
+    Report,
+    /// They are reported and deleted; the commits that they belong to become partial, so that another pull
+    /// brings them back.
+    Delete,
+}
+
+/// What is checked about refs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Bindings {
+    /// Their commits are there.
+    #[default]
+    Ignore,
+    /// Also, each commit is for the ref that points to it.
+    Check,
+    /// Also, each ref that a commit says it is for points to it.
+    CheckBack,
+}
+
+/// What happens to parents that are not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MissingParents {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// They get tombstones. (libostree's program instead deletes the commits that have such a parent.)
+    AddTombstones,
+}
+
+/// A step of the work.
+#[derive(Debug, Clone, Copy)]
+pub enum FsckStep<'a> {
+    /// Refs are checked.
+    Refs,
+    /// Refs of collections are checked.
+    CollectionRefs,
+    /// Commits are counted.
+    Commits,
+    /// The objects of so many commits are checked.
+    Objects {
+        /// Commits.
+        commits: usize,
+    },
+    /// This is wrong.
+    Found(&'a Finding),
+    /// This commit is partial from now on.
+    MarkedPartial(CommitId),
+    /// This commit has a tombstone from now on.
+    AddedTombstone(CommitId),
+}
+
+/// An object that is not as it should be.
+#[derive(Debug)]
+pub struct Finding {
+    /// The object.
+    pub name: ObjectName,
+    /// What is wrong with it.
+    pub problem: Problem,
+    /// The commits that it belongs to; empty if that was not looked for.
+    pub commits: Vec<CommitId>,
+    /// The first place where one of them has it.
+    pub path: Option<String>,
+}
+
+/// What is wrong with an object.
+#[derive(Debug)]
+pub enum Problem {
+    /// It is not there.
+    Missing,
+    /// It is not what its name says, or cannot be read.
+    Corrupt(Error),
+}
+
+/// What was checked and found.
+#[derive(Debug, Default)]
+pub struct FsckReport {
+    /// Commits whose objects were checked.
+    pub commits: usize,
+    /// Objects that were checked.
+    pub objects: u64,
+    /// Commits that were not looked into, since not all of their objects are supposed to be there.
+    pub partial_commits: usize,
+    /// Of these, the ones from which an earlier check took objects away.
+    pub partial_by_fsck: usize,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// The parents that got tombstones.
+    pub tombstones: Vec<CommitId>,
+}
+
+impl FsckReport {
+    /// Whether all is well.
+    ///
+    /// # Errors
+    /// The error that `ostree fsck` ends with otherwise.
+    pub fn result(&self) -> Result<()> {
+        match (self.findings.len(), self.partial_by_fsck) {
+            (0, 0) => Ok(()),
+            (0, _) => Err(FsckError::PartialByFsck(self.partial_commits)),
+            _ => Err(FsckError::Corruption),
+        }
+    }
+}
+
+/// One check under way.
+struct Fsck<'a> {
+    repo: &'a Repo,
+    options: FsckOptions,
+    steps: &'a mut dyn FnMut(FsckStep<'_>),
+    ctx: &'a Ctx,
+    report: FsckReport,
+    /// Commit objects that were found intact.
+    intact: BTreeSet<CommitId>,
+    missing_parents: BTreeSet<CommitId>,
+}
+
+impl Repo {
+    /// Checks everything that can be reached from refs and commits, and tells `steps` what goes on.
+    ///
+    /// # Errors
+    /// [`FsckError`] for what ends the check; what does not is in the report, see [`FsckReport::result`].
+    pub fn fsck(
+        &mut self,
+        options: &FsckOptions,
+        steps: &mut dyn FnMut(FsckStep<'_>),
+        ctx: &Ctx,
+    ) -> Result<FsckReport> {
+        let _lock = match options.corrupt {
+            OnCorruption::Delete => self.lock_exclusive(ctx)?,
+            _ => self.lock_shared(ctx)?,
+        };
+        let mut fsck = Fsck {
+            repo: self,
+            options: *options,
+            steps: &mut *steps,
+            ctx,
+            report: FsckReport::default(),
+            intact: BTreeSet::new(),
+            missing_parents: BTreeSet::new(),
+        };
+        fsck.refs()?;
+        let commits = fsck.commits()?;
+        fsck.objects(&commits)?;
+        let Fsck { mut report, missing_parents, .. } = fsck;
+        for commit in missing_parents {
+            self.add_tombstone(&commit)?;
+            steps(FsckStep::AddedTombstone(commit));
+            report.tombstones.push(commit);
+        }
+        Ok(report)
+    }
+}
+
+impl Fsck<'_> {
+    fn refs(&mut self) -> Result<()> {
+        (self.steps)(FsckStep::Refs);
+        for (refspec, commit) in self.repo.list()? {
+            self.commit_of_ref(&commit, None, &refspec.name)?;
+        }
+        (self.steps)(FsckStep::CollectionRefs);
+        for ((collection, name), commit) in self.repo.collection_refs()? {
+            self.commit_of_ref(&commit, Some(&collection), &name)?;
+        }
+        Ok(())
+    }
+
+    fn commit_of_ref(
+        &mut self,
+        id: &CommitId,
+        collection: Option<&CollectionId>,
+        name: &RefName,
+    ) -> Result<()> {
+        if !self.intact.contains(id) {
+            self.commit_object(id)?;
+        }
+        let failed = |source| FsckError::Ref { collection: collection.cloned(), name: name.clone(), source };
+        let object = ObjectName::from(*id);
+        let bytes = self.repo.read_meta(&object)?.ok_or_else(|| failed(Error::NotFound(object)))?;
+        if self.options.bindings == Bindings::Ignore {
+            return Ok(());
+        }
+        let commit = Commit::parse(&bytes).map_err(|e| failed(Error::corrupt(object)(e)))?;
+        check_bindings(&commit.metadata, Some(name), collection)
+            .map_err(|source| FsckError::Binding { commit: *id, source })
+    }
+
+    /// Checks the commit object of a ref by itself.
+    fn commit_object(&mut self, id: &CommitId) -> Result<()> {
+        let name = ObjectName::from(*id);
+        let problem = match self.repo.read_meta(&name).and_then(|bytes| {
+            let bytes = bytes.ok_or(Error::NotFound(name))?;
+            verify_meta(&name, &bytes)
+        }) {
+            Ok(()) => {
+                self.intact.insert(*id);
+                return Ok(());
+            }
+            Err(e) => Problem::of(e)?,
+        };
+        self.take(Finding { name, problem, commits: Vec::new(), path: None })
+    }
+
+    /// Looks at every commit object; gives back those whose objects are to be checked.
+    fn commits(&mut self) -> Result<Vec<CommitId>> {
+        (self.steps)(FsckStep::Commits);
+        let mut commits = self.repo.commits_with_prefix("")?;
+        commits.sort_unstable();
+        let mut complete = Vec::new();
+        for id in commits {
+            self.ctx.cancel.check().map_err(Error::from)?;
+            match self.repo.completeness(&id)? {
+                Completeness::Complete => complete.push(id),
+                Completeness::Partial => self.report.partial_commits += 1,
+                Completeness::PartialByFsck => {
+                    self.report.partial_commits += 1;
+                    self.report.partial_by_fsck += 1;
+                }
+            }
+            let bytes = self.repo.read_meta(&id.into())?.unwrap_or_default();
+            // A commit that is damaged is found with its objects.
+            if let Ok(commit) = Commit::parse(&bytes) {
+                self.commit_in_history(&id, &commit)?;
+            }
+        }
+        Ok(complete)
+    }
+
+    fn commit_in_history(&mut self, id: &CommitId, commit: &Commit) -> Result<()> {
+        if self.options.bindings == Bindings::CheckBack {
+            self.refs_point_back(id, commit)?;
+        }
+        if self.options.missing_parents == MissingParents::AddTombstones
+            && let Some(parent) = commit.parent
+            && !self.repo.contains(&parent.into())?
+            && !self.repo.contains(&ObjectName::new(*parent.checksum(), ObjectType::TombstoneCommit))?
+        {
+            self.missing_parents.insert(parent);
+        }
+        Ok(())
+    }
+
+    fn refs_point_back(&self, id: &CommitId, commit: &Commit) -> Result<()> {
+        let collection = commit.metadata.get_str(COLLECTION_BINDING);
+        for name in commit.metadata.get_strv(REF_BINDING).unwrap_or_default() {
+            let found = self.resolve_bound(collection, name)?;
+            let bound = || (collection.map(Into::into), name.into(), *id);
+            match found {
+                Some(found) if found == *id => {}
+                Some(_) => {
+                    let (collection, name, commit) = bound();
+                    return Err(FsckError::BackRefElsewhere { collection, name, commit });
+                }
+                None => {
+                    let (collection, name, commit) = bound();
+                    return Err(FsckError::BackRefMissing { collection, name, commit });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The commit that a ref named in a binding points to; none if the name is none.
+    fn resolve_bound(&self, collection: Option<&str>, name: &str) -> Result<Option<CommitId>> {
+        let Ok(name) = name.parse::<RefName>() else { return Ok(None) };
+        let Some(collection) = collection else {
+            return Ok(self.repo.resolve(&RefSpec::from(name))?);
+        };
+        let Ok(collection) = collection.parse::<CollectionId>() else { return Ok(None) };
+        Ok(self.repo.collection_refs()?.get(&(collection, name)).copied())
+    }
+
+    /// Checks the objects of commits, and deals with what is wrong.
+    fn objects(&mut self, commits: &[CommitId]) -> Result<()> {
+        (self.steps)(FsckStep::Objects { commits: commits.len() });
+        self.report.commits = commits.len();
+        let found = verify::verify(self.repo, commits, self.options.corrupt, self.ctx)?;
+        self.report.objects = found.objects;
+        if found.problems.is_empty() {
+            return Ok(());
+        }
+        let mut places = blame::places(self.repo, commits, &found.problems, self.ctx)?;
+        // The one that stops the check comes after those that do not.
+        let mut problems: Vec<_> = found.problems.into_iter().collect();
+        problems.sort_by_key(|(name, problem)| (matches!(problem, Problem::Corrupt(_)), *name));
+        for (name, problem) in problems {
+            let blame::Place { commits, path } = places.remove(&name).unwrap_or_default();
+            self.take(Finding { name, problem, commits, path })?;
+        }
+        Ok(())
+    }
+
+    /// Reports a finding, and does what is to be done about it.
+    fn take(&mut self, finding: Finding) -> Result<()> {
+        if self.options.corrupt == OnCorruption::Stop && matches!(finding.problem, Problem::Corrupt(_)) {
+            return Err(FsckError::Corrupt(Box::new(finding)));
+        }
+        (self.steps)(FsckStep::Found(&finding));
+        if self.is_gone(&finding)? && finding.name.kind != ObjectType::Commit && self.repo.is_writable() {
+            for commit in &finding.commits {
+                if self.repo.completeness(commit)? == Completeness::Complete {
+                    (self.steps)(FsckStep::MarkedPartial(*commit));
+                    self.repo.set_partial(commit, Completeness::PartialByFsck)?;
+                }
+            }
+        }
+        self.report.findings.push(finding);
+        Ok(())
+    }
+
+    /// Whether the object is missing now, deleted if that was asked for.
+    fn is_gone(&self, finding: &Finding) -> Result<bool> {
+        match (&finding.problem, self.options.corrupt) {
+            (Problem::Missing, _) => Ok(true),
+            (Problem::Corrupt(e), OnCorruption::Delete) if !error::is_unreadable(e) => {
+                match self.repo.delete_object(&finding.name) {
+                    // In the parent repository, which is not ours.
+                    Err(Error::NotFound(_)) => Ok(false),
+                    other => Ok(other.map(|()| true)?),
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+}

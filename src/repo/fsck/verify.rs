@@ -1,0 +1,164 @@
+//! Reads and hashes every object that can be reached from some commits.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use ostree_format::{
+    CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, ObjectName, ObjectType, RepoMode,
+};
+
+use super::{OnCorruption, Problem, Repo};
+use crate::base::{Ctx, Pool, with_pool};
+use crate::store::{Error, ObjectRead, Result, verify_file, verify_meta};
+
+/// What is wrong.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) objects: u64,
+    pub(super) problems: BTreeMap<ObjectName, Problem>,
+}
+
+/// Why the work ends early.
+enum Stop {
+    /// A corrupt object was noted, and that is to be all.
+    Corrupt,
+    Error(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(e: Error) -> Self {
+        Self::Error(e)
+    }
+}
+
+/// What all threads share.
+struct Shared<'a> {
+    repo: &'a Repo,
+    on_corruption: OnCorruption,
+    ctx: &'a Ctx,
+    objects: AtomicU64,
+    problems: Mutex<BTreeMap<ObjectName, Problem>>,
+}
+
+/// Checks the objects of `commits`: metadata here, content by a pool of threads.
+pub(super) fn verify(
+    repo: &Repo,
+    commits: &[CommitId],
+    on_corruption: OnCorruption,
+    ctx: &Ctx,
+) -> Result<Found> {
+    let (objects, problems) = (AtomicU64::new(0), Mutex::default());
+    let shared = Shared { repo, on_corruption, ctx, objects, problems };
+    ctx.phase("fsck objects", None, None);
+    // Jobs hold a buffer each and nothing else, so their number is bound enough.
+    let result = with_pool(ctx, u64::MAX, |pool| {
+        let mut walk = Walk { shared: &shared, pool, dirtrees: HashSet::new(), dirmetas: HashSet::new(), files: HashSet::new() };
+        commits.iter().try_for_each(|commit| walk.commit(commit))?;
+        if repo.mode() == RepoMode::BareSplitXattrs {
+            shared.shared_xattrs()?;
+        }
+        Ok(())
+    });
+    match result {
+        Err(Stop::Error(e)) => Err(e),
+        Ok(()) | Err(Stop::Corrupt) => Ok(Found {
+            objects: shared.objects.into_inner(),
+            problems: shared.problems.into_inner().unwrap_or_else(PoisonError::into_inner),
+        }),
+    }
+}
+
+impl Shared<'_> {
+    /// Notes the result of checking an object; the bytes, if it is intact.
+    fn note<T>(&self, name: ObjectName, result: Result<T>) -> Result<Option<T>, Stop> {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+        let problem = match result {
+            Ok(intact) => return Ok(Some(intact)),
+            Err(e) => Problem::of(e)?,
+        };
+        let stops = self.on_corruption == OnCorruption::Stop && matches!(problem, Problem::Corrupt(_));
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).insert(name, problem);
+        if stops { Err(Stop::Corrupt) } else { Ok(None) }
+    }
+
+    fn meta(&self, name: ObjectName) -> Result<Option<Vec<u8>>, Stop> {
+        self.ctx.cancel.check().map_err(Error::from)?;
+        let result = self.repo.read_meta(&name).and_then(|bytes| {
+            let bytes = bytes.ok_or(Error::NotFound(name))?;
+            verify_meta(&name, &bytes)?;
+            self.ctx.object_done(bytes.len() as u64);
+            Ok(bytes)
+        });
+        self.note(name, result)
+    }
+
+    fn file(&self, id: &FileId) -> Result<(), Stop> {
+        let name = ObjectName::from(*id);
+        let result = self.repo.open_file(id).and_then(|file| {
+            let bytes = verify_file(id, file.ok_or(Error::NotFound(name))?, &self.ctx.cancel)?;
+            self.ctx.object_done(bytes);
+            Ok(())
+        });
+        self.note(name, result).map(drop)
+    }
+
+    /// Checks the xattrs that files share in mode bare-split-xattrs.
+    fn shared_xattrs(&self) -> Result<(), Stop> {
+        let mut names = Vec::new();
+        self.repo.for_each_object(&mut |name| {
+            names.extend((name.kind == ObjectType::FileXattrs).then_some(name));
+            Ok(())
+        })?;
+        names.into_iter().try_for_each(|name| self.meta(name).map(drop))
+    }
+}
+
+/// Goes from commits to what they name, each object once.
+struct Walk<'env, 'p> {
+    shared: &'env Shared<'env>,
+    pool: &'p Pool<'env, Stop>,
+    dirtrees: HashSet<DirTreeId>,
+    dirmetas: HashSet<DirMetaId>,
+    files: HashSet<FileId>,
+}
+
+impl Walk<'_, '_> {
+    fn commit(&mut self, id: &CommitId) -> Result<(), Stop> {
+        let Some(bytes) = self.shared.meta((*id).into())? else { return Ok(()) };
+        let root = CommitRef::parse(&bytes).map_err(Error::corrupt(*id))?.root;
+        self.dirmeta(root.meta)?;
+        // A stack of its own: trees from outside may be nested deeper than a thread's stack.
+        let mut todo = vec![root.tree];
+        while let Some(id) = todo.pop() {
+            if self.dirtrees.insert(id)
+                && let Some(bytes) = self.shared.meta(id.into())?
+            {
+                self.dirtree(id, &bytes, &mut todo)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn dirtree(&mut self, id: DirTreeId, bytes: &[u8], todo: &mut Vec<DirTreeId>) -> Result<(), Stop> {
+        let tree = DirTreeRef::parse(bytes).map_err(Error::corrupt(id))?;
+        for (_, file) in tree.files() {
+            if self.files.insert(file) {
+                let shared = self.shared;
+                self.pool.submit(0, move || shared.file(&file))?;
+            }
+        }
+        for (_, dir) in tree.dirs() {
+            self.dirmeta(dir.meta)?;
+            todo.push(dir.tree);
+        }
+        Ok(())
+    }
+
+    fn dirmeta(&mut self, id: DirMetaId) -> Result<(), Stop> {
+        if self.dirmetas.insert(id) {
+            self.shared.meta(id.into())?;
+        }
+        Ok(())
+    }
+}

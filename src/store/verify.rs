@@ -1,0 +1,51 @@
+//! Is an object what its name says?
+
+use std::io;
+
+use ostree_format::{Checksum, FileId, MetaKind, ObjectName, ObjectType, Xattrs};
+
+use super::{Error, FileObject, Result, validate_meta};
+use crate::base::Cancel;
+use crate::base::io::{Cancellable, Hashing, copy_exact};
+
+/// Checks the bytes of a metadata object, or of `.file-xattrs`: their checksum, and that they are in the
+/// form of their type. Objects that are not named by their own checksum only have the form.
+///
+/// # Errors
+/// [`Error::Mismatch`], [`Error::Corrupt`].
+pub fn verify_meta(name: &ObjectName, bytes: &[u8]) -> Result<()> {
+    let actual = Checksum::of(bytes);
+    let kind = match name.kind {
+        ObjectType::Commit => Some(MetaKind::Commit),
+        ObjectType::DirTree => Some(MetaKind::DirTree),
+        ObjectType::DirMeta => Some(MetaKind::DirMeta),
+        ObjectType::FileXattrs => None,
+        _ => return Ok(()),
+    };
+    if actual != name.checksum {
+        return Err(Error::Mismatch { expected: *name, actual });
+    }
+    match kind {
+        Some(kind) => validate_meta(kind, name, bytes),
+        None => Xattrs::parse_unsorted(bytes).map(drop).map_err(Error::corrupt(*name)),
+    }
+}
+
+/// Reads a content object to its end and checks its checksum; gives back the bytes of its content.
+///
+/// # Errors
+/// [`Error::Mismatch`]; [`Error::Read`] if it cannot be read or is shorter or longer than it says;
+/// [`Error::Cancelled`].
+pub fn verify_file(id: &FileId, mut file: FileObject, cancel: &Cancel) -> Result<u64> {
+    let len = file.len;
+    let mut hashing = Hashing::with_hasher(io::sink(), file.header.hasher());
+    if let Err(source) = copy_exact(&mut Cancellable::new(&mut file, cancel), &mut hashing, len) {
+        cancel.check()?;
+        return Err(Error::Read { what: ObjectName::from(*id).to_string(), source });
+    }
+    let actual = FileId::new(hashing.finish().1);
+    match actual == *id {
+        true => Ok(len),
+        false => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
+    }
+}
