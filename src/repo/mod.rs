@@ -34,7 +34,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use cap_std::fs::Dir;
 use ostree_format::keyfile::KeyFile;
 use ostree_format::variant::Dict;
-use ostree_format::{commitmeta, CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode};
+use ostree_format::{CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode, commitmeta};
 
 pub use config::{Fsync, Locking, MinFreeSpace, RepoConfig};
 pub use lock::Lock;
@@ -231,8 +231,7 @@ impl Repo {
 
     fn write_tombstone(&self, commit: &CommitId) -> Result<()> {
         let name = ObjectName::new(*commit.checksum(), ObjectType::TombstoneCommit);
-        object::write_meta(&self.direct_sink(), self.mode(), &name, &commitmeta::tombstone(commit))
-            .map(drop)
+        object::write_meta(&self.direct_sink(), self.mode(), &name, &commitmeta::tombstone(commit)).map(drop)
     }
 
     /// Removes the file of an object; says whether it was there.

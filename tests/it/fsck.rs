@@ -24,8 +24,7 @@ struct Fixture {
     arg: String,
 }
 
-const MODES: [RepoMode; 4] =
-    [RepoMode::Bare, RepoMode::BareUser, RepoMode::BareUserOnly, RepoMode::Archive];
+const MODES: [RepoMode; 4] = [RepoMode::Bare, RepoMode::BareUser, RepoMode::BareUserOnly, RepoMode::Archive];
 
 impl Fixture {
     fn new(mode: RepoMode) -> Self {
@@ -182,7 +181,10 @@ fn the_words_of_the_c_program() {
         let (old, new) = (fixture.rev("x^"), fixture.rev("x"));
         let of_both: Vec<_> =
             fixture.objects(&new).into_iter().filter(|n| fixture.objects(&old).contains(n)).collect();
-        let file = *of_both.iter().find(|n| n.kind.extension() == "file" && !fixture.object(n).is_symlink()).unwrap();
+        let file = *of_both
+            .iter()
+            .find(|n| n.kind.extension() == "file" && !fixture.object(n).is_symlink())
+            .unwrap();
         let good = fs::read(fixture.object(&file)).unwrap();
 
         // Other content, so that it can be read and has another checksum.

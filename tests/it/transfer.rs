@@ -9,8 +9,8 @@ use ostree_rs::format::{
     Commit, CommitId, DirMeta, FileHeader, FileId, MetaKind, ObjectName, ObjectType, RootDir, Xattrs,
 };
 use ostree_rs::store::{
-    Completeness, Content, Depth, Error, FileObject, MemStore, MutableTree, ObjectRead, ObjectWrite, Reachable,
-    Result, Txn, load_commitmeta, walk_commit,
+    Completeness, Content, Depth, Error, FileObject, MemStore, MutableTree, ObjectRead, ObjectWrite,
+    Reachable, Result, Txn, load_commitmeta, walk_commit,
 };
 use ostree_rs::transfer::{self, Extent, FileModes, Options, Stats, Trust};
 

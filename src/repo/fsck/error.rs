@@ -82,7 +82,10 @@ impl Problem {
 pub(super) fn is_unreadable(error: &Error) -> bool {
     let (Error::Io { source, .. } | Error::Read { source, .. }) = error else { return false };
     let errno = Errno::from_io_error(source);
-    matches!(errno, Some(Errno::ACCESS | Errno::PERM | Errno::IO | Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+    matches!(
+        errno,
+        Some(Errno::ACCESS | Errno::PERM | Errno::IO | Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    )
 }
 
 impl fmt::Display for Finding {

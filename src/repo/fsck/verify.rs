@@ -53,7 +53,13 @@ pub(super) fn verify(
     ctx.phase("fsck objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
     let result = with_pool(ctx, u64::MAX, |pool| {
-        let mut walk = Walk { shared: &shared, pool, dirtrees: HashSet::new(), dirmetas: HashSet::new(), files: HashSet::new() };
+        let mut walk = Walk {
+            shared: &shared,
+            pool,
+            dirtrees: HashSet::new(),
+            dirmetas: HashSet::new(),
+            files: HashSet::new(),
+        };
         commits.iter().try_for_each(|commit| walk.commit(commit))?;
         if repo.mode() == RepoMode::BareSplitXattrs {
             shared.shared_xattrs()?;
