@@ -7,8 +7,8 @@ use clap::{ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 
 use super::terminal;
 use super::verb::{
-    cat, checkout, commit, completions, config, diff, init, log, ls, man, refs, remote, reset, rev_parse,
-    show,
+    cat, checkout, checksum, commit, completions, config, container, diff, gpg_sign, init, log, ls, man,
+    pull_local, refs, remote, reset, rev_parse, show, tar,
 };
 
 /// The name under which the binary was started.
@@ -18,6 +18,8 @@ pub(crate) enum Program {
     OstreeRs,
     /// `ostree`
     Ostree,
+    /// `ostree-container`
+    OstreeContainer,
 }
 
 impl Program {
@@ -25,6 +27,7 @@ impl Program {
     pub(crate) fn from_name(name: &OsStr) -> Self {
         match Path::new(name).file_name().and_then(OsStr::to_str) {
             Some("ostree") => Self::Ostree,
+            Some("ostree-container") => Self::OstreeContainer,
             _ => Self::OstreeRs,
         }
     }
@@ -46,11 +49,25 @@ struct Ostree {
     verb: OstreeVerb,
 }
 
+/// Commits as container images, and back.
+#[derive(Parser)]
+#[command(name = "ostree-container", override_usage = "ostree-container COMMAND [OPTIONS]")]
+struct OstreeContainer {
+    #[command(subcommand)]
+    verb: container::Verb,
+}
+
 /// Every verb.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     #[command(flatten)]
     Ostree(OstreeVerb),
+    /// Lossless tar streams of commits, in ostree-ext's format
+    #[command(subcommand)]
+    Tar(tar::Verb),
+    /// Commits as container images, and back
+    #[command(subcommand)]
+    Container(container::Verb),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages into a directory
@@ -64,18 +81,24 @@ pub(crate) enum OstreeVerb {
     Cat(cat::Args),
     /// Check out a commit into a directory
     Checkout(checkout::Args),
+    /// Print the checksum of a file or directory
+    Checksum(checksum::Args),
     /// Commit directories, tar archives or other commits
     Commit(Box<commit::Args>),
     /// Read or change the configuration of a repository
     Config(config::Args),
     /// Compare commits or directories
     Diff(diff::Args),
+    /// Sign a commit with OpenPGP keys
+    GpgSign(gpg_sign::Args),
     /// Create an empty repository
     Init(init::Args),
     /// Show a commit and those before it
     Log(log::Args),
     /// List files of a commit
     Ls(ls::Args),
+    /// Copy commits from another repository of this machine
+    PullLocal(pull_local::Args),
     /// List, create or delete refs
     Refs(refs::Args),
     /// Configure where commits come from
@@ -102,6 +125,7 @@ pub(crate) fn command(program: Program) -> Command {
     let command = match program {
         Program::OstreeRs => <OstreeRs as clap::CommandFactory>::command(),
         Program::Ostree => <Ostree as clap::CommandFactory>::command(),
+        Program::OstreeContainer => <OstreeContainer as clap::CommandFactory>::command(),
     };
     configure(command).args_override_self(true)
 }
@@ -139,6 +163,7 @@ impl App {
         let verb = match program {
             Program::OstreeRs => OstreeRs::from_arg_matches(&matches)?.verb,
             Program::Ostree => Verb::Ostree(Ostree::from_arg_matches(&matches)?.verb),
+            Program::OstreeContainer => Verb::Container(OstreeContainer::from_arg_matches(&matches)?.verb),
         };
         Ok(Self { verb, terminal })
     }
@@ -160,7 +185,7 @@ mod tests {
 
     #[test]
     fn definitions_are_consistent() {
-        for program in [Program::OstreeRs, Program::Ostree] {
+        for program in [Program::OstreeRs, Program::Ostree, Program::OstreeContainer] {
             command(program).debug_assert();
         }
     }

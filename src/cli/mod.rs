@@ -14,6 +14,7 @@ mod args;
 mod datetime;
 mod dump;
 mod extension;
+mod gpg;
 mod locate;
 mod remotes;
 mod terminal;

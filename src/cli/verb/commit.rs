@@ -6,6 +6,7 @@ pub(super) mod metadata;
 mod trees;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use chrono::{Local, Utc};
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use super::{Common, resolve_if_present};
 use crate::cli::datetime;
+use crate::cli::gpg;
 use crate::cli::terminal::Session;
 use crate::format::{CommitId, RefSpec, RootDir};
 use crate::repo::{Fsync, Repo, Transaction, TransactionStats};
@@ -53,6 +55,12 @@ pub(crate) struct Args {
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,
+    /// Sign with this OpenPGP key: a key id, a fingerprint, a mail address
+    #[arg(long, value_name = "KEY-ID")]
+    gpg_sign: Vec<String>,
+    /// Where secret keys are: a GnuPG directory, or an exported key file [default: GNUPGHOME, ~/.gnupg]
+    #[arg(long, value_name = "HOMEDIR")]
+    gpg_homedir: Option<PathBuf>,
     /// Do not wait for the disk
     #[arg(long, hide = true)]
     disable_fsync: bool,
@@ -103,6 +111,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if let Some(detached) = detached {
         txn.set_detached(&id, &detached)?;
     }
+    gpg::sign(&txn, &id, &args.gpg_sign, args.gpg_homedir.as_deref())?;
     if let Some(branch) = &args.branch {
         txn.set_ref(branch, Some(id))?;
     }

@@ -2,19 +2,24 @@
 
 pub(crate) mod cat;
 pub(crate) mod checkout;
+pub(crate) mod checksum;
 pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod container;
 pub(crate) mod diff;
+pub(crate) mod gpg_sign;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod pull_local;
 pub(crate) mod refs;
 pub(crate) mod remote;
 pub(crate) mod reset;
 pub(crate) mod rev_parse;
 pub(crate) mod show;
+pub(crate) mod tar;
 
 use anyhow::Context;
 
@@ -45,6 +50,8 @@ impl Common {
 pub(crate) fn run(verb: Verb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
         Verb::Ostree(verb) => run_ostree(verb, session),
+        Verb::Tar(verb) => tar::run(&verb, session),
+        Verb::Container(verb) => container::run(&verb, session),
         Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args),
     }
@@ -54,12 +61,15 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
         OstreeVerb::Cat(args) => cat::run(&args, session),
         OstreeVerb::Checkout(args) => checkout::run(&args, session),
+        OstreeVerb::Checksum(args) => checksum::run(&args, session),
         OstreeVerb::Commit(args) => commit::run(&args, session),
         OstreeVerb::Config(args) => config::run(&args, session),
         OstreeVerb::Diff(args) => diff::run(&args, session),
+        OstreeVerb::GpgSign(args) => gpg_sign::run(&args, session),
         OstreeVerb::Init(args) => init::run(&args),
         OstreeVerb::Log(args) => log::run(&args, session),
         OstreeVerb::Ls(args) => ls::run(&args, session),
+        OstreeVerb::PullLocal(args) => pull_local::run(&args, session),
         OstreeVerb::Refs(args) => refs::run(&args, session),
         OstreeVerb::Remote(verb) => remote::run(&verb, session),
         OstreeVerb::Reset(args) => reset::run(&args, session),

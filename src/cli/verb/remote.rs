@@ -1,14 +1,20 @@
 //! `remote add|delete|list|show-url|gpg-import|gpg-list-keys`: configures where commits come from.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
+use chrono::Local;
 
 use super::Common;
+use crate::base::sign::gpg::Keyring;
+use crate::cli::gpg;
 use crate::cli::remotes::{self, Place};
 use crate::cli::terminal::Session;
 use crate::format::RemoteName;
 use crate::format::keyfile::KeyFile;
+use crate::repo::Repo;
 use crate::store::Error;
 
 /// The verbs below `remote`.
@@ -22,6 +28,10 @@ pub(crate) enum Verb {
     ShowUrl(NameArgs),
     /// List remotes
     List(ListArgs),
+    /// Add OpenPGP keys to the keyring of a remote
+    GpgImport(GpgImportArgs),
+    /// List the OpenPGP keys of a remote
+    GpgListKeys(GpgListKeysArgs),
 }
 
 /// Arguments of `remote add`.
@@ -44,6 +54,9 @@ pub(crate) struct AddArgs {
     /// Replace the remote if there is one
     #[arg(long)]
     force: bool,
+    /// Add the OpenPGP keys in this file to the keyring of the remote
+    #[arg(long, value_name = "FILE")]
+    gpg_import: Option<PathBuf>,
     /// Its content does not come through ostree, but through this program
     #[arg(long, value_name = "NAME")]
     custom_backend: Option<String>,
@@ -94,12 +107,41 @@ pub(crate) struct ListArgs {
     show_urls: bool,
 }
 
+/// Arguments of `remote gpg-import`.
+#[derive(clap::Args)]
+pub(crate) struct GpgImportArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Files with keys
+    #[arg(short, long = "keyring", value_name = "FILE", conflicts_with = "stdin")]
+    keyrings: Vec<PathBuf>,
+    /// Read keys from standard input
+    #[arg(long)]
+    stdin: bool,
+    /// The remote
+    name: String,
+    /// Which keys of the files [default: all]
+    #[arg(value_name = "KEY-ID")]
+    key_ids: Vec<String>,
+}
+
+/// Arguments of `remote gpg-list-keys`.
+#[derive(clap::Args)]
+pub(crate) struct GpgListKeysArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The remote [default: the system]
+    name: Option<String>,
+}
+
 /// Does what the arguments ask for.
 pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
-        Verb::Add(args) => add(args),
+        Verb::Add(args) => add(args, session),
         Verb::Delete(args) => delete(args),
         Verb::List(args) => list(args, session),
+        Verb::GpgImport(args) => gpg_import(args, session),
+        Verb::GpgListKeys(args) => gpg_list_keys(args, session),
         Verb::ShowUrl(args) => {
             let (repo, name) = (args.common.open()?, remote_name(&args.name)?);
             Ok(writeln!(session.out, "{}", remotes::get(&repo, &name)?.url(&name)?)?)
@@ -111,7 +153,7 @@ fn remote_name(text: &str) -> anyhow::Result<RemoteName> {
     text.parse().with_context(|| format!("Invalid remote name {text}"))
 }
 
-fn add(args: &AddArgs) -> anyhow::Result<()> {
+fn add(args: &AddArgs, session: &mut Session) -> anyhow::Result<()> {
     if args.if_not_exists && args.force {
         bail!("Can only specify one of --if-not-exists and --force");
     }
@@ -136,7 +178,10 @@ fn add(args: &AddArgs) -> anyhow::Result<()> {
         config.remove_group(&group);
         options.iter().try_for_each(|option| option.write(&group, config))
     })?;
-    Ok(())
+    match &args.gpg_import {
+        Some(file) => import(&repo, &name, gpg::from_path(file)?, session),
+        None => Ok(()),
+    }
 }
 
 /// A key and its value.
@@ -205,14 +250,10 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
             std::fs::remove_file(&file).with_context(|| format!("Deleting {}", file.display()))?;
         }
     }
-    match repo.dir().remove_file(keyring_name(&name)) {
+    match repo.dir().remove_file(gpg::keyring_name(&name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("Deleting the keyring"),
         _ => Ok(()),
     }
-}
-
-fn keyring_name(name: &RemoteName) -> String {
-    format!("{name}.trustedkeys.gpg")
 }
 
 fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()> {
@@ -224,6 +265,50 @@ fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()> {
         } else {
             writeln!(session.out, "{name}")?;
         }
+    }
+    Ok(())
+}
+
+fn gpg_import(args: &GpgImportArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let name = remote_name(&args.name)?;
+    remotes::get(&repo, &name)?;
+    let mut keys = if args.keyrings.is_empty() && !args.stdin {
+        gpg::secret_keys(None)?.public().clone()
+    } else {
+        Keyring::default()
+    };
+    if args.stdin {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        keys.extend(Keyring::from_bytes(&bytes)?);
+    }
+    for file in &args.keyrings {
+        keys.extend(gpg::from_path(file)?);
+    }
+    if !args.key_ids.is_empty() {
+        keys = keys.select(&args.key_ids)?;
+    }
+    import(&repo, &name, keys, session)
+}
+
+fn import(repo: &Repo, name: &RemoteName, keys: Keyring, session: &mut Session) -> anyhow::Result<()> {
+    let file = gpg::keyring_name(name);
+    let mut keyring = gpg::read_in(repo.dir(), &file)?.unwrap_or_default();
+    let imported = keyring.extend(keys);
+    repo.replace_file(&file, &keyring.to_bytes()?)?;
+    let s = if imported == 1 { "" } else { "s" };
+    Ok(writeln!(session.out, "Imported {imported} GPG key{s} to remote \"{name}\"")?)
+}
+
+fn gpg_list_keys(args: &GpgListKeysArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let keyring = match &args.name {
+        Some(name) => gpg::imported(&repo, &remote_name(name)?)?,
+        None => gpg::of_system()?,
+    };
+    for cert in keyring.certs() {
+        write!(session.out, "{}", cert.info(SystemTime::now()).describe(&Local))?;
     }
     Ok(())
 }

@@ -4,13 +4,15 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::{Common, resolve};
 use crate::cli::dump::{self, Form};
+use crate::cli::gpg;
 use crate::cli::terminal::Session;
+use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::{Annotate, Dict, Type, Value};
-use crate::format::{Checksum, Commit, CommitId, FileId, FileKind, ObjectName, ObjectType};
+use crate::format::{Checksum, Commit, CommitId, FileId, FileKind, ObjectName, ObjectType, RemoteName};
 use crate::repo::Repo;
 use crate::store::{Error, ObjectRead, load_commit, load_commitmeta};
 
@@ -51,7 +53,7 @@ pub(crate) struct Args {
     gpg_homedir: Option<PathBuf>,
     /// Verify signatures with the keyring of this remote
     #[arg(long, value_name = "REMOTE")]
-    gpg_verify_remote: Option<String>,
+    gpg_verify_remote: Option<RemoteName>,
     /// Print commits as JSON
     #[arg(long)]
     json: bool,
@@ -145,16 +147,24 @@ fn print_file(repo: &Repo, id: &FileId, session: &mut Session) -> anyhow::Result
     Ok(writeln!(out, "Extended Attributes: {{ {xattrs} }}")?)
 }
 
-/// What can be said about the OpenPGP signatures of a commit.
+/// What can be said about the OpenPGP signatures of a commit; nothing if there are none.
 fn print_signatures(
-    _args: &Args,
-    _repo: &Repo,
-    _id: &CommitId,
-    _bytes: &[u8],
-    _session: &mut Session,
+    args: &Args,
+    repo: &Repo,
+    id: &CommitId,
+    commit: &[u8],
+    session: &mut Session,
 ) -> anyhow::Result<()> {
-    if false {
-        bail!("")
+    let Some(detached) = load_commitmeta(repo, id)? else { return Ok(()) };
+    if commitmeta::signatures(&detached, SignatureKind::Gpg)?.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let keyring = match &args.gpg_verify_remote {
+        Some(remote) => gpg::of_remote(repo, remote)?,
+        None => gpg::all(repo, args.gpg_homedir.as_deref())?,
+    };
+    let verdicts = gpg::verdicts(&keyring, commit, Some(&detached))?;
+    let s = if verdicts.len() == 1 { "" } else { "s" };
+    writeln!(session.out, "Found {} signature{s}:", verdicts.len())?;
+    Ok(write!(session.out, "{}", gpg::describe(&verdicts))?)
 }

@@ -1,0 +1,245 @@
+//! `container build|pull`: commits as container images, and back.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use serde::Serialize;
+
+use super::{Common, resolve};
+use crate::base::sign::gpg::Keyring;
+use crate::cli::gpg;
+use crate::cli::terminal::Session;
+use crate::container::{
+    self, BuildOptions, Compression, Digest, ImageReference, ImageSource, OciArchive, OciArchiveWriter,
+    OciLayout, OstreeImageReference, PullOptions, SignatureSource, Signatures, Transport,
+};
+use crate::format::variant::Dict;
+use crate::format::{CommitId, RefSpec};
+use crate::repo::Repo;
+use crate::store::Txn;
+use crate::tar::Refusal;
+
+/// The verbs below `container`.
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Make a container image of a commit
+    Build(BuildArgs),
+    /// Take the commit out of a container image
+    Pull(PullArgs),
+}
+
+/// Arguments of `container build`.
+#[derive(clap::Args)]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The commit: a ref, a checksum
+    #[arg(long = "ref", value_name = "REV")]
+    rev: String,
+    /// The directory that becomes an OCI image layout, or is one
+    #[arg(long, value_name = "DIR", required_unless_present = "oci_archive")]
+    oci_dir: Option<PathBuf>,
+    /// A tar archive of an OCI image layout to write
+    #[arg(long, value_name = "FILE", conflicts_with = "oci_dir")]
+    oci_archive: Option<PathBuf>,
+    /// What the image is called in the layout
+    #[arg(long)]
+    tag: Option<String>,
+    /// How layers are compressed: gzip, zstd or none, with a level if you like: zstd:19
+    #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
+    compression: Compression,
+    /// Add a label
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// Copy this key of the commit's metadata into a label
+    #[arg(long, value_name = "KEY")]
+    copymeta: Vec<String>,
+    /// The same, if the commit has the key
+    #[arg(long, value_name = "KEY")]
+    copymeta_opt: Vec<String>,
+    /// What a container runs; for each word of it
+    #[arg(long, value_name = "WORD")]
+    cmd: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Arguments of `container pull`.
+#[derive(clap::Args)]
+pub(crate) struct PullArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The ref that shall name the commit
+    #[arg(long = "ref", value_name = "REF")]
+    name: Option<RefSpec>,
+    /// A file with the OpenPGP keys that may sign the commit
+    #[arg(long, value_name = "FILE")]
+    gpg_keyring: Vec<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// oci:DIR[:TAG] or oci-archive:FILE[:TAG]; with ostree-remote-image:REMOTE: in front, the remote's keys
+    /// are asked for, with ostree-unverified-image: none
+    image: Image,
+}
+
+/// An image, and who vouches for it if that was said.
+#[derive(Debug, Clone)]
+struct Image {
+    signature: Option<SignatureSource>,
+    reference: ImageReference,
+}
+
+impl FromStr for Image {
+    type Err = crate::format::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("ostree-") {
+            let OstreeImageReference { signature, image } = text.parse()?;
+            return Ok(Self { signature: Some(signature), reference: image });
+        }
+        Ok(Self { signature: None, reference: text.parse()? })
+    }
+}
+
+#[derive(Serialize)]
+struct Json {
+    commit: String,
+    manifest_digest: String,
+}
+
+/// Does what the arguments ask for.
+pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
+    match verb {
+        Verb::Build(args) => build(args, session),
+        Verb::Pull(args) => pull(args, session),
+    }
+}
+
+fn compression(text: &str) -> anyhow::Result<Compression> {
+    Ok(match text.split_once(':') {
+        None if text == "gzip" => Compression::GZIP,
+        None if text == "zstd" => Compression::ZSTD,
+        None if text == "none" => Compression::None,
+        Some(("gzip", level)) => Compression::Gzip(level.parse()?),
+        Some(("zstd", level)) => Compression::Zstd(level.parse()?),
+        _ => bail!("'{text}' is none of gzip, zstd and none"),
+    })
+}
+
+fn label(text: &str) -> anyhow::Result<(String, String)> {
+    let (key, value) = text.split_once('=').context("no '=' in it")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn build(args: &BuildArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let commit = resolve(&repo, &args.rev)?;
+    let options = BuildOptions {
+        compression: args.compression,
+        labels: args.label.iter().cloned().collect::<BTreeMap<_, _>>(),
+        cmd: (!args.cmd.is_empty()).then(|| args.cmd.clone()),
+        copy_meta_keys: args.copymeta.clone(),
+        copy_meta_opt_keys: args.copymeta_opt.clone(),
+        ..BuildOptions::default()
+    };
+    let tag = args.tag.as_deref();
+    let digest = match (&args.oci_dir, &args.oci_archive) {
+        (Some(path), _) => {
+            fs::create_dir_all(path).with_context(|| format!("Creating {}", path.display()))?;
+            let layout = OciLayout::create(open_dir(path)?, tag)?;
+            container::build(&repo, &commit, &layout, &options, &session.ctx)?
+        }
+        (None, Some(path)) => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let dir = open_dir(parent.unwrap_or(Path::new(".")))?;
+            let name = path.file_name().with_context(|| format!("{} is no file name", path.display()))?;
+            let archive = OciArchiveWriter::create(&dir, Path::new(name), tag)?;
+            let digest = container::build(&repo, &commit, &archive, &options, &session.ctx)?;
+            archive.finish()?;
+            digest
+        }
+        (None, None) => bail!("Where shall the image go? Give --oci-dir or --oci-archive"),
+    };
+    print(args.json, &commit, &digest, &digest, session)
+}
+
+fn pull(args: &PullArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let keyring = keyring(args, &repo)?;
+    let verify = |_: &CommitId, bytes: &[u8], detached: Option<&[u8]>| -> Result<(), Refusal> {
+        let Some(keyring) = &keyring else { return Err("no keyring".into()) };
+        let detached = detached.filter(|bytes| !bytes.is_empty()).map(Dict::parse).transpose()?;
+        Ok(gpg::require(keyring, bytes, detached.as_ref())?)
+    };
+    let signatures = match (&keyring, &args.image.signature) {
+        (Some(_), _) => Signatures::Verify(&verify),
+        (None, Some(SignatureSource::Unverified)) => Signatures::Unverified,
+        (None, _) => Signatures::Undecided,
+    };
+    let source = source(&args.image.reference)?;
+    let options = PullOptions { signatures, ..PullOptions::default() };
+    let txn = repo.begin(&session.ctx)?;
+    let pulled = container::pull(&*source, &txn, &options, &session.ctx)?;
+    if let Some(name) = &args.name {
+        txn.set_ref(name, Some(pulled.commit))?;
+    }
+    txn.commit(&session.ctx)?;
+    print(args.json, &pulled.commit, &pulled.manifest, &pulled.commit, session)
+}
+
+/// The keys that have to have signed the commit, if anything says which.
+fn keyring(args: &PullArgs, repo: &Repo) -> anyhow::Result<Option<Keyring>> {
+    let mut keyring = match &args.image.signature {
+        Some(SignatureSource::OstreeRemote(remote)) => Some(gpg::of_remote(repo, remote)?),
+        Some(SignatureSource::ContainerPolicy) => {
+            bail!("ostree-image-signed: container signatures are not verified yet; see ostree-remote-image:")
+        }
+        Some(SignatureSource::Unverified) | None => None,
+    };
+    for file in &args.gpg_keyring {
+        keyring.get_or_insert_default().extend(gpg::from_path(file)?);
+    }
+    Ok(keyring)
+}
+
+fn source(reference: &ImageReference) -> anyhow::Result<Box<dyn ImageSource>> {
+    let open = |path: &str| File::open(path).with_context(|| format!("Opening {path}"));
+    Ok(match (reference.transport(), reference.path_and_tag()) {
+        (Transport::OciDir, Some((path, tag))) => Box::new(OciLayout::open(open_dir(Path::new(path))?, tag)?),
+        (Transport::OciArchive, Some((path, tag))) => Box::new(OciArchive::open(open(path)?, tag)?),
+        _ => bail!("{reference}: images are read from oci:DIR and oci-archive:FILE only"),
+    })
+}
+
+fn open_dir(path: &Path) -> anyhow::Result<Dir> {
+    Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({})", path.display()))
+}
+
+fn print(
+    json: bool,
+    commit: &CommitId,
+    digest: &Digest,
+    short: &dyn std::fmt::Display,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    if json {
+        let json = Json { commit: commit.to_string(), manifest_digest: digest.to_string() };
+        serde_json::to_writer(&mut session.out, &json)?;
+        return Ok(writeln!(session.out)?);
+    }
+    Ok(writeln!(session.out, "{short}")?)
+}

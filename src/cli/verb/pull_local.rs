@@ -1,0 +1,175 @@
+//! `pull-local`: copies commits from another repository of this machine.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+
+use super::Common;
+use crate::base::sign::gpg::Keyring;
+use crate::cli::terminal::{Session, size};
+use crate::cli::{gpg, locate};
+use crate::format::variant::Dict;
+use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
+use crate::repo::{Fsync, Repo};
+use crate::store::{Error, Refs, Txn, check_bindings, load_commit};
+use crate::transfer::{self, Depth, Extent, FileModes, Options, Trust};
+
+/// Arguments of `pull-local`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Copy only commit objects
+    #[arg(long)]
+    commit_metadata_only: bool,
+    /// Write the refs as those of this remote
+    #[arg(long)]
+    remote: Option<RemoteName>,
+    /// Do not wait for the disk
+    #[arg(long)]
+    disable_fsync: bool,
+    /// Wait for the disk after each object
+    #[arg(long)]
+    per_object_fsync: bool,
+    /// Verify every object of the source
+    #[arg(long)]
+    untrusted: bool,
+    /// Refuse files with a mode outside of 0775
+    #[arg(long)]
+    bareuseronly_files: bool,
+    /// Accepted: there are no static deltas here
+    #[arg(long)]
+    disable_static_deltas: bool,
+    /// Demand OpenPGP signatures on commits, by the keys of --remote
+    #[arg(long)]
+    gpg_verify: bool,
+    /// Demand an OpenPGP signature on the summary, by the keys of --remote
+    #[arg(long)]
+    gpg_verify_summary: bool,
+    /// Do not ask whether commits are bound to the refs
+    #[arg(long)]
+    disable_verify_bindings: bool,
+    /// How many parents to copy too; -1 for all
+    #[arg(long, default_value_t = 0)]
+    depth: i64,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The repository to copy from
+    #[arg(value_name = "SRC_REPO")]
+    source: PathBuf,
+    /// Refs or checksums of commits [default: all local refs of the source]
+    #[arg(value_name = "REF")]
+    refs: Vec<String>,
+}
+
+/// A ref of the source and its commit.
+type Wanted = (Option<RefName>, CommitId);
+
+/// Copies, then writes the refs.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let mut repo = args.common.open()?;
+    if !repo.is_writable() {
+        bail!("Cannot write to repository");
+    }
+    match (args.disable_fsync, args.per_object_fsync) {
+        (true, _) => repo.set_fsync(Fsync::Never),
+        (false, true) => repo.set_fsync(Fsync::Object),
+        (false, false) => {}
+    }
+    let source = locate::open(&args.source).context("opening repo")?;
+    let keyring = match (&args.remote, args.gpg_verify || args.gpg_verify_summary) {
+        (_, false) => None,
+        (None, true) => bail!("Must specify remote name to enable gpg verification"),
+        (Some(remote), true) => Some(gpg::of_remote(&repo, remote)?),
+    };
+    if let Some(keyring) = keyring.as_ref().filter(|_| args.gpg_verify_summary) {
+        verify_summary(&source, keyring)?;
+    }
+    let wanted = wanted(args, &source)?;
+    if !args.disable_verify_bindings {
+        verify_bindings(&wanted, &source, collection(args, &repo)?.as_ref())?;
+    }
+
+    let check = |id: &CommitId, bytes: &[u8], detached: Option<&Dict>| match &keyring {
+        Some(keyring) if args.gpg_verify => gpg::require(keyring, bytes, detached)
+            .map_err(|error| Error::Usage(format!("Commit {id}: {error:#}"))),
+        _ => Ok(()),
+    };
+    let options = Options {
+        depth: u32::try_from(args.depth).map_or(Depth::All, Depth::Parents),
+        trust: if args.untrusted { Trust::Nothing } else { Trust::Linked },
+        extent: if args.commit_metadata_only { Extent::CommitOnly } else { Extent::Full },
+        file_modes: if args.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
+        check: Some(&check),
+    };
+    let txn = repo.begin(&session.ctx)?;
+    let commits: Vec<CommitId> = wanted.iter().map(|(_, id)| *id).collect();
+    let copied = transfer::copy(&source, &txn, &commits, &options, &session.ctx)?;
+    for (name, id) in wanted {
+        if let Some(name) = name {
+            txn.set_ref(&RefSpec { remote: args.remote.clone(), name }, Some(id))?;
+        }
+    }
+    let stats = txn.commit(&session.ctx)?;
+    if !args.quiet {
+        let written = size(stats.content_bytes_written);
+        let (metadata, content) = (copied.metadata_objects, copied.content_objects);
+        writeln!(
+            session.out,
+            "{metadata} metadata, {content} content objects imported; {written} content written"
+        )?;
+    }
+    Ok(())
+}
+
+fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {
+    if args.refs.is_empty() {
+        let local = source.list_of(None)?.into_iter();
+        return Ok(local.map(|(refspec, id)| (Some(refspec.name), id)).collect());
+    }
+    let one = |given: &String| -> anyhow::Result<Wanted> {
+        if let Ok(checksum) = given.parse::<Checksum>() {
+            return Ok((None, CommitId::new(checksum)));
+        }
+        let name: RefName = given.parse().with_context(|| format!("Invalid ref name {given}"))?;
+        let refspec = RefSpec::from(name.clone());
+        let id = source.resolve(&refspec)?.ok_or(Error::RefNotFound(refspec))?;
+        Ok((Some(name), id))
+    };
+    args.refs.iter().map(one).collect()
+}
+
+/// The collection that the refs of the remote belong to.
+fn collection(args: &Args, repo: &Repo) -> anyhow::Result<Option<CollectionId>> {
+    let Some(remote) = &args.remote else { return Ok(None) };
+    let group = crate::cli::remotes::group(remote);
+    Ok(repo.config().file.get_string(&group, "collection-id")?.map(|id| id.parse()).transpose()?)
+}
+
+fn verify_bindings(
+    wanted: &[Wanted],
+    source: &Repo,
+    collection: Option<&CollectionId>,
+) -> anyhow::Result<()> {
+    for (name, id) in wanted {
+        if let Some(name) = name {
+            let metadata = load_commit(source, id)?.metadata;
+            check_bindings(&metadata, Some(name), collection).with_context(|| format!("Commit {id}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn verify_summary(source: &Repo, keyring: &Keyring) -> anyhow::Result<()> {
+    let missing = |what: &'static str| {
+        move |error: std::io::Error| {
+            anyhow!(error).context(format!("GPG verification enabled, but no {what} found"))
+        }
+    };
+    let summary = source.dir().read("summary").map_err(missing("summary"))?;
+    let signatures = source.dir().read("summary.sig").map_err(missing("summary signatures"))?;
+    let signatures = Dict::parse(&signatures).context("summary.sig")?;
+    gpg::require(keyring, &summary, Some(&signatures)).context("summary")
+}

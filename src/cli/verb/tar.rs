@@ -1,0 +1,90 @@
+//! `tar import|export`: commits as lossless tar streams, in ostree-ext's format.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::{Common, resolve};
+use crate::cli::terminal::Session;
+use crate::format::RefSpec;
+use crate::store::Txn;
+use crate::tar::{ExportOptions, ImportOptions, export_commit, import_commit};
+
+/// The verbs below `tar`.
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Import the commit in a tar stream
+    Import(ImportArgs),
+    /// Write a commit as a tar stream
+    Export(ExportArgs),
+}
+
+/// Arguments of `tar import`.
+#[derive(clap::Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    common: Common,
+    /// A ref that shall name the commit
+    #[arg(long, value_name = "REF")]
+    write_ref: Option<RefSpec>,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The stream, uncompressed [default: standard input]
+    path: Option<PathBuf>,
+}
+
+/// Arguments of `tar export`.
+#[derive(clap::Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Where the stream goes [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The commit
+    rev: String,
+}
+
+/// Does what the arguments ask for.
+pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
+    match verb {
+        Verb::Import(args) => import(args, session),
+        Verb::Export(args) => export(args, session),
+    }
+}
+
+fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let mut input: Box<dyn Read> = match &args.path {
+        Some(path) => Box::new(File::open(path).with_context(|| format!("Opening {}", path.display()))?),
+        None => Box::new(io::stdin().lock()),
+    };
+    let txn = repo.begin(&session.ctx)?;
+    let id = import_commit(&mut input, &txn, &ImportOptions::default(), &session.ctx)?;
+    if let Some(refspec) = &args.write_ref {
+        txn.set_ref(refspec, Some(id))?;
+    }
+    txn.commit(&session.ctx)?;
+    Ok(writeln!(session.out, "Imported: {id}")?)
+}
+
+fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let id = resolve(&repo, &args.rev)?;
+    let options = ExportOptions::default();
+    match &args.output {
+        None => export_commit(&repo, &id, &mut session.out, &options, &session.ctx)?,
+        Some(path) => {
+            let mut file = File::create(path).with_context(|| format!("Creating {}", path.display()))?;
+            export_commit(&repo, &id, &mut file, &options, &session.ctx)?;
+            file.flush()?;
+        }
+    }
+    Ok(())
+}
