@@ -12,8 +12,8 @@ use crate::cli::{gpg, locate};
 use crate::format::variant::Dict;
 use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
 use crate::repo::{Fsync, Repo};
-use crate::store::{Error, Refs, Txn, check_bindings, load_commit};
-use crate::transfer::{self, Depth, Extent, FileModes, Options, Trust};
+use crate::store::{Depth, Error, Refs, Txn, check_bindings, load_commit};
+use crate::transfer::{self, Extent, FileModes, Options, Trust};
 
 /// Arguments of `pull-local`.
 #[derive(clap::Args)]
