@@ -54,9 +54,9 @@ pub(crate) fn all(repo: &Repo) -> anyhow::Result<BTreeMap<RemoteName, Remote>> {
     let mut out = BTreeMap::new();
     if let Some(parent) = &repo.config().parent {
         let parent = locate::open(Path::new(parent))?;
-        collect(&parent.config().file, &Place::Parent, &mut out);
+        collect(parent.config().keyfile(), &Place::Parent, &mut out);
     }
-    collect(&repo.config().file, &Place::Config, &mut out);
+    collect(repo.config().keyfile(), &Place::Config, &mut out);
     if is_system(repo) {
         for path in conf_files(Path::new(REMOTES_D))? {
             let bytes = fs::read(&path).with_context(|| format!("Reading {}", path.display()))?;

@@ -8,7 +8,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use super::config::Locking;
+use ostree_format::config::Locking;
+
 use super::sys::{self, LockKind};
 use crate::base::Ctx;
 use crate::store::{Error, Result};
@@ -38,7 +39,7 @@ impl Lock {
         let until = match locking {
             Locking::Off => return Ok(Self::none()),
             Locking::Forever => None,
-            Locking::Secs(secs) => Instant::now().checked_add(Duration::from_secs(secs)),
+            Locking::TimeoutSecs(secs) => Instant::now().checked_add(Duration::from_secs(secs)),
         };
         let failed = |e: io::Error| Error::io("lock", NAME, e);
         let file = sys::open_or_create(repo, NAME, 0o660).map_err(failed)?;

@@ -13,10 +13,10 @@
 //! ```
 //! A [`Repo`] is read directly and written by a [`Transaction`].
 
-mod config;
 mod devino;
 mod dir;
 pub mod fsck;
+mod fsync;
 mod init;
 mod lock;
 mod object;
@@ -34,9 +34,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use cap_std::fs::Dir;
 use ostree_format::keyfile::KeyFile;
 use ostree_format::variant::Dict;
-use ostree_format::{CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode, commitmeta};
+use ostree_format::{
+    CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, ParseError, RepoConfig, RepoMode, commitmeta,
+};
 
-pub use config::{Fsync, Locking, MinFreeSpace, RepoConfig};
+pub use fsync::Fsync;
 pub use lock::Lock;
 pub use refs::CollectionRef;
 pub use txn::{Transaction, TransactionStats};
@@ -59,6 +61,7 @@ pub struct Repo {
     objects: ObjectDir,
     tmp: OwnedFd,
     config: RepoConfig,
+    fsync: Fsync,
     format: Box<dyn FileFormat>,
     boot_id: String,
     writable: bool,
@@ -70,8 +73,7 @@ impl Repo {
     /// [`Repo::set_parent`].
     ///
     /// # Errors
-    /// [`Error::Io`] if it is no repository; [`Error::Invalid`] or [`Error::Unsupported`] if its config is
-    /// not understood.
+    /// [`Error::Io`] if it is no repository; [`Error::Invalid`] if its config is not understood.
     pub fn open(dir: Dir) -> Result<Self> {
         let failed = |op, path: &'static str| move |e| Error::io(op, path, e);
         let root = sys::open_dir(&dir, ".").map_err(failed("open", "."))?;
@@ -88,6 +90,7 @@ impl Repo {
             objects: ObjectDir::new(objects, "objects"),
             boot_id: sys::boot_id().map_err(failed("read", "boot_id"))?,
             tmp,
+            fsync: Fsync::of(&config),
             config,
             writable,
             dir,
@@ -124,7 +127,7 @@ impl Repo {
 
     /// Overrides `core.fsync` for this process.
     pub fn set_fsync(&mut self, fsync: Fsync) {
-        self.config.fsync = fsync;
+        self.fsync = fsync;
     }
 
     /// Uses `id` for this boot's id; a test that simulates a restart does.
@@ -135,13 +138,14 @@ impl Repo {
     /// Changes the config file, as a whole or not at all.
     ///
     /// # Errors
-    /// What `edit` returns; [`Error::Invalid`] or [`Error::Unsupported`] if the result is not a config;
+    /// What `edit` returns; [`Error::Invalid`] if the result is not a config;
     /// [`Error::Io`].
     pub fn update_config(&mut self, edit: impl FnOnce(&mut KeyFile) -> Result<()>) -> Result<()> {
-        let mut file = self.config.file.clone();
+        let mut file = self.config.keyfile().clone();
         edit(&mut file)?;
-        let config = RepoConfig::new(file)?;
-        self.replace_file("config", config.file.to_string().as_bytes())?;
+        let config = RepoConfig::from_keyfile(file).map_err(invalid_config)?;
+        self.replace_file("config", config.keyfile().to_string().as_bytes())?;
+        self.fsync = Fsync::of(&config);
         self.format = object::file_format(&config);
         self.config = config;
         Ok(())
@@ -294,7 +298,7 @@ impl Repo {
 
     /// Objects are written in place.
     fn direct_sink(&self) -> Sink<'_> {
-        let sync = if self.config.fsync == Fsync::Object { ObjectSync::Each } else { ObjectSync::Later };
+        let sync = if self.fsync == Fsync::Object { ObjectSync::Each } else { ObjectSync::Later };
         Sink { tmp: self.tmp.as_fd(), objects: &self.objects, committed: &self.objects, sync }
     }
 
@@ -307,7 +311,7 @@ impl Repo {
         let file = sys::TempFile::new(self.tmp.as_fd())?;
         io::Write::write_all(&mut file.file(), content)?;
         sys::set_mode(file.file(), 0o644)?;
-        if self.config.fsync != Fsync::Never {
+        if self.fsync != Fsync::Never {
             sys::sync_file(file.file())?;
         }
         file.replace(self.root.as_fd(), path)
@@ -317,8 +321,11 @@ impl Repo {
 fn read_config(dir: &Dir) -> Result<RepoConfig> {
     let text = sys::read_file(dir, "config", MAX_CONFIG_BYTES).map_err(|e| Error::io("read", "config", e))?;
     let text = text.ok_or_else(|| Error::io("open", "config", io::ErrorKind::NotFound))?;
-    let invalid = |source| Error::Invalid { what: "config".into(), source };
-    RepoConfig::new(KeyFile::parse(&text).map_err(invalid)?)
+    RepoConfig::parse(&text).map_err(invalid_config)
+}
+
+fn invalid_config(source: ParseError) -> Error {
+    Error::Invalid { what: "config".into(), source }
 }
 
 /// Reads a metadata object out of `objects`.

@@ -128,7 +128,7 @@ impl Repo {
     /// As [`Refs::list`].
     pub fn collection_refs(&self) -> Result<BTreeMap<CollectionRef, CommitId>> {
         let mut places = Vec::new();
-        if let Some(id) = &self.config.collection {
+        if let Some(id) = &self.config.collection_id {
             places.push((id.clone(), HEADS.to_owned()));
         }
         for dir in self.dirs_in(MIRRORS)? {
@@ -137,7 +137,7 @@ impl Repo {
             }
         }
         for dir in self.dirs_in(REMOTES)? {
-            let id = self.config.file.get_raw(&format!("remote \"{dir}\""), "collection-id");
+            let id = self.config.keyfile().get_raw(&format!("remote \"{dir}\""), "collection-id");
             if let Some(Ok(id)) = id.map(str::parse) {
                 places.push((id, format!("{REMOTES}/{dir}")));
             }
@@ -166,7 +166,7 @@ impl Repo {
         name: &RefName,
         target: Option<CommitId>,
     ) -> Result<()> {
-        match self.config.collection.as_ref() == Some(id) {
+        match self.config.collection_id.as_ref() == Some(id) {
             true => self.write_ref_in(HEADS, name, target),
             false => self.write_ref_in(&format!("{MIRRORS}/{id}"), name, target),
         }

@@ -6,7 +6,8 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::config::MinFreeSpace;
+use ostree_format::config::MinFreeSpace;
+
 use super::sys;
 use crate::store::{Error, Result};
 
@@ -25,7 +26,7 @@ impl Space {
         let reserved = match limit {
             // In f64, as libostree computes it.
             MinFreeSpace::Percent(percent) => (room.blocks as f64 * (f64::from(percent) / 100.0)) as u64,
-            MinFreeSpace::Megabytes(megabytes) => megabytes.saturating_mul(1 << 20) / room.block_bytes,
+            MinFreeSpace::Bytes(bytes) => bytes / room.block_bytes,
         };
         let blocks = AtomicU64::new(room.free.saturating_sub(reserved));
         Ok(Self { limit, block_bytes: room.block_bytes, blocks })
@@ -51,7 +52,7 @@ impl Space {
 
     fn wanted(&self, bytes: u64) -> Option<u64> {
         match self.limit {
-            MinFreeSpace::Percent(0) | MinFreeSpace::Megabytes(0) => None,
+            MinFreeSpace::Percent(0) | MinFreeSpace::Bytes(0) => None,
             _ => Some(bytes / self.block_bytes + 1),
         }
     }
@@ -59,7 +60,7 @@ impl Space {
     fn message(&self, bytes: u64) -> String {
         let limit = match self.limit {
             MinFreeSpace::Percent(percent) => format!("min-free-space-percent '{percent}%'"),
-            MinFreeSpace::Megabytes(megabytes) => format!("min-free-space-size {megabytes}MB"),
+            MinFreeSpace::Bytes(bytes) => format!("min-free-space-size {}MB", bytes >> 20),
         };
         format!("{limit} would be exceeded, at least {} requested", format_size(bytes))
     }

@@ -134,7 +134,7 @@ fn options(args: &Args, repo: &Repo) -> anyhow::Result<CommitOptions> {
     let branch = args.branch.as_ref();
     let message = args.message.message(branch)?;
     let refs = branch.into_iter().chain(&args.metadata.bind_refs).cloned().collect();
-    let bindings = Bindings { refs, collection: repo.config().collection.clone() };
+    let bindings = Bindings { refs, collection: repo.config().collection_id.clone() };
     Ok(CommitOptions {
         parent,
         subject: message.subject,

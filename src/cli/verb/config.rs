@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         ["set", _, _, _, ..] | ["get" | "unset", _, _, ..] => bail!("Too many arguments given"),
         ["get", name] => {
             let (group, key) = split(args, name)?;
-            let config = &repo.config().file;
+            let config = repo.config().keyfile();
             if !config.has_group(group) {
                 bail!("Key file does not have group “{group}”");
             }

@@ -145,7 +145,7 @@ fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {
 fn collection(args: &Args, repo: &Repo) -> anyhow::Result<Option<CollectionId>> {
     let Some(remote) = &args.remote else { return Ok(None) };
     let group = crate::cli::remotes::group(remote);
-    Ok(repo.config().file.get_string(&group, "collection-id")?.map(|id| id.parse()).transpose()?)
+    Ok(repo.config().keyfile().get_string(&group, "collection-id")?.map(|id| id.parse()).transpose()?)
 }
 
 fn verify_bindings(

@@ -23,12 +23,12 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_format::{
-    FileHeader, FileId, FileKind, ObjectName, ObjectType, RepoMode, S_IFLNK, S_IFMT, S_IFREG,
+    FileHeader, FileId, FileKind, ObjectName, ObjectType, RepoConfig, RepoMode, S_IFLNK, S_IFMT, S_IFREG,
 };
 use rustix::fs::Stat;
 
 use super::dir::ObjectDir;
-use super::{RepoConfig, sys};
+use super::sys;
 use crate::store::{Content, Error, FileObject, LooseFile, Result};
 
 pub(super) use archive::Archive;
@@ -91,7 +91,7 @@ pub(super) fn file_format(config: &RepoConfig) -> Box<dyn FileFormat> {
         RepoMode::BareUser => Box::new(BareUser),
         RepoMode::BareUserOnly => Box::new(BareUserOnly),
         RepoMode::BareSplitXattrs => Box::new(SplitXattrs),
-        RepoMode::Archive => Box::new(Archive::new(config.zlib_level)),
+        RepoMode::Archive => Box::new(Archive::new(config.zlib_level.into())),
     }
 }
 

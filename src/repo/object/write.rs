@@ -149,15 +149,15 @@ impl Sink<'_> {
     }
 }
 
-/// Writes a content object that is a regular file on disk. `id` learns the id from the body if need be;
-/// if `is_there` then knows the object, nothing is kept.
+/// Writes a content object that is a regular file on disk. Where its id is known only at the end of the
+/// stream, `is_there` is asked then; if the object is, nothing is kept, and there is no [`Linked`].
 pub(in crate::repo) fn write_regular(
     sink: &Sink<'_>,
     format: &dyn FileFormat,
     header: &FileHeader,
     content: Regular<'_, '_>,
     is_there: &dyn Fn(&FileId) -> Result<bool>,
-) -> Result<(FileId, Linked)> {
+) -> Result<(FileId, Option<Linked>)> {
     let file = TempFile::new(sink.tmp).map_err(|e| Error::io("create", "temporary file", e))?;
     let id = match content {
         Regular::Known(id, bytes) => {
@@ -169,7 +169,7 @@ pub(in crate::repo) fn write_regular(
             format.write_body(file.file(), header, Body::Stream(&mut source))?;
             let id = source.id();
             if is_there(&id)? {
-                return Ok((id, Linked::Existed));
+                return Ok((id, None));
             }
             format.check(&id, header)?;
             id
@@ -177,7 +177,7 @@ pub(in crate::repo) fn write_regular(
     };
     format.seal(sink, &id, header, file.file())?;
     let linked = sink.place(&file, &id.into(), format.mode())?;
-    Ok((id, linked))
+    Ok((id, Some(linked)))
 }
 
 /// The content of a regular file.

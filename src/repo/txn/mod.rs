@@ -1,0 +1,222 @@
+//! Transactions: objects are staged, then become visible together, and refs come last.
+//!
+//! ```text
+//! begin     .lock shared · staging directory taken over or made
+//! write     objects into the staging directory, from many threads
+//! commit    file system to disk · objects renamed into place · their directories to disk
+//!           · staging directory removed · tmp cleaned · refs written · unlocked
+//! drop      the staging directory stays for the next transaction of this boot, nothing is visible
+//! ```
+//! With `core.fsync=false` or `core.per-object-fsync` objects go into place at once, as in libostree.
+//! Source: libostree ostree-repo-commit.c:2289-2357, 1749-1884.
+
+mod names;
+mod publish;
+mod traits;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ostree_format::{CollectionId, CommitId, ObjectName, RefName, RefSpec};
+
+use super::dir::ObjectDir;
+use super::fsync::Fsync;
+use super::lock::Lock;
+use super::object::{ObjectSync, Sink};
+use super::space::Space;
+use super::staging::Staging;
+use super::{Repo, sys, tmp};
+use crate::base::Ctx;
+use crate::store::{Completeness, Error, Result};
+use names::{Counters, Names};
+
+pub use names::TransactionStats;
+
+/// A change of a repository that becomes visible as a whole or not at all.
+#[derive(Debug)]
+#[must_use = "dropped, it is rolled back"]
+pub struct Transaction<'r> {
+    repo: &'r Repo,
+    /// Taken out by commit and drop only.
+    staging: Option<Staging>,
+    place: Place,
+    written: Names,
+    space: Space,
+    out_of_space: AtomicBool,
+    pending: Mutex<Pending>,
+    counters: Counters,
+    _lock: Lock,
+}
+
+/// Where objects get their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Staged,
+    Direct(ObjectSync),
+}
+
+/// What becomes true with the commit, apart from objects.
+#[derive(Debug, Default)]
+struct Pending {
+    refs: BTreeMap<RefSpec, Option<CommitId>>,
+    collection_refs: BTreeMap<(CollectionId, RefName), Option<CommitId>>,
+    complete: BTreeSet<CommitId>,
+}
+
+impl<'r> Transaction<'r> {
+    pub(super) fn begin(repo: &'r Repo, ctx: &Ctx) -> Result<Self> {
+        let lock = repo.lock_shared(ctx)?;
+        let staging = Staging::take(repo.tmp.as_fd(), &repo.boot_id)?;
+        let written = Names::new();
+        if staging.resumed {
+            staging.objects.for_each(repo.mode(), &mut |name| {
+                written.insert(name);
+                Ok(())
+            })?;
+        }
+        let place = match repo.fsync {
+            Fsync::Transaction => Place::Staged,
+            Fsync::Object => Place::Direct(ObjectSync::Each),
+            Fsync::Never => Place::Direct(ObjectSync::Later),
+        };
+        Ok(Self {
+            repo,
+            staging: Some(staging),
+            place,
+            written,
+            space: Space::new(&repo.root, repo.config.min_free_space)?,
+            out_of_space: AtomicBool::new(false),
+            pending: Mutex::default(),
+            counters: Counters::default(),
+            _lock: lock,
+        })
+    }
+
+    /// The repository.
+    pub fn repo(&self) -> &'r Repo {
+        self.repo
+    }
+
+    /// Whether an earlier transaction left staged objects that this one goes on from.
+    pub fn is_resumed(&self) -> bool {
+        self.staging.as_ref().is_some_and(|staging| staging.resumed)
+    }
+
+    /// Lets a ref of a collection name `target` once the transaction is committed, or deletes it.
+    ///
+    /// # Errors
+    /// None so far: what cannot be written fails at the commit.
+    pub fn set_collection_ref(
+        &self,
+        id: &CollectionId,
+        name: &RefName,
+        target: Option<CommitId>,
+    ) -> Result<()> {
+        self.pending().collection_refs.insert((id.clone(), name.clone()), target);
+        Ok(())
+    }
+
+    /// How many bytes the file of an object has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Io`].
+    pub fn object_bytes(&self, name: &ObjectName) -> Result<u64> {
+        if let Some(staged) = self.staged(name)
+            && let Some(bytes) = self.repo.size_in(staged, name)?
+        {
+            return Ok(bytes);
+        }
+        self.repo.object_bytes(name)
+    }
+
+    /// Makes everything visible.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Usage`] if a ref cannot be written; [`Error::Cancelled`] if that was asked
+    /// for before it began: then, and if objects could not be made to reach the disk, nothing is visible.
+    pub fn commit(mut self, ctx: &Ctx) -> Result<TransactionStats> {
+        ctx.cancel.check()?;
+        let repo = self.repo;
+        if repo.fsync != Fsync::Never && !self.written.is_empty() {
+            sys::sync_filesystem(&repo.root).map_err(|e| Error::io("syncfs", ".", e))?;
+        }
+        if let Some(staging) = &self.staging {
+            self.publish(&staging.objects)?;
+        }
+        if repo.fsync != Fsync::Never {
+            self.sync_dirs()?;
+        }
+        if let Some(staging) = self.staging.take() {
+            staging.remove(repo.tmp.as_fd())?;
+        }
+        tmp::clean(repo.tmp.as_fd(), &repo.boot_id, repo.config.tmp_expiry_secs)?;
+        let pending = std::mem::take(&mut *self.pending());
+        for commit in &pending.complete {
+            repo.set_partial(commit, Completeness::Complete)?;
+        }
+        self.write_refs(&pending)?;
+        // Older versions of libostree left it.
+        sys::unlink(&repo.root, "transaction").map_err(|e| Error::io("unlink", "transaction", e))?;
+        Ok(self.stats())
+    }
+
+    /// What was done so far.
+    pub fn stats(&self) -> TransactionStats {
+        self.counters.stats()
+    }
+
+    fn write_refs(&self, pending: &Pending) -> Result<()> {
+        for (refspec, target) in &pending.refs {
+            self.repo.write_ref(refspec, *target)?;
+        }
+        for ((id, name), target) in &pending.collection_refs {
+            self.repo.write_collection_ref(id, name, *target)?;
+        }
+        match pending.refs.is_empty() && pending.collection_refs.is_empty() {
+            true => Ok(()),
+            false => self.repo.refs_changed(),
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The staging directory, if the object is known to be in it.
+    fn staged(&self, name: &ObjectName) -> Option<&ObjectDir> {
+        let staging = self.staging.as_ref().filter(|_| self.written.contains(name))?;
+        Some(&staging.objects)
+    }
+
+    /// Whether the object is in this repository, apart from its parent.
+    fn is_stored(&self, name: &ObjectName) -> Result<bool> {
+        Ok(self.written.contains(name) || self.repo.objects.contains(name, self.repo.mode())?)
+    }
+
+    fn sink(&self) -> Result<Sink<'_>> {
+        let staging = self.staging.as_ref();
+        let staging = staging.ok_or_else(|| Error::Usage("the transaction is over".into()))?;
+        let committed = &self.repo.objects;
+        let tmp = staging.objects.as_fd();
+        Ok(match self.place {
+            Place::Staged => Sink { tmp, objects: &staging.objects, committed, sync: ObjectSync::Later },
+            Place::Direct(sync) => Sink { tmp, objects: committed, committed, sync },
+        })
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        // Errors have nowhere to go, and what stays behind harms nobody.
+        let tmp = self.repo.tmp.as_fd();
+        match self.staging.take() {
+            Some(staging) if *self.out_of_space.get_mut() => drop(staging.remove(tmp)),
+            Some(staging) => staging.leave(tmp),
+            None => return,
+        }
+        let _ = tmp::clean(tmp, &self.repo.boot_id, self.repo.config.tmp_expiry_secs);
+    }
+}

@@ -1,0 +1,68 @@
+//! From the staging directory into `objects`.
+
+use std::os::fd::AsFd;
+
+use ostree_format::ObjectType;
+
+use super::super::dir::ObjectDir;
+use super::super::sys;
+use super::Transaction;
+use crate::store::Result;
+
+impl Transaction<'_> {
+    /// Renames the staged objects into place: what is named before what names it, commits last.
+    pub(super) fn publish(&self, staged: &ObjectDir) -> Result<()> {
+        let (objects, mode) = (&self.repo.objects, self.repo.mode());
+        let mut names = Vec::new();
+        staged.for_each(mode, &mut |name| {
+            names.push(name);
+            Ok(())
+        })?;
+        names.sort_unstable_by_key(|name| (rank(name.kind), name.checksum));
+        for name in names {
+            objects.ensure_parent(&name)?;
+            let path = name.loose_path(mode);
+            let (from, to) = (staged.as_fd(), objects.as_fd());
+            let moved = match name.kind {
+                // Its name is the commit's, so another one may be there.
+                ObjectType::CommitMeta => sys::rename(from, &path, to, &path).map(|()| true),
+                _ => sys::rename_new(from, &path, to, &path),
+            };
+            moved.map_err(|e| objects.failed("rename", &path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the new names in `objects` reach the disk.
+    pub(super) fn sync_dirs(&self) -> Result<()> {
+        let objects = &self.repo.objects;
+        let dirs = self.written.dirs();
+        if dirs.is_empty() {
+            return Ok(());
+        }
+        for first in dirs {
+            let dir = format!("{first:02x}");
+            // Not there if nothing but an object that already lay in a parent's place was announced.
+            let Some(fd) =
+                sys::optional(sys::open_dir(objects, &dir)).map_err(|e| objects.failed("open", &dir, e))?
+            else {
+                continue;
+            };
+            sys::sync_file(&fd).map_err(|e| objects.failed("fsync", &dir, e))?;
+        }
+        sys::sync_file(objects).map_err(|e| objects.failed("fsync", "", e))
+    }
+}
+
+/// The order in which objects become visible: what an object names is there before it.
+const fn rank(kind: ObjectType) -> u8 {
+    match kind {
+        ObjectType::FileXattrs => 0,
+        ObjectType::FileXattrsLink => 1,
+        ObjectType::File | ObjectType::PayloadLink => 2,
+        ObjectType::DirMeta => 3,
+        ObjectType::DirTree => 4,
+        ObjectType::CommitMeta | ObjectType::TombstoneCommit => 5,
+        ObjectType::Commit => 6,
+    }
+}

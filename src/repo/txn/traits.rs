@@ -1,0 +1,174 @@
+//! A transaction as a store: it sees what is staged and what is committed.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use ostree_format::variant::Dict;
+use ostree_format::{
+    Checksum, CommitId, FileHeader, FileId, MAX_METADATA_BYTES, MetaKind, ObjectName, ObjectType, RefSpec,
+};
+
+use super::super::object::{self, Sink};
+use super::super::sys::Linked;
+use super::super::{loose_in, read_meta_in, refs};
+use super::names::add;
+use super::{Place, Transaction};
+use crate::store::{
+    Completeness, Error, FileObject, LooseFile, ObjectRead, ObjectWrite, Refs, Result, Txn, validate_meta,
+};
+
+impl ObjectRead for Transaction<'_> {
+    fn contains(&self, name: &ObjectName) -> Result<bool> {
+        Ok(self.written.contains(name) || self.repo.contains(name)?)
+    }
+
+    fn read_meta(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
+        if let Some(staged) = self.staged(name)
+            && let Some(bytes) = read_meta_in(staged, name, self.repo.mode())?
+        {
+            return Ok(Some(bytes));
+        }
+        self.repo.read_meta(name)
+    }
+
+    fn open_file(&self, id: &FileId) -> Result<Option<FileObject>> {
+        if let Some(staged) = self.staged(&(*id).into())
+            && let Some(file) = self.repo.format.open(staged, id)?
+        {
+            return Ok(Some(file));
+        }
+        self.repo.open_file(id)
+    }
+
+    fn loose_file(&self, id: &FileId) -> Option<LooseFile<'_>> {
+        match (self.staged(&(*id).into()), self.place) {
+            (Some(staged), Place::Staged) => Some(loose_in(staged, id, self.repo.mode())),
+            _ => self.repo.loose_file(id),
+        }
+    }
+}
+
+impl ObjectWrite for Transaction<'_> {
+    fn write_meta(&self, kind: MetaKind, bytes: &[u8]) -> Result<Checksum> {
+        add(&self.counters.metadata_total, 1);
+        let checksum = Checksum::of(bytes);
+        let name = ObjectName::new(checksum, kind.into());
+        if self.is_stored(&name)? {
+            return Ok(checksum);
+        }
+        if bytes.len() as u64 > MAX_METADATA_BYTES {
+            return Err(Error::Unsupported(format!("{name} is larger than {MAX_METADATA_BYTES} bytes")));
+        }
+        validate_meta(kind, &name, bytes)?;
+        if object::write_meta(&self.sink()?, self.repo.mode(), &name, bytes)? == Linked::New {
+            add(&self.counters.metadata_written, 1);
+        }
+        self.written.insert(name);
+        if kind == MetaKind::Commit {
+            // It lives again.
+            self.repo.unlink_object(&ObjectName::new(checksum, ObjectType::TombstoneCommit))?;
+        }
+        Ok(checksum)
+    }
+
+    fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId> {
+        self.write_checked(None, header, len, content)
+    }
+
+    fn write_file_as(
+        &self,
+        id: &FileId,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<()> {
+        self.write_checked(Some(id), header, len, content).map(drop)
+    }
+
+    fn link_file(&self, id: &FileId, from: &LooseFile<'_>) -> Result<bool> {
+        let name = ObjectName::from(*id);
+        if from.mode != self.repo.mode() {
+            return Ok(false);
+        }
+        if self.is_stored(&name)? {
+            add(&self.counters.content_total, 1);
+            return Ok(true);
+        }
+        if !object::link_loose(&self.sink()?, &*self.repo.format, id, from)? {
+            return Ok(false);
+        }
+        add(&self.counters.content_total, 1);
+        add(&self.counters.content_written, 1);
+        self.written.insert(name);
+        Ok(true)
+    }
+}
+
+impl Refs for Transaction<'_> {
+    fn resolve(&self, refspec: &RefSpec) -> Result<Option<CommitId>> {
+        let pending = self.pending().refs.get(refspec).copied();
+        pending.map_or_else(|| self.repo.resolve(refspec), Ok)
+    }
+
+    fn resolve_exact(&self, refspec: &RefSpec) -> Result<Option<CommitId>> {
+        let pending = self.pending().refs.get(refspec).copied();
+        pending.map_or_else(|| self.repo.resolve_exact(refspec), Ok)
+    }
+
+    fn list(&self) -> Result<BTreeMap<RefSpec, CommitId>> {
+        let mut out = self.repo.list()?;
+        for (refspec, target) in &self.pending().refs {
+            match target {
+                Some(id) => out.insert(refspec.clone(), *id),
+                None => out.remove(refspec),
+            };
+        }
+        Ok(out)
+    }
+
+    fn commits_with_prefix(&self, digits: &str) -> Result<Vec<CommitId>> {
+        let mut out = self.repo.commits_with_prefix(digits)?;
+        if let Some(staging) = &self.staging {
+            out.extend(refs::commits_in(&staging.objects, self.repo.mode(), digits)?);
+        }
+        out.sort_unstable();
+        out.dedup();
+        Ok(out)
+    }
+}
+
+impl Txn for Transaction<'_> {
+    fn set_ref(&self, refspec: &RefSpec, target: Option<CommitId>) -> Result<()> {
+        if target.is_some() && refspec.name.as_str().parse::<Checksum>().is_ok() {
+            return Err(Error::Usage(format!("Rev name '{}' looks like a checksum", refspec.name)));
+        }
+        self.pending().refs.insert(refspec.clone(), target);
+        Ok(())
+    }
+
+    fn set_detached(&self, commit: &CommitId, metadata: &Dict) -> Result<()> {
+        let name = ObjectName::commitmeta(commit);
+        let staging = self.staging.as_ref().ok_or_else(|| Error::Usage("the transaction is over".into()))?;
+        // Always staged: it may replace one that is visible now.
+        let sink = Sink { objects: &staging.objects, ..self.sink()? };
+        object::replace_meta(&sink, self.repo.mode(), &name, &metadata.to_bytes())?;
+        self.written.insert(name);
+        Ok(())
+    }
+
+    fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()> {
+        if state == Completeness::Complete {
+            self.pending().complete.insert(*commit);
+            return Ok(());
+        }
+        self.pending().complete.remove(commit);
+        self.repo.set_partial(commit, state)
+    }
+
+    fn completeness(&self, commit: &CommitId) -> Result<Completeness> {
+        match self.pending().complete.contains(commit) {
+            true => Ok(Completeness::Complete),
+            false => self.repo.completeness(commit),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Content objects on their way into a transaction.
+
+use std::io::Read;
+use std::sync::atomic::Ordering;
+
+use ostree_format::{FileHeader, FileId};
+
+use super::super::object::{self, Links, Regular, SMALL_BYTES, Source};
+use super::super::sys::Linked;
+use super::Transaction;
+use super::names::add;
+use crate::store::{Error, Result};
+
+impl Transaction<'_> {
+    /// Writes a content object, unless it is stored already; its id has to be the expected one.
+    pub(super) fn write_checked(
+        &self,
+        expected: Option<&FileId>,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<FileId> {
+        add(&self.counters.content_total, 1);
+        if len > SMALL_BYTES {
+            return self.write_stream(expected, header, len, content);
+        }
+        let (id, bytes) = Source::new(header, len, content).read_all()?;
+        check_id(expected, &id)?;
+        if !self.is_stored(&id.into())? {
+            self.write_known(header, id, &bytes)?;
+        }
+        Ok(id)
+    }
+
+    /// Takes the room for a content object.
+    fn reserve(&self, bytes: u64) -> Result<()> {
+        self.space.reserve(bytes).inspect_err(|_| self.out_of_space.store(true, Ordering::Relaxed))
+    }
+
+    /// Notes that a content object was written (also if another thread was faster), or was there already.
+    fn wrote_file(&self, id: FileId, len: u64, linked: Option<Linked>) {
+        if linked.is_some() {
+            self.written.insert(id.into());
+        }
+        match linked {
+            None | Some(Linked::Existed) => self.space.release(len),
+            Some(Linked::New) => {
+                add(&self.counters.content_written, 1);
+                add(&self.counters.content_bytes_written, len);
+            }
+        }
+    }
+
+    /// Writes a content object that is in memory and not stored.
+    fn write_known(&self, header: &FileHeader, id: FileId, bytes: &[u8]) -> Result<()> {
+        let sink = self.sink()?;
+        let format = &*self.repo.format;
+        let len = bytes.len() as u64;
+        self.reserve(len)?;
+        let linked = match header.symlink_target().filter(|_| format.links() == Links::AsLinks) {
+            Some(target) => {
+                object::write_link(&sink, format, &id, header, target).map(|()| Some(Linked::New))?
+            }
+            None => {
+                let content = Regular::Known(id, bytes);
+                object::write_regular(&sink, format, header, content, &|_| Ok(false))?.1
+            }
+        };
+        self.wrote_file(id, len, linked);
+        Ok(())
+    }
+
+    /// Writes a content object that is too large for memory.
+    fn write_stream(
+        &self,
+        expected: Option<&FileId>,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<FileId> {
+        let sink = self.sink()?;
+        self.reserve(len)?;
+        let source = Regular::Unknown(Source::new(header, len, content));
+        let is_there = |id: &FileId| {
+            check_id(expected, id)?;
+            self.is_stored(&(*id).into())
+        };
+        let written = object::write_regular(&sink, &*self.repo.format, header, source, &is_there);
+        let (id, linked) = written.inspect_err(|_| self.space.release(len))?;
+        self.wrote_file(id, len, linked);
+        Ok(id)
+    }
+}
+
+/// Checks the id of content against the one that was announced.
+fn check_id(expected: Option<&FileId>, id: &FileId) -> Result<()> {
+    match expected {
+        Some(expected) if expected != id => {
+            Err(Error::Mismatch { expected: (*expected).into(), actual: *id.checksum() })
+        }
+        _ => Ok(()),
+    }
+}
