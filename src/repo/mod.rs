@@ -35,7 +35,8 @@ use cap_std::fs::Dir;
 use ostree_format::keyfile::KeyFile;
 use ostree_format::variant::Dict;
 use ostree_format::{
-    CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, ParseError, RepoConfig, RepoMode, commitmeta,
+    CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, ParseError, RepoConfig, RepoMode,
+    commitmeta,
 };
 
 pub use fsync::Fsync;
