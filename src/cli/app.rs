@@ -7,8 +7,8 @@ use clap::{ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 
 use super::terminal;
 use super::verb::{
-    cat, checkout, checksum, commit, completions, config, container, diff, gpg_sign, init, log, ls, man,
-    pull_local, refs, remote, reset, rev_parse, show, tar,
+    cat, checkout, checksum, commit, completions, config, container, diff, export, fsck, gpg_sign, init, log,
+    ls, man, pull_local, refs, remote, reset, rev_parse, show, tar,
 };
 
 /// The name under which the binary was started.
@@ -89,6 +89,10 @@ pub(crate) enum OstreeVerb {
     Config(config::Args),
     /// Compare commits or directories
     Diff(diff::Args),
+    /// Write a commit as a plain tar archive
+    Export(export::Args),
+    /// Check that a repository is complete and undamaged
+    Fsck(fsck::Args),
     /// Sign a commit with OpenPGP keys
     GpgSign(gpg_sign::Args),
     /// Create an empty repository

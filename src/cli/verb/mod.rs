@@ -8,6 +8,8 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod container;
 pub(crate) mod diff;
+pub(crate) mod export;
+pub(crate) mod fsck;
 pub(crate) mod gpg_sign;
 pub(crate) mod init;
 pub(crate) mod log;
@@ -65,6 +67,8 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
         OstreeVerb::Commit(args) => commit::run(&args, session),
         OstreeVerb::Config(args) => config::run(&args, session),
         OstreeVerb::Diff(args) => diff::run(&args, session),
+        OstreeVerb::Export(args) => export::run(&args, session),
+        OstreeVerb::Fsck(args) => fsck::run(&args, session),
         OstreeVerb::GpgSign(args) => gpg_sign::run(&args, session),
         OstreeVerb::Init(args) => init::run(&args),
         OstreeVerb::Log(args) => log::run(&args, session),

@@ -1,7 +1,7 @@
 //! The trees that `commit` lays over each other.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use crate::base::Ctx;
 use crate::format::RootDir;
 use crate::repo::{Repo, Transaction};
 use crate::store::{DevInoCache, Modifier, MutableTree, load_commit};
+use crate::tar::{Parents, PathnameFilter, SpecialFiles, TreeOptions, import_tree};
 use crate::tree::{DevInoTrust, DirOptions, Sealing, Source, add_commit, add_dir};
 
 /// Options that say what goes into the commit.
@@ -48,7 +49,6 @@ pub(crate) struct Options {
 /// One tree.
 enum Tree<'a> {
     Dir(&'a Path),
-    #[expect(dead_code, reason = "archives come next")]
     Tar(&'a str),
     Ref(&'a str),
 }
@@ -94,7 +94,7 @@ impl Options {
                 Tree::Dir(path) => {
                     cache_hits += self.add_dir(path, devino.as_ref(), last, &mut tree, txn, modifier, ctx)?;
                 }
-                Tree::Tar(_) => bail!("tar archives are not read yet"),
+                Tree::Tar(file) => self.add_tar(file, &mut tree, txn, modifier, ctx)?,
                 Tree::Ref(rev) => {
                     let root = load_commit(txn, &resolve(txn, rev)?)?.root;
                     add_commit(txn, &mut tree, root, modifier, ctx)?;
@@ -103,6 +103,26 @@ impl Options {
         }
         changes::check_matched(modifier)?;
         Ok((tree.write(txn)?, cache_hits))
+    }
+
+    fn add_tar(
+        &self,
+        file: &str,
+        tree: &mut MutableTree,
+        txn: &Transaction<'_>,
+        modifier: &mut Modifier,
+        ctx: &Ctx,
+    ) -> anyhow::Result<()> {
+        let mut input: Box<dyn Read> = match file {
+            "-" => Box::new(io::stdin().lock()),
+            path => Box::new(File::open(path).with_context(|| format!("Opening {path}"))?),
+        };
+        let options = TreeOptions {
+            parents: if self.tar_autocreate_parents { Parents::Create } else { Parents::MustExist },
+            special: SpecialFiles::Refuse,
+            filter: self.tar_pathname_filter.as_deref().map(PathnameFilter::parse).transpose()?,
+        };
+        Ok(import_tree(&mut input, txn, tree, modifier, &options, ctx)?)
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a tree is read with, in the order of add_dir")]

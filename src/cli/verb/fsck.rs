@@ -1,0 +1,140 @@
+//! `fsck`: whether a repository is complete and undamaged.
+
+use std::io::Write;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::Common;
+use crate::cli::terminal::Session;
+use crate::repo::fsck::{Bindings, FsckOptions, FsckReport, FsckStep, MissingParents, OnCorruption, Problem};
+
+/// Arguments of `fsck`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Write tombstones for parents that are not there
+    #[arg(long)]
+    add_tombstones: bool,
+    /// Print only errors and the result
+    #[arg(short, long)]
+    quiet: bool,
+    /// Go on after the first error
+    #[arg(short, long)]
+    all: bool,
+    /// Delete corrupt objects, and mark their commits as partial
+    #[arg(long)]
+    delete: bool,
+    /// Check that commits are for the refs that name them
+    #[arg(long)]
+    verify_bindings: bool,
+    /// Check also that the refs that commits are for name them
+    #[arg(long)]
+    verify_back_refs: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Json {
+    commits: usize,
+    objects: u64,
+    partial_commits: usize,
+    partial_by_fsck: usize,
+    findings: Vec<FindingJson>,
+    tombstones: Vec<String>,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct FindingJson {
+    object: String,
+    problem: &'static str,
+    detail: String,
+    commits: Vec<String>,
+    path: Option<String>,
+}
+
+/// Checks, and ends with an error if anything is wrong.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let mut repo = args.common.open()?;
+    let options = FsckOptions {
+        corrupt: match (args.delete, args.all) {
+            (true, _) => OnCorruption::Delete,
+            (false, true) => OnCorruption::Report,
+            (false, false) => OnCorruption::Stop,
+        },
+        bindings: match (args.verify_back_refs, args.verify_bindings) {
+            (true, _) => Bindings::CheckBack,
+            (false, true) => Bindings::Check,
+            (false, false) => Bindings::Ignore,
+        },
+        missing_parents: match args.add_tombstones {
+            true => MissingParents::AddTombstones,
+            false => MissingParents::Ignore,
+        },
+    };
+    let talk = !args.quiet && !args.json;
+    let mut written = Ok(());
+    let report = {
+        let out = &mut session.out;
+        let mut steps = |step: FsckStep<'_>| {
+            let line = match step {
+                FsckStep::Found(finding) => return eprintln!("{finding}"),
+                FsckStep::MarkedPartial(commit) => return eprintln!("Marking commit as partial: {commit}"),
+                FsckStep::Refs if talk => "Validating refs...".to_owned(),
+                FsckStep::CollectionRefs if talk => "Validating refs in collections...".to_owned(),
+                FsckStep::Commits if talk => "Enumerating commits...".to_owned(),
+                FsckStep::Objects { commits } if talk => {
+                    format!("Verifying content integrity of {commits} commit objects...")
+                }
+                FsckStep::AddedTombstone(commit) if !args.json => {
+                    format!("Adding tombstone for commit {commit}")
+                }
+                _ => return,
+            };
+            // Each step may take long, so its line is shown at once.
+            if written.is_ok() {
+                written = writeln!(out, "{line}").and_then(|()| out.flush());
+            }
+        };
+        repo.fsck(&options, &mut steps, &session.ctx)?
+    };
+    written?;
+    let result = report.result();
+    if args.json {
+        let json = json(&report, result.as_ref().err().map(ToString::to_string));
+        serde_json::to_writer(&mut session.out, &json)?;
+        writeln!(session.out)?;
+        session.out.flush()?;
+        return Ok(result?);
+    }
+    if report.partial_commits > 0 && !args.add_tombstones {
+        writeln!(session.out, "{} partial commits not verified", report.partial_commits)?;
+    }
+    session.out.flush().context("writing the result")?;
+    result?;
+    let commits = report.commits;
+    Ok(writeln!(session.out, "object fsck of {commits} commits completed successfully - no errors found.")?)
+}
+
+fn json(report: &FsckReport, error: Option<String>) -> Json {
+    let findings = report.findings.iter().map(|finding| FindingJson {
+        object: finding.name.to_string(),
+        problem: if matches!(finding.problem, Problem::Missing) { "missing" } else { "corrupt" },
+        detail: finding.to_string(),
+        commits: finding.commits.iter().map(ToString::to_string).collect(),
+        path: finding.path.clone(),
+    });
+    Json {
+        commits: report.commits,
+        objects: report.objects,
+        partial_commits: report.partial_commits,
+        partial_by_fsck: report.partial_by_fsck,
+        findings: findings.collect(),
+        tombstones: report.tombstones.iter().map(ToString::to_string).collect(),
+        error,
+    }
+}
