@@ -22,7 +22,7 @@ fn seeds() -> Vec<Vec<u8>> {
         &["-c", "--format=pax", "--owner=:3000000000", "-C", env!("CARGO_MANIFEST_DIR"), "src/tar/mod.rs"],
     );
     let newc = b"070701000000010000a1ff00000000000000000000000200000000000000040000000000000000\
-        00000000000000000000000200000000a\0link\0\0070701"
+        00000000000000000000000200000000a\0link\0\x00070701"
         .to_vec();
     let zstd = zstd::encode_all(&*plain, 1).unwrap();
     vec![full, plain, pax, newc, zstd]
