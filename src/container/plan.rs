@@ -79,7 +79,10 @@ impl Image {
         match raw.media_type.as_ref() {
             DOCKER_MANIFEST => {}
             other if MediaType::from(other) == MediaType::ImageManifest => {}
-            other => return Err(Error::Unsupported(format!("manifest of media type {other}"))),
+            other => {
+                let why = format!("manifest {} has the media type {other:?}, which is no image", raw.digest);
+                return Err(Error::Unsupported(why));
+            }
         }
         let manifest: ImageManifest = parse(raw, "manifest")?;
         // A document that two readers may take for different things is refused.

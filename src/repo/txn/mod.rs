@@ -5,10 +5,12 @@
 //! write     objects into the staging directory, from many threads
 //! commit    file system to disk · objects renamed into place · their directories to disk
 //!           · staging directory removed · tmp cleaned · refs written · unlocked
-//! drop      the staging directory stays for the next transaction of this boot, nothing is visible
+//! drop      staging directory removed: nothing happened
+//! suspend   staging directory left to the next transaction of this boot, as by a killed process
 //! ```
-//! With `core.fsync=false` or `core.per-object-fsync` objects go into place at once, as in libostree.
-//! Source: libostree ostree-repo-commit.c:2289-2357, 1749-1884.
+//! Unlike in libostree, objects are staged also with `core.fsync=false` and `core.per-object-fsync`, so that
+//! a transaction that fails leaves no object behind. Source: libostree ostree-repo-commit.c:2289-2357,
+//! 1749-1884.
 
 mod names;
 mod publish;
@@ -17,7 +19,6 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ostree_format::{CollectionId, CommitId, ObjectName, RefName, RefSpec};
@@ -42,20 +43,11 @@ pub struct Transaction<'r> {
     repo: &'r Repo,
     /// Taken out by commit and drop only.
     staging: Option<Staging>,
-    place: Place,
     written: Names,
     space: Space,
-    out_of_space: AtomicBool,
     pending: Mutex<Pending>,
     counters: Counters,
     _lock: Lock,
-}
-
-/// Where objects get their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Staged,
-    Direct(ObjectSync),
 }
 
 /// What becomes true with the commit, apart from objects.
@@ -64,6 +56,8 @@ struct Pending {
     refs: BTreeMap<RefSpec, Option<CommitId>>,
     collection_refs: BTreeMap<(CollectionId, RefName), Option<CommitId>>,
     complete: BTreeSet<CommitId>,
+    /// Commits that this transaction was the first to mark as partial.
+    newly_partial: BTreeSet<CommitId>,
 }
 
 impl<'r> Transaction<'r> {
@@ -77,18 +71,11 @@ impl<'r> Transaction<'r> {
                 Ok(())
             })?;
         }
-        let place = match repo.fsync {
-            Fsync::Transaction => Place::Staged,
-            Fsync::Object => Place::Direct(ObjectSync::Each),
-            Fsync::Never => Place::Direct(ObjectSync::Later),
-        };
         Ok(Self {
             repo,
             staging: Some(staging),
-            place,
             written,
             space: Space::new(&repo.root, repo.config.min_free_space)?,
-            out_of_space: AtomicBool::new(false),
             pending: Mutex::default(),
             counters: Counters::default(),
             _lock: lock,
@@ -163,6 +150,14 @@ impl<'r> Transaction<'r> {
         Ok(self.stats())
     }
 
+    /// Ends the transaction without making anything visible, but leaves what was staged to the next one of
+    /// this boot: for work that was interrupted and will be tried again.
+    pub fn suspend(mut self) {
+        if let Some(staging) = self.staging.take() {
+            staging.leave(self.repo.tmp.as_fd());
+        }
+    }
+
     /// What was done so far.
     pub fn stats(&self) -> TransactionStats {
         self.counters.stats()
@@ -199,12 +194,12 @@ impl<'r> Transaction<'r> {
     fn sink(&self) -> Result<Sink<'_>> {
         let staging = self.staging.as_ref();
         let staging = staging.ok_or_else(|| Error::Usage("the transaction is over".into()))?;
-        let committed = &self.repo.objects;
-        let tmp = staging.objects.as_fd();
-        Ok(match self.place {
-            Place::Staged => Sink { tmp, objects: &staging.objects, committed, sync: ObjectSync::Later },
-            Place::Direct(sync) => Sink { tmp, objects: committed, committed, sync },
-        })
+        let sync = match self.repo.fsync {
+            Fsync::Object => ObjectSync::Each,
+            Fsync::Transaction | Fsync::Never => ObjectSync::Later,
+        };
+        let objects = &staging.objects;
+        Ok(Sink { tmp: objects.as_fd(), objects, committed: &self.repo.objects, sync })
     }
 }
 
@@ -213,9 +208,12 @@ impl Drop for Transaction<'_> {
         // Errors have nowhere to go, and what stays behind harms nobody.
         let tmp = self.repo.tmp.as_fd();
         match self.staging.take() {
-            Some(staging) if *self.out_of_space.get_mut() => drop(staging.remove(tmp)),
-            Some(staging) => staging.leave(tmp),
+            Some(staging) => drop(staging.remove(tmp)),
             None => return,
+        }
+        let pending = self.pending.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for commit in &pending.newly_partial {
+            let _ = self.repo.set_partial(commit, Completeness::Complete);
         }
         let _ = tmp::clean(tmp, &self.repo.boot_id, self.repo.config.tmp_expiry_secs);
     }

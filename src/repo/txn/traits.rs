@@ -8,11 +8,11 @@ use ostree_format::{
     Checksum, CommitId, FileHeader, FileId, MAX_METADATA_BYTES, MetaKind, ObjectName, ObjectType, RefSpec,
 };
 
-use super::super::object::{self, Sink};
+use super::super::object;
 use super::super::sys::Linked;
 use super::super::{loose_in, read_meta_in, refs};
+use super::Transaction;
 use super::names::add;
-use super::{Place, Transaction};
 use crate::store::{
     Completeness, Error, FileObject, LooseFile, ObjectRead, ObjectWrite, Refs, Result, Txn, validate_meta,
 };
@@ -41,9 +41,9 @@ impl ObjectRead for Transaction<'_> {
     }
 
     fn loose_file(&self, id: &FileId) -> Option<LooseFile<'_>> {
-        match (self.staged(&(*id).into()), self.place) {
-            (Some(staged), Place::Staged) => Some(loose_in(staged, id, self.repo.mode())),
-            _ => self.repo.loose_file(id),
+        match self.staged(&(*id).into()) {
+            Some(staged) => Some(loose_in(staged, id, self.repo.mode())),
+            None => self.repo.loose_file(id),
         }
     }
 }
@@ -148,10 +148,7 @@ impl Txn for Transaction<'_> {
 
     fn set_detached(&self, commit: &CommitId, metadata: &Dict) -> Result<()> {
         let name = ObjectName::commitmeta(commit);
-        let staging = self.staging.as_ref().ok_or_else(|| Error::Usage("the transaction is over".into()))?;
-        // Always staged: it may replace one that is visible now.
-        let sink = Sink { objects: &staging.objects, ..self.sink()? };
-        object::replace_meta(&sink, self.repo.mode(), &name, &metadata.to_bytes())?;
+        object::replace_meta(&self.sink()?, self.repo.mode(), &name, &metadata.to_bytes())?;
         self.written.insert(name);
         Ok(())
     }
@@ -161,7 +158,14 @@ impl Txn for Transaction<'_> {
             self.pending().complete.insert(*commit);
             return Ok(());
         }
-        self.pending().complete.remove(commit);
+        let mut pending = self.pending();
+        pending.complete.remove(commit);
+        if self.repo.completeness(commit)? == Completeness::Complete
+            && !self.repo.contains(&(*commit).into())?
+        {
+            pending.newly_partial.insert(*commit);
+        }
+        drop(pending);
         self.repo.set_partial(commit, state)
     }
 

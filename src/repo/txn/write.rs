@@ -1,7 +1,6 @@
 //! Content objects on their way into a transaction.
 
 use std::io::Read;
-use std::sync::atomic::Ordering;
 
 use ostree_format::{FileHeader, FileId};
 
@@ -34,7 +33,7 @@ impl Transaction<'_> {
 
     /// Takes the room for a content object.
     fn reserve(&self, bytes: u64) -> Result<()> {
-        self.space.reserve(bytes).inspect_err(|_| self.out_of_space.store(true, Ordering::Relaxed))
+        self.space.reserve(bytes)
     }
 
     /// Notes that a content object was written (also if another thread was faster), or was there already.

@@ -344,7 +344,7 @@ fn c_goes_on_from_what_we_staged() {
     let ctx = Ctx::default();
     let txn = repo.begin(&ctx).unwrap();
     let commit = write_commit(&txn, &files());
-    drop(txn);
+    txn.suspend();
     assert!(!repo.contains(&commit.into()).unwrap());
     let arg = format!("--repo={}", tmp.path().display());
     run("ostree", &[&arg, "commit", "-b", "theirs", tree.path().to_str().unwrap()]);
@@ -386,6 +386,10 @@ fn the_disk_is_left_as_free_as_c_leaves_it() {
         meta[10..].copy_from_slice(&[0x41, 0xed]);
         txn.write_meta(MetaKind::DirMeta, &meta).unwrap();
         drop(txn);
-        assert_eq!(fs::read_dir(tmp.path().join("tmp")).unwrap().count(), 1, "the staged objects stay");
+        assert_eq!(
+            fs::read_dir(tmp.path().join("tmp")).unwrap().count(),
+            1,
+            "staged objects stay beside cache"
+        );
     }
 }

@@ -29,7 +29,7 @@ fn tmp_entries(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_dropped_transaction_is_gone_on_with() {
+fn a_suspended_transaction_is_gone_on_with() {
     let tmp = tempfile::tempdir().unwrap();
     let mut repo = create(tmp.path(), RepoMode::BareUser);
     let ctx = Ctx::default();
@@ -39,7 +39,7 @@ fn a_dropped_transaction_is_gone_on_with() {
     let txn = repo.begin(&ctx).unwrap();
     let commit = write_commit(&txn, &files());
     txn.set_ref(&refspec("main"), Some(commit)).unwrap();
-    drop(txn);
+    txn.suspend();
     assert_eq!((objects(&repo), tmp_entries(tmp.path()).len()), (0, 1));
     assert_eq!(repo.resolve(&refspec("main")).unwrap(), None);
 
@@ -56,12 +56,27 @@ fn a_dropped_transaction_is_gone_on_with() {
     // What another boot left may be incomplete.
     let txn = repo.begin(&ctx).unwrap();
     txn.write_file(&FileHeader::regular(1, 2, 0o644, Default::default()), 1, &mut &b"x"[..]).unwrap();
-    drop(txn);
+    txn.suspend();
     repo.set_boot_id("another");
     let txn = repo.begin(&ctx).unwrap();
     assert!(!txn.is_resumed());
     txn.commit(&ctx).unwrap();
     assert_eq!((objects(&repo), tmp_entries(tmp.path()).len()), (8, 0));
+}
+
+#[test]
+fn a_dropped_transaction_leaves_nothing() {
+    for fsync in [Fsync::Transaction, Fsync::Object, Fsync::Never] {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut repo = create(tmp.path(), RepoMode::BareUser);
+        repo.set_fsync(fsync);
+        let txn = repo.begin(&Ctx::default()).unwrap();
+        let commit = write_commit(&txn, &files());
+        txn.set_partial(&commit, Completeness::Partial).unwrap();
+        drop(txn);
+        assert_eq!((objects(&repo), tmp_entries(tmp.path()).len()), (0, 0));
+        assert_eq!(repo.completeness(&commit).unwrap(), Completeness::Complete);
+    }
 }
 
 #[test]
