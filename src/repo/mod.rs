@@ -13,6 +13,7 @@
 //! ```
 //! A [`Repo`] is read directly and written by a [`Transaction`].
 
+mod deltas;
 mod devino;
 mod dir;
 pub mod fsck;
@@ -20,10 +21,12 @@ mod fsync;
 mod init;
 mod lock;
 mod object;
+pub mod prune;
 mod refs;
 mod space;
 mod staging;
 mod state;
+pub mod summary;
 mod sys;
 mod tmp;
 mod txn;

@@ -217,7 +217,8 @@ impl Repo {
 
     /// Lets others see by the repository's time that refs have changed.
     pub(super) fn refs_changed(&self) -> Result<()> {
-        sys::touch(&self.root).map_err(|e| Error::io("utimens", ".", e))
+        sys::touch(&self.root).map_err(|e| Error::io("utimens", ".", e))?;
+        self.auto_update_summary()
     }
 
     /// The commit that the ref names, without looking into remotes or the parent.

@@ -194,7 +194,7 @@ fn the_words_of_the_c_program() {
             let commits = |text: &str| -> Vec<String> {
                 // Theirs stand in no order.
                 let text = text.replace("error: ", "");
-                let mut words: Vec<_> = text.split([' ', ',']).map(str::to_owned).collect();
+                let mut words: Vec<_> = text.split([' ', ',', ':']).map(str::to_owned).collect();
                 words.sort();
                 words
             };

@@ -10,6 +10,7 @@ mod floors;
 mod format;
 mod fsck;
 mod oracle;
+mod prune;
 mod repo;
 mod sign;
 mod tar;
