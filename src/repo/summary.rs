@@ -55,7 +55,7 @@ impl Repo {
     /// [`Error::Locked`], [`Error::Io`].
     pub fn update_summary(&self, additional: &Dict, options: &SummaryOptions<'_>, ctx: &Ctx) -> Result<()> {
         let now_secs = options.now_secs.unwrap_or_else(now_secs);
-        if let Some(collection) = &self.config.collection {
+        if let Some(collection) = &self.config.collection_id {
             self.commit_metadata(collection, additional, options.sign, now_secs, ctx)?;
         }
         let _lock = self.lock_shared(ctx)?;
@@ -103,7 +103,7 @@ impl Repo {
     }
 
     fn make_summary(&self, additional: &Dict, now_secs: u64) -> Result<Summary> {
-        let main = self.config.collection.as_ref();
+        let main = self.config.collection_id.as_ref();
         let mut refs = Vec::new();
         if main.is_none() {
             for (refspec, id) in self.list_of(None)? {
@@ -137,9 +137,7 @@ impl Repo {
     }
 
     fn summary_deltas(&self) -> Result<Vec<(String, ostree_format::Checksum)>> {
-        let invalid = |source| Error::Invalid { what: "config".into(), source };
-        let without = self.config.file.get_bool("core", "no-deltas-in-summary").map_err(invalid)?;
-        if without.unwrap_or(false) {
+        if self.config.no_deltas_in_summary {
             return Ok(Vec::new());
         }
         let mut out = Vec::new();
