@@ -12,6 +12,7 @@ use cap_std::fs::Dir;
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use ostree_rs::base::Ctx;
+use ostree_rs::container::{BuildOptions, Compression, OciLayout, PullOptions, Signatures, build, pull};
 use ostree_rs::format::{Checksum, CommitId, FileHeader, RepoMode, Xattrs};
 use ostree_rs::repo::Repo;
 use ostree_rs::store::{Modifier, MutableTree, ObjectWrite, load_commit};
@@ -187,5 +188,42 @@ fn streams(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hashing, objects, trees, streams);
+fn images(c: &mut Criterion) {
+    let (ctx, tree) = (Ctx::default(), Tree::new());
+    let (_dir, repo) = new_repo(RepoMode::Bare);
+    let id = commit(&repo, &tree);
+    let layout = |dir: &TempDir, compression: Compression| {
+        let open = Dir::open_ambient_dir(dir.path(), ambient_authority()).unwrap();
+        let layout = OciLayout::create(open, None).unwrap();
+        let options = BuildOptions { compression, ..BuildOptions::default() };
+        build(&repo, &id, &layout, &options, &ctx).unwrap();
+        layout
+    };
+    let mut group = slow_group(c, "image");
+    group.throughput(Throughput::Bytes(tree.bytes));
+    for (name, compression) in [("gzip", Compression::GZIP), ("zstd", Compression::ZSTD)] {
+        let run = |dir: TempDir| {
+            layout(&dir, compression);
+            dir
+        };
+        group.bench_function(format!("build with {name}"), |b| {
+            b.iter_batched(|| TempDir::new().unwrap(), run, BatchSize::PerIteration);
+        });
+        let dir = TempDir::new().unwrap();
+        let source = layout(&dir, compression);
+        let run = |(dir, repo): (TempDir, Repo)| {
+            let txn = repo.begin(&ctx).unwrap();
+            let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+            pull(&source, &txn, &options, &ctx).unwrap();
+            txn.commit(&ctx).unwrap();
+            dir
+        };
+        group.bench_function(format!("pull with {name}"), |b| {
+            b.iter_batched(|| new_repo(RepoMode::Bare), run, BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, hashing, objects, trees, streams, images);
 criterion_main!(benches);

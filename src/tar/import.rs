@@ -60,7 +60,7 @@ pub fn import_commit(
     options: &ImportOptions<'_>,
     ctx: &Ctx,
 ) -> Result<CommitId> {
-    let imported = read_commit(input, txn, options, ctx)?;
+    let (imported, _) = read_commit(input, txn, options, ctx)?;
     let mut missing = Vec::new();
     for id in &imported.elsewhere {
         if !txn.contains(&(*id).into())? {
@@ -78,7 +78,8 @@ pub fn import_commit(
 }
 
 /// Imports the first layer of an image: a commit with all its metadata and some of its content. The commit
-/// is marked as partial if content is missing; that mark is the caller's to take away.
+/// is marked as partial if content is missing, unless all of it was in the store before; that mark is the
+/// caller's to take away.
 ///
 /// # Errors
 /// As [`import_commit`]; missing content is not an error.
@@ -88,8 +89,8 @@ pub fn import_commit_layer(
     options: &ImportOptions<'_>,
     ctx: &Ctx,
 ) -> Result<ImportedCommit> {
-    let imported = read_commit(input, txn, options, ctx)?;
-    if !imported.elsewhere.is_empty() {
+    let (imported, was_there) = read_commit(input, txn, options, ctx)?;
+    if !was_there && !imported.elsewhere.is_empty() {
         txn.set_partial(&imported.commit, Completeness::Partial)?;
     }
     Ok(imported)
@@ -181,12 +182,13 @@ pub fn write_object_set(store: &dyn ObjectWrite, objects: &BTreeSet<FileId>) -> 
     Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
 }
 
+/// Also tells whether the commit was in the store before, with everything that belongs to it.
 fn read_commit(
     input: &mut dyn Read,
     txn: &dyn Txn,
     options: &ImportOptions<'_>,
     ctx: &Ctx,
-) -> Result<ImportedCommit> {
+) -> Result<(ImportedCommit, bool)> {
     with_pool(ctx, POOL_BYTES, |pool| {
         let mut reader = Reader::new(input);
         let mut import = Import {
@@ -326,7 +328,7 @@ impl Import<'_, '_> {
     }
 
     /// After the last entry: metadata that was not in the stream has to be in the store.
-    fn finish(mut self) -> Result<ImportedCommit> {
+    fn finish(mut self) -> Result<(ImportedCommit, bool)> {
         self.content.finish()?;
         let Some(head) = self.head.take() else { return Err(Error::Content(ContentErrorKind::NoCommit)) };
         if !self.decided {
@@ -338,11 +340,13 @@ impl Import<'_, '_> {
         let elsewhere =
             self.objects.iter().filter(|(name, seen)| name.kind == ObjectType::File && **seen == Seen::Named);
         let elsewhere = elsewhere.map(|(name, _)| FileId::new(name.checksum)).collect();
+        let was_there =
+            self.txn.contains(&head.id.into())? && self.txn.completeness(&head.id)? == Completeness::Complete;
         self.txn.write_meta(MetaKind::Commit, &head.commit)?;
         if let Some((_, dict)) = &head.detached {
             self.txn.set_detached(&head.id, dict)?;
         }
-        Ok(ImportedCommit { commit: head.id, elsewhere })
+        Ok((ImportedCommit { commit: head.id, elsewhere }, was_there))
     }
 }
 
