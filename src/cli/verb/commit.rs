@@ -3,6 +3,7 @@
 mod changes;
 mod message;
 pub(super) mod metadata;
+mod sizes;
 mod trees;
 
 use std::io::Write;
@@ -16,7 +17,7 @@ use super::{Common, resolve_if_present};
 use crate::cli::datetime;
 use crate::cli::gpg;
 use crate::cli::terminal::Session;
-use crate::format::{CommitId, RefSpec, RootDir};
+use crate::format::{CommitId, RefSpec, RepoMode, RootDir};
 use crate::repo::{Fsync, Repo, Transaction, TransactionStats};
 use crate::store::{Txn, load_commit};
 use crate::tree::{Bindings, Bootable, CommitOptions, write_commit};
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// Do nothing if the tree is that of the parent
     #[arg(long)]
     skip_if_unchanged: bool,
+    /// Note how large the objects are; in archive repositories
+    #[arg(long)]
+    generate_sizes: bool,
     /// Print statistics
     #[arg(long)]
     table_output: bool,
@@ -97,7 +101,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         bail!("A branch must be specified with --branch, or use --orphan");
     }
     let mut modifier = args.changes.modifier(&repo)?;
-    let options = options(args, &repo)?;
+    let mut options = options(args, &repo)?;
     let detached = args.metadata.detached()?;
 
     let txn = repo.begin(&session.ctx)?;
@@ -106,6 +110,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         // A parent is there, or nothing could be unchanged.
         let id = options.parent.context("no parent")?;
         return print(args, &id, TransactionStats::default(), cache_hits, session);
+    }
+    if args.generate_sizes && repo.mode() == RepoMode::Archive {
+        options.sizes = sizes::of_tree(&txn, root, &session.ctx)?;
     }
     let id = write_commit(&txn, root, &options)?;
     if let Some(detached) = detached {
@@ -143,6 +150,7 @@ fn options(args: &Args, repo: &Repo) -> anyhow::Result<CommitOptions> {
         metadata: args.metadata.metadata()?,
         keep_metadata: args.metadata.keep_metadata.clone(),
         bindings: (!args.metadata.no_bindings).then_some(bindings),
+        sizes: Vec::new(),
         bootable: if args.metadata.bootable { Bootable::FromKernel } else { Bootable::Unsaid },
     })
 }

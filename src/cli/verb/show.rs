@@ -9,10 +9,10 @@ use anyhow::Context;
 use super::{Common, resolve};
 use crate::cli::dump::{self, Form};
 use crate::cli::gpg;
-use crate::cli::terminal::Session;
+use crate::cli::terminal::{Session, size};
 use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::{Annotate, Dict, Type, Value};
-use crate::format::{Checksum, Commit, CommitId, FileId, FileKind, ObjectName, ObjectType, RemoteName};
+use crate::format::{Checksum, Commit, CommitId, FileId, FileKind, ObjectName, ObjectType, RemoteName, parse_sizes};
 use crate::repo::Repo;
 use crate::store::{Error, ObjectRead, load_commit, load_commitmeta};
 
@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Print one value of a commit's detached metadata
     #[arg(long, value_name = "KEY")]
     print_detached_metadata_key: Option<String>,
+    /// Show how large the objects of a commit are
+    #[arg(long)]
+    print_sizes: bool,
     /// Show objects as GVariant text
     #[arg(long)]
     raw: bool,
@@ -84,7 +87,27 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         let mut related = commit.related.iter();
         return Ok(related.try_for_each(|(name, sum)| writeln!(session.out, "{name} {sum}"))?);
     }
+    if args.print_sizes {
+        return print_sizes(&repo, &resolve(&repo, &args.object)?, session);
+    }
     show(args, &repo, session)
+}
+
+fn print_sizes(repo: &Repo, id: &CommitId, session: &mut Session) -> anyhow::Result<()> {
+    let sizes = parse_sizes(&load_commit(repo, id)?.metadata)?.context("No metadata key ostree.sizes in commit")?;
+    let (mut needed, mut total) = ([0; 3], [0; 3]);
+    for entry in &sizes {
+        let numbers = [entry.archived_bytes, entry.unpacked_bytes, 1];
+        let is_here = repo.contains(&entry.object)?;
+        for (at, n) in numbers.into_iter().enumerate() {
+            total[at] += n;
+            needed[at] += if is_here { 0 } else { n };
+        }
+    }
+    let out = &mut session.out;
+    writeln!(out, "Compressed size (needed/total): {}/{}", size(needed[0]), size(total[0]))?;
+    writeln!(out, "Unpacked size (needed/total): {}/{}", size(needed[1]), size(total[1]))?;
+    Ok(writeln!(out, "Number of objects (needed/total): {}/{}", needed[2], total[2])?)
 }
 
 fn metadata(repo: &Repo, id: &CommitId, detached: bool) -> anyhow::Result<Dict> {

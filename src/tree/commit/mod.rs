@@ -11,7 +11,7 @@ mod file;
 mod walk;
 mod write;
 
-use crate::store::DevInoCache;
+use crate::store::{DevIno, DevInoCache};
 
 pub use base::add_commit;
 pub use walk::add_dir;
@@ -28,6 +28,8 @@ pub struct DirOptions<'a> {
     pub source: Source,
     /// When dirtrees are written.
     pub sealing: Sealing,
+    /// A directory that is left out: where the store writes meanwhile, if that may be below.
+    pub exclude: Option<DevIno>,
 }
 
 /// What a hard link to an object means.

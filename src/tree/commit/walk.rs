@@ -220,6 +220,9 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
 
     /// Asks the modifier about the directory at `self.path`; returns its name if it is to be entered.
     fn take_dir(&mut self, dir: &Arc<OwnedFd>, name: FileName, stat: &Stat) -> Result<Option<FileName>> {
+        if self.options.exclude == Some(DevIno { dev: stat.st_dev, ino: stat.st_ino }) {
+            return Ok(None);
+        }
         match self.modifier.apply(&self.path, &mut attributes_of(stat)) {
             Decision::Take => Ok(Some(name)),
             Decision::Skip => {

@@ -1,7 +1,9 @@
 //! The commit object.
 
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{CollectionId, Commit, CommitId, DirTreeId, MetaKind, RefSpec, RootDir};
+use ostree_format::{
+    CollectionId, Commit, CommitId, DirTreeId, MetaKind, ObjectSize, RefSpec, RootDir, SIZES_KEY, sizes_value,
+};
 
 use crate::store::{Error, ObjectRead, ObjectWrite, Result, load_commit, load_dirtree};
 
@@ -25,6 +27,8 @@ pub struct CommitOptions {
     pub bindings: Option<Bindings>,
     /// Whether the commit says that it can be booted.
     pub bootable: Bootable,
+    /// How large its objects are, if that is to be told: `ostree.sizes`, behind everything else.
+    pub sizes: Vec<ObjectSize>,
 }
 
 /// The refs that a commit is bound to, so that a mirror cannot pass it off as another ref's.
@@ -75,6 +79,9 @@ pub fn write_commit<S: ObjectWrite + ?Sized>(
             metadata.insert(key, value);
         }
         metadata = metadata.hash_ordered();
+    }
+    if !options.sizes.is_empty() {
+        metadata.push(SIZES_KEY, sizes_value(options.sizes.clone()));
     }
     let CommitOptions { parent, subject, body, timestamp, .. } = options.clone();
     let commit = Commit { metadata, parent, related: Vec::new(), subject, body, timestamp, root };

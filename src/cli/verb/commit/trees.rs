@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use cap_std::fs::MetadataExt;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::super::resolve;
@@ -13,7 +14,7 @@ use super::changes;
 use crate::base::Ctx;
 use crate::format::RootDir;
 use crate::repo::{Repo, Transaction};
-use crate::store::{DevInoCache, Modifier, MutableTree, load_commit};
+use crate::store::{DevIno, DevInoCache, Modifier, MutableTree, load_commit};
 use crate::tar::{Parents, PathnameFilter, SpecialFiles, TreeOptions, import_tree};
 use crate::tree::{DevInoTrust, DirOptions, Sealing, Source, add_commit, add_dir};
 
@@ -136,14 +137,18 @@ impl Options {
         modifier: &mut Modifier,
         ctx: &Ctx,
     ) -> anyhow::Result<u64> {
+        let repo = txn.repo();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir: OwnedFd = openat(CWD, path, flags, Mode::empty())
             .map_err(io::Error::from)
             .with_context(|| format!("opendir({})", path.display()))?;
         let trust = if self.devino_canonical { DevInoTrust::Everything } else { DevInoTrust::Content };
         let source = if self.consume { Source::Consume } else { Source::Keep };
+        // Objects that are under way are no part of a tree that has the repository in it.
+        let tmp = repo.dir().metadata("tmp")?;
+        let exclude = Some(DevIno { dev: tmp.dev(), ino: tmp.ino() });
         let sealing = if last { Sealing::AsFinished } else { Sealing::AtTheEnd };
-        let options = DirOptions { devino, trust, source, sealing };
+        let options = DirOptions { devino, trust, source, sealing, exclude };
         let stats = add_dir(txn, tree, dir, modifier, &options, ctx)?;
         if self.consume && path != Path::new(".") {
             fs::remove_dir(path).with_context(|| format!("rmdir({})", path.display()))?;
