@@ -1,0 +1,124 @@
+//! `summary`: writes and shows what a repository says about itself to those who pull from it.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+
+use super::commit::metadata::push_values;
+use crate::base::sign::gpg as openpgp;
+use crate::cli::locate::RepoOptions;
+use crate::cli::terminal::Session;
+use crate::cli::{dump, gpg, summary_text};
+use crate::format::commitmeta::{self, SignatureKind};
+use crate::format::variant::{Dict, Type, Value};
+use crate::repo::Repo;
+use crate::repo::summary::{SummaryFile, SummaryOptions};
+use crate::store::Error;
+
+/// Arguments of `summary`. Here `-v` is not `--verbose`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    repo: RepoOptions,
+    /// Write the summary anew
+    #[arg(short, long)]
+    update: bool,
+    /// Show the summary
+    #[arg(short, long)]
+    view: bool,
+    /// Show the summary as GVariant text
+    #[arg(long)]
+    raw: bool,
+    /// List the keys of the metadata
+    #[arg(long)]
+    list_metadata_keys: bool,
+    /// Print one value of the metadata
+    #[arg(long, value_name = "KEY")]
+    print_metadata_key: Option<String>,
+    /// With --update, add a value, written as GVariant text
+    #[arg(short = 'm', long, value_name = "KEY=VALUE")]
+    add_metadata: Vec<String>,
+    /// With --update, sign with this OpenPGP key
+    #[arg(long, value_name = "KEY-ID")]
+    gpg_sign: Vec<String>,
+    /// Where secret keys are, or keyrings to verify with
+    #[arg(long, value_name = "HOMEDIR")]
+    gpg_homedir: Option<PathBuf>,
+    /// Say what is being done
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// Writes the summary, or shows it.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.repo.open()?;
+    if args.update {
+        return update(args, &repo, session);
+    }
+    if !(args.view || args.raw || args.list_metadata_keys || args.print_metadata_key.is_some()) {
+        bail!("No option specified; use -u to update summary");
+    }
+    let file = repo.read_summary()?.context("openat(summary): No such file or directory")?;
+    let out = &mut session.out;
+    if args.raw {
+        let ty: Type = "(a(s(taya{sv}))a{sv})".parse()?;
+        return dump::variant(out, &Value::from_bytes(&ty, &file.bytes)?);
+    }
+    if args.view {
+        summary_text::print(out, &file.summary)?;
+        return print_signatures(args, &repo, &file, session);
+    }
+    if args.list_metadata_keys {
+        let mut keys: Vec<_> = file.summary.metadata.iter().map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        return Ok(keys.iter().try_for_each(|key| writeln!(out, "{key}"))?);
+    }
+    let key = args.print_metadata_key.as_deref().unwrap_or_default();
+    let value = file.summary.metadata.get(key).with_context(|| format!("No such metadata key '{key}'"))?;
+    dump::variant(out, value)
+}
+
+fn update(args: &Args, repo: &Repo, session: &Session) -> anyhow::Result<()> {
+    if !repo.is_writable() {
+        bail!("Cannot write to repository");
+    }
+    let mut additional = Dict::new();
+    push_values(&mut additional, &args.add_metadata)?;
+    if args.gpg_sign.is_empty() {
+        return Ok(repo.update_summary(&additional, &SummaryOptions::default(), &session.ctx)?);
+    }
+    let keys = gpg::secret_keys(args.gpg_homedir.as_deref())?;
+    let sign = |bytes: &[u8]| {
+        let mut signatures = Dict::new();
+        for id in &args.gpg_sign {
+            let signature = gpg::sign_bytes(&keys, id, bytes).map_err(|e| Error::Usage(format!("{e:#}")))?;
+            commitmeta::add_signature(&mut signatures, SignatureKind::Gpg, signature)
+                .map_err(|source| Error::Invalid { what: "summary.sig".into(), source })?;
+        }
+        Ok(signatures)
+    };
+    let options = SummaryOptions { sign: Some(&sign), ..SummaryOptions::default() };
+    Ok(repo.update_summary(&additional, &options, &session.ctx)?)
+}
+
+/// What came of the signatures, by all keys that the repository and the system know.
+fn print_signatures(
+    args: &Args,
+    repo: &Repo,
+    file: &SummaryFile,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    let out = &mut session.out;
+    let Some(signatures) = &file.signatures else { return Ok(writeln!(out, "Summary is unsigned")?) };
+    let signatures = commitmeta::signatures(signatures, SignatureKind::Gpg)?;
+    if signatures.is_empty() {
+        return Ok(());
+    }
+    let keyring = gpg::all(repo, args.gpg_homedir.as_deref())?;
+    let verdicts = openpgp::verify(&keyring, &file.bytes, signatures, SystemTime::now());
+    let s = if verdicts.len() == 1 { "" } else { "s" };
+    writeln!(out, "\nFound {} signature{s} on the summary:", verdicts.len())?;
+    Ok(write!(out, "{}", gpg::describe(&verdicts))?)
+}
