@@ -8,7 +8,7 @@ use clap::{ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 use super::terminal;
 use super::verb::{
     cat, checkout, checksum, commit, completions, config, container, diff, export, fsck, gpg_sign, init, log,
-    ls, man, pull_local, refs, remote, reset, rev_parse, show, tar,
+    ls, man, prune, pull_local, refs, remote, reset, rev_parse, show, summary, tar,
 };
 
 /// The name under which the binary was started.
@@ -101,6 +101,8 @@ pub(crate) enum OstreeVerb {
     Log(log::Args),
     /// List files of a commit
     Ls(ls::Args),
+    /// Delete objects that no ref needs
+    Prune(prune::Args),
     /// Copy commits from another repository of this machine
     PullLocal(pull_local::Args),
     /// List, create or delete refs
@@ -114,6 +116,8 @@ pub(crate) enum OstreeVerb {
     RevParse(rev_parse::Args),
     /// Show an object
     Show(show::Args),
+    /// Write or show the summary of a repository
+    Summary(summary::Args),
 }
 
 /// Arguments that were read.

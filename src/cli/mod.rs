@@ -17,6 +17,7 @@ mod extension;
 mod gpg;
 mod locate;
 mod remotes;
+mod summary_text;
 mod terminal;
 mod verb;
 mod version;

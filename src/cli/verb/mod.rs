@@ -15,12 +15,14 @@ pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod prune;
 pub(crate) mod pull_local;
 pub(crate) mod refs;
 pub(crate) mod remote;
 pub(crate) mod reset;
 pub(crate) mod rev_parse;
 pub(crate) mod show;
+pub(crate) mod summary;
 pub(crate) mod tar;
 
 use anyhow::Context;
@@ -73,12 +75,14 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
         OstreeVerb::Init(args) => init::run(&args),
         OstreeVerb::Log(args) => log::run(&args, session),
         OstreeVerb::Ls(args) => ls::run(&args, session),
+        OstreeVerb::Prune(args) => prune::run(&args, session),
         OstreeVerb::PullLocal(args) => pull_local::run(&args, session),
         OstreeVerb::Refs(args) => refs::run(&args, session),
         OstreeVerb::Remote(verb) => remote::run(&verb, session),
         OstreeVerb::Reset(args) => reset::run(&args, session),
         OstreeVerb::RevParse(args) => rev_parse::run(&args, session),
         OstreeVerb::Show(args) => show::run(&args, session),
+        OstreeVerb::Summary(args) => summary::run(&args, session),
     }
 }
 

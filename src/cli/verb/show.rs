@@ -12,7 +12,9 @@ use crate::cli::gpg;
 use crate::cli::terminal::{Session, size};
 use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::{Annotate, Dict, Type, Value};
-use crate::format::{Checksum, Commit, CommitId, FileId, FileKind, ObjectName, ObjectType, RemoteName, parse_sizes};
+use crate::format::{
+    Checksum, Commit, CommitId, FileId, FileKind, ObjectName, ObjectType, RemoteName, parse_sizes,
+};
 use crate::repo::Repo;
 use crate::store::{Error, ObjectRead, load_commit, load_commitmeta};
 
@@ -94,7 +96,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 }
 
 fn print_sizes(repo: &Repo, id: &CommitId, session: &mut Session) -> anyhow::Result<()> {
-    let sizes = parse_sizes(&load_commit(repo, id)?.metadata)?.context("No metadata key ostree.sizes in commit")?;
+    let sizes =
+        parse_sizes(&load_commit(repo, id)?.metadata)?.context("No metadata key ostree.sizes in commit")?;
     let (mut needed, mut total) = ([0; 3], [0; 3]);
     for entry in &sizes {
         let numbers = [entry.archived_bytes, entry.unpacked_bytes, 1];

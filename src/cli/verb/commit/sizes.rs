@@ -17,7 +17,11 @@ pub(crate) fn of_tree(txn: &Transaction<'_>, root: RootDir, ctx: &Ctx) -> anyhow
             return Ok(false);
         }
         let archived_bytes = txn.object_bytes(&name)?;
-        sizes.push(ObjectSize { object: name, archived_bytes, unpacked_bytes: unpacked(txn, &name, archived_bytes)? });
+        sizes.push(ObjectSize {
+            object: name,
+            archived_bytes,
+            unpacked_bytes: unpacked(txn, &name, archived_bytes)?,
+        });
         Ok(true)
     };
     add(root.meta.into())?;
