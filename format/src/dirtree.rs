@@ -138,7 +138,10 @@ impl DirTree {
 
     /// The bytes of the object.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        // Close to the size and not below: the name with its NUL, checksums, framing offsets.
+        let files: usize = self.files.keys().map(|name| name.len() + 41).sum();
+        let dirs: usize = self.dirs.keys().map(|name| name.len() + 77).sum();
+        let mut out = Vec::with_capacity(files + dirs + 8);
         let mut tree = Frame::begin(&mut out, 1);
         let mut files = Frame::begin(&mut out, 1);
         for (name, id) in &self.files {

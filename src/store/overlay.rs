@@ -172,7 +172,10 @@ impl MutableTree {
                 dir.meta.ok_or_else(|| Error::Usage(format!("Can't commit tree: {name} has no metadata")))?;
             tree.dirs.insert(name, DirEntry { tree: dir.seal(store)?, meta });
         }
-        let id = DirTreeId::new(store.write_meta(MetaKind::DirTree, &tree.to_bytes())?);
+        let bytes = tree.to_bytes();
+        // A directory can be large: not both forms at once.
+        drop(tree);
+        let id = DirTreeId::new(store.write_meta(MetaKind::DirTree, &bytes)?);
         self.state = State::Sealed(id);
         Ok(id)
     }

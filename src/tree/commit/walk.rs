@@ -21,10 +21,12 @@ use crate::store::{Attributes, Decision, DevIno, Entry, Error, Modifier, Mutable
 
 /// Bytes that queued and running jobs may hold together.
 const QUEUE_BYTES: u64 = 16 << 20;
-/// What a job counts at least: together with [`QUEUE_BYTES`] it bounds the directories that are open.
-const MIN_JOB_BYTES: u64 = 64 << 10;
-/// What a job counts at most: larger files are streamed.
-const MAX_JOB_BYTES: u64 = 2 << 20;
+/// What a file counts at least: together with [`QUEUE_BYTES`] it bounds the directories that are open.
+const MIN_FILE_BYTES: u64 = 64 << 10;
+/// What a file counts at most: larger ones are streamed.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Files that count this much together are one job: small files would spend their time in the queue.
+const BATCH_BYTES: u64 = 2 << 20;
 
 /// Adds everything below the open directory `dir` to `tree`: attributes of directories that exist are
 /// replaced, files too. After an error `tree` is of no more use.
@@ -54,11 +56,12 @@ pub fn add_dir<S: ObjectWrite + ?Sized>(
             pool,
             sender,
             receiver,
+            batch: Vec::new(),
+            batch_bytes: 0,
             nodes: HashMap::new(),
             next_node: 0,
             root: None,
             path: String::new(),
-            dirmetas: HashMap::new(),
             stats: TreeStats::default(),
         };
         let (root, stats) = walk.run(dir, std::mem::take(tree))?;
@@ -76,16 +79,17 @@ struct Walk<'a, 'env, S: ?Sized> {
     options: &'a DirOptions<'a>,
     ctx: &'env Ctx,
     pool: &'a Pool<'env, Error>,
-    sender: Sender<Written>,
-    receiver: Receiver<Written>,
+    sender: Sender<Vec<Written>>,
+    receiver: Receiver<Vec<Written>>,
+    /// Files that wait until there are enough for a job.
+    batch: Vec<(NodeId, Job)>,
+    batch_bytes: u64,
     nodes: HashMap<NodeId, Node>,
     next_node: NodeId,
     /// The root directory, once it is finished.
     root: Option<MutableTree>,
     /// Path of the directory under work: empty for the root, else `/usr/bin`.
     path: String,
-    /// Dirmetas that are written already: few differ.
-    dirmetas: HashMap<DirMeta, DirMetaId>,
     stats: TreeStats,
 }
 
@@ -123,10 +127,11 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
                 }
             }
         }
+        self.submit()?;
         // From here on only jobs can send, so that the end of the channel is the end of the jobs.
         self.sender = channel().0;
         while let Ok(written) = self.receiver.recv() {
-            self.written(written)?;
+            written.into_iter().try_for_each(|file| self.written(file))?;
         }
         self.pool.wait()?;
         Ok((self.root.unwrap_or_default(), self.stats))
@@ -175,13 +180,8 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
             true => fs::read_xattrs(dir).map_err(|e| Error::io("reading xattrs of", self.shown_path(), e))?,
             false => Xattrs::EMPTY,
         };
-        let meta = DirMeta::new(uid, gid, mode, xattrs);
-        if let Some(id) = self.dirmetas.get(&meta) {
-            return Ok(*id);
-        }
-        let id = DirMetaId::new(self.store.write_meta(MetaKind::DirMeta, &meta.to_bytes())?);
-        self.dirmetas.insert(meta, id);
-        Ok(id)
+        let bytes = DirMeta::new(uid, gid, mode, xattrs).to_bytes();
+        Ok(DirMetaId::new(self.store.write_meta(MetaKind::DirMeta, &bytes)?))
     }
 
     /// Hands every file of the directory to the pool; returns the directories.
@@ -257,20 +257,32 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
         let len = if header.kind == FileKind::Regular { stat.st_size as u64 } else { 0 };
         let (path, source) = (PathBuf::from(&self.path), self.options.source);
         let job = Job { dir: dir.clone(), name, path, header, len, xattrs, source };
-        let (store, ctx, sender) = (self.store, self.ctx, self.sender.clone());
-        self.pool.submit(len.clamp(MIN_JOB_BYTES, MAX_JOB_BYTES), move || {
-            let (name, id) = job.run(store, ctx)?;
-            // Nobody listens any more after an error elsewhere.
-            let _ = sender.send((node, name, id));
-            Ok(())
-        })?;
         self.stats.files += 1;
         self.stats.bytes += len;
         if let Some(node) = self.nodes.get_mut(&node) {
             node.pending += 1;
         }
+        self.batch.push((node, job));
+        self.batch_bytes += len.clamp(MIN_FILE_BYTES, MAX_FILE_BYTES);
+        if self.batch_bytes >= BATCH_BYTES { self.submit() } else { Ok(()) }
+    }
+
+    /// Hands the files that wait to the pool, and takes what it has finished.
+    fn submit(&mut self) -> Result<()> {
+        let (batch, bytes) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.batch_bytes));
+        let (store, ctx, sender) = (self.store, self.ctx, self.sender.clone());
+        self.pool.submit(bytes, move || {
+            let mut written = Vec::with_capacity(batch.len());
+            for (node, job) in batch {
+                let (name, id) = job.run(store, ctx)?;
+                written.push((node, name, id));
+            }
+            // Nobody listens any more after an error elsewhere.
+            let _ = sender.send(written);
+            Ok(())
+        })?;
         while let Ok(written) = self.receiver.try_recv() {
-            self.written(written)?;
+            written.into_iter().try_for_each(|file| self.written(file))?;
         }
         Ok(())
     }
