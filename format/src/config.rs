@@ -29,6 +29,8 @@ pub struct RepoConfig {
     pub per_object_fsync: bool,
     /// `core.disable-xattrs`: whether xattrs of files are neither stored nor restored.
     pub disable_xattrs: bool,
+    /// Whether an archive keeps copies of its files for checkouts to link to.
+    pub uncompressed_cache: bool,
     /// `core.tmp-expiry-secs`: the age at which files in `tmp` are deleted; a day by default.
     pub tmp_expiry_secs: u64,
     /// `core.locking` and `core.lock-timeout-secs`
@@ -138,6 +140,7 @@ impl RepoConfig {
             fsync: core.flag("fsync", true)?,
             per_object_fsync: core.flag("per-object-fsync", false)?,
             disable_xattrs: core.flag("disable-xattrs", false)?,
+            uncompressed_cache: core.flag("enable-uncompressed-cache", true)?,
             tmp_expiry_secs: keyfile.get_u64("core", "tmp-expiry-secs")?.unwrap_or(86_400),
             locking: locking(&core)?,
             min_free_space: min_free_space(&core)?,

@@ -8,6 +8,7 @@
 //! refs/mirrors/C/NAME     refs of the collection C
 //! state/….commitpartial   commits whose objects are not all there
 //! tmp                     staging directories and caches
+//! uncompressed-objects-cache    in an archive: files that checkouts link to
 //! .lock                   shared by transactions, alone for prune
 //! extensions              for others
 //! ```
@@ -30,6 +31,7 @@ pub mod summary;
 mod sys;
 mod tmp;
 mod txn;
+mod uncompressed;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -63,6 +65,7 @@ pub struct Repo {
     /// The same directory, opened for more than paths.
     root: OwnedFd,
     objects: ObjectDir,
+    uncompressed: uncompressed::Uncompressed,
     tmp: OwnedFd,
     config: RepoConfig,
     fsync: Fsync,
@@ -92,6 +95,7 @@ impl Repo {
         Ok(Self {
             format: object::file_format(&config),
             objects: ObjectDir::new(objects, "objects"),
+            uncompressed: uncompressed::Uncompressed::new(),
             boot_id: sys::boot_id().map_err(failed("read", "boot_id"))?,
             tmp,
             fsync: Fsync::of(&config),
@@ -367,6 +371,10 @@ impl ObjectRead for Repo {
             return parent.loose_file(id);
         }
         Some(loose_in(&self.objects, id, self.mode()))
+    }
+
+    fn plain_file(&self, id: &FileId) -> Result<Option<LooseFile<'_>>> {
+        self.uncompressed_file(id)
     }
 }
 

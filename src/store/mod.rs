@@ -71,6 +71,15 @@ pub trait ObjectRead: Sync {
     fn loose_file(&self, _id: &FileId) -> Option<LooseFile<'_>> {
         None
     }
+
+    /// The content object as a plain file of the current user, without set-id bits, for checkouts to link to; it
+    /// is made if it is not there. `None` if this store keeps no such files, or not of this object.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Corrupt`], [`Error::Io`].
+    fn plain_file(&self, _id: &FileId) -> Result<Option<LooseFile<'_>>> {
+        Ok(None)
+    }
 }
 
 /// Objects can be written, from many threads at once.

@@ -12,7 +12,7 @@ mod commit;
 
 pub use checkout::{
     CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts,
-    Sync, Whiteouts, checkout,
+    PlainFiles, Sync, Whiteouts, checkout,
 };
 pub use commit::{
     Bindings, Bootable, CommitOptions, DevInoTrust, DirOptions, Sealing, Source, TreeStats, add_commit,

@@ -13,7 +13,7 @@ use crate::repo::Repo;
 use crate::store::{SkipList, load_commit};
 use crate::tree::{
     CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts,
-    Sync, Whiteouts, checkout,
+    PlainFiles, Sync, Whiteouts, checkout,
 };
 
 /// Arguments of `checkout`.
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Do not set owners and xattrs
     #[arg(short = 'U', long)]
     user_mode: bool,
-    /// Accepted and ignored: there is no cache of uncompressed objects
+    /// Do not link to the uncompressed files that an archive keeps for user-mode checkouts
     #[arg(long)]
     disable_cache: bool,
     /// Check out only this directory or file
@@ -156,6 +156,10 @@ fn options(args: &Args) -> anyhow::Result<CheckoutOptions> {
         ownership: if args.user_mode { Ownership::User } else { Ownership::Commit },
         overwrite,
         linking,
+        plain_files: match linking {
+            Linking::Prefer if !args.disable_cache => PlainFiles::Link,
+            _ => PlainFiles::Leave,
+        },
         whiteouts: if args.whiteouts { Whiteouts::Process } else { Whiteouts::Keep },
         passthrough_whiteouts: match args.process_passthrough_whiteouts {
             true => PassthroughWhiteouts::Process,

@@ -5,14 +5,21 @@ use rustix::fs::{AtFlags, Stat, linkat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::dir::{Dir, Run};
-use super::{Linking, Overwrite, Ownership, Whiteouts};
+use super::{Linking, Overwrite, Ownership, PlainFiles, Whiteouts};
 use crate::base::fs;
 use crate::store::{Error, LooseFile, ObjectRead, Result};
 
 impl<S: ObjectRead + ?Sized> Run<'_, S> {
     /// Links the object; `false` if it has to be copied.
     pub(super) fn link(&self, dir: &Dir, name: &str, id: &FileId) -> Result<bool> {
-        let loose = self.store.loose_file(id);
+        let loose = match self.store.loose_file(id).filter(|loose| self.fits(loose)) {
+            None if self.options.ownership == Ownership::User
+                && self.options.plain_files == PlainFiles::Link =>
+            {
+                self.store.plain_file(id)?
+            }
+            other => other,
+        };
         let Some(loose) = loose.filter(|loose| self.fits(loose)) else {
             return self.refuse_copy(id).map(|()| false);
         };

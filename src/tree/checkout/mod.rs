@@ -31,6 +31,8 @@ pub struct CheckoutOptions {
     pub overwrite: Overwrite,
     /// Hard links or copies.
     pub linking: Linking,
+    /// What checkouts of the current user link to where the store keeps its files in another form.
+    pub plain_files: PlainFiles,
     /// What `.wh.NAME` means.
     pub whiteouts: Whiteouts,
     /// What `.ostree-wh.NAME` means.
@@ -82,6 +84,16 @@ pub enum Linking {
     Require,
     /// Copies, reflinks where possible.
     Never,
+}
+
+/// What checkouts of the current user link to where the store keeps its files in another form.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PlainFiles {
+    /// Nothing: files are copied.
+    #[default]
+    Leave,
+    /// Copies that the store keeps for this, and makes where they are missing.
+    Link,
 }
 
 /// What a regular file `.wh.NAME` means.

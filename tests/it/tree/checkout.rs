@@ -13,7 +13,7 @@ use ostree_rs::repo::Repo;
 use ostree_rs::store::{Error, SkipList, load_commit};
 use ostree_rs::tree::{
     CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts,
-    Whiteouts, checkout,
+    PlainFiles, Whiteouts, checkout,
 };
 
 use super::fixture::{Detail, describe, hard_tree, ready};
@@ -253,6 +253,43 @@ fn layers_with_whiteouts() {
             oracle.compare("layer", &args, &plain, &nothing);
         }
     }
+}
+
+#[test]
+fn an_archive_keeps_plain_files() {
+    if !ready() {
+        return;
+    }
+    let oracle = Oracle::new(RepoMode::Archive);
+    let (dest, cache) = (oracle.path("dest"), oracle.path("repo/uncompressed-objects-cache"));
+    let described = |top: &Path| {
+        let mut lines = describe(top, Detail::Plain);
+        lines.extend(describe(&dest, Detail::Links).iter().map(|line| line.replace(" old false", "")));
+        lines
+    };
+    run("ostree", &[&oracle.repo, "checkout", "-U", "base", dest.to_str().unwrap()]);
+    let theirs = described(&cache);
+    fs::remove_dir_all(&dest).unwrap();
+    fs::remove_dir_all(&cache).unwrap();
+    let options = CheckoutOptions {
+        ownership: Ownership::User,
+        plain_files: PlainFiles::Link,
+        ..CheckoutOptions::default()
+    };
+    oracle.ours("base", &options).unwrap();
+    let ours = described(&cache);
+    for (left, right) in ours.iter().zip(&theirs) {
+        assert_eq!(left, right);
+    }
+    assert_eq!(ours.len(), theirs.len());
+    // Once more from the cache, and not from it for other checkouts.
+    fs::remove_dir_all(&dest).unwrap();
+    oracle.ours("base", &options).unwrap();
+    assert_eq!(described(&cache), theirs);
+    fs::remove_dir_all(&dest).unwrap();
+    fs::remove_dir_all(&cache).unwrap();
+    oracle.ours("base", &CheckoutOptions { ownership: Ownership::Commit, ..options }).unwrap();
+    assert!(!cache.exists());
 }
 
 /// As newer versions of C ostree do; Debian's refuses it.
