@@ -164,11 +164,15 @@ impl<'r> Transaction<'r> {
     }
 
     fn write_refs(&self, pending: &Pending) -> Result<()> {
-        for (refspec, target) in &pending.refs {
-            self.repo.write_ref(refspec, *target)?;
-        }
-        for ((id, name), target) in &pending.collection_refs {
-            self.repo.write_collection_ref(id, name, *target)?;
+        // Deleted ones first: a new one may need the name as a directory.
+        for deleted in [true, false] {
+            for (refspec, target) in pending.refs.iter().filter(|(_, target)| target.is_none() == deleted) {
+                self.repo.write_ref(refspec, *target)?;
+            }
+            let refs = pending.collection_refs.iter().filter(|(_, target)| target.is_none() == deleted);
+            for ((id, name), target) in refs {
+                self.repo.write_collection_ref(id, name, *target)?;
+            }
         }
         match pending.refs.is_empty() && pending.collection_refs.is_empty() {
             true => Ok(()),

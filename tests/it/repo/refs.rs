@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use ostree_rs::base::Ctx;
 use ostree_rs::format::{Checksum, CommitId, RefSpec, RepoMode};
-use ostree_rs::store::{Error, Refs};
+use ostree_rs::store::{Error, Refs, Txn};
 
 use super::{create, refspec};
 use crate::oracle::{need, run};
@@ -80,6 +81,18 @@ fn names_in_each_others_way() {
     repo.set_ref(&refspec("nothing/there"), None).unwrap();
     repo.set_ref(&refspec("a"), Some(id("2"))).unwrap();
     assert_eq!(names(repo.list().unwrap().into_keys()), ["a"]);
+
+    // In one transaction, whatever the order.
+    let txn = repo.begin(&Ctx::default()).unwrap();
+    txn.set_ref(&refspec("a"), None).unwrap();
+    txn.set_ref(&refspec("a/b"), Some(id("3"))).unwrap();
+    txn.set_collection_ref(&"org.example.Other".parse().unwrap(), &"m".parse().unwrap(), Some(id("4")))
+        .unwrap();
+    assert_eq!(names(txn.list().unwrap().into_keys()), ["a/b"]);
+    assert_eq!(names(repo.list().unwrap().into_keys()), ["a"]);
+    txn.commit(&Ctx::default()).unwrap();
+    assert_eq!(names(repo.list().unwrap().into_keys()), ["a/b"]);
+    assert_eq!(repo.collection_refs().unwrap().len(), 1);
 
     fs::write(tmp.path().join("refs/heads/.rsync_info"), "").unwrap();
     assert_eq!(repo.list().unwrap().len(), 1);
