@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use clap::{ArgMatches, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 
 use super::terminal;
 use super::verb::{
@@ -135,10 +135,10 @@ pub(crate) fn command(program: Program) -> Command {
         Program::Ostree => <Ostree as clap::CommandFactory>::command(),
         Program::OstreeContainer => <OstreeContainer as clap::CommandFactory>::command(),
     };
-    configure(command).args_override_self(true)
+    configure(command, program).args_override_self(true)
 }
 
-fn configure(command: Command) -> Command {
+fn configure(command: Command, program: Program) -> Command {
     let heading = match command.get_name() {
         "remote" => "Builtin \"remote\" Commands",
         "tar" => "Builtin \"tar\" Commands",
@@ -154,7 +154,17 @@ fn configure(command: Command) -> Command {
             let has_value = !arg.is_positional() && arg.get_action().takes_values();
             if has_value { arg.allow_hyphen_values(true) } else { arg }
         })
-        .mut_subcommands(configure)
+        .mut_subcommands(|sub| ignore_surplus(configure(sub, program), program))
+}
+
+/// C ostree ignores arguments behind those that a verb takes, and scripts have them.
+fn ignore_surplus(command: Command, program: Program) -> Command {
+    let takes_all = |arg: &Arg| arg.get_num_args().is_some_and(|n| n.max_values() > 1);
+    let is_full = command.has_subcommands() || command.get_positionals().any(takes_all);
+    match program {
+        Program::Ostree if !is_full => command.arg(Arg::new("surplus").num_args(0..).hide(true)),
+        _ => command,
+    }
 }
 
 impl App {

@@ -370,7 +370,11 @@ impl ObjectRead for Repo {
         {
             return parent.loose_file(id);
         }
-        Some(loose_in(&self.objects, id, self.mode()))
+        Some(loose_in(&self.objects, &(*id).into(), self.mode()))
+    }
+
+    fn loose_meta(&self, name: &ObjectName) -> Option<LooseFile<'_>> {
+        Some(loose_in(&self.objects, name, self.mode()))
     }
 
     fn plain_file(&self, id: &FileId) -> Result<Option<LooseFile<'_>>> {
@@ -378,6 +382,6 @@ impl ObjectRead for Repo {
     }
 }
 
-fn loose_in<'a>(objects: &'a ObjectDir, id: &FileId, mode: RepoMode) -> LooseFile<'a> {
-    LooseFile { dir: objects.as_fd(), path: ObjectName::from(*id).loose_path(mode).into(), mode }
+fn loose_in<'a>(objects: &'a ObjectDir, name: &ObjectName, mode: RepoMode) -> LooseFile<'a> {
+    LooseFile { dir: objects.as_fd(), path: name.loose_path(mode).into(), mode }
 }

@@ -13,6 +13,7 @@ use std::io;
 
 use ostree_format::{Checksum, CollectionId, CommitId, ParseError, RefName, RefSpec, RemoteName};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use super::{Repo, sys};
 use crate::store::{Error, Refs, Result};
@@ -328,6 +329,10 @@ impl Refs for Repo {
     }
 
     fn list(&self) -> Result<BTreeMap<RefSpec, CommitId>> {
+        // Without it, a repository that was damaged would look like one without refs of remotes.
+        if sys::lstat(&self.root, REMOTES).map_err(|e| Error::io("stat", REMOTES, e))?.is_none() {
+            return Err(Error::io("Listing refs: opendir", REMOTES, Errno::NOENT));
+        }
         let mut out = self.list_of(None)?;
         for remote in self.dirs_in(REMOTES)? {
             if let Ok(remote) = remote.parse() {

@@ -80,6 +80,11 @@ pub trait ObjectRead: Sync {
     fn plain_file(&self, _id: &FileId) -> Result<Option<LooseFile<'_>>> {
         Ok(None)
     }
+
+    /// The same for a metadata object, which is the same file in stores of every mode.
+    fn loose_meta(&self, _name: &ObjectName) -> Option<LooseFile<'_>> {
+        None
+    }
 }
 
 /// Objects can be written, from many threads at once.
@@ -89,6 +94,15 @@ pub trait ObjectWrite: ObjectRead {
     /// # Errors
     /// [`Error::Corrupt`] if `bytes` are not a valid object of this kind; [`Error::Io`].
     fn write_meta(&self, kind: MetaKind, bytes: &[u8]) -> Result<Checksum>;
+
+    /// The same, of an object that another store keeps as the file `from`: by a hard link, where that is
+    /// possible.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_meta`].
+    fn link_meta(&self, kind: MetaKind, bytes: &[u8], _from: &LooseFile<'_>) -> Result<Checksum> {
+        self.write_meta(kind, bytes)
+    }
 
     /// Writes a content object, unless it is already there; returns its id. `len` is the exact number of
     /// bytes that `content` gives: 0 for a symbolic link.

@@ -301,7 +301,10 @@ impl Walk<'_, '_> {
 
     fn write(&mut self, name: ObjectName, kind: MetaKind, bytes: &[u8]) -> Result<()> {
         debug_assert_eq!(ObjectType::from(kind), name.kind);
-        self.txn.write_meta(kind, bytes)?;
+        match (self.options.trust, self.from.loose_meta(&name)) {
+            (Trust::Linked, Some(from)) => self.txn.link_meta(kind, bytes, &from)?,
+            _ => self.txn.write_meta(kind, bytes)?,
+        };
         self.written += 1;
         self.ctx.object_done(bytes.len() as u64);
         Ok(())

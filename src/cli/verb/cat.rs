@@ -46,7 +46,10 @@ fn cat(repo: &Repo, root: RootDir, path: &str, session: &mut Session) -> anyhow:
                 return Ok(());
             }
             FileKind::Symlink(target) if target.starts_with('/') => path = target.to_string(),
-            FileKind::Symlink(target) => path = format!("{path}/../{target}"),
+            FileKind::Symlink(target) => {
+                let parent = path.trim_end_matches('/').rsplit_once('/').map_or("", |(parent, _)| parent);
+                path = format!("{parent}/{target}");
+            }
         }
     }
     bail!("Too many levels of symbolic links")

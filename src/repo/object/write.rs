@@ -266,6 +266,23 @@ pub(in crate::repo) fn link_loose(
     }
 }
 
+/// The same for a metadata object, which looks the same in every mode.
+pub(in crate::repo) fn link_meta(
+    sink: &Sink<'_>,
+    mode: RepoMode,
+    name: &ObjectName,
+    from: &crate::store::LooseFile<'_>,
+) -> Result<bool> {
+    let Some(path) = from.path.to_str() else { return Ok(false) };
+    sink.objects.ensure_parent(name)?;
+    let to = name.loose_path(mode);
+    match sys::link(from.dir, path, sink.objects.as_fd(), &to) {
+        Ok(_) => Ok(true),
+        Err(e) if is_not_linkable(&e) => Ok(false),
+        Err(e) => Err(sink.objects.failed("link", &to, e)),
+    }
+}
+
 /// Whether the error says that this file cannot have another name there: another file system, too many
 /// links, not permitted, not there at all.
 fn is_not_linkable(e: &io::Error) -> bool {

@@ -42,14 +42,22 @@ impl ObjectRead for Transaction<'_> {
 
     fn loose_file(&self, id: &FileId) -> Option<LooseFile<'_>> {
         match self.staged(&(*id).into()) {
-            Some(staged) => Some(loose_in(staged, id, self.repo.mode())),
+            Some(staged) => Some(loose_in(staged, &(*id).into(), self.repo.mode())),
             None => self.repo.loose_file(id),
+        }
+    }
+
+    fn loose_meta(&self, name: &ObjectName) -> Option<LooseFile<'_>> {
+        match self.staged(name) {
+            Some(staged) => Some(loose_in(staged, name, self.repo.mode())),
+            None => self.repo.loose_meta(name),
         }
     }
 }
 
-impl ObjectWrite for Transaction<'_> {
-    fn write_meta(&self, kind: MetaKind, bytes: &[u8]) -> Result<Checksum> {
+impl Transaction<'_> {
+    /// Writes a metadata object, by a hard link to `from` where that is possible.
+    fn put_meta(&self, kind: MetaKind, bytes: &[u8], from: Option<&LooseFile<'_>>) -> Result<Checksum> {
         add(&self.counters.metadata_total, 1);
         let checksum = Checksum::of(bytes);
         let name = ObjectName::new(checksum, kind.into());
@@ -60,7 +68,12 @@ impl ObjectWrite for Transaction<'_> {
             return Err(Error::Unsupported(format!("{name} is larger than {MAX_METADATA_BYTES} bytes")));
         }
         validate_meta(kind, &name, bytes)?;
-        if object::write_meta(&self.sink()?, self.repo.mode(), &name, bytes)? == Linked::New {
+        let sink = self.sink()?;
+        let linked = match from {
+            Some(from) => object::link_meta(&sink, self.repo.mode(), &name, from)?,
+            None => false,
+        };
+        if linked || object::write_meta(&sink, self.repo.mode(), &name, bytes)? == Linked::New {
             add(&self.counters.metadata_written, 1);
         }
         self.written.insert(name);
@@ -69,6 +82,16 @@ impl ObjectWrite for Transaction<'_> {
             self.repo.unlink_object(&ObjectName::new(checksum, ObjectType::TombstoneCommit))?;
         }
         Ok(checksum)
+    }
+}
+
+impl ObjectWrite for Transaction<'_> {
+    fn write_meta(&self, kind: MetaKind, bytes: &[u8]) -> Result<Checksum> {
+        self.put_meta(kind, bytes, None)
+    }
+
+    fn link_meta(&self, kind: MetaKind, bytes: &[u8], from: &LooseFile<'_>) -> Result<Checksum> {
+        self.put_meta(kind, bytes, Some(from))
     }
 
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId> {

@@ -1,15 +1,16 @@
 //! One file or symbolic link of a directory becomes a content object.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ostree_format::{FileHeader, FileId, FileKind, FileName};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, unlinkat};
 
 use super::Source;
+use super::adopt::adopt;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, fs};
 use crate::store::{Error, ObjectWrite, Result};
@@ -55,7 +56,20 @@ impl Job {
             if xattrs == XattrSource::File {
                 header.xattrs = fs::read_xattrs(&fd).map_err(failed("reading xattrs of"))?;
             }
-            let mut content = Cancellable::new(File::from(fd), &ctx.cancel);
+            let file = File::from(fd);
+            let adopted = match source {
+                Source::Consume => adopt(store, &dir, &name, &file, &header, &ctx.cancel)?,
+                Source::Keep => None,
+            };
+            if let Some(id) = adopted {
+                consume(&dir, &name, &path)?;
+                ctx.object_done(len);
+                return Ok((name, id));
+            }
+            if source == Source::Consume {
+                (&file).rewind().map_err(failed("lseek"))?;
+            }
+            let mut content = Cancellable::new(file, &ctx.cancel);
             store.write_file(&header, len, &mut content).map_err(|e| match e {
                 Error::Read { source, .. } => Error::Read { what: path.display().to_string(), source },
                 other => other,
@@ -76,10 +90,13 @@ impl Job {
         ctx.cancel.check()?;
         let id = id?;
         if source == Source::Consume {
-            unlinkat(&*dir, name.as_str(), AtFlags::empty())
-                .map_err(|e| Error::io("unlinkat", path.clone(), e))?;
+            consume(&dir, &name, &path)?;
         }
         ctx.object_done(len);
         Ok((name, id))
     }
+}
+
+fn consume(dir: &OwnedFd, name: &FileName, path: &Path) -> Result<()> {
+    unlinkat(dir, name.as_str(), AtFlags::empty()).map_err(|e| Error::io("unlinkat", path, e))
 }

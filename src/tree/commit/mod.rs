@@ -6,6 +6,7 @@
 //! [`MutableTree`]: crate::store::MutableTree
 //! [`Modifier`]: crate::store::Modifier
 
+mod adopt;
 mod base;
 mod file;
 mod walk;

@@ -49,5 +49,6 @@ fn unpacked(txn: &Transaction<'_>, name: &ObjectName, stored_bytes: u64) -> anyh
         return Ok(stored_bytes);
     }
     let file = txn.open_file(&crate::format::FileId::new(name.checksum))?.ok_or(Error::NotFound(*name))?;
-    Ok(file.len)
+    // A link's content is its target.
+    Ok(file.header.symlink_target().map_or(file.len, |target| target.len() as u64))
 }
