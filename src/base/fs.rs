@@ -40,10 +40,18 @@ pub fn read_xattrs(fd: impl AsFd) -> io::Result<Xattrs> {
 /// As there, and if `/proc` is not mounted: the system call has no form without it.
 pub fn read_xattrs_at(dir: impl AsFd, name: &str) -> io::Result<Xattrs> {
     let path = proc_path(dir.as_fd(), name);
-    collect(
+    let xattrs = collect(
         |buffer| fs::llistxattr(path.as_str(), buffer),
         |name, buffer| fs::lgetxattr(path.as_str(), name, buffer),
-    )
+    );
+    match xattrs {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            // A file that is there was missed because of the way to it.
+            fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            Err(io::Error::new(e.kind(), "/proc is not mounted"))
+        }
+        other => other,
+    }
 }
 
 /// Sets extended attributes of an open file or directory.

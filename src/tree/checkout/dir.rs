@@ -84,7 +84,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
                 }
                 let fd = open_destination(parent, name)?;
                 let (path, pending) = ("/".into(), AtomicUsize::new(1));
-                self.file(&Dir { fd, path, meta: None, pending, parent: None }, &file, &id)
+                self.wanted_file(&Dir { fd, path, meta: None, pending, parent: None }, &file, &id)
             }
         }
     }

@@ -24,11 +24,17 @@ const PASSTHROUGH_PREFIX: &str = ".ostree-wh.";
 const COPY_RANGE_BYTES: u64 = 16 << 20;
 
 impl<S: ObjectRead + ?Sized> Run<'_, S> {
+    /// Does a file of a directory, unless it is to be left out.
     pub(super) fn file(&self, dir: &Dir, name: &str, id: &FileId) -> Result<()> {
-        self.ctx.cancel.check()?;
         if !self.options.skip.is_empty() && self.options.skip.contains(&dir.path_of(name)) {
             return Ok(());
         }
+        self.wanted_file(dir, name, id)
+    }
+
+    /// Does a file that is asked for by its path, or not left out.
+    pub(super) fn wanted_file(&self, dir: &Dir, name: &str, id: &FileId) -> Result<()> {
+        self.ctx.cancel.check()?;
         if self.whiteout(dir, name, id)? {
             return Ok(());
         }

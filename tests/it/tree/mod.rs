@@ -3,3 +3,4 @@
 mod checkout;
 mod commit;
 mod fixture;
+mod repository;
