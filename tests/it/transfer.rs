@@ -236,3 +236,60 @@ fn modes_that_bare_user_only_cannot_keep() {
     let error = copy(&from, &MemStore::new(), commits[0], &options).unwrap_err();
     assert!(error.to_string().contains("invalid mode 0104755 with bits 04000"), "{error}");
 }
+
+/// Between repositories on disk, written by C ostree and checked by it afterwards.
+#[test]
+fn every_mode_into_every_other() {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use cap_std::ambient_authority;
+    use cap_std::fs::Dir;
+    use ostree_rs::format::{RefSpec, RepoMode};
+    use ostree_rs::repo::Repo;
+    use ostree_rs::store::Refs;
+
+    use crate::oracle::{need, run};
+
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let tree = tmp.path().join("tree");
+    fs::create_dir_all(tree.join("sub")).unwrap();
+    fs::write(tree.join("sub/file"), "content").unwrap();
+    fs::write(tree.join("large"), vec![7; 1 << 20]).unwrap();
+    std::os::unix::fs::symlink("sub/file", tree.join("link")).unwrap();
+    let open = |name: &str| Dir::open_ambient_dir(tmp.path().join(name), ambient_authority()).unwrap();
+    let main: RefSpec = "x".parse().unwrap();
+    let modes = [RepoMode::Bare, RepoMode::BareUser, RepoMode::BareUserOnly, RepoMode::Archive];
+    for from_mode in modes {
+        let from = format!("from-{from_mode}");
+        let arg = format!("--repo={}", tmp.path().join(&from).display());
+        run("ostree", &[&arg, "init", &format!("--mode={from_mode}")]);
+        let tree_arg = format!("--tree=dir={}", tree.display());
+        run("ostree", &[&arg, "commit", "-b", "x", "--canonical-permissions", "--no-xattrs", &tree_arg]);
+        let source = Repo::open(open(&from)).unwrap();
+        let commit = source.resolve(&main).unwrap().unwrap();
+        for to_mode in modes {
+            for trust in [Trust::Linked, Trust::Nothing] {
+                let to = format!("{from}-to-{to_mode}-{trust:?}");
+                fs::create_dir(tmp.path().join(&to)).unwrap();
+                let target = Repo::create(open(&to), to_mode, None).unwrap();
+                let ctx = Ctx::default();
+                let txn = target.begin(&ctx).unwrap();
+                let options = Options { trust, ..Options::default() };
+                let stats = transfer::copy(&source, &txn, &[commit], &options, &ctx).unwrap();
+                txn.set_ref(&main, Some(commit)).unwrap();
+                txn.commit(&ctx).unwrap();
+                run("ostree", &["fsck", "-q", &format!("--repo={}", tmp.path().join(&to).display())]);
+                assert_eq!((stats.metadata_objects, stats.content_objects), (4, 3), "{to}");
+                assert_eq!(stats.linked_objects, if from_mode == to_mode { 3 } else { 0 }, "{to}");
+                let tree = ostree_rs::store::load_commit(&source, &commit).unwrap().root.tree;
+                let path = ObjectName::from(tree).loose_path(to_mode);
+                let links = fs::metadata(tmp.path().join(&to).join("objects").join(path)).unwrap().nlink();
+                assert_eq!(links > 1, trust == Trust::Linked, "{to}");
+            }
+        }
+    }
+}

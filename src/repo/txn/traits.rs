@@ -9,7 +9,7 @@ use ostree_format::{
 };
 
 use super::super::object;
-use super::super::sys::Linked;
+use super::super::sys::{self, Linked};
 use super::super::{loose_in, read_meta_in, refs};
 use super::Transaction;
 use super::names::add;
@@ -70,8 +70,10 @@ impl Transaction<'_> {
         validate_meta(kind, &name, bytes)?;
         let sink = self.sink()?;
         let linked = match from {
-            Some(from) => object::link_meta(&sink, self.repo.mode(), &name, from)?,
-            None => false,
+            Some(from) if self.has_same_owner(from)? => {
+                object::link_meta(&sink, self.repo.mode(), &name, from)?
+            }
+            _ => false,
         };
         if linked || object::write_meta(&sink, self.repo.mode(), &name, bytes)? == Linked::New {
             add(&self.counters.metadata_written, 1);
@@ -82,6 +84,15 @@ impl Transaction<'_> {
             self.repo.unlink_object(&ObjectName::new(checksum, ObjectType::TombstoneCommit))?;
         }
         Ok(checksum)
+    }
+
+    /// Whether the owner of another repository is that of this one: nobody else may change a file that
+    /// both share.
+    fn has_same_owner(&self, from: &LooseFile<'_>) -> Result<bool> {
+        let failed = |e| Error::io("stat", "objects", e);
+        let theirs = sys::lstat(from.dir, ".").map_err(failed)?;
+        let ours = sys::lstat(&self.repo.objects, ".").map_err(failed)?;
+        Ok(theirs.map(|stat| stat.st_uid) == ours.map(|stat| stat.st_uid))
     }
 }
 
@@ -110,7 +121,7 @@ impl ObjectWrite for Transaction<'_> {
 
     fn link_file(&self, id: &FileId, from: &LooseFile<'_>) -> Result<bool> {
         let name = ObjectName::from(*id);
-        if from.mode != self.repo.mode() {
+        if from.mode != self.repo.mode() || !self.has_same_owner(from)? {
             return Ok(false);
         }
         if self.is_stored(&name)? {
