@@ -6,7 +6,8 @@
 //! commit    file system to disk · objects renamed into place · their directories to disk
 //!           · staging directory removed · tmp cleaned · refs written · unlocked
 //! drop      staging directory removed: nothing happened
-//! suspend   staging directory left to the next transaction of this boot, as by a killed process
+//! suspend   staging directory left to the next transaction of this boot, as by a killed process; so does
+//!           a drop after the work was cancelled, since it will likely be tried again
 //! ```
 //! Unlike in libostree, objects are staged also with `core.fsync=false` and `core.per-object-fsync`, so that
 //! a transaction that fails leaves no object behind. Source: libostree ostree-repo-commit.c:2289-2357,
@@ -30,7 +31,7 @@ use super::object::{ObjectSync, Sink};
 use super::space::Space;
 use super::staging::Staging;
 use super::{Repo, sys, tmp};
-use crate::base::Ctx;
+use crate::base::{Cancel, Ctx};
 use crate::store::{Completeness, Error, Result};
 use names::{Counters, Names};
 
@@ -41,6 +42,7 @@ pub use names::TransactionStats;
 #[must_use = "dropped, it is rolled back"]
 pub struct Transaction<'r> {
     repo: &'r Repo,
+    cancel: Cancel,
     /// Taken out by commit and drop only.
     staging: Option<Staging>,
     written: Names,
@@ -73,6 +75,7 @@ impl<'r> Transaction<'r> {
         }
         Ok(Self {
             repo,
+            cancel: ctx.cancel.clone(),
             staging: Some(staging),
             written,
             space: Space::new(&repo.root, repo.config.min_free_space)?,
@@ -212,6 +215,7 @@ impl Drop for Transaction<'_> {
         // Errors have nowhere to go, and what stays behind harms nobody.
         let tmp = self.repo.tmp.as_fd();
         match self.staging.take() {
+            Some(staging) if self.cancel.check().is_err() => return staging.leave(tmp),
             Some(staging) => drop(staging.remove(tmp)),
             None => return,
         }

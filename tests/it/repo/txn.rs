@@ -80,6 +80,20 @@ fn a_dropped_transaction_leaves_nothing() {
 }
 
 #[test]
+fn cancelled_work_is_gone_on_with() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::BareUser);
+    let ctx = Ctx::default();
+    let txn = repo.begin(&ctx).unwrap();
+    let commit = write_commit(&txn, &files());
+    ctx.cancel.cancel();
+    assert!(matches!(txn.commit(&ctx), Err(Error::Cancelled(_))));
+    assert_eq!(objects(&repo), 0);
+    let txn = repo.begin(&Ctx::default()).unwrap();
+    assert!(txn.is_resumed() && txn.contains(&commit.into()).unwrap());
+}
+
+#[test]
 fn a_killed_transaction_leaves_nothing_visible() {
     let tmp = tempfile::tempdir().unwrap();
     let repo = create(tmp.path(), RepoMode::Archive);
