@@ -96,7 +96,7 @@ impl<'a> CommitRef<'a> {
             e
         })?;
         if dict.iter().any(|(key, _)| key.is_empty()) {
-            return Err(self.metadata.error(0, ParseErrorKind::Invalid("an empty metadata key".into())));
+            return Err(self.metadata.error(0, ParseErrorKind::Invalid("Empty metadata key".into())));
         }
         Ok(dict)
     }

@@ -57,5 +57,11 @@ fn open_one(path: &Path) -> anyhow::Result<Repo> {
     let shown = path.display();
     let dir =
         Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({shown})"))?;
-    Repo::open(dir).with_context(|| format!("Opening repository {shown}"))
+    let mut repo = Repo::open(dir).with_context(|| format!("Opening repository {shown}"))?;
+    // Staged objects are taken up again after a crash, but not after a restart of the machine. Where its id
+    // cannot be read, it can be given.
+    if let Ok(boot_id) = std::env::var("OSTREE_BOOTID") {
+        repo.set_boot_id(boot_id);
+    }
+    Ok(repo)
 }

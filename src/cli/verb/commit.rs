@@ -122,8 +122,21 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if let Some(branch) = &args.branch {
         txn.set_ref(branch, Some(id))?;
     }
+    let txn = inject_failure(txn)?;
     let stats = txn.commit(&session.ctx)?;
     print(args, &id, stats, cache_hits, session)
+}
+
+/// Leaves everything as a crash in the worst moment would, for those who try out how they recover from one: C
+/// ostree's `OSTREE_REPO_TEST_ERROR=pre-commit`. The next commit takes up what was staged.
+fn inject_failure(txn: Transaction<'_>) -> anyhow::Result<Transaction<'_>> {
+    match std::env::var("OSTREE_REPO_TEST_ERROR") {
+        Ok(stop) if stop == "pre-commit" => {
+            std::mem::forget(txn);
+            bail!("OSTREE_REPO_TEST_ERROR_PRE_COMMIT specified");
+        }
+        _ => Ok(txn),
+    }
 }
 
 fn is_unchanged(txn: &Transaction<'_>, parent: Option<CommitId>, root: RootDir) -> anyhow::Result<bool> {
