@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ostree_format::{FileHeader, FileId, FileKind, ObjectName};
+use ostree_format::{FileHeader, FileId, FileKind, ObjectName, RepoMode};
 use rustix::fs::fstat;
 use rustix::process::geteuid;
 
@@ -13,6 +13,8 @@ use crate::store::{Error, FileObject, LooseFile, ObjectRead, Result, Txn, verify
 
 /// The permission bits that a file of a bare-user-only repository can have.
 const BARE_USER_ONLY_BITS: u32 = 0o775;
+/// The permission bit that a bare-user repository adds to the files of all objects.
+const OWNER_MAY_READ: u32 = 0o400;
 
 /// Copies content objects; shared by the threads.
 #[derive(Clone, Copy)]
@@ -59,13 +61,27 @@ impl Content<'_> {
     }
 
     fn link(&self, id: &FileId) -> Result<bool> {
-        let Some(loose) = self.from.loose_file(id) else { return Ok(false) };
+        let Some(mut loose) = self.from.loose_file(id) else { return Ok(false) };
+        let modes = (loose.mode, self.txn.loose_file(id).map(|ours| ours.mode));
+        if modes == (RepoMode::BareUser, Some(RepoMode::BareUserOnly)) && self.is_plain(id)? {
+            loose.mode = RepoMode::BareUserOnly;
+        }
         if !self.txn.link_file(id, &loose)? {
             return Ok(false);
         }
         self.counters.linked.fetch_add(1, Ordering::Relaxed);
         self.done(0);
         Ok(true)
+    }
+
+    /// Whether a bare-user repository keeps the file just as a bare-user-only one would.
+    fn is_plain(&self, id: &FileId) -> Result<bool> {
+        let header = self.from.open_file(id)?.ok_or(Error::NotFound((*id).into()))?.header;
+        Ok(header.kind == FileKind::Regular
+            && (header.uid, header.gid) == (0, 0)
+            && header.xattrs.is_empty()
+            && header.permissions & !BARE_USER_ONLY_BITS == 0
+            && header.permissions & OWNER_MAY_READ != 0)
     }
 
     fn copy(&self, id: &FileId, mut file: FileObject) -> Result<()> {
