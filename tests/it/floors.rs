@@ -40,6 +40,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Who may use the network: `base::net` is for the fourth floor.
+const NET_USERS: &[&str] = &["base", "container", "remote", "cli"];
+
 /// What only the command line may say: it owns the terminal, the environment and `/`.
 const AMBIENT: &[&str] = &["print!(", "println!(", "eprint!(", "eprintln!(", "std::env", "ambient"];
 
@@ -52,6 +55,9 @@ fn imports_go_down() {
             assert!(matches!(&*module[0], "lib" | "main"), "{}: not in the table of floors", file.display());
             continue;
         };
+        if source.contains("base::net") && !NET_USERS.contains(&&*module[0]) {
+            wrong.push(format!("{}: {} may not use the network", file.display(), module[0]));
+        }
         for target in crate_paths(&source, module.len()) {
             let known = target == "format" || FLOORS.iter().any(|(name, _)| *name == target);
             if known && target != module[0] && !allowed.contains(&&*target) {
