@@ -86,6 +86,7 @@ impl LayerFormat {
 /// Lets `consume` read the tar stream of a layer, and verifies everything about it. What `consume` leaves
 /// is read and verified too.
 ///
+/// The bytes of the blob are reported as progress; those of what is in it are the caller's affair.
 /// Not before this returns is known that the whole layer is what its digests say.
 ///
 /// # Errors
@@ -100,7 +101,8 @@ pub fn read_layer<T>(
 ) -> Result<T> {
     let format = LayerFormat::of(layer.media_type())?;
     let digest = Digest::of_descriptor(layer)?;
-    let blob = Hashing::new(source.blob(layer)?.take(layer.size().saturating_add(1)));
+    let blob = Reported { inner: source.blob(layer)?, ctx };
+    let blob = Hashing::new(blob.take(layer.size().saturating_add(1)));
     let (decompressed, hashed, consumed) = thread::scope(|scope| {
         let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
         let (queue, blocks) = bounded(QUEUE_BLOCKS);
@@ -140,9 +142,23 @@ pub fn read_layer<T>(
 }
 
 /// The blob, counted and hashed; gives at most one byte more than its descriptor says.
-type Blob = Hashing<Take<Box<dyn Read + Send>>>;
+type Blob<'a> = Hashing<Take<Reported<'a>>>;
 
-fn verify(blob: Blob, expected: Digest, size: u64) -> Result<()> {
+/// Reports what is read of a blob.
+struct Reported<'a> {
+    inner: Box<dyn Read + Send>,
+    ctx: &'a Ctx,
+}
+
+impl Read for Reported<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.ctx.bytes_done(n as u64);
+        Ok(n)
+    }
+}
+
+fn verify(blob: Blob<'_>, expected: Digest, size: u64) -> Result<()> {
     let what = "layer";
     if Hashing::bytes(&blob) != size {
         return Err(Error::Size { what, digest: expected, expected: size, actual: Hashing::bytes(&blob) });
@@ -152,7 +168,12 @@ fn verify(blob: Blob, expected: Digest, size: u64) -> Result<()> {
 }
 
 /// Decompresses the blob into blocks and gives it back, read to its end.
-fn decompress(blob: Blob, format: LayerFormat, queues: &[Sender<Block>; 2], ctx: &Ctx) -> io::Result<Blob> {
+fn decompress<'a>(
+    blob: Blob<'a>,
+    format: LayerFormat,
+    queues: &[Sender<Block>; 2],
+    ctx: &Ctx,
+) -> io::Result<Blob<'a>> {
     let mut input = BufReader::with_capacity(INPUT_BYTES, blob);
     let found = LayerFormat::of_bytes(input.fill_buf()?);
     if found != format {

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use oci_spec::image::Arch;
 use ostree_format::{CommitId, FileId, ObjectName};
@@ -20,7 +20,7 @@ use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::ImageSource;
 use super::plan::{Image, LayerPlan, PlannedLayer};
-use crate::base::{Ctx, Pool, with_pool};
+use crate::base::{Ctx, Event, Pool, Progress, with_pool};
 use crate::store::{Completeness, Txn};
 use crate::tar::{self, ContentErrorKind, ImportOptions, VerifyCommit, import_commit_layer, import_objects};
 
@@ -95,9 +95,9 @@ fn pull_commit(
     ctx: &Ctx,
 ) -> Result<CommitId> {
     let import = ImportOptions { verify };
-    let layer = &plan.ostree;
+    let (layer, objects) = (&plan.ostree, objects_only(ctx));
     let imported = read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
-        import_commit_layer(stream, txn, &import, ctx).map_err(Error::from)
+        import_commit_layer(stream, txn, &import, &objects).map_err(Error::from)
     })?;
     let commit = imported.commit;
     if let Some(promised) = plan.commit
@@ -132,15 +132,16 @@ fn pull_chunks(
 ) -> Result<HashSet<FileId>> {
     let parallel = ctx.jobs.get().min(MAX_PARALLEL_LAYERS).min(chunks.len()).max(1);
     let layer_ctx = with_jobs(ctx, ctx.jobs.get().div_ceil(parallel));
+    let objects_ctx = objects_only(&layer_ctx);
     let found = Mutex::new(HashSet::new());
     // Weighed by number: so many are under way, and none waits.
     with_pool(&with_jobs(ctx, parallel), parallel as u64, |pool: &Pool<'_, Error>| {
         for layer in chunks {
-            let (found, ctx) = (&found, &layer_ctx);
+            let (found, ctx, objects_ctx) = (&found, &layer_ctx, &objects_ctx);
             pool.submit(1, move || {
                 let objects: BTreeSet<FileId> =
                     read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
-                        import_objects(stream, txn, Some(expected), ctx).map_err(Error::from)
+                        import_objects(stream, txn, Some(expected), objects_ctx).map_err(Error::from)
                     })?;
                 found.lock().unwrap_or_else(PoisonError::into_inner).extend(objects);
                 Ok(())
@@ -153,4 +154,21 @@ fn pull_chunks(
 
 fn with_jobs(ctx: &Ctx, jobs: usize) -> Ctx {
     Ctx { jobs: NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN), ..ctx.clone() }
+}
+
+/// Reports objects without their bytes: those of the blobs are counted, which are known beforehand.
+struct ObjectsOnly(Arc<dyn Progress>);
+
+impl Progress for ObjectsOnly {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Done { objects: 0, .. } => {}
+            Event::Done { objects, .. } => self.0.event(Event::Done { objects, bytes: 0 }),
+            phase @ Event::Phase { .. } => self.0.event(phase),
+        }
+    }
+}
+
+fn objects_only(ctx: &Ctx) -> Ctx {
+    Ctx { progress: Arc::new(ObjectsOnly(Arc::clone(&ctx.progress))), ..ctx.clone() }
 }

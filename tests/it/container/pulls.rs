@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use oci_spec::image::{Arch, ImageConfiguration, ImageManifest, MediaType};
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, Event, Progress};
 use ostree_rs::container::{
     Digest, Error, Image, ImageDest, ImageSource, OciLayout, PullOptions, Pulled, RawManifest, Result,
     Signatures, pull, put_json,
 };
-use ostree_rs::format::{CommitId, ObjectName};
+use ostree_rs::format::{CommitId, ObjectName, ObjectType};
 use ostree_rs::store::{
     Completeness, MemStore, ObjectRead, Reachable, Refs, Txn, load_commitmeta, resolve_rev, walk_commit,
 };
@@ -62,6 +63,45 @@ fn images_by_ostree_ext() {
         assert_eq!(load_commitmeta(&store, &stable()).unwrap(), original);
         // Again: everything is there already.
         assert_eq!(pull_unverified(&path, tag, &store).unwrap(), pulled);
+    }
+}
+
+/// Sums up what is reported.
+#[derive(Default)]
+struct Sum(Mutex<(u64, u64, u64)>);
+
+impl Progress for Sum {
+    fn event(&self, event: Event<'_>) {
+        let mut sum = self.0.lock().unwrap();
+        match event {
+            Event::Phase { bytes, .. } => sum.0 += bytes.unwrap(),
+            Event::Done { objects, bytes } => {
+                sum.1 += bytes;
+                sum.2 += objects;
+            }
+        }
+    }
+}
+
+#[test]
+fn progress_ends_where_it_says() {
+    let (_temp, path) = theirs();
+    for tag in TAGS {
+        let source = OciLayout::open(dir(&path), Some(tag)).unwrap();
+        let sum = Arc::new(Sum::default());
+        let ctx = Ctx { progress: Arc::<Sum>::clone(&sum), ..Ctx::default() };
+        let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+        let store = MemStore::new();
+        pull(&source, &store, &options, &ctx).unwrap();
+        let mut files = 0;
+        walk_commit(&store, &stable(), &mut Reachable::default(), &mut |name| {
+            files += u64::from(name.kind == ObjectType::File);
+            Ok(())
+        })
+        .unwrap();
+        let (expected, bytes, objects) = *sum.0.lock().unwrap();
+        assert_eq!(bytes, expected);
+        assert_eq!(objects, files);
     }
 }
 
