@@ -7,8 +7,8 @@ use clap::{Arg, ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 
 use super::terminal;
 use super::verb::{
-    cat, checkout, checksum, commit, completions, config, container, diff, export, fsck, gpg_sign, init, log,
-    ls, man, prune, pull_local, refs, remote, reset, rev_parse, show, summary, tar,
+    cat, checkout, checksum, commit, completions, config, container, demo, diff, export, fsck, gpg_sign,
+    init, log, ls, man, prune, pull_local, refs, remote, reset, rev_parse, show, summary, tar,
 };
 
 /// The name under which the binary was started.
@@ -72,6 +72,8 @@ pub(crate) enum Verb {
     Completions(completions::Args),
     /// Write the manual pages into a directory
     Man(man::Args),
+    /// Do the main job with a directory of this machine: commit, sign, build, pull, check out, compare
+    Demo(demo::Args),
 }
 
 /// The verbs that C ostree has too.

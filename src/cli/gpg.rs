@@ -184,10 +184,16 @@ pub(crate) fn sign(
     ids: &[String],
     homedir: Option<&Path>,
 ) -> anyhow::Result<()> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let keys = secret_keys(homedir)?;
+    if ids.is_empty() { Ok(()) } else { sign_with(txn, id, &secret_keys(homedir)?, ids) }
+}
+
+/// [`sign`] with keys that were found already.
+pub(crate) fn sign_with(
+    txn: &dyn Txn,
+    id: &CommitId,
+    keys: &SecretKeys,
+    ids: &[String],
+) -> anyhow::Result<()> {
     let commit = txn.read_meta(&(*id).into())?.ok_or(Error::NotFound((*id).into()))?;
     let mut detached = load_commitmeta(txn, id)?.unwrap_or_default();
     for key in ids {
@@ -195,7 +201,7 @@ pub(crate) fn sign(
         if matches!(gpg::lookup(keys.public(), &there, key), Ok(Some(_))) {
             bail!("Commit is already signed with GPG key {key}");
         }
-        let signature = sign_bytes(&keys, key, &commit)?;
+        let signature = sign_bytes(keys, key, &commit)?;
         commitmeta::add_signature(&mut detached, SignatureKind::Gpg, signature)?;
     }
     Ok(txn.set_detached(id, &detached)?)

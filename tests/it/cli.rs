@@ -36,16 +36,23 @@ fn same(dir: &Path, args: &[&str]) {
     assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}: {}", text(&ours.stderr));
 }
 
-/// A directory with a repository `repo` of two commits on `main`, written by C ostree.
-fn repository(mode: &str) -> TempDir {
+/// A directory with a small tree.
+fn repository_tree() -> TempDir {
     let tmp = tempfile::tempdir().unwrap();
     let at = |path: &str| tmp.path().join(path);
     fs::create_dir_all(at("tree/usr/bin")).unwrap();
     fs::create_dir_all(at("tree/usr/ä ö/empty")).unwrap();
     fs::write(at("tree/usr/bin/tool"), b"#!/bin/sh\nexit 0\n").unwrap();
     fs::write(at("tree/usr/empty"), b"").unwrap();
-    symlink("bin/../bin/tool", at("tree/usr/link")).unwrap();
+    symlink("bin/tool", at("tree/usr/link")).unwrap();
     symlink("/usr/bin/tool", at("tree/usr/absolute")).unwrap();
+    tmp
+}
+
+/// A directory with a repository `repo` of two commits on `main`, written by C ostree.
+fn repository(mode: &str) -> TempDir {
+    let tmp = repository_tree();
+    let at = |path: &str| tmp.path().join(path);
     let c = |args: &[&str]| {
         let out = start("ostree", tmp.path(), args);
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
@@ -83,7 +90,7 @@ fn what_reads() {
     for mode in MODES {
         let tmp = repository(mode);
         let repo = |args: &[&str]| same(tmp.path(), &[&["--repo=repo"], args].concat());
-        let lines: [&[&str]; 41] = [
+        let lines: [&[&str]; 46] = [
             &["refs"],
             &["refs", "a"],
             &["refs", "a/b/c"],
@@ -125,6 +132,11 @@ fn what_reads() {
             &["cat", "main", "/usr"],
             &["config", "get", "core.mode"],
             &["config", "get", "core.nothing"],
+            &["diff", "main"],
+            &["diff", "main^", "main"],
+            &["diff", "main", "./tree"],
+            &["diff", "--stats", "main^", "main"],
+            &["diff", "main^^"],
         ];
         lines.iter().for_each(|args| repo(args));
         for object in ["tree", "meta", "file"].map(|kind| checksum_in(tmp.path(), kind)) {
@@ -384,4 +396,73 @@ fn copies_between_repositories() {
     for path in ["tree", "tree/usr/empty", "tree/usr/link", "nothing"] {
         same(tmp.path(), &["checksum", path]);
     }
+}
+
+#[test]
+fn demo_goes_the_whole_way() {
+    let tmp = repository_tree();
+    let out = start(OURS, tmp.path(), &["demo", "tree"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{text}{}", String::from_utf8_lossy(&out.stderr));
+    for line in ["committed", "signed", "built", "refused", "pulled", "checked out", "compared    4 files"] {
+        assert!(text.contains(&format!("  {line}")), "{line}: {text}");
+    }
+}
+
+/// Programs read JSON, and may stop reading.
+#[test]
+fn output_for_programs() {
+    let tmp = repository_tree();
+    let json = |args: &[&str]| {
+        let out = start(OURS, tmp.path(), args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(out.stderr.is_empty(), "{args:?}");
+        let lines = String::from_utf8(out.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    start(OURS, tmp.path(), &["--repo=repo", "init", "--mode=bare-user-only"]);
+    let commit = json(&["--repo=repo", "commit", "-b", "main", "-s", "Äh", "--tree=dir=tree", "--json"]);
+    let id = commit[0]["commit"].clone();
+    assert_eq!(commit[0]["content_written"], 4);
+    let refs = json(&["--repo=repo", "refs", "--json"]);
+    assert_eq!(refs[0], serde_json::json!([{"ref": "main", "commit": id}]));
+    assert_eq!(json(&["--repo=repo", "show", "--json", "main"])[0]["subject"], "Äh");
+    assert_eq!(json(&["--repo=repo", "log", "--json", "main"])[0]["commit"], id);
+    let list = json(&["--repo=repo", "ls", "-R", "--json", "main"]);
+    let link = list.iter().find(|line| line["path"] == "/usr/link").unwrap();
+    assert_eq!((&link["type"], &link["target"]), (&"symlink".into(), &"bin/tool".into()));
+    json(&["--repo=repo", "commit", "-b", "main", "--owner-uid=0", "--tree=dir=tree/usr", "--json"]);
+    assert_eq!(json(&["--repo=repo", "diff", "--json", "main"])[0]["removed"], serde_json::json!(["/usr"]));
+    assert_eq!(json(&["--repo=repo", "diff", "--stats", "--json", "main"])[0]["stats"]["from_objects"], 11);
+    assert_eq!(json(&["--repo=repo", "fsck", "--json"])[0]["commits"], 2);
+    let pruned = json(&["--repo=repo", "prune", "--refs-only", "--depth=0", "--no-prune", "--json"]);
+    assert_eq!(pruned[0]["deleted"], false);
+    let built = json(&["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o", "--json"]);
+    let image = "ostree-unverified-image:oci:o";
+    assert_eq!(json(&["--repo=repo", "container", "pull", image, "--json"]), built);
+
+    let shell =
+        format!("{OURS} --repo=repo ls -R main $(yes / | head -n 2000) | head -n 1; echo ${{PIPESTATUS[0]}}");
+    let out = Command::new("bash").args(["-c", &shell]).current_dir(tmp.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+    assert!(String::from_utf8_lossy(&out.stdout).ends_with("\n0\n"));
+}
+
+/// Ctrl-C ends the work cleanly: exit code 130, no ref, nothing to fix.
+#[test]
+fn interrupted() {
+    let tmp = tempfile::tempdir().unwrap();
+    start(OURS, tmp.path(), &["--repo=repo", "init", "--mode=archive"]);
+    fs::create_dir(tmp.path().join("tree")).unwrap();
+    let file = fs::File::create(tmp.path().join("tree/large")).unwrap();
+    file.set_len(8 << 30).unwrap();
+    let mut command = Command::new(OURS);
+    command.args(["--repo=repo", "commit", "-b", "main", "--tree=dir=tree"]).current_dir(tmp.path());
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    run("kill", &["-INT", &child.id().to_string()]);
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(start(OURS, tmp.path(), &["--repo=repo", "refs"]).stdout, b"");
+    assert!(start(OURS, tmp.path(), &["--repo=repo", "fsck"]).status.success());
 }

@@ -7,6 +7,7 @@ pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod container;
+pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod fsck;
@@ -58,6 +59,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::Container(verb) => container::run(&verb, session),
         Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args),
+        Verb::Demo(args) => demo::run(&args, session),
     }
 }
 

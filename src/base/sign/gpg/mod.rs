@@ -14,6 +14,7 @@
 
 mod agent;
 mod describe;
+mod generate;
 mod homedir;
 mod keyid;
 mod keyring;
