@@ -40,8 +40,8 @@ use cap_std::fs::Dir;
 use ostree_format::keyfile::KeyFile;
 use ostree_format::variant::Dict;
 use ostree_format::{
-    CommitId, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, ParseError, RepoConfig, RepoMode,
-    commitmeta,
+    CommitId, FileHeader, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, ParseError, RepoConfig,
+    RepoMode, commitmeta,
 };
 
 pub use fsync::Fsync;
@@ -360,6 +360,13 @@ impl ObjectRead for Repo {
     fn open_file(&self, id: &FileId) -> Result<Option<FileObject>> {
         match (self.format.open(&self.objects, id)?, &self.parent) {
             (None, Some(parent)) => parent.open_file(id),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn stat_file(&self, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
+        match (self.format.stat(&self.objects, id)?, &self.parent) {
+            (None, Some(parent)) => parent.stat_file(id),
             (found, _) => Ok(found),
         }
     }

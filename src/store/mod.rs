@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use ostree_format::variant::Dict;
 use ostree_format::{
     Checksum, CommitId, FileHeader, FileId, MetaKind, ObjectName, RefName, RefSpec, RemoteName, RepoMode,
+    Xattrs,
 };
 
 pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings};
@@ -65,6 +66,17 @@ pub trait ObjectRead: Sync {
     /// # Errors
     /// [`Error::Io`]; [`Error::Corrupt`] if its header is damaged.
     fn open_file(&self, id: &FileId) -> Result<Option<FileObject>>;
+
+    /// The header of a content object without its xattrs, and the bytes of its content; `None` if it is not
+    /// there. For lists: many stores need not open the object for this.
+    ///
+    /// # Errors
+    /// As [`ObjectRead::open_file`].
+    fn stat_file(&self, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
+        let without_xattrs =
+            |file: FileObject| (FileHeader { xattrs: Xattrs::EMPTY, ..file.header }, file.len);
+        Ok(self.open_file(id)?.map(without_xattrs))
+    }
 
     /// Where the content object would lie as a file of its own, to be hard-linked; `None` if this store
     /// keeps it in no such way. The file may be missing: then [`ObjectRead::open_file`] tells.

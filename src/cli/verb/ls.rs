@@ -150,8 +150,12 @@ impl List<'_> {
         if self.args.nul_filenames_only {
             return Ok(write!(self.session.out, "{path}\0")?);
         }
-        let file = self.repo.open_file(id)?.ok_or(Error::NotFound((*id).into()))?;
-        let FileHeader { uid, gid, permissions, kind, xattrs } = &file.header;
+        let found = match self.args.xattrs {
+            true => self.repo.open_file(id)?.map(|file| (file.header, file.len)),
+            false => self.repo.stat_file(id)?,
+        };
+        let (header, size) = found.ok_or(Error::NotFound((*id).into()))?;
+        let FileHeader { uid, gid, permissions, kind, xattrs } = &header;
         let target = if let FileKind::Symlink(target) = kind { Some(&**target) } else { None };
         let checksums = self.checksums(|| vec![id.to_string()]);
         let line = Line {
@@ -160,7 +164,7 @@ impl List<'_> {
             permissions: *permissions,
             uid: *uid,
             gid: *gid,
-            size: file.len,
+            size,
             target,
             checksums: &checksums,
             xattrs,

@@ -6,7 +6,7 @@ use std::fs::File;
 use ostree_format::{FileHeader, FileId, ObjectName, RepoMode, Xattrs};
 
 use super::super::dir::ObjectDir;
-use super::{FileFormat, Links, Loose, Sink, failed, open_plain, sys};
+use super::{FileFormat, Links, Loose, Sink, failed, open_plain, stat_loose, sys};
 use crate::store::{FileObject, Result};
 
 /// Mode bare.
@@ -52,5 +52,9 @@ impl FileFormat for Bare {
             let (uid, gid) = (loose.stat().st_uid, loose.stat().st_gid);
             Ok(loose.into_object(uid, gid, xattrs))
         })
+    }
+
+    fn stat(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
+        stat_loose(objects, &ObjectName::from(*id).loose_path(RepoMode::Bare), id)
     }
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use ostree_format::{FileHeader, FileId, FileKind, ObjectName, RepoMode, Xattrs};
 
 use super::super::dir::ObjectDir;
-use super::{FileFormat, Links, Sink, failed, open_plain, sys};
+use super::{FileFormat, Links, Sink, failed, open_plain, stat_loose, sys};
 use crate::store::{Error, FileObject, Result};
 
 /// Permission bits that a file may have here.
@@ -48,5 +48,11 @@ impl FileFormat for BareUserOnly {
     fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>> {
         let path = ObjectName::from(*id).loose_path(RepoMode::BareUserOnly);
         open_plain(objects, &path, id, |loose, _| Ok(loose.into_object(0, 0, Xattrs::EMPTY)))
+    }
+
+    fn stat(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
+        let path = ObjectName::from(*id).loose_path(RepoMode::BareUserOnly);
+        let found = stat_loose(objects, &path, id)?;
+        Ok(found.map(|(header, len)| (FileHeader { uid: 0, gid: 0, ..header }, len)))
     }
 }

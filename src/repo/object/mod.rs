@@ -24,6 +24,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_format::{
     FileHeader, FileId, FileKind, ObjectName, ObjectType, RepoConfig, RepoMode, S_IFLNK, S_IFMT, S_IFREG,
+    Xattrs,
 };
 use rustix::fs::Stat;
 
@@ -73,6 +74,13 @@ pub(super) trait FileFormat: fmt::Debug + Send + Sync {
 
     /// Opens an object; `None` if it is not there.
     fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>>;
+
+    /// Its header without xattrs, and the bytes of its content; `None` if it is not there.
+    fn stat(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
+        let without_xattrs =
+            |file: FileObject| (FileHeader { xattrs: Xattrs::EMPTY, ..file.header }, file.len);
+        Ok(self.open(objects, id)?.map(without_xattrs))
+    }
 }
 
 /// How a mode keeps symbolic links.
@@ -126,6 +134,24 @@ fn open_loose(objects: BorrowedFd<'_>, path: &str, id: &FileId) -> Result<Option
         }
         Err(e) => Err(failed("open", id)(e)),
     }
+}
+
+/// What lies there as owner, permissions and type tell it, without opening it: one system call, and one more
+/// for a link.
+fn stat_loose(objects: &ObjectDir, path: &str, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
+    let Some(stat) = sys::lstat(objects.as_fd(), path).map_err(failed("stat", id))? else { return Ok(None) };
+    let len = stat.st_size.max(0).unsigned_abs();
+    let (kind, len) = match stat.st_mode & S_IFMT {
+        S_IFREG => (FileKind::Regular, len),
+        S_IFLNK => {
+            let target = sys::read_link(objects.as_fd(), path).map_err(failed("readlink", id))?;
+            (FileKind::Symlink(target.into()), 0)
+        }
+        _ => return Err(invalid(id, "neither a regular file nor a symbolic link")),
+    };
+    let permissions = stat.st_mode & 0o7777;
+    let header = FileHeader { uid: stat.st_uid, gid: stat.st_gid, permissions, kind, xattrs: Xattrs::EMPTY };
+    Ok(Some((header, len)))
 }
 
 /// The object whose file is not what it should be.
