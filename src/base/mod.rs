@@ -3,6 +3,7 @@
 mod ctx;
 pub mod fs;
 pub mod io;
+pub mod net;
 mod par;
 pub mod sign;
 mod xattr;

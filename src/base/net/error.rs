@@ -1,0 +1,100 @@
+//! What can go wrong on the network; every error names the URL.
+
+use reqwest::{StatusCode, Url};
+
+use crate::base::Cancelled;
+
+/// The result of every call over the network.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong on the network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server answered with a status that means failure.
+    #[error("{method} {url}: {status}{}", body_text(.body))]
+    Status {
+        /// The request's method.
+        method: reqwest::Method,
+        /// The request's URL, without query: it may carry secrets.
+        url: String,
+        /// The status.
+        status: StatusCode,
+        /// What the server says about it; at most some lines.
+        body: String,
+    },
+    /// No answer came, or it broke off more often than is retried.
+    #[error("{url}: {}", chain(&**.source))]
+    Transport {
+        /// The request's URL, without query.
+        url: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server's answer makes no sense.
+    #[error("{url}: {why}")]
+    Protocol {
+        /// The request's URL, without query.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The server does not let us in with the credentials given, or wants some and none were given.
+    #[error("{host}: {why}")]
+    Denied {
+        /// The server.
+        host: String,
+        /// What it said, and what to do.
+        why: String,
+    },
+    /// A certificate, key, proxy or URL that was given cannot be used.
+    #[error("{what}: {why}")]
+    Config {
+        /// What was given.
+        what: String,
+        /// Why it cannot be used.
+        why: String,
+    },
+    /// The work was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Error {
+    /// Whether the server says that the thing does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
+    }
+
+    pub(crate) fn protocol(url: &Url, why: impl Into<String>) -> Self {
+        Self::Protocol { url: shown(url), why: why.into() }
+    }
+
+    pub(crate) fn transport(url: &Url, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Transport { url: shown(url), source: source.into() }
+    }
+}
+
+/// A URL fit for messages: no user, password, query.
+pub(crate) fn shown(url: &Url) -> String {
+    let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
+fn body_text(body: &str) -> String {
+    if body.is_empty() { String::new() } else { format!(": {body}") }
+}
+
+/// An error with its causes: reqwest's own text names none of them.
+fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

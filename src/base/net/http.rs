@@ -1,0 +1,307 @@
+//! Requests with retries, and redirects that carry no credentials to another host.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::Client;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url};
+
+use super::error::{Error, Result, shown};
+use super::tls::TlsOptions;
+use crate::base::{Cancel, Ctx};
+
+/// Redirects that are followed.
+const MAX_REDIRECTS: usize = 10;
+/// Bytes of a failed response that go into the error.
+const MAX_ERROR_BYTES: u64 = 8 * 1024;
+/// The longest that a server's `Retry-After` is honoured.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// TLS.
+    pub tls: TlsOptions,
+    /// Proxies, the first that fits is used.
+    pub proxies: Vec<ProxyRule>,
+    /// Hosts reached without a proxy, in the syntax of `NO_PROXY`.
+    pub no_proxy: Option<String>,
+    /// How often a request is tried again.
+    pub retries: u32,
+    /// How long a server may be silent.
+    pub silence: Duration,
+    /// Sent as `User-Agent`.
+    pub user_agent: String,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            tls: TlsOptions::default(),
+            proxies: Vec::new(),
+            no_proxy: None,
+            retries: 5,
+            silence: Duration::from_secs(60),
+            user_agent: concat!("ostree-rs/", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}
+
+/// A proxy for the URLs of one scheme.
+#[derive(Debug, Clone)]
+pub enum ProxyRule {
+    /// For `http://`.
+    Http(String),
+    /// For `https://`.
+    Https(String),
+    /// For both.
+    All(String),
+}
+
+/// A client for any number of requests at once.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: Client,
+    retries: u32,
+}
+
+/// A request whose body is in memory, so that it can be sent again.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Where it goes.
+    pub url: Url,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Option<Vec<u8>>,
+    /// Whether it may be sent again as it is.
+    pub resend: Resend,
+}
+
+/// Whether a request may be sent again when no answer, or a passing failure, came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// It does the same twice as once.
+    Yes,
+    /// Part of it may have been taken: the caller has to ask first.
+    No,
+}
+
+impl Request {
+    /// A request without headers and body.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: None, resend: Resend::Yes }
+    }
+
+    /// Sets a header; one that HTTP does not allow is an error of the server's making later on, so it is
+    /// left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self
+    }
+}
+
+/// An answer; [`Read`] gives its body.
+#[derive(Debug)]
+pub struct Response {
+    /// The URL that answered, behind all redirects.
+    pub url: Url,
+    inner: reqwest::blocking::Response,
+}
+
+impl Response {
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.inner.status()
+    }
+
+    /// A header, if it is there and text.
+    pub fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+        self.inner.headers().get(name)?.to_str().ok()
+    }
+
+    /// Every value of a header.
+    pub fn headers(&self, name: impl reqwest::header::AsHeaderName) -> Vec<&str> {
+        self.inner.headers().get_all(name).iter().filter_map(|v| v.to_str().ok()).collect()
+    }
+
+    /// Reads a body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] if it is longer, [`Error::Transport`] if it breaks off.
+    pub fn into_bytes(mut self, limit: u64) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        (&mut self.inner)
+            .take(limit + 1)
+            .read_to_end(&mut out)
+            .map_err(|e| Error::transport(&self.url, e))?;
+        if out.len() as u64 > limit {
+            return Err(Error::protocol(&self.url, format!("the answer is larger than {limit} bytes")));
+        }
+        Ok(out)
+    }
+
+    /// Turns a failed answer into its error.
+    pub(crate) fn into_error(mut self, method: Method) -> Error {
+        let mut body = Vec::new();
+        // The status is what matters; a body that breaks off says less, but the error is the same.
+        let _ = (&mut self.inner).take(MAX_ERROR_BYTES).read_to_end(&mut body);
+        let body = String::from_utf8_lossy(&body);
+        let body = serde_json::from_str(&body).ok().and_then(registry_message).unwrap_or_else(|| {
+            if body.trim_start().starts_with('<') { String::new() } else { body.trim().to_string() }
+        });
+        Error::Status { method, url: shown(&self.url), status: self.status(), body }
+    }
+}
+
+/// The messages in a registry's `{"errors": [{"code": …, "message": …}]}`.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that and_then wants")]
+fn registry_message(body: serde_json::Value) -> Option<String> {
+    let errors = body.get("errors")?.as_array()?;
+    let text = |e: &serde_json::Value| {
+        let part = |key| e.get(key).and_then(|v| v.as_str()).map(str::to_string);
+        part("message").filter(|m| !m.is_empty()).or_else(|| part("code"))
+    };
+    Some(errors.iter().filter_map(text).collect::<Vec<_>>().join("; "))
+}
+
+impl Read for Response {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buf)
+    }
+}
+
+impl Http {
+    /// A client.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a certificate, key or proxy cannot be used.
+    pub fn new(options: &HttpOptions) -> Result<Self> {
+        let config = |e: reqwest::Error| Error::Config { what: "HTTP client".into(), why: e.to_string() };
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(options.tls.client_config()?)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(options.silence)
+            .connect_timeout(options.silence)
+            .user_agent(&options.user_agent);
+        for rule in &options.proxies {
+            let proxy = match rule {
+                ProxyRule::Http(url) => reqwest::Proxy::http(url),
+                ProxyRule::Https(url) => reqwest::Proxy::https(url),
+                ProxyRule::All(url) => reqwest::Proxy::all(url),
+            };
+            let except = options.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
+            builder = builder.proxy(proxy.map_err(config)?.no_proxy(except));
+        }
+        Ok(Self { client: builder.build().map_err(config)?, retries: options.retries })
+    }
+
+    /// Sends `request`, again and again where that can help: no connection, 408, 429, 5xx. Every other
+    /// answer is returned, failures included.
+    ///
+    /// # Errors
+    /// [`Error::Transport`], [`Error::Protocol`] for redirects that lead nowhere, [`Error::Cancelled`];
+    /// [`Error::Status`] if it is still worth a retry after the last one.
+    pub fn send(&self, request: &Request, ctx: &Ctx) -> Result<Response> {
+        let mut attempt = 0;
+        loop {
+            ctx.cancel.check()?;
+            let (error, wish) = match self.follow(request) {
+                Ok(response) if is_passing(response.status()) => {
+                    let wish = response.header(RETRY_AFTER).and_then(|v| v.parse().ok());
+                    (response.into_error(request.method.clone()), wish.map(Duration::from_secs))
+                }
+                Ok(response) => return Ok(response),
+                Err(error @ Error::Transport { .. }) => (error, None),
+                Err(error) => return Err(error),
+            };
+            if attempt >= self.retries || request.resend == Resend::No {
+                return Err(error);
+            }
+            wait(wish.unwrap_or_else(|| back_off(attempt)), &ctx.cancel)?;
+            attempt += 1;
+        }
+    }
+
+    /// [`Http::send`]; an answer that is not a success becomes an error.
+    ///
+    /// # Errors
+    /// [`Error::Status`], and as [`Http::send`].
+    pub fn send_ok(&self, request: &Request, ctx: &Ctx) -> Result<Response> {
+        let response = self.send(request, ctx)?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(response.into_error(request.method.clone()))
+        }
+    }
+
+    pub(crate) fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// Sends `request` once and follows redirects.
+    fn follow(&self, request: &Request) -> Result<Response> {
+        let (mut url, mut headers) = (request.url.clone(), request.headers.clone());
+        for _ in 0..=MAX_REDIRECTS {
+            let mut builder =
+                self.client.request(request.method.clone(), url.clone()).headers(headers.clone());
+            if let Some(body) = &request.body {
+                builder = builder.body(body.clone());
+            }
+            let inner = builder.send().map_err(|e| Error::transport(&url, e.without_url()))?;
+            let may_follow = matches!(request.method, Method::GET | Method::HEAD);
+            if !may_follow || !inner.status().is_redirection() || inner.status() == StatusCode::NOT_MODIFIED {
+                return Ok(Response { url, inner });
+            }
+            let target = inner.headers().get(LOCATION).and_then(|v| v.to_str().ok());
+            let target = target.ok_or_else(|| Error::protocol(&url, "redirected without a Location"))?;
+            let next = url
+                .join(target)
+                .map_err(|e| Error::protocol(&url, format!("redirected to {target:?}: {e}")))?;
+            if url.scheme() == "https" && next.scheme() != "https" {
+                return Err(Error::protocol(&url, format!("redirected away from TLS, to {}", shown(&next))));
+            }
+            if next.origin() != url.origin() {
+                headers.remove(AUTHORIZATION);
+            }
+            url = next;
+        }
+        Err(Error::protocol(&request.url, format!("redirected more than {MAX_REDIRECTS} times")))
+    }
+}
+
+/// Whether an answer with this status may be another one in a moment.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+/// 0.2 s, doubled with each attempt.
+pub(crate) fn back_off(attempt: u32) -> Duration {
+    Duration::from_millis(200).saturating_mul(1 << attempt.min(10))
+}
+
+/// Sleeps, but not past a cancellation.
+pub(crate) fn wait(time: Duration, cancel: &Cancel) -> Result<()> {
+    let end = Instant::now() + time.min(MAX_DELAY);
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        cancel.check()?;
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+    Ok(cancel.check()?)
+}

@@ -1,0 +1,274 @@
+//! A client for one repository of a registry: the OCI distribution specification and Docker's schema 2.
+//!
+//! ```text
+//! GET  /v2/NAME/manifests/REF        PUT the same
+//! GET  /v2/NAME/blobs/DIGEST         HEAD the same
+//! POST /v2/NAME/blobs/uploads/       PATCH, PUT what its Location says
+//! GET  /v2/NAME/referrers/DIGEST     /v2/NAME/tags/list
+//! ```
+//! Source: OCI distribution specification 1.1; for tokens the Docker registry token specification.
+
+mod auth;
+mod challenge;
+mod upload;
+
+use std::io::Read;
+use std::sync::Mutex;
+
+use ostree_format::Checksum;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK, RANGE};
+use reqwest::{Method, StatusCode, Url};
+
+use super::{Error, Http, Request, Response, Result, Resumed};
+use crate::base::Ctx;
+
+pub use auth::Credentials;
+pub use upload::Upload;
+
+/// The largest manifest that is read, in bytes (the specification asks for 4 MiB at least).
+pub const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
+/// The header in which a registry tells the digest of what it answers.
+const DIGEST_HEADER: &str = "docker-content-digest";
+
+/// One repository of a registry.
+#[derive(Debug)]
+pub struct Registry {
+    http: Http,
+    base: Url,
+    name: String,
+    credentials: Option<Credentials>,
+    tokens: Mutex<auth::Tokens>,
+}
+
+/// What a request wants to do; registries give tokens for the one or the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// Read.
+    Pull,
+    /// Read and write.
+    Push,
+}
+
+/// A manifest as the registry has it. Its digest is not verified here.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its media type, where the registry tells.
+    pub media_type: Option<String>,
+}
+
+impl Registry {
+    /// The repository `name` at `base`, such as `https://quay.io`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the two make no URL.
+    pub fn new(http: Http, base: &str, name: &str, credentials: Option<Credentials>) -> Result<Self> {
+        let bad = |why: String| Error::Config { what: format!("registry {base}"), why };
+        let base: Url = base.parse().map_err(|e| bad(format!("{e}")))?;
+        if base.host_str().is_none() {
+            return Err(bad("no host".into()));
+        }
+        Ok(Self { http, base, name: name.into(), credentials, tokens: Mutex::default() })
+    }
+
+    /// The name of the repository.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn url(&self, rest: &str) -> Result<Url> {
+        let url = self.base.join(&format!("/v2/{}/{rest}", self.name));
+        url.map_err(|e| Error::Config { what: format!("{}/{rest}", self.name), why: e.to_string() })
+    }
+
+    /// Asks whether a registry answers here at all, with or without letting us in.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] if nobody answers, [`Error::Protocol`] if it is no registry.
+    pub fn ping(&self, ctx: &Ctx) -> Result<()> {
+        let url = self.base.join("/v2/").map_err(|e| Error::protocol(&self.base, e.to_string()))?;
+        let response = self.http.send(&Request::new(Method::GET, url), ctx)?;
+        match response.status() {
+            s if s.is_success() || s == StatusCode::UNAUTHORIZED || s == StatusCode::FORBIDDEN => Ok(()),
+            s => Err(Error::protocol(&response.url, format!("not a registry: {s}"))),
+        }
+    }
+
+    /// The manifest that a tag or digest names, in one of the media types `accept`.
+    ///
+    /// # Errors
+    /// [`Error::Status`] (see [`Error::is_not_found`]) and what the network gives.
+    pub fn manifest(&self, reference: &str, accept: &[&str], ctx: &Ctx) -> Result<Manifest> {
+        let request = Request::new(Method::GET, self.url(&format!("manifests/{reference}"))?);
+        let response = self.send_ok(&request.header(ACCEPT, &accept.join(", ")), Access::Pull, ctx)?;
+        let media_type = response.header(CONTENT_TYPE).map(str::to_string);
+        Ok(Manifest { bytes: response.into_bytes(MAX_MANIFEST_BYTES)?, media_type })
+    }
+
+    /// The digest of the manifest that a tag names, without fetching it; `None` if there is no such tag, or
+    /// the registry does not tell.
+    ///
+    /// # Errors
+    /// What the network gives.
+    pub fn manifest_digest(&self, reference: &str, accept: &[&str], ctx: &Ctx) -> Result<Option<String>> {
+        let request = Request::new(Method::HEAD, self.url(&format!("manifests/{reference}"))?);
+        let response = self.send(&request.header(ACCEPT, &accept.join(", ")), Access::Pull, ctx)?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(None),
+            s if s.is_success() => Ok(response.header(DIGEST_HEADER).map(str::to_string)),
+            _ => Err(response.into_error(Method::HEAD)),
+        }
+    }
+
+    /// Stores a manifest under a tag or its digest.
+    ///
+    /// # Errors
+    /// [`Error::Status`] and what the network gives.
+    pub fn put_manifest(&self, reference: &str, media_type: &str, bytes: &[u8], ctx: &Ctx) -> Result<()> {
+        let request = Request::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
+            .header(CONTENT_TYPE, media_type)
+            .body(bytes.to_vec());
+        self.send_ok(&request, Access::Push, ctx).map(drop)
+    }
+
+    /// A blob of `size` bytes, where that is known. The connection may break: the rest is fetched with
+    /// `Range`. Its digest is not verified here.
+    ///
+    /// # Errors
+    /// [`Error::Status`] (see [`Error::is_not_found`]) and what the network gives.
+    pub fn blob(&self, digest: &Checksum, size: Option<u64>, ctx: &Ctx) -> Result<Resumed<'_>> {
+        let request = Request::new(Method::GET, self.url(&format!("blobs/sha256:{digest}"))?);
+        let inner = ctx.clone();
+        Resumed::open(&self.http, size, ctx, move |range| {
+            let request = match range {
+                Some(range) => request.clone().header(RANGE, range),
+                None => request.clone(),
+            };
+            self.send_ok(&request, Access::Pull, &inner)
+        })
+    }
+
+    /// Whether the repository has a blob.
+    ///
+    /// # Errors
+    /// What the network gives.
+    pub fn has_blob(&self, digest: &Checksum, access: Access, ctx: &Ctx) -> Result<bool> {
+        let request = Request::new(Method::HEAD, self.url(&format!("blobs/sha256:{digest}"))?);
+        let response = self.send(&request, access, ctx)?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            s if s.is_success() => Ok(true),
+            _ => Err(response.into_error(Method::HEAD)),
+        }
+    }
+
+    /// The index of the manifests that refer to `subject`, from the referrers API or, where the registry
+    /// does not know it, from the tag `sha256-DIGEST`; `None` if nothing refers to it.
+    ///
+    /// # Errors
+    /// What the network gives.
+    pub fn referrers(&self, subject: &Checksum, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
+        const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+        let request = Request::new(Method::GET, self.url(&format!("referrers/sha256:{subject}"))?);
+        let response = self.send(&request.header(ACCEPT, INDEX), Access::Pull, ctx)?;
+        if response.status().is_success()
+            && response.header(CONTENT_TYPE).is_some_and(|t| t.starts_with(INDEX))
+        {
+            return response.into_bytes(MAX_MANIFEST_BYTES).map(Some);
+        }
+        match self.manifest(&format!("sha256-{subject}"), &[INDEX], ctx) {
+            Ok(manifest) => Ok(Some(manifest.bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every tag of the repository.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] if the answer is no list; what the network gives.
+    pub fn tags(&self, ctx: &Ctx) -> Result<Vec<String>> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            tags: Option<Vec<String>>,
+        }
+        let (mut out, mut next) = (Vec::new(), Some(self.url("tags/list")?));
+        while let Some(url) = next {
+            let response = self.send_ok(&Request::new(Method::GET, url.clone()), Access::Pull, ctx)?;
+            let link = response.header(LINK).and_then(next_link).and_then(|l| url.join(l).ok());
+            let bytes = response.into_bytes(MAX_MANIFEST_BYTES)?;
+            let list: List = serde_json::from_slice(&bytes)
+                .map_err(|e| Error::protocol(&url, format!("tag list: {e}")))?;
+            out.extend(list.tags.unwrap_or_default());
+            // A next page of another host, or the same page again, would never end well.
+            next = link.filter(|l| l.origin() == url.origin() && *l != url);
+        }
+        Ok(out)
+    }
+
+    /// Begins an upload.
+    ///
+    /// # Errors
+    /// [`Error::Status`], [`Error::Protocol`], and what the network gives.
+    pub fn start_upload(&self, ctx: &Ctx) -> Result<Upload<'_>> {
+        let request = Request::new(Method::POST, self.url("blobs/uploads/")?).body(Vec::new());
+        Upload::begun(self, self.send_ok(&request, Access::Push, ctx)?)
+    }
+
+    /// Lets a blob of another repository of the same registry stand in this one too; `false` if the
+    /// registry will not, and the blob has to be uploaded.
+    ///
+    /// # Errors
+    /// What the network gives.
+    pub fn mount(&self, digest: &Checksum, from: &str, ctx: &Ctx) -> Result<bool> {
+        let mut url = self.url("blobs/uploads/")?;
+        url.query_pairs_mut().append_pair("mount", &format!("sha256:{digest}")).append_pair("from", from);
+        let request = Request::new(Method::POST, url).body(Vec::new());
+        let response = self.send_scoped(&request, Access::Push, Some(from), ctx)?;
+        match response.status() {
+            StatusCode::CREATED => Ok(true),
+            StatusCode::ACCEPTED => {
+                // The registry began an ordinary upload instead; nobody will go on with it.
+                Upload::begun(self, response)?.cancel(ctx);
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn send(&self, request: &Request, access: Access, ctx: &Ctx) -> Result<Response> {
+        self.send_scoped(request, access, None, ctx)
+    }
+
+    fn send_ok(&self, request: &Request, access: Access, ctx: &Ctx) -> Result<Response> {
+        let response = self.send(request, access, ctx)?;
+        match response.status() {
+            s if s.is_success() => Ok(response),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.denied(response)),
+            _ => Err(response.into_error(request.method.clone())),
+        }
+    }
+
+    /// What to tell somebody who is not let in.
+    fn denied(&self, mut response: Response) -> Error {
+        let host = self.base.host_str().unwrap_or_default().to_string();
+        let hint = match &self.credentials {
+            Some(_) => "the credentials given for it do not suffice",
+            None => {
+                "it wants credentials and none are configured; log in with `podman login` or give --authfile"
+            }
+        };
+        let status = response.status();
+        let mut said = String::new();
+        let _ = (&mut response).take(512).read_to_string(&mut said);
+        let code = if said.contains("DENIED") { " (denied)" } else { "" };
+        Error::Denied { host, why: format!("{status}{code} for {}: {hint}", self.name) }
+    }
+}
+
+/// The URL in `<…>; rel="next"`.
+fn next_link(value: &str) -> Option<&str> {
+    let (url, rest) = value.trim().strip_prefix('<')?.split_once('>')?;
+    rest.replace(' ', "").contains("rel=\"next\"").then_some(url)
+}

@@ -1,0 +1,129 @@
+//! The upload of one blob, in chunks.
+
+use ostree_format::Checksum;
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use reqwest::{Method, StatusCode, Url};
+
+use super::{Access, Registry};
+use crate::base::Ctx;
+use crate::base::net::http::{back_off, wait};
+use crate::base::net::{Error, Request, Resend, Response, Result};
+
+/// An upload under way. What is not finished the registry throws away some day.
+#[derive(Debug)]
+pub struct Upload<'r> {
+    registry: &'r Registry,
+    location: Url,
+    offset: u64,
+    min_chunk: usize,
+}
+
+impl<'r> Upload<'r> {
+    pub(super) fn begun(registry: &'r Registry, response: Response) -> Result<Self> {
+        let min_chunk = response.header("oci-chunk-min-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+        let location = location(&response)?;
+        Ok(Self { registry, location, offset: 0, min_chunk })
+    }
+
+    /// Bytes that a chunk must have at least, but for the last.
+    pub fn min_chunk_bytes(&self) -> usize {
+        self.min_chunk
+    }
+
+    /// Bytes that the registry has.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Sends the next bytes. When the connection breaks, the registry is asked how much arrived, and the
+    /// rest is sent again.
+    ///
+    /// # Errors
+    /// [`Error::Status`], [`Error::Protocol`], and what the network gives.
+    pub fn send(&mut self, chunk: &[u8], ctx: &Ctx) -> Result<()> {
+        let end = self.offset + chunk.len() as u64;
+        let (mut rest, mut attempt) = (chunk, 0);
+        while !rest.is_empty() {
+            let mut request = Request::new(Method::PATCH, self.location.clone())
+                .header(CONTENT_TYPE, "application/octet-stream")
+                .header(CONTENT_RANGE, &format!("{}-{}", self.offset, end - 1))
+                .body(rest.to_vec());
+            request.resend = Resend::No;
+            let error = match self.registry.send_at(&request, ctx) {
+                Ok(response) if response.status().is_success() => {
+                    self.location = location(&response)?;
+                    self.offset = end;
+                    return Ok(());
+                }
+                Ok(response) if response.status() != StatusCode::RANGE_NOT_SATISFIABLE => {
+                    return Err(response.into_error(Method::PATCH));
+                }
+                Ok(response) => response.into_error(Method::PATCH),
+                Err(error @ (Error::Transport { .. } | Error::Status { .. })) => error,
+                Err(error) => return Err(error),
+            };
+            // What was sent may have arrived, in part or whole, although no answer came.
+            let arrived = self.arrived(ctx)?;
+            let new = arrived.checked_sub(self.offset).filter(|_| arrived <= end);
+            let Some(new) = new else { return Err(error) };
+            if new == 0 && attempt >= self.registry.http.retries() {
+                return Err(error);
+            }
+            wait(back_off(attempt), &ctx.cancel)?;
+            attempt = if new == 0 { attempt + 1 } else { 0 };
+            rest = &rest[usize::try_from(new).unwrap_or(usize::MAX).min(rest.len())..];
+            self.offset = arrived;
+        }
+        Ok(())
+    }
+
+    /// Bytes that the registry says it has.
+    fn arrived(&mut self, ctx: &Ctx) -> Result<u64> {
+        let request = Request::new(Method::GET, self.location.clone());
+        let response = self.registry.send_ok(&request, Access::Push, ctx)?;
+        if response.header(LOCATION).is_some() {
+            self.location = location(&response)?;
+        }
+        let last = response.header(RANGE).and_then(|v| v.rsplit('-').next()?.parse::<u64>().ok());
+        // "0-0" stands for nothing as well as for one byte; a byte sent twice does no harm.
+        Ok(last.filter(|last| *last > 0).map_or(0, |last| last + 1))
+    }
+
+    /// Ends the upload with its last bytes: the registry checks the digest and keeps the blob.
+    ///
+    /// # Errors
+    /// [`Error::Status`] and what the network gives.
+    pub fn finish(mut self, last: &[u8], digest: &Checksum, ctx: &Ctx) -> Result<()> {
+        if !last.is_empty() {
+            self.send(last, ctx)?;
+        }
+        self.location.query_pairs_mut().append_pair("digest", &format!("sha256:{digest}"));
+        let request = Request::new(Method::PUT, self.location.clone())
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .body(Vec::new());
+        self.registry.send_ok(&request, Access::Push, ctx).map(drop)
+    }
+
+    /// Gives the upload up; a registry that cannot be told will find out by itself.
+    pub fn cancel(self, ctx: &Ctx) {
+        let _ = self.registry.send_at(&Request::new(Method::DELETE, self.location.clone()), ctx);
+    }
+}
+
+impl Registry {
+    /// Sends a request to where the registry said; credentials go along only to the registry itself.
+    fn send_at(&self, request: &Request, ctx: &Ctx) -> Result<Response> {
+        match request.url.origin() == self.base.origin() {
+            true => self.send(request, Access::Push, ctx),
+            false => self.http.send(request, ctx),
+        }
+    }
+}
+
+/// Where the upload goes on.
+fn location(response: &Response) -> Result<Url> {
+    let text = response
+        .header(LOCATION)
+        .ok_or_else(|| Error::protocol(&response.url, "an upload without a Location"))?;
+    response.url.join(text).map_err(|e| Error::protocol(&response.url, format!("upload at {text:?}: {e}")))
+}
