@@ -12,6 +12,7 @@ mod archive;
 mod archive_write;
 mod build;
 mod compress;
+pub mod config;
 mod decompress;
 mod deflate;
 mod digest;

@@ -1,0 +1,168 @@
+//! `auth.json` (podman, skopeo, ostree) and `config.json` (docker): credentials by registry.
+//!
+//! ```text
+//! { "auths": { "quay.io/org": { "auth": base64("user:password"), "identitytoken": … } },
+//!   "credHelpers": { "gcr.io": "gcloud" }, "credsStore": "secretservice" }
+//! ```
+//! The longest key that is the repository or a parent of it wins: `quay.io/org/app`, `quay.io/org`,
+//! `quay.io`. Source: containers-auth.json(5), docker's config.json.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::ConfigError;
+use crate::base::net::registry::Credentials;
+
+/// One file of credentials.
+#[derive(Debug, Default)]
+pub struct AuthFile {
+    file: String,
+    auths: BTreeMap<String, Entry>,
+    helpers: BTreeMap<String, String>,
+    store: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Raw {
+    #[serde(default)]
+    auths: BTreeMap<String, Entry>,
+    #[serde(default, rename = "credHelpers")]
+    helpers: BTreeMap<String, String>,
+    #[serde(default, rename = "credsStore")]
+    store: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entry")
+    }
+}
+
+/// What a file knows about a repository.
+#[derive(Debug)]
+pub enum Found {
+    /// The credentials.
+    Credentials(Credentials),
+    /// The program `docker-credential-NAME` has them, under this key.
+    Helper {
+        /// NAME.
+        name: String,
+        /// What to ask it for.
+        server: String,
+    },
+}
+
+impl AuthFile {
+    /// Reads a file; `file` is its name for messages.
+    ///
+    /// # Errors
+    /// If it is not JSON of the expected shape.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, ConfigError> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self { file: file.into(), ..Self::default() });
+        }
+        let raw: Raw = serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
+        let auths = raw.auths.into_iter().map(|(key, entry)| (normalize(&key), entry)).collect();
+        Ok(Self { file: file.into(), auths, helpers: raw.helpers, store: raw.store })
+    }
+
+    /// What is known about the repository `path` of the registry `host`.
+    ///
+    /// # Errors
+    /// If the entry that fits is damaged.
+    pub fn find(&self, host: &str, path: &str) -> Result<Option<Found>, ConfigError> {
+        if let Some(name) = self.helpers.get(host) {
+            return Ok(Some(Found::Helper { name: name.clone(), server: host.into() }));
+        }
+        let whole = format!("{host}/{path}");
+        let parents = std::iter::successors(Some(whole.as_str()), |key| Some(key.rsplit_once('/')?.0));
+        for key in parents {
+            if let Some(entry) = self.auths.get(key)
+                && let Some(credentials) = entry
+                    .credentials()
+                    .map_err(|why| ConfigError::new(&self.file, format!("auths {key:?}: {why}")))?
+            {
+                return Ok(Some(Found::Credentials(credentials)));
+            }
+        }
+        Ok(self.store.as_ref().map(|name| {
+            let server = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
+            Found::Helper { name: name.clone(), server: server.into() }
+        }))
+    }
+}
+
+impl Entry {
+    fn credentials(&self) -> Result<Option<Credentials>, String> {
+        if let Some(token) = self.identitytoken.as_ref().filter(|t| !t.is_empty()) {
+            return Ok(Some(Credentials::IdentityToken(token.clone())));
+        }
+        if let (Some(user), Some(password)) = (&self.username, &self.password) {
+            return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
+        }
+        let Some(auth) = self.auth.as_ref().filter(|a| !a.is_empty()) else { return Ok(None) };
+        let bytes = STANDARD.decode(auth).map_err(|e| format!("\"auth\" is not base64: {e}"))?;
+        let text = String::from_utf8(bytes).map_err(|_| "\"auth\" is not UTF-8".to_string())?;
+        let (user, password) = text.split_once(':').ok_or("\"auth\" holds no ':'")?;
+        let password = password.trim_end_matches('\0').to_string();
+        Ok(Some(Credentials::Password { user: user.into(), password }))
+    }
+}
+
+/// Keys that docker wrote as URLs: `https://index.docker.io/v1/` is `docker.io`.
+fn normalize(key: &str) -> String {
+    let url = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    let key = match url {
+        Some(rest) => rest.split('/').next().unwrap_or(rest),
+        None => key.trim_end_matches('/'),
+    };
+    match key {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io".into(),
+        key => key.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_key_wins() {
+        let json = format!(
+            r#"{{"auths": {{"quay.io": {{"auth": "{}"}}, "quay.io/org": {{"auth": "{}"}},
+                "https://index.docker.io/v1/": {{"identitytoken": "t"}}, "broken": {{"auth": "%"}}, "empty": {{}}}},
+                "credHelpers": {{"gcr.io": "gcloud"}}}}"#,
+            STANDARD.encode("a:b:c"),
+            STANDARD.encode("org:secret"),
+        );
+        let file = AuthFile::parse("auth.json", json.as_bytes()).unwrap();
+        let user = |host, path| match file.find(host, path) {
+            Ok(Some(Found::Credentials(Credentials::Password { user, password }))) => {
+                format!("{user}:{password}")
+            }
+            other => format!("{other:?}"),
+        };
+        assert_eq!(user("quay.io", "other/app"), "a:b:c");
+        assert_eq!(user("quay.io", "org/app"), "org:secret");
+        assert_eq!(user("quay.io", "organic/app"), "a:b:c");
+        assert!(matches!(
+            file.find("docker.io", "library/debian"),
+            Ok(Some(Found::Credentials(Credentials::IdentityToken(_))))
+        ));
+        assert!(matches!(file.find("gcr.io", "x"), Ok(Some(Found::Helper { .. }))));
+        assert!(file.find("broken", "x").is_err());
+        assert!(matches!(file.find("empty", "x"), Ok(None)));
+        assert!(AuthFile::parse("x", b"{").is_err());
+    }
+}

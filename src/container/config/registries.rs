@@ -1,0 +1,267 @@
+//! `registries.conf`, version 2: where an image really comes from.
+//!
+//! ```toml
+//! unqualified-search-registries = ["docker.io"]
+//! [aliases]
+//! "debian" = "docker.io/library/debian"
+//! [[registry]]
+//! prefix = "example.com/foo"        # or "*.example.com"; the location if left out
+//! location = "internal:5000/foo"
+//! insecure = false
+//! blocked = false
+//! [[registry.mirror]]
+//! location = "mirror.local/foo"
+//! pull-from-mirror = "all"          # or "digest-only", "tag-only"
+//! ```
+//! Files of `registries.conf.d` follow in the order of their names: a registry of the same prefix replaces
+//! the earlier one, lists replace lists, aliases add up. Source: containers-registries.conf(5).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// The configuration of all registries.
+#[derive(Debug, Default)]
+pub struct Registries {
+    search: Vec<String>,
+    aliases: BTreeMap<String, String>,
+    registries: BTreeMap<String, Registry>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Raw {
+    unqualified_search_registries: Option<Vec<String>>,
+    #[serde(default)]
+    aliases: BTreeMap<String, String>,
+    #[serde(default)]
+    registry: Vec<Registry>,
+    registries: Option<toml::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Registry {
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    location: String,
+    #[serde(default)]
+    insecure: bool,
+    #[serde(default)]
+    blocked: bool,
+    #[serde(default)]
+    mirror_by_digest_only: bool,
+    #[serde(default)]
+    mirror: Vec<Mirror>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Mirror {
+    location: String,
+    #[serde(default)]
+    insecure: bool,
+    #[serde(default)]
+    pull_from_mirror: PullFrom,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PullFrom {
+    #[default]
+    All,
+    DigestOnly,
+    TagOnly,
+}
+
+/// How a reference names one manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinned {
+    /// By a tag, which may move.
+    Tag,
+    /// By its digest.
+    Digest,
+}
+
+/// A place to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `host[:port]`
+    pub host: String,
+    /// The repository there.
+    pub path: String,
+    /// Whether TLS is not verified, and plain HTTP is tried too.
+    pub insecure: bool,
+}
+
+impl Registries {
+    /// Adds what a file says; `file` is its name for messages.
+    ///
+    /// # Errors
+    /// If it is not TOML of the expected shape, or is of the long obsolete version 1.
+    pub fn add(&mut self, file: &str, text: &str) -> Result<(), ConfigError> {
+        let raw: Raw = toml::from_str(text).map_err(|e| ConfigError::new(file, e))?;
+        if raw.registries.is_some() {
+            return Err(ConfigError::new(
+                file,
+                "version 1 of the format ([registries.search] …) is not supported",
+            ));
+        }
+        if let Some(search) = raw.unqualified_search_registries {
+            self.search = search;
+        }
+        self.aliases.extend(raw.aliases);
+        for mut registry in raw.registry {
+            if registry.prefix.is_empty() {
+                registry.prefix.clone_from(&registry.location);
+            }
+            if registry.prefix.is_empty() {
+                return Err(ConfigError::new(file, "a [[registry]] with neither prefix nor location"));
+            }
+            if registry.prefix.starts_with("*.")
+                && registry.location.is_empty()
+                && !registry.mirror.is_empty()
+            {
+                return Err(ConfigError::new(
+                    file,
+                    format!("mirrors of {:?} need a location", registry.prefix),
+                ));
+            }
+            self.registries.insert(registry.prefix.clone(), registry);
+        }
+        Ok(())
+    }
+
+    /// The full name for a name without a registry: its alias, or its place in the only registry that is
+    /// searched. More than one would be a guess, and it is not made.
+    ///
+    /// # Errors
+    /// The message for the user, if no name or more than one fits.
+    pub fn qualify(&self, short: &str) -> Result<String, String> {
+        if let Some(full) = self.aliases.get(short).filter(|f| !f.is_empty()) {
+            return Ok(full.clone());
+        }
+        match self.search.as_slice() {
+            [only] => {
+                let library = if only == "docker.io" && !short.contains('/') { "library/" } else { "" };
+                Ok(format!("{only}/{library}{short}"))
+            }
+            [] => Err(format!(
+                "{short:?} names no registry; write it in full, such as docker.io/library/{short}"
+            )),
+            several => {
+                Err(format!("{short:?} could come from {}; write the name in full", several.join(", ")))
+            }
+        }
+    }
+
+    /// Where to get the repository `path` of `host` from, mirrors first.
+    ///
+    /// # Errors
+    /// The message for the user, if the registry is blocked.
+    pub fn endpoints(&self, host: &str, path: &str, pinned: Pinned) -> Result<Vec<Endpoint>, String> {
+        let name = format!("{host}/{path}");
+        let fitting = self.registries.values().filter_map(|r| Some((matched(&r.prefix, &name)?, r)));
+        let Some((length, registry)) = fitting.max_by_key(|(length, _)| *length) else {
+            return Ok(vec![Endpoint { host: host.into(), path: path.into(), insecure: false }]);
+        };
+        if registry.blocked {
+            return Err(format!("registry {} is blocked in registries.conf", registry.prefix));
+        }
+        let rest = &name[length..];
+        let mut out = Vec::new();
+        for mirror in &registry.mirror {
+            let wanted = match mirror.pull_from_mirror {
+                PullFrom::All => !registry.mirror_by_digest_only || pinned == Pinned::Digest,
+                PullFrom::DigestOnly => pinned == Pinned::Digest,
+                PullFrom::TagOnly => pinned == Pinned::Tag,
+            };
+            if wanted {
+                out.extend(endpoint(&format!("{}{rest}", mirror.location), mirror.insecure));
+            }
+        }
+        let own =
+            if registry.location.is_empty() { name.clone() } else { format!("{}{rest}", registry.location) };
+        out.extend(endpoint(&own, registry.insecure));
+        Ok(out)
+    }
+}
+
+fn endpoint(name: &str, insecure: bool) -> Option<Endpoint> {
+    let (host, path) = name.split_once('/')?;
+    Some(Endpoint { host: host.into(), path: path.into(), insecure })
+}
+
+/// How many bytes of `name` a prefix covers, if it fits: whole components only, and `*.` for any subdomain.
+fn matched(prefix: &str, name: &str) -> Option<usize> {
+    if let Some(domain) = prefix.strip_prefix('*') {
+        let host = name.split('/').next()?;
+        let bare = host.split(':').next()?;
+        return bare.strip_suffix(domain).filter(|sub| !sub.is_empty()).map(|_| host.len());
+    }
+    let rest = name.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with('/') || (prefix.contains('/') && rest.starts_with([':', '@'])))
+        .then_some(prefix.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Registries {
+        let mut config = Registries::default();
+        let main = r#"
+            unqualified-search-registries = ["docker.io", "quay.io"]
+            [aliases]
+            "debian" = "docker.io/library/debian"
+            [[registry]]
+            prefix = "example.com/foo"
+            location = "internal:5000/bar"
+            insecure = true
+            [[registry.mirror]]
+            location = "mirror.local/m"
+            pull-from-mirror = "digest-only"
+            [[registry]]
+            location = "evil.com"
+            blocked = true
+            [[registry]]
+            prefix = "*.corp.net"
+        "#;
+        config.add("registries.conf", main).unwrap();
+        config
+    }
+
+    #[test]
+    fn endpoints() {
+        let config = config();
+        let at =
+            |host: &str, path: &str, insecure| Endpoint { host: host.into(), path: path.into(), insecure };
+        let own = at("internal:5000", "bar/app", true);
+        assert_eq!(
+            config.endpoints("example.com", "foo/app", Pinned::Tag).unwrap(),
+            std::slice::from_ref(&own)
+        );
+        assert_eq!(
+            config.endpoints("example.com", "foo/app", Pinned::Digest).unwrap(),
+            [at("mirror.local", "m/app", false), own]
+        );
+        let other = at("example.com", "foobar", false);
+        assert_eq!(config.endpoints("example.com", "foobar", Pinned::Tag).unwrap(), [other]);
+        assert!(config.endpoints("evil.com", "x", Pinned::Tag).is_err());
+        let sub = at("a.corp.net:5000", "x", false);
+        assert_eq!(config.endpoints("a.corp.net:5000", "x", Pinned::Tag).unwrap(), [sub]);
+    }
+
+    #[test]
+    fn short_names() {
+        let mut config = config();
+        assert_eq!(config.qualify("debian").unwrap(), "docker.io/library/debian");
+        assert!(config.qualify("fedora").unwrap_err().contains("quay.io"));
+        config.add("registries.conf.d/1.conf", "unqualified-search-registries = [\"docker.io\"]").unwrap();
+        assert_eq!(config.qualify("fedora").unwrap(), "docker.io/library/fedora");
+        assert!(config.add("old.conf", "[registries.search]\nregistries = []").is_err());
+    }
+}
