@@ -11,6 +11,7 @@ mod format;
 mod fsck;
 mod oracle;
 mod prune;
+mod registry;
 mod repo;
 mod sign;
 mod tar;

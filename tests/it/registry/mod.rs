@@ -1,0 +1,218 @@
+//! The registry client against Debian's `docker-registry`, also through a proxy that does its worst.
+
+mod proxy;
+mod server;
+mod token;
+
+use std::io::Read;
+
+use ostree_rs::base::Ctx;
+use ostree_rs::base::net::registry::{Access, Credentials, Registry};
+use ostree_rs::base::net::{Error, Http, HttpOptions, TlsOptions, TlsVerify};
+use ostree_rs::format::Checksum;
+
+use proxy::{Faults, Proxy};
+use server::{Certificates, Login, Server, Speech, USER};
+use token::TokenServer;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CHUNK: usize = 1024 * 1024;
+
+fn http(tls: TlsOptions) -> Http {
+    Http::new(&HttpOptions { tls, ..HttpOptions::default() }).unwrap()
+}
+
+fn registry(url: &str, name: &str, credentials: Option<Credentials>) -> Registry {
+    Registry::new(http(TlsOptions::default()), url, name, credentials).unwrap()
+}
+
+fn user() -> Option<Credentials> {
+    Some(Credentials::Password { user: USER.0.into(), password: USER.1.into() })
+}
+
+/// Bytes that do not repeat.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(len).collect()
+}
+
+fn push_blob(registry: &Registry, data: &[u8]) -> Checksum {
+    let (ctx, digest) = (Ctx::default(), Checksum::of(data));
+    let mut upload = registry.start_upload(&ctx).unwrap();
+    for chunk in data.chunks(CHUNK) {
+        upload.send(chunk, &ctx).unwrap();
+    }
+    upload.finish(&[], &digest, &ctx).unwrap();
+    digest
+}
+
+fn pull_blob(registry: &Registry, digest: &Checksum, size: u64) -> Result<Vec<u8>, std::io::Error> {
+    let mut out = Vec::new();
+    let mut body = registry.blob(digest, Some(size), &Ctx::default()).map_err(std::io::Error::other)?;
+    body.read_to_end(&mut out)?;
+    Ok(out)
+}
+
+/// A manifest with one configuration and one layer, pushed as `tag`; gives its bytes.
+fn push_image(registry: &Registry, tag: &str, layer: &[u8]) -> Vec<u8> {
+    let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let (config_digest, layer_digest) = (push_blob(registry, config), push_blob(registry, layer));
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json",
+                   "digest": format!("sha256:{config_digest}"), "size": config.len()},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar",
+                    "digest": format!("sha256:{layer_digest}"), "size": layer.len()}],
+    });
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    registry.put_manifest(tag, MANIFEST, &bytes, &Ctx::default()).unwrap();
+    bytes
+}
+
+/// Everything a client does, once.
+fn round_trip(registry: &Registry) {
+    let ctx = Ctx::default();
+    registry.ping(&ctx).unwrap();
+    let layer = noise(3 * CHUNK + 17);
+    let manifest = push_image(registry, "one", &layer);
+    registry.put_manifest("two", MANIFEST, &manifest, &ctx).unwrap();
+
+    let read = registry.manifest("one", &[MANIFEST], &ctx).unwrap();
+    assert_eq!((read.bytes, read.media_type.as_deref()), (manifest.clone(), Some(MANIFEST)));
+    let digest = format!("sha256:{}", Checksum::of(&manifest));
+    assert_eq!(registry.manifest(&digest, &[MANIFEST], &ctx).unwrap().bytes, manifest);
+    assert_eq!(registry.manifest_digest("two", &[MANIFEST], &ctx).unwrap(), Some(digest));
+    assert_eq!(registry.manifest_digest("three", &[MANIFEST], &ctx).unwrap(), None);
+    assert!(registry.manifest("three", &[MANIFEST], &ctx).unwrap_err().is_not_found());
+    let mut tags = registry.tags(&ctx).unwrap();
+    tags.sort();
+    assert_eq!(tags, ["one", "two"]);
+
+    let digest = Checksum::of(&layer);
+    assert!(registry.has_blob(&digest, Access::Pull, &ctx).unwrap());
+    assert!(!registry.has_blob(&Checksum::of(b"?"), Access::Pull, &ctx).unwrap());
+    assert_eq!(pull_blob(registry, &digest, layer.len() as u64).unwrap(), layer);
+    assert!(registry.blob(&Checksum::of(b"?"), None, &ctx).unwrap_err().is_not_found());
+}
+
+#[test]
+fn plain() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    round_trip(&registry(&server.url(), "org/app", None));
+}
+
+#[test]
+fn a_wrong_digest_is_refused_by_the_server() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let (registry, ctx) = (registry(&server.url(), "org/app", None), Ctx::default());
+    let upload = registry.start_upload(&ctx).unwrap();
+    let error = upload.finish(b"content", &Checksum::of(b"other"), &ctx).unwrap_err();
+    assert!(matches!(error, Error::Status { status, .. } if status == 400), "{error}");
+}
+
+#[test]
+fn basic() {
+    let Some(server) = Server::start(&Login::Basic, &Speech::Plain) else { return };
+    round_trip(&registry(&server.url(), "org/app", user()));
+    let wrong = Credentials::Password { user: "user".into(), password: "wrong".into() };
+    for credentials in [None, Some(wrong)] {
+        let error = registry(&server.url(), "org/app", credentials).tags(&Ctx::default()).unwrap_err();
+        assert!(matches!(error, Error::Denied { .. }), "{error}");
+    }
+}
+
+#[test]
+fn tls() {
+    let Some(files) = Certificates::make() else { return };
+    let Some(server) = Server::start(&Login::Basic, &Speech::Tls(&files)) else { return };
+    let at = |tls| Registry::new(http(tls), &format!("https://{}", server.address), "a/b", user()).unwrap();
+    round_trip(&at(TlsOptions { roots: vec![files.ca()], ..TlsOptions::default() }));
+    at(TlsOptions { verify: TlsVerify::No, ..TlsOptions::default() }).ping(&Ctx::default()).unwrap();
+    let quick = HttpOptions { retries: 0, ..HttpOptions::default() };
+    let unknown =
+        Registry::new(Http::new(&quick).unwrap(), &format!("https://{}", server.address), "a/b", user());
+    let error = unknown.unwrap().ping(&Ctx::default()).unwrap_err();
+    assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[test]
+fn tokens() {
+    for life_secs in [300, 0] {
+        let Some(files) = Certificates::make() else { return };
+        let bundle = tempfile::NamedTempFile::new().unwrap();
+        std::fs::copy(files.path("ca.crt"), bundle.path()).unwrap();
+        let tokens = TokenServer::start(files, life_secs);
+        let login = Login::Token { realm: tokens.realm.clone(), certificate: bundle.path().into() };
+        let Some(server) = Server::start(&login, &Speech::Plain) else { return };
+        round_trip(&registry(&server.url(), "org/app", user()));
+        let given = tokens.given.lock().unwrap().len();
+        assert!(life_secs == 0 || given <= 3, "{given} tokens for one round");
+        let error = registry(&server.url(), "org/app", None).tags(&Ctx::default()).unwrap_err();
+        assert!(matches!(error, Error::Denied { .. }), "{error}");
+    }
+}
+
+#[test]
+fn mounts_across_repositories() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let (first, second) = (registry(&server.url(), "a/b", None), registry(&server.url(), "c", None));
+    let (ctx, digest) = (Ctx::default(), push_blob(&first, b"content"));
+    assert!(!second.has_blob(&digest, Access::Push, &ctx).unwrap());
+    assert!(second.mount(&digest, "a/b", &ctx).unwrap());
+    assert!(second.has_blob(&digest, Access::Push, &ctx).unwrap());
+    assert!(!second.mount(&Checksum::of(b"?"), "a/b", &ctx).unwrap());
+}
+
+/// `docker-registry` does not know the referrers API: the index lies under a tag.
+#[test]
+fn referrers_fall_back_to_a_tag() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let (registry, ctx) = (registry(&server.url(), "a", None), Ctx::default());
+    let subject = Checksum::of(&push_image(&registry, "one", b"layer"));
+    assert_eq!(registry.referrers(&subject, &ctx).unwrap(), None);
+    let index = "application/vnd.oci.image.index.v1+json";
+    let bytes = format!(r#"{{"schemaVersion":2,"mediaType":"{index}","manifests":[]}}"#);
+    registry.put_manifest(&format!("sha256-{subject}"), index, bytes.as_bytes(), &ctx).unwrap();
+    assert_eq!(registry.referrers(&subject, &ctx).unwrap(), Some(bytes.into_bytes()));
+}
+
+#[test]
+fn pull_resumes_on_a_bad_line() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let data = noise(6 * CHUNK);
+    let digest = push_blob(&registry(&server.url(), "a", None), &data);
+    let faults = Faults { cut_answer: Some(300_000), refuse_every: Some(4), ..Faults::default() };
+    let proxy = Proxy::start(server.address, faults);
+    let pulled = pull_blob(&registry(&proxy.url(), "a", None), &digest, data.len() as u64).unwrap();
+    assert_eq!(Checksum::of(&pulled), digest);
+    assert!(proxy.connections() > 20, "{} connections", proxy.connections());
+    let (sent, size) = (proxy.answered(), data.len() as u64);
+    assert!(sent < size + size / 20, "{sent} bytes for a blob of {size}");
+}
+
+#[test]
+fn a_line_without_progress_is_given_up() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let digest = push_blob(&registry(&server.url(), "a", None), &noise(CHUNK));
+    let proxy =
+        Proxy::start(server.address, Faults { cut_answer: Some(100), ..Faults::default() });
+    let options = HttpOptions { retries: 2, ..HttpOptions::default() };
+    let registry = Registry::new(Http::new(&options).unwrap(), &proxy.url(), "a", None).unwrap();
+    assert!(pull_blob(&registry, &digest, CHUNK as u64).is_err());
+}
+
+#[test]
+fn push_on_a_bad_line() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let data = noise(4 * CHUNK);
+    let proxy = Proxy::start(server.address, Faults { cut_request: Some(1_600_000), ..Faults::default() });
+    let digest = push_blob(&registry(&proxy.url(), "a", None), &data);
+    assert!(registry(&server.url(), "a", None).has_blob(&digest, Access::Pull, &Ctx::default()).unwrap());
+    assert!(proxy.asked() < 5 * CHUNK as u64);
+}

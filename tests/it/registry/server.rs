@@ -1,0 +1,162 @@
+//! Debian's `docker-registry` on a free port, for as long as the value lives.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::oracle;
+
+/// User and password that [`Login::Basic`] and the token server want.
+pub(crate) const USER: (&str, &str) = ("user", "secret");
+/// The line of `htpasswd -B` for [`USER`].
+const HTPASSWD: &str = "user:$2b$04$tWY0gmb1wdRyQEZNPmmc0OYEhZcfvHIjqDxH88pucl63e50iIx/bG\n";
+
+/// Who may use the registry.
+pub(crate) enum Login {
+    Anybody,
+    Basic,
+    /// With tokens of the server at `realm`, signed by the key of the certificate.
+    Token {
+        realm: String,
+        certificate: PathBuf,
+    },
+}
+
+/// How the registry is spoken to.
+pub(crate) enum Speech<'a> {
+    Plain,
+    Tls(&'a Certificates),
+}
+
+/// A running registry.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) dir: TempDir,
+    child: Child,
+}
+
+impl Server {
+    /// `None`, with a line that says so, if there is no `docker-registry`.
+    pub(crate) fn start(login: &Login, speech: &Speech<'_>) -> Option<Self> {
+        if !oracle::need("docker-registry") {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let mut config = format!(
+            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n",
+            dir.path().join("data").display()
+        );
+        match login {
+            Login::Anybody => {}
+            Login::Basic => {
+                let file = dir.path().join("htpasswd");
+                fs::write(&file, HTPASSWD).unwrap();
+                config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display());
+            }
+            Login::Token { realm, certificate } => {
+                config += &format!(
+                    "auth: {{token: {{realm: '{realm}', service: test, issuer: tests, rootcertbundle: {}}}}}\n",
+                    certificate.display()
+                );
+            }
+        }
+        config += &format!("http:\n  addr: {address}\n  secret: test\n");
+        if let Speech::Tls(files) = speech {
+            config += &format!(
+                "  tls: {{certificate: {}, key: {}}}\n",
+                files.path("server.crt").display(),
+                files.path("server.key").display()
+            );
+        }
+        let file = dir.path().join("config.yml");
+        fs::write(&file, config).unwrap();
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(dir.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let server = Self { address, dir, child };
+        server.wait();
+        Some(server)
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn wait(&self) {
+        for _ in 0..600 {
+            if TcpStream::connect(self.address).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("docker-registry does not start: {:?}", fs::read_to_string(self.dir.path().join("log")));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// An authority of our own, and a certificate for 127.0.0.1 signed by it.
+pub(crate) struct Certificates(TempDir);
+
+impl Certificates {
+    /// `None`, with a line that says so, if there is no `openssl`.
+    pub(crate) fn make() -> Option<Self> {
+        if !oracle::need("openssl") {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let made = Self(dir);
+        made.openssl("req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=test-ca");
+        made.openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
+        fs::write(made.path("ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
+        made.openssl(
+            "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 2 -extfile ext",
+        );
+        Some(made)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn ca(&self) -> Vec<u8> {
+        fs::read(self.path("ca.crt")).unwrap()
+    }
+
+    /// Signs with the authority's key: RSA, SHA-256.
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let file = tempfile::NamedTempFile::new_in(self.0.path()).unwrap();
+        fs::write(file.path(), message).unwrap();
+        openssl(self.0.path(), &["dgst", "-sha256", "-sign", "ca.key", file.path().to_str().unwrap()])
+    }
+
+    fn openssl(&self, line: &str) {
+        openssl(self.0.path(), &line.split(' ').collect::<Vec<_>>());
+    }
+}
+
+fn openssl(dir: &Path, args: &[&str]) -> Vec<u8> {
+    let out = Command::new("openssl").args(args).current_dir(dir).output().unwrap();
+    assert!(out.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    out.stdout
+}
