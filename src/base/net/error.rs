@@ -55,6 +55,12 @@ pub enum Error {
         /// Why it cannot be used.
         why: String,
     },
+    /// The registry threw an upload away that had broken off: the blob has to be sent from its start.
+    #[error("{url}: the connection broke, and the registry cannot go on with the upload")]
+    UploadLost {
+        /// The upload's URL, without query.
+        url: String,
+    },
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::blocking::Client;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
@@ -15,6 +16,8 @@ use crate::base::{Cancel, Ctx};
 const MAX_REDIRECTS: usize = 10;
 /// Bytes of a failed response that go into the error.
 const MAX_ERROR_BYTES: u64 = 8 * 1024;
+/// A line that takes less in a second is broken.
+const MIN_BYTES_PER_SEC: u64 = 16 * 1024;
 /// The longest that a server's `Retry-After` is honoured.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
@@ -64,6 +67,7 @@ pub enum ProxyRule {
 pub struct Http {
     client: Client,
     retries: u32,
+    silence: Duration,
 }
 
 /// A request whose body is in memory, so that it can be sent again.
@@ -76,7 +80,7 @@ pub struct Request {
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Bytes>,
     /// Whether it may be sent again as it is.
     pub resend: Resend,
 }
@@ -108,8 +112,8 @@ impl Request {
 
     /// Sets the body.
     #[must_use]
-    pub fn body(mut self, body: Vec<u8>) -> Self {
-        self.body = Some(body);
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
         self
     }
 }
@@ -207,7 +211,11 @@ impl Http {
             let except = options.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
             builder = builder.proxy(proxy.map_err(config)?.no_proxy(except));
         }
-        Ok(Self { client: builder.build().map_err(config)?, retries: options.retries })
+        Ok(Self {
+            client: builder.build().map_err(config)?,
+            retries: options.retries,
+            silence: options.silence,
+        })
     }
 
     /// Sends `request`, again and again where that can help: no connection, 408, 429, 5xx. Every other
@@ -261,7 +269,8 @@ impl Http {
             let mut builder =
                 self.client.request(request.method.clone(), url.clone()).headers(headers.clone());
             if let Some(body) = &request.body {
-                builder = builder.body(body.clone());
+                let slow = Duration::from_secs(body.len() as u64 / MIN_BYTES_PER_SEC);
+                builder = builder.timeout(self.silence + slow).body(body.clone());
             }
             let inner = builder.send().map_err(|e| Error::transport(&url, e.without_url()))?;
             let may_follow = matches!(request.method, Method::GET | Method::HEAD);
@@ -286,7 +295,7 @@ impl Http {
 }
 
 /// Whether an answer with this status may be another one in a moment.
-fn is_passing(status: StatusCode) -> bool {
+pub(crate) fn is_passing(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }

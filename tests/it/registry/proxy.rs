@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,7 +69,7 @@ impl Proxy {
 
 fn serve(mut client: TcpStream, to: SocketAddr, faults: Faults, counts: &Arc<Counts>) {
     let number = counts.connections.fetch_add(1, Ordering::SeqCst) + 1;
-    if faults.refuse_every.is_some_and(|every| number % every == 0) {
+    if faults.refuse_every.is_some_and(|every| number.is_multiple_of(every)) {
         refuse(&mut client, number);
         return;
     }
@@ -100,7 +101,7 @@ fn refuse(client: &mut TcpStream, number: u64) {
             _ => return,
         }
     }
-    let status = if number % 2 == 0 { "429 Too Many Requests\r\nRetry-After: 0" } else { "500 Sorry" };
+    let status = if number.is_multiple_of(2) { "429 Too Many Requests\r\nRetry-After: 0" } else { "500 Sorry" };
     let _ = write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
@@ -122,5 +123,9 @@ fn pump(mut from: TcpStream, mut to: TcpStream, limit: Option<u64>, mut see: imp
         }
     }
     let _ = to.shutdown(Shutdown::Both);
+    if limit.is_some_and(|limit| passed >= limit) {
+        // Else the next connection may overtake the bytes that are still on their way.
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let _ = from.shutdown(Shutdown::Both);
 }

@@ -15,6 +15,7 @@ mod upload;
 use std::io::Read;
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use ostree_format::Checksum;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK, RANGE};
 use reqwest::{Method, StatusCode, Url};
@@ -212,8 +213,8 @@ impl Registry {
     /// # Errors
     /// [`Error::Status`], [`Error::Protocol`], and what the network gives.
     pub fn start_upload(&self, ctx: &Ctx) -> Result<Upload<'_>> {
-        let request = Request::new(Method::POST, self.url("blobs/uploads/")?).body(Vec::new());
-        Upload::begun(self, self.send_ok(&request, Access::Push, ctx)?)
+        let request = Request::new(Method::POST, self.url("blobs/uploads/")?).body(Bytes::new());
+        Upload::begun(self, &self.send_ok(&request, Access::Push, ctx)?)
     }
 
     /// Lets a blob of another repository of the same registry stand in this one too; `false` if the
@@ -224,13 +225,13 @@ impl Registry {
     pub fn mount(&self, digest: &Checksum, from: &str, ctx: &Ctx) -> Result<bool> {
         let mut url = self.url("blobs/uploads/")?;
         url.query_pairs_mut().append_pair("mount", &format!("sha256:{digest}")).append_pair("from", from);
-        let request = Request::new(Method::POST, url).body(Vec::new());
+        let request = Request::new(Method::POST, url).body(Bytes::new());
         let response = self.send_scoped(&request, Access::Push, Some(from), ctx)?;
         match response.status() {
             StatusCode::CREATED => Ok(true),
             StatusCode::ACCEPTED => {
                 // The registry began an ordinary upload instead; nobody will go on with it.
-                Upload::begun(self, response)?.cancel(ctx);
+                Upload::begun(self, &response)?.cancel(ctx);
                 Ok(false)
             }
             _ => Ok(false),

@@ -1,12 +1,14 @@
 //! The upload of one blob, in chunks.
 
+use bytes::Bytes;
 use ostree_format::Checksum;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, StatusCode, Url};
 
 use super::{Access, Registry};
 use crate::base::Ctx;
-use crate::base::net::http::{back_off, wait};
+use crate::base::net::error::shown;
+use crate::base::net::http::{back_off, is_passing, wait};
 use crate::base::net::{Error, Request, Resend, Response, Result};
 
 /// An upload under way. What is not finished the registry throws away some day.
@@ -19,9 +21,9 @@ pub struct Upload<'r> {
 }
 
 impl<'r> Upload<'r> {
-    pub(super) fn begun(registry: &'r Registry, response: Response) -> Result<Self> {
+    pub(super) fn begun(registry: &'r Registry, response: &Response) -> Result<Self> {
         let min_chunk = response.header("oci-chunk-min-length").and_then(|v| v.parse().ok()).unwrap_or(0);
-        let location = location(&response)?;
+        let location = location(response)?;
         Ok(Self { registry, location, offset: 0, min_chunk })
     }
 
@@ -39,21 +41,25 @@ impl<'r> Upload<'r> {
     /// rest is sent again.
     ///
     /// # Errors
+    /// [`Error::UploadLost`] if the registry does not let the upload go on where it broke off,
     /// [`Error::Status`], [`Error::Protocol`], and what the network gives.
-    pub fn send(&mut self, chunk: &[u8], ctx: &Ctx) -> Result<()> {
+    pub fn send(&mut self, chunk: &Bytes, ctx: &Ctx) -> Result<()> {
         let end = self.offset + chunk.len() as u64;
-        let (mut rest, mut attempt) = (chunk, 0);
+        let (mut rest, mut attempt, mut broken) = (chunk.clone(), 0, false);
         while !rest.is_empty() {
             let mut request = Request::new(Method::PATCH, self.location.clone())
                 .header(CONTENT_TYPE, "application/octet-stream")
                 .header(CONTENT_RANGE, &format!("{}-{}", self.offset, end - 1))
-                .body(rest.to_vec());
+                .body(rest.clone());
             request.resend = Resend::No;
             let error = match self.registry.send_at(&request, ctx) {
                 Ok(response) if response.status().is_success() => {
                     self.location = location(&response)?;
                     self.offset = end;
                     return Ok(());
+                }
+                Ok(response) if broken && response.status() == StatusCode::NOT_FOUND => {
+                    return Err(Error::UploadLost { url: shown(&response.url) });
                 }
                 Ok(response) if response.status() != StatusCode::RANGE_NOT_SATISFIABLE => {
                     return Err(response.into_error(Method::PATCH));
@@ -62,6 +68,7 @@ impl<'r> Upload<'r> {
                 Err(error @ (Error::Transport { .. } | Error::Status { .. })) => error,
                 Err(error) => return Err(error),
             };
+            broken = true;
             // What was sent may have arrived, in part or whole, although no answer came.
             let arrived = self.arrived(ctx)?;
             let new = arrived.checked_sub(self.offset).filter(|_| arrived <= end);
@@ -71,7 +78,7 @@ impl<'r> Upload<'r> {
             }
             wait(back_off(attempt), &ctx.cancel)?;
             attempt = if new == 0 { attempt + 1 } else { 0 };
-            rest = &rest[usize::try_from(new).unwrap_or(usize::MAX).min(rest.len())..];
+            rest = rest.slice(usize::try_from(new).unwrap_or(usize::MAX).min(rest.len())..);
             self.offset = arrived;
         }
         Ok(())
@@ -80,7 +87,15 @@ impl<'r> Upload<'r> {
     /// Bytes that the registry says it has.
     fn arrived(&mut self, ctx: &Ctx) -> Result<u64> {
         let request = Request::new(Method::GET, self.location.clone());
-        let response = self.registry.send_ok(&request, Access::Push, ctx)?;
+        let response = self.registry.send_at(&request, ctx)?;
+        match response.status() {
+            s if s.is_success() => {}
+            // docker-registry: it has got more bytes than the location that it gave last says, and gives up.
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => {
+                return Err(Error::UploadLost { url: shown(&response.url) });
+            }
+            _ => return Err(response.into_error(Method::GET)),
+        }
         if response.header(LOCATION).is_some() {
             self.location = location(&response)?;
         }
@@ -89,19 +104,46 @@ impl<'r> Upload<'r> {
         Ok(last.filter(|last| *last > 0).map_or(0, |last| last + 1))
     }
 
-    /// Ends the upload with its last bytes: the registry checks the digest and keeps the blob.
+    /// Ends the upload with its last bytes: the registry checks the digest and keeps the blob. A blob that
+    /// is sent whole by this call is sent again when the connection breaks.
     ///
     /// # Errors
-    /// [`Error::Status`] and what the network gives.
-    pub fn finish(mut self, last: &[u8], digest: &Checksum, ctx: &Ctx) -> Result<()> {
-        if !last.is_empty() {
+    /// [`Error::UploadLost`], [`Error::Status`] and what the network gives.
+    pub fn finish(mut self, last: &Bytes, digest: &Checksum, ctx: &Ctx) -> Result<()> {
+        if self.offset > 0 {
             self.send(last, ctx)?;
+            return self.put(Bytes::new(), digest, ctx);
         }
-        self.location.query_pairs_mut().append_pair("digest", &format!("sha256:{digest}"));
-        let request = Request::new(Method::PUT, self.location.clone())
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .body(Vec::new());
-        self.registry.send_ok(&request, Access::Push, ctx).map(drop)
+        let mut attempt = 0;
+        loop {
+            match self.put(last.clone(), digest, ctx) {
+                Err(error) if attempt < self.registry.http.retries() && may_pass(&error) => {
+                    wait(back_off(attempt), &ctx.cancel)?;
+                    attempt += 1;
+                    self = self.registry.start_upload(ctx)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn put(&self, body: Bytes, digest: &Checksum, ctx: &Ctx) -> Result<()> {
+        let mut url = self.location.clone();
+        url.query_pairs_mut().append_pair("digest", &format!("sha256:{digest}"));
+        let mut request =
+            Request::new(Method::PUT, url).header(CONTENT_TYPE, "application/octet-stream").body(body);
+        // A body that arrived in part is there already: the same again would not be the blob.
+        let nothing = request.body.as_ref().is_none_or(Bytes::is_empty);
+        request.resend = if nothing { Resend::Yes } else { Resend::No };
+        let response = self.registry.send_at(&request, ctx)?;
+        match response.status() {
+            s if s.is_success() => Ok(()),
+            // The upload is gone: an answer may have been lost on its way to us.
+            StatusCode::NOT_FOUND if self.registry.has_blob(digest, Access::Push, ctx)? => Ok(()),
+            StatusCode::NOT_FOUND => Err(Error::UploadLost { url: shown(&self.location) }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.registry.denied(response)),
+            _ => Err(response.into_error(Method::PUT)),
+        }
     }
 
     /// Gives the upload up; a registry that cannot be told will find out by itself.
@@ -117,6 +159,15 @@ impl Registry {
             true => self.send(request, Access::Push, ctx),
             false => self.http.send(request, ctx),
         }
+    }
+}
+
+/// Whether the same blob may be taken when it is sent once more.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::Transport { .. } | Error::UploadLost { .. } => true,
+        Error::Status { status, .. } => is_passing(*status),
+        _ => false,
     }
 }
 
