@@ -27,9 +27,9 @@ pub struct OciArchive {
 
 /// Where a file lies in the archive, in bytes.
 #[derive(Debug, Clone, Copy)]
-struct Extent {
-    start: u64,
-    size: u64,
+pub(super) struct Extent {
+    pub(super) start: u64,
+    pub(super) size: u64,
 }
 
 impl OciArchive {
@@ -91,14 +91,14 @@ impl ImageSource for OciArchive {
 }
 
 /// A part of a file, read without moving the file's own position.
-struct Slice {
+pub(super) struct Slice {
     file: Arc<File>,
     position: u64,
     end: u64,
 }
 
 impl Slice {
-    fn new(file: &Arc<File>, extent: Extent) -> Self {
+    pub(super) fn new(file: &Arc<File>, extent: Extent) -> Self {
         let end = extent.start.saturating_add(extent.size);
         Self { file: Arc::clone(file), position: extent.start, end }
     }
@@ -114,7 +114,7 @@ impl Read for Slice {
     }
 }
 
-fn read_whole(file: &Arc<File>, extent: Extent, name: &str) -> Result<Vec<u8>> {
+pub(super) fn read_whole(file: &Arc<File>, extent: Extent, name: &str) -> Result<Vec<u8>> {
     if extent.size > MAX_JSON_BYTES {
         return Err(Error::TooLarge { what: name.to_owned(), limit: MAX_JSON_BYTES });
     }

@@ -73,6 +73,13 @@ impl OciArchiveWriter {
         state.temp.persist(&name)
     }
 
+    /// Adds a file that is no blob.
+    pub(super) fn add_file(&self, name: &str, content: &[u8]) -> Result<()> {
+        let mut slot = self.slot();
+        let state = slot.as_mut().ok_or_else(|| Error::Usage("a blob is still being written".to_owned()))?;
+        state.write_entry(name, EntryType::Regular, content).map_err(Error::io("write", &self.name))
+    }
+
     fn slot(&self) -> MutexGuard<'_, Option<State>> {
         // The state is only ever put there whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -95,6 +102,10 @@ impl ImageDest for OciArchiveWriter {
         let blob = Box::new(ArchiveBlob { archive: self, state: Some(state) });
         begun.map_err(Error::io("seek in", &self.name))?;
         Ok(blob)
+    }
+
+    fn parallel_blobs(&self) -> usize {
+        1
     }
 
     fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {

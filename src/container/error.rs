@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use ostree_format::ParseError;
 
+use super::config::ConfigError;
 use super::digest::{DiffId, Digest};
-use crate::base::Cancelled;
+use crate::base::{Cancelled, net};
 use crate::{store, tar};
 
 /// The result of every call on images.
@@ -128,6 +129,12 @@ pub enum Error {
     /// A layer's tar stream is wrong, or what is in it.
     #[error(transparent)]
     Tar(#[from] tar::Error),
+    /// The network, or a registry, did not give or take something.
+    #[error(transparent)]
+    Net(#[from] net::Error),
+    /// A configuration file cannot be used, or forbids what was asked for.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The store could not give or take an object.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -137,10 +144,18 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error::Io`].
+    /// An [`Error::Io`]; an error of the network that a stream carried is taken out of it.
     pub(super) fn io(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { op, path, source }
+        move |source| match source.downcast::<net::Error>() {
+            Ok(error) => Self::Net(error),
+            Err(source) => Self::Io { op, path, source },
+        }
+    }
+
+    /// An [`Error::Image`].
+    pub(super) fn image(why: impl std::fmt::Display) -> Self {
+        Self::Image(why.to_string())
     }
 
     /// An [`Error::Json`].

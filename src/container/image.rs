@@ -67,6 +67,11 @@ pub trait ImageDest: Sync {
     /// [`Error::Io`]; [`Error::Usage`] if this destination takes one blob at a time.
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>>;
 
+    /// Blobs that may be written at the same time.
+    fn parallel_blobs(&self) -> usize {
+        3
+    }
+
     /// Stores a manifest under the image's name; all that it names is there already.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod plan;
 mod pull;
 mod reference;
 mod temp;
+pub mod transport;
 
 pub use archive::OciArchive;
 pub use archive_write::OciArchiveWriter;

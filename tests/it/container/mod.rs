@@ -6,6 +6,7 @@ mod layers;
 mod layouts;
 mod pulls;
 mod references;
+mod transports;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The registry client against Debian's `docker-registry`, also through a proxy that does its worst.
 
-mod proxy;
-mod server;
+pub(crate) mod proxy;
+pub(crate) mod server;
 mod token;
 mod uploads;
 

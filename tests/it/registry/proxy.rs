@@ -13,6 +13,8 @@ pub(crate) struct Faults {
     pub(crate) cut_answer: Option<u64>,
     /// Every connection ends after so many bytes to the server.
     pub(crate) cut_request: Option<u64>,
+    /// So many connections end after 2 MB to the server.
+    pub(crate) cut_first: Option<u64>,
     /// Every so many connections the first request is answered with 429 or 500.
     pub(crate) refuse_every: Option<u64>,
     /// The byte at this place of the first longer answer is changed.
@@ -77,7 +79,8 @@ fn serve(mut client: TcpStream, to: SocketAddr, faults: Faults, counts: &Arc<Cou
     let (Ok(client2), Ok(server2)) = (client.try_clone(), server.try_clone()) else { return };
     let shared = Arc::clone(counts);
     std::thread::spawn(move || {
-        pump(client2, server2, faults.cut_request, |_, bytes| {
+        let early = faults.cut_first.filter(|count| number <= *count).map(|_| 2_000_000);
+        pump(client2, server2, faults.cut_request.or(early), |_, bytes| {
             shared.asked.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         });
     });
@@ -101,7 +104,8 @@ fn refuse(client: &mut TcpStream, number: u64) {
             _ => return,
         }
     }
-    let status = if number.is_multiple_of(2) { "429 Too Many Requests\r\nRetry-After: 0" } else { "500 Sorry" };
+    let status =
+        if number.is_multiple_of(2) { "429 Too Many Requests\r\nRetry-After: 0" } else { "500 Sorry" };
     let _ = write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 

@@ -13,7 +13,7 @@ mod challenge;
 mod upload;
 
 use std::io::Read;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ostree_format::Checksum;
@@ -31,14 +31,14 @@ pub const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
 /// The header in which a registry tells the digest of what it answers.
 const DIGEST_HEADER: &str = "docker-content-digest";
 
-/// One repository of a registry.
-#[derive(Debug)]
+/// One repository of a registry; clones share its tokens.
+#[derive(Debug, Clone)]
 pub struct Registry {
     http: Http,
     base: Url,
     name: String,
     credentials: Option<Credentials>,
-    tokens: Mutex<auth::Tokens>,
+    tokens: Arc<Mutex<auth::Tokens>>,
 }
 
 /// What a request wants to do; registries give tokens for the one or the other.
@@ -57,6 +57,8 @@ pub struct Manifest {
     pub bytes: Vec<u8>,
     /// Its media type, where the registry tells.
     pub media_type: Option<String>,
+    /// Its digest, where the registry tells.
+    pub digest: Option<String>,
 }
 
 impl Registry {
@@ -70,7 +72,7 @@ impl Registry {
         if base.host_str().is_none() {
             return Err(bad("no host".into()));
         }
-        Ok(Self { http, base, name: name.into(), credentials, tokens: Mutex::default() })
+        Ok(Self { http, base, name: name.into(), credentials, tokens: Arc::default() })
     }
 
     /// The name of the repository.
@@ -104,7 +106,8 @@ impl Registry {
         let request = Request::new(Method::GET, self.url(&format!("manifests/{reference}"))?);
         let response = self.send_ok(&request.header(ACCEPT, &accept.join(", ")), Access::Pull, ctx)?;
         let media_type = response.header(CONTENT_TYPE).map(str::to_string);
-        Ok(Manifest { bytes: response.into_bytes(MAX_MANIFEST_BYTES)?, media_type })
+        let digest = response.header(DIGEST_HEADER).map(str::to_string);
+        Ok(Manifest { bytes: response.into_bytes(MAX_MANIFEST_BYTES)?, media_type, digest })
     }
 
     /// The digest of the manifest that a tag names, without fetching it; `None` if there is no such tag, or
@@ -138,15 +141,15 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Status`] (see [`Error::is_not_found`]) and what the network gives.
-    pub fn blob(&self, digest: &Checksum, size: Option<u64>, ctx: &Ctx) -> Result<Resumed<'_>> {
+    pub fn blob(&self, digest: &Checksum, size: Option<u64>, ctx: &Ctx) -> Result<Resumed<'static>> {
         let request = Request::new(Method::GET, self.url(&format!("blobs/sha256:{digest}"))?);
-        let inner = ctx.clone();
+        let (registry, inner) = (self.clone(), ctx.clone());
         Resumed::open(&self.http, size, ctx, move |range| {
             let request = match range {
                 Some(range) => request.clone().header(RANGE, range),
                 None => request.clone(),
             };
-            self.send_ok(&request, Access::Pull, &inner)
+            registry.send_ok(&request, Access::Pull, &inner)
         })
     }
 
@@ -212,7 +215,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Status`], [`Error::Protocol`], and what the network gives.
-    pub fn start_upload(&self, ctx: &Ctx) -> Result<Upload<'_>> {
+    pub fn start_upload(&self, ctx: &Ctx) -> Result<Upload> {
         let request = Request::new(Method::POST, self.url("blobs/uploads/")?).body(Bytes::new());
         Upload::begun(self, &self.send_ok(&request, Access::Push, ctx)?)
     }

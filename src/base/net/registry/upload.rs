@@ -13,18 +13,18 @@ use crate::base::net::{Error, Request, Resend, Response, Result};
 
 /// An upload under way. What is not finished the registry throws away some day.
 #[derive(Debug)]
-pub struct Upload<'r> {
-    registry: &'r Registry,
+pub struct Upload {
+    registry: Registry,
     location: Url,
     offset: u64,
     min_chunk: usize,
 }
 
-impl<'r> Upload<'r> {
-    pub(super) fn begun(registry: &'r Registry, response: &Response) -> Result<Self> {
+impl Upload {
+    pub(super) fn begun(registry: &Registry, response: &Response) -> Result<Self> {
         let min_chunk = response.header("oci-chunk-min-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         let location = location(response)?;
-        Ok(Self { registry, location, offset: 0, min_chunk })
+        Ok(Self { registry: registry.clone(), location, offset: 0, min_chunk })
     }
 
     /// Bytes that a chunk must have at least, but for the last.

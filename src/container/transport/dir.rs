@@ -1,0 +1,140 @@
+//! An image in a plain directory: `dir:PATH`.
+//!
+//! ```text
+//! version            Directory Transport Version: 1.1
+//! manifest.json      the manifest, or index, as it is
+//! HEX.manifest.json  a manifest that the index names
+//! HEX                a blob, by its SHA-256
+//! ```
+//! Source: what skopeo 1.9 writes.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
+
+use cap_std::fs::Dir;
+use oci_spec::image::{Descriptor, Platform};
+
+use super::media;
+use crate::container::temp::{TempFile, write_whole};
+use crate::container::{
+    BlobWriter, Digest, Error, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, Result,
+};
+
+const VERSION: &str = "version";
+const VERSION_TEXT: &[u8] = b"Directory Transport Version: 1.1\n";
+const VERSION_PREFIX: &[u8] = b"Directory Transport Version: 1.";
+const MANIFEST: &str = "manifest.json";
+
+/// The image in a directory, to be read or written.
+#[derive(Debug)]
+pub struct DirImage {
+    dir: Dir,
+}
+
+impl DirImage {
+    /// The image in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if it is of a newer version, [`Error::Io`].
+    pub fn open(dir: Dir) -> Result<Self> {
+        match read_small(&dir, VERSION)? {
+            Some(text) if !text.starts_with(VERSION_PREFIX) => {
+                let text = String::from_utf8_lossy(&text).trim().to_string();
+                Err(Error::Unsupported(format!("image directory of {text:?}")))
+            }
+            _ => Ok(Self { dir }),
+        }
+    }
+
+    /// An image to be written to `dir`, which holds nothing else, or an image to be replaced.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if `dir` holds something else, [`Error::Io`].
+    pub fn create(dir: Dir) -> Result<Self> {
+        if read_small(&dir, VERSION)?.is_none() {
+            if dir.entries().map_err(Error::io("read directory", "."))?.next().is_some() {
+                return Err(Error::Usage("the directory is not empty and holds no image".into()));
+            }
+            write_whole(&dir, Path::new(VERSION), VERSION_TEXT)?;
+        }
+        Self::open(dir)
+    }
+}
+
+impl ImageSource for DirImage {
+    fn manifest(&self) -> Result<RawManifest> {
+        let bytes = read_small(&self.dir, MANIFEST)?;
+        let bytes =
+            bytes.ok_or_else(|| Error::NotALayout(format!("the directory has no file {MANIFEST}")))?;
+        media::manifest(bytes, None)
+    }
+
+    fn manifest_of(&self, descriptor: &Descriptor) -> Result<RawManifest> {
+        let expected = Digest::of_descriptor(descriptor)?;
+        let name = format!("{}.{MANIFEST}", expected.checksum());
+        let bytes = read_small(&self.dir, &name)?.ok_or(Error::BlobNotFound(expected))?;
+        let actual = Digest::of(&bytes);
+        if actual != expected {
+            return Err(Error::Mismatch { what: "manifest", expected, actual });
+        }
+        Ok(RawManifest { bytes, media_type: descriptor.media_type().clone(), digest: expected })
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        let name = digest.checksum().to_string();
+        match self.dir.open(&name) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Err(Error::BlobNotFound(digest)),
+            Err(e) => Err(Error::io("open", name)(e)),
+        }
+    }
+}
+
+impl ImageDest for DirImage {
+    fn has_blob(&self, digest: &Digest) -> Result<bool> {
+        let name = digest.checksum().to_string();
+        self.dir.try_exists(&name).map_err(Error::io("stat", name))
+    }
+
+    fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
+        Ok(Box::new(DirBlob(TempFile::new(&self.dir, Path::new(""))?)))
+    }
+
+    fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {
+        write_whole(&self.dir, Path::new(MANIFEST), &manifest.bytes)
+    }
+}
+
+struct DirBlob(TempFile);
+
+impl Write for DirBlob {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.file.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl BlobWriter for DirBlob {
+    fn finish(self: Box<Self>, digest: &Digest, _: u64) -> Result<()> {
+        self.0.persist(Path::new(digest.checksum().hex().as_str()))
+    }
+}
+
+/// A file that is read whole; `None` if it is not there.
+fn read_small(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
+    let file = match dir.open(name) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("open", name)(e)),
+    };
+    let mut content = Vec::new();
+    file.take(MAX_JSON_BYTES + 1).read_to_end(&mut content).map_err(Error::io("read", name))?;
+    if content.len() as u64 > MAX_JSON_BYTES {
+        return Err(Error::TooLarge { what: name.to_owned(), limit: MAX_JSON_BYTES });
+    }
+    Ok(Some(content))
+}

@@ -1,0 +1,28 @@
+//! Where images lie apart from OCI layouts: registries, plain directories, docker's archives.
+//!
+//! ```text
+//! name      HOST/PATH[:TAG][@DIGEST]
+//! pull      an ImageSource: the first place of a repository that answers, mirrors before it
+//! push      an ImageDest: blobs in chunks, sent while the next chunk is compressed
+//! dir       dir:PATH             manifest.json and one file for each blob
+//! docker    docker-archive:PATH  what `docker save` writes
+//! platform  one image out of an index of images for several machines
+//! copy      from any of them to any of them
+//! ```
+
+mod copy;
+mod dir;
+mod docker;
+mod media;
+mod name;
+mod platform;
+mod pull;
+mod push;
+
+pub use copy::{Copied, CopyOptions, ManifestFormat, copy};
+pub use dir::DirImage;
+pub use docker::{DockerArchive, DockerArchiveWriter};
+pub use name::RepositoryName;
+pub use platform::{OnePlatform, PlatformName};
+pub use pull::{Place, RegistryImage};
+pub use push::RegistryDest;

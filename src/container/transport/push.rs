@@ -1,0 +1,155 @@
+//! An image in a registry, to be written.
+//!
+//! ```text
+//! write ─ 8 MiB ─► own thread ─► PATCH      the next chunk is compressed while this one is sent
+//!         a blob of one chunk ─► PUT
+//! ```
+//! Two chunks of a blob are in memory at most. Blobs that the registry has are not sent, and those of other
+//! repositories there are mounted.
+
+use std::io::{self, Write};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use crossbeam_channel::{Sender, bounded};
+use oci_spec::image::Platform;
+
+use super::name::RepositoryName;
+use super::pull::Place;
+use crate::base::Ctx;
+use crate::base::net;
+use crate::base::net::registry::{Access, Registry, Upload};
+use crate::container::{BlobWriter, Digest, Error, ImageDest, RawManifest, Result};
+
+/// Bytes that are sent by one request.
+const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+
+/// One image in a registry, to be written.
+#[derive(Debug)]
+pub struct RegistryDest {
+    registry: Registry,
+    reference: String,
+    mount_from: Vec<String>,
+    ctx: Ctx,
+}
+
+impl RegistryDest {
+    /// The image `name` at `place`. `mount_from` are other repositories there that may have its blobs.
+    ///
+    /// # Errors
+    /// As [`Place::connect`].
+    pub fn open(place: &Place, name: &RepositoryName, mount_from: &[String], ctx: &Ctx) -> Result<Self> {
+        let mount_from = mount_from.iter().filter(|from| **from != place.endpoint.path).cloned().collect();
+        Ok(Self { registry: place.connect(ctx)?, reference: name.reference(), mount_from, ctx: ctx.clone() })
+    }
+}
+
+impl ImageDest for RegistryDest {
+    fn has_blob(&self, digest: &Digest) -> Result<bool> {
+        if self.registry.has_blob(digest.checksum(), Access::Push, &self.ctx)? {
+            return Ok(true);
+        }
+        for from in &self.mount_from {
+            if self.registry.mount(digest.checksum(), from, &self.ctx)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
+        Ok(Box::new(RegistryBlob { dest: self, chunk: Vec::new(), sender: None }))
+    }
+
+    fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {
+        let media_type = manifest.media_type.to_string();
+        Ok(self.registry.put_manifest(&self.reference, &media_type, &manifest.bytes, &self.ctx)?)
+    }
+}
+
+/// A blob under way: its unsent bytes, and the thread that sends.
+struct RegistryBlob<'a> {
+    dest: &'a RegistryDest,
+    chunk: Vec<u8>,
+    sender: Option<Sending>,
+}
+
+struct Sending {
+    queue: Sender<Bytes>,
+    thread: JoinHandle<net::Result<Upload>>,
+}
+
+impl Sending {
+    fn begin(dest: &RegistryDest) -> net::Result<Self> {
+        let mut upload = dest.registry.start_upload(&dest.ctx)?;
+        let (queue, chunks) = bounded::<Bytes>(0);
+        let ctx = dest.ctx.clone();
+        let thread = std::thread::spawn(move || {
+            chunks.iter().try_for_each(|chunk| upload.send(&chunk, &ctx))?;
+            Ok(upload)
+        });
+        Ok(Self { queue, thread })
+    }
+
+    /// Waits until everything is sent.
+    fn end(self) -> net::Result<Upload> {
+        drop(self.queue);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl RegistryBlob<'_> {
+    fn send_chunk(&mut self) -> io::Result<()> {
+        let sending = match self.sender.take() {
+            Some(sending) => sending,
+            None => Sending::begin(self.dest).map_err(io::Error::other)?,
+        };
+        let chunk = Bytes::from(std::mem::take(&mut self.chunk));
+        if sending.queue.send(chunk).is_err() {
+            // The thread ends early only with an error.
+            let error = sending.end().err();
+            return Err(error.map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other));
+        }
+        self.sender = Some(sending);
+        Ok(())
+    }
+}
+
+impl Write for RegistryBlob<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.chunk.len() == CHUNK_BYTES {
+            self.send_chunk()?;
+        }
+        let n = buf.len().min(CHUNK_BYTES - self.chunk.len());
+        self.chunk.extend_from_slice(&buf[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl BlobWriter for RegistryBlob<'_> {
+    fn finish(mut self: Box<Self>, digest: &Digest, _: u64) -> Result<()> {
+        let (dest, last) = (self.dest, Bytes::from(std::mem::take(&mut self.chunk)));
+        let upload = match self.sender.take() {
+            Some(sending) => sending.end()?,
+            // All of it is still here: perhaps it need not be sent.
+            None if dest.has_blob(digest)? => return Ok(()),
+            None => dest.registry.start_upload(&dest.ctx)?,
+        };
+        upload.finish(&last, digest.checksum(), &dest.ctx).map_err(Error::from)
+    }
+}
+
+impl Drop for RegistryBlob<'_> {
+    /// Tells the registry that the rest will not come.
+    fn drop(&mut self) {
+        if let Some(sending) = self.sender.take()
+            && let Ok(upload) = sending.end()
+        {
+            upload.cancel(&self.dest.ctx);
+        }
+    }
+}
