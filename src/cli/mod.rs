@@ -15,6 +15,7 @@ mod datetime;
 mod dump;
 mod extension;
 mod gpg;
+mod images;
 mod locate;
 mod remotes;
 mod summary_text;

@@ -53,6 +53,20 @@ pub trait ImageSource: Sync {
     fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>>;
 }
 
+impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
+    fn manifest(&self) -> Result<RawManifest> {
+        (**self).manifest()
+    }
+
+    fn manifest_of(&self, descriptor: &oci::Descriptor) -> Result<RawManifest> {
+        (**self).manifest_of(descriptor)
+    }
+
+    fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>> {
+        (**self).blob(descriptor)
+    }
+}
+
 /// One image in a layout, archive or registry, to be written: blobs first, the manifest last.
 pub trait ImageDest: Sync {
     /// Whether a blob is there already.

@@ -1,23 +1,22 @@
-//! `container build|pull`: commits as container images, and back.
+//! `container build|pull|copy`: commits as container images, and back.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
 use serde::Serialize;
 
 use super::{Common, resolve};
 use crate::base::sign::gpg::Keyring;
+use crate::cli::images::{self, Dest, RegistryOptions};
 use crate::cli::gpg;
 use crate::cli::terminal::Session;
+use crate::container::transport::{self, CopyOptions};
 use crate::container::{
-    self, BuildOptions, Compression, Digest, ImageReference, ImageSource, OciArchive, OciArchiveWriter,
-    OciLayout, OstreeImageReference, PullOptions, SignatureSource, Signatures, Transport,
+    self, BuildOptions, Compression, Digest, ImageReference, OstreeImageReference, PullOptions,
+    SignatureSource, Signatures, Transport,
 };
 use crate::format::variant::Dict;
 use crate::format::{CommitId, RefSpec};
@@ -32,6 +31,8 @@ pub(crate) enum Verb {
     Build(BuildArgs),
     /// Take the commit out of a container image
     Pull(PullArgs),
+    /// Copy a container image from any place to any other
+    Copy(CopyArgs),
 }
 
 /// Arguments of `container build`.
@@ -43,11 +44,16 @@ pub(crate) struct BuildArgs {
     #[arg(long = "ref", value_name = "REV")]
     rev: String,
     /// The directory that becomes an OCI image layout, or is one
-    #[arg(long, value_name = "DIR", required_unless_present = "oci_archive")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["oci_archive", "push"])]
     oci_dir: Option<PathBuf>,
     /// A tar archive of an OCI image layout to write
     #[arg(long, value_name = "FILE", conflicts_with = "oci_dir")]
     oci_archive: Option<PathBuf>,
+    /// Where to push the image: docker://HOST/PATH[:TAG], or any other place that images can be written to
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["oci_dir", "oci_archive", "tag"])]
+    push: Option<ImageReference>,
+    #[command(flatten)]
+    registry: RegistryOptions,
     /// What the image is called in the layout
     #[arg(long)]
     tag: Option<String>,
@@ -85,15 +91,35 @@ pub(crate) struct PullArgs {
     /// A file with the OpenPGP keys that may sign the commit
     #[arg(long, value_name = "FILE")]
     gpg_keyring: Vec<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,
-    /// oci:DIR[:TAG] or oci-archive:FILE[:TAG]; with ostree-remote-image:REMOTE: in front, the remote's keys
+    /// docker://HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR; with ostree-remote-image:REMOTE: in front, the remote's keys
     /// are asked for, with ostree-unverified-image: none
     image: Image,
+}
+
+/// Arguments of `container copy`.
+#[derive(clap::Args)]
+pub(crate) struct CopyArgs {
+    #[command(flatten)]
+    registry: RegistryOptions,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// docker://HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR,
+    /// docker-archive:FILE[:NAME]
+    source: ImageReference,
+    /// The same
+    dest: ImageReference,
 }
 
 /// An image, and who vouches for it if that was said.
@@ -116,6 +142,14 @@ impl FromStr for Image {
 }
 
 #[derive(Serialize)]
+struct CopyJson {
+    manifest_digest: String,
+    blobs_sent: u64,
+    blobs_reused: u64,
+    bytes_sent: u64,
+}
+
+#[derive(Serialize)]
 struct Json {
     commit: String,
     manifest_digest: String,
@@ -126,6 +160,7 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
         Verb::Build(args) => build(args, session),
         Verb::Pull(args) => pull(args, session),
+        Verb::Copy(args) => copy(args, session),
     }
 }
 
@@ -156,25 +191,43 @@ fn build(args: &BuildArgs, session: &mut Session) -> anyhow::Result<()> {
         copy_meta_opt_keys: args.copymeta_opt.clone(),
         ..BuildOptions::default()
     };
-    let tag = args.tag.as_deref();
-    let digest = match (&args.oci_dir, &args.oci_archive) {
-        (Some(path), _) => {
-            fs::create_dir_all(path).with_context(|| format!("Creating {}", path.display()))?;
-            let layout = OciLayout::create(open_dir(path)?, tag)?;
-            container::build(&repo, &commit, &layout, &options, &session.ctx)?
-        }
-        (None, Some(path)) => {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let dir = open_dir(parent.unwrap_or(Path::new(".")))?;
-            let name = path.file_name().with_context(|| format!("{} is no file name", path.display()))?;
-            let archive = OciArchiveWriter::create(&dir, Path::new(name), tag)?;
-            let digest = container::build(&repo, &commit, &archive, &options, &session.ctx)?;
-            archive.finish()?;
-            digest
-        }
-        (None, None) => bail!("Where shall the image go? Give --oci-dir or --oci-archive"),
-    };
+    let dest = Dest::create(&build_dest(args)?, &args.registry, None, &session.ctx)?;
+    let digest = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
+    let digest = dest.finish(digest)?;
     print(args.json, &commit, &digest, &digest, session)
+}
+
+/// Where the image goes.
+fn build_dest(args: &BuildArgs) -> anyhow::Result<ImageReference> {
+    let (transport, path) = match (&args.push, &args.oci_dir, &args.oci_archive) {
+        (Some(reference), _, _) => return Ok(reference.clone()),
+        (_, Some(path), _) => (Transport::OciDir, path),
+        (_, _, Some(path)) => (Transport::OciArchive, path),
+        _ => bail!("Where shall the image go? Give --push, --oci-dir or --oci-archive"),
+    };
+    let path = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+    let tag = args.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+    Ok(ImageReference::new(transport, &format!("{path}{tag}"))?)
+}
+
+fn copy(args: &CopyArgs, session: &mut Session) -> anyhow::Result<()> {
+    let opened = images::open(&args.source, &args.registry, &session.ctx)?;
+    let near = opened.repository.as_ref().map(|(name, _)| name);
+    let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
+    let options = CopyOptions { format: dest.format() };
+    let copied = transport::copy(&*opened.source, dest.image(), &options, &session.ctx)?;
+    let digest = dest.finish(copied.manifest)?;
+    if args.json {
+        let json = CopyJson {
+            manifest_digest: digest.to_string(),
+            blobs_sent: copied.sent,
+            blobs_reused: copied.reused,
+            bytes_sent: copied.sent_bytes,
+        };
+        serde_json::to_writer(&mut session.out, &json)?;
+        return Ok(writeln!(session.out)?);
+    }
+    Ok(writeln!(session.out, "{digest}")?)
 }
 
 fn pull(args: &PullArgs, session: &mut Session) -> anyhow::Result<()> {
@@ -190,7 +243,7 @@ fn pull(args: &PullArgs, session: &mut Session) -> anyhow::Result<()> {
         (None, Some(SignatureSource::Unverified)) => Signatures::Unverified,
         (None, _) => Signatures::Undecided,
     };
-    let source = source(&args.image.reference)?;
+    let source = images::open(&args.image.reference, &args.registry, &session.ctx)?.source;
     let options = PullOptions { signatures, ..PullOptions::default() };
     let txn = repo.begin(&session.ctx)?;
     let pulled = container::pull(&*source, &txn, &options, &session.ctx)?;
@@ -214,19 +267,6 @@ fn keyring(args: &PullArgs, repo: &Repo) -> anyhow::Result<Option<Keyring>> {
         keyring.get_or_insert_default().extend(gpg::from_path(file)?);
     }
     Ok(keyring)
-}
-
-fn source(reference: &ImageReference) -> anyhow::Result<Box<dyn ImageSource>> {
-    let open = |path: &str| File::open(path).with_context(|| format!("Opening {path}"));
-    Ok(match (reference.transport(), reference.path_and_tag()) {
-        (Transport::OciDir, Some((path, tag))) => Box::new(OciLayout::open(open_dir(Path::new(path))?, tag)?),
-        (Transport::OciArchive, Some((path, tag))) => Box::new(OciArchive::open(open(path)?, tag)?),
-        _ => bail!("{reference}: images are read from oci:DIR and oci-archive:FILE only"),
-    })
-}
-
-fn open_dir(path: &Path) -> anyhow::Result<Dir> {
-    Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({})", path.display()))
 }
 
 fn print(

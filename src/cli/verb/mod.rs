@@ -103,7 +103,7 @@ fn resolve_if_present<S: ObjectRead + Refs + ?Sized>(
 }
 
 /// What C ostree takes for a truth value.
-fn boolean(text: &str) -> Result<bool, String> {
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "none" | "off" => Ok(false),

@@ -158,14 +158,33 @@ impl Registries {
         }
     }
 
+    /// The registry that a repository belongs to, and how many bytes of its name the prefix covers.
+    fn registry(&self, name: &str) -> Option<(usize, &Registry)> {
+        let fitting = self.registries.values().filter_map(|r| Some((matched(&r.prefix, name)?, r)));
+        fitting.max_by_key(|(length, _)| *length)
+    }
+
+    /// Where to push the repository `path` of `host` to: to itself, mirrors and other locations are for
+    /// pulls.
+    ///
+    /// # Errors
+    /// The message for the user, if the registry is blocked.
+    pub fn push_endpoint(&self, host: &str, path: &str) -> Result<Endpoint, String> {
+        let registry = self.registry(&format!("{host}/{path}")).map(|(_, registry)| registry);
+        if registry.is_some_and(|r| r.blocked) {
+            return Err(format!("registry {host} is blocked in registries.conf"));
+        }
+        let insecure = registry.is_some_and(|r| r.insecure);
+        Ok(Endpoint { host: host.into(), path: path.into(), insecure })
+    }
+
     /// Where to get the repository `path` of `host` from, mirrors first.
     ///
     /// # Errors
     /// The message for the user, if the registry is blocked.
     pub fn endpoints(&self, host: &str, path: &str, pinned: Pinned) -> Result<Vec<Endpoint>, String> {
         let name = format!("{host}/{path}");
-        let fitting = self.registries.values().filter_map(|r| Some((matched(&r.prefix, &name)?, r)));
-        let Some((length, registry)) = fitting.max_by_key(|(length, _)| *length) else {
+        let Some((length, registry)) = self.registry(&name) else {
             return Ok(vec![Endpoint { host: host.into(), path: path.into(), insecure: false }]);
         };
         if registry.blocked {

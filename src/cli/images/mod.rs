@@ -1,0 +1,187 @@
+//! Images by their names: opens what `docker://…`, `oci:…`, `dir:…` stand for, with what the user and the
+//! system have configured.
+//!
+//! ```text
+//! options    --authfile, --creds, --cert-dir, --tls-verify, --platform
+//! files      where the configuration files of podman and skopeo lie
+//! access     credentials, certificates, mirrors → places in a registry
+//! ```
+
+mod access;
+mod files;
+mod helper;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+use self::access::Access;
+use crate::base::Ctx;
+use crate::container::transport::{
+    DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OnePlatform, PlatformName, RegistryDest,
+    RegistryImage, RepositoryName,
+};
+use crate::container::{
+    Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout, Transport,
+};
+
+/// Options of every verb that talks to registries.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct RegistryOptions {
+    /// The file with credentials for registries, instead of those of podman, docker and ostree
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// The user and password for the registry
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = credentials)]
+    creds: Option<(String, String)>,
+    /// A directory with certificates and keys (*.crt, *.cert, *.key) for the registry
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+    /// Whether to verify certificates; with "false", plain HTTP will do too
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = super::verb::boolean)]
+    tls_verify: Option<bool>,
+    /// Which image of several: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<PlatformName>,
+}
+
+fn credentials(text: &str) -> anyhow::Result<(String, String)> {
+    let (user, password) = text.split_once(':').context("no ':' in it")?;
+    Ok((user.to_owned(), password.to_owned()))
+}
+
+/// An image that was opened, and what it is called for people and policies.
+pub(crate) struct Opened {
+    /// Where its manifest and blobs come from: one image for one machine.
+    pub(crate) source: Box<dyn ImageSource>,
+    /// The client of the registry, if it comes from one.
+    pub(crate) repository: Option<(RepositoryName, crate::base::net::registry::Registry)>,
+}
+
+/// Opens an image to be read.
+pub(crate) fn open(
+    reference: &ImageReference,
+    options: &RegistryOptions,
+    ctx: &Ctx,
+) -> anyhow::Result<Opened> {
+    let mut repository = None;
+    let source: Box<dyn ImageSource> = match (reference.transport(), reference.path_and_tag()) {
+        (Transport::OciDir, Some((path, tag))) => Box::new(OciLayout::open(open_dir(Path::new(path))?, tag)?),
+        (Transport::OciArchive, Some((path, tag))) => Box::new(OciArchive::open(open_file(path)?, tag)?),
+        (Transport::DockerArchive, Some((path, tag))) => {
+            Box::new(DockerArchive::open(open_file(path)?, tag)?)
+        }
+        (Transport::Dir, Some((path, _))) => Box::new(DirImage::open(open_dir(Path::new(path))?)?),
+        (Transport::Registry, _) => {
+            let access = Access::load(options)?;
+            let name = access.name(reference.name())?;
+            let image = RegistryImage::open(&access.pull_places(&name)?, &name, ctx)?;
+            repository = Some((name, image.registry().clone()));
+            Box::new(image)
+        }
+        _ => bail!("{reference}: images of {} cannot be read", reference.transport()),
+    };
+    let platform = options.platform.clone().unwrap_or_default();
+    Ok(Opened { source: Box::new(OnePlatform::new(source, platform)), repository })
+}
+
+/// An image to be written.
+pub(crate) enum Dest {
+    /// A layout.
+    Layout(OciLayout),
+    /// An archive of one.
+    Archive(OciArchiveWriter),
+    /// A plain directory.
+    Dir(DirImage),
+    /// What `docker load` reads.
+    Docker(DockerArchiveWriter),
+    /// A registry.
+    Registry(RegistryDest),
+}
+
+impl Dest {
+    /// Opens an image to be written. `mount_from` is a registry's repository that has its blobs, perhaps.
+    pub(crate) fn create(
+        reference: &ImageReference,
+        options: &RegistryOptions,
+        mount_from: Option<&RepositoryName>,
+        ctx: &Ctx,
+    ) -> anyhow::Result<Self> {
+        let make_dir = |path: &str| -> anyhow::Result<Dir> {
+            fs::create_dir_all(path).with_context(|| format!("Creating {path}"))?;
+            open_dir(Path::new(path))
+        };
+        Ok(match (reference.transport(), reference.path_and_tag()) {
+            (Transport::OciDir, Some((path, tag))) => Self::Layout(OciLayout::create(make_dir(path)?, tag)?),
+            (Transport::OciArchive, Some((path, tag))) => {
+                let (dir, name) = parent(path)?;
+                Self::Archive(OciArchiveWriter::create(&dir, &name, tag)?)
+            }
+            (Transport::DockerArchive, Some((path, tag))) => {
+                let (dir, name) = parent(path)?;
+                Self::Docker(DockerArchiveWriter::create(&dir, &name, tag)?)
+            }
+            (Transport::Dir, Some((path, _))) => Self::Dir(DirImage::create(make_dir(path)?)?),
+            (Transport::Registry, _) => {
+                let access = Access::load(options)?;
+                let name = access.name(reference.name())?;
+                if let Some(digest) = name.digest {
+                    bail!("an image is pushed to a tag, not to the digest {digest}");
+                }
+                let mount_from = mount_from.filter(|from| from.host == name.host).map(|from| from.path.clone());
+                let place = access.push_place(&name)?;
+                Self::Registry(RegistryDest::open(&place, &name, mount_from.as_slice(), ctx)?)
+            }
+            _ => bail!("{reference}: images cannot be written to {}", reference.transport()),
+        })
+    }
+
+    /// Where blobs and the manifest go.
+    pub(crate) fn image(&self) -> &dyn ImageDest {
+        match self {
+            Self::Layout(dest) => dest,
+            Self::Archive(dest) => dest,
+            Self::Dir(dest) => dest,
+            Self::Docker(dest) => dest,
+            Self::Registry(dest) => dest,
+        }
+    }
+
+    /// The kind of manifest that can be kept there: layouts hold those of OCI only.
+    pub(crate) fn format(&self) -> ManifestFormat {
+        match self {
+            Self::Layout(_) | Self::Archive(_) => ManifestFormat::Oci,
+            Self::Dir(_) | Self::Docker(_) | Self::Registry(_) => ManifestFormat::AsItIs,
+        }
+    }
+
+    /// Lets the image appear, once its manifest with this digest is there.
+    pub(crate) fn finish(self, digest: Digest) -> anyhow::Result<Digest> {
+        match self {
+            Self::Archive(archive) => archive.finish()?,
+            Self::Docker(archive) => archive.finish()?,
+            Self::Layout(_) | Self::Dir(_) | Self::Registry(_) => {}
+        }
+        Ok(digest)
+    }
+}
+
+fn open_dir(path: &Path) -> anyhow::Result<Dir> {
+    Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({})", path.display()))
+}
+
+fn open_file(path: &str) -> anyhow::Result<File> {
+    File::open(path).with_context(|| format!("Opening {path}"))
+}
+
+/// The directory that a file lies in, and its name there.
+fn parent(path: &str) -> anyhow::Result<(Dir, PathBuf)> {
+    let path = Path::new(path);
+    let dir = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let name = path.file_name().with_context(|| format!("{} is no file name", path.display()))?;
+    Ok((open_dir(dir.unwrap_or(Path::new(".")))?, name.into()))
+}
