@@ -36,7 +36,9 @@ impl<'a> Access<'a> {
         for path in paths {
             match files::read_if_present(&path, required)? {
                 Some(bytes) => auth.push(AuthFile::parse(&path.display().to_string(), &bytes)?),
-                None if required == Required::Yes => return Err(anyhow!("{} does not exist", path.display())),
+                None if required == Required::Yes => {
+                    return Err(anyhow!("{} does not exist", path.display()));
+                }
                 None => {}
             }
         }
@@ -75,7 +77,11 @@ impl<'a> Access<'a> {
         let credentials = self.credentials(&endpoint)?;
         let tls = tls(self.options.cert_dir.as_deref(), &endpoint.host)?;
         let (proxies, no_proxy) = proxies();
-        Ok(Place { endpoint, http: HttpOptions { tls, proxies, no_proxy, ..HttpOptions::default() }, credentials })
+        Ok(Place {
+            endpoint,
+            http: HttpOptions { tls, proxies, no_proxy, ..HttpOptions::default() },
+            credentials,
+        })
     }
 
     /// The first file that knows the repository tells.

@@ -119,7 +119,8 @@ fn files_in(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
         Err(e) => return Err(e).with_context(|| format!("Reading {}", dir.display())),
     };
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths = paths.collect::<Result<Vec<_>, _>>().with_context(|| format!("Reading {}", dir.display()))?;
+    let mut paths =
+        paths.collect::<Result<Vec<_>, _>>().with_context(|| format!("Reading {}", dir.display()))?;
     paths.sort();
     Ok(paths)
 }

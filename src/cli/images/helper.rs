@@ -50,8 +50,9 @@ pub(super) fn ask(name: &str, server: &str) -> anyhow::Result<Option<Credentials
         bail!("{program} for {server}: {}: {}", output.status, said.trim());
     }
     // The answer is not quoted: it holds a secret.
-    let answer: Answer =
-        serde_json::from_str(&said).ok().with_context(|| format!("{program}: its answer is not understood"))?;
+    let answer: Answer = serde_json::from_str(&said)
+        .ok()
+        .with_context(|| format!("{program}: its answer is not understood"))?;
     Ok(match (answer.username.as_str(), answer.secret) {
         (_, secret) if secret.is_empty() => None,
         ("<token>", secret) => Some(Credentials::IdentityToken(secret)),

@@ -132,7 +132,8 @@ impl Dest {
                 if let Some(digest) = name.digest {
                     bail!("an image is pushed to a tag, not to the digest {digest}");
                 }
-                let mount_from = mount_from.filter(|from| from.host == name.host).map(|from| from.path.clone());
+                let mount_from =
+                    mount_from.filter(|from| from.host == name.host).map(|from| from.path.clone());
                 let place = access.push_place(&name)?;
                 Self::Registry(RegistryDest::open(&place, &name, mount_from.as_slice(), ctx)?)
             }

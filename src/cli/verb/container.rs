@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::{Common, resolve};
 use crate::base::sign::gpg::Keyring;
-use crate::cli::images::{self, Dest, RegistryOptions};
 use crate::cli::gpg;
+use crate::cli::images::{self, Dest, RegistryOptions};
 use crate::cli::terminal::Session;
 use crate::container::transport::{self, CopyOptions};
 use crate::container::{
@@ -28,11 +28,11 @@ use crate::tar::Refusal;
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
     /// Make a container image of a commit
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     /// Take the commit out of a container image
-    Pull(PullArgs),
+    Pull(Box<PullArgs>),
     /// Copy a container image from any place to any other
-    Copy(CopyArgs),
+    Copy(Box<CopyArgs>),
 }
 
 /// Arguments of `container build`.

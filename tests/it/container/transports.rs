@@ -198,7 +198,9 @@ fn what_is_damaged_on_the_way_is_refused() {
         let proxy = Proxy::start(server.address, Faults { corrupt_at: Some(at), ..Faults::default() });
         match open(&pinned(&proxy.address)) {
             Ok(image) => assert_eq!(image.manifest().unwrap().bytes, manifest.bytes),
-            Err(Error::Mismatch { what: "manifest", expected, .. }) if expected == manifest.digest => refused += 1,
+            Err(Error::Mismatch { what: "manifest", expected, .. }) if expected == manifest.digest => {
+                refused += 1
+            }
             Err(_) => {}
         }
     }

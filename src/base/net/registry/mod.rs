@@ -121,7 +121,7 @@ impl Registry {
         match response.status() {
             StatusCode::NOT_FOUND => Ok(None),
             s if s.is_success() => Ok(response.header(DIGEST_HEADER).map(str::to_string)),
-            _ => Err(response.into_error(Method::HEAD)),
+            _ => Err(self.failed(response, Method::HEAD)),
         }
     }
 
@@ -163,7 +163,7 @@ impl Registry {
         match response.status() {
             StatusCode::NOT_FOUND => Ok(false),
             s if s.is_success() => Ok(true),
-            _ => Err(response.into_error(Method::HEAD)),
+            _ => Err(self.failed(response, Method::HEAD)),
         }
     }
 
@@ -249,8 +249,15 @@ impl Registry {
         let response = self.send(request, access, ctx)?;
         match response.status() {
             s if s.is_success() => Ok(response),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.denied(response)),
-            _ => Err(response.into_error(request.method.clone())),
+            _ => Err(self.failed(response, request.method.clone())),
+        }
+    }
+
+    /// The error that a failed answer stands for.
+    fn failed(&self, response: Response, method: Method) -> Error {
+        match response.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.denied(response),
+            _ => response.into_error(method),
         }
     }
 

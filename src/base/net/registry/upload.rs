@@ -62,7 +62,7 @@ impl Upload {
                     return Err(Error::UploadLost { url: shown(&response.url) });
                 }
                 Ok(response) if response.status() != StatusCode::RANGE_NOT_SATISFIABLE => {
-                    return Err(response.into_error(Method::PATCH));
+                    return Err(self.registry.failed(response, Method::PATCH));
                 }
                 Ok(response) => response.into_error(Method::PATCH),
                 Err(error @ (Error::Transport { .. } | Error::Status { .. })) => error,
@@ -94,7 +94,7 @@ impl Upload {
             StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => {
                 return Err(Error::UploadLost { url: shown(&response.url) });
             }
-            _ => return Err(response.into_error(Method::GET)),
+            _ => return Err(self.registry.failed(response, Method::GET)),
         }
         if response.header(LOCATION).is_some() {
             self.location = location(&response)?;
@@ -141,8 +141,7 @@ impl Upload {
             // The upload is gone: an answer may have been lost on its way to us.
             StatusCode::NOT_FOUND if self.registry.has_blob(digest, Access::Push, ctx)? => Ok(()),
             StatusCode::NOT_FOUND => Err(Error::UploadLost { url: shown(&self.location) }),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.registry.denied(response)),
-            _ => Err(response.into_error(Method::PUT)),
+            _ => Err(self.registry.failed(response, Method::PUT)),
         }
     }
 

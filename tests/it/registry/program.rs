@@ -1,0 +1,210 @@
+//! The program with registries, configured by the files that podman and skopeo read.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tempfile::TempDir;
+
+use super::server::{Certificates, Login, Server, Speech, USER};
+use crate::oracle;
+
+/// A home directory of its own, with a repository that has one commit.
+pub(super) struct Home(TempDir);
+
+impl Home {
+    pub(super) fn new() -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        fs::create_dir_all(home.path("tree/usr")).unwrap();
+        fs::write(home.path("tree/usr/hello"), b"hello\n").unwrap();
+        home.write(".config/containers/policy.json", r#"{"default": [{"type": "insecureAcceptAnything"}]}"#);
+        home.ok(&["--repo=repo", "init", "--mode=bare-user"]);
+        home.ok(&["--repo=repo", "commit", "-b", "main", "--tree=dir=tree", "--timestamp=@1700000000"]);
+        home.ok(&["--repo=new", "init", "--mode=bare-user"]);
+        home
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(super) fn write(&self, name: &str, content: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ostree-rs"));
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        command.args(args).current_dir(self.0.path()).env_clear();
+        command.env("HOME", self.0.path()).env("XDG_RUNTIME_DIR", self.path("run")).env("PATH", path);
+        // Whatever the machine is configured for.
+        command.env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"));
+        command
+    }
+
+    pub(super) fn run(&self, args: &[&str]) -> Output {
+        if !self.path("registries.conf").exists() {
+            self.write("registries.conf", "");
+        }
+        self.command(args).output().unwrap()
+    }
+
+    pub(super) fn ok(&self, args: &[&str]) -> String {
+        let out = self.run(args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    }
+
+    /// What it says when it fails.
+    pub(super) fn fails(&self, args: &[&str]) -> String {
+        let out = self.run(args);
+        assert!(!out.status.success(), "{args:?} should fail");
+        String::from_utf8(out.stderr).unwrap()
+    }
+
+    pub(super) fn push(&self, image: &str, more: &[&str]) -> String {
+        let push = format!("--push=docker://{image}");
+        self.ok(&[&["--repo=repo", "container", "build", "--ref=main", &push], more].concat())
+    }
+}
+
+fn auth_json(key: &str) -> String {
+    let secret = STANDARD.encode(format!("{}:{}", USER.0, USER.1));
+    format!(r#"{{"auths": {{"{key}": {{"auth": "{secret}"}}}}}}"#)
+}
+
+#[test]
+fn pushes_pulls_and_copies() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let (home, image) = (Home::new(), format!("{}/org/app:1", server.address));
+    let digest = home.push(&image, &["--tls-verify=false"]);
+    let commit = home.ok(&["--repo=repo", "rev-parse", "main"]);
+    let pull = ["--repo=new", "container", "pull", "--tls-verify=false", "--ref=got"];
+    let pulled = home.ok(&[&pull[..], &[&format!("ostree-unverified-registry:{image}")]].concat());
+    assert_eq!(pulled, commit);
+    assert_eq!(home.ok(&["--repo=new", "rev-parse", "got"]), commit);
+    let pinned = format!("ostree-unverified-registry:{}/org/app@{digest}", server.address);
+    assert_eq!(home.ok(&[&pull[..], &[&pinned]].concat()), commit);
+    let wrong = pinned.replace(&digest[7..], &"0".repeat(64));
+    assert!(home.fails(&[&pull[..], &[&wrong]].concat()).contains("404"));
+
+    // Round by all the transports; the digest stays.
+    let copy = ["container", "copy", "--tls-verify=false"];
+    let places = [
+        format!("docker://{image}"),
+        "dir:plain".to_owned(),
+        "oci:layout:x".to_owned(),
+        "oci-archive:archive.tar:x".to_owned(),
+        "docker-archive:docker.tar:app:1".to_owned(),
+    ];
+    for pair in places.windows(2) {
+        assert_eq!(home.ok(&[&copy[..], &[&pair[0], &pair[1]]].concat()), digest);
+    }
+    let elsewhere = format!("docker://{}/other:2", server.address);
+    assert_eq!(home.ok(&[&copy[..], &["oci-archive:archive.tar:x", &elsewhere]].concat()), digest);
+    if oracle::need("skopeo") {
+        let theirs = format!("dir:{}", home.path("theirs").display());
+        let args = ["--insecure-policy", "copy", "-q", "--src-tls-verify=false", &elsewhere, &theirs];
+        oracle::run("skopeo", &args);
+        let unverified = ["--repo=new", "container", "pull", "ostree-unverified-image:dir:theirs"];
+        assert_eq!(home.ok(&unverified), commit);
+    }
+}
+
+#[test]
+fn credentials_are_found() {
+    let Some(server) = Server::start(&Login::Basic, &Speech::Plain) else { return };
+    let (home, host) = (Home::new(), server.address.to_string());
+    let image = format!("{host}/org/app:1");
+    let insecure = "--tls-verify=false";
+    let push = format!("--push=docker://{image}");
+    let push_fails =
+        |home: &Home| home.fails(&["--repo=repo", "container", "build", "--ref=main", &push, insecure]);
+    assert!(push_fails(&home).contains("podman login"), "{}", push_fails(&home));
+    home.push(&image, &[insecure, &format!("--creds={}:{}", USER.0, USER.1)]);
+
+    home.write("some.json", &auth_json(&host));
+    home.push(&image, &[insecure, "--authfile=some.json"]);
+    let mut command = home.command(&["--repo=repo", "container", "build", "--ref=main", &push, insecure]);
+    assert!(command.env("REGISTRY_AUTH_FILE", "some.json").status().unwrap().success());
+    for place in ["run/containers/auth.json", ".config/containers/auth.json", ".docker/config.json"] {
+        home.write(place, &auth_json(&format!("{host}/org")));
+        home.push(&image, &[insecure]);
+        fs::remove_file(home.path(place)).unwrap();
+    }
+    push_fails(&home);
+
+    // A credential helper.
+    let helper = format!(
+        "#!/bin/sh\nread -r server\ntest \"$1 $server\" = 'get {host}' || exit 1\n\
+         echo '{{\"ServerURL\": \"x\", \"Username\": \"{}\", \"Secret\": \"{}\"}}'\n",
+        USER.0, USER.1
+    );
+    home.write("bin/docker-credential-test", &helper);
+    fs::set_permissions(home.path("bin/docker-credential-test"), fs::Permissions::from_mode(0o755)).unwrap();
+    home.write(".docker/config.json", &format!(r#"{{"credHelpers": {{"{host}": "test"}}}}"#));
+    home.push(&image, &[insecure]);
+    home.write(".docker/config.json", r#"{"credsStore": "test"}"#);
+    home.push(&image, &[insecure]);
+}
+
+#[test]
+fn certificates_are_found() {
+    let Some(files) = Certificates::make() else { return };
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Tls(&files)) else { return };
+    let (home, image) = (Home::new(), format!("{}/org/app:1", server.address));
+    let push = format!("--push=docker://{image}");
+    let args = ["--repo=repo", "container", "build", "--ref=main", &push];
+    assert!(home.fails(&args).contains("certificate"));
+    home.push(&image, &["--tls-verify=false"]);
+    home.write("certs/ca.crt", &String::from_utf8(files.ca()).unwrap());
+    home.push(&image, &["--cert-dir=certs"]);
+    let host = format!(".config/containers/certs.d/{}", server.address);
+    home.write(&format!("{host}/ca.crt"), &String::from_utf8(files.ca()).unwrap());
+    home.push(&image, &[]);
+}
+
+#[test]
+fn registries_conf_is_followed() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let (home, host) = (Home::new(), server.address.to_string());
+    home.push(&format!("{host}/foo/app:1"), &["--tls-verify=false"]);
+    let config = format!(
+        r#"
+        unqualified-search-registries = ["example.com"]
+        [aliases]
+        "short" = "example.com/foo/app"
+        [[registry]]
+        prefix = "example.com/foo"
+        location = "{host}/nowhere"
+        insecure = true
+        [[registry.mirror]]
+        location = "{host}/missing"
+        insecure = true
+        [[registry.mirror]]
+        location = "{host}/foo"
+        insecure = true
+        [[registry]]
+        location = "evil.example"
+        blocked = true
+        [[registry]]
+        location = "{host}"
+        insecure = true
+        "#
+    );
+    home.write("registries.conf", &config);
+    let commit = home.ok(&["--repo=repo", "rev-parse", "main"]);
+    let pull = |name: &str| {
+        home.run(&["--repo=new", "container", "pull", &format!("ostree-unverified-registry:{name}")])
+    };
+    for name in ["example.com/foo/app:1", "short:1", "foo/app:1", &format!("{host}/foo/app:1")] {
+        let out = pull(name);
+        assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), commit, "{out:?}");
+    }
+    let error = String::from_utf8(pull("evil.example/app:1").stderr).unwrap();
+    assert!(error.contains("blocked"), "{error}");
+}
