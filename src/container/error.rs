@@ -126,6 +126,9 @@ pub enum Error {
          one: ostree-remote-image:REMOTE:IMAGE), or accept any commit (ostree-unverified-image:IMAGE)"
     )]
     NoSignaturePolicy,
+    /// The policy does not let the image in.
+    #[error("image refused: {0}")]
+    Refused(String),
     /// A layer's tar stream is wrong, or what is in it.
     #[error(transparent)]
     Tar(#[from] tar::Error),

@@ -26,6 +26,7 @@ mod pull;
 mod reference;
 mod temp;
 pub mod transport;
+pub mod trust;
 
 pub use archive::OciArchive;
 pub use archive_write::OciArchiveWriter;

@@ -117,6 +117,12 @@ fn tls(cert_dir: Option<&Path>, host: &str) -> anyhow::Result<TlsOptions> {
     Ok(tls)
 }
 
+/// For servers that nothing is configured for.
+pub(super) fn base_http() -> HttpOptions {
+    let (proxies, no_proxy) = proxies();
+    HttpOptions { proxies, no_proxy, ..HttpOptions::default() }
+}
+
 /// As the environment says. Small letters win, as they do elsewhere.
 fn proxies() -> (Vec<ProxyRule>, Option<String>) {
     let either = |name: &str| variable(&name.to_lowercase()).or_else(|| variable(name));

@@ -87,7 +87,7 @@ pub(super) fn registries() -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// The policy, if there is one.
-pub(crate) fn policy() -> Option<PathBuf> {
+pub(super) fn policy() -> Option<PathBuf> {
     match variable("CONTAINERS_POLICY_JSON") {
         Some(path) => Some(path.into()),
         None => directories().map(|dir| dir.join("policy.json")).find(|path| path.exists()),
@@ -95,7 +95,7 @@ pub(crate) fn policy() -> Option<PathBuf> {
 }
 
 /// The files of `registries.d`, which say where signatures lie.
-pub(crate) fn signature_places() -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn signature_places() -> anyhow::Result<Vec<PathBuf>> {
     let dir = user().map(|dir| dir.join("registries.d")).filter(|dir| dir.exists());
     let files = files_in(&dir.unwrap_or_else(|| "/etc/containers/registries.d".into()))?;
     Ok(files.into_iter().filter(|path| has_extension(path, "yaml")).collect())

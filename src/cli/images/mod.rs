@@ -5,11 +5,13 @@
 //! options    --authfile, --creds, --cert-dir, --tls-verify, --platform
 //! files      where the configuration files of podman and skopeo lie
 //! access     credentials, certificates, mirrors → places in a registry
+//! trust      signatures, keys → may the image be used?
 //! ```
 
 mod access;
 mod files;
 mod helper;
+mod trust;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use self::access::Access;
+pub(crate) use self::trust::{Demand, check};
 use crate::base::Ctx;
 use crate::container::transport::{
     DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OnePlatform, PlatformName, RegistryDest,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{Common, resolve};
 use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg;
-use crate::cli::images::{self, Dest, RegistryOptions};
+use crate::cli::images::{self, Demand, Dest, RegistryOptions};
 use crate::cli::terminal::Session;
 use crate::container::transport::{self, CopyOptions};
 use crate::container::{
@@ -212,6 +212,7 @@ fn build_dest(args: &BuildArgs) -> anyhow::Result<ImageReference> {
 
 fn copy(args: &CopyArgs, session: &mut Session) -> anyhow::Result<()> {
     let opened = images::open(&args.source, &args.registry, &session.ctx)?;
+    images::check(&args.source, &opened, Demand::AsPolicySays, &session.ctx)?;
     let near = opened.repository.as_ref().map(|(name, _)| name);
     let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
     let options = CopyOptions { format: dest.format() };
@@ -238,15 +239,22 @@ fn pull(args: &PullArgs, session: &mut Session) -> anyhow::Result<()> {
         let detached = detached.filter(|bytes| !bytes.is_empty()).map(Dict::parse).transpose()?;
         Ok(gpg::require(keyring, bytes, detached.as_ref())?)
     };
+    let demand = match &args.image.signature {
+        Some(SignatureSource::ContainerPolicy) => Demand::Signed,
+        _ => Demand::AsPolicySays,
+    };
     let signatures = match (&keyring, &args.image.signature) {
         (Some(_), _) => Signatures::Verify(&verify),
+        // An image that the policy let in because of its signature.
+        (None, Some(SignatureSource::ContainerPolicy)) => Signatures::Unverified,
         (None, Some(SignatureSource::Unverified)) => Signatures::Unverified,
         (None, _) => Signatures::Undecided,
     };
-    let source = images::open(&args.image.reference, &args.registry, &session.ctx)?.source;
+    let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
+    images::check(&args.image.reference, &opened, demand, &session.ctx)?;
     let options = PullOptions { signatures, ..PullOptions::default() };
     let txn = repo.begin(&session.ctx)?;
-    let pulled = container::pull(&*source, &txn, &options, &session.ctx)?;
+    let pulled = container::pull(&*opened.source, &txn, &options, &session.ctx)?;
     if let Some(name) = &args.name {
         txn.set_ref(name, Some(pulled.commit))?;
     }
@@ -258,10 +266,7 @@ fn pull(args: &PullArgs, session: &mut Session) -> anyhow::Result<()> {
 fn keyring(args: &PullArgs, repo: &Repo) -> anyhow::Result<Option<Keyring>> {
     let mut keyring = match &args.image.signature {
         Some(SignatureSource::OstreeRemote(remote)) => Some(gpg::of_remote(repo, remote)?),
-        Some(SignatureSource::ContainerPolicy) => {
-            bail!("ostree-image-signed: container signatures are not verified yet; see ostree-remote-image:")
-        }
-        Some(SignatureSource::Unverified) | None => None,
+        Some(SignatureSource::ContainerPolicy | SignatureSource::Unverified) | None => None,
     };
     for file in &args.gpg_keyring {
         keyring.get_or_insert_default().extend(gpg::from_path(file)?);

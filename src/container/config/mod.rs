@@ -22,7 +22,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(file: &str, why: impl std::fmt::Display) -> Self {
+    pub(crate) fn new(file: &str, why: impl std::fmt::Display) -> Self {
         Self { file: file.into(), why: why.to_string() }
     }
 }

@@ -4,6 +4,7 @@ mod program;
 pub(crate) mod proxy;
 pub(crate) mod server;
 mod token;
+mod trust;
 mod uploads;
 
 use std::io::Read;

@@ -15,6 +15,8 @@ mod upload;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use ostree_format::Checksum;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK, RANGE};
@@ -186,6 +188,38 @@ impl Registry {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The GPG signatures that the registry itself keeps of an image, if it is one that keeps them
+    /// (`X-Registry-Supports-Signatures`, as OpenShift's).
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] if the answer is no list of signatures; what the network gives.
+    pub fn signatures(&self, image: &Checksum, ctx: &Ctx) -> Result<Option<Vec<Vec<u8>>>> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            signatures: Vec<Signature>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Signature {
+            #[serde(rename = "type")]
+            kind: String,
+            content: String,
+        }
+        let root = self.base.join("/v2/").map_err(|e| Error::protocol(&self.base, e.to_string()))?;
+        let response = self.send(&Request::new(Method::GET, root), Access::Pull, ctx)?;
+        if response.header("x-registry-supports-signatures") != Some("1") {
+            return Ok(None);
+        }
+        let path = format!("/extensions/v2/{}/signatures/sha256:{image}", self.name);
+        let url = self.base.join(&path).map_err(|e| Error::protocol(&self.base, e.to_string()))?;
+        let response = self.send_ok(&Request::new(Method::GET, url.clone()), Access::Pull, ctx)?;
+        let list: List = serde_json::from_slice(&response.into_bytes(MAX_MANIFEST_BYTES)?)
+            .map_err(|e| Error::protocol(&url, format!("signatures: {e}")))?;
+        let atomic = list.signatures.iter().filter(|s| s.kind == "atomic");
+        let decoded = atomic.map(|s| STANDARD.decode(&s.content));
+        let decoded: Result<Vec<_>, _> = decoded.collect();
+        decoded.map(Some).map_err(|e| Error::protocol(&url, format!("signature: {e}")))
     }
 
     /// Every tag of the repository.

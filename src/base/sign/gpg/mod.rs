@@ -18,6 +18,7 @@ mod generate;
 mod homedir;
 mod keyid;
 mod keyring;
+mod message;
 mod packets;
 mod secret;
 mod userid;
@@ -26,6 +27,7 @@ mod verify;
 
 pub use describe::Invalid;
 pub use keyring::{Cert, Keyring};
+pub use message::SignedMessage;
 pub use secret::{SecretKeys, Signer};
 pub use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm};
 pub use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};

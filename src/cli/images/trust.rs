@@ -1,0 +1,129 @@
+//! Asks the policy whether an image may be used.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::SystemTime;
+use std::{fs, io};
+
+use anyhow::{Context, bail};
+
+use super::Opened;
+use super::access::base_http;
+use super::files;
+use crate::base::Ctx;
+use crate::base::net::Http;
+use crate::container::config::policy::Policy;
+use crate::container::trust::{
+    self, Candidate, LookasideConfig, Signatures, SigstoreSignature, gpg_signatures, sigstore_signatures,
+};
+use crate::container::{Digest, Error, ImageReference, Result, Transport};
+
+/// What the user demands of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// A policy that asks for a signature, and the signature.
+    Signed,
+    /// What the policy asks for, if there is one.
+    AsPolicySays,
+}
+
+/// Refuses an image that the policy does not let in.
+pub(crate) fn check(
+    reference: &ImageReference,
+    opened: &Opened,
+    demand: Demand,
+    ctx: &Ctx,
+) -> anyhow::Result<()> {
+    let Some(path) = files::policy() else {
+        if demand == Demand::Signed {
+            bail!("{reference} shall be signed, but there is no policy.json that says by whom");
+        }
+        return Ok(());
+    };
+    let shown = path.display().to_string();
+    let policy = Policy::parse(&shown, &files::read(&path)?)?;
+    let name = scope(reference, opened)?;
+    let transport = reference.transport().prefix().trim_end_matches("//").trim_end_matches(':');
+    let manifest = opened.source.manifest()?.digest;
+    let image = Candidate { transport, name: &name, manifest };
+    if demand == Demand::Signed {
+        if policy.default_accepts_anything() {
+            bail!("{shown} accepts anything by default: it vouches for nothing. Let its default reject");
+        }
+        if trust::accepts_anything(&policy, &image) {
+            bail!("{shown} accepts anything as {name}: it vouches for nothing");
+        }
+    }
+    let from = Places { reference, opened, image: manifest, ctx };
+    trust::check(&policy, &image, &from, SystemTime::now()).with_context(|| format!("Policy {shown}"))
+}
+
+/// How the policy calls an image: the full name in a registry, an absolute path elsewhere.
+fn scope(reference: &ImageReference, opened: &Opened) -> anyhow::Result<String> {
+    if let Some((name, _)) = &opened.repository {
+        return Ok(name.to_string());
+    }
+    let (path, tag) = reference.path_and_tag().unwrap_or((reference.name(), None));
+    let path = fs::canonicalize(path).with_context(|| format!("Opening {path}"))?;
+    let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
+    Ok(format!("{}{tag}", path.display()))
+}
+
+/// Where the signatures of an image lie.
+struct Places<'a> {
+    reference: &'a ImageReference,
+    opened: &'a Opened,
+    image: Digest,
+    ctx: &'a Ctx,
+}
+
+impl Signatures for Places<'_> {
+    fn gpg(&self) -> Result<Vec<Vec<u8>>> {
+        if let (Transport::Dir, Some((path, _))) = (self.reference.transport(), self.reference.path_and_tag())
+        {
+            return numbered(Path::new(path));
+        }
+        let Some((name, registry)) = &self.opened.repository else { return Ok(Vec::new()) };
+        let mut config = LookasideConfig::default();
+        for path in files::signature_places().map_err(|e| Error::Usage(format!("{e:#}")))? {
+            let text = String::from_utf8(self.key_file(&path.display().to_string())?)
+                .map_err(|_| Error::Usage(format!("{} is not UTF-8", path.display())))?;
+            config.add(&path.display().to_string(), &text)?;
+        }
+        let http = Http::new(&base_http())?;
+        let read = |path: &str| present(Path::new(path));
+        gpg_signatures(&config, registry, &http, name, &self.image, &read, self.ctx)
+    }
+
+    fn sigstore(&self) -> Result<Vec<SigstoreSignature>> {
+        match &self.opened.repository {
+            Some((_, registry)) => sigstore_signatures(registry, &self.image, self.ctx),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn key_file(&self, path: &str) -> Result<Vec<u8>> {
+        fs::read(path).map_err(|source| error(path, source))
+    }
+}
+
+/// The files `signature-1`, `signature-2` and so on of a directory.
+fn numbered(dir: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut out = Vec::new();
+    while let Some(bytes) = present(&dir.join(format!("signature-{}", out.len() + 1)))? {
+        out.push(bytes);
+    }
+    Ok(out)
+}
+
+fn present(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(error(&path.display().to_string(), e)),
+    }
+}
+
+fn error(path: &str, source: io::Error) -> Error {
+    Error::Io { op: "read", path: path.into(), source }
+}

@@ -1,0 +1,177 @@
+//! Whether an image may be used: does it have the signatures that the policy asks for?
+//!
+//! ```text
+//! policy ► requirements for this image ► every one must hold
+//!    signedBy        a GPG "simple signing" message by one of the keys        claim
+//!    sigstoreSigned  a cosign signature by one of the keys                    sigstore, claim
+//! both sign a claim: {"critical": {"image": {"docker-manifest-digest"}, "identity": {"docker-reference"}}}
+//! ```
+//! Where signatures lie is in `lookaside` and [`Signatures`]; files are read by the caller.
+//! Source: containers-policy.json(5), containers/image docs/containers-signature.5.md.
+
+mod claim;
+mod lookaside;
+mod public_key;
+mod sigstore;
+
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+pub use lookaside::{LookasideConfig, gpg_signatures};
+pub use public_key::PublicKey;
+pub use sigstore::{SigstoreSignature, sigstore_signatures};
+
+use self::claim::{Claim, ClaimKind};
+use crate::base::sign::gpg::{Keyring, SignedMessage, verify as verify_gpg};
+use crate::container::config::policy::{Policy, Requirement, SignedIdentity};
+use crate::container::{Digest, Error, Result};
+
+/// An image that asks to be let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// How the policy calls the transport: `docker`, `oci`, `dir` …
+    pub transport: &'a str,
+    /// Its full name there.
+    pub name: &'a str,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+}
+
+/// Where signatures and keys come from; asked only if a requirement needs them.
+pub trait Signatures {
+    /// The signed messages of simple signing.
+    ///
+    /// # Errors
+    /// What the network or the file system says.
+    fn gpg(&self) -> Result<Vec<Vec<u8>>>;
+
+    /// The signatures of cosign.
+    ///
+    /// # Errors
+    /// As [`Signatures::gpg`].
+    fn sigstore(&self) -> Result<Vec<SigstoreSignature>>;
+
+    /// A file of keys that the policy names.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn key_file(&self, path: &str) -> Result<Vec<u8>>;
+}
+
+/// Checks an image against a policy at the time `now`.
+///
+/// # Errors
+/// [`Error::Refused`] says which requirement does not hold, and why no signature fulfils it.
+pub fn check(policy: &Policy, image: &Candidate<'_>, from: &dyn Signatures, now: SystemTime) -> Result<()> {
+    for requirement in policy.requirements(image.transport, image.name) {
+        match requirement {
+            Requirement::InsecureAcceptAnything => {}
+            Requirement::Reject => return Err(refused(image, "the policy rejects it")),
+            Requirement::SignedBy { key_type, key_path, key_paths, key_data, signed_identity } => {
+                if key_type != "GPGKeys" {
+                    return Err(refused(image, &format!("keyType {key_type:?} is not supported")));
+                }
+                let paths = key_path.iter().chain(key_paths.iter().flatten());
+                let keys = keys(from, paths, key_data.iter())?;
+                signed_by(image, from, &keys, signed_identity, now)?;
+            }
+            Requirement::SigstoreSigned { key_path, key_paths, key_data, key_datas, signed_identity } => {
+                let paths = key_path.iter().chain(key_paths.iter().flatten());
+                let keys = keys(from, paths, key_data.iter().chain(key_datas.iter().flatten()))?;
+                sigstore_signed(image, from, &keys, signed_identity)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the policy accepts this image whoever made it: then it vouches for nothing.
+pub fn accepts_anything(policy: &Policy, image: &Candidate<'_>) -> bool {
+    let requirements = policy.requirements(image.transport, image.name);
+    requirements.iter().all(|r| *r == Requirement::InsecureAcceptAnything)
+}
+
+fn refused(image: &Candidate<'_>, why: &str) -> Error {
+    let why = format!("{} ({}): {why}", image.name, image.manifest);
+    Error::Refused(why)
+}
+
+fn keys<'a>(
+    from: &dyn Signatures,
+    paths: impl Iterator<Item = &'a String>,
+    data: impl Iterator<Item = &'a String>,
+) -> Result<Vec<Vec<u8>>> {
+    let mut keys = paths.map(|path| from.key_file(path)).collect::<Result<Vec<_>>>()?;
+    for text in data {
+        let decoded = STANDARD.decode(text.trim());
+        keys.push(decoded.map_err(|e| Error::Image(format!("keyData in the policy: {e}")))?);
+    }
+    if keys.is_empty() {
+        return Err(Error::Image("a requirement in the policy names no key".into()));
+    }
+    Ok(keys)
+}
+
+fn signed_by(
+    image: &Candidate<'_>,
+    from: &dyn Signatures,
+    keys: &[Vec<u8>],
+    identity: &SignedIdentity,
+    now: SystemTime,
+) -> Result<()> {
+    let mut keyring = Keyring::default();
+    for key in keys {
+        keyring.extend(Keyring::from_bytes(key).map_err(Error::image)?);
+    }
+    let one = |bytes: &Vec<u8>| -> Result<(), String> {
+        let message = SignedMessage::parse(bytes).map_err(|e| e.to_string())?;
+        let signatures = message.signatures.iter().map(Vec::as_slice);
+        let verdicts = verify_gpg(&keyring, &message.content, signatures, now);
+        // All of them, and at least one: a message is taken as a whole.
+        if verdicts.is_empty() || !verdicts.iter().all(|v| v.is_valid()) {
+            let why = verdicts.first().map_or("no signature".into(), |v| format!("{:?}", v.status));
+            return Err(format!("its signature does not count: {why}"));
+        }
+        Claim::parse(&message.content, ClaimKind::Atomic)?.fits(image, identity)
+    };
+    any(image, "GPG", &from.gpg()?, one)
+}
+
+fn sigstore_signed(
+    image: &Candidate<'_>,
+    from: &dyn Signatures,
+    keys: &[Vec<u8>],
+    identity: &SignedIdentity,
+) -> Result<()> {
+    let keys = keys.iter().map(|pem| PublicKey::from_pem(pem)).collect::<Result<Vec<_>>>()?;
+    let one = |signature: &SigstoreSignature| -> Result<(), String> {
+        if !keys.iter().any(|key| key.verify(&signature.payload, &signature.signature)) {
+            return Err("it is not by one of the keys".into());
+        }
+        Claim::parse(&signature.payload, ClaimKind::Cosign)?.fits(image, identity)
+    };
+    any(image, "sigstore", &from.sigstore()?, one)
+}
+
+/// One good signature suffices.
+fn any<T>(
+    image: &Candidate<'_>,
+    kind: &str,
+    signatures: &[T],
+    check: impl Fn(&T) -> Result<(), String>,
+) -> Result<()> {
+    let mut reasons = Vec::new();
+    for signature in signatures {
+        match check(signature) {
+            Ok(()) => return Ok(()),
+            Err(why) => reasons.push(why),
+        }
+    }
+    let why = match reasons.is_empty() {
+        true => format!("it has no {kind} signature, and the policy asks for one"),
+        false => format!("no {kind} signature is good: {}", reasons.join("; ")),
+    };
+    Err(refused(image, &why))
+}

@@ -1,0 +1,95 @@
+//! Signatures that cosign keeps beside an image in its registry.
+//!
+//! ```text
+//! tag sha256-HEX.sig, or a referrer of artifact type application/vnd.dev.cosign.artifact.sig.v1+json:
+//!   manifest, each layer one signature:
+//!     the blob: the claim           annotation dev.cosignproject.cosign/signature: base64
+//! ```
+//! Source: cosign specs/SIGNATURE_SPEC.md.
+
+use std::io::Read;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use oci_spec::image::{ImageIndex, ImageManifest};
+
+use crate::base::Ctx;
+use crate::base::net::registry::Registry;
+use crate::container::{Digest, Error, Result};
+
+const LAYER_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+const ARTIFACT_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+const ANNOTATION: &str = "dev.cosignproject.cosign/signature";
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// A claim has a few hundred bytes.
+const MAX_CLAIM_BYTES: u64 = 64 * 1024;
+/// Signatures beyond this are not looked at.
+const MAX_SIGNATURES: usize = 128;
+
+/// A claim and a signature of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigstoreSignature {
+    /// The claim: JSON.
+    pub payload: Vec<u8>,
+    /// The signature of exactly these bytes.
+    pub signature: Vec<u8>,
+}
+
+/// The signatures of the image with this manifest.
+///
+/// # Errors
+/// [`Error::Net`]; [`Error::Mismatch`], [`Error::Json`], [`Error::Image`] if what is there is damaged.
+pub fn sigstore_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Result<Vec<SigstoreSignature>> {
+    let mut out = Vec::new();
+    match registry.manifest(&format!("sha256-{}.sig", image.checksum()), &[MANIFEST_TYPE], ctx) {
+        Ok(manifest) => read_manifest(registry, &manifest.bytes, ctx, &mut out)?,
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error.into()),
+    }
+    let Some(index) = registry.referrers(image.checksum(), ctx)? else { return Ok(out) };
+    let index: ImageIndex = serde_json::from_slice(&index).map_err(Error::json("referrers"))?;
+    for entry in index.manifests().iter().take(MAX_SIGNATURES) {
+        if entry.artifact_type().as_ref().is_none_or(|t| t.as_ref() != ARTIFACT_TYPE) {
+            continue;
+        }
+        let expected = Digest::of_descriptor(entry)?;
+        let manifest = registry.manifest(&expected.to_string(), &[MANIFEST_TYPE], ctx)?;
+        let actual = Digest::of(&manifest.bytes);
+        if actual != expected {
+            return Err(Error::Mismatch { what: "manifest", expected, actual });
+        }
+        read_manifest(registry, &manifest.bytes, ctx, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn read_manifest(
+    registry: &Registry,
+    manifest: &[u8],
+    ctx: &Ctx,
+    out: &mut Vec<SigstoreSignature>,
+) -> Result<()> {
+    let manifest: ImageManifest =
+        serde_json::from_slice(manifest).map_err(Error::json("manifest of signatures"))?;
+    for layer in manifest.layers() {
+        let text = layer.annotations().as_ref().and_then(|a| a.get(ANNOTATION));
+        let (Some(text), LAYER_TYPE) = (text, layer.media_type().as_ref()) else { continue };
+        if out.len() == MAX_SIGNATURES {
+            break;
+        }
+        let signature = STANDARD.decode(text).map_err(|e| Error::Image(format!("a signature: {e}")))?;
+        let expected = Digest::of_descriptor(layer)?;
+        let mut payload = Vec::new();
+        registry
+            .blob(expected.checksum(), Some(layer.size()), ctx)?
+            .take(MAX_CLAIM_BYTES)
+            .read_to_end(&mut payload)
+            .map_err(Error::io("read blob", expected.to_string()))?;
+        let actual = Digest::of(&payload);
+        if actual != expected {
+            return Err(Error::Mismatch { what: "signature", expected, actual });
+        }
+        out.push(SigstoreSignature { payload, signature });
+    }
+    Ok(())
+}
