@@ -21,12 +21,14 @@ use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::{BlobWriter, ImageDest};
 use crate::base::io::Hashing;
-use crate::base::{Cancel, Ctx};
+use crate::base::{Cancel, Ctx, net};
 
 /// Blocks of the uncompressed stream have so many bytes; the last one may be shorter.
 const BLOCK_BYTES: usize = 512 * 1024;
 /// Blocks that wait to be hashed or compressed, at most.
 const QUEUE_BLOCKS: usize = 4;
+/// How often a layer is sent from its start.
+const MAX_SENDS: u32 = 5;
 /// More threads than this do not help: the stream is not produced any faster.
 const MAX_WORKERS: usize = 16;
 /// What one thread of zstd compresses at a time. Part of the format: another value gives other bytes.
@@ -93,7 +95,8 @@ pub struct WrittenLayer {
     pub tar_bytes: u64,
 }
 
-/// Writes what `produce` writes as a layer of `dest`.
+/// Writes what `produce` writes as a layer of `dest`. It is asked again for the same if a registry lost what
+/// it had of the layer.
 ///
 /// # Errors
 /// What `produce` returns; [`Error::Io`], [`Error::Usage`] for a level that does not exist,
@@ -102,9 +105,24 @@ pub fn write_layer<T>(
     dest: &(impl ImageDest + ?Sized),
     compression: Compression,
     ctx: &Ctx,
-    produce: impl FnOnce(&mut dyn Write) -> Result<T>,
+    mut produce: impl FnMut(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, WrittenLayer)> {
     compression.check()?;
+    let mut sends = 1;
+    loop {
+        match write_once(dest, compression, ctx, &mut produce) {
+            Err(Error::Net(net::Error::UploadLost { .. })) if sends < MAX_SENDS => sends += 1,
+            result => return result,
+        }
+    }
+}
+
+fn write_once<T>(
+    dest: &(impl ImageDest + ?Sized),
+    compression: Compression,
+    ctx: &Ctx,
+    produce: &mut impl FnMut(&mut dyn Write) -> Result<T>,
+) -> Result<(T, WrittenLayer)> {
     let blob = dest.new_blob()?;
     let workers = ctx.jobs.get().min(MAX_WORKERS);
     let (output, hashed, produced, tar_bytes) = thread::scope(|scope| {
