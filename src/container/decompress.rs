@@ -23,6 +23,7 @@ use super::error::{Error, Result};
 use super::image::ImageSource;
 use crate::base::Ctx;
 use crate::base::io::Hashing;
+use crate::{store, tar};
 
 /// Blocks of the uncompressed stream have so many bytes, at most.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -114,8 +115,8 @@ pub fn read_layer<T>(
         let decompressor = scope.spawn(move || decompress(blob, format, &[hash_queue, queue], ctx));
         let mut reader = BlockReader { blocks, block: Block::default(), position: 0 };
         let consumed = consume(&mut reader);
-        if consumed.is_ok() {
-            // The rest counts for the diffid.
+        if consumed.as_ref().err().is_none_or(is_damage) {
+            // The rest counts for the diffid, and tells whether the blob is the one that was asked for.
             while reader.fill_buf().is_ok_and(|rest| !rest.is_empty()) {
                 reader.position = reader.block.len();
             }
@@ -139,6 +140,19 @@ pub fn read_layer<T>(
         }
     }
     consumed
+}
+
+/// Whether an error may come from a damaged blob.
+fn is_damage(error: &Error) -> bool {
+    use store::Error::{Corrupt, Invalid, Mismatch};
+    use tar::Error::{Content, Entry, Format, Store};
+    match error {
+        Error::Tar(Format { .. } | Entry { .. } | Content(_)) => true,
+        Error::Tar(Store(error)) | Error::Store(error) => {
+            matches!(error, Corrupt { .. } | Invalid { .. } | Mismatch { .. })
+        }
+        _ => false,
+    }
 }
 
 /// The blob, counted and hashed; gives at most one byte more than its descriptor says.
