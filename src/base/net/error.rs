@@ -24,12 +24,12 @@ pub enum Error {
         body: String,
     },
     /// No answer came, or it broke off more often than is retried.
-    #[error("{url}: {}", chain(&**.source))]
+    #[error("{url}: {}", chain(&**.cause))]
     Transport {
         /// The request's URL, without query.
         url: String,
-        /// What went wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What went wrong. The message tells all of it, so it is no `source` to be told once more.
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The server's answer makes no sense.
     #[error("{url}: {why}")]
@@ -72,12 +72,20 @@ impl Error {
         matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
     }
 
+    /// Whether the other side was there, and TLS failed: another try will fail too.
+    pub(crate) fn is_tls(&self) -> bool {
+        match self {
+            Self::Transport { cause, .. } => causes(&**cause).any(|e| rustls_error(e).is_some()),
+            _ => false,
+        }
+    }
+
     pub(crate) fn protocol(url: &Url, why: impl Into<String>) -> Self {
         Self::Protocol { url: shown(url), why: why.into() }
     }
 
-    pub(crate) fn transport(url: &Url, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Transport { url: shown(url), source: source.into() }
+    pub(crate) fn transport(url: &Url, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Transport { url: shown(url), cause: cause.into() }
     }
 }
 
@@ -91,16 +99,37 @@ fn body_text(body: &str) -> String {
     if body.is_empty() { String::new() } else { format!(": {body}") }
 }
 
+/// An error and its causes.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |e| e.source())
+}
+
+/// What TLS says, which lies within an I/O error, or within one of those within another.
+fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut error = error;
+    while let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref()) {
+        error = inner;
+    }
+    error.downcast_ref()
+}
+
 /// An error with its causes: reqwest's own text names none of them.
 fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
+    let mut text = String::new();
+    for cause in causes(error) {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+            let colon = if text.is_empty() { "" } else { ": " };
+            text = format!("{text}{colon}{cause_text}");
         }
-        source = cause.source();
+    }
+    let not_tls = |e: &rustls::Error| {
+        matches!(e, rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))
+    };
+    if causes(error).filter_map(rustls_error).any(not_tls) {
+        text += ": the server does not speak TLS";
     }
     text
 }

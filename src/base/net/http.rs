@@ -234,7 +234,7 @@ impl Http {
                     (response.into_error(request.method.clone()), wish.map(Duration::from_secs))
                 }
                 Ok(response) => return Ok(response),
-                Err(error @ Error::Transport { .. }) => (error, None),
+                Err(error @ Error::Transport { .. }) if !error.is_tls() => (error, None),
                 Err(error) => return Err(error),
             };
             if attempt >= self.retries || request.resend == Resend::No {

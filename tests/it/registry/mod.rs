@@ -7,7 +7,9 @@ mod token;
 mod trust;
 mod uploads;
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ostree_rs::base::Ctx;
@@ -173,6 +175,41 @@ fn mounts_across_repositories() {
     assert!(second.mount(&digest, "a/b", &ctx).unwrap());
     assert!(second.has_blob(&digest, Access::Push, &ctx).unwrap());
     assert!(!second.mount(&Checksum::of(b"?"), "a/b", &ctx).unwrap());
+}
+
+/// A registry that sends us elsewhere for a blob: the password does not go there.
+#[test]
+fn credentials_stay_at_home() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let elsewhere = answering(&seen, |_| "200 OK\r\nContent-Length: 2\r\n\r\nok".into());
+    let there = format!("http://{elsewhere}/blob?signature=1");
+    let home = answering(&seen, move |authorized| match authorized {
+        true => format!("307 Elsewhere\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"),
+        false => "401 No\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n".into(),
+    });
+    let registry = registry(&format!("http://{home}"), "a", user());
+    assert_eq!(pull_blob(&registry, &Checksum::of(b"ok"), 2).unwrap(), b"ok");
+    let seen = seen.lock().unwrap().clone();
+    assert_eq!(seen, [(home, false), (home, true), (elsewhere, false)]);
+}
+
+type Seen = Arc<Mutex<Vec<(SocketAddr, bool)>>>;
+
+/// A server that answers every request by whether it carries credentials.
+fn answering(seen: &Seen, answer: impl Fn(bool) -> String + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, seen) = (listener.local_addr().unwrap(), Arc::clone(seen));
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let lines = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|l| !l.is_empty()).collect();
+            let authorized = head.iter().any(|l| l.to_ascii_lowercase().starts_with("authorization:"));
+            seen.lock().unwrap().push((address, authorized));
+            let answer = answer(authorized).replacen("\r\n", "\r\nConnection: close\r\n", 1);
+            let _ = client.write_all(format!("HTTP/1.1 {answer}").as_bytes());
+        }
+    });
+    address
 }
 
 /// `docker-registry` does not know the referrers API: the index lies under a tag.
