@@ -10,6 +10,18 @@
 //! F1 base        progress, cancel, streams, signatures                 F0
 //! F0 ostree_format   object formats                                    nothing
 //! ```
+//!
+//! ```no_run
+//! use cap_std::{ambient_authority, fs::Dir};
+//! use ostree_rs::repo::Repo;
+//! use ostree_rs::store::{load_commit, resolve_rev};
+//!
+//! fn subject(path: &str, rev: &str) -> Result<String, Box<dyn std::error::Error>> {
+//!     let repo = Repo::open(Dir::open_ambient_dir(path, ambient_authority())?)?;
+//!     let commit = resolve_rev(&repo, &rev.parse()?)?;
+//!     Ok(load_commit(&repo, &commit)?.subject)
+//! }
+//! ```
 
 #![forbid(unsafe_code)]
 

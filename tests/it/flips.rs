@@ -178,6 +178,16 @@ fn objects_of_an_archive() {
 }
 
 #[test]
+fn objects_of_a_bare_repository() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can keep the owners that a bare repository keeps");
+        return;
+    }
+    flip_objects(RepoMode::Bare);
+    flip_objects(RepoMode::BareSplitXattrs);
+}
+
+#[test]
 fn objects_of_a_bare_user_repository() {
     flip_objects(RepoMode::BareUser);
 }
