@@ -123,6 +123,7 @@ struct Bar {
 impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+        bar.set_style(Self::style(None, None));
         Self { bar, counts_bytes: AtomicBool::new(false) }
     }
 
@@ -130,7 +131,7 @@ impl Bar {
         let template = match (objects, bytes) {
             (_, Some(_)) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
             (Some(_), None) => "{msg} [{bar:30}] {pos}/{len}",
-            (None, None) => "{msg} {spinner} {human_pos} objects",
+            (None, None) => "{msg} {human_pos} objects {spinner}",
         };
         ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -112,6 +112,7 @@ fn one(
     session: &Session,
 ) -> anyhow::Result<()> {
     let root = load_commit(repo, &resolve(repo, rev)?)?.root;
+    session.ctx.phase("Checking out", None, None);
     Ok(checkout(repo, root, CWD, destination, options, &session.ctx)?)
 }
 

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Some(to) => (args.from.clone(), to.clone()),
         None => (format!("{}^", args.from), args.from.clone()),
     };
+    session.ctx.phase("Comparing", None, None);
     let changes = match args.fs_diff || !args.stats {
         true => Some(diff::changes(side(args, &repo, &from)?, side(args, &repo, &to)?, &session.ctx)?),
         false => None,

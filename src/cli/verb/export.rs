@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         subpath: args.subpath.clone().unwrap_or_default(),
         prefix: args.prefix.clone().unwrap_or_default(),
     };
+    session.ctx.phase("Exporting", None, None);
     match &args.output {
         None => export_plain(&repo, &id, &mut session.out, &options, &session.ctx)?,
         Some(path) => {

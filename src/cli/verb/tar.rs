@@ -66,6 +66,7 @@ fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
         None => Box::new(io::stdin().lock()),
     };
     let txn = repo.begin(&session.ctx)?;
+    session.ctx.phase("Importing", None, None);
     let id = import_commit(&mut input, &txn, &ImportOptions::default(), &session.ctx)?;
     if let Some(refspec) = &args.write_ref {
         txn.set_ref(refspec, Some(id))?;
@@ -78,6 +79,7 @@ fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let id = resolve(&repo, &args.rev)?;
     let options = ExportOptions::default();
+    session.ctx.phase("Exporting", None, None);
     match &args.output {
         None => export_commit(&repo, &id, &mut session.out, &options, &session.ctx)?,
         Some(path) => {
