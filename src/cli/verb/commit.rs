@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use chrono::{Local, Utc};
 use serde::Serialize;
 
-use super::{Common, resolve_if_present};
+use super::{Common, require_writable, resolve_if_present};
 use crate::cli::datetime;
 use crate::cli::gpg;
 use crate::cli::terminal::Session;
@@ -91,9 +91,7 @@ struct Json {
 /// Makes the commit and prints its checksum.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
-    if !repo.is_writable() {
-        bail!("Cannot write to repository");
-    }
+    require_writable(&repo)?;
     if args.disable_fsync || args.fsync == Some(false) {
         repo.set_fsync(Fsync::Never);
     }

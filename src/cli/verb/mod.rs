@@ -26,7 +26,10 @@ pub(crate) mod show;
 pub(crate) mod summary;
 pub(crate) mod tar;
 
-use anyhow::Context;
+use std::io;
+
+use anyhow::{Context, bail};
+use rustix::fs::{Access, AtFlags, accessat};
 
 use super::app::{OstreeVerb, Verb};
 use super::locate::RepoOptions;
@@ -100,6 +103,16 @@ fn resolve_if_present<S: ObjectRead + Refs + ?Sized>(
     branch: &RefSpec,
 ) -> anyhow::Result<Option<CommitId>> {
     Ok(store.resolve(branch)?)
+}
+
+/// Stops early if nothing can be written.
+fn require_writable(repo: &Repo) -> anyhow::Result<()> {
+    if repo.is_writable() {
+        return Ok(());
+    }
+    let why = accessat(repo.dir(), "objects", Access::WRITE_OK, AtFlags::EACCESS);
+    why.map_err(io::Error::from).context("Cannot write to repository")?;
+    bail!("Cannot write to repository")
 }
 
 /// What C ostree takes for a truth value.

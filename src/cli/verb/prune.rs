@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use chrono::Local;
 use serde::Serialize;
 
-use super::Common;
+use super::{Common, require_writable};
 use crate::cli::datetime;
 use crate::cli::terminal::{Session, size};
 use crate::format::{CommitId, RefSpec};
@@ -66,8 +66,8 @@ struct Json {
 /// Prunes, and prints how much.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
-    if !args.no_prune && !repo.is_writable() {
-        bail!("Cannot write to repository");
+    if !args.no_prune {
+        require_writable(&repo)?;
     }
     match &args.delete_commit {
         Some(commit) if args.static_deltas_only => repo.delete_deltas_to(commit, &session.ctx)?,

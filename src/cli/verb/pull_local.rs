@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::Common;
+use super::{Common, require_writable};
 use crate::base::sign::gpg::Keyring;
 use crate::cli::terminal::{Session, size};
 use crate::cli::{gpg, locate};
@@ -70,9 +70,7 @@ type Wanted = (Option<RefName>, CommitId);
 /// Copies, then writes the refs.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
-    if !repo.is_writable() {
-        bail!("Cannot write to repository");
-    }
+    require_writable(&repo)?;
     match (args.disable_fsync, args.per_object_fsync) {
         (true, _) => repo.set_fsync(Fsync::Never),
         (false, true) => repo.set_fsync(Fsync::Object),

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 
 use super::commit::metadata::push_values;
+use super::require_writable;
 use crate::base::sign::gpg as openpgp;
 use crate::cli::locate::RepoOptions;
 use crate::cli::terminal::Session;
@@ -81,9 +82,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 }
 
 fn update(args: &Args, repo: &Repo, session: &Session) -> anyhow::Result<()> {
-    if !repo.is_writable() {
-        bail!("Cannot write to repository");
-    }
+    require_writable(repo)?;
     let mut additional = Dict::new();
     push_values(&mut additional, &args.add_metadata)?;
     if args.gpg_sign.is_empty() {

@@ -1,0 +1,90 @@
+//! The way of a commit into an image and out of it.
+
+use std::fs;
+
+use super::{OURS, repository, repository_tree, same, start};
+use crate::oracle::{need, run};
+
+/// A signed commit goes from a repository into an image and, verified, into another repository; C ostree sees
+/// the same signature, and nothing goes in without one.
+#[test]
+fn signed_images() {
+    if !need("ostree") || !need("gpg") {
+        return;
+    }
+    let tmp = repository("archive");
+    let at = |path: &str| tmp.path().join(path).to_str().unwrap().to_owned();
+    let home = at("gnupg");
+    fs::create_dir(&home).unwrap();
+    run("chmod", &["700", &home]);
+    let gpg = |args: &[&str]| {
+        let common =
+            ["--homedir", &home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""];
+        run("gpg", &[&common, args].concat())
+    };
+    gpg(&["--quick-generate-key", "Signer <signer@example.org>", "rsa2048", "sign", "never"]);
+    gpg(&["--output", &at("public.gpg"), "--export"]);
+    gpg(&["--output", &at("secret.asc"), "--armor", "--export-secret-keys"]);
+    run("gpgconf", &["--homedir", &home, "--kill", "all"]);
+    fs::copy(at("public.gpg"), at("gnupg/pubring.gpg")).unwrap();
+
+    let ours = |args: &[&str]| start(OURS, tmp.path(), args);
+    let ok = |args: &[&str]| {
+        let out = ours(args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let signed = [
+        "--repo=repo",
+        "commit",
+        "-b",
+        "signed",
+        "--tree=dir=tree",
+        "--gpg-sign=signer@example.org",
+        "--gpg-homedir=secret.asc",
+        "--owner-uid=0",
+        "--owner-gid=0",
+    ];
+    let commit = ok(&signed);
+    same(tmp.path(), &["--repo=repo", "show", "signed", "--gpg-homedir=gnupg"]);
+    run("ostree", &["fsck", "-q", "--repo", &at("repo")]);
+    ok(&["--repo=repo", "container", "build", "--ref=signed", "--oci-dir=image", "--tag=v1"]);
+    ok(&["--repo=repo", "container", "build", "--ref=main", "--oci-dir=image", "--tag=unsigned"]);
+
+    ok(&["--repo=new", "init", "--mode=bare-user"]);
+    let pull = ["--repo=new", "container", "pull", "--ref=pulled"];
+    for (image, why) in [
+        (&["oci:image:v1"][..], "--gpg-keyring FILE"),
+        (&["ostree-remote-image:r:oci:image:v1"], "Remote \"r\" not found"),
+        (&["oci:image:unsigned", "--gpg-keyring=public.gpg"], "no signatures found"),
+        (&["oci:image:nothing", "--gpg-keyring=public.gpg"], "nothing"),
+    ] {
+        let out = ours(&[&pull, image].concat());
+        assert_eq!(out.status.code(), Some(1), "{image:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains(why), "{image:?}: {out:?}");
+        assert_eq!(ok(&["--repo=new", "refs"]), "");
+    }
+    let keyring = [&pull[..], &["oci:image:v1", "--gpg-keyring=public.gpg"]].concat();
+    assert_eq!(ok(&keyring), commit);
+    ok(&["--repo=new", "remote", "add", "--gpg-import=public.gpg", "r", "http://example.com"]);
+    assert_eq!(ok(&["--repo=new", "container", "pull", "ostree-remote-image:r:oci:image:v1"]), commit);
+    ok(&["--repo=new", "container", "pull", "ostree-unverified-image:oci:image:unsigned"]);
+    same(tmp.path(), &["--repo=new", "show", "pulled", "--gpg-verify-remote=r"]);
+    same(tmp.path(), &["--repo=new", "remote", "gpg-list-keys", "r"]);
+    assert_eq!(
+        ok(&["--repo=new", "gpg-sign", "-d", "pulled", "signer@example.org"]),
+        "Signatures deleted: 1\n"
+    );
+    same(tmp.path(), &["--repo=new", "show", "pulled"]);
+}
+
+#[test]
+fn demo_goes_the_whole_way() {
+    let tmp = repository_tree();
+    let out = start(OURS, tmp.path(), &["demo", "tree"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{text}{}", String::from_utf8_lossy(&out.stderr));
+    for line in ["committed", "signed", "built", "refused", "pulled", "checked out", "compared    4 files"] {
+        assert!(text.contains(&format!("  {line}")), "{line}: {text}");
+    }
+}

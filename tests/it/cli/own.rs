@@ -1,0 +1,112 @@
+//! What is ours alone.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use super::{OURS, repository_tree, start};
+use crate::oracle::run;
+
+/// What is ours alone: usage, version, extensions, completions, manual pages.
+#[test]
+fn around_the_verbs() {
+    let tmp = tempfile::tempdir().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    for (args, message) in [
+        (&[][..], "error: No command specified"),
+        (&["nothing"], "error: Unknown command 'nothing'"),
+        (&["remote"], "error: No \"remote\" subcommand specified"),
+        (&["remote", "nothing"], "error: Unknown \"remote\" subcommand 'nothing'"),
+        (&["log", "--repo=/nowhere", "x"], "No such file or directory"),
+        (&["log", "x"], "error: Command requires a --repo argument"),
+    ] {
+        let out = start(OURS, tmp.path(), args);
+        assert_eq!((out.status.code(), out.stdout.len()), (Some(1), 0), "{args:?}");
+        assert!(text(out.stderr).contains(message), "{args:?}");
+    }
+    for args in
+        [&["--help"][..], &["commit", "--help"], &["remote", "--help"], &["-v", "remote", "add", "-h"]]
+    {
+        let out = start(OURS, tmp.path(), args);
+        assert_eq!((out.status.code(), out.stderr.len()), (Some(0), 0), "{args:?}");
+        assert_eq!(text(out.stdout).lines().filter(|line| line.starts_with("Usage")).count(), 1, "{args:?}");
+    }
+    let name = tmp.path().join("ostree");
+    symlink(OURS, &name).unwrap();
+    let version = start(name.to_str().unwrap(), tmp.path(), &["ls", "--version"]);
+    assert!(text(version.stdout).starts_with("libostree:\n Version: '"));
+
+    let extension = tmp.path().join("ostree-hello");
+    fs::write(&extension, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    run("chmod", &["755", extension.to_str().unwrap()]);
+    let extended = |program: &str| {
+        let mut command = Command::new(program);
+        command.args(["-v", "hello", "world"]).env("PATH", tmp.path()).output().unwrap()
+    };
+    assert_eq!(text(extended(name.to_str().unwrap()).stdout), "-v hello world\n");
+    assert_eq!(extended(OURS).status.code(), Some(1));
+
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(start(OURS, tmp.path(), &["completions", shell]).stdout).contains("rev-parse"));
+    }
+    assert!(start(OURS, tmp.path(), &["man", "pages"]).status.success());
+    assert!(fs::read_to_string(tmp.path().join("pages/ostree-rs-commit.1")).unwrap().contains("timestamp"));
+}
+
+/// Programs read JSON, and may stop reading.
+#[test]
+fn output_for_programs() {
+    let tmp = repository_tree();
+    let json = |args: &[&str]| {
+        let out = start(OURS, tmp.path(), args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(out.stderr.is_empty(), "{args:?}");
+        let lines = String::from_utf8(out.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    start(OURS, tmp.path(), &["--repo=repo", "init", "--mode=bare-user-only"]);
+    let commit = json(&["--repo=repo", "commit", "-b", "main", "-s", "Äh", "--tree=dir=tree", "--json"]);
+    let id = commit[0]["commit"].clone();
+    assert_eq!(commit[0]["content_written"], 4);
+    let refs = json(&["--repo=repo", "refs", "--json"]);
+    assert_eq!(refs[0], serde_json::json!([{"ref": "main", "commit": id}]));
+    assert_eq!(json(&["--repo=repo", "show", "--json", "main"])[0]["subject"], "Äh");
+    assert_eq!(json(&["--repo=repo", "log", "--json", "main"])[0]["commit"], id);
+    let list = json(&["--repo=repo", "ls", "-R", "--json", "main"]);
+    let link = list.iter().find(|line| line["path"] == "/usr/link").unwrap();
+    assert_eq!((&link["type"], &link["target"]), (&"symlink".into(), &"bin/tool".into()));
+    json(&["--repo=repo", "commit", "-b", "main", "--owner-uid=0", "--tree=dir=tree/usr", "--json"]);
+    assert_eq!(json(&["--repo=repo", "diff", "--json", "main"])[0]["removed"], serde_json::json!(["/usr"]));
+    assert_eq!(json(&["--repo=repo", "diff", "--stats", "--json", "main"])[0]["stats"]["from_objects"], 11);
+    assert_eq!(json(&["--repo=repo", "fsck", "--json"])[0]["commits"], 2);
+    let pruned = json(&["--repo=repo", "prune", "--refs-only", "--depth=0", "--no-prune", "--json"]);
+    assert_eq!(pruned[0]["deleted"], false);
+    let built = json(&["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o", "--json"]);
+    let image = "ostree-unverified-image:oci:o";
+    assert_eq!(json(&["--repo=repo", "container", "pull", image, "--json"]), built);
+
+    let shell =
+        format!("{OURS} --repo=repo ls -R main $(yes / | head -n 2000) | head -n 1; echo ${{PIPESTATUS[0]}}");
+    let out = Command::new("bash").args(["-c", &shell]).current_dir(tmp.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+    assert!(String::from_utf8_lossy(&out.stdout).ends_with("\n0\n"));
+}
+
+/// Ctrl-C ends the work cleanly: exit code 130, no ref, nothing to fix.
+#[test]
+fn interrupted() {
+    let tmp = tempfile::tempdir().unwrap();
+    start(OURS, tmp.path(), &["--repo=repo", "init", "--mode=archive"]);
+    fs::create_dir(tmp.path().join("tree")).unwrap();
+    let file = fs::File::create(tmp.path().join("tree/large")).unwrap();
+    file.set_len(8 << 30).unwrap();
+    let mut command = Command::new(OURS);
+    command.args(["--repo=repo", "commit", "-b", "main", "--tree=dir=tree"]).current_dir(tmp.path());
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    run("kill", &["-INT", &child.id().to_string()]);
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(start(OURS, tmp.path(), &["--repo=repo", "refs"]).stdout, b"");
+    assert!(start(OURS, tmp.path(), &["--repo=repo", "fsck"]).status.success());
+}

@@ -1,0 +1,88 @@
+//! Verbs that only read.
+
+use std::path::Path;
+
+use super::{repository, same, start};
+use crate::oracle::need;
+
+const MODES: [&str; 3] = ["bare-user", "bare-user-only", "archive"];
+
+#[test]
+fn what_reads() {
+    if !need("ostree") {
+        return;
+    }
+    for mode in MODES {
+        let tmp = repository(mode);
+        let repo = |args: &[&str]| same(tmp.path(), &[&["--repo=repo"], args].concat());
+        let lines: [&[&str]; 46] = [
+            &["refs"],
+            &["refs", "a"],
+            &["refs", "a/b/c"],
+            &["refs", "--list", "a"],
+            &["refs", "origin:"],
+            &["refs", "origin:."],
+            &["refs", "-A"],
+            &["refs", "nothing"],
+            &["refs", "--delete"],
+            &["rev-parse", "main"],
+            &["rev-parse", "main^", "a/b/c", "origin:main"],
+            &["rev-parse", "main^^"],
+            &["rev-parse", "nothing"],
+            &["rev-parse", "-S"],
+            &["rev-parse"],
+            &["log", "main"],
+            &["log", "--raw", "main"],
+            &["log"],
+            &["show", "main"],
+            &["show", "main^"],
+            &["show", "--raw", "main^"],
+            &["show", "-B", "main^"],
+            &["show", "--print-metadata-key=version", "main^"],
+            &["show", "--print-metadata-key=n", "main^"],
+            &["show", "-B", "--print-metadata-key=n", "main^"],
+            &["show", "--print-metadata-key=nothing", "main^"],
+            &["show", "--print-detached-metadata-key=x", "main^"],
+            &["ls", "main"],
+            &["ls", "-R", "main"],
+            &["ls", "-R", "-C", "main"],
+            &["ls", "-R", "-C", "-X", "main"],
+            &["ls", "-d", "main"],
+            &["ls", "main", "/usr", "usr/link", "/usr/bin/tool"],
+            &["ls", "-d", "main", "/usr/bin"],
+            &["ls", "-R", "--nul-filenames-only", "main"],
+            &["ls", "main", "/nothing"],
+            &["ls", "main", "/usr/link/x"],
+            &["cat", "main", "/usr/link", "usr/bin/tool", "/usr/absolute"],
+            &["cat", "main", "/usr"],
+            &["config", "get", "core.mode"],
+            &["config", "get", "core.nothing"],
+            &["diff", "main"],
+            &["diff", "main^", "main"],
+            &["diff", "main", "./tree"],
+            &["diff", "--stats", "main^", "main"],
+            &["diff", "main^^"],
+        ];
+        lines.iter().for_each(|args| repo(args));
+        for object in ["tree", "meta", "file"].map(|kind| checksum_in(tmp.path(), kind)) {
+            repo(&["show", &object]);
+            repo(&["show", "--raw", &object]);
+        }
+    }
+}
+
+/// The checksum of an object of the tree.
+fn checksum_in(dir: &Path, kind: &str) -> String {
+    let list = start("ostree", dir, &["--repo=repo", "ls", "-C", "main", "/usr"]).stdout;
+    let list = String::from_utf8(list).unwrap();
+    let mut words =
+        list.lines().find(|line| line.ends_with("/usr")).unwrap().split(' ').filter(|w| w.len() == 64);
+    match kind {
+        "tree" => words.next().unwrap().into(),
+        "meta" => words.nth(1).unwrap().into(),
+        _ => {
+            let line = list.lines().find(|line| line.contains("/usr/empty")).unwrap();
+            line.split(' ').find(|word| word.len() == 64).unwrap().into()
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Verbs that write: the same commands leave the same behind.
+
+use std::ffi::OsStr;
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::{OURS, repository, same, start};
+use crate::oracle::{need, run};
+
+/// The same commands on a repository of each program leave the same config and refs.
+#[test]
+fn what_writes() {
+    if !need("ostree") {
+        return;
+    }
+    let lines: [&[&str]; 20] = [
+        &["init", "--mode=bare-user", "--collection-id=org.example.Os"],
+        &["init", "--mode=bare-user"],
+        &["init", "--mode=nonsense"],
+        &["config", "set", "core.min-free-space-size", "1GB"],
+        &["config", "set", "--group=x y", "key", "a value"],
+        &["config", "unset", "core.nothing"],
+        &["config", "set", "nodot", "x"],
+        &["config", "get", "core.mode", "extra"],
+        &["remote", "add", "origin", "http://example.com", "a/b", "c"],
+        &["remote", "add", "origin", "http://example.com"],
+        &["remote", "add", "--if-not-exists", "origin", "http://example.org"],
+        &["remote", "add", "--force", "--no-gpg-verify", "--set=x=y=z", "origin", "metalink=http://m"],
+        &["remote", "add", "--no-sign-verify", "--contenturl=http://c", "zweite", "http://z"],
+        &["remote", "list"],
+        &["remote", "list", "-u"],
+        &["remote", "show-url", "zweite"],
+        &["remote", "show-url", "nothing"],
+        &["remote", "delete", "nothing"],
+        &["remote", "delete", "--if-exists", "nothing"],
+        &["remote", "delete", "zweite"],
+    ];
+    let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for args in lines {
+        let args = [args, &["--repo=repo"]].concat();
+        let (t, o) = (start("ostree", theirs.path(), &args), start(OURS, ours.path(), &args));
+        assert_eq!(o.status.code(), t.status.code(), "{args:?}: {}", String::from_utf8_lossy(&o.stderr));
+        assert_eq!(o.stdout, t.stdout, "{args:?}");
+        let config = |dir: &TempDir| fs::read_to_string(dir.path().join("repo/config")).unwrap();
+        assert_eq!(config(&ours), config(&theirs), "{args:?}");
+    }
+}
+
+#[test]
+fn refs_are_written() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    run(
+        "cp",
+        &[OsStr::new("-a"), tmp.path().join("repo").as_ref(), tmp.path().join("other").as_ref()]
+            .map(|s| s.to_str().unwrap()),
+    );
+    let lines: [&[&str]; 14] = [
+        &["refs", "--create=main", "main^"],
+        &["refs", "--create=x/y", "main^"],
+        &["refs", "--create=x", "main"],
+        &["refs", "--create=x/y/z", "main"],
+        &["refs", "--create=x/y", "main", "--force"],
+        &["refs", "-A", "--create=alias2", "x/y"],
+        &["refs", "-A", "--create=alias3", "nothing"],
+        &["refs", "-A", "--create=origin:alias", "main"],
+        &["refs", "--delete", "x"],
+        &["refs", "--delete", "alias2"],
+        &["refs", "--delete", "x"],
+        &["reset", "main", "main^"],
+        &["reset", "nothing", "main"],
+        &["refs", "--create=-bad", "main"],
+    ];
+    for args in lines {
+        let theirs = start("ostree", tmp.path(), &[&["--repo=repo"], args].concat());
+        let ours = start(OURS, tmp.path(), &[&["--repo=other"], args].concat());
+        assert_eq!(
+            ours.status.code(),
+            theirs.status.code(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&ours.stderr)
+        );
+        let refs = |repo: &str| start(OURS, tmp.path(), &[&format!("--repo={repo}"), "refs", "-r"]).stdout;
+        let aliases =
+            |repo: &str| start("ostree", tmp.path(), &[&format!("--repo={repo}"), "refs", "-A"]).stdout;
+        assert_eq!((refs("repo"), aliases("repo")), (refs("other"), aliases("other")), "{args:?}");
+    }
+}
+
+#[test]
+fn copies_between_repositories() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    for program in ["ostree", OURS] {
+        start(program, tmp.path(), &["--repo=d", "init", "--mode=bare-user"]);
+        fs::rename(tmp.path().join("d"), tmp.path().join(if program == OURS { "ours" } else { "theirs" }))
+            .unwrap();
+    }
+    let lines: [&[&str]; 8] = [
+        &["main"],
+        &["--depth=-1", "main"],
+        &["--remote=r", "main"],
+        &["alias"],
+        &["nothing"],
+        &["--gpg-verify", "main"],
+        &["--untrusted", "main"],
+        &["--disable-verify-bindings", "alias"],
+    ];
+    for args in lines {
+        let theirs = start("ostree", tmp.path(), &[&["--repo=theirs", "pull-local", "repo"], args].concat());
+        let ours = start(OURS, tmp.path(), &[&["--repo=ours", "pull-local", "repo"], args].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert_eq!(text(&ours.stdout), text(&theirs.stdout), "{args:?}");
+        assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}: {}", text(&ours.stderr));
+        let refs = |repo: &str| start(OURS, tmp.path(), &[&format!("--repo={repo}"), "refs", "-r"]).stdout;
+        assert_eq!(text(&refs("ours")), text(&refs("theirs")), "{args:?}");
+    }
+    for path in ["tree", "tree/usr/empty", "tree/usr/link", "nothing"] {
+        same(tmp.path(), &["checksum", path]);
+    }
+}
