@@ -5,6 +5,7 @@ mod cli;
 mod container;
 mod corpus;
 mod diff;
+mod e2e;
 mod flips;
 mod floors;
 mod format;

@@ -10,7 +10,7 @@ use ostree_rs::format::{Checksum, Xattrs};
 use crate::oracle::need;
 
 /// Whether C ostree is there, and we may give files away.
-pub(super) fn ready() -> bool {
+pub(crate) fn ready() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         eprintln!("skipped: not root");
@@ -30,13 +30,13 @@ fn dir(path: &Path, owner: (u32, u32), mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-pub(super) fn set_xattr(dir: &Path, name: &str, xattr: &str, value: &[u8]) {
+pub(crate) fn set_xattr(dir: &Path, name: &str, xattr: &str, value: &[u8]) {
     let xattrs = Xattrs::from_pairs([(xattr.as_bytes(), value)]);
     write_xattrs_at(fs::File::open(dir).unwrap(), name, &xattrs).unwrap();
 }
 
 /// Makes the directory `top`.
-pub(super) fn hard_tree(top: &Path) {
+pub(crate) fn hard_tree(top: &Path) {
     dir(top, (0, 0), 0o755);
     for (name, owner, mode) in [
         ("usr", (0, 0), 0o755),
@@ -99,7 +99,7 @@ pub(super) fn hard_tree(top: &Path) {
 
 /// What a description says apart from names, types, modes, owners, contents and xattrs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(crate) enum Detail {
     /// No more.
     Plain,
     /// Link counts, and whether the time is 0.
@@ -107,7 +107,7 @@ pub(super) enum Detail {
 }
 
 /// A line for everything in `top`, sorted.
-pub(super) fn describe(top: &Path, detail: Detail) -> Vec<String> {
+pub(crate) fn describe(top: &Path, detail: Detail) -> Vec<String> {
     let mut lines = Vec::new();
     describe_one(top, Path::new("."), detail, &mut lines);
     lines.sort();

@@ -2,5 +2,5 @@
 
 mod checkout;
 mod commit;
-mod fixture;
 mod repository;
+pub(crate) mod fixture;
