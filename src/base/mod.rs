@@ -10,4 +10,4 @@ mod xattr;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Progress, Silent};
 pub use par::{Pool, with_pool};
-pub use xattr::{read_xattrs, read_xattrs_at};
+pub use xattr::{all_xattrs, all_xattrs_at, read_xattrs, read_xattrs_at, write_xattrs, write_xattrs_at};

@@ -96,7 +96,7 @@ impl Repo {
             format: object::file_format(&config),
             objects: ObjectDir::new(objects, "objects"),
             uncompressed: uncompressed::Uncompressed::new(),
-            boot_id: sys::boot_id().map_err(failed("read", "boot_id"))?,
+            boot_id: sys::boot_id(),
             tmp,
             fsync: Fsync::of(&config),
             config,

@@ -1,16 +1,13 @@
 //! The system calls of the repository: files without a name, links, renames, locks, xattrs.
 //!
-//! Every path is relative to a directory that is handed in. The two exceptions are `/proc/self/fd`, the
-//! only way to reach the xattrs of a symbolic link and, for ordinary users, to give a file without a name
-//! one, and the boot id in `/proc/sys`.
+//! Every path is relative to a directory that is handed in. The two exceptions are `/proc/self/fd`, for
+//! ordinary users the only way to give a file without a name one, and the boot id in `/proc/sys`.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use ostree_format::Xattrs;
 use rustix::fs::{
     Access, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_NOW,
     UTIME_OMIT, Uid, XattrFlags,
@@ -352,59 +349,6 @@ pub(super) fn get_xattr(file: impl AsFd, name: &[u8]) -> io::Result<Vec<u8>> {
     sized(|buf| rustix::fs::fgetxattr(file, name, buf))
 }
 
-/// Sets all these xattrs of an open file.
-pub(super) fn set_xattrs(file: impl AsFd, xattrs: &Xattrs) -> io::Result<()> {
-    let file = file.as_fd();
-    for (name, value) in xattrs.iter() {
-        rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?;
-    }
-    Ok(())
-}
-
-/// All xattrs of an open file; none if the file system has none.
-pub(super) fn get_xattrs(file: impl AsFd) -> io::Result<Xattrs> {
-    let file = file.as_fd();
-    all_xattrs(sized(|buf| rustix::fs::flistxattr(file, buf)), |name| get_xattr(file, name))
-}
-
-/// Sets all these xattrs of a symbolic link.
-pub(super) fn set_link_xattrs(dir: BorrowedFd<'_>, path: &str, xattrs: &Xattrs) -> io::Result<()> {
-    let link = proc_path(dir, path)?;
-    for (name, value) in xattrs.iter() {
-        rustix::fs::lsetxattr(link.as_c_str(), name, value, XattrFlags::empty())?;
-    }
-    Ok(())
-}
-
-/// All xattrs of a symbolic link.
-pub(super) fn get_link_xattrs(dir: BorrowedFd<'_>, path: &str) -> io::Result<Xattrs> {
-    let link = proc_path(dir, path)?;
-    let link = link.as_c_str();
-    let get = |name: &[u8]| sized(|buf| rustix::fs::lgetxattr(link, name, buf));
-    all_xattrs(sized(|buf| rustix::fs::llistxattr(link, buf)), get)
-}
-
-fn proc_path(dir: BorrowedFd<'_>, path: &str) -> io::Result<CString> {
-    Ok(CString::new(format!("/proc/self/fd/{}/{path}", dir.as_raw_fd()))?)
-}
-
-fn all_xattrs(names: io::Result<Vec<u8>>, get: impl Fn(&[u8]) -> io::Result<Vec<u8>>) -> io::Result<Xattrs> {
-    let names = match names {
-        Err(e) if e.kind() == io::ErrorKind::Unsupported => return Ok(Xattrs::EMPTY),
-        names => names?,
-    };
-    let mut out = Xattrs::EMPTY;
-    for name in names.split(|b| *b == 0).filter(|name| !name.is_empty()) {
-        match get(name) {
-            Ok(value) => out.set(name.into(), value.into()),
-            // It went away since the names were listed.
-            Err(e) if e.raw_os_error() == Some(Errno::NODATA.raw_os_error()) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(out)
-}
-
 /// Calls with a buffer that grows until the answer fits. The first one is on the stack and large enough
 /// for nearly all.
 fn sized(mut call: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec<u8>> {
@@ -486,7 +430,11 @@ pub(super) fn room(dir: impl AsFd) -> io::Result<Room> {
     Ok(Room { block_bytes: fs.f_bsize.max(1), blocks: fs.f_blocks, free })
 }
 
-/// The id of this boot, which tells files that may not have reached the disk.
-pub(super) fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
+/// The id of this boot, which tells files that may not have reached the disk. Where the kernel does not tell
+/// it, it is one that no file has: everything may be of another boot.
+pub(super) fn boot_id() -> String {
+    match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+        Ok(id) => id.trim_end().to_owned(),
+        Err(_) => format!("unknown{:016x}", std::hash::RandomState::new().build_hasher().finish()),
+    }
 }

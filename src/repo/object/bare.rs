@@ -7,6 +7,7 @@ use ostree_format::{FileHeader, FileId, ObjectName, RepoMode, Xattrs};
 
 use super::super::dir::ObjectDir;
 use super::{FileFormat, Links, Loose, Sink, failed, open_plain, stat_loose, sys};
+use crate::base::{all_xattrs, all_xattrs_at, write_xattrs, write_xattrs_at};
 use crate::store::{FileObject, Result};
 
 /// Mode bare.
@@ -29,7 +30,7 @@ impl FileFormat for Bare {
         // In this order: a new owner takes setuid bits and capabilities away.
         sys::set_owner(file, header.uid, header.gid).map_err(failed("chown", id))?;
         sys::set_mode(file, header.permissions).map_err(failed("chmod", id))?;
-        sys::set_xattrs(file, &header.xattrs).map_err(failed("setxattr", id))?;
+        write_xattrs(file, &header.xattrs).map_err(failed("setxattr", id))?;
         sys::set_mtime_zero(file).map_err(failed("utimens", id))
     }
 
@@ -38,7 +39,7 @@ impl FileFormat for Bare {
         if header.xattrs.is_empty() {
             return Ok(());
         }
-        sys::set_link_xattrs(sink.tmp, name, &header.xattrs).map_err(failed("setxattr", id))
+        write_xattrs_at(sink.tmp, name, &header.xattrs).map_err(failed("setxattr", id))
     }
 
     fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>> {
@@ -46,8 +47,8 @@ impl FileFormat for Bare {
         open_plain(objects, &path, id, |loose, dir| {
             let xattrs = match &loose {
                 _ if !self.xattrs => Xattrs::EMPTY,
-                Loose::File(file, _) => sys::get_xattrs(file).map_err(failed("getxattr", id))?,
-                Loose::Link(..) => sys::get_link_xattrs(dir, &path).map_err(failed("getxattr", id))?,
+                Loose::File(file, _) => all_xattrs(file).map_err(failed("getxattr", id))?,
+                Loose::Link(..) => all_xattrs_at(dir, &path).map_err(failed("getxattr", id))?,
             };
             let (uid, gid) = (loose.stat().st_uid, loose.stat().st_gid);
             Ok(loose.into_object(uid, gid, xattrs))

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::queue::Queue;
 use super::target::Target;
 use super::{CheckoutOptions, DirectoryModes, Linking, Overwrite, Ownership, Sync, Whiteouts};
-use crate::base::{Ctx, fs};
+use crate::base::{Ctx, fs, write_xattrs};
 use crate::store::{Error, ObjectRead, Result, load_dirmeta};
 
 /// A regular file of this name says that what was in the directory before does not count.
@@ -113,7 +113,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
             Some(_) => open_made(parent, name)?,
         };
         if made && self.options.ownership == Ownership::Commit {
-            fs::write_xattrs(&fd, &meta.xattrs).map_err(|e| Error::io("Processing dirmeta of", &path, e))?;
+            write_xattrs(&fd, &meta.xattrs).map_err(|e| Error::io("Processing dirmeta of", &path, e))?;
         }
         let meta = made.then_some(meta);
         let dir = Arc::new(Dir { fd, path, meta, pending: AtomicUsize::new(1), parent: above });

@@ -14,8 +14,8 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, Run};
 use super::{Linking, Ownership, PassthroughWhiteouts, Sync, Whiteouts};
-use crate::base::fs;
 use crate::base::io::{Cancellable, copy_exact};
+use crate::base::{self, fs};
 use crate::store::{Content, Error, FileObject, ObjectRead, Result};
 
 const WHITEOUT_PREFIX: &str = ".wh.";
@@ -92,7 +92,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         }
         if self.options.ownership == Ownership::Commit {
             let io = |op| move |e: Errno| Error::io(op, dir.path_of(name), e);
-            fs::write_xattrs_at(&dir.fd, name, &header.xattrs)
+            base::write_xattrs_at(&dir.fd, name, &header.xattrs)
                 .map_err(|e| Error::io("whiteout char device", dir.path_of(name), e))?;
             self.chown_at(dir, name, header)?;
             chmodat(&dir.fd, name, mode, AtFlags::empty()).map_err(io("fchmodat"))?;
@@ -160,7 +160,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         if self.options.ownership == Ownership::Commit {
             fchown(file, Some(Uid::from_raw(wanted.uid)), Some(Gid::from_raw(wanted.gid)))?;
             // After the owner: a change of it takes capabilities away.
-            fs::write_xattrs(file, &wanted.xattrs)?;
+            base::write_xattrs(file, &wanted.xattrs)?;
         }
         fchmod(file, Mode::from_raw_mode(wanted.permissions))?;
         match self.options.sync {
@@ -183,7 +183,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         }
         if self.options.ownership == Ownership::Commit {
             self.chown_at(dir, name, header)?;
-            fs::write_xattrs_at(&dir.fd, name, &header.xattrs)
+            base::write_xattrs_at(&dir.fd, name, &header.xattrs)
                 .map_err(|e| Error::io("symlinkat", dir.path_of(name), e))?;
         }
         Ok(())

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, Run};
 use super::{Overwrite, Ownership, Whiteouts};
-use crate::base::fs;
 use crate::base::io::{Cancellable, Hashing};
+use crate::base::{self, fs};
 use crate::store::{Error, ObjectRead, Result};
 
 /// The type of a character device in `st_mode`.
@@ -90,7 +90,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
             S_IFREG => {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = openat(&dir.fd, name, flags, Mode::empty())?;
-                let xattrs = if canonical { Xattrs::EMPTY } else { fs::read_xattrs(&file)? };
+                let xattrs = if canonical { Xattrs::EMPTY } else { base::read_xattrs(&file)? };
                 let header = FileHeader::regular(owner.0, owner.1, stat.st_mode & mask, xattrs);
                 let content = Cancellable::new(File::from(file), &self.ctx.cancel);
                 let mut hashing = Hashing::with_hasher(content, header.hasher());
@@ -98,7 +98,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
                 Ok(Some(hashing.finish().1))
             }
             S_IFLNK => {
-                let xattrs = if canonical { Xattrs::EMPTY } else { fs::read_xattrs_at(&dir.fd, name)? };
+                let xattrs = if canonical { Xattrs::EMPTY } else { base::read_xattrs_at(&dir.fd, name)? };
                 let Ok(target) = readlinkat(&dir.fd, name, Vec::new())?.into_string() else {
                     return Ok(None);
                 };

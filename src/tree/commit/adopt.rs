@@ -10,7 +10,7 @@ use rustix::fs::{Mode, fchmod, fstat};
 use rustix::io::Errno;
 
 use crate::base::Cancel;
-use crate::base::fs::read_xattrs;
+use crate::base::read_xattrs;
 use crate::store::{Error, LooseFile, ObjectWrite, Result};
 
 /// Bytes that are hashed at a time.

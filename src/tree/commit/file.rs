@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, unlinkat};
 use super::Source;
 use super::adopt::adopt;
 use crate::base::io::Cancellable;
-use crate::base::{Ctx, fs};
+use crate::base::{Ctx, read_xattrs, read_xattrs_at};
 use crate::store::{Error, ObjectWrite, Result};
 
 /// A file that the walk found.
@@ -54,7 +54,7 @@ impl Job {
             let fd = openat(&*dir, name.as_str(), flags, Mode::empty())
                 .map_err(|e| Error::io("openat", path.clone(), e))?;
             if xattrs == XattrSource::File {
-                header.xattrs = fs::read_xattrs(&fd).map_err(failed("reading xattrs of"))?;
+                header.xattrs = read_xattrs(&fd).map_err(failed("reading xattrs of"))?;
             }
             let file = File::from(fd);
             let adopted = match source {
@@ -82,7 +82,7 @@ impl Job {
                 .map_err(|e| failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e)))?;
             header.kind = FileKind::Symlink(target.into());
             if xattrs == XattrSource::File {
-                header.xattrs = fs::read_xattrs_at(&*dir, &name).map_err(failed("reading xattrs of"))?;
+                header.xattrs = read_xattrs_at(&*dir, &name).map_err(failed("reading xattrs of"))?;
             }
             store.write_file(&header, 0, &mut io::empty())
         };

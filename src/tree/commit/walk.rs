@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, RawDir, Stat, fstat, statat, unlinkat};
 use super::file::{Job, XattrSource};
 use super::{DevInoTrust, DirOptions, Sealing, Source, TreeStats};
 use crate::base::fs::{self, DIR_BUFFER_BYTES};
-use crate::base::{Ctx, Pool, with_pool};
+use crate::base::{Ctx, Pool, read_xattrs, with_pool};
 use crate::store::{Attributes, Decision, DevIno, Entry, Error, Modifier, MutableTree, ObjectWrite, Result};
 
 /// Bytes that queued and running jobs may hold together.
@@ -177,7 +177,7 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
     fn dirmeta(&mut self, dir: &OwnedFd, attributes: Attributes) -> Result<DirMetaId> {
         let Attributes { uid, gid, mode } = attributes;
         let xattrs = match self.modifier.keeps_xattrs() {
-            true => fs::read_xattrs(dir).map_err(|e| Error::io("reading xattrs of", self.shown_path(), e))?,
+            true => read_xattrs(dir).map_err(|e| Error::io("reading xattrs of", self.shown_path(), e))?,
             false => Xattrs::EMPTY,
         };
         let bytes = DirMeta::new(uid, gid, mode, xattrs).to_bytes();

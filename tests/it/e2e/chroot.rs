@@ -2,7 +2,11 @@
 //! the program, a tree and a key.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
+
+use ostree_rs::base::write_xattrs_at;
+use ostree_rs::format::Xattrs;
 
 use super::{OURS, REF, Work, ready, same};
 use crate::oracle;
@@ -29,6 +33,10 @@ fn the_main_job_in_an_empty_root() {
     fs::create_dir(&root).unwrap();
     fs::copy(OURS, root.join("ostree-rs")).unwrap();
     fs::rename(work.path("tree"), root.join("tree")).unwrap();
+    // Without /proc, attributes of symbolic links are not easily reached.
+    let link = Xattrs::from_pairs([(&b"trusted.link"[..], &b"value"[..])]);
+    symlink("nowhere", root.join("tree/link")).unwrap();
+    write_xattrs_at(fs::File::open(root.join("tree")).unwrap(), "link", &link).unwrap();
     for name in ["signer.gpg", "signer.secret"] {
         fs::rename(work.path(name), root.join(name)).unwrap();
     }
@@ -59,4 +67,10 @@ fn the_main_job_in_an_empty_root() {
     inside(&["checkout", "--repo=/two", "-H", REF, "/checkout"]);
     let [tree, checkout] = ["tree", "checkout"].map(|name| describe(&root.join(name), Detail::Plain));
     same(&checkout, &tree, "the tree");
+    assert!(tree.iter().any(|line| line.contains(&format!("{link:?}"))));
+    // The same in a repository that keeps attributes elsewhere, checked out as copies.
+    inside(&["init", "--repo=/user", "--mode=bare-user"]);
+    inside(&["pull-local", "--repo=/user", "/one", REF]);
+    inside(&["checkout", "--repo=/user", REF, "/copies"]);
+    same(&describe(&root.join("copies"), Detail::Plain), &tree, "copies of the tree");
 }

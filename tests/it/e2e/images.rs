@@ -48,7 +48,7 @@ fn without_times(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(|line| line.rsplit_once(" old ").unwrap().0.to_owned()).collect()
 }
 
-fn path_of(line: &String) -> &str {
+fn path_of(line: &str) -> &str {
     line.split_once("\" ").unwrap().0
 }
 
@@ -60,9 +60,11 @@ fn compare_unpacked(work: &Work, root: &Path, what: &str) {
     let expected = in_container(without_times(work.checkout(OURS, "bare", &["-H"])));
     let unpacked = without_additions(without_times(describe(root, Detail::Links)), &expected);
     let with_capabilities = |line: &&String| line.contains(&format!("{:?}", b"security.capability"));
-    let lost: Vec<&str> = expected.iter().filter(with_capabilities).map(path_of).collect();
-    let kept = |lines: Vec<String>| lines.into_iter().filter(|line| !lost.contains(&path_of(line))).collect();
-    same(&kept(unpacked), &kept(expected.clone()), what);
+    let lost: Vec<&str> = expected.iter().filter(with_capabilities).map(|line| path_of(line)).collect();
+    let kept = |lines: &[String]| -> Vec<String> {
+        lines.iter().filter(|line| !lost.contains(&path_of(line))).cloned().collect()
+    };
+    same(&kept(&unpacked), &kept(&expected), what);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
-use ostree_rs::base::fs::{read_xattrs_at, write_xattrs_at};
+use ostree_rs::base::{read_xattrs_at, write_xattrs_at};
 use ostree_rs::format::{Checksum, Xattrs};
 
 use crate::oracle::need;

@@ -2,5 +2,5 @@
 
 mod checkout;
 mod commit;
-mod repository;
 pub(crate) mod fixture;
+mod repository;
