@@ -44,7 +44,7 @@ impl Work {
         let work = Self(tempfile::Builder::new().prefix("ostree-rs-e2e").tempdir().unwrap());
         let tree = work.path("tree");
         match std::env::var_os("OSTREE_RS_TEST_ROOT") {
-            Some(root) => copy(&root.into(), &tree),
+            Some(root) => copy(Path::new(&root), &tree),
             None => part_of_this_machine(&tree),
         }
         let kernel = tree.join("usr/lib/modules/6.1.0-ostree-rs");
@@ -125,7 +125,7 @@ impl Work {
 }
 
 /// Copies a directory with everything that belongs to its files, apart from device nodes and mounts.
-fn copy(from: &PathBuf, to: &Path) {
+fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").args(["-a", "--reflink=auto", "-T"]).args([from, to]).status().unwrap();
     assert!(status.success(), "copying {}", from.display());
     let dev = to.join("dev");
