@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use clap::{Arg, ArgMatches, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 
 use super::terminal;
 use super::verb::{
@@ -137,7 +137,10 @@ pub(crate) fn command(program: Program) -> Command {
         Program::Ostree => <Ostree as clap::CommandFactory>::command(),
         Program::OstreeContainer => <OstreeContainer as clap::CommandFactory>::command(),
     };
-    configure(command, program).args_override_self(true)
+    // It is looked for before anything is parsed; here it stands for help, completions and man pages.
+    let version = Arg::new("version").long("version").action(ArgAction::SetTrue);
+    let version = version.help("Print version and features, as YAML");
+    configure(command, program).args_override_self(true).arg(version)
 }
 
 fn configure(command: Command, program: Program) -> Command {
