@@ -1,12 +1,30 @@
 //! The bodies of the fuzz targets, one for each parser: what is read has to be written as the same bytes.
 //!
-//! They take any bytes, and panic where that does not hold.
+//! They take any bytes, and panic where that does not hold. [`TARGETS`] lists them.
 
 use crate::keyfile::KeyFile;
 use crate::variant::{Annotate, Dict, Type, Value};
 use crate::{
-    Commit, DirMeta, DirTree, ObjectSize, RemoteConfig, RepoConfig, Summary, Xattrs, commitmeta, parse_sizes,
+    ArchiveHeader, Commit, DirMeta, DirTree, FRAMING_BYTES, FileHeader, FileKind, ObjectName, ObjectSize,
+    RefSpec, RemoteConfig, RepoConfig, Rev, Summary, Xattrs, commitmeta, parse_framing, parse_sizes,
 };
+
+/// Every body and its name.
+pub const TARGETS: [(&str, fn(&[u8])); 13] = [
+    ("commit", commit),
+    ("dirtree", dirtree),
+    ("dirmeta", dirmeta),
+    ("file_header", file_header),
+    ("archive_header", archive_header),
+    ("xattrs", xattrs),
+    ("variant", variant),
+    ("dict", dict),
+    ("variant_text", variant_text),
+    ("summary", summary),
+    ("sizes", sizes),
+    ("keyfile", keyfile),
+    ("names", names),
+];
 
 /// A commit.
 pub fn commit(data: &[u8]) {
@@ -28,6 +46,40 @@ pub fn dirmeta(data: &[u8]) {
     if let Ok(meta) = DirMeta::parse(data) {
         assert_eq!(meta.to_bytes(), data);
     }
+}
+
+/// The header of a content object, and the same as a bare-user repository keeps it.
+pub fn file_header(data: &[u8]) {
+    if let Ok(header) = FileHeader::parse(data) {
+        assert_eq!(header.to_bytes(), data);
+        unframe(&header.to_framed(), data);
+        let meta =
+            FileHeader::from_ostreemeta(&header.to_ostreemeta(), || header.symlink_target().map(Into::into));
+        assert_eq!(meta.as_ref(), Ok(&header));
+    }
+    if let Ok(header) = FileHeader::from_ostreemeta(data, || Some("target".into())) {
+        assert_eq!(header.to_ostreemeta().len(), data.len());
+        assert_eq!(FileHeader::parse(&header.to_bytes()), Ok(header));
+    }
+}
+
+/// The header of a content object in an archive. Its xattrs may be in any order.
+pub fn archive_header(data: &[u8]) {
+    if let Ok(header) = ArchiveHeader::parse(data) {
+        let framed = header.to_framed();
+        assert_eq!(framed.len(), FRAMING_BYTES + data.len());
+        assert_eq!(ArchiveHeader::parse(&framed[FRAMING_BYTES..]).as_ref(), Ok(&header));
+        assert!(header.size == 0 || header.file.kind == FileKind::Regular);
+    }
+    if let Some((framing, _)) = data.split_first_chunk() {
+        let _ = parse_framing(*framing);
+    }
+}
+
+fn unframe(framed: &[u8], expected: &[u8]) {
+    let (framing, header) = framed.split_first_chunk().unwrap_or((&[0; FRAMING_BYTES], &[]));
+    assert_eq!(parse_framing(*framing), Ok(header.len()));
+    assert_eq!(header, expected);
 }
 
 /// A list of xattrs.
@@ -100,4 +152,19 @@ pub fn keyfile(data: &[u8]) {
         let _ = RemoteConfig::get(&file, &name);
     }
     let _ = RepoConfig::from_keyfile(file);
+}
+
+/// The name of a ref, a revision or an object: as text, it is what was read.
+pub fn names(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    if let Ok(name) = text.parse::<RefSpec>() {
+        assert_eq!(name.to_string(), text);
+        assert!(text.parse::<Rev>().is_ok());
+    }
+    if let Ok(rev) = text.parse::<Rev>() {
+        assert_eq!(rev.to_string(), text);
+    }
+    if let Ok(name) = text.parse::<ObjectName>() {
+        assert_eq!(name.to_string(), text);
+    }
 }

@@ -17,6 +17,7 @@ mod decompress;
 mod deflate;
 mod digest;
 mod error;
+pub mod fuzz;
 mod image;
 mod index;
 mod labels;

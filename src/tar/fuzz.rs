@@ -6,6 +6,10 @@ use super::{ImportOptions, Parents, Reader, TreeOptions, import_commit, import_o
 use crate::base::Ctx;
 use crate::store::{MemStore, Modifier, MutableTree};
 
+/// Every body and its name.
+pub const TARGETS: [(&str, fn(&[u8])); 4] =
+    [("tar_reader", reader), ("tar_import", import), ("tar_objects", objects), ("tar_tree", tree)];
+
 /// Reads every entry and its content; sizes and offsets have to agree with the input.
 pub fn reader(data: &[u8]) {
     let mut reader = Reader::new(data);

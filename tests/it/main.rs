@@ -10,6 +10,7 @@ mod flips;
 mod floors;
 mod format;
 mod fsck;
+mod fuzz;
 mod oracle;
 mod prune;
 mod registry;

@@ -1,21 +1,8 @@
 //! The bodies of the fuzz targets on what other programs wrote, and on damaged copies of it.
 
-use ostree_format::fuzz;
+use ostree_format::fuzz::TARGETS;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
-
-const TARGETS: &[fn(&[u8])] = &[
-    fuzz::commit,
-    fuzz::dirtree,
-    fuzz::dirmeta,
-    fuzz::xattrs,
-    fuzz::variant,
-    fuzz::variant_text,
-    fuzz::dict,
-    fuzz::summary,
-    fuzz::sizes,
-    fuzz::keyfile,
-];
 
 const SEEDS: &[&[u8]] = &[
     include_bytes!("../data/v1.commit"),
@@ -34,7 +21,7 @@ const SEEDS: &[&[u8]] = &[
 
 #[test]
 fn seeds() {
-    SEEDS.iter().for_each(|seed| TARGETS.iter().for_each(|target| target(seed)));
+    SEEDS.iter().for_each(|seed| TARGETS.iter().for_each(|(_, target)| target(seed)));
 }
 
 proptest! {
@@ -55,11 +42,11 @@ proptest! {
                 _ => if let Some(b) = bytes.get_mut(at) { *b = byte },
             }
         }
-        TARGETS.iter().for_each(|target| target(&bytes));
+        TARGETS.iter().for_each(|(_, target)| target(&bytes));
     }
 
     #[test]
     fn small_values(bytes in prop::collection::vec(prop_oneof![Just(b'('), Just(b')'), Just(b'a'), Just(b'y'), Just(b'v'), Just(0), 0..16u8], 0..24)) {
-        TARGETS.iter().for_each(|target| target(&bytes));
+        TARGETS.iter().for_each(|(_, target)| target(&bytes));
     }
 }

@@ -8,7 +8,7 @@ use super::commit_of;
 use crate::oracle::run;
 
 /// Small archives of every kind that is read.
-fn seeds() -> Vec<Vec<u8>> {
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let store = MemStore::new();
     let long = format!("d/{}", "f".repeat(120));
     let commit = commit_of(&store, &["a/x", "a/y", &long, "l -> a//x"]);
@@ -53,10 +53,7 @@ fn damaged_streams_come_to_an_end() {
                     _ => fix_checksum(&mut data, at, random(156), random(256) as u8),
                 }
             }
-            fuzz::reader(&data);
-            fuzz::import(&data);
-            fuzz::objects(&data);
-            fuzz::tree(&data);
+            fuzz::TARGETS.iter().for_each(|(_, target)| target(&data));
         }
     }
 }

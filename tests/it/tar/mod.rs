@@ -14,7 +14,7 @@ use ostree_rs::tar::{EntryKind, Reader};
 use crate::corpus;
 
 mod export;
-mod fuzz;
+pub(crate) mod fuzz;
 mod import;
 mod raw;
 mod tree;

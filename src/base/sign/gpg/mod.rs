@@ -14,6 +14,7 @@
 
 mod agent;
 mod describe;
+pub mod fuzz;
 mod generate;
 mod homedir;
 mod keyid;

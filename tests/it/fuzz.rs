@@ -1,0 +1,168 @@
+//! What the fuzz targets once broke on, tried again; and where they start from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ostree_rs::format::FRAMING_BYTES;
+use ostree_rs::{base, container, format, tar};
+
+use crate::corpus::{self, loose_objects};
+
+type Body = fn(&[u8]);
+
+fn targets() -> BTreeMap<&'static str, Body> {
+    let lists: [&[(&str, Body)]; 4] = [
+        &format::fuzz::TARGETS,
+        &tar::fuzz::TARGETS,
+        &container::fuzz::TARGETS,
+        &base::sign::gpg::fuzz::TARGETS,
+    ];
+    let all: BTreeMap<_, _> = lists.concat().into_iter().collect();
+    assert_eq!(all.len(), lists.iter().map(|list| list.len()).sum::<usize>(), "two of one name");
+    all
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn fuzz_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
+}
+
+#[test]
+fn every_body_has_its_target() {
+    let targets = targets();
+    let names = targets.keys().map(|name| format!("{name}.rs"));
+    let files = entries(&fuzz_dir().join("fuzz_targets"));
+    let files = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    assert!(names.eq(files));
+    let manifest = fs::read_to_string(fuzz_dir().join("Cargo.toml")).unwrap();
+    assert!(targets.keys().all(|name| manifest.contains(&format!("\"{name}\""))));
+}
+
+#[test]
+fn what_broke_once() {
+    let targets = targets();
+    for dir in entries(&corpus::path("fuzz")) {
+        let name = dir.file_name().unwrap().to_str().unwrap();
+        for file in entries(&dir) {
+            eprintln!("{}", file.display());
+            targets[name](&fs::read(&file).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_other_programs_wrote() {
+    let targets = targets();
+    seeds().iter().for_each(|(name, bytes)| targets[name](bytes));
+}
+
+#[test]
+#[ignore = "fills the directory that the fuzzer starts from"]
+fn write_seeds() {
+    for (name, bytes) in seeds() {
+        let dir = fuzz_dir().join("corpus").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(&format::Checksum::of(&bytes).to_string()[..16]), bytes).unwrap();
+    }
+}
+
+/// Targets, and bytes that they should read.
+fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let mut seeds = of_repositories();
+    seeds.extend(of_images());
+    for stream in crate::tar::fuzz::seeds() {
+        seeds.extend(["tar_reader", "tar_import", "tar_tree"].map(|name| (name, stream.clone())));
+        for (kind, layer) in
+            [(0, stream.clone()), (1, gzip(&stream)), (2, zstd::encode_all(&*stream, 1).unwrap())]
+        {
+            seeds.push(("layer", [&[kind], &layer[..]].concat()));
+        }
+    }
+    for name in ["repos/signer.asc", "repos/other.asc"] {
+        seeds.push(("gpg_keys", fs::read(corpus::path(name)).unwrap()));
+    }
+    for text in ["main", "origin:os/x86_64/stable", "main^^", "3f2a", &format!("{}.dirtree", "0".repeat(64))]
+    {
+        seeds.push(("names", text.as_bytes().to_vec()));
+    }
+    for text in
+        ["ostree-remote-image:os:docker://q.io/a/b:1", "ostree-unverified-image:oci:d:t", "oci-archive:f"]
+    {
+        seeds.push(("image_reference", text.as_bytes().to_vec()));
+    }
+    seeds
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Objects, configuration, and what is in signatures.
+fn of_repositories() -> Vec<(&'static str, Vec<u8>)> {
+    let mut seeds = Vec::new();
+    let temp = corpus::unpack("repos/archive.tar.zst");
+    let repo = entries(temp.path()).into_iter().find(|path| path.join("objects").exists());
+    let repo = repo.unwrap_or_else(|| temp.path().to_owned());
+    seeds.push(("keyfile", fs::read(repo.join("config")).unwrap()));
+    for (_, file, bytes) in loose_objects(&repo) {
+        match file.rsplit_once('.').unwrap().1 {
+            "commit" => seeds.push(("commit", bytes)),
+            "dirtree" => seeds.push(("dirtree", bytes)),
+            "dirmeta" => seeds.push(("dirmeta", bytes)),
+            "commitmeta" | "tombstone-commit" => {
+                let meta = format::variant::Dict::parse(&bytes).unwrap();
+                let signatures = meta.get("ostree.gpgsigs").map(|value| value.to_bytes());
+                seeds.extend(signatures.map(|bytes| ("gpg_signature", bytes)));
+                seeds.push(("dict", bytes));
+            }
+            "filez" => {
+                let (framing, rest) = bytes.split_first_chunk::<FRAMING_BYTES>().unwrap();
+                let header = &rest[..format::parse_framing(*framing).unwrap()];
+                let parsed = format::ArchiveHeader::parse(header).unwrap();
+                seeds.push(("archive_header", header.to_vec()));
+                seeds.push(("file_header", parsed.file.to_bytes()));
+                seeds.push(("xattrs", parsed.file.xattrs.to_bytes()));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    seeds
+}
+
+/// The documents of ostree-ext's images.
+fn of_images() -> Vec<(&'static str, Vec<u8>)> {
+    let temp = corpus::unpack("ostree-ext/oci.tar.zst");
+    let mut folders = vec![temp.path().to_owned()];
+    let mut seeds = Vec::new();
+    let (mut manifests, mut configs) = (Vec::new(), Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            match path.file_name().unwrap().to_str().unwrap() {
+                "index.json" | "oci-layout" => seeds.push(("image_index", bytes)),
+                _ if bytes.starts_with(b"{") && bytes.windows(8).any(|w| w == b"\"rootfs\"") => {
+                    configs.push(bytes)
+                }
+                _ if bytes.starts_with(b"{") => manifests.push(bytes),
+                _ => {}
+            }
+        }
+    }
+    let pairs = manifests.iter().flat_map(|m| configs.iter().map(move |c| [m, &b"\0"[..], c].concat()));
+    seeds.extend(pairs.map(|bytes| ("image", bytes)));
+    seeds
+}
