@@ -9,8 +9,11 @@ use crate::{
     RefSpec, RemoteConfig, RepoConfig, Rev, Summary, Xattrs, commitmeta, parse_framing, parse_sizes,
 };
 
-/// Every body and its name.
-pub const TARGETS: [(&str, fn(&[u8])); 13] = [
+/// A body and its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every body.
+pub const TARGETS: [Target; 13] = [
     ("commit", commit),
     ("dirtree", dirtree),
     ("dirmeta", dirmeta),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 
 use oci_spec::image::{Arch, Descriptor, ImageManifest, MediaType};
+use ostree_format::fuzz::Target;
 
 use super::{
     DiffId, Digest, Error, Image, ImageReference, ImageSource, OstreeImageReference, RawManifest, Result,
@@ -11,8 +12,8 @@ use super::{
 };
 use crate::base::Ctx;
 
-/// Every body and its name.
-pub const TARGETS: [(&str, fn(&[u8])); 4] =
+/// Every body.
+pub const TARGETS: [Target; 4] =
     [("layer", layer), ("image", image), ("image_index", image_index), ("image_reference", image_reference)];
 
 /// An image in memory.

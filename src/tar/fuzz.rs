@@ -2,12 +2,14 @@
 
 use std::io::Read as _;
 
+use ostree_format::fuzz::Target;
+
 use super::{ImportOptions, Parents, Reader, TreeOptions, import_commit, import_objects, import_tree};
 use crate::base::Ctx;
 use crate::store::{MemStore, Modifier, MutableTree};
 
-/// Every body and its name.
-pub const TARGETS: [(&str, fn(&[u8])); 4] =
+/// Every body.
+pub const TARGETS: [Target; 4] =
     [("tar_reader", reader), ("tar_import", import), ("tar_objects", objects), ("tar_tree", tree)];
 
 /// Reads every entry and its content; sizes and offsets have to agree with the input.

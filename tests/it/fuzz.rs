@@ -9,10 +9,8 @@ use ostree_rs::{base, container, format, tar};
 
 use crate::corpus::{self, loose_objects};
 
-type Body = fn(&[u8]);
-
-fn targets() -> BTreeMap<&'static str, Body> {
-    let lists: [&[(&str, Body)]; 4] = [
+fn targets() -> BTreeMap<&'static str, fn(&[u8])> {
+    let lists: [&[format::fuzz::Target]; 4] = [
         &format::fuzz::TARGETS,
         &tar::fuzz::TARGETS,
         &container::fuzz::TARGETS,

@@ -2,10 +2,12 @@
 
 use std::time::UNIX_EPOCH;
 
+use ostree_format::fuzz::Target;
+
 use super::{Keyring, SecretKeys, SignedMessage, require_valid, verify};
 
-/// Every body and its name.
-pub const TARGETS: [(&str, fn(&[u8])); 2] = [("gpg_keys", keys), ("gpg_signature", signature)];
+/// Every body.
+pub const TARGETS: [Target; 2] = [("gpg_keys", keys), ("gpg_signature", signature)];
 
 /// A keyring; what was read of it is written so that it is read as the same keys.
 pub fn keys(data: &[u8]) {
