@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use ostree_rs::format::FRAMING_BYTES;
@@ -58,7 +59,71 @@ fn what_broke_once() {
 #[test]
 fn what_other_programs_wrote() {
     let targets = targets();
-    seeds().iter().for_each(|(name, bytes)| targets[name](bytes));
+    let seeds = seeds();
+    assert!(targets.keys().all(|name| seeds.iter().any(|(seed, _)| seed == name)));
+    seeds.iter().for_each(|(name, bytes)| targets[name](bytes));
+}
+
+#[test]
+fn damaged_copies_of_it() {
+    damage(20);
+}
+
+/// A minute of what can be found without a fuzzer.
+#[test]
+#[ignore = "takes minutes"]
+fn damaged_copies_of_it_for_long() {
+    damage(2000);
+}
+
+/// Gives every target changed copies of its seeds. Where one panics, the message tells where its input is.
+fn damage(rounds: usize) {
+    let targets = targets();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for (name, seed) in seeds() {
+        for _ in 0..rounds {
+            let data = random.change(&seed);
+            if std::panic::catch_unwind(|| targets[name](&data)).is_err() {
+                let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("broke-{name}"));
+                fs::write(&path, &data).unwrap();
+                panic!("{name} breaks on {}", path.display());
+            }
+        }
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit.max(1) as u64) as usize
+    }
+
+    /// A copy with up to four bytes, or runs of bytes, changed, moved, left out or cut off.
+    fn change(&mut self, seed: &[u8]) -> Vec<u8> {
+        let mut data = seed.to_vec();
+        for _ in 0..1 + self.below(4) {
+            let at = self.below(data.len());
+            let end = at + self.below(16.min(data.len() - at));
+            match self.below(6) {
+                0 => data.truncate(at),
+                1 => drop(data.drain(at..end)),
+                2 => {
+                    let run = data[at..end].to_vec();
+                    let to = self.below(data.len());
+                    data.splice(to..to, run);
+                }
+                3 => data.insert(at, self.below(256) as u8),
+                4 if !data.is_empty() => data[at] ^= 1 << self.below(8),
+                _ if !data.is_empty() => data[at] = [0, 1, 0x7f, 0x80, 0xff, b'/'][self.below(6)],
+                _ => {}
+            }
+        }
+        data
+    }
 }
 
 #[test]
@@ -83,6 +148,24 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             seeds.push(("layer", [&[kind], &layer[..]].concat()));
         }
     }
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("format/tests/data");
+    for name in ["summary", "collections.summary"] {
+        seeds.push(("summary", fs::read(data.join(name)).unwrap()));
+    }
+    let sizes = format::Commit::parse(&fs::read(data.join("sizes.commit")).unwrap()).unwrap();
+    seeds.extend(
+        format::parse_sizes(&sizes.metadata).unwrap().unwrap().iter().map(|size| ("sizes", size.to_bytes())),
+    );
+    for (name, text) in [
+        ("variant", &b"a{sv}\0k\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0t\x02\x13"[..]),
+        ("variant", b"(ayasmi(yd)v)\0"),
+        (
+            "variant_text",
+            b"{'version': <'1.0'>, 'n': <[just uint64 7, nothing]>, 'b': <(b'x', 1.5, @as [])>}",
+        ),
+    ] {
+        seeds.push((name, text.to_vec()));
+    }
     for name in ["repos/signer.asc", "repos/other.asc"] {
         seeds.push(("gpg_keys", fs::read(corpus::path(name)).unwrap()));
     }
@@ -99,10 +182,15 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write as _;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    flate2::read::GzDecoder::new(bytes).read_to_end(&mut out).unwrap();
+    out
 }
 
 /// Objects, configuration, and what is in signatures.
@@ -156,6 +244,7 @@ fn of_images() -> Vec<(&'static str, Vec<u8>)> {
                     configs.push(bytes)
                 }
                 _ if bytes.starts_with(b"{") => manifests.push(bytes),
+                _ if bytes.starts_with(b"\x1f\x8b") => seeds.push(("tar_objects", gunzip(&bytes))),
                 _ => {}
             }
         }

@@ -54,17 +54,19 @@ fn path_of(line: &str) -> &str {
 
 /// The unpacked image is the checkout, with the same hard links: files of one object are one file.
 ///
-/// Files with capabilities are left out: a hard link in a layer names the owner again, and setting it takes
-/// them away. It is so with images by ostree-ext, too; a pull has them.
+/// Two things are left out, which the format does not carry to other tools, neither in images by ostree-ext
+/// (a pull has them): attributes of directories, which have no header for them; and capabilities of files,
+/// because a hard link in a layer names the owner again, and setting that takes them away.
 fn compare_unpacked(work: &Work, root: &Path, what: &str) {
     let expected = in_container(without_times(work.checkout(OURS, "bare", &["-H"])));
     let unpacked = without_additions(without_times(describe(root, Detail::Links)), &expected);
     let with_capabilities = |line: &&String| line.contains(&format!("{:?}", b"security.capability"));
     let lost: Vec<&str> = expected.iter().filter(with_capabilities).map(|line| path_of(line)).collect();
-    let kept = |lines: &[String]| -> Vec<String> {
-        lines.iter().filter(|line| !lost.contains(&path_of(line))).cloned().collect()
+    let carried = |lines: &[String]| -> Vec<String> {
+        let lines = lines.iter().filter(|line| !lost.contains(&path_of(line)));
+        lines.map(|line| line.split_once(" dir Xattrs(").map_or(&**line, |(dir, _)| dir).to_owned()).collect()
     };
-    same(&kept(&unpacked), &kept(&expected), what);
+    same(&carried(&unpacked), &carried(&expected), what);
 }
 
 #[test]

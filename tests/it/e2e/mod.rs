@@ -47,12 +47,7 @@ impl Work {
             Some(root) => copy(Path::new(&root), &tree),
             None => part_of_this_machine(&tree),
         }
-        let kernel = tree.join("usr/lib/modules/6.1.0-ostree-rs");
-        let modules = kernel.parent().unwrap();
-        if !modules.exists() || fs::read_dir(modules).unwrap().next().is_none() {
-            fs::create_dir_all(&kernel).unwrap();
-            fs::write(kernel.join("vmlinuz"), b"a kernel\n").unwrap();
-        }
+        add_kernel(&tree);
         work
     }
 
@@ -122,6 +117,19 @@ impl Work {
         ];
         self.run("gpg", &[&common, &[home][..], args].concat())
     }
+}
+
+/// Puts a kernel where ostree looks for it, next to its modules; Debian's packages have it in `/boot`.
+fn add_kernel(tree: &Path) {
+    let modules = tree.join("usr/lib/modules");
+    fs::create_dir_all(&modules).unwrap();
+    let versions: Vec<_> = fs::read_dir(&modules).unwrap().map(|entry| entry.unwrap().path()).collect();
+    if versions.iter().any(|version| version.join("vmlinuz").exists()) {
+        return;
+    }
+    let version = versions.into_iter().next().unwrap_or_else(|| modules.join("6.1.0-ostree-rs"));
+    fs::create_dir_all(&version).unwrap();
+    fs::write(version.join("vmlinuz"), b"a kernel\n").unwrap();
 }
 
 /// Copies a directory with everything that belongs to its files, apart from device nodes and mounts.
