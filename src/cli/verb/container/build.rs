@@ -1,0 +1,104 @@
+//! `container build`: a commit as a container image.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+
+use super::super::{Common, resolve};
+use super::print;
+use crate::cli::images::{Dest, RegistryOptions};
+use crate::cli::terminal::Session;
+use crate::container::{self, BuildOptions, Compression, ImageReference, Transport};
+
+/// Arguments of `container build`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// The commit: a ref, a checksum
+    #[arg(long = "ref", value_name = "REV")]
+    rev: String,
+    /// The directory that becomes an OCI image layout, or is one
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["oci_archive", "push"])]
+    oci_dir: Option<PathBuf>,
+    /// A tar archive of an OCI image layout to write
+    #[arg(long, value_name = "FILE", conflicts_with = "oci_dir")]
+    oci_archive: Option<PathBuf>,
+    /// Where to push the image: docker://HOST/PATH[:TAG], or any other place that images can be written to
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["oci_dir", "oci_archive", "tag"])]
+    push: Option<ImageReference>,
+    #[command(flatten)]
+    registry: RegistryOptions,
+    /// What the image is called in the layout
+    #[arg(long)]
+    tag: Option<String>,
+    /// How layers are compressed: gzip, zstd or none, with a level if you like: zstd:19
+    #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
+    compression: Compression,
+    /// Add a label
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// Copy this key of the commit's metadata into a label
+    #[arg(long, value_name = "KEY")]
+    copymeta: Vec<String>,
+    /// The same, if the commit has the key
+    #[arg(long, value_name = "KEY")]
+    copymeta_opt: Vec<String>,
+    /// What a container runs; for each word of it
+    #[arg(long, value_name = "WORD")]
+    cmd: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Does what the arguments ask for.
+pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let commit = resolve(&repo, &args.rev)?;
+    let options = BuildOptions {
+        compression: args.compression,
+        labels: args.label.iter().cloned().collect::<BTreeMap<_, _>>(),
+        cmd: (!args.cmd.is_empty()).then(|| args.cmd.clone()),
+        copy_meta_keys: args.copymeta.clone(),
+        copy_meta_opt_keys: args.copymeta_opt.clone(),
+        ..BuildOptions::default()
+    };
+    let dest = Dest::create(&build_dest(args)?, &args.registry, None, &session.ctx)?;
+    let digest = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
+    let digest = dest.finish(digest)?;
+    print(args.json, &commit, &digest, &digest, session)
+}
+
+/// Where the image goes.
+fn build_dest(args: &Args) -> anyhow::Result<ImageReference> {
+    let (transport, path) = match (&args.push, &args.oci_dir, &args.oci_archive) {
+        (Some(reference), _, _) => return Ok(reference.clone()),
+        (_, Some(path), _) => (Transport::OciDir, path),
+        (_, _, Some(path)) => (Transport::OciArchive, path),
+        _ => bail!("Where shall the image go? Give --push, --oci-dir or --oci-archive"),
+    };
+    let path = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+    let tag = args.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+    Ok(ImageReference::new(transport, &format!("{path}{tag}"))?)
+}
+
+fn compression(text: &str) -> anyhow::Result<Compression> {
+    Ok(match text.split_once(':') {
+        None if text == "gzip" => Compression::GZIP,
+        None if text == "zstd" => Compression::ZSTD,
+        None if text == "none" => Compression::None,
+        Some(("gzip", level)) => Compression::Gzip(level.parse()?),
+        Some(("zstd", level)) => Compression::Zstd(level.parse()?),
+        _ => bail!("'{text}' is none of gzip, zstd and none"),
+    })
+}
+
+fn label(text: &str) -> anyhow::Result<(String, String)> {
+    let (key, value) = text.split_once('=').context("no '=' in it")?;
+    Ok((key.to_owned(), value.to_owned()))
+}

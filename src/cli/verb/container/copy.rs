@@ -1,0 +1,58 @@
+//! `container copy`: a container image from any place to any other.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::cli::images::{self, Demand, Dest, RegistryOptions};
+use crate::cli::terminal::Session;
+use crate::container::ImageReference;
+use crate::container::transport::{self, CopyOptions};
+
+/// Arguments of `container copy`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    registry: RegistryOptions,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// docker://HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR,
+    /// docker-archive:FILE[:NAME]
+    source: ImageReference,
+    /// The same
+    dest: ImageReference,
+}
+
+#[derive(Serialize)]
+struct Json {
+    manifest_digest: String,
+    blobs_sent: u64,
+    blobs_reused: u64,
+    bytes_sent: u64,
+}
+
+/// Does what the arguments ask for.
+pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let opened = images::open(&args.source, &args.registry, &session.ctx)?;
+    images::check(&args.source, &opened, Demand::AsPolicySays, &session.ctx)?;
+    let near = opened.repository.as_ref().map(|(name, _)| name);
+    let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
+    let options = CopyOptions { format: dest.format() };
+    let copied = transport::copy(&*opened.source, dest.image(), &options, &session.ctx)?;
+    let digest = dest.finish(copied.manifest)?;
+    if args.json {
+        let json = Json {
+            manifest_digest: digest.to_string(),
+            blobs_sent: copied.sent,
+            blobs_reused: copied.reused,
+            bytes_sent: copied.sent_bytes,
+        };
+        serde_json::to_writer(&mut session.out, &json)?;
+        return Ok(writeln!(session.out)?);
+    }
+    Ok(writeln!(session.out, "{digest}")?)
+}
