@@ -7,6 +7,7 @@ use ostree_format::ParseError;
 
 use super::config::ConfigError;
 use super::digest::{DiffId, Digest};
+use super::reference::ImageReference;
 use crate::base::{Cancelled, net};
 use crate::{store, tar};
 
@@ -126,6 +127,20 @@ pub enum Error {
          one: ostree-remote-image:REMOTE:IMAGE), or accept any commit (ostree-unverified-image:IMAGE)"
     )]
     NoSignaturePolicy,
+    /// A signed commit vouches for itself, not for the layers that others put on top of it.
+    #[error(
+        "image {image} has {layers} layers that the signature of its commit says nothing about: have the image \
+         itself signed (ostree-image-signed:IMAGE), or accept any (ostree-unverified-image:IMAGE)"
+    )]
+    UnsignedLayers {
+        /// The image.
+        image: Digest,
+        /// How many layers there are on top of the commit.
+        layers: usize,
+    },
+    /// The image store has no image of this name.
+    #[error("no image {0} was pulled into this repository")]
+    NotStored(ImageReference),
     /// The policy does not let the image in.
     #[error("image refused: {0}")]
     Refused(String),

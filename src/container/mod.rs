@@ -4,8 +4,8 @@
 //! commit ── tar ── compress ──► ImageDest     a layout directory, an archive of one, a registry
 //! commit ◄─ tar ◄─ decompress ─ ImageSource
 //! ```
-//! [`build()`] makes an image of a commit, [`pull()`] takes the commit out of one. What an image is called is
-//! in `reference`, its bytes lie in a `layout` or `archive`. Manifests and
+//! [`build()`] makes an image of a commit, [`pull()`] takes the commit out of one, [`store`] keeps images
+//! with all their layers. What an image is called is in `reference`, its bytes lie in a `layout` or `archive`. Manifests and
 //! configurations are the types of the crate `oci-spec`; digests are our own.
 
 mod archive;
@@ -21,10 +21,14 @@ pub mod fuzz;
 mod image;
 mod index;
 mod labels;
+mod layers;
 mod layout;
+mod merge;
 mod plan;
+mod prepare_root;
 mod pull;
 mod reference;
+pub mod store;
 mod temp;
 pub mod transport;
 pub mod trust;
@@ -38,6 +42,6 @@ pub use digest::{DiffId, Digest};
 pub use error::{Error, Result};
 pub use image::{BlobWriter, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, put_json, read_json};
 pub use layout::OciLayout;
-pub use plan::{Image, LayerPlan, PlannedLayer};
+pub use plan::{Documents, Image, LayerPlan, PlannedLayer};
 pub use pull::{PullOptions, Pulled, Signatures, pull};
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};

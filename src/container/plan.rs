@@ -5,16 +5,16 @@
 //! 1 … final            content objects
 //! final+1 …            derived: plain file systems that others added
 //! ```
-//! The label `ostree.final-diffid` says where the commit ends.
+//! The label `ostree.final-diffid` says where the commit ends. Without it there is none: all layers are plain.
 
 use std::collections::HashMap;
 
-use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os};
+use oci_spec::image::{ANNOTATION_VERSION, Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os};
 use ostree_format::CommitId;
 
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
-use super::image::{ImageSource, RawManifest, read_json};
+use super::image::{ImageSource, RawManifest, read_verified};
 use super::labels::{COMMIT, FINAL_DIFFID};
 
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -31,6 +31,17 @@ pub struct Image {
     pub manifest: ImageManifest,
     /// What is in them, and the labels.
     pub config: ImageConfiguration,
+    /// The two as they are, since the types do not hold all that others may write into them.
+    pub documents: Documents,
+}
+
+/// The JSON documents of an image.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// The manifest.
+    pub manifest: Vec<u8>,
+    /// The configuration.
+    pub config: Vec<u8>,
 }
 
 /// A layer by both its names.
@@ -42,13 +53,13 @@ pub struct PlannedLayer {
     pub diff_id: DiffId,
 }
 
-/// What each layer of an image with a commit in it is.
+/// What each layer of an image is.
 #[derive(Debug, Clone)]
 pub struct LayerPlan {
     /// The commit that the labels promise.
     pub commit: Option<CommitId>,
-    /// Holds the commit.
-    pub ostree: PlannedLayer,
+    /// Holds the commit, if the image has one.
+    pub ostree: Option<PlannedLayer>,
     /// Hold its content objects.
     pub chunks: Vec<PlannedLayer>,
     /// Were added by others, lowest first.
@@ -89,13 +100,16 @@ impl Image {
         if manifest.media_type().as_ref().is_some_and(|t| *t != raw.media_type) {
             return Err(Error::Image(format!("manifest {} has two media types", raw.digest)));
         }
-        let config: ImageConfiguration = read_json(source, "config", manifest.config())?;
+        let bytes = read_verified(source, "config", manifest.config())?;
+        let config: ImageConfiguration = serde_json::from_slice(&bytes)
+            .map_err(Error::json(format!("config {}", manifest.config().digest())))?;
         let (layers, diff_ids) = (manifest.layers().len(), config.rootfs().diff_ids().len());
         if layers != diff_ids {
             let why = format!("manifest {} has {layers} layers, its configuration {diff_ids}", raw.digest);
             return Err(Error::Image(why));
         }
-        Ok(Self { digest: raw.digest, manifest, config })
+        let documents = Documents { manifest: raw.bytes.clone(), config: bytes };
+        Ok(Self { digest: raw.digest, manifest, config, documents })
     }
 
     /// The labels.
@@ -103,20 +117,25 @@ impl Image {
         self.config.labels_of_config().cloned().unwrap_or_default()
     }
 
+    /// The version of what is in it, as the labels say.
+    pub fn version(&self) -> Option<String> {
+        let labels = self.labels();
+        [ANNOTATION_VERSION, "version"].into_iter().find_map(|key| labels.get(key).cloned())
+    }
+
     /// Tells what each layer is.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if there is no commit in the image, [`Error::Image`] if its labels are wrong.
+    /// [`Error::Image`] if there is no layer, or the labels are wrong.
     pub fn plan(&self) -> Result<LayerPlan> {
         let labels = self.labels();
-        let Some(last) = labels.get(FINAL_DIFFID) else {
-            let why = format!("image {} holds no ostree commit: it has no label {FINAL_DIFFID}", self.digest);
-            return Err(Error::Unsupported(why));
-        };
         let reference = |text: &str, source| Error::Reference { text: text.to_owned(), source };
-        let last: DiffId = last.parse().map_err(|e| reference(last, e))?;
         let commit = labels.get(COMMIT).map(|c| c.parse().map_err(|e| reference(c, e))).transpose()?;
         let mut layers = self.layers()?.into_iter();
+        let Some(last) = labels.get(FINAL_DIFFID) else {
+            return Ok(LayerPlan { commit: None, ostree: None, chunks: Vec::new(), derived: layers.collect() });
+        };
+        let last: DiffId = last.parse().map_err(|e| reference(last, e))?;
         let mut of_commit = Vec::new();
         loop {
             let Some(layer) = layers.next() else {
@@ -130,7 +149,7 @@ impl Image {
                 break;
             }
         }
-        let ostree = of_commit.remove(0);
+        let ostree = Some(of_commit.remove(0));
         Ok(LayerPlan { commit, ostree, chunks: of_commit, derived: layers.collect() })
     }
 

@@ -1,31 +1,26 @@
 //! Pulls the commit out of an image.
 //!
 //! ```text
-//! manifest ► config ► plan ► layer 0: commit ► signature ► metadata, content
-//!                            chunks, several at once: content, and nothing that the commit does not name
+//! manifest ► config ► plan ► layers (see `layers`) ► commit
+//!                                                  └ plain layers on top of it: merge commit
 //! ```
 //! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by
 //! its signature before anything is written, every object by its checksum, and that none is missing.
 //! Nothing becomes visible before the caller commits the transaction; after an error it is to be dropped.
 
-use std::collections::{BTreeSet, HashSet};
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use oci_spec::image::Arch;
-use ostree_format::{CommitId, FileId, ObjectName};
+use ostree_format::CommitId;
 
-use super::decompress::read_layer;
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::ImageSource;
-use super::plan::{Image, LayerPlan, PlannedLayer};
-use crate::base::{Ctx, Event, Pool, Progress, with_pool};
-use crate::store::{Completeness, Txn};
-use crate::tar::{self, ContentErrorKind, ImportOptions, VerifyCommit, import_commit_layer, import_objects};
-
-/// Layers that are read at the same time, at most: each needs a few megabytes.
-const MAX_PARALLEL_LAYERS: usize = 3;
+use super::layers::{Finished, Known, Taken, Taking, take};
+use super::merge::merge;
+use super::plan::{Image, LayerPlan};
+use super::store::write_merge_commit;
+use crate::base::Ctx;
+use crate::store::Txn;
+use crate::tar::{Var, VerifyCommit};
 
 /// How the commit's signature is checked.
 #[derive(Clone, Copy, Default)]
@@ -33,7 +28,7 @@ pub enum Signatures<'a> {
     /// Nobody said: the pull stops before it begins.
     #[default]
     Undecided,
-    /// This has to accept the commit.
+    /// This has to accept the commit. It vouches for nothing else: an image with plain layers is refused.
     Verify(&'a VerifyCommit<'a>),
     /// Any commit is taken.
     Unverified,
@@ -47,6 +42,8 @@ pub struct PullOptions<'a> {
     /// Which of several images to take; otherwise the one for the machines that this program was compiled
     /// for.
     pub architecture: Option<Arch>,
+    /// What happens to `var` of plain layers.
+    pub var: Var,
 }
 
 /// What was pulled.
@@ -58,117 +55,62 @@ pub struct Pulled {
     pub manifest: Digest,
 }
 
-/// Pulls the commit out of an image into `txn`. No ref is set.
+/// Pulls the commit out of an image into `txn`; of an image with plain layers, a commit of all layers
+/// together. No ref is set.
 ///
 /// # Errors
 /// [`Error::NoSignaturePolicy`] if `options` do not say how to check the signature; [`Error::Tar`] with
-/// [`tar::Error::Refused`] if it is not accepted; [`Error::Unsupported`] for an image without a commit or
-/// with derived layers; whatever is damaged or missing is named.
+/// [`tar::Error::Refused`](crate::tar::Error::Refused) if it is not accepted; [`Error::UnsignedLayers`];
+/// whatever is damaged or missing is named.
 pub fn pull(source: &dyn ImageSource, txn: &dyn Txn, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
-    let verify = match options.signatures {
-        Signatures::Undecided => return Err(Error::NoSignaturePolicy),
-        Signatures::Verify(verify) => Some(verify),
-        Signatures::Unverified => None,
-    };
+    options.signatures.decided()?;
     let image = Image::fetch(source, &options.architecture.clone().unwrap_or_default())?;
-    let plan = image.plan()?;
-    if let Some(layer) = plan.derived.first() {
-        let why = format!(
-            "image {} has {} layers on top of its commit, the first is {}: derived images cannot be pulled yet",
-            image.digest,
-            plan.derived.len(),
-            layer.descriptor.digest()
-        );
-        return Err(Error::Unsupported(why));
-    }
-    let bytes = image.manifest.layers().iter().map(|l| l.size()).sum();
-    ctx.phase("Pulling image", None, Some(bytes));
-    let commit = pull_commit(source, txn, &plan, verify, ctx)?;
+    let (plan, taken) = take_image(&image, source, txn, options, &|_| Ok(None), &|_| Ok(()), ctx)?;
+    let commit = match (taken.base, &plan.derived[..]) {
+        (Some(base), []) => base,
+        (base, _) => {
+            let root = merge(txn, base.as_ref(), &taken.plain(&plan))?;
+            write_merge_commit(txn, &image, base, root)?
+        }
+    };
     Ok(Pulled { commit, manifest: image.digest })
 }
 
-fn pull_commit(
+impl<'a> Signatures<'a> {
+    /// Who decides, if anybody has to.
+    pub(super) fn decided(self) -> Result<Option<&'a VerifyCommit<'a>>> {
+        match self {
+            Signatures::Undecided => Err(Error::NoSignaturePolicy),
+            Signatures::Verify(verify) => Ok(Some(verify)),
+            Signatures::Unverified => Ok(None),
+        }
+    }
+}
+
+/// Takes in all layers of an image, apart from those that are `known`; each is reported when it is
+/// `finished`.
+pub(super) fn take_image(
+    image: &Image,
     source: &dyn ImageSource,
     txn: &dyn Txn,
-    plan: &LayerPlan,
-    verify: Option<&VerifyCommit<'_>>,
+    options: &PullOptions<'_>,
+    known: &Known<'_>,
+    finished: &Finished<'_>,
     ctx: &Ctx,
-) -> Result<CommitId> {
-    let import = ImportOptions { verify };
-    let (layer, objects) = (&plan.ostree, objects_only(ctx));
-    let imported = read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
-        import_commit_layer(stream, txn, &import, &objects).map_err(Error::from)
-    })?;
-    let commit = imported.commit;
-    if let Some(promised) = plan.commit
-        && promised != commit
-    {
-        return Err(Error::Image(format!("the labels promise commit {promised}, the image holds {commit}")));
+) -> Result<(LayerPlan, Taken)> {
+    let verify = options.signatures.decided()?;
+    let plan = image.plan()?;
+    if verify.is_some() && (plan.ostree.is_none() || !plan.derived.is_empty()) {
+        return Err(Error::UnsignedLayers { image: image.digest, layers: plan.derived.len() });
     }
-    let found = pull_chunks(source, txn, &plan.chunks, &imported.elsewhere, ctx)?;
-    let mut missing = Vec::new();
-    for id in imported.elsewhere.difference(&found) {
-        if !txn.contains(&(*id).into())? {
-            missing.push(*id);
+    let mut bytes = 0;
+    for layer in image.layers()? {
+        if known(&layer)?.is_none() {
+            bytes += layer.descriptor.size();
         }
     }
-    if let Some(first) = missing.iter().min() {
-        let kind = ContentErrorKind::Incomplete(ObjectName::from(*first), missing.len());
-        return Err(tar::Error::Content(kind).into());
-    }
-    if !imported.elsewhere.is_empty() {
-        txn.set_partial(&commit, Completeness::Complete)?;
-    }
-    Ok(commit)
-}
-
-/// Imports the chunks, several at once; returns the objects that were in them.
-fn pull_chunks(
-    source: &dyn ImageSource,
-    txn: &dyn Txn,
-    chunks: &[PlannedLayer],
-    expected: &HashSet<FileId>,
-    ctx: &Ctx,
-) -> Result<HashSet<FileId>> {
-    let parallel = ctx.jobs.get().min(MAX_PARALLEL_LAYERS).min(chunks.len()).max(1);
-    let layer_ctx = with_jobs(ctx, ctx.jobs.get().div_ceil(parallel));
-    let objects_ctx = objects_only(&layer_ctx);
-    let found = Mutex::new(HashSet::new());
-    // Weighed by number: so many are under way, and none waits.
-    with_pool(&with_jobs(ctx, parallel), parallel as u64, |pool: &Pool<'_, Error>| {
-        for layer in chunks {
-            let (found, ctx, objects_ctx) = (&found, &layer_ctx, &objects_ctx);
-            pool.submit(1, move || {
-                let objects: BTreeSet<FileId> =
-                    read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
-                        import_objects(stream, txn, Some(expected), objects_ctx).map_err(Error::from)
-                    })?;
-                found.lock().unwrap_or_else(PoisonError::into_inner).extend(objects);
-                Ok(())
-            })?;
-        }
-        pool.wait()
-    })?;
-    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-fn with_jobs(ctx: &Ctx, jobs: usize) -> Ctx {
-    Ctx { jobs: NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN), ..ctx.clone() }
-}
-
-/// Reports objects without their bytes: those of the blobs are counted, which are known beforehand.
-struct ObjectsOnly(Arc<dyn Progress>);
-
-impl Progress for ObjectsOnly {
-    fn event(&self, event: Event<'_>) {
-        match event {
-            Event::Done { objects: 0, .. } => {}
-            Event::Done { objects, .. } => self.0.event(Event::Done { objects, bytes: 0 }),
-            phase @ Event::Phase { .. } => self.0.event(phase),
-        }
-    }
-}
-
-fn objects_only(ctx: &Ctx) -> Ctx {
-    Ctx { progress: Arc::new(ObjectsOnly(Arc::clone(&ctx.progress))), ..ctx.clone() }
+    ctx.phase("Pulling image", None, Some(bytes));
+    let taking = Taking { source, txn, verify, known, finished, var: options.var };
+    let taken = take(&plan, &taking, ctx)?;
+    Ok((plan, taken))
 }

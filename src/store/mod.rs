@@ -16,6 +16,7 @@ mod mem;
 mod modifier;
 mod overlay;
 mod rev;
+mod union;
 mod verify;
 mod walk;
 
@@ -43,6 +44,7 @@ pub use modifier::{
 };
 pub use overlay::{Entry, MutableTree};
 pub use rev::resolve_rev;
+pub use union::Upper;
 pub use verify::{verify_file, verify_meta};
 pub use walk::{Reachable, walk_commit};
 

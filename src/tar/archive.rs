@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 use super::cpio::CpioReader;
 use super::entry::Entry;
 use super::error::{Error, FormatErrorKind, Result};
-use super::reader::Reader;
+use super::reader::{EndMarker, Reader};
 
 /// Reads the entries of an archive.
 pub(super) enum Archive<'a> {
@@ -37,6 +37,11 @@ impl<'a> Archive<'a> {
             b"070701" | b"070702" | b"070707" => Self::Cpio(CpioReader::new(input), None),
             _ => Self::Tar(Reader::new(input)),
         })
+    }
+
+    /// A tar stream whose end some digest vouches for.
+    pub(super) fn of_tar(input: &'a mut dyn Read) -> Self {
+        Self::Tar(Reader::with_end(Box::new(input), EndMarker::Optional))
     }
 
     /// The next entry; skips what is left of the one before.

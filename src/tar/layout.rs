@@ -33,6 +33,15 @@ pub(super) fn object_path(name: &ObjectName) -> String {
     format!("{REPO}/objects/{}", name.loose_path(RepoMode::BareSplitXattrs))
 }
 
+/// The content object that lies at `path`, which starts behind [`REPO`].
+pub(super) fn object_of_path(path: &str) -> Option<FileId> {
+    let (dir, file) = path.strip_prefix("/objects/")?.split_once('/')?;
+    match Place::of_object(dir, file)? {
+        Place::File(id) => Some(id),
+        _ => None,
+    }
+}
+
 /// The path of the xattrs with this checksum.
 pub(super) fn xattrs_path(checksum: &Checksum) -> String {
     object_path(&ObjectName::new(*checksum, ObjectType::FileXattrs))

@@ -4,7 +4,8 @@
 //! Reader, Writer                entries in and out, of any tar stream
 //! export_commit, export_chunk   commits and layers in ostree-ext's format
 //! import_commit, import_objects and back, with everything verified
-//! export_plain, import_tree      ordinary tar, out and in
+//! export_plain, import_tree     ordinary tar, out and in
+//! import_layer                  plain layers of images, in
 //! ```
 //! Nothing here knows a repository on disk.
 
@@ -18,6 +19,7 @@ mod export;
 mod filter;
 pub mod fuzz;
 mod import;
+mod layer;
 mod layout;
 mod number;
 mod pax;
@@ -35,6 +37,7 @@ pub use import::{
     ImportOptions, ImportedCommit, Refusal, VerifyCommit, check_complete, import_commit, import_commit_layer,
     import_objects, write_object_set,
 };
+pub use layer::{LayerOptions, LayerTree, Toplevel, Var, import_layer};
 pub use plain::{PlainOptions, PlainXattrs, export_plain};
 pub use reader::{BLOCK_BYTES, EndMarker, EntryContent, MAX_NAME_BYTES, Reader};
 pub use tree::{Parents, SpecialFiles, TreeOptions, import_tree};

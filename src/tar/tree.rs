@@ -4,7 +4,7 @@
 //! the names of a file may be the one with the content. Agrees with libostree's import on every commit id.
 //! Source: libostree ostree-repo-libarchive.c.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 
 use ostree_format::{DirMeta, DirMetaId, FileHeader, FileId, FileKind, FileName, MetaKind, Xattrs};
@@ -38,6 +38,8 @@ pub enum Parents {
     /// It is made: mode 0755, owned as the entry, no xattrs. As in libostree, all directories on the path
     /// become so, also those that were there.
     Create,
+    /// It is made in the same way; those that were there stay as they are.
+    CreateMissing,
 }
 
 /// What happens to devices, pipes and the like, which no commit can hold.
@@ -64,11 +66,64 @@ pub fn import_tree(
     ctx: &Ctx,
 ) -> Result<()> {
     let mut archive = Archive::open(input)?;
+    let found = read_entries(&mut archive, store, tree, modifier, options, options, ctx)?;
+    match found.links.first_key_value() {
+        None => Ok(()),
+        Some((target, links)) => Err(links[0].entry.error(EntryErrorKind::LinkTarget(target.clone()))),
+    }
+}
+
+/// Where entries of an archive go.
+pub(super) trait Places {
+    /// Where the entry `path` goes, which does not begin with a slash or dot.
+    fn place(&self, path: &str) -> Result<Place, EntryErrorKind>;
+}
+
+/// Where an entry of an archive goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To this path of the tree.
+    In(String),
+    /// Nowhere; it is counted under this name.
+    Out(String),
+    /// Nowhere itself, but it is this content object, perhaps changed, which hard links may name.
+    Object(FileId),
+}
+
+impl Places for TreeOptions {
+    fn place(&self, path: &str) -> Result<Place, EntryErrorKind> {
+        let filter = |filter: &PathnameFilter| filter.apply(path);
+        Ok(Place::In(self.filter.as_ref().map_or_else(|| path.to_owned(), filter)))
+    }
+}
+
+/// What an import noticed beside the tree.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Directories that are in the tree, but not in the archive.
+    pub(super) implied: BTreeSet<String>,
+    /// Hard links whose target is not in the archive, by target.
+    pub(super) links: BTreeMap<String, Vec<Link>>,
+    /// How many entries were left out.
+    pub(super) left_out: BTreeMap<String, u64>,
+}
+
+/// Adds the entries of an archive to `tree`.
+pub(super) fn read_entries(
+    archive: &mut Archive<'_>,
+    store: &dyn ObjectWrite,
+    tree: &mut MutableTree,
+    modifier: &mut Modifier,
+    options: &TreeOptions,
+    places: &dyn Places,
+    ctx: &Ctx,
+) -> Result<Found> {
     with_pool(ctx, POOL_BYTES, |pool| {
-        let mut import = Import { store, pool, ctx, tree, modifier, options, links: BTreeMap::new() };
+        let (found, objects) = (Found::default(), HashMap::new());
+        let mut import = Import { store, pool, ctx, tree, modifier, options, places, objects, found };
         while let Some(entry) = archive.next_entry()? {
             ctx.cancel.check()?;
-            import.entry(&entry, &mut archive)?;
+            import.entry(&entry, archive)?;
         }
         pool.wait()?;
         import.finish()
@@ -82,15 +137,17 @@ struct Import<'a, 'p, 'env> {
     tree: &'a mut MutableTree,
     modifier: &'a mut Modifier,
     options: &'a TreeOptions,
-    /// Hard links by their target.
-    links: BTreeMap<String, Vec<Link>>,
+    places: &'a dyn Places,
+    /// Entries that are objects, and what they are now.
+    objects: HashMap<FileId, FileId>,
+    found: Found,
 }
 
 /// A hard link whose target is resolved at the end.
-struct Link {
+pub(super) struct Link {
     /// For messages; the path in the tree is beside it.
-    entry: Entry,
-    path: String,
+    pub(super) entry: Entry,
+    pub(super) path: String,
 }
 
 impl Import<'_, '_, '_> {
@@ -99,7 +156,14 @@ impl Import<'_, '_, '_> {
         if matches!(entry.kind, EntryKind::Other(b'V' | b'N')) {
             return Ok(());
         }
-        let path = self.final_path(&entry.path).map_err(|kind| entry.error(kind))?;
+        let path = match self.final_place(&entry.path).map_err(|kind| entry.error(kind))? {
+            Place::In(path) => path,
+            Place::Out(name) => {
+                self.leave_out(name);
+                return Ok(());
+            }
+            Place::Object(id) => return self.object(id, entry, archive),
+        };
         let names = split(&path).map_err(|kind| entry.error(kind))?;
         let absolute = format!("/{path}");
         match entry.kind {
@@ -108,10 +172,26 @@ impl Import<'_, '_, '_> {
                 self.file(entry, &names, &absolute, archive)
             }
             other => match self.options.special {
-                SpecialFiles::Ignore => Ok(()),
+                SpecialFiles::Ignore => {
+                    self.leave_out(other.as_str().to_owned());
+                    Ok(())
+                }
                 SpecialFiles::Refuse => Err(entry.error(EntryErrorKind::Type(other.as_str()))),
             },
         }
+    }
+
+    fn leave_out(&mut self, name: String) {
+        *self.found.left_out.entry(name).or_default() += 1;
+    }
+
+    /// Takes in an object that hard links may name.
+    fn object(&mut self, id: FileId, entry: &Entry, archive: &mut Archive<'_>) -> Result<()> {
+        if matches!(entry.kind, EntryKind::Regular | EntryKind::Symlink) {
+            let written = self.write_content(file_header(entry)?, entry, archive)?;
+            self.objects.insert(id, written);
+        }
+        Ok(())
     }
 
     fn dir(&mut self, entry: &Entry, names: &[&str], path: &str) -> Result<()> {
@@ -121,6 +201,7 @@ impl Import<'_, '_, '_> {
         }
         let store = self.store;
         let meta = write_dirmeta(store, &meta)?;
+        self.found.implied.remove(&path[1..]);
         let Some((name, _)) = names.split_last() else {
             self.tree.set_meta(meta);
             return Ok(());
@@ -146,10 +227,30 @@ impl Import<'_, '_, '_> {
             set.map_err(|_| entry.error(EntryErrorKind::Conflict("a directory is there")))?;
         }
         if entry.kind == EntryKind::Link {
-            let target = self.final_path(&entry.link).and_then(|path| Ok(split(&path)?.join("/")));
-            let target = target.map_err(|kind| entry.error(kind))?;
-            let link = Link { entry: entry.clone(), path: names.join("/") };
-            self.links.entry(target).or_default().push(link);
+            self.link(entry, names)?;
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, entry: &Entry, names: &[&str]) -> Result<()> {
+        let store = self.store;
+        match self.final_place(&entry.link).map_err(|kind| entry.error(kind))? {
+            Place::In(target) => {
+                let link = Link { entry: entry.clone(), path: names.join("/") };
+                self.found.links.entry(target).or_default().push(link);
+            }
+            Place::Out(name) => self.leave_out(name),
+            Place::Object(target) => {
+                let missing = || entry.error(EntryErrorKind::LinkTarget(String::from_utf8_lossy(&entry.link).into_owned()));
+                let id = self.objects.get(&target).copied().unwrap_or(target);
+                if id == target && !store.contains(&id.into())? {
+                    return Err(missing());
+                }
+                let (name, _) = names.split_last().ok_or_else(missing)?;
+                self.parent(entry, names)?
+                    .set_file(store, file_name(entry, name)?, id)
+                    .map_err(|_| entry.error(EntryErrorKind::Conflict("a directory is there")))?;
+            }
         }
         Ok(())
     }
@@ -193,20 +294,30 @@ impl Import<'_, '_, '_> {
                 return Err(entry.error(EntryErrorKind::NoParent(parents.join("/"))));
             }
             let meta = write_dirmeta(store, &DirMeta::new(entry.uid, entry.gid, 0o755, Xattrs::EMPTY))?;
-            self.tree.set_meta(meta);
+            let all = self.options.parents == Parents::Create;
+            let implied = &mut self.found.implied;
+            let mut make = |dir: &mut MutableTree, path: &[&str]| {
+                if dir.meta().is_none() {
+                    implied.insert(path.join("/"));
+                }
+                if all || dir.meta().is_none() {
+                    dir.set_meta(meta);
+                }
+            };
+            make(self.tree, &[]);
             let mut dir = &mut *self.tree;
-            for name in parents {
+            for (n, name) in parents.iter().enumerate() {
                 let next = dir.ensure_dir(store, file_name(entry, name)?);
                 dir = next.map_err(|_| entry.error(EntryErrorKind::Conflict("its parent is a file")))?;
-                dir.set_meta(meta);
+                make(dir, &parents[..=n]);
             }
         }
         let dir = walk(self.tree, store, parents)?;
         dir.ok_or_else(|| entry.error(EntryErrorKind::NoParent(parents.join("/"))))
     }
 
-    fn finish(mut self) -> Result<()> {
-        let mut waiting = std::mem::take(&mut self.links);
+    fn finish(mut self) -> Result<Found> {
+        let mut waiting = std::mem::take(&mut self.found.links);
         // A target may itself be a link that another round resolves.
         while !waiting.is_empty() {
             let before = waiting.len();
@@ -215,19 +326,19 @@ impl Import<'_, '_, '_> {
                     waiting.insert(target, links);
                 }
             }
-            if let Some((target, links)) = waiting.first_key_value()
-                && waiting.len() == before
-            {
-                return Err(links[0].entry.error(EntryErrorKind::LinkTarget(target.clone())));
+            if waiting.len() == before {
+                break;
             }
         }
-        if self.options.parents == Parents::Create && self.tree.meta().is_none() {
+        self.found.links = waiting;
+        if self.options.parents != Parents::MustExist && self.tree.meta().is_none() {
             // Nothing was imported: an image layer may be metadata only.
             let mut meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
             self.modifier.apply_to_dir("/", &mut meta);
             self.tree.set_meta(write_dirmeta(self.store, &meta)?);
+            self.found.implied.insert(String::new());
         }
-        Ok(())
+        Ok(self.found)
     }
 
     /// Gives all names of a file the object of the one that had the content, or else that of the target;
@@ -262,12 +373,13 @@ impl Import<'_, '_, '_> {
         Ok((walk(self.tree, self.store, &dirs)?, name))
     }
 
-    /// The path in the tree of a path in the archive.
-    fn final_path(&self, path: &[u8]) -> Result<String, EntryErrorKind> {
+    /// Where an entry of the archive, or the target of a link, goes.
+    fn final_place(&self, path: &[u8]) -> Result<Place, EntryErrorKind> {
         let path = std::str::from_utf8(path).map_err(|_| EntryErrorKind::NotUtf8("path"))?;
-        let path = relative(path);
-        let path = self.options.filter.as_ref().map_or_else(|| path.to_owned(), |filter| filter.apply(path));
-        Ok(split(&path)?.join("/"))
+        match self.places.place(relative(path))? {
+            Place::In(path) => Ok(Place::In(split(&path)?.join("/"))),
+            other => Ok(other),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ use crate::container::transport::{
 use crate::container::{
     Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout, Transport,
 };
+use crate::format::ParseError;
 
 /// Options of every verb that talks to registries.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -50,6 +51,14 @@ pub(crate) struct RegistryOptions {
     /// Which image of several: OS/ARCHITECTURE[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformName>,
+}
+
+/// Reads the name of an image. Without a transport it lies in a registry.
+pub(crate) fn parse_image(text: &str) -> Result<ImageReference, ParseError> {
+    let has_transport = text.starts_with("registry:")
+        || text.starts_with("docker:")
+        || Transport::ALL.iter().any(|transport| text.starts_with(transport.prefix()));
+    if has_transport { text.parse() } else { ImageReference::new(Transport::Registry, text) }
 }
 
 fn credentials(text: &str) -> anyhow::Result<(String, String)> {

@@ -1,17 +1,25 @@
 //! `container …`: commits as container images, and back.
 
 mod build;
+mod compare;
 mod copy;
+mod encapsulate;
+mod image;
+mod info;
+mod prepare;
 mod pull;
+mod vouch;
 
 use std::io::Write;
 use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::cli::images::parse_image;
 use crate::cli::terminal::Session;
 use crate::container::{Digest, ImageReference, OstreeImageReference, SignatureSource};
 use crate::format::CommitId;
+use crate::tar::Var;
 
 /// The verbs below `container`.
 #[derive(clap::Subcommand)]
@@ -22,24 +30,62 @@ pub(crate) enum Verb {
     Pull(Box<pull::Args>),
     /// Copy a container image from any place to any other
     Copy(Box<copy::Args>),
+    /// Keep container images with all their layers in a repository
+    #[command(subcommand)]
+    Image(Box<image::Verb>),
+    /// Take the commit out of a container image, with the arguments of ostree-ext
+    #[command(alias = "import")]
+    Unencapsulate(Box<encapsulate::ImportArgs>),
+    /// Print the digest of a container image
+    Info(Box<info::Args>),
+    /// Compare the layers of two container images
+    Compare(Box<compare::Args>),
+    /// Take away what must not be in an image, as the last step of its build
+    Commit(prepare::Args),
 }
 
 /// An image, and who vouches for it if that was said.
 #[derive(Debug, Clone)]
-pub(super) struct Image {
-    pub(super) signature: Option<SignatureSource>,
-    pub(super) reference: ImageReference,
+struct Image {
+    signature: Option<SignatureSource>,
+    reference: ImageReference,
 }
 
 impl FromStr for Image {
     type Err = crate::format::ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with("ostree-") {
+        if text.starts_with("ostree-") && text.contains(':') {
             let OstreeImageReference { signature, image } = text.parse()?;
             return Ok(Self { signature: Some(signature), reference: image });
         }
-        Ok(Self { signature: None, reference: text.parse()? })
+        Ok(Self { signature: None, reference: parse_image(text)? })
+    }
+}
+
+impl std::fmt::Display for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.signature.clone() {
+            Some(signature) => {
+                OstreeImageReference { signature, image: self.reference.clone() }.fmt(f)
+            }
+            None => self.reference.fmt(f),
+        }
+    }
+}
+
+/// What plain layers on top of a commit become.
+#[derive(clap::Args)]
+struct PlainLayers {
+    /// Leave /var of plain layers where it is, for libostree since 2024.3; otherwise it goes to
+    /// /usr/share/factory/var
+    #[arg(long)]
+    keep_var: bool,
+}
+
+impl PlainLayers {
+    fn var(&self) -> Var {
+        if self.keep_var { Var::Keep } else { Var::Factory }
     }
 }
 
@@ -55,6 +101,11 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::Build(args) => build::run(args, session),
         Verb::Pull(args) => pull::run(args, session),
         Verb::Copy(args) => copy::run(args, session),
+        Verb::Image(verb) => image::run(verb, session),
+        Verb::Unencapsulate(args) => encapsulate::import(args, session),
+        Verb::Info(args) => info::run(args, session),
+        Verb::Compare(args) => compare::run(args, session),
+        Verb::Commit(args) => prepare::run(args),
     }
 }
 

@@ -22,8 +22,10 @@ pub(crate) struct Args {
     quiet: bool,
     /// docker://HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR,
     /// docker-archive:FILE[:NAME]
+    #[arg(value_parser = images::parse_image)]
     source: ImageReference,
     /// The same
+    #[arg(value_parser = images::parse_image)]
     dest: ImageReference,
 }
 

@@ -1,0 +1,55 @@
+//! `container encapsulate | unencapsulate`: build and pull with the arguments of ostree-ext.
+
+use std::io::Write;
+
+use super::super::Common;
+use super::Image;
+use super::vouch::{KeyringOptions, Voucher};
+use crate::cli::images::{self, RegistryOptions};
+use crate::cli::terminal::Session;
+use crate::container::{self, Error, PullOptions};
+use crate::format::RefSpec;
+use crate::store::Txn;
+
+/// Arguments of `container unencapsulate`.
+#[derive(clap::Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    common: Common,
+    /// A ref that shall name the commit
+    #[arg(long, value_name = "REF")]
+    write_ref: Option<RefSpec>,
+    #[command(flatten)]
+    keyring: KeyringOptions,
+    #[command(flatten)]
+    registry: RegistryOptions,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The image
+    image: Image,
+}
+
+/// Takes the commit out of an image that holds nothing else.
+pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let voucher = Voucher::of(&args.image, &args.keyring, &repo)?;
+    let verify = voucher.verify();
+    let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
+    images::check(&args.image.reference, &opened, voucher.demand(), &session.ctx)?;
+    let plan = container::Image::fetch(&*opened.source, &Default::default())?.plan()?;
+    if plan.ostree.is_none() || !plan.derived.is_empty() {
+        let n = plan.derived.len();
+        let why = format!("Image has {n} layers that are not of its commit: see 'container image pull'");
+        return Err(Error::Unsupported(why).into());
+    }
+    let txn = repo.begin(&session.ctx)?;
+    let options = PullOptions { signatures: voucher.signatures(&verify), ..PullOptions::default() };
+    let commit = container::pull(&*opened.source, &txn, &options, &session.ctx)?.commit;
+    if let Some(name) = &args.write_ref {
+        txn.set_ref(name, Some(commit))?;
+    }
+    txn.commit(&session.ctx)?;
+    let name = args.write_ref.as_ref().map(|name| format!("{name} => ")).unwrap_or_default();
+    Ok(writeln!(session.out, "Imported: {name}{commit}")?)
+}

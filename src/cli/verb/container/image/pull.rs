@@ -1,0 +1,177 @@
+//! `container image pull`: an image with all its layers into the repository.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+
+use super::super::vouch::{KeyringOptions, Voucher};
+use super::super::{Image, PlainLayers};
+use crate::base::net;
+use crate::cli::images::{self, RegistryOptions, parse_image};
+use crate::cli::locate::{self, RepoOptions};
+use crate::cli::terminal::{Session, size};
+use crate::container::store::{self, Check, NameImage, PulledImage, StoreOptions, StoredImage, Unneeded};
+use crate::container::{self, ImageReference, PullOptions};
+use crate::repo::Repo;
+
+/// Arguments of `container image pull`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    repo: RepoOptions,
+    #[command(flatten)]
+    keyring: KeyringOptions,
+    #[command(flatten)]
+    plain: PlainLayers,
+    #[command(flatten)]
+    registry: RegistryOptions,
+    /// The name that the image gets in the repository, if it is to be another one
+    #[arg(long, value_name = "IMAGE", value_parser = parse_image)]
+    target: Option<ImageReference>,
+    /// Keep the layers, but do not name the image
+    #[arg(long, conflicts_with = "target")]
+    no_imgref: bool,
+    /// Keep layers that no image needs any more
+    #[arg(long)]
+    skip_gc: bool,
+    /// Fetch nothing; if there is something new, write its manifest to this file
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// Write the commit's checksum to this file
+    #[arg(long, value_name = "FILE")]
+    ostree_digestfile: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The repository, where --repo does not say it, and the image
+    #[arg(required = true, num_args = 1..=2, value_names = ["REPO", "IMAGE"])]
+    words: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Json {
+    image: String,
+    commit: String,
+    manifest_digest: String,
+    changed: bool,
+    layers_fetched: usize,
+    layers_reused: usize,
+    bytes_fetched: u64,
+    left_out: std::collections::BTreeMap<String, u64>,
+}
+
+/// Pulls, or looks whether there is something to pull.
+pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let (repo, image) = args.repo_and_image()?;
+    let voucher = Voucher::of(&image, &args.keyring, &repo)?;
+    let verify = voucher.verify();
+    let pull = PullOptions {
+        signatures: voucher.signatures(&verify),
+        var: args.plain.var(),
+        ..PullOptions::default()
+    };
+    let target = args.target.as_ref().unwrap_or(&image.reference);
+    let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
+    images::check(&image.reference, &opened, voucher.demand(), &session.ctx)?;
+    let (new, old) = match store::check(&repo, &*opened.source, target, &pull)? {
+        Check::Current(stored) => return args.unchanged(&image, &stored, session),
+        Check::Changed { image, stored } => (image, stored),
+    };
+    let txn = repo.begin(&session.ctx)?;
+    if let Some(old) = &old {
+        store::cache_update(&txn, &old.commit, &new)?;
+    }
+    if let Some(path) = &args.check {
+        txn.commit(&session.ctx)?;
+        return write_file(path, &new.documents.manifest);
+    }
+    let options = StoreOptions {
+        pull,
+        unneeded: if args.skip_gc { Unneeded::Keep } else { Unneeded::Prune },
+        name: if args.no_imgref { NameImage::No } else { NameImage::Yes },
+    };
+    let pulled = match store::pull(&new, &*opened.source, &txn, target, &options, &session.ctx) {
+        Ok(pulled) => pulled,
+        Err(error) => {
+            // What is whole need not be fetched again.
+            if matches!(error, container::Error::Net(net::Error::Transport { .. })) {
+                txn.commit(&session.ctx)?;
+            }
+            return Err(error.into());
+        }
+    };
+    txn.commit(&session.ctx)?;
+    args.report(&image, &pulled, session)
+}
+
+impl Args {
+    fn repo_and_image(&self) -> anyhow::Result<(Repo, Image)> {
+        match (&self.words[..], &self.repo.repo) {
+            ([image], _) => Ok((self.repo.open()?, Image::from_str(image)?)),
+            ([repo, image], None) => Ok((locate::open(repo.as_ref())?, Image::from_str(image)?)),
+            _ => bail!("one repository and one image are needed, not more"),
+        }
+    }
+
+    fn unchanged(&self, image: &Image, stored: &StoredImage, session: &mut Session) -> anyhow::Result<()> {
+        self.write_digest(&stored.commit.to_string())?;
+        if !self.json {
+            return Ok(writeln!(session.out, "No changes in {image} => {}", stored.commit)?);
+        }
+        let json = Json {
+            image: image.to_string(),
+            commit: stored.commit.to_string(),
+            manifest_digest: stored.image.digest.to_string(),
+            changed: false,
+            layers_fetched: 0,
+            layers_reused: stored.image.manifest.layers().len(),
+            bytes_fetched: 0,
+            left_out: Default::default(),
+        };
+        serde_json::to_writer(&mut session.out, &json)?;
+        Ok(writeln!(session.out)?)
+    }
+
+    fn report(&self, image: &Image, pulled: &PulledImage, session: &mut Session) -> anyhow::Result<()> {
+        self.write_digest(&pulled.commit.to_string())?;
+        if self.json {
+            let json = Json {
+                image: image.to_string(),
+                commit: pulled.commit.to_string(),
+                manifest_digest: pulled.digest.to_string(),
+                changed: true,
+                layers_fetched: pulled.fetched,
+                layers_reused: pulled.reused,
+                bytes_fetched: pulled.fetched_bytes,
+                left_out: pulled.left_out.clone(),
+            };
+            serde_json::to_writer(&mut session.out, &json)?;
+            return Ok(writeln!(session.out)?);
+        }
+        let (there, fetched) = (pulled.reused, pulled.fetched);
+        let bytes = size(pulled.fetched_bytes);
+        writeln!(session.out, "layers already present: {there}; layers fetched: {fetched} ({bytes})")?;
+        writeln!(session.out, "Wrote: {image} => {}", pulled.commit)?;
+        if !pulled.left_out.is_empty() && !self.quiet {
+            let parts: Vec<_> = pulled.left_out.iter().map(|(name, n)| format!(" {name}: {n}")).collect();
+            session.out.flush()?;
+            eprintln!("Image contains files that a commit of ostree cannot hold:{}", parts.concat());
+        }
+        Ok(())
+    }
+
+    fn write_digest(&self, digest: &str) -> anyhow::Result<()> {
+        self.ostree_digestfile.as_ref().map_or(Ok(()), |path| write_file(path, digest.as_bytes()))
+    }
+}
+
+fn write_file(path: &PathBuf, content: &[u8]) -> anyhow::Result<()> {
+    fs::write(path, content).with_context(|| format!("Writing {}", path.display()))
+}

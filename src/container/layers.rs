@@ -1,0 +1,311 @@
+//! Takes the layers of an image into a store.
+//!
+//! ```text
+//! layer 0    the commit with its metadata        ► signature ► commit
+//! chunks     content objects of that commit      ┐ several layers ► commit of an object set
+//! derived    plain file systems                  ┘ at once        ► commit of a tree with whiteouts
+//! ```
+//! Every layer's digest and diffid are verified. Layers that the store has as commits are not fetched.
+//! Nothing becomes visible: refs and the end of the transaction are the caller's.
+
+use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ostree_format::variant::{Dict, Value};
+use ostree_format::{Commit, CommitId, FileId, MetaKind};
+
+use super::decompress::read_layer;
+use super::error::{Error, Result};
+use super::image::ImageSource;
+use super::plan::{LayerPlan, PlannedLayer};
+use super::prepare_root::{self, RootKind};
+use crate::base::{Ctx, Event, Pool, Progress, with_pool};
+use crate::store::{Completeness, Reachable, Txn, walk_commit};
+use crate::tar::{
+    self, ImportOptions, LayerOptions, LayerTree, Toplevel, Var, VerifyCommit, check_complete,
+    import_commit_layer, import_layer, import_objects, write_object_set,
+};
+
+/// Layers that are read at the same time, at most: each needs a few megabytes.
+const MAX_PARALLEL_LAYERS: usize = 3;
+/// Directories that are in the tree of a plain layer, but that the layer does not list: `as`.
+pub(super) const IMPLIED: &str = "ostree-rs.implied-directories";
+/// Hard links of a plain layer to files of lower layers: `as`, each path followed by its target.
+pub(super) const LOWER_LINKS: &str = "ostree-rs.lower-links";
+/// Who took the layer in, as ostree-ext notes it.
+pub(super) const IMPORTER: &str = "ostree.importer.version";
+
+/// The commit of a layer that the store has, if it has one.
+pub(super) type Known<'a> = dyn Fn(&PlannedLayer) -> Result<Option<CommitId>> + 'a;
+
+/// Told of every layer that is in the store now, from any thread.
+pub(super) type Finished<'a> = dyn Fn(&TakenLayer) -> Result<()> + Sync + 'a;
+
+/// How layers are taken in.
+#[derive(Clone, Copy)]
+pub(super) struct Taking<'a> {
+    /// Where the layers come from.
+    pub(super) source: &'a dyn ImageSource,
+    /// Where they go to.
+    pub(super) txn: &'a dyn Txn,
+    /// Decides about the commit; none lets every commit in.
+    pub(super) verify: Option<&'a VerifyCommit<'a>>,
+    /// Layers that are there.
+    pub(super) known: &'a Known<'a>,
+    /// Told of each.
+    pub(super) finished: &'a Finished<'a>,
+    /// What happens to `var` of plain layers.
+    pub(super) var: Var,
+}
+
+/// An image whose layers are in the store.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    /// The commit, if the image has one.
+    pub(super) base: Option<CommitId>,
+    /// Every layer, in order.
+    pub(super) layers: Vec<TakenLayer>,
+}
+
+/// A layer that is in the store.
+#[derive(Debug, Clone)]
+pub(super) struct TakenLayer {
+    /// The layer.
+    pub(super) layer: PlannedLayer,
+    /// What it is there.
+    pub(super) commit: CommitId,
+    /// Whether it had to be fetched.
+    pub(super) fetched: bool,
+    /// Entries of a plain layer that were left out, by their first directory or their kind.
+    pub(super) left_out: BTreeMap<String, u64>,
+}
+
+/// What a layer that is not the first is.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Chunk,
+    Plain,
+}
+
+/// Takes in all layers.
+///
+/// # Errors
+/// [`tar::Error::Refused`] if the commit is not let in; [`Error::Image`] if the image does not hold what it
+/// says; whatever is damaged or missing is named.
+pub(super) fn take(plan: &LayerPlan, taking: &Taking<'_>, ctx: &Ctx) -> Result<Taken> {
+    let (mut taken, mut expected, mut root) = (Vec::new(), HashSet::new(), RootKind::Writable);
+    let mut base = None;
+    if let Some(layer) = &plan.ostree {
+        let commit;
+        (commit, expected) = take_commit(layer, plan.commit, taking, ctx)?;
+        (taking.finished)(&commit)?;
+        base = Some(commit.commit);
+        taken.push(commit);
+    }
+    let chunks = plan.chunks.iter().map(|layer| (layer, Kind::Chunk));
+    let derived = plan.derived.iter().map(|layer| (layer, Kind::Plain));
+    let known_root = match &base {
+        Some(base) if !plan.derived.is_empty() => prepare_root::of_commit(taking.txn, base)?,
+        _ => Some(RootKind::Writable),
+    };
+    // What plain layers may hold can depend on a file of the commit, which is in a chunk, perhaps.
+    if let Some(known) = known_root {
+        root = known;
+        let layers: Vec<_> = chunks.chain(derived).collect();
+        taken.extend(take_others(&layers, &expected, root, taking, ctx)?);
+        check_base(base.as_ref(), taking)?;
+    } else {
+        taken.extend(take_others(&chunks.collect::<Vec<_>>(), &expected, root, taking, ctx)?);
+        check_base(base.as_ref(), taking)?;
+        if let Some(base) = &base {
+            root = prepare_root::of_commit(taking.txn, base)?.unwrap_or(RootKind::ReadOnly);
+        }
+        taken.extend(take_others(&derived.collect::<Vec<_>>(), &expected, root, taking, ctx)?);
+    }
+    Ok(Taken { base, layers: taken })
+}
+
+/// Everything that the commit names has to be there now.
+fn check_base(base: Option<&CommitId>, taking: &Taking<'_>) -> Result<()> {
+    let Some(base) = base else { return Ok(()) };
+    check_complete(taking.txn, base)?;
+    if taking.txn.completeness(base)? != Completeness::Complete {
+        taking.txn.set_partial(base, Completeness::Complete)?;
+    }
+    Ok(())
+}
+
+/// Takes in the first layer; also returns the content objects that chunks may hold.
+fn take_commit(
+    layer: &PlannedLayer,
+    promised: Option<CommitId>,
+    taking: &Taking<'_>,
+    ctx: &Ctx,
+) -> Result<(TakenLayer, HashSet<FileId>)> {
+    let promised_by = |commit: CommitId| match promised.filter(|promised| *promised != commit) {
+        None => Ok(commit),
+        Some(promised) => {
+            Err(Error::Image(format!("the labels promise commit {promised}, the image holds {commit}")))
+        }
+    };
+    if let Some(commit) = (taking.known)(layer)? {
+        let commit = promised_by(commit)?;
+        verify_stored(&commit, taking)?;
+        let mut reachable = Reachable::default();
+        walk_commit(taking.txn, &commit, &mut reachable, &mut |_| Ok(()))?;
+        return Ok((TakenLayer::of(layer, commit, false), reachable.files));
+    }
+    let import = ImportOptions { verify: taking.verify };
+    let objects = objects_only(ctx);
+    let imported = read_layer(taking.source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+        import_commit_layer(stream, taking.txn, &import, &objects).map_err(Error::from)
+    })?;
+    let commit = promised_by(imported.commit)?;
+    Ok((TakenLayer::of(layer, commit, true), imported.elsewhere))
+}
+
+/// Asks who has to vouch for it about a commit that was taken in before.
+fn verify_stored(commit: &CommitId, taking: &Taking<'_>) -> Result<()> {
+    let Some(verify) = taking.verify else { return Ok(()) };
+    let read = |name| taking.txn.read_meta(&name);
+    let bytes = read((*commit).into())?.ok_or(crate::store::Error::NotFound((*commit).into()))?;
+    let detached = read(ostree_format::ObjectName::commitmeta(commit))?;
+    verify(commit, &bytes, detached.as_deref()).map_err(tar::Error::Refused)?;
+    Ok(())
+}
+
+/// Takes in chunks and plain layers, several at once.
+fn take_others(
+    layers: &[(&PlannedLayer, Kind)],
+    expected: &HashSet<FileId>,
+    root: RootKind,
+    taking: &Taking<'_>,
+    ctx: &Ctx,
+) -> Result<Vec<TakenLayer>> {
+    let (mut taken, mut todo) = (vec![None; layers.len()], Vec::new());
+    for (n, (layer, kind)) in layers.iter().enumerate() {
+        match (taking.known)(layer)? {
+            Some(commit) => {
+                let layer = TakenLayer::of(layer, commit, false);
+                (taking.finished)(&layer)?;
+                taken[n] = Some(layer);
+            }
+            None => todo.push((n, *layer, *kind)),
+        }
+    }
+    let toplevel = match root {
+        RootKind::Writable => Toplevel::Keep,
+        RootKind::ReadOnly => Toplevel::LeaveOut,
+    };
+    let options = LayerOptions { toplevel, var: taking.var };
+    let parallel = ctx.jobs.get().min(MAX_PARALLEL_LAYERS).min(todo.len()).max(1);
+    let layer_ctx = with_jobs(ctx, ctx.jobs.get().div_ceil(parallel));
+    let taken = Mutex::new(taken);
+    let (source, txn, finished) = (taking.source, taking.txn, taking.finished);
+    // Weighed by number: so many are under way, and none waits.
+    with_pool(&with_jobs(ctx, parallel), parallel as u64, |pool: &Pool<'_, Error>| {
+        for (n, layer, kind) in todo {
+            let (taken, ctx) = (&taken, &layer_ctx);
+            pool.submit(1, move || {
+                let one = match kind {
+                    Kind::Chunk => take_chunk(layer, expected, source, txn, ctx)?,
+                    Kind::Plain => take_plain(layer, options, source, txn, ctx)?,
+                };
+                finished(&one)?;
+                taken.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(one);
+                Ok(())
+            })?;
+        }
+        pool.wait()
+    })?;
+    Ok(taken.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect())
+}
+
+fn take_chunk(
+    layer: &PlannedLayer,
+    expected: &HashSet<FileId>,
+    source: &dyn ImageSource,
+    txn: &dyn Txn,
+    ctx: &Ctx,
+) -> Result<TakenLayer> {
+    let objects_ctx = objects_only(ctx);
+    let objects = read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+        import_objects(stream, txn, Some(expected), &objects_ctx).map_err(Error::from)
+    })?;
+    Ok(TakenLayer::of(layer, write_object_set(txn, &objects)?, true))
+}
+
+fn take_plain(
+    layer: &PlannedLayer,
+    options: LayerOptions,
+    source: &dyn ImageSource,
+    txn: &dyn Txn,
+    ctx: &Ctx,
+) -> Result<TakenLayer> {
+    let objects_ctx = objects_only(ctx);
+    let tree = read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+        import_layer(stream, txn, options, &objects_ctx).map_err(Error::from)
+    })?;
+    let commit = Commit {
+        metadata: plain_metadata(&tree),
+        parent: None,
+        related: Vec::new(),
+        subject: String::new(),
+        body: String::new(),
+        // The same layer is the same commit, whenever it was pulled.
+        timestamp: 0,
+        root: tree.root,
+    };
+    let commit = CommitId::new(txn.write_meta(MetaKind::Commit, &commit.to_bytes())?);
+    Ok(TakenLayer { left_out: tree.left_out, ..TakenLayer::of(layer, commit, true) })
+}
+
+fn plain_metadata(tree: &LayerTree) -> Dict {
+    let mut metadata = Dict::new();
+    metadata.push(IMPORTER, Value::Str(importer_version()));
+    metadata.push(IMPLIED, Value::strv(tree.implied.iter().map(String::as_str)));
+    if !tree.lower_links.is_empty() {
+        metadata.push(LOWER_LINKS, super::merge::links_value(&tree.lower_links));
+    }
+    metadata
+}
+
+/// Who took a layer or image in.
+pub(super) fn importer_version() -> String {
+    format!("ostree-rs {}", env!("CARGO_PKG_VERSION"))
+}
+
+impl Taken {
+    /// The commits of plain layers, lowest first.
+    pub(super) fn plain(&self, plan: &LayerPlan) -> Vec<CommitId> {
+        self.layers[self.layers.len() - plan.derived.len()..].iter().map(|taken| taken.commit).collect()
+    }
+}
+
+impl TakenLayer {
+    fn of(layer: &PlannedLayer, commit: CommitId, fetched: bool) -> Self {
+        Self { layer: layer.clone(), commit, fetched, left_out: BTreeMap::new() }
+    }
+}
+
+fn with_jobs(ctx: &Ctx, jobs: usize) -> Ctx {
+    Ctx { jobs: NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN), ..ctx.clone() }
+}
+
+/// Reports objects without their bytes: those of the blobs are counted, which are known beforehand.
+struct ObjectsOnly(Arc<dyn Progress>);
+
+impl Progress for ObjectsOnly {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Done { objects: 0, .. } => {}
+            Event::Done { objects, .. } => self.0.event(Event::Done { objects, bytes: 0 }),
+            phase @ Event::Phase { .. } => self.0.event(phase),
+        }
+    }
+}
+
+fn objects_only(ctx: &Ctx) -> Ctx {
+    Ctx { progress: Arc::new(ObjectsOnly(Arc::clone(&ctx.progress))), ..ctx.clone() }
+}

@@ -1,0 +1,105 @@
+//! Puts the layers of an image together: one tree out of the commit and the plain layers on top of it.
+//!
+//! Nothing is checked out: directories that no layer touches stay ids and are never read. Files that build
+//! tools leave behind for the time of the build, `etc/hostname` and `etc/resolv.conf` without content, are
+//! taken away. Source: ostree-ext container/store.rs:615, 1448-1610.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ostree_format::variant::{Dict, Value};
+use ostree_format::{CommitId, FileId, FileKind, FileName, RootDir};
+
+use super::error::{Error, Result};
+use super::layers::{IMPLIED, LOWER_LINKS};
+use crate::store::{Entry, MutableTree, Txn, Upper, load_commit};
+
+/// What build tools mount over and leave behind.
+const INJECTED: [&str; 2] = ["hostname", "resolv.conf"];
+
+/// Lays the commits of plain layers, lowest first, over the tree of `base`.
+///
+/// # Errors
+/// If an object is missing or damaged, or a hard link has no target.
+pub(super) fn merge(txn: &dyn Txn, base: Option<&CommitId>, plain: &[CommitId]) -> Result<RootDir> {
+    let mut tree = match base {
+        Some(base) => MutableTree::from_root(load_commit(txn, base)?.root),
+        None => MutableTree::new(),
+    };
+    for id in plain {
+        let layer = load_commit(txn, id)?;
+        let links = resolve_links(txn, &mut tree, id, &layer.metadata)?;
+        // Layers that others took in do not say which of their directories are implied: perhaps all.
+        let implied: Option<BTreeSet<&str>> =
+            layer.metadata.get_strv(IMPLIED).map(|paths| paths.into_iter().collect());
+        let listed = |path: &str| implied.as_ref().is_some_and(|implied| !implied.contains(path));
+        tree.lay_over(txn, &Upper { root: layer.root, listed: &listed })?;
+        for (path, file) in links {
+            put(txn, &mut tree, id, &path, file)?;
+        }
+    }
+    remove_injected(txn, &mut tree)?;
+    Ok(tree.write(txn)?)
+}
+
+/// The value of [`LOWER_LINKS`]: path and target, path and target.
+pub(super) fn links_value(links: &BTreeMap<String, String>) -> Value {
+    Value::strv(links.iter().flat_map(|(path, target)| [path.as_str(), target.as_str()]))
+}
+
+/// The objects that a layer's hard links into lower layers stand for.
+fn resolve_links(
+    txn: &dyn Txn,
+    lower: &mut MutableTree,
+    layer: &CommitId,
+    metadata: &Dict,
+) -> Result<Vec<(String, FileId)>> {
+    let pairs = metadata.get_strv(LOWER_LINKS).unwrap_or_default();
+    let resolve = |pair: &[&str]| {
+        let [path, target] = *pair else { return Err(Error::Image(format!("{layer}: odd {LOWER_LINKS}"))) };
+        let found = match find_dir(txn, lower, target)? {
+            Some((dir, name)) => dir.files(txn)?.get(name).copied(),
+            None => None,
+        };
+        let missing = || Error::Image(format!("hard link {path} to {target}, which no layer has"));
+        Ok((path.to_owned(), found.ok_or_else(missing)?))
+    };
+    let mut resolve = resolve;
+    pairs.chunks(2).map(&mut resolve).collect()
+}
+
+fn put(txn: &dyn Txn, tree: &mut MutableTree, layer: &CommitId, path: &str, file: FileId) -> Result<()> {
+    let wrong = || Error::Image(format!("{layer}: {path} cannot be a hard link"));
+    let (dir, name) = find_dir(txn, tree, path)?.ok_or_else(wrong)?;
+    let name = FileName::new(name).map_err(|_| wrong())?;
+    Ok(dir.set_file(txn, name, file)?)
+}
+
+/// The directory in which `path` lies, and its last name.
+fn find_dir<'t, 'p>(
+    txn: &dyn Txn,
+    tree: &'t mut MutableTree,
+    path: &'p str,
+) -> Result<Option<(&'t mut MutableTree, &'p str)>> {
+    let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut dir = tree;
+    for part in dirs.split('/').filter(|part| !part.is_empty()) {
+        match dir.get(txn, part)? {
+            Some(Entry::Dir(next)) => dir = next,
+            Some(Entry::File(_)) | None => return Ok(None),
+        }
+    }
+    Ok(Some((dir, name)))
+}
+
+fn remove_injected(txn: &dyn Txn, tree: &mut MutableTree) -> Result<()> {
+    let Some((etc, _)) = find_dir(txn, tree, "usr/etc/hostname")? else { return Ok(()) };
+    for name in INJECTED {
+        let Some(id) = etc.files(txn)?.get(name).copied() else { continue };
+        if let Some((header, 0)) = txn.stat_file(&id)?
+            && header.kind == FileKind::Regular
+        {
+            etc.remove(txn, name)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The commit that stands for an image.
+//!
+//! ```text
+//! parent      the commit in the image, if there is one
+//! tree        all layers together
+//! timestamp   when the image was made: annotation of the manifest, or configuration; else 0
+//! metadata    ostree.container.image-config   the configuration, as canonical JSON
+//!             ostree.importer.version
+//!             ostree.manifest                 the manifest, as canonical JSON
+//!             ostree.manifest-digest          sha256:…, of the manifest as it was
+//! ```
+//! The same image gives the same commit. Source: ostree-ext container/store.rs:1448-1610.
+
+use chrono::DateTime;
+use oci_spec::image::ANNOTATION_CREATED;
+use ostree_format::variant::{Dict, Value};
+use ostree_format::{Commit, CommitId, MetaKind, RootDir};
+use serde::de::DeserializeOwned;
+
+use crate::container::image::canonical_json;
+use crate::container::layers::{IMPORTER, importer_version};
+use crate::container::{Documents, Error, Image, Result};
+use crate::store::ObjectWrite;
+
+const DIGEST: &str = "ostree.manifest-digest";
+const MANIFEST: &str = "ostree.manifest";
+const CONFIG: &str = "ostree.container.image-config";
+
+/// The keys under which an image is kept in some metadata.
+pub(super) struct Keys {
+    pub(super) digest: &'static str,
+    pub(super) manifest: &'static str,
+    pub(super) config: &'static str,
+}
+
+const KEYS: Keys = Keys { digest: DIGEST, manifest: MANIFEST, config: CONFIG };
+
+/// Writes the commit that stands for `image`, whose layers together are `root`.
+pub(in crate::container) fn write_merge_commit(
+    store: &(impl ObjectWrite + ?Sized),
+    image: &Image,
+    base: Option<CommitId>,
+    root: RootDir,
+) -> Result<CommitId> {
+    let mut entries = entries(image, &KEYS)?;
+    entries.push((IMPORTER, Value::Str(importer_version())));
+    entries.sort_by_key(|(key, _)| *key);
+    let metadata = entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let commit = Commit {
+        metadata,
+        parent: base,
+        related: Vec::new(),
+        subject: String::new(),
+        body: String::new(),
+        timestamp: created_secs(image).unwrap_or(0),
+        root,
+    };
+    Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
+}
+
+/// When the image was made, in seconds since 1970.
+fn created_secs(image: &Image) -> Option<u64> {
+    let annotation = image.manifest.annotations().as_ref().and_then(|all| all.get(ANNOTATION_CREATED));
+    let text = annotation.or(image.config.created().as_ref())?;
+    u64::try_from(DateTime::parse_from_rfc3339(text).ok()?.timestamp()).ok()
+}
+
+/// What the metadata of the commit `id` says of its image; `None` if it stands for none.
+pub(super) fn parse_merge(id: &CommitId, metadata: &Dict) -> Result<Option<Image>> {
+    parse(&format!("commit {id}"), metadata, &KEYS)
+}
+
+/// What `metadata` says of an image under `keys`.
+pub(super) fn parse(whose: &str, metadata: &Dict, keys: &Keys) -> Result<Option<Image>> {
+    let Some(digest) = metadata.get_str(keys.digest) else { return Ok(None) };
+    let missing = || Error::Image(format!("{whose} has {} and no {}", keys.digest, keys.manifest));
+    let manifest = metadata.get_str(keys.manifest).ok_or_else(missing)?;
+    // Early versions of ostree-ext wrote none, or "null".
+    let config = metadata.get_str(keys.config).filter(|text| *text != "null");
+    Ok(Some(Image {
+        digest: digest.parse().map_err(|source| Error::Reference { text: digest.to_owned(), source })?,
+        manifest: json(whose, keys.manifest, manifest)?,
+        config: config.map(|text| json(whose, keys.config, text)).transpose()?.unwrap_or_default(),
+        documents: Documents { manifest: manifest.into(), config: config.unwrap_or("{}").into() },
+    }))
+}
+
+fn json<T: DeserializeOwned>(whose: &str, key: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(Error::json(format!("{key} of {whose}")))
+}
+
+/// The entries for `image` under `keys`, sorted by key.
+pub(super) fn entries(image: &Image, keys: &Keys) -> Result<Vec<(&'static str, Value)>> {
+    let canonical = |what: &str, bytes: &[u8]| -> Result<Value> {
+        let value: serde_json::Value =
+            serde_json::from_slice(bytes).map_err(Error::json(format!("{what} of {}", image.digest)))?;
+        let text = String::from_utf8(canonical_json(&value)?);
+        Ok(Value::Str(text.map_err(|_| Error::Image(format!("{what} of {} is not UTF-8", image.digest)))?))
+    };
+    let mut entries = vec![
+        (keys.digest, Value::Str(image.digest.to_string())),
+        (keys.manifest, canonical("manifest", &image.documents.manifest)?),
+        (keys.config, canonical("config", &image.documents.config)?),
+    ];
+    entries.sort_by_key(|(key, _)| *key);
+    Ok(entries)
+}

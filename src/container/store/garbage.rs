@@ -1,0 +1,79 @@
+//! Takes away images and the refs of layers that no image needs.
+//!
+//! Objects stay until the repository is pruned. Layers are needed by images, by deployments
+//! (`ostree/0`, `ostree/1`, `rpmostree/base`) and by base images. Source: ostree-ext
+//! container/store.rs:2050-2180.
+
+use std::collections::{BTreeSet, HashSet};
+
+use ostree_format::{CommitId, RefSpec};
+
+use super::commit::parse_merge;
+use super::names::{IMAGES, image_ref, layer_of_ref};
+use super::query::list;
+use crate::container::{Digest, ImageReference, Result};
+use crate::store::{Txn, load_commit};
+
+/// Where refs of commits are that may stand for images, apart from the images' own.
+const ROOTS: [&str; 5] = [IMAGES, "ostree/container/baseimage", "ostree/0", "ostree/1", "rpmostree/base"];
+
+/// Deletes the ref of an image; says whether it was there. Its layers stay: see [`prune_layers`].
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn remove(txn: &dyn Txn, image: &ImageReference) -> Result<bool> {
+    let refspec = image_ref(image)?;
+    let found = txn.resolve_exact(&refspec)?.is_some();
+    if found {
+        txn.set_ref(&refspec, None)?;
+    }
+    Ok(found)
+}
+
+/// Deletes the refs of images that are not in `keep`; returns them.
+///
+/// # Errors
+/// [`Error::Store`]; [`Error::Reference`] for a ref among the images that names none.
+pub fn prune_images(txn: &dyn Txn, keep: &BTreeSet<ImageReference>) -> Result<Vec<ImageReference>> {
+    let mut images = list(txn)?;
+    images.retain(|image| !keep.contains(image));
+    for image in &images {
+        remove(txn, image)?;
+    }
+    Ok(images)
+}
+
+/// Deletes the refs of layers that nothing needs; says how many there were.
+///
+/// # Errors
+/// [`Error::Store`]; [`Error::Json`], [`Error::Image`] if an image does not say which layers it has: then
+/// nothing is deleted.
+pub fn prune_layers(txn: &dyn Txn) -> Result<usize> {
+    let refs = txn.list()?;
+    let roots: HashSet<CommitId> =
+        refs.iter().filter(|(name, _)| is_root(name)).map(|(_, commit)| *commit).collect();
+    let mut needed = HashSet::new();
+    for commit in roots {
+        let metadata = load_commit(txn, &commit)?.metadata;
+        let Some(image) = parse_merge(&commit, &metadata)? else { continue };
+        for layer in image.manifest.layers() {
+            needed.insert(Digest::of_descriptor(layer)?);
+        }
+    }
+    let mut pruned = 0;
+    for name in refs.keys() {
+        if let Some(digest) = layer_of_ref(name)?
+            && !needed.contains(&digest)
+        {
+            txn.set_ref(name, None)?;
+            pruned += 1;
+        }
+    }
+    Ok(pruned)
+}
+
+fn is_root(refspec: &RefSpec) -> bool {
+    let name = refspec.name.as_str();
+    refspec.remote.is_none()
+        && ROOTS.iter().any(|root| name.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')))
+}

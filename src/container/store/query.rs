@@ -1,0 +1,87 @@
+//! What images there are, and what is known of each.
+
+use oci_spec::image::Descriptor;
+use ostree_format::CommitId;
+
+use super::ImageStore;
+use super::commit::parse_merge;
+use super::names::{image_of_ref, image_ref, layer_ref};
+use super::update::read_update;
+use crate::container::{Digest, Error, Image, ImageReference, Result};
+use crate::store::{Refs, load_commit};
+
+/// An image that was pulled.
+#[derive(Debug, Clone)]
+pub struct StoredImage {
+    /// The commit of all layers together.
+    pub commit: CommitId,
+    /// The image. Its documents are kept as canonical JSON, and may have another digest than they had.
+    pub image: Image,
+    /// An update that was seen, but not pulled yet.
+    pub update: Option<Image>,
+}
+
+impl StoredImage {
+    /// The commit of the image's first layer: that of the operating system, if the image has one.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if the layer's ref is not there; [`Error::Store`].
+    pub fn base_commit(&self, store: &(impl Refs + ?Sized)) -> Result<CommitId> {
+        let digest = self.image.digest;
+        let first = self.image.manifest.layers().first();
+        let first = first.ok_or_else(|| Error::Image(format!("image {digest} has no layers")))?;
+        let missing = || Error::Image(format!("layer {} of image {digest} is not here", first.digest()));
+        layer_commit(store, first)?.ok_or_else(missing)
+    }
+}
+
+/// Every image, by name.
+///
+/// # Errors
+/// [`Error::Store`] if refs cannot be read; [`Error::Reference`] if one of them names no image.
+pub fn list(store: &(impl Refs + ?Sized)) -> Result<Vec<ImageReference>> {
+    let mut images = Vec::new();
+    for refspec in store.list()?.keys() {
+        images.extend(image_of_ref(refspec)?);
+    }
+    images.sort();
+    Ok(images)
+}
+
+/// What is known of an image; `None` if it was not pulled.
+///
+/// # Errors
+/// [`Error::Image`], [`Error::Json`], [`Error::Reference`] if its commit does not say what it has to;
+/// [`Error::Store`].
+pub fn query(store: &(impl ImageStore + ?Sized), image: &ImageReference) -> Result<Option<StoredImage>> {
+    commit_of(store, image)?.map(|commit| query_commit(store, &commit)).transpose()
+}
+
+/// As [`query`], but an image that was not pulled is an error.
+///
+/// # Errors
+/// As [`query`]; [`Error::NotStored`].
+pub fn require(store: &(impl ImageStore + ?Sized), image: &ImageReference) -> Result<StoredImage> {
+    query(store, image)?.ok_or_else(|| Error::NotStored(image.clone()))
+}
+
+/// What a commit says of the image that it stands for.
+///
+/// # Errors
+/// As [`query`]; [`Error::Image`] if it stands for none.
+pub fn query_commit(store: &(impl ImageStore + ?Sized), commit: &CommitId) -> Result<StoredImage> {
+    let metadata = load_commit(store, commit)?.metadata;
+    let not_an_image = || Error::Image(format!("commit {commit} is not that of an image"));
+    let image = parse_merge(commit, &metadata)?.ok_or_else(not_an_image)?;
+    Ok(StoredImage { commit: *commit, image, update: read_update(store, commit)? })
+}
+
+/// The commit that an image's ref names.
+pub(super) fn commit_of(store: &(impl Refs + ?Sized), image: &ImageReference) -> Result<Option<CommitId>> {
+    Ok(store.resolve_exact(&image_ref(image)?)?)
+}
+
+/// The commit that a layer's ref names.
+pub(super) fn layer_commit(store: &(impl Refs + ?Sized), layer: &Descriptor) -> Result<Option<CommitId>> {
+    Ok(store.resolve_exact(&layer_ref(&Digest::of_descriptor(layer)?)?)?)
+}
