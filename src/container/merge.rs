@@ -10,7 +10,7 @@ use ostree_format::variant::{Dict, Value};
 use ostree_format::{CommitId, FileId, FileKind, FileName, RootDir};
 
 use super::error::{Error, Result};
-use super::layers::{IMPLIED, LOWER_LINKS};
+use super::import::{IMPLIED, LOWER_LINKS};
 use crate::store::{Entry, MutableTree, Txn, Upper, load_commit};
 
 /// What build tools mount over and leave behind.

@@ -9,7 +9,9 @@
 
 use std::collections::HashMap;
 
-use oci_spec::image::{ANNOTATION_VERSION, Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os};
+use oci_spec::image::{
+    ANNOTATION_VERSION, Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os,
+};
 use ostree_format::CommitId;
 
 use super::digest::{DiffId, Digest};
@@ -126,14 +128,19 @@ impl Image {
     /// Tells what each layer is.
     ///
     /// # Errors
-    /// [`Error::Image`] if there is no layer, or the labels are wrong.
+    /// [`Error::Image`], [`Error::Reference`] if the labels are wrong.
     pub fn plan(&self) -> Result<LayerPlan> {
         let labels = self.labels();
         let reference = |text: &str, source| Error::Reference { text: text.to_owned(), source };
         let commit = labels.get(COMMIT).map(|c| c.parse().map_err(|e| reference(c, e))).transpose()?;
         let mut layers = self.layers()?.into_iter();
         let Some(last) = labels.get(FINAL_DIFFID) else {
-            return Ok(LayerPlan { commit: None, ostree: None, chunks: Vec::new(), derived: layers.collect() });
+            return Ok(LayerPlan {
+                commit: None,
+                ostree: None,
+                chunks: Vec::new(),
+                derived: layers.collect(),
+            });
         };
         let last: DiffId = last.parse().map_err(|e| reference(last, e))?;
         let mut of_commit = Vec::new();

@@ -1,7 +1,7 @@
 //! Pulls the commit out of an image.
 //!
 //! ```text
-//! manifest ► config ► plan ► layers (see `layers`) ► commit
+//! manifest ► config ► plan ► layers (see `import`) ► commit
 //!                                                  └ plain layers on top of it: merge commit
 //! ```
 //! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by
@@ -14,7 +14,7 @@ use ostree_format::CommitId;
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::ImageSource;
-use super::layers::{Finished, Known, Taken, Taking, take};
+use super::import::{Finished, Known, Taken, Taking, take};
 use super::merge::merge;
 use super::plan::{Image, LayerPlan};
 use super::store::write_merge_commit;

@@ -3,7 +3,7 @@
 //! Parts that nobody touched stay ids and are never loaded; what was finished can be sealed, that is
 //! written and reduced to its id again, so that memory holds only the directories under work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use ostree_format::{DirEntry, DirMetaId, DirTree, DirTreeId, FileId, FileName, MetaKind, RootDir};
 
@@ -162,20 +162,10 @@ impl MutableTree {
     /// # Errors
     /// [`Error::Usage`] if a directory below has no dirmeta; and what the store gives.
     pub fn seal(&mut self, store: &(impl ObjectWrite + ?Sized)) -> Result<DirTreeId> {
-        let (files, dirs) = match &mut self.state {
-            State::Sealed(id) => return Ok(*id),
-            State::Open { files, dirs } => (files, dirs),
+        let id = match std::mem::take(&mut self.state) {
+            State::Sealed(id) => id,
+            State::Open { files, dirs } => seal_open(store, Unsealed::new(None, files, dirs))?,
         };
-        let mut tree = DirTree { files: std::mem::take(files), dirs: BTreeMap::new() };
-        for (name, mut dir) in std::mem::take(dirs) {
-            let meta =
-                dir.meta.ok_or_else(|| Error::Usage(format!("Can't commit tree: {name} has no metadata")))?;
-            tree.dirs.insert(name, DirEntry { tree: dir.seal(store)?, meta });
-        }
-        let bytes = tree.to_bytes();
-        // A directory can be large: not both forms at once.
-        drop(tree);
-        let id = DirTreeId::new(store.write_meta(MetaKind::DirTree, &bytes)?);
         self.state = State::Sealed(id);
         Ok(id)
     }
@@ -187,5 +177,54 @@ impl MutableTree {
     pub fn write(&mut self, store: &(impl ObjectWrite + ?Sized)) -> Result<RootDir> {
         let meta = self.meta.ok_or_else(|| Error::Usage("Can't commit an empty tree".into()))?;
         Ok(RootDir { tree: self.seal(store)?, meta })
+    }
+}
+
+/// A directory that is written after those in it.
+struct Unsealed {
+    /// Its name and dirmeta; the outermost has none.
+    entry: Option<(FileName, DirMetaId)>,
+    /// Its files, and the directories that are written.
+    tree: DirTree,
+    dirs: btree_map::IntoIter<FileName, MutableTree>,
+}
+
+impl Unsealed {
+    fn new(
+        entry: Option<(FileName, DirMetaId)>,
+        files: BTreeMap<FileName, FileId>,
+        dirs: BTreeMap<FileName, MutableTree>,
+    ) -> Self {
+        Self { entry, tree: DirTree { files, dirs: BTreeMap::new() }, dirs: dirs.into_iter() }
+    }
+}
+
+/// Depth first; the stack is on the heap: trees may be deep.
+fn seal_open(store: &(impl ObjectWrite + ?Sized), mut dir: Unsealed) -> Result<DirTreeId> {
+    let mut above = Vec::new();
+    loop {
+        if let Some((name, below)) = dir.dirs.next() {
+            let no_meta = || Error::Usage(format!("Can't commit tree: {name} has no metadata"));
+            let meta = below.meta.ok_or_else(no_meta)?;
+            match below.state {
+                State::Sealed(tree) => drop(dir.tree.dirs.insert(name, DirEntry { tree, meta })),
+                State::Open { files, dirs } => {
+                    let below = Unsealed::new(Some((name, meta)), files, dirs);
+                    above.push(std::mem::replace(&mut dir, below));
+                }
+            }
+            continue;
+        }
+        let bytes = dir.tree.to_bytes();
+        // A directory can be large: not both forms at once.
+        dir.tree = DirTree::default();
+        let tree = DirTreeId::new(store.write_meta(MetaKind::DirTree, &bytes)?);
+        match (dir.entry, above.pop()) {
+            (Some((name, meta)), Some(parent)) => {
+                dir = parent;
+                dir.tree.dirs.insert(name, DirEntry { tree, meta });
+            }
+            _ => return Ok(tree),
+        }
     }
 }

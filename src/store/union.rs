@@ -39,16 +39,29 @@ impl MutableTree {
     /// If a dirtree or dirmeta is missing or damaged, or cannot be written.
     pub fn lay_over(&mut self, store: &(impl ObjectWrite + ?Sized), upper: &Upper<'_>) -> Result<()> {
         let root = DirEntry { tree: upper.root.tree, meta: upper.root.meta };
-        self.lay_dir_over(store, upper, "", &root)
+        // The stack is on the heap: trees may be deep.
+        let mut todo = vec![(Vec::new(), root)];
+        while let Some((path, entry)) = todo.pop() {
+            let mut dir = &mut *self;
+            for name in &path {
+                dir = dir.ensure_dir(store, FileName::clone(name))?;
+            }
+            for (name, below) in dir.lay_one_over(store, upper, &path, &entry)? {
+                todo.push(([&path[..], &[name]].concat(), below));
+            }
+        }
+        Ok(())
     }
 
-    fn lay_dir_over(
+    /// Lays a directory over this one, without those in it: these are returned, and there is no file in their
+    /// place.
+    fn lay_one_over(
         &mut self,
         store: &(impl ObjectWrite + ?Sized),
         upper: &Upper<'_>,
-        path: &str,
+        path: &[FileName],
         dir: &DirEntry,
-    ) -> Result<()> {
+    ) -> Result<Vec<(FileName, DirEntry)>> {
         self.set_meta(self.union_meta(store, upper, path, dir.meta)?);
         let DirTree { files, dirs } = load_dirtree(store, &dir.tree)?;
         if files.contains_key(OPAQUE) {
@@ -67,14 +80,12 @@ impl MutableTree {
                 self.set_file(store, name, id)?;
             }
         }
-        for (name, dir) in dirs {
-            let path = join(path, &name);
-            if self.files(store)?.contains_key(&name) {
+        for name in dirs.keys() {
+            if self.files(store)?.contains_key(name) {
                 self.remove(store, name.as_str())?;
             }
-            self.ensure_dir(store, name)?.lay_dir_over(store, upper, &path, &dir)?;
         }
-        Ok(())
+        Ok(dirs.into_iter().collect())
     }
 
     /// The dirmeta of a directory that has `upper_meta` in the layer.
@@ -82,11 +93,12 @@ impl MutableTree {
         &self,
         store: &(impl ObjectWrite + ?Sized),
         upper: &Upper<'_>,
-        path: &str,
+        path: &[FileName],
         upper_meta: DirMetaId,
     ) -> Result<DirMetaId> {
         let Some(lower_meta) = self.meta() else { return Ok(upper_meta) };
-        if lower_meta == upper_meta || !(upper.listed)(path) {
+        let path = || path.iter().map(FileName::as_str).collect::<Vec<_>>().join("/");
+        if lower_meta == upper_meta || !(upper.listed)(&path()) {
             return Ok(lower_meta);
         }
         let (lower, above) = (load_dirmeta(store, &lower_meta)?, load_dirmeta(store, &upper_meta)?);
@@ -96,8 +108,4 @@ impl MutableTree {
         let meta = DirMeta { xattrs: lower.xattrs, ..above };
         Ok(DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes())?))
     }
-}
-
-fn join(path: &str, name: &FileName) -> String {
-    if path.is_empty() { name.to_string() } else { format!("{path}/{name}") }
 }

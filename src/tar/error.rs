@@ -87,6 +87,8 @@ pub enum EntryErrorKind {
     Absolute,
     /// The path goes upwards.
     DotDot,
+    /// The path has more names than this.
+    TooDeep(usize),
     /// A name or link target that is not UTF-8 cannot be in a dirtree or content object.
     NotUtf8(&'static str),
     /// An entry of this type has no place here.
@@ -156,6 +158,7 @@ impl fmt::Display for EntryErrorKind {
             Self::NoPath => f.write_str("the path is empty"),
             Self::Absolute => f.write_str("the path is absolute"),
             Self::DotDot => f.write_str("the path holds '..'"),
+            Self::TooDeep(limit) => write!(f, "the path has more than {limit} names"),
             Self::NotUtf8(what) => write!(f, "the {what} is not UTF-8"),
             Self::Type(what) => write!(f, "{what} cannot be here"),
             Self::ObjectPath(why) => write!(f, "not the name of an object: {why}"),

@@ -4,13 +4,21 @@ use std::io::Read as _;
 
 use ostree_format::fuzz::Target;
 
-use super::{ImportOptions, Parents, Reader, TreeOptions, import_commit, import_objects, import_tree};
+use super::{
+    ImportOptions, LayerOptions, Parents, Reader, TreeOptions, import_commit, import_layer, import_objects,
+    import_tree,
+};
 use crate::base::Ctx;
-use crate::store::{MemStore, Modifier, MutableTree};
+use crate::store::{MemStore, Modifier, MutableTree, Upper};
 
 /// Every body.
-pub const TARGETS: [Target; 4] =
-    [("tar_reader", reader), ("tar_import", import), ("tar_objects", objects), ("tar_tree", tree)];
+pub const TARGETS: [Target; 5] = [
+    ("tar_reader", reader),
+    ("tar_import", import),
+    ("tar_objects", objects),
+    ("tar_tree", tree),
+    ("tar_layer", layer),
+];
 
 /// Reads every entry and its content; sizes and offsets have to agree with the input.
 pub fn reader(data: &[u8]) {
@@ -42,6 +50,19 @@ pub fn tree(data: &[u8]) {
     let options = TreeOptions { parents: Parents::Create, ..TreeOptions::default() };
     let modifier = &mut Modifier::default();
     if import_tree(&mut { data }, &store, &mut tree, modifier, &options, &Ctx::default()).is_ok() {
+        let _ = tree.write(&store);
+    }
+}
+
+/// Makes a tree of a plain layer and lays it over itself, or refuses to.
+pub fn layer(data: &[u8]) {
+    let store = MemStore::new();
+    let Ok(layer) = import_layer(&mut { data }, &store, LayerOptions::default(), &Ctx::default()) else {
+        return;
+    };
+    let mut tree = MutableTree::from_root(layer.root);
+    let listed = |path: &str| !layer.implied.contains(path);
+    if tree.lay_over(&store, &Upper { root: layer.root, listed: &listed }).is_ok() {
         let _ = tree.write(&store);
     }
 }

@@ -88,9 +88,10 @@ pub fn import_layer(
     let (mut tree, mut modifier) = (MutableTree::new(), Modifier::default());
     let mut archive = Archive::of_tar(input);
     let found = read_entries(&mut archive, store, &mut tree, &mut modifier, &tree_options, &options, ctx)?;
-    let lower_links = found.links.into_iter().flat_map(|(target, links)| {
-        links.into_iter().map(move |link| (link.path, target.clone()))
-    });
+    let lower_links = found
+        .links
+        .into_iter()
+        .flat_map(|(target, links)| links.into_iter().map(move |link| (link.path, target.clone())));
     Ok(LayerTree {
         root: tree.write(store)?,
         implied: found.implied,

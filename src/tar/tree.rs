@@ -18,6 +18,9 @@ use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool, with_pool};
 use crate::store::{Decision, Modifier, MutableTree, ObjectWrite};
 
+/// Names in a path: trees are written by functions that call themselves for each directory.
+const MAX_DEPTH: usize = 512;
+
 /// How an archive becomes a tree.
 #[derive(Debug, Clone, Default)]
 pub struct TreeOptions {
@@ -119,8 +122,9 @@ pub(super) fn read_entries(
     ctx: &Ctx,
 ) -> Result<Found> {
     with_pool(ctx, POOL_BYTES, |pool| {
-        let (found, objects) = (Found::default(), HashMap::new());
-        let mut import = Import { store, pool, ctx, tree, modifier, options, places, objects, found };
+        let (found, objects, object_links) = (Found::default(), HashMap::new(), Vec::new());
+        let mut import =
+            Import { store, pool, ctx, tree, modifier, options, places, objects, object_links, found };
         while let Some(entry) = archive.next_entry()? {
             ctx.cancel.check()?;
             import.entry(&entry, archive)?;
@@ -140,6 +144,7 @@ struct Import<'a, 'p, 'env> {
     places: &'a dyn Places,
     /// Entries that are objects, and what they are now.
     objects: HashMap<FileId, FileId>,
+    object_links: Vec<(FileId, Link)>,
     found: Found,
 }
 
@@ -233,24 +238,31 @@ impl Import<'_, '_, '_> {
     }
 
     fn link(&mut self, entry: &Entry, names: &[&str]) -> Result<()> {
-        let store = self.store;
+        let link = Link { entry: entry.clone(), path: names.join("/") };
         match self.final_place(&entry.link).map_err(|kind| entry.error(kind))? {
-            Place::In(target) => {
-                let link = Link { entry: entry.clone(), path: names.join("/") };
-                self.found.links.entry(target).or_default().push(link);
-            }
+            Place::In(target) => self.found.links.entry(target).or_default().push(link),
+            Place::Object(id) => self.object_links.push((id, link)),
             Place::Out(name) => self.leave_out(name),
-            Place::Object(target) => {
-                let missing = || entry.error(EntryErrorKind::LinkTarget(String::from_utf8_lossy(&entry.link).into_owned()));
-                let id = self.objects.get(&target).copied().unwrap_or(target);
-                if id == target && !store.contains(&id.into())? {
-                    return Err(missing());
+        }
+        Ok(())
+    }
+
+    /// Gives links to objects what these are now: as they are in the archive, or else in the store.
+    fn resolve_object_links(&mut self) -> Result<()> {
+        let store = self.store;
+        for (target, Link { entry, path }) in std::mem::take(&mut self.object_links) {
+            let id = match self.objects.get(&target) {
+                Some(changed) => *changed,
+                None if store.contains(&target.into())? => target,
+                None => {
+                    let target = String::from_utf8_lossy(&entry.link).into_owned();
+                    return Err(entry.error(EntryErrorKind::LinkTarget(target)));
                 }
-                let (name, _) = names.split_last().ok_or_else(missing)?;
-                self.parent(entry, names)?
-                    .set_file(store, file_name(entry, name)?, id)
-                    .map_err(|_| entry.error(EntryErrorKind::Conflict("a directory is there")))?;
-            }
+            };
+            let (dir, name) = self.place(&path)?;
+            let parent = || entry.error(EntryErrorKind::NoParent(path.clone()));
+            let set = dir.ok_or_else(parent)?.set_file(store, file_name(&entry, name)?, id);
+            set.map_err(|_| entry.error(EntryErrorKind::Conflict("a directory is there")))?;
         }
         Ok(())
     }
@@ -317,6 +329,7 @@ impl Import<'_, '_, '_> {
     }
 
     fn finish(mut self) -> Result<Found> {
+        self.resolve_object_links()?;
         let mut waiting = std::mem::take(&mut self.found.links);
         // A target may itself be a link that another round resolves.
         while !waiting.is_empty() {
@@ -377,7 +390,10 @@ impl Import<'_, '_, '_> {
     fn final_place(&self, path: &[u8]) -> Result<Place, EntryErrorKind> {
         let path = std::str::from_utf8(path).map_err(|_| EntryErrorKind::NotUtf8("path"))?;
         match self.places.place(relative(path))? {
-            Place::In(path) => Ok(Place::In(split(&path)?.join("/"))),
+            Place::In(path) => match split(&path)? {
+                names if names.len() > MAX_DEPTH => Err(EntryErrorKind::TooDeep(MAX_DEPTH)),
+                names => Ok(Place::In(names.join("/"))),
+            },
             other => Ok(other),
         }
     }

@@ -141,13 +141,15 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let mut seeds = of_repositories();
     seeds.extend(of_images());
     for stream in crate::tar::fuzz::seeds() {
-        seeds.extend(["tar_reader", "tar_import", "tar_tree"].map(|name| (name, stream.clone())));
+        seeds
+            .extend(["tar_reader", "tar_import", "tar_tree", "tar_layer"].map(|name| (name, stream.clone())));
         for (kind, layer) in
             [(0, stream.clone()), (1, gzip(&stream)), (2, zstd::encode_all(&*stream, 1).unwrap())]
         {
             seeds.push(("layer", [&[kind], &layer[..]].concat()));
         }
     }
+    seeds.push(("tar_layer", crate::image_store::hard_layer()));
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("format/tests/data");
     for name in ["summary", "collections.summary"] {
         seeds.push(("summary", fs::read(data.join(name)).unwrap()));

@@ -11,6 +11,7 @@ mod floors;
 mod format;
 mod fsck;
 mod fuzz;
+mod image_store;
 mod oracle;
 mod prune;
 mod registry;

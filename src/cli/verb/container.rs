@@ -66,9 +66,7 @@ impl FromStr for Image {
 impl std::fmt::Display for Image {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.signature.clone() {
-            Some(signature) => {
-                OstreeImageReference { signature, image: self.reference.clone() }.fmt(f)
-            }
+            Some(signature) => OstreeImageReference { signature, image: self.reference.clone() }.fmt(f),
             None => self.reference.fmt(f),
         }
     }

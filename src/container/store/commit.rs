@@ -18,7 +18,7 @@ use ostree_format::{Commit, CommitId, MetaKind, RootDir};
 use serde::de::DeserializeOwned;
 
 use crate::container::image::canonical_json;
-use crate::container::layers::{IMPORTER, importer_version};
+use crate::container::import::{IMPORTER, importer_version};
 use crate::container::{Documents, Error, Image, Result};
 use crate::store::ObjectWrite;
 

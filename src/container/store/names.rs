@@ -135,10 +135,7 @@ mod tests {
             ("foo/bar/baz", "foo/bar/baz"),
             ("foo/bar/baz/", "foo/bar/baz_2F_"),
             ("foo//", "foo/_2F_"),
-            (
-                "docker://quay.io/exampleos/latest:tag",
-                "docker_3A__2F__2F_quay_2E_io/exampleos/latest_3A_tag",
-            ),
+            ("docker://quay.io/exampleos/latest:tag", "docker_3A__2F__2F_quay_2E_io/exampleos/latest_3A_tag"),
             ("f_b", "f__b"),
             ("oci:/DIR/oci:single", "oci_3A__2F_DIR/oci_3A_single"),
             ("☃", "_2603_"),

@@ -15,7 +15,7 @@ use super::names::{image_ref, layer_ref};
 use super::query::{StoredImage, list, query};
 use super::{ImageStore, write_merge_commit};
 use crate::base::Ctx;
-use crate::container::layers::TakenLayer;
+use crate::container::import::TakenLayer;
 use crate::container::merge::merge;
 use crate::container::pull::take_image;
 use crate::container::{

@@ -37,7 +37,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let all: u64 = new.layers().iter().map(|layer| layer.size()).sum();
     let total = new.layers().len();
     if args.json {
-        let digests = |layers: &[&Descriptor]| layers.iter().map(|l| l.digest().to_string()).collect::<Vec<_>>();
+        let digests =
+            |layers: &[&Descriptor]| layers.iter().map(|l| l.digest().to_string()).collect::<Vec<_>>();
         let json = serde_json::json!({
             "layers": total, "bytes": all,
             "added": digests(&added), "added_bytes": bytes(&added),

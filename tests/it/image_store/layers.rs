@@ -1,0 +1,230 @@
+//! What plain layers become, and how they lie over each other.
+
+use super::{Item, describe, dir, file, item, link, pull_layers, symlink};
+
+/// The paths and what is there, without directories.
+fn files(layers: &[&[Item]]) -> Vec<String> {
+    let (store, pulled) = pull_layers(layers);
+    let all = describe(&store, &pulled.commit);
+    all.iter().filter(|(path, _)| !path.ends_with('/')).map(|(path, what)| format!("{path} {what}")).collect()
+}
+
+#[test]
+fn places_of_the_system() {
+    let (store, pulled) = pull_layers(&[&[
+        file("etc/conf", "c"),
+        link("etc/other", "etc/conf"),
+        file("var/lib/state", "s"),
+        file("run/lock", "x"),
+        file("opt/app", "a"),
+        item("dev", tar::EntryType::Directory, 0o755),
+        item("usr/null", tar::EntryType::Char, 0o666),
+    ]]);
+    let all = describe(&store, &pulled.commit);
+    let paths: Vec<_> = all.keys().map(String::as_str).collect();
+    // No commit of an operating system below: the tree is the root file system.
+    assert_eq!(
+        paths,
+        [
+            "/",
+            "/dev/",
+            "/opt/",
+            "/opt/app",
+            "/usr/",
+            "/usr/etc/",
+            "/usr/etc/conf",
+            "/usr/etc/other",
+            "/usr/share/",
+            "/usr/share/factory/",
+            "/usr/share/factory/var/",
+            "/usr/share/factory/var/lib/",
+            "/usr/share/factory/var/lib/state",
+        ]
+    );
+    assert_eq!(
+        pulled.left_out.iter().map(|(k, n)| format!("{k} {n}")).collect::<Vec<_>>(),
+        ["a character device 1", "run 1"]
+    );
+}
+
+#[test]
+fn hard_links_in_any_order() {
+    let long = "usr/".to_owned() + &"long-name/".repeat(30);
+    let target = format!("{long}target");
+    let found = files(&[&[
+        link("usr/a-before", "usr/z"),
+        link("usr/absolute", "/usr/z"),
+        link("usr/dotted", "./usr/z"),
+        link("usr/of-link", "usr/a-before"),
+        link("usr/long", &target),
+        file("usr/z", "z"),
+        file(&target, "far"),
+    ]]);
+    let expect = |name: &str, what: &str| format!("/usr/{name} 644 0 {what}");
+    for (name, what) in
+        [("a-before", "z"), ("absolute", "z"), ("dotted", "z"), ("of-link", "z"), ("z", "z"), ("long", "far")]
+    {
+        assert!(found.contains(&expect(name, what)), "{name}: {found:?}");
+    }
+}
+
+/// A build tool that links files of lower layers without copying them.
+#[test]
+fn hard_links_into_lower_layers() {
+    let found = files(&[
+        &[file("usr/tool", "tool"), file("etc/conf", "conf")],
+        &[
+            link("usr/alias", "usr/tool"),
+            link("usr/conf", "/etc/conf"),
+            item("usr/.wh.tool", tar::EntryType::Regular, 0),
+        ],
+    ]);
+    assert_eq!(found, ["/usr/alias 644 0 tool", "/usr/conf 644 0 conf", "/usr/etc/conf 644 0 conf"]);
+}
+
+#[test]
+fn whiteouts_act_on_lower_layers_only() {
+    let found = files(&[
+        &[
+            file("usr/a", "1"),
+            file("usr/d/x", "1"),
+            file("usr/o/x", "1"),
+            file("usr/o/deep/y", "1"),
+            file("usr/k", "1"),
+        ],
+        &[
+            file("usr/.wh.a", ""),
+            file("usr/.wh.d", ""),
+            // Stands before and after the opaque mark: both are of this layer.
+            file("usr/o/before", "2"),
+            file("usr/o/.wh..wh..opq", ""),
+            file("usr/o/after", "2"),
+            // The name itself is there again.
+            file("usr/.wh.k", ""),
+            file("usr/k", "2"),
+            // Nothing like that is below.
+            file("usr/.wh.never", ""),
+            file("usr/new/.wh..wh..opq", ""),
+            file("usr/new/n", "2"),
+            file("usr/.wh..wh.plnk", ""),
+        ],
+    ]);
+    assert_eq!(
+        found,
+        ["/usr/k 644 0 2", "/usr/new/n 644 0 2", "/usr/o/after 644 0 2", "/usr/o/before 644 0 2"]
+    );
+}
+
+#[test]
+fn anything_replaces_anything() {
+    let found = files(&[
+        &[
+            file("usr/f", "1"),
+            file("usr/d/x", "1"),
+            symlink("usr/s", "d"),
+            symlink("usr/t", "f"),
+            file("usr/u/v/w", "1"),
+        ],
+        &[
+            file("usr/f/now-a-directory", "2"),
+            file("usr/d", "2"),
+            file("usr/s/y", "2"),
+            file("usr/t", "2"),
+            symlink("usr/u", "nowhere"),
+        ],
+    ]);
+    assert_eq!(
+        found,
+        [
+            "/usr/d 644 0 2",
+            "/usr/f/now-a-directory 644 0 2",
+            "/usr/s/y 644 0 2",
+            "/usr/t 644 0 2",
+            "/usr/u -> nowhere"
+        ]
+    );
+}
+
+#[test]
+fn directories_keep_what_layers_do_not_say() {
+    let with_xattr = Item { xattrs: vec![("user.x", b"1")], ..dir("usr/x", 0o750) };
+    let (store, pulled) = pull_layers(&[
+        &[Item { owner: 7, ..dir("usr/keep", 0o711) }, with_xattr, dir("usr/same", 0o700), dir("usr", 0o755)],
+        // One is not listed, one is with other permissions, one just as it was.
+        &[file("usr/keep/f", ""), dir("usr/x", 0o700), dir("usr/same", 0o700)],
+    ]);
+    let all = describe(&store, &pulled.commit);
+    assert_eq!(all["/usr/keep/"], "711 7");
+    assert_eq!(all["/usr/x/"], "700 0 xattrs");
+    assert_eq!(all["/usr/same/"], "700 0");
+}
+
+#[test]
+fn left_behind_by_builds() {
+    let found = files(&[&[file("etc/hostname", ""), file("etc/resolv.conf", "")], &[file("etc/hosts", "")]]);
+    assert_eq!(found, ["/usr/etc/hosts 644 0 "]);
+    assert_eq!(files(&[&[file("etc/hostname", "mine")]]), ["/usr/etc/hostname 644 0 mine"]);
+}
+
+#[test]
+fn unsafe_paths_are_refused() {
+    for bad in [file("usr/../../etc/passwd", "x"), link("usr/a", "../../etc/shadow")] {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = super::new_layout(temp.path());
+        // The builder refuses such paths: they are patched in.
+        let tar = match bad.link.is_empty() {
+            true => patched(&file("usr/__/__/etc/passwd", "x"), b"usr/../../etc/passwd"),
+            false => super::layer(&[bad]),
+        };
+        super::put_image(&layout, &[tar], &[]);
+        let into = ostree_rs::store::MemStore::new();
+        let error = super::pull(&layout, &into, "oci:x").unwrap_err();
+        assert!(error.to_string().contains("'..'"), "{error}");
+    }
+}
+
+/// The layer of one entry, with another name of the same length.
+fn patched(item: &Item, name: &[u8]) -> Vec<u8> {
+    let mut tar = super::layer(std::slice::from_ref(item));
+    tar[..name.len()].copy_from_slice(name);
+    tar[148..156].copy_from_slice(b"        ");
+    let sum: u32 = tar[..512].iter().map(|b| u32::from(*b)).sum();
+    tar[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    tar
+}
+
+/// Deeper than any file system goes, and than the stack of a thread allows.
+#[test]
+fn deep_paths_are_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    for (names, fine) in [(512, true), (513, false), (16_000, false)] {
+        let layout = super::new_layout(&temp.path().join(names.to_string()));
+        super::put_image(
+            &layout,
+            &[super::layer(&[file(&["usr/", &"a/".repeat(names - 2), "f"].concat(), "")])],
+            &[],
+        );
+        let pulled = super::pull(&layout, &ostree_rs::store::MemStore::new(), "oci:x");
+        assert_eq!(pulled.is_ok(), fine, "{names}");
+    }
+}
+
+/// A build changed files of the commit: the layer has the objects, and links to them, in any order.
+#[test]
+fn changed_objects_of_the_commit() {
+    let object = format!("sysroot/ostree/repo/objects/ab/{}.file", "cd".repeat(31));
+    let found = files(&[&[
+        link("usr/bin/tool", &object),
+        Item { mode: 0o755, ..file(&object, "changed") },
+        link("usr/bin/of-tool", "usr/bin/tool"),
+        link("usr/bin/same", &format!("/{object}")),
+    ]]);
+    let names = ["of-tool", "same", "tool"];
+    assert_eq!(found, names.map(|name| format!("/usr/bin/{name} 755 0 changed")));
+    // Of an object that neither the layer nor the repository has.
+    let temp = tempfile::tempdir().unwrap();
+    let layout = super::new_layout(temp.path());
+    super::put_image(&layout, &[super::layer(&[link("usr/bin/tool", &object)])], &[]);
+    let error = super::pull(&layout, &ostree_rs::store::MemStore::new(), "oci:x").unwrap_err();
+    assert!(error.to_string().contains(&object), "{error}");
+}

@@ -1,0 +1,173 @@
+//! Updates, layers that images share, and what goes away with an image.
+
+use ostree_rs::base::Ctx;
+use ostree_rs::container::store::{self, Check};
+use ostree_rs::container::{Error, ImageReference};
+use ostree_rs::store::{MemStore, Refs};
+
+use super::{Work, file, layer, name, new_layout, pull, put_image, unverified};
+use crate::corpus;
+use crate::oracle::{need, run};
+
+fn layers_of(store: &MemStore) -> usize {
+    let refs = store.list().unwrap();
+    refs.keys().filter(|name| name.to_string().starts_with("ostree/container/blob/")).count()
+}
+
+#[test]
+fn an_update_fetches_what_is_new() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path());
+    let (base, old, new) =
+        (layer(&[file("usr/base", "b")]), layer(&[file("usr/a", "1")]), layer(&[file("usr/a", "2")]));
+    put_image(&layout, &[base.clone(), old.clone()], &[]);
+    let (store, image) = (MemStore::new(), name("oci:x"));
+    let first = pull(&layout, &store, "oci:x").unwrap();
+    assert_eq!((first.fetched, first.reused, first.pruned), (2, 0, 0));
+    let options = unverified();
+    assert!(matches!(store::check(&store, &layout, &image, &options.pull).unwrap(), Check::Current(_)));
+
+    put_image(&layout, &[base, new], &[]);
+    let Check::Changed { image: update, stored } =
+        store::check(&store, &layout, &image, &options.pull).unwrap()
+    else {
+        panic!("it changed")
+    };
+    let stored = stored.unwrap();
+    assert_eq!(stored.commit, first.commit);
+    store::cache_update(&store, &stored.commit, &update).unwrap();
+    let seen = store::require(&store, &image).unwrap().update.unwrap();
+    assert_eq!(seen.digest, update.digest);
+    assert!(store::clear_cached_update(&store, &image).unwrap());
+    assert!(!store::clear_cached_update(&store, &image).unwrap());
+    assert!(store::require(&store, &image).unwrap().update.is_none());
+
+    let second = pull(&layout, &store, "oci:x").unwrap();
+    assert_eq!((second.fetched, second.reused, second.pruned), (1, 1, 1));
+    assert_eq!(layers_of(&store), 2);
+    // The same layers, the same commit, whenever they were pulled.
+    let other = MemStore::new();
+    assert_eq!(pull(&layout, &other, "oci:x").unwrap().commit, second.commit);
+}
+
+#[test]
+fn images_share_layers() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path());
+    let (base, a, b) =
+        (layer(&[file("usr/base", "b")]), layer(&[file("usr/a", "1")]), layer(&[file("usr/b", "1")]));
+    let store = MemStore::new();
+    put_image(&layout, &[base.clone(), a], &[]);
+    pull(&layout, &store, "oci:a").unwrap();
+    put_image(&layout, &[base, b], &[]);
+    assert_eq!(pull(&layout, &store, "oci:b").unwrap().fetched, 1);
+    let images: Vec<ImageReference> = store::list(&store).unwrap();
+    assert_eq!(images, [name("oci:a"), name("oci:b")]);
+    assert!(store::remove(&store, &name("oci:a")).unwrap());
+    assert!(!store::remove(&store, &name("oci:a")).unwrap());
+    assert_eq!(store::prune_layers(&store).unwrap(), 1);
+    assert_eq!(layers_of(&store), 2);
+    assert!(matches!(store::require(&store, &name("oci:a")), Err(Error::NotStored(_))));
+
+    let copied = MemStore::new();
+    store::copy(&store, &name("oci:b"), &copied, &name("oci:c"), &Ctx::default()).unwrap();
+    let (here, there) =
+        (store::require(&store, &name("oci:b")).unwrap(), store::require(&copied, &name("oci:c")).unwrap());
+    assert_eq!(here.commit, there.commit);
+    assert_eq!(layers_of(&copied), 2);
+    store::prune_images(&store, &Default::default()).unwrap();
+    assert_eq!(store::prune_layers(&store).unwrap(), 2);
+    assert_eq!(layers_of(&store), 0);
+}
+
+/// Compressed in another way a layer has another digest, and is the same.
+#[test]
+fn recompressed_layers_are_known() {
+    if !need("skopeo") {
+        return;
+    }
+    let work = Work(corpus::unpack("ostree-ext/images.tar.zst"));
+    let from = format!("oci:{}:derived2", work.path("oci-derived2").display());
+    let to = format!("dir:{}", work.path("zstd").display());
+    let zstd = ["--dest-compress", "--dest-compress-format=zstd"];
+    run("skopeo", &[&["copy", "--insecure-policy"], &zstd[..], &[&from, &to]].concat());
+    work.ok(&["init", "--repo=r", "--mode=bare-user"]);
+    work.ok(&["container", "image", "pull", "-q", "r", "ostree-unverified-image:oci:oci-derived2:derived2"]);
+    let out =
+        work.ok(&["container", "image", "pull", "-q", "--json", "r", "ostree-unverified-image:dir:zstd"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&json["layers_fetched"], &json["layers_reused"]), (&0.into(), &10.into()), "{out}");
+    let digests = |image: &str| {
+        let text = work.ok(&["container", "image", "metadata", "--repo=r", image]);
+        let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+        manifest["layers"][3]["digest"].to_string()
+    };
+    // Otherwise nothing was tried.
+    assert_ne!(digests("dir:zstd"), digests("oci:oci-derived2:derived2"));
+    assert_eq!(
+        work.ok(&["container", "image", "remove", "--repo=r", "dir:zstd"]),
+        "Removed images: 1 layers: 10"
+    );
+}
+
+#[test]
+fn verbs() {
+    let work = Work(corpus::unpack("ostree-ext/images.tar.zst"));
+    work.ok(&["init", "--repo=r", "--mode=bare-user"]);
+    let image = "ostree-unverified-image:oci:oci-derived:derived";
+    assert_eq!(work.ok(&["container", "image", "list", "--repo=r"]), "");
+    work.ok(&["container", "image", "pull", "--check=new.json", "r", image]);
+    let manifest = std::fs::read_to_string(work.path("new.json")).unwrap();
+    assert!(manifest.contains("ostree.final-diffid"));
+    assert_eq!(work.ok(&["refs", "--repo=r"]), "");
+    let first = work.ok(&["container", "image", "pull", "r", image]);
+    assert!(first.starts_with("layers already present: 0; layers fetched: 3 ("), "{first}");
+    let again = work.ok(&["container", "image", "pull", "r", image]);
+    assert!(again.starts_with(&format!("No changes in {image} => ")), "{again}");
+    assert_eq!(work.ok(&["container", "image", "list", "--repo=r"]), "oci:oci-derived:derived");
+    let history = work.ok(&["container", "image", "history", "--repo=r", "oci:oci-derived:derived"]);
+    assert_eq!(history.lines().count(), 4);
+    assert!(history.lines().nth(1).unwrap().ends_with("Tame release"), "{history}");
+    let compared = work.ok(&["container", "compare", "oci:oci:single", "oci:oci-derived:derived"]);
+    assert!(
+        compared.starts_with("Total new layers: 3 ") && compared.contains("Added layers:     2 "),
+        "{compared}"
+    );
+    assert!(
+        work.refused(&["container", "image", "remove", "--repo=r", "oci:nowhere"]).contains("oci:nowhere")
+    );
+    assert!(work.refused(&["container", "unencapsulate", "--repo=r", image]).contains("2 layers"));
+    assert_eq!(
+        work.ok(&["container", "image", "remove", "--repo=r", "oci:oci-derived:derived"]),
+        "Removed images: 1 layers: 3"
+    );
+    assert_eq!(work.ok(&["refs", "--repo=r"]), "");
+}
+
+/// Images that no deployment's origin names.
+#[test]
+fn images_of_deployments_stay() {
+    let work = Work(corpus::unpack("ostree-ext/images.tar.zst"));
+    std::fs::create_dir_all(work.path("ostree/deploy/os/deploy")).unwrap();
+    work.ok(&["init", "--repo=ostree/repo", "--mode=bare-user"]);
+    for image in ["oci:oci:single", "oci:oci-derived:derived"] {
+        work.ok(&[
+            "container",
+            "image",
+            "pull",
+            "-q",
+            "ostree/repo",
+            &format!("ostree-unverified-image:{image}"),
+        ]);
+    }
+    let origin = "[origin]\ncontainer-image-reference=ostree-unverified-image:oci:oci:single\n";
+    std::fs::write(work.path("ostree/deploy/os/deploy/abc.0.origin"), origin).unwrap();
+    let out = work.ok(&["container", "image", "prune-images", "--sysroot=.", "--full"]);
+    assert!(
+        out.starts_with("Removed: oci:oci-derived:derived\nRemoved layers: 2\nRemoved objects: "),
+        "{out}"
+    );
+    assert_eq!(work.ok(&["container", "image", "list", "--repo=ostree/repo"]), "oci:oci:single");
+    let again = work.ok(&["container", "image", "prune-images", "--sysroot=."]);
+    assert_eq!(again, "No unreferenced images.");
+}
