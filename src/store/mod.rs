@@ -16,6 +16,7 @@ mod mem;
 mod modifier;
 mod overlay;
 mod rev;
+pub mod selinux;
 mod union;
 mod verify;
 mod walk;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostree_format::{DirMeta, FileHeader, ParseError, RepoMode, S_IFDIR, S_IFMT, S_IFREG, Xattrs};
 
+use super::selinux::{LABEL_XATTR, Labeling};
 use super::{Error, Result};
 
 /// The changes. The default changes nothing.
@@ -19,6 +20,8 @@ pub struct Modifier {
     pub executables: Executables,
     /// Which xattrs are kept; canonical permissions keep none, whatever this says.
     pub xattrs: XattrPolicy,
+    /// SELinux labels, which replace those that there are; also where xattrs are not kept.
+    pub selinux: Option<Labeling>,
     /// Permissions of single paths.
     pub stat_overrides: StatOverrides,
     /// Paths that are left out.
@@ -149,15 +152,17 @@ impl Modifier {
     pub fn for_mode(mut self, mode: RepoMode) -> Self {
         if mode == RepoMode::BareUserOnly {
             (self.permissions, self.xattrs) = (Permissions::Canonical, XattrPolicy::Drop);
+            self.selinux = None;
         }
         self
     }
 
     /// Whether it changes nothing.
     pub fn is_identity(&self) -> bool {
-        let Self { uid, gid, permissions, executables, xattrs, stat_overrides, skip } = self;
+        let Self { uid, gid, permissions, executables, xattrs, selinux, stat_overrides, skip } = self;
         (uid, gid, permissions) == (&None, &None, &Permissions::Keep)
             && (executables, xattrs) == (&Executables::Keep, &XattrPolicy::Keep)
+            && selinux.is_none()
             && stat_overrides.add.is_empty()
             && stat_overrides.set.is_empty()
             && skip.is_empty()
@@ -166,6 +171,14 @@ impl Modifier {
     /// Whether xattrs go into the commit.
     pub fn keeps_xattrs(&self) -> bool {
         self.xattrs == XattrPolicy::Keep && self.permissions == Permissions::Keep
+    }
+
+    /// Gives the file or directory `path` its label; what the policy says nothing about stays as it is. `mode`
+    /// is `st_mode`.
+    pub fn label(&self, path: &str, mode: u32, xattrs: &mut Xattrs) {
+        if let Some(label) = self.selinux.as_ref().and_then(|labeling| labeling.xattr(path, mode)) {
+            xattrs.set(LABEL_XATTR.into(), label.into());
+        }
     }
 
     /// Decides about the file or directory `path` (`/` for the root) and changes its attributes. A line of the
@@ -204,6 +217,7 @@ impl Modifier {
         if !self.keeps_xattrs() {
             header.xattrs = Xattrs::EMPTY;
         }
+        self.label(path, header.mode(), &mut header.xattrs);
         decision
     }
 
@@ -215,6 +229,7 @@ impl Modifier {
         if !self.keeps_xattrs() {
             meta.xattrs = Xattrs::EMPTY;
         }
+        self.label(path, meta.mode, &mut meta.xattrs);
         decision
     }
 

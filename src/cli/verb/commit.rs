@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 
     let txn = repo.begin(&session.ctx)?;
     session.ctx.phase("Committing", None, None);
-    let (root, cache_hits) = args.trees.read(&repo, &txn, &mut modifier, &session.ctx)?;
+    let (root, cache_hits) = args.trees.read(&repo, &txn, &mut modifier, &args.changes, &session.ctx)?;
     if args.skip_if_unchanged && is_unchanged(&txn, options.parent, root)? {
         // A parent is there, or nothing could be unchanged.
         let id = options.parent.context("no parent")?;

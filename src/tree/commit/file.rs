@@ -13,6 +13,7 @@ use super::Source;
 use super::adopt::adopt;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, read_xattrs, read_xattrs_at};
+use crate::store::selinux::LABEL_XATTR;
 use crate::store::{Error, ObjectWrite, Result};
 
 /// A file that the walk found.
@@ -26,6 +27,8 @@ pub(super) struct Job {
     /// Bytes of a regular file.
     pub(super) len: u64,
     pub(super) xattrs: XattrSource,
+    /// The SELinux label that it gets.
+    pub(super) label: Option<Vec<u8>>,
     pub(super) source: Source,
 }
 
@@ -42,7 +45,7 @@ impl Job {
     /// Writes the object.
     pub(super) fn run<S: ObjectWrite + ?Sized>(self, store: &S, ctx: &Ctx) -> Result<(FileName, FileId)> {
         ctx.cancel.check()?;
-        let Self { dir, name, path, mut header, len, xattrs, source } = self;
+        let Self { dir, name, path, mut header, len, xattrs, label, source } = self;
         let failed = |op| {
             let path = path.clone();
             move |e: io::Error| Error::io(op, path, e)
@@ -56,6 +59,7 @@ impl Job {
             if xattrs == XattrSource::File {
                 header.xattrs = read_xattrs(&fd).map_err(failed("reading xattrs of"))?;
             }
+            set_label(&mut header, label);
             let file = File::from(fd);
             let adopted = match source {
                 Source::Consume => adopt(store, &dir, &name, &file, &header, &ctx.cancel)?,
@@ -84,6 +88,7 @@ impl Job {
             if xattrs == XattrSource::File {
                 header.xattrs = read_xattrs_at(&*dir, &name).map_err(failed("reading xattrs of"))?;
             }
+            set_label(&mut header, label);
             store.write_file(&header, 0, &mut io::empty())
         };
         // A read that failed because of the cancellation is not the file's fault.
@@ -94,6 +99,12 @@ impl Job {
         }
         ctx.object_done(len);
         Ok((name, id))
+    }
+}
+
+fn set_label(header: &mut FileHeader, label: Option<Vec<u8>>) {
+    if let Some(label) = label {
+        header.xattrs.set(LABEL_XATTR.into(), label.into());
     }
 }
 

@@ -176,10 +176,11 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
 
     fn dirmeta(&mut self, dir: &OwnedFd, attributes: Attributes) -> Result<DirMetaId> {
         let Attributes { uid, gid, mode } = attributes;
-        let xattrs = match self.modifier.keeps_xattrs() {
+        let mut xattrs = match self.modifier.keeps_xattrs() {
             true => read_xattrs(dir).map_err(|e| Error::io("reading xattrs of", self.shown_path(), e))?,
             false => Xattrs::EMPTY,
         };
+        self.modifier.label(self.shown_path(), mode, &mut xattrs);
         let bytes = DirMeta::new(uid, gid, mode, xattrs).to_bytes();
         Ok(DirMetaId::new(self.store.write_meta(MetaKind::DirMeta, &bytes)?))
     }
@@ -248,7 +249,10 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
         let unchanged = match &hit {
             Some((_, Some(original))) => header == *original,
             // Xattrs were not read, so they are unchanged only if none are dropped.
-            _ => self.modifier.keeps_xattrs() && header == header_of(stat),
+            _ => {
+                let same_xattrs = self.modifier.keeps_xattrs() && self.modifier.selinux.is_none();
+                same_xattrs && header == header_of(stat)
+            }
         };
         if let (Some((id, _)), true) = (hit, unchanged) {
             return self.known(node, dir, name, id);
@@ -256,7 +260,8 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
         let xattrs = if self.modifier.keeps_xattrs() { xattrs } else { XattrSource::Header };
         let len = if header.kind == FileKind::Regular { stat.st_size as u64 } else { 0 };
         let (path, source) = (PathBuf::from(&self.path), self.options.source);
-        let job = Job { dir: dir.clone(), name, path, header, len, xattrs, source };
+        let label = self.modifier.selinux.as_ref().and_then(|labels| labels.xattr(&self.path, stat.st_mode));
+        let job = Job { dir: dir.clone(), name, path, header, len, xattrs, label, source };
         self.stats.files += 1;
         self.stats.bytes += len;
         if let Some(node) = self.nodes.get_mut(&node) {

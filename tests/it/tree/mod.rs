@@ -4,3 +4,4 @@ mod checkout;
 mod commit;
 pub(crate) mod fixture;
 mod repository;
+mod selinux;

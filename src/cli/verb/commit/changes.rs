@@ -1,12 +1,15 @@
 //! What `commit` changes in files on their way in.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
 use crate::repo::Repo;
-use crate::store::{Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy};
+use crate::store::selinux::{Labeling, Policy, UsrEtc};
+use crate::store::{Error, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy};
 
 /// Options that change files.
 #[derive(clap::Args)]
@@ -27,6 +30,15 @@ pub(crate) struct Options {
     /// Leave xattrs out
     #[arg(long)]
     no_xattrs: bool,
+    /// Label files as the SELinux policy in the root file system PATH says
+    #[arg(long, value_name = "PATH")]
+    selinux_policy: Option<PathBuf>,
+    /// Label files as the SELinux policy in the first --tree says
+    #[arg(short = 'P', long, conflicts_with = "selinux_policy")]
+    selinux_policy_from_base: bool,
+    /// 1: label /usr/etc as /etc, whatever the policy says
+    #[arg(long, value_name = "EPOCH", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=1))]
+    selinux_labeling_epoch: u8,
     /// A file with lines `MODE PATH` (adds bits) and `=MODE PATH` (replaces them), MODE decimal
     #[arg(long, value_name = "PATH")]
     statoverride: Option<PathBuf>,
@@ -51,6 +63,10 @@ impl Options {
             permissions: if self.canonical_permissions { Permissions::Canonical } else { Permissions::Keep },
             executables: if self.mode_ro_executables { Executables::ReadOnly } else { Executables::Keep },
             xattrs: if self.no_xattrs { XattrPolicy::Drop } else { XattrPolicy::Keep },
+            selinux: match &self.selinux_policy {
+                Some(root) => Some(self.labeling(policy_in(root)?, &root.display().to_string())?),
+                None => None,
+            },
             stat_overrides: match &self.statoverride {
                 Some(file) => StatOverrides::parse(&read(file)?)?,
                 None => StatOverrides::default(),
@@ -66,6 +82,31 @@ impl Options {
         }
         Ok(modifier)
     }
+}
+
+impl Options {
+    /// Whether the first tree says how files are labeled.
+    pub(crate) fn labels_from_base(&self) -> bool {
+        self.selinux_policy_from_base
+    }
+
+    /// Labels as `policy` says, which was looked for in `root`.
+    pub(crate) fn labeling(&self, policy: Option<Policy>, root: &str) -> anyhow::Result<Labeling> {
+        let policy = policy.with_context(|| format!("There is no SELinux policy in {root}"))?;
+        let usr_etc = if self.selinux_labeling_epoch == 0 { UsrEtc::AsItIs } else { UsrEtc::AsEtc };
+        Ok(Labeling { policy: Arc::new(policy), usr_etc })
+    }
+}
+
+/// The policy in a root file system.
+pub(crate) fn policy_in(root: &Path) -> anyhow::Result<Option<Policy>> {
+    let read = |path: &str| match fs::read(root.join(path)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(source) => Err(Error::Io { op: "open", path: root.join(path), source }),
+    };
+    let mut read = read;
+    Ok(Policy::load(&mut read)?)
 }
 
 /// Says which lines of statoverride and skip-list files fit nothing.

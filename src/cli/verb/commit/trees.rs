@@ -14,6 +14,7 @@ use super::changes;
 use crate::base::Ctx;
 use crate::format::RootDir;
 use crate::repo::{Repo, Transaction};
+use crate::store::selinux::{Labeling, Policy};
 use crate::store::{DevIno, DevInoCache, Modifier, MutableTree, load_commit};
 use crate::tar::{Parents, PathnameFilter, SpecialFiles, TreeOptions, import_tree};
 use crate::tree::{DevInoTrust, DirOptions, Sealing, Source, add_commit, add_dir};
@@ -73,6 +74,7 @@ impl Options {
         repo: &Repo,
         txn: &Transaction<'_>,
         modifier: &mut Modifier,
+        changes: &changes::Options,
         ctx: &Ctx,
     ) -> anyhow::Result<(RootDir, u64)> {
         let mut tree = match &self.base {
@@ -91,6 +93,9 @@ impl Options {
         let mut cache_hits = 0;
         for (at, source) in trees.iter().enumerate() {
             let last = at + 1 == trees.len();
+            if at == 0 && changes.labels_from_base() {
+                modifier.selinux = Some(labeling_of(source, txn, changes)?);
+            }
             match source {
                 Tree::Dir(path) => {
                     cache_hits += self.add_dir(path, devino.as_ref(), last, &mut tree, txn, modifier, ctx)?;
@@ -154,5 +159,21 @@ impl Options {
             fs::remove_dir(path).with_context(|| format!("rmdir({})", path.display()))?;
         }
         Ok(stats.cache_hits)
+    }
+}
+
+/// The labels that the policy in a tree says.
+fn labeling_of(
+    source: &Tree<'_>,
+    txn: &Transaction<'_>,
+    changes: &changes::Options,
+) -> anyhow::Result<Labeling> {
+    match source {
+        Tree::Dir(path) => changes.labeling(changes::policy_in(path)?, &path.display().to_string()),
+        Tree::Ref(rev) => {
+            let root = load_commit(txn, &resolve(txn, rev)?)?.root;
+            changes.labeling(Policy::of_tree(txn, root)?, rev)
+        }
+        Tree::Tar(file) => bail!("The SELinux policy cannot be read from an archive: {file}"),
     }
 }
