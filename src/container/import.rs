@@ -17,11 +17,13 @@ use ostree_format::{Commit, CommitId, FileId, MetaKind};
 
 use super::decompress::read_layer;
 use super::error::{Error, Result};
+use super::facts::BaseFacts;
 use super::image::ImageSource;
 use super::plan::{LayerPlan, PlannedLayer};
-use super::prepare_root::{self, RootKind};
+use super::prepare_root::RootKind;
 use crate::base::{Ctx, Event, Pool, Progress, with_pool};
-use crate::store::{Completeness, Reachable, Txn, walk_commit};
+use crate::store::selinux::Policy;
+use crate::store::{Completeness, Modifier, Reachable, Txn, walk_commit};
 use crate::tar::{
     self, ImportOptions, LayerOptions, LayerTree, Toplevel, Var, VerifyCommit, check_complete,
     import_commit_layer, import_layer, import_objects, write_object_set,
@@ -66,6 +68,10 @@ pub(super) struct Taken {
     pub(super) base: Option<CommitId>,
     /// Every layer, in order.
     pub(super) layers: Vec<TakenLayer>,
+    /// Where the plain ones begin.
+    plain: usize,
+    /// How files of the plain layers were labeled.
+    pub(super) policy: Option<Arc<Policy>>,
 }
 
 /// A layer that is in the store.
@@ -94,8 +100,7 @@ enum Kind {
 /// [`tar::Error::Refused`] if the commit is not let in; [`Error::Image`] if the image does not hold what it
 /// says; whatever is damaged or missing is named.
 pub(super) fn take(plan: &LayerPlan, taking: &Taking<'_>, ctx: &Ctx) -> Result<Taken> {
-    let (mut taken, mut expected, mut root) = (Vec::new(), HashSet::new(), RootKind::Writable);
-    let mut base = None;
+    let (mut taken, mut expected, mut base) = (Vec::new(), HashSet::new(), None);
     if let Some(layer) = &plan.ostree {
         let commit;
         (commit, expected) = take_commit(layer, plan.commit, taking, ctx)?;
@@ -105,25 +110,26 @@ pub(super) fn take(plan: &LayerPlan, taking: &Taking<'_>, ctx: &Ctx) -> Result<T
     }
     let chunks = plan.chunks.iter().map(|layer| (layer, Kind::Chunk));
     let derived = plan.derived.iter().map(|layer| (layer, Kind::Plain));
-    let known_root = match &base {
-        Some(base) if !plan.derived.is_empty() => prepare_root::of_commit(taking.txn, base)?,
-        _ => Some(RootKind::Writable),
+    let known = match &base {
+        Some(base) if !plan.derived.is_empty() => BaseFacts::of_commit(taking.txn, base)?,
+        _ => Some(BaseFacts::NO_BASE),
     };
-    // What plain layers may hold can depend on a file of the commit, which is in a chunk, perhaps.
-    if let Some(known) = known_root {
-        root = known;
+    let facts = if let Some(facts) = known {
         let layers: Vec<_> = chunks.chain(derived).collect();
-        taken.extend(take_others(&layers, &expected, root, taking, ctx)?);
+        taken.extend(take_others(&layers, &expected, &facts, taking, ctx)?);
         check_base(base.as_ref(), taking)?;
+        facts
     } else {
-        taken.extend(take_others(&chunks.collect::<Vec<_>>(), &expected, root, taking, ctx)?);
+        // It depends on a file in some chunk.
+        taken.extend(take_others(&chunks.collect::<Vec<_>>(), &expected, &BaseFacts::NO_BASE, taking, ctx)?);
         check_base(base.as_ref(), taking)?;
-        if let Some(base) = &base {
-            root = prepare_root::of_commit(taking.txn, base)?.unwrap_or(RootKind::ReadOnly);
-        }
-        taken.extend(take_others(&derived.collect::<Vec<_>>(), &expected, root, taking, ctx)?);
-    }
-    Ok(Taken { base, layers: taken })
+        let facts = base.map(|base| BaseFacts::of_commit(taking.txn, &base)).transpose()?.flatten();
+        let facts = facts.unwrap_or(BaseFacts::NO_BASE);
+        taken.extend(take_others(&derived.collect::<Vec<_>>(), &expected, &facts, taking, ctx)?);
+        facts
+    };
+    let plain = taken.len() - plan.derived.len();
+    Ok(Taken { base, layers: taken, plain, policy: facts.policy })
 }
 
 /// Everything that the commit names has to be there now.
@@ -179,7 +185,7 @@ fn verify_stored(commit: &CommitId, taking: &Taking<'_>) -> Result<()> {
 fn take_others(
     layers: &[(&PlannedLayer, Kind)],
     expected: &HashSet<FileId>,
-    root: RootKind,
+    facts: &BaseFacts,
     taking: &Taking<'_>,
     ctx: &Ctx,
 ) -> Result<Vec<TakenLayer>> {
@@ -194,11 +200,11 @@ fn take_others(
             None => todo.push((n, *layer, *kind)),
         }
     }
-    let toplevel = match root {
+    let toplevel = match facts.root {
         RootKind::Writable => Toplevel::Keep,
         RootKind::ReadOnly => Toplevel::LeaveOut,
     };
-    let options = LayerOptions { toplevel, var: taking.var };
+    let (options, modifier) = (LayerOptions { toplevel, var: taking.var }, facts.modifier());
     let parallel = ctx.jobs.get().min(MAX_PARALLEL_LAYERS).min(todo.len()).max(1);
     let layer_ctx = with_jobs(ctx, ctx.jobs.get().div_ceil(parallel));
     let taken = Mutex::new(taken);
@@ -206,11 +212,11 @@ fn take_others(
     // Weighed by number: so many are under way, and none waits.
     with_pool(&with_jobs(ctx, parallel), parallel as u64, |pool: &Pool<'_, Error>| {
         for (n, layer, kind) in todo {
-            let (taken, ctx) = (&taken, &layer_ctx);
+            let (taken, modifier, ctx) = (&taken, &modifier, &layer_ctx);
             pool.submit(1, move || {
                 let one = match kind {
                     Kind::Chunk => take_chunk(layer, expected, source, txn, ctx)?,
-                    Kind::Plain => take_plain(layer, options, source, txn, ctx)?,
+                    Kind::Plain => take_plain(layer, options, modifier, source, txn, ctx)?,
                 };
                 finished(&one)?;
                 taken.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(one);
@@ -239,13 +245,14 @@ fn take_chunk(
 fn take_plain(
     layer: &PlannedLayer,
     options: LayerOptions,
+    modifier: &Modifier,
     source: &dyn ImageSource,
     txn: &dyn Txn,
     ctx: &Ctx,
 ) -> Result<TakenLayer> {
     let objects_ctx = objects_only(ctx);
     let tree = read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
-        import_layer(stream, txn, options, &objects_ctx).map_err(Error::from)
+        import_layer(stream, txn, options, modifier, &objects_ctx).map_err(Error::from)
     })?;
     let commit = Commit {
         metadata: plain_metadata(&tree),
@@ -277,9 +284,14 @@ pub(super) fn importer_version() -> String {
 }
 
 impl Taken {
-    /// The commits of plain layers, lowest first.
-    pub(super) fn plain(&self, plan: &LayerPlan) -> Vec<CommitId> {
-        self.layers[self.layers.len() - plan.derived.len()..].iter().map(|taken| taken.commit).collect()
+    /// The plain layers, lowest first.
+    pub(super) fn plain(&self) -> &[TakenLayer] {
+        &self.layers[self.plain..]
+    }
+
+    /// The same.
+    pub(super) fn plain_mut(&mut self) -> &mut [TakenLayer] {
+        &mut self.layers[self.plain..]
     }
 }
 

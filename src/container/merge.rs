@@ -5,22 +5,53 @@
 //! taken away. Source: ostree-ext container/store.rs:615, 1448-1610.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{CommitId, FileId, FileKind, FileName, RootDir};
+use ostree_format::{CommitId, FileId, FileKind, FileName, MetaKind, RootDir};
 
 use super::error::{Error, Result};
-use super::import::{IMPLIED, LOWER_LINKS};
+use super::facts::labels;
+use super::import::{IMPLIED, LOWER_LINKS, Taken};
+use crate::base::Ctx;
+use crate::store::selinux::Policy;
 use crate::store::{Entry, MutableTree, Txn, Upper, load_commit};
+use crate::tree::add_commit;
 
 /// What build tools mount over and leave behind.
 const INJECTED: [&str; 2] = ["hostname", "resolv.conf"];
 
-/// Lays the commits of plain layers, lowest first, over the tree of `base`.
+/// Lays the plain layers of an image over its commit. If there is an SELinux policy in the tree that comes
+/// out, everything is labeled as it says; commits of layers that were fetched are made anew then, so that
+/// nothing is stored with two labels.
 ///
 /// # Errors
 /// If an object is missing or damaged, or a hard link has no target.
-pub(super) fn merge(txn: &dyn Txn, base: Option<&CommitId>, plain: &[CommitId]) -> Result<RootDir> {
+pub(super) fn merge(txn: &dyn Txn, taken: &mut Taken, ctx: &Ctx) -> Result<RootDir> {
+    let plain: Vec<_> = taken.plain().iter().map(|layer| layer.commit).collect();
+    let root = lay_over(txn, taken.base.as_ref(), &plain)?;
+    if plain.is_empty() {
+        return Ok(root);
+    }
+    let Some(policy) = Policy::of_tree(txn, root)?.map(Arc::new) else { return Ok(root) };
+    if taken.policy.as_deref() != Some(&*policy) {
+        for layer in taken.plain_mut().iter_mut().filter(|layer| layer.fetched) {
+            let mut commit = load_commit(txn, &layer.commit)?;
+            commit.root = relabel(txn, commit.root, &policy, ctx)?;
+            layer.commit = CommitId::new(txn.write_meta(MetaKind::Commit, &commit.to_bytes())?);
+        }
+    }
+    relabel(txn, root, &policy, ctx)
+}
+
+fn relabel(txn: &dyn Txn, root: RootDir, policy: &Arc<Policy>, ctx: &Ctx) -> Result<RootDir> {
+    let mut tree = MutableTree::new();
+    add_commit(txn, &mut tree, root, &mut labels(Some(policy)), ctx)?;
+    Ok(tree.write(txn)?)
+}
+
+/// Lays the commits of plain layers, lowest first, over the tree of `base`.
+fn lay_over(txn: &dyn Txn, base: Option<&CommitId>, plain: &[CommitId]) -> Result<RootDir> {
     let mut tree = match base {
         Some(base) => MutableTree::from_root(load_commit(txn, base)?.root),
         None => MutableTree::new(),

@@ -17,6 +17,7 @@ mod decompress;
 mod deflate;
 mod digest;
 mod error;
+mod facts;
 pub mod fuzz;
 mod image;
 mod import;

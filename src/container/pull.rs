@@ -65,11 +65,11 @@ pub struct Pulled {
 pub fn pull(source: &dyn ImageSource, txn: &dyn Txn, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
     options.signatures.decided()?;
     let image = Image::fetch(source, &options.architecture.clone().unwrap_or_default())?;
-    let (plan, taken) = take_image(&image, source, txn, options, &|_| Ok(None), &|_| Ok(()), ctx)?;
+    let (plan, mut taken) = take_image(&image, source, txn, options, &|_| Ok(None), &|_| Ok(()), ctx)?;
     let commit = match (taken.base, &plan.derived[..]) {
         (Some(base), []) => base,
         (base, _) => {
-            let root = merge(txn, base.as_ref(), &taken.plain(&plan))?;
+            let root = merge(txn, &mut taken, ctx)?;
             write_merge_commit(txn, &image, base, root)?
         }
     };

@@ -12,7 +12,7 @@
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
-use ostree_format::{ParseError, RootDir, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use ostree_format::{Checksum, Hasher, ParseError, RootDir, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 use regex::{Regex, RegexBuilder};
 
 use super::{Error, ObjectRead, Result, TreeEntry, lookup};
@@ -61,6 +61,8 @@ impl Labeling {
 #[derive(Debug)]
 pub struct Policy {
     name: String,
+    /// Of everything that was read.
+    checksum: Checksum,
     /// Those with special characters first.
     specs: Vec<Spec>,
     subs: Substitutions,
@@ -120,18 +122,19 @@ impl Policy {
         }
         let Some((dir, config)) = found else { return Ok(None) };
         let Some(name) = enabled_policy(&text(&config)) else { return Ok(None) };
+        let mut hasher = Hasher::new();
         let mut file = |suffix: &str| -> Result<Option<String>> {
             let path = format!("{dir}/{name}/contexts/files/file_contexts{suffix}");
-            Ok(read(&path)?.map(|bytes| text(&bytes)))
+            let bytes = read(&path)?;
+            hasher.update(&bytes.as_ref().map_or(0, Vec::len).to_be_bytes());
+            hasher.update(bytes.as_deref().unwrap_or_default());
+            Ok(bytes.map(|bytes| text(&bytes)))
         };
         let Some(contexts) = file("")? else { return Ok(None) };
         let more = [file(".homedirs")?, file(".local")?];
-        let mut policy = Self {
-            specs: Vec::new(),
-            subs: Substitutions::parse(file(".subs")?.as_deref()),
-            dist_subs: Substitutions::parse(file(".subs_dist")?.as_deref()),
-            name,
-        };
+        let subs = Substitutions::parse(file(".subs")?.as_deref());
+        let dist_subs = Substitutions::parse(file(".subs_dist")?.as_deref());
+        let mut policy = Self { name, checksum: hasher.finish(), specs: Vec::new(), subs, dist_subs };
         for contexts in [Some(contexts)].into_iter().chain(more).flatten() {
             policy.add(&contexts).map_err(|source| Error::Invalid { what: policy.name.clone(), source })?;
         }
@@ -194,6 +197,13 @@ impl Policy {
             offset += line.len() + 1;
         }
         Ok(())
+    }
+}
+
+/// Policies that were read from the same bytes give the same labels.
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        self.checksum == other.checksum
     }
 }
 

@@ -57,9 +57,8 @@ pub fn tree(data: &[u8]) {
 /// Makes a tree of a plain layer and lays it over itself, or refuses to.
 pub fn layer(data: &[u8]) {
     let store = MemStore::new();
-    let Ok(layer) = import_layer(&mut { data }, &store, LayerOptions::default(), &Ctx::default()) else {
-        return;
-    };
+    let (options, modifier) = (LayerOptions::default(), Modifier::default());
+    let Ok(layer) = import_layer(&mut { data }, &store, options, &modifier, &Ctx::default()) else { return };
     let mut tree = MutableTree::from_root(layer.root);
     let listed = |path: &str| !layer.implied.contains(path);
     if tree.lay_over(&store, &Upper { root: layer.root, listed: &listed }).is_ok() {

@@ -71,7 +71,7 @@ pub struct LayerTree {
     pub left_out: BTreeMap<String, u64>,
 }
 
-/// Writes a plain layer as a tree.
+/// Writes a plain layer as a tree; `modifier` changes its files.
 ///
 /// # Errors
 /// [`Error::Format`](super::Error::Format), [`Error::Entry`](super::Error::Entry),
@@ -81,11 +81,12 @@ pub fn import_layer(
     input: &mut dyn Read,
     store: &dyn ObjectWrite,
     options: LayerOptions,
+    modifier: &Modifier,
     ctx: &Ctx,
 ) -> Result<LayerTree> {
     let tree_options =
         TreeOptions { parents: Parents::CreateMissing, special: SpecialFiles::Ignore, filter: None };
-    let (mut tree, mut modifier) = (MutableTree::new(), Modifier::default());
+    let (mut tree, mut modifier) = (MutableTree::new(), modifier.clone());
     let mut archive = Archive::of_tar(input);
     let found = read_entries(&mut archive, store, &mut tree, &mut modifier, &tree_options, &options, ctx)?;
     let lower_links = found

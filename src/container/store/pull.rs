@@ -131,8 +131,10 @@ pub fn pull(
         let digest = Digest::of_descriptor(&layer.layer.descriptor)?;
         Ok(txn.set_ref(&layer_ref(&digest)?, Some(layer.commit))?)
     };
-    let (plan, taken) = take_image(image, source, txn, &options.pull, &known, &finished, ctx)?;
-    let root = merge(txn, taken.base.as_ref(), &taken.plain(&plan))?;
+    let (_, mut taken) = take_image(image, source, txn, &options.pull, &known, &finished, ctx)?;
+    let root = merge(txn, &mut taken, ctx)?;
+    // Labeled anew, layers may be other commits now.
+    taken.layers.iter().try_for_each(finished)?;
     let commit = write_merge_commit(txn, image, taken.base, root)?;
     if options.name == NameImage::Yes {
         txn.set_ref(&image_ref(target)?, Some(commit))?;

@@ -1,6 +1,7 @@
 //! The image store: layered images into repositories, beside ostree-ext's results and those of umoci.
 
 mod fixtures;
+mod labels;
 mod layers;
 mod maintain;
 mod umoci;
@@ -145,6 +146,23 @@ pub(super) fn put_image(dest: &dyn ImageDest, layers: &[Vec<u8>], labels: &[(&st
     let digest = Digest::of(&bytes);
     dest.put_manifest(&RawManifest { bytes, media_type: MediaType::ImageManifest, digest }, None).unwrap();
     digest
+}
+
+/// Puts a layer on top of an image, as builds do.
+pub(super) fn add_layer(dest: &dyn ImageDest, base: &Image, tar: &[u8]) {
+    let write = |out: &mut dyn std::io::Write| -> Result<()> {
+        out.write_all(tar).unwrap();
+        Ok(())
+    };
+    let ((), written) = write_layer(dest, Compression::GZIP, &Ctx::default(), write).unwrap();
+    let (mut manifest, mut config) = (base.manifest.clone(), base.config.clone());
+    config.rootfs_mut().diff_ids_mut().push(written.diff_id.to_string());
+    manifest.set_config(put_json(dest, MediaType::ImageConfig, &config).unwrap());
+    let layer = written.digest.descriptor(MediaType::ImageLayerGzip, written.size_bytes).unwrap();
+    manifest.layers_mut().push(layer);
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    let digest = Digest::of(&bytes);
+    dest.put_manifest(&RawManifest { bytes, media_type: MediaType::ImageManifest, digest }, None).unwrap();
 }
 
 pub(super) fn new_layout(path: &Path) -> OciLayout {
