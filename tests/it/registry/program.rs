@@ -48,14 +48,22 @@ impl Home {
     }
 
     pub(super) fn run(&self, args: &[&str]) -> Output {
+        self.run_with(&[], args)
+    }
+
+    pub(super) fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Output {
         if !self.path("registries.conf").exists() {
             self.write("registries.conf", "");
         }
-        self.command(args).output().unwrap()
+        self.command(args).envs(variables.iter().copied()).output().unwrap()
     }
 
     pub(super) fn ok(&self, args: &[&str]) -> String {
-        let out = self.run(args);
+        self.ok_with(&[], args)
+    }
+
+    pub(super) fn ok_with(&self, variables: &[(&str, &str)], args: &[&str]) -> String {
+        let out = self.run_with(variables, args);
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
