@@ -1,6 +1,7 @@
 //! The registry client against Debian's `docker-registry`, also through a proxy that does its worst.
 
 mod front;
+mod peers;
 mod program;
 pub(crate) mod proxy;
 pub(crate) mod server;
