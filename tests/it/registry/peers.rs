@@ -150,6 +150,41 @@ fn with_tokens() {
     push_for_all(&home, &server, &Access::new(&home, true, None));
 }
 
+/// Layers of zstd:chunked, ours with podman and skopeo, skopeo's with us.
+#[test]
+fn zstd_chunked() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let Some(home) = home() else { return };
+    let commit = home.ok(&["--repo=repo", "rev-parse", "main"]);
+    let (ours, insecure) = (format!("{}/ours:1", server.address), "--tls-verify=false");
+    home.push(&ours, &[insecure, "--compression=zstd:chunked"]);
+    podman(&home, &["pull", "-q", insecure, &ours]);
+    let said = run_in_container(&home, &ours, &["/usr/bin/busybox", "cat", "/usr/hello"]);
+    assert_eq!(said, "hello\n");
+    // The annotations survive a copy, and skopeo's own writing of the format is read.
+    home.ok(&["container", "copy", insecure, &format!("docker://{ours}"), "oci:layout:1"]);
+    let gzip = format!("docker://{}/gzip:1", server.address);
+    home.push(&gzip[9..], &[insecure]);
+    let plain = format!("dir:{}", home.path("theirs").display());
+    let compress = ["--dest-compress", "--dest-compress-format", "zstd:chunked"];
+    let decompressed = format!("dir:{}", home.path("plain").display());
+    let copy = ["--insecure-policy", "copy", "-q", "--src-tls-verify=false"];
+    // It compresses anew only what is not compressed.
+    oracle::run("skopeo", &[&copy[..], &["--dest-decompress", &gzip, &decompressed]].concat());
+    oracle::run("skopeo", &[&copy[..], &compress, &[&decompressed, &plain]].concat());
+    let manifest = |place: &str| fs::read_to_string(home.path(place)).unwrap();
+    assert!(manifest("theirs/manifest.json").contains("zstd-chunked.manifest-checksum"));
+    for image in [&format!("docker://{ours}"), "oci:layout:1", "dir:theirs"] {
+        let unverified = format!("ostree-unverified-image:{image}");
+        assert_eq!(home.ok(&["--repo=new", "container", "pull", insecure, &unverified]), commit);
+        let place = home.path("copy").display().to_string();
+        let _ = fs::remove_dir_all(&place);
+        home.ok(&["container", "copy", insecure, image, "dir:copy"]);
+        assert!(manifest("copy/manifest.json").contains("zstd-chunked.manifest-position"), "{image}");
+    }
+    home.ok(&["--repo=new", "fsck"]);
+}
+
 /// The digest of every blob, and the manifest, of an image in a layout.
 fn blobs(home: &Home, layout: &str) -> Vec<String> {
     let entries = fs::read_dir(home.path(layout).join("blobs/sha256")).unwrap();
