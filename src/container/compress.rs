@@ -23,7 +23,7 @@ use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::{BlobWriter, ImageDest};
 use crate::base::io::Hashing;
-use crate::base::{Cancel, Ctx, net};
+use crate::base::{Cancel, Ctx, Item, net};
 
 /// Blocks of the uncompressed stream have so many bytes; the last one may be shorter.
 const BLOCK_BYTES: usize = 512 * 1024;
@@ -118,7 +118,7 @@ impl WrittenLayer {
     }
 }
 
-/// Writes what `produce` writes as a layer of `dest`. It is asked again for the same if a registry lost what
+/// Writes what `produce` writes as a layer of `dest`, and reports it as an item. It is asked again for the same if a registry lost what
 /// it had of the layer.
 ///
 /// # Errors
@@ -146,7 +146,8 @@ fn write_once<T>(
     ctx: &Ctx,
     produce: &mut impl FnMut(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, WrittenLayer)> {
-    let blob = dest.new_blob()?;
+    let item = Item::start(ctx, "layer", None);
+    let blob: Box<dyn BlobWriter + '_> = Box::new(Reported { inner: dest.new_blob()?, item: &item });
     let workers = ctx.jobs.get().min(MAX_WORKERS);
     let (output, hashed, produced, tar_bytes, closed) = thread::scope(|scope| {
         let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
@@ -170,8 +171,33 @@ fn write_once<T>(
     let (blob, checksum) = output.finish();
     let digest = Digest::new(checksum);
     blob.finish(&digest, size_bytes)?;
+    item.done_as(digest.to_string());
     let diff_id = DiffId::new(hashed.finish());
     Ok((produced, WrittenLayer { digest, size_bytes, diff_id, tar_bytes, annotations }))
+}
+
+/// Reports what is written of a blob.
+struct Reported<'a> {
+    inner: Box<dyn BlobWriter + 'a>,
+    item: &'a Item<'a>,
+}
+
+impl Write for Reported<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(buf)?;
+        self.item.advance(n as u64);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl BlobWriter for Reported<'_> {
+    fn finish(self: Box<Self>, digest: &Digest, size: u64) -> Result<()> {
+        self.inner.finish(digest, size)
+    }
 }
 
 /// Cuts a stream into blocks.

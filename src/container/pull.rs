@@ -164,7 +164,7 @@ impl Progress for ObjectsOnly {
         match event {
             Event::Done { objects: 0, .. } => {}
             Event::Done { objects, .. } => self.0.event(Event::Done { objects, bytes: 0 }),
-            phase @ Event::Phase { .. } => self.0.event(phase),
+            other => self.0.event(other),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use oci_spec::image::{Arch, ImageConfiguration, ImageManifest, MediaType};
-use ostree_rs::base::{Ctx, Event, Progress};
+use ostree_rs::base::{Ctx, Event, Outcome, Progress};
 use ostree_rs::container::{
     Digest, Error, Image, ImageDest, ImageSource, OciLayout, PullOptions, Pulled, RawManifest, Result,
     Signatures, pull, put_json,
@@ -68,7 +68,7 @@ fn images_by_ostree_ext() {
 
 /// Sums up what is reported.
 #[derive(Default)]
-struct Sum(Mutex<(u64, u64, u64)>);
+struct Sum(Mutex<(u64, u64, u64, u64)>);
 
 impl Progress for Sum {
     fn event(&self, event: Event<'_>) {
@@ -79,6 +79,9 @@ impl Progress for Sum {
                 sum.1 += bytes;
                 sum.2 += objects;
             }
+            Event::ItemStart { bytes, .. } => sum.3 += bytes.unwrap(),
+            Event::ItemAdvance { bytes, .. } => sum.3 -= bytes,
+            Event::ItemEnd { outcome, .. } => assert_eq!(outcome, Outcome::Done),
         }
     }
 }
@@ -99,7 +102,8 @@ fn progress_ends_where_it_says() {
             Ok(())
         })
         .unwrap();
-        let (expected, bytes, objects) = *sum.0.lock().unwrap();
+        let (expected, bytes, objects, left) = *sum.0.lock().unwrap();
+        assert_eq!(left, 0);
         assert_eq!(bytes, expected);
         assert_eq!(objects, files);
     }

@@ -4,6 +4,7 @@ mod faults;
 mod front;
 mod peers;
 mod program;
+mod progress;
 pub(crate) mod proxy;
 pub(crate) mod server;
 mod signed;

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use super::super::{Common, resolve};
 use super::print;
 use crate::cli::images::{Dest, RegistryOptions};
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, BuildOptions, Compression, ImageReference, Transport};
 
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     push: Option<ImageReference>,
     #[command(flatten)]
     registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
     /// What the image is called in the layout
     #[arg(long)]
     tag: Option<String>,

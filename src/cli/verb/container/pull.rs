@@ -7,6 +7,7 @@ use super::{Image, print};
 use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg;
 use crate::cli::images::{self, Demand, RegistryOptions};
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, PullOptions, SignatureSource, Signatures};
 use crate::format::variant::Dict;
@@ -28,6 +29,8 @@ pub(crate) struct Args {
     gpg_keyring: Vec<PathBuf>,
     #[command(flatten)]
     registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
