@@ -49,6 +49,42 @@ pub enum Event<'a> {
         /// Bytes.
         bytes: u64,
     },
+    /// One of several named things that are under way at the same time begins: see [`Item`](super::Item).
+    ItemStart {
+        /// Its number, which no other has.
+        id: u64,
+        /// What it is called, such as a layer's digest.
+        name: &'a str,
+        /// Its bytes.
+        bytes: Option<u64>,
+    },
+    /// So much more of it was moved.
+    ItemAdvance {
+        /// Its number.
+        id: u64,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// It is over.
+    ItemEnd {
+        /// Its number.
+        id: u64,
+        /// What it is called, which may not have been known before.
+        name: &'a str,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// How an item ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was moved.
+    Done,
+    /// It was there already.
+    Reused,
+    /// It is not there.
+    Failed,
 }
 
 /// Receives events, from any thread.

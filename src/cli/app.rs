@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Parser, Subcommand};
 
+use super::progress::ProgressOptions;
 use super::terminal;
 use super::verb::{
     cat, checkout, checksum, commit, completions, config, container, demo, diff, export, fsck, gpg_sign,
@@ -199,7 +200,8 @@ fn terminal_options(matches: &ArgMatches) -> terminal::Options {
         leaf = below;
     }
     let given = |name| matches!(leaf.try_get_one::<bool>(name), Ok(Some(true)));
-    terminal::Options { quiet: given("quiet") || given("json"), verbose: given("verbose") }
+    let mode = leaf.try_get_one(ProgressOptions::ID).ok().flatten().copied().unwrap_or_default();
+    terminal::Options { quiet: given("quiet") || given("json"), verbose: given("verbose"), progress: mode }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! ostree-container VERB …   the same binary under that name: what stands behind `ostree-rs container`
 //!
 //! args.rs   argv → verb first, then its options       app.rs       every definition, in clap's terms
-//! verb/     one file per verb                          terminal.rs  output, progress, Ctrl-C
+//! verb/     one file per verb                          terminal.rs  output, Ctrl-C; progress.rs
 //! ```
 
 mod app;
@@ -17,6 +17,7 @@ mod extension;
 mod gpg;
 mod images;
 mod locate;
+mod progress;
 mod remotes;
 mod summary_text;
 mod terminal;

@@ -1,13 +1,12 @@
-//! What goes to the terminal: output in large writes, progress bars, and Ctrl-C.
+//! What goes to the terminal: output in large writes, and Ctrl-C. Progress is in `progress`.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use super::progress::{self, Mode, Report};
 use crate::base::{Cancel, Ctx, Event, Progress, Silent};
 
 /// How a command talks to the user.
@@ -15,6 +14,8 @@ use crate::base::{Cancel, Ctx, Event, Progress, Silent};
 pub(crate) struct Options {
     /// No progress bars.
     pub(crate) quiet: bool,
+    /// What to tell of how far the work is.
+    pub(crate) progress: Mode,
     /// Say what is being done, line by line.
     pub(crate) verbose: bool,
 }
@@ -25,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) out: Out,
     /// Progress, Ctrl-C, threads.
     pub(crate) ctx: Ctx,
+    /// Says at the end what was done.
+    report: Option<Arc<dyn Report>>,
 }
 
 /// Standard output, written in large pieces; the first error of it ends the program quietly if nobody reads.
@@ -39,19 +42,29 @@ impl Session {
     /// Takes over standard output; `cancel` stops the work.
     pub(crate) fn new(options: &Options, cancel: Cancel) -> io::Result<Self> {
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let progress: Arc<dyn Progress> = match options {
-            Options { verbose: true, .. } => Arc::new(Lines),
-            Options { quiet: false, .. } if io::stderr().is_terminal() => Arc::new(Bar::new()),
-            Options { .. } => Arc::new(Silent),
+        let report = match options {
+            Options { progress: Mode::Json, .. } => Some(progress::lines()),
+            Options { verbose: false, quiet: false, progress: Mode::Auto } => progress::bars(),
+            Options { .. } => None,
+        };
+        let progress: Arc<dyn Progress> = match &report {
+            Some(report) => Arc::clone(report) as Arc<dyn Progress>,
+            None if options.verbose => Arc::new(Lines),
+            None => Arc::new(Silent),
         };
         let ctx = Ctx { progress, cancel, ..Ctx::default() };
-        Ok(Self { out: Out(BufWriter::with_capacity(64 * 1024, out)), ctx })
+        Ok(Self { out: Out(BufWriter::with_capacity(64 * 1024, out)), ctx, report })
     }
 
-    /// Writes what is still buffered, and takes the progress bar away.
+    /// The work succeeded: takes the progress bars away, writes what is still buffered, says what was done.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.ctx.progress = Arc::new(Silent);
-        self.out.flush()
+        let report = self.report.take();
+        let flushed = self.out.flush();
+        if let Some(report) = report {
+            report.summary();
+        }
+        flushed
     }
 }
 
@@ -111,56 +124,5 @@ impl Progress for Lines {
         if let Event::Phase { name, .. } = event {
             eprintln!("OT: {name}");
         }
-    }
-}
-
-/// A progress bar on standard error.
-struct Bar {
-    bar: ProgressBar,
-    counts_bytes: AtomicBool,
-}
-
-impl Bar {
-    fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-        bar.set_style(Self::style(None, None));
-        Self { bar, counts_bytes: AtomicBool::new(false) }
-    }
-
-    fn style(objects: Option<u64>, bytes: Option<u64>) -> ProgressStyle {
-        let template = match (objects, bytes) {
-            (_, Some(_)) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}",
-            (Some(_), None) => "{msg} [{bar:30}] {pos}/{len}",
-            (None, None) => "{msg} {human_pos} objects {spinner}",
-        };
-        ProgressStyle::with_template(template)
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("=> ")
-    }
-}
-
-impl Progress for Bar {
-    fn event(&self, event: Event<'_>) {
-        match event {
-            Event::Phase { name, objects, bytes } => {
-                self.counts_bytes.store(bytes.is_some(), Ordering::Relaxed);
-                self.bar.set_style(Self::style(objects, bytes));
-                self.bar.set_message(name.to_owned());
-                self.bar.set_position(0);
-                match bytes.or(objects) {
-                    Some(total) => self.bar.set_length(total),
-                    None => self.bar.unset_length(),
-                }
-            }
-            Event::Done { objects, bytes } => {
-                self.bar.inc(if self.counts_bytes.load(Ordering::Relaxed) { bytes } else { objects });
-            }
-        }
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
     }
 }

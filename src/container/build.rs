@@ -96,10 +96,8 @@ fn put_image(
     let config = config(commit, &labels, layers, options)?;
     let platform = platform(&config)?;
     let config = put_json(dest, MediaType::ImageConfig, &config)?;
-    let entries = layers
-        .iter()
-        .map(|l| l.written.digest.descriptor(options.compression.media_type(), l.written.size_bytes))
-        .collect::<Result<Vec<_>>>()?;
+    let entries =
+        layers.iter().map(|l| l.written.descriptor(options.compression)).collect::<Result<Vec<_>>>()?;
     let manifest = ImageManifestBuilder::default()
         .schema_version(2u32)
         .media_type(MediaType::ImageManifest)

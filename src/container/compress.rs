@@ -2,26 +2,28 @@
 //!
 //! ```text
 //! produce ─ blocks ─┬─► SHA-256 ► diffid                       own thread
-//!                   └─► deflate or zstd ► SHA-256 ► blob       own threads
+//!                   └─► deflate or zstd ► SHA-256 ► blob       own threads; for zstd:chunked see `chunked`
 //! ```
 //! The blob is the same whatever the number of threads.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use oci_spec::image::MediaType;
+use oci_spec::image::{Descriptor, MediaType};
 use ostree_format::Hasher;
 use zstd::stream::raw::CParameter;
 
+use super::chunked::zstd_chunked;
 use super::deflate::{self, Block};
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::{BlobWriter, ImageDest};
 use crate::base::io::Hashing;
-use crate::base::{Cancel, Ctx, net};
+use crate::base::{Cancel, Ctx, Item, net};
 
 /// Blocks of the uncompressed stream have so many bytes; the last one may be shorter.
 const BLOCK_BYTES: usize = 512 * 1024;
@@ -45,6 +47,9 @@ pub enum Compression {
     Gzip(u32),
     /// zstd; faster and smaller. Levels 1 to 19.
     Zstd(i32),
+    /// zstd with a frame for every file and a table of them (zstd:chunked), so that others can fetch single
+    /// files. Levels 1 to 19.
+    ZstdChunked(i32),
 }
 
 impl Default for Compression {
@@ -59,13 +64,15 @@ impl Compression {
     pub const GZIP: Self = Self::Gzip(6);
     /// zstd of the usual level.
     pub const ZSTD: Self = Self::Zstd(3);
+    /// zstd:chunked of the usual level.
+    pub const ZSTD_CHUNKED: Self = Self::ZstdChunked(3);
 
     /// The media type of a layer compressed so.
     pub fn media_type(self) -> MediaType {
         match self {
             Self::None => MediaType::ImageLayer,
             Self::Gzip(_) => MediaType::ImageLayerGzip,
-            Self::Zstd(_) => MediaType::ImageLayerZstd,
+            Self::Zstd(_) | Self::ZstdChunked(_) => MediaType::ImageLayerZstd,
         }
     }
 
@@ -74,7 +81,7 @@ impl Compression {
             Self::Gzip(level) if !(1..=9).contains(&level) => {
                 Err(Error::Usage(format!("gzip has the levels 1 to 9, not {level}")))
             }
-            Self::Zstd(level) if !(1..=19).contains(&level) => {
+            Self::Zstd(level) | Self::ZstdChunked(level) if !(1..=19).contains(&level) => {
                 Err(Error::Usage(format!("zstd has the levels 1 to 19, not {level}")))
             }
             _ => Ok(()),
@@ -93,9 +100,25 @@ pub struct WrittenLayer {
     pub diff_id: DiffId,
     /// The size of its tar stream, in bytes.
     pub tar_bytes: u64,
+    /// What its descriptor says besides.
+    pub annotations: BTreeMap<String, String>,
 }
 
-/// Writes what `produce` writes as a layer of `dest`. It is asked again for the same if a registry lost what
+impl WrittenLayer {
+    /// How a manifest lists the layer, which `compression` was used for.
+    ///
+    /// # Errors
+    /// None in practice: every digest of ours is one to `oci-spec`.
+    pub fn descriptor(&self, compression: Compression) -> Result<Descriptor> {
+        let mut descriptor = self.digest.descriptor(compression.media_type(), self.size_bytes)?;
+        if !self.annotations.is_empty() {
+            descriptor.set_annotations(Some(self.annotations.clone().into_iter().collect()));
+        }
+        Ok(descriptor)
+    }
+}
+
+/// Writes what `produce` writes as a layer of `dest`, and reports it as an item. It is asked again for the same if a registry lost what
 /// it had of the layer.
 ///
 /// # Errors
@@ -123,9 +146,10 @@ fn write_once<T>(
     ctx: &Ctx,
     produce: &mut impl FnMut(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, WrittenLayer)> {
-    let blob = dest.new_blob()?;
+    let item = Item::start(ctx, "layer", None);
+    let blob: Box<dyn BlobWriter + '_> = Box::new(Reported { inner: dest.new_blob()?, item: &item });
     let workers = ctx.jobs.get().min(MAX_WORKERS);
-    let (output, hashed, produced, tar_bytes) = thread::scope(|scope| {
+    let (output, hashed, produced, tar_bytes, closed) = thread::scope(|scope| {
         let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
         let (queue, blocks) = bounded(QUEUE_BLOCKS);
         let hasher = scope.spawn(move || hash(&to_hash));
@@ -133,21 +157,47 @@ fn write_once<T>(
         let mut blocks = BlockWriter::new([hash_queue, queue], ctx.cancel.clone());
         let produced = produce(&mut blocks);
         let flushed = if produced.is_ok() { blocks.send() } else { Ok(()) };
-        let tar_bytes = blocks.total_bytes;
+        let (tar_bytes, closed) = (blocks.total_bytes, blocks.closed);
         drop(blocks);
         let flushed = flushed.map_err(Error::io("write", "layer"));
-        (join(output), join(hasher), produced.and_then(|t| flushed.map(|()| t)), tar_bytes)
+        (join(output), join(hasher), produced.and_then(|t| flushed.map(|()| t)), tar_bytes, closed)
     });
     ctx.cancel.check()?;
-    // If the output failed, then that is why the producer could not go on.
-    let output = output.map_err(Error::io("write", "layer"))?;
+    // If the output failed first, then that is why the producer could not go on.
+    let produced = if closed { produced } else { Ok(produced?) };
+    let (output, annotations) = output.map_err(Error::io("write", "layer"))?;
     let produced = produced?;
     let size_bytes = output.bytes();
     let (blob, checksum) = output.finish();
     let digest = Digest::new(checksum);
     blob.finish(&digest, size_bytes)?;
+    item.done_as(digest.to_string());
     let diff_id = DiffId::new(hashed.finish());
-    Ok((produced, WrittenLayer { digest, size_bytes, diff_id, tar_bytes }))
+    Ok((produced, WrittenLayer { digest, size_bytes, diff_id, tar_bytes, annotations }))
+}
+
+/// Reports what is written of a blob.
+struct Reported<'a> {
+    inner: Box<dyn BlobWriter + 'a>,
+    item: &'a Item<'a>,
+}
+
+impl Write for Reported<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(buf)?;
+        self.item.advance(n as u64);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl BlobWriter for Reported<'_> {
+    fn finish(self: Box<Self>, digest: &Digest, size: u64) -> Result<()> {
+        self.inner.finish(digest, size)
+    }
 }
 
 /// Cuts a stream into blocks.
@@ -155,12 +205,14 @@ struct BlockWriter {
     queues: [Sender<Block>; 2],
     block: Vec<u8>,
     total_bytes: u64,
+    /// Nobody takes blocks any more.
+    closed: bool,
     cancel: Cancel,
 }
 
 impl BlockWriter {
     fn new(queues: [Sender<Block>; 2], cancel: Cancel) -> Self {
-        Self { queues, block: Vec::with_capacity(BLOCK_BYTES), total_bytes: 0, cancel }
+        Self { queues, block: Vec::with_capacity(BLOCK_BYTES), total_bytes: 0, closed: false, cancel }
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -172,7 +224,10 @@ impl BlockWriter {
         let block = Arc::new(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES)));
         for queue in &self.queues {
             // Closed only after an error there, which is reported instead of this one.
-            queue.send(Arc::clone(&block)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            if queue.send(Arc::clone(&block)).is_err() {
+                self.closed = true;
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
         }
         Ok(())
     }
@@ -201,19 +256,24 @@ fn hash(blocks: &Receiver<Block>) -> Hasher {
     hasher
 }
 
+/// A blob that is written, and hashed on the way.
+type Output<'a> = Hashing<Box<dyn BlobWriter + 'a>>;
+
+/// Gives the written blob, and the annotations that the layer needs.
 fn compress<'a>(
     blocks: &Receiver<Block>,
     blob: Box<dyn BlobWriter + 'a>,
     compression: Compression,
     workers: usize,
-) -> io::Result<Hashing<Box<dyn BlobWriter + 'a>>> {
-    let mut out = Hashing::new(blob);
+) -> io::Result<(Output<'a>, BTreeMap<String, String>)> {
+    let (mut out, mut annotations) = (Hashing::new(blob), BTreeMap::new());
     match compression {
         Compression::None => blocks.iter().try_for_each(|block| out.write_all(&block))?,
         Compression::Gzip(level) => deflate::gzip(blocks, &mut out, level, workers)?,
         Compression::Zstd(level) => zstd(blocks, &mut out, level, workers)?,
+        Compression::ZstdChunked(level) => annotations = zstd_chunked(blocks, &mut out, level, workers)?,
     }
-    Ok(out)
+    Ok((out, annotations))
 }
 
 /// Compresses with zstd's own threads, also where there is just one: without them it gives other bytes.

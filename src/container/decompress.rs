@@ -21,8 +21,8 @@ use super::deflate::Block;
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::ImageSource;
-use crate::base::Ctx;
 use crate::base::io::Hashing;
+use crate::base::{Ctx, Item};
 use crate::{store, tar};
 
 /// Blocks of the uncompressed stream have so many bytes, at most.
@@ -87,7 +87,7 @@ impl LayerFormat {
 /// Lets `consume` read the tar stream of a layer, and verifies everything about it. What `consume` leaves
 /// is read and verified too.
 ///
-/// The bytes of the blob are reported as progress; those of what is in it are the caller's affair.
+/// The bytes of the blob are reported as progress, and the layer as an item; those of what is in it are the caller's affair.
 /// Not before this returns is known that the whole layer is what its digests say.
 ///
 /// # Errors
@@ -102,7 +102,8 @@ pub fn read_layer<T>(
 ) -> Result<T> {
     let format = LayerFormat::of(layer.media_type())?;
     let digest = Digest::of_descriptor(layer)?;
-    let blob = Reported { inner: source.blob(layer)?, ctx };
+    let item = Item::start(ctx, digest.to_string(), Some(layer.size()));
+    let blob = Reported { inner: source.blob(layer)?, ctx, item: &item };
     let blob = Hashing::new(blob.take(layer.size().saturating_add(1)));
     let (decompressed, hashed, consumed) = thread::scope(|scope| {
         let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
@@ -139,7 +140,9 @@ pub fn read_layer<T>(
             return Err(Error::DiffIdMismatch { layer: digest, expected: *diff_id, actual });
         }
     }
-    consumed
+    let consumed = consumed?;
+    item.done();
+    Ok(consumed)
 }
 
 /// Whether an error may come from a damaged blob.
@@ -162,12 +165,14 @@ type Blob<'a> = Hashing<Take<Reported<'a>>>;
 struct Reported<'a> {
     inner: Box<dyn Read + Send>,
     ctx: &'a Ctx,
+    item: &'a Item<'a>,
 }
 
 impl Read for Reported<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.ctx.bytes_done(n as u64);
+        self.item.advance(n as u64);
         Ok(n)
     }
 }

@@ -21,7 +21,7 @@ use super::facts::BaseFacts;
 use super::image::ImageSource;
 use super::plan::{LayerPlan, PlannedLayer};
 use super::prepare_root::RootKind;
-use crate::base::{Ctx, Event, Pool, Progress, with_pool};
+use crate::base::{Ctx, Event, Item, Pool, Progress, with_pool};
 use crate::store::selinux::Policy;
 use crate::store::{Completeness, Modifier, Reachable, Txn, walk_commit};
 use crate::tar::{
@@ -157,6 +157,7 @@ fn take_commit(
     };
     if let Some(commit) = (taking.known)(layer)? {
         let commit = promised_by(commit)?;
+        reused(layer, ctx);
         verify_stored(&commit, taking)?;
         let mut reachable = Reachable::default();
         walk_commit(taking.txn, &commit, &mut reachable, &mut |_| Ok(()))?;
@@ -193,6 +194,7 @@ fn take_others(
     for (n, (layer, kind)) in layers.iter().enumerate() {
         match (taking.known)(layer)? {
             Some(commit) => {
+                reused(layer, ctx);
                 let layer = TakenLayer::of(layer, commit, false);
                 (taking.finished)(&layer)?;
                 taken[n] = Some(layer);
@@ -301,6 +303,10 @@ impl TakenLayer {
     }
 }
 
+fn reused(layer: &PlannedLayer, ctx: &Ctx) {
+    Item::reused(ctx, layer.descriptor.digest().to_string(), layer.descriptor.size());
+}
+
 fn with_jobs(ctx: &Ctx, jobs: usize) -> Ctx {
     Ctx { jobs: NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN), ..ctx.clone() }
 }
@@ -313,7 +319,7 @@ impl Progress for ObjectsOnly {
         match event {
             Event::Done { objects: 0, .. } => {}
             Event::Done { objects, .. } => self.0.event(Event::Done { objects, bytes: 0 }),
-            phase @ Event::Phase { .. } => self.0.event(phase),
+            other => self.0.event(other),
         }
     }
 }

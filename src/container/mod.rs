@@ -11,6 +11,7 @@
 mod archive;
 mod archive_write;
 mod build;
+mod chunked;
 mod compress;
 pub mod config;
 mod decompress;

@@ -1,7 +1,7 @@
 //! Requests with retries, and redirects that carry no credentials to another host.
 
 use std::io::{self, Read};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use reqwest::blocking::Client;
@@ -146,7 +146,7 @@ impl Response {
     ///
     /// # Errors
     /// [`Error::Protocol`] if it is longer, [`Error::Transport`] if it breaks off.
-    pub fn into_bytes(mut self, limit: u64) -> Result<Vec<u8>> {
+    fn read_whole(&mut self, limit: u64) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         (&mut self.inner)
             .take(limit + 1)
@@ -230,8 +230,8 @@ impl Http {
             ctx.cancel.check()?;
             let (error, wish) = match self.follow(request) {
                 Ok(response) if is_passing(response.status()) => {
-                    let wish = response.header(RETRY_AFTER).and_then(|v| v.parse().ok());
-                    (response.into_error(request.method.clone()), wish.map(Duration::from_secs))
+                    let wish = response.header(RETRY_AFTER).and_then(delay);
+                    (response.into_error(request.method.clone()), wish)
                 }
                 Ok(response) => return Ok(response),
                 Err(error @ Error::Transport { .. }) if !error.is_tls() => (error, None),
@@ -255,6 +255,31 @@ impl Http {
             Ok(response)
         } else {
             Err(response.into_error(request.method.clone()))
+        }
+    }
+
+    /// An answer with its body of at most `limit` bytes; when that breaks off, `send` is called again.
+    ///
+    /// # Errors
+    /// What `send` gives; [`Error::Protocol`] if the body is longer, [`Error::Transport`] if it breaks off
+    /// once more than is retried.
+    pub fn read_whole(
+        &self,
+        limit: u64,
+        ctx: &Ctx,
+        mut send: impl FnMut() -> Result<Response>,
+    ) -> Result<(Response, Vec<u8>)> {
+        let mut attempt = 0;
+        loop {
+            let mut response = send()?;
+            match response.read_whole(limit) {
+                Ok(body) => return Ok((response, body)),
+                Err(Error::Transport { .. }) if attempt < self.retries => {
+                    wait(back_off(attempt), &ctx.cancel)?;
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -300,6 +325,16 @@ pub(crate) fn is_passing(status: StatusCode) -> bool {
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
+/// How long `Retry-After` asks to wait: so many seconds, or until a date.
+fn delay(value: &str) -> Option<Duration> {
+    if let Ok(secs) = value.trim().parse() {
+        return Some(Duration::from_secs(secs));
+    }
+    let until = SystemTime::from(chrono::DateTime::parse_from_rfc2822(value.trim()).ok()?);
+    // A date that has passed asks for no more than the usual pause.
+    until.duration_since(SystemTime::now()).ok()
+}
+
 /// 0.2 s, doubled with each attempt.
 pub(crate) fn back_off(attempt: u32) -> Duration {
     Duration::from_millis(200).saturating_mul(1 << attempt.min(10))
@@ -313,4 +348,18 @@ pub(crate) fn wait(time: Duration, cancel: &Cancel) -> Result<()> {
         std::thread::sleep(left.min(Duration::from_millis(50)));
     }
     Ok(cancel.check()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after() {
+        assert_eq!(delay("7"), Some(Duration::from_secs(7)));
+        assert_eq!(delay("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+        let later = delay("Fri, 01 Jan 2100 00:00:00 GMT").unwrap();
+        assert!(later > Duration::from_secs(3600));
+        assert_eq!(delay("soon"), None);
+    }
 }

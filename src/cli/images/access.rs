@@ -9,7 +9,7 @@ use super::{RegistryOptions, helper};
 use crate::base::net::registry::Credentials;
 use crate::base::net::{HttpOptions, Identity, ProxyRule, TlsOptions, TlsVerify};
 use crate::container::config::auth::{AuthFile, Found};
-use crate::container::config::registries::{Endpoint, Pinned, Registries};
+use crate::container::config::registries::{Endpoint, Registries};
 use crate::container::transport::{Place, RepositoryName};
 
 /// Hosts that are never reached through a proxy.
@@ -20,6 +20,13 @@ pub(super) struct Access<'a> {
     options: &'a RegistryOptions,
     registries: Registries,
     auth: Vec<AuthFile>,
+}
+
+/// Whom the user and password of the command line are for: the registry, not its mirrors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    ForIt,
+    ForAnother,
 }
 
 impl<'a> Access<'a> {
@@ -59,22 +66,29 @@ impl<'a> Access<'a> {
 
     /// Where to pull from, mirrors first.
     pub(super) fn pull_places(&self, name: &RepositoryName) -> anyhow::Result<Vec<Place>> {
-        let pinned = if name.digest.is_some() { Pinned::Digest } else { Pinned::Tag };
-        let endpoints = self.registries.endpoints(&name.host, &name.path, pinned);
-        endpoints.map_err(|why| anyhow!(why))?.into_iter().map(|endpoint| self.place(endpoint)).collect()
+        let endpoints = self.registries.endpoints(&name.host, &name.path, &name.suffix());
+        let endpoints = endpoints.map_err(|why| anyhow!(why))?;
+        let mirrors = endpoints.len().saturating_sub(1);
+        let places = endpoints.into_iter().enumerate();
+        places
+            .map(|(number, endpoint)| {
+                let given = if number < mirrors { Given::ForAnother } else { Given::ForIt };
+                self.place(endpoint, given)
+            })
+            .collect()
     }
 
     /// Where to push to.
     pub(super) fn push_place(&self, name: &RepositoryName) -> anyhow::Result<Place> {
-        let endpoint = self.registries.push_endpoint(&name.host, &name.path).map_err(|why| anyhow!(why))?;
-        self.place(endpoint)
+        let endpoint = self.registries.push_endpoint(&name.host, &name.path, &name.suffix());
+        self.place(endpoint.map_err(|why| anyhow!(why))?, Given::ForIt)
     }
 
-    fn place(&self, mut endpoint: Endpoint) -> anyhow::Result<Place> {
+    fn place(&self, mut endpoint: Endpoint, given: Given) -> anyhow::Result<Place> {
         if let Some(verify) = self.options.tls_verify {
             endpoint.insecure = !verify;
         }
-        let credentials = self.credentials(&endpoint)?;
+        let credentials = self.credentials(&endpoint, given)?;
         let tls = tls(self.options.cert_dir.as_deref(), &endpoint.host)?;
         let (proxies, no_proxy) = proxies();
         Ok(Place {
@@ -85,8 +99,8 @@ impl<'a> Access<'a> {
     }
 
     /// The first file that knows the repository tells.
-    fn credentials(&self, endpoint: &Endpoint) -> anyhow::Result<Option<Credentials>> {
-        if let Some((user, password)) = &self.options.creds {
+    fn credentials(&self, endpoint: &Endpoint, given: Given) -> anyhow::Result<Option<Credentials>> {
+        if let (Some((user, password)), Given::ForIt) = (&self.options.creds, given) {
             return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
         }
         for file in &self.auth {

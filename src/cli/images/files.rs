@@ -101,6 +101,13 @@ pub(super) fn signature_places() -> anyhow::Result<Vec<PathBuf>> {
     Ok(files.into_iter().filter(|path| has_extension(path, "yaml")).collect())
 }
 
+/// Where signatures lie if no file says so.
+pub(super) fn default_lookaside() -> String {
+    let own = home().filter(|_| !rustix::process::geteuid().is_root());
+    let dir = own.map_or_else(|| "/var/lib".into(), |home| home.join(".local/share"));
+    format!("file://{}/containers/sigstore", dir.display())
+}
+
 /// The files with certificates and keys for a registry.
 pub(super) fn certificates(option: Option<&Path>, host: &str) -> anyhow::Result<Vec<PathBuf>> {
     if let Some(dir) = option {

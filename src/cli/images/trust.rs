@@ -92,7 +92,16 @@ impl Signatures for Places<'_> {
         }
         let http = Http::new(&base_http())?;
         let read = |path: &str| present(Path::new(path));
-        gpg_signatures(&config, registry, &http, name, &self.image, &read, self.ctx)
+        gpg_signatures(
+            &config,
+            &files::default_lookaside(),
+            registry,
+            &http,
+            name,
+            &self.image,
+            &read,
+            self.ctx,
+        )
     }
 
     fn sigstore(&self) -> Result<Vec<SigstoreSignature>> {

@@ -126,8 +126,11 @@ impl Policy {
     /// understood cannot be enforced.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, ConfigError> {
         let policy: Self = serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
-        let lists = policy.transports.values().flat_map(BTreeMap::values);
-        if lists.chain([&policy.default]).any(Vec::is_empty) {
+        let lists = policy.transports.values().flat_map(BTreeMap::values).chain([&policy.default]);
+        if let Some(why) = lists.clone().flatten().find_map(Requirement::fault) {
+            return Err(ConfigError::new(file, why));
+        }
+        if lists.into_iter().any(Vec::is_empty) {
             return Err(ConfigError::new(
                 file,
                 "an empty list of requirements; write insecureAcceptAnything or reject",
@@ -158,6 +161,23 @@ impl Policy {
     }
 }
 
+impl Requirement {
+    /// What makes no sense about it. Keys that come from two places may be one more than was meant.
+    fn fault(&self) -> Option<&'static str> {
+        let places = match self {
+            Self::InsecureAcceptAnything | Self::Reject => return None,
+            Self::SignedBy { key_path, key_paths, key_data, .. } => {
+                [key_path.is_some(), key_paths.is_some(), key_data.is_some(), false]
+            }
+            Self::SigstoreSigned { key_path, key_paths, key_data, key_datas, .. } => {
+                [key_path.is_some(), key_paths.is_some(), key_data.is_some(), key_datas.is_some()]
+            }
+        };
+        (places.into_iter().filter(|given| *given).count() != 1)
+            .then_some("a requirement names its keys by exactly one of keyPath, keyPaths, keyData, keyDatas")
+    }
+}
+
 impl SignedIdentity {
     /// Whether a signature that names `signed` is good for an image asked for as `wanted`.
     pub fn accepts(&self, wanted: &str, signed: &str) -> bool {
@@ -174,7 +194,7 @@ impl SignedIdentity {
             Self::MatchRepository => want.repository == sign.repository,
             Self::ExactReference { docker_reference } => {
                 let exact = Name::parse(docker_reference);
-                exact.repository == sign.repository && exact.tag == sign.tag
+                exact == sign
             }
             Self::ExactRepository { docker_repository } => docker_repository == sign.repository,
             Self::RemapIdentity { prefix, signed_prefix } => {
@@ -210,6 +230,17 @@ mod tests {
         assert!(Policy::parse("x", br#"{"default": []}"#).is_err());
         assert!(Policy::parse("x", br#"{"default": [{"type": "magic"}]}"#).is_err());
         assert!(Policy::parse("x", br#"{"default": [{"type": "reject"}], "defualt": []}"#).is_err());
+        // What is not understood, or could be read in two ways, is not passed over.
+        for bad in [
+            r#"{"type": "sigstoreSigned", "keyPath": "/k", "rekorPublicKeyPath": "/r"}"#,
+            r#"{"type": "sigstoreSigned", "fulcio": {}}"#,
+            r#"{"type": "sigstoreSigned", "keyPath": "/k", "keyData": "aa"}"#,
+            r#"{"type": "signedBy", "keyType": "GPGKeys"}"#,
+            r#"{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/k", "signedIdentity": {"type": "x"}}"#,
+        ] {
+            let policy = format!(r#"{{"default": [{bad}]}}"#);
+            assert!(Policy::parse("x", policy.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -219,6 +250,16 @@ mod tests {
         assert!(!exact.accepts("quay.io/a/b:1", "quay.io/a/b:2"));
         assert!(exact.accepts("quay.io/a/b@sha256:00", "quay.io/a/b:2"));
         assert!(SignedIdentity::MatchRepository.accepts("quay.io/a/b:1", "quay.io/a/b:2"));
+        assert!(!SignedIdentity::MatchRepository.accepts("quay.io/a/b:1", "quay.io/a/bc:1"));
+        assert!(SignedIdentity::MatchExact.accepts("quay.io/a/b:1", "quay.io/a/b:1"));
+        assert!(!SignedIdentity::MatchExact.accepts("quay.io/a/b:1", "quay.io/a/b:2"));
+        assert!(!SignedIdentity::MatchExact.accepts("quay.io/a/b@sha256:00", "quay.io/a/b:1"));
+        let one = SignedIdentity::ExactReference { docker_reference: "quay.io/a/b@sha256:00".into() };
+        assert!(one.accepts("mirror/x:7", "quay.io/a/b@sha256:00"));
+        assert!(!one.accepts("mirror/x:7", "quay.io/a/b@sha256:11"));
+        let repository = SignedIdentity::ExactRepository { docker_repository: "quay.io/a/b".into() };
+        assert!(repository.accepts("mirror/x:7", "quay.io/a/b:2"));
+        assert!(!repository.accepts("quay.io/a/c:1", "quay.io/a/c:1"));
         let remap =
             SignedIdentity::RemapIdentity { prefix: "mirror:5000".into(), signed_prefix: "quay.io".into() };
         assert!(remap.accepts("mirror:5000/a/b:1", "quay.io/a/b:1"));

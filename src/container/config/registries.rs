@@ -79,7 +79,7 @@ enum PullFrom {
 
 /// How a reference names one manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pinned {
+enum Pinned {
     /// By a tag, which may move.
     Tag,
     /// By its digest.
@@ -158,39 +158,44 @@ impl Registries {
         }
     }
 
-    /// The registry that a repository belongs to, and how many bytes of its name the prefix covers.
+    /// The registry that an image belongs to, and how many bytes of its name the prefix covers. A prefix may
+    /// be one image: `example.com/foo:1`.
     fn registry(&self, name: &str) -> Option<(usize, &Registry)> {
         let fitting = self.registries.values().filter_map(|r| Some((matched(&r.prefix, name)?, r)));
         fitting.max_by_key(|(length, _)| *length)
     }
 
-    /// Where to push the repository `path` of `host` to: to itself, mirrors and other locations are for
-    /// pulls.
+    /// Where to push the image `suffix` (`:tag` or `@digest`) of the repository `path` of `host` to: to
+    /// itself, mirrors and other locations are for pulls.
     ///
     /// # Errors
     /// The message for the user, if the registry is blocked.
-    pub fn push_endpoint(&self, host: &str, path: &str) -> Result<Endpoint, String> {
-        let registry = self.registry(&format!("{host}/{path}")).map(|(_, registry)| registry);
-        if registry.is_some_and(|r| r.blocked) {
-            return Err(format!("registry {host} is blocked in registries.conf"));
+    pub fn push_endpoint(&self, host: &str, path: &str, suffix: &str) -> Result<Endpoint, String> {
+        let registry = self.registry(&format!("{host}/{path}{suffix}")).map(|(_, registry)| registry);
+        if let Some(registry) = registry.filter(|r| r.blocked) {
+            return Err(format!("registry {} is blocked in registries.conf", registry.prefix));
         }
         let insecure = registry.is_some_and(|r| r.insecure);
         Ok(Endpoint { host: host.into(), path: path.into(), insecure })
     }
 
-    /// Where to get the repository `path` of `host` from, mirrors first.
+    /// Where to get the image `suffix` (`:tag` or `@digest`) of the repository `path` of `host` from, mirrors
+    /// first.
     ///
     /// # Errors
-    /// The message for the user, if the registry is blocked.
-    pub fn endpoints(&self, host: &str, path: &str, pinned: Pinned) -> Result<Vec<Endpoint>, String> {
+    /// The message for the user, if the registry is blocked, or a prefix that covers the tag is to be
+    /// replaced.
+    pub fn endpoints(&self, host: &str, path: &str, suffix: &str) -> Result<Vec<Endpoint>, String> {
+        let pinned = if suffix.contains('@') { Pinned::Digest } else { Pinned::Tag };
         let name = format!("{host}/{path}");
-        let Some((length, registry)) = self.registry(&name) else {
+        let Some((length, registry)) = self.registry(&format!("{name}{suffix}")) else {
             return Ok(vec![Endpoint { host: host.into(), path: path.into(), insecure: false }]);
         };
         if registry.blocked {
             return Err(format!("registry {} is blocked in registries.conf", registry.prefix));
         }
-        let rest = &name[length..];
+        // Of a prefix with a tag, the location has none: all of the repository's name is covered.
+        let rest = name.get(length..).unwrap_or_default();
         let mut out = Vec::new();
         for mirror in &registry.mirror {
             let wanted = match mirror.pull_from_mirror {
@@ -219,7 +224,7 @@ fn matched(prefix: &str, name: &str) -> Option<usize> {
     if let Some(domain) = prefix.strip_prefix('*') {
         let host = name.split('/').next()?;
         let bare = host.split(':').next()?;
-        return bare.strip_suffix(domain).filter(|sub| !sub.is_empty()).map(|_| host.len());
+        return bare.strip_suffix(domain).filter(|sub| !sub.is_empty()).map(|_| bare.len());
     }
     let rest = name.strip_prefix(prefix)?;
     (rest.is_empty() || rest.starts_with('/') || (prefix.contains('/') && rest.starts_with([':', '@'])))
@@ -247,6 +252,12 @@ mod tests {
             location = "evil.com"
             blocked = true
             [[registry]]
+            prefix = "example.com/foo/app:bad"
+            blocked = true
+            [[registry]]
+            prefix = "*.cloud.net"
+            location = "near.local/cloud"
+            [[registry]]
             prefix = "*.corp.net"
         "#;
         config.add("registries.conf", main).unwrap();
@@ -259,19 +270,25 @@ mod tests {
         let at =
             |host: &str, path: &str, insecure| Endpoint { host: host.into(), path: path.into(), insecure };
         let own = at("internal:5000", "bar/app", true);
+        assert_eq!(config.endpoints("example.com", "foo/app", ":1").unwrap(), std::slice::from_ref(&own));
         assert_eq!(
-            config.endpoints("example.com", "foo/app", Pinned::Tag).unwrap(),
-            std::slice::from_ref(&own)
-        );
-        assert_eq!(
-            config.endpoints("example.com", "foo/app", Pinned::Digest).unwrap(),
+            config.endpoints("example.com", "foo/app", "@sha256:0").unwrap(),
             [at("mirror.local", "m/app", false), own]
         );
         let other = at("example.com", "foobar", false);
-        assert_eq!(config.endpoints("example.com", "foobar", Pinned::Tag).unwrap(), [other]);
-        assert!(config.endpoints("evil.com", "x", Pinned::Tag).is_err());
+        assert_eq!(config.endpoints("example.com", "foobar", ":1").unwrap(), [other]);
+        assert!(config.endpoints("evil.com", "x", ":1").is_err());
+        assert!(config.push_endpoint("evil.com", "x", ":1").is_err());
+        for suffix in [":bad", ":bad@sha256:0"] {
+            assert!(config.endpoints("example.com", "foo/app", suffix).unwrap_err().contains("app:bad"));
+            assert!(config.push_endpoint("example.com", "foo/app", suffix).is_err());
+        }
+        let near = at("near.local", "cloud/x", false);
+        assert_eq!(config.endpoints("a.b.cloud.net", "x", ":1").unwrap(), [near]);
+        assert_eq!(config.endpoints("cloud.net", "x", ":1").unwrap(), [at("cloud.net", "x", false)]);
+        assert_eq!(config.endpoints("xcloud.net", "x", ":1").unwrap(), [at("xcloud.net", "x", false)]);
         let sub = at("a.corp.net:5000", "x", false);
-        assert_eq!(config.endpoints("a.corp.net:5000", "x", Pinned::Tag).unwrap(), [sub]);
+        assert_eq!(config.endpoints("a.corp.net:5000", "x", ":1").unwrap(), [sub]);
     }
 
     #[test]

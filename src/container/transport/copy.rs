@@ -14,7 +14,7 @@ use super::media::{
     self, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST,
 };
 use crate::base::io::Hashing;
-use crate::base::{Ctx, net, with_pool};
+use crate::base::{Ctx, Item, net, with_pool};
 use crate::container::image::canonical_json;
 use crate::container::{Digest, Error, ImageDest, ImageSource, RawManifest, Result};
 
@@ -82,6 +82,7 @@ pub fn copy(
         if dest.has_blob(&Digest::of_descriptor(blob)?)? {
             copied.reused += 1;
             ctx.object_done(blob.size());
+            Item::reused(ctx, blob.digest().to_string(), blob.size());
         } else {
             copied.sent += 1;
             copied.sent_bytes += blob.size();
@@ -116,6 +117,7 @@ fn copy_blob(source: &dyn ImageSource, dest: &dyn ImageDest, blob: &Descriptor, 
 
 fn copy_once(source: &dyn ImageSource, dest: &dyn ImageDest, blob: &Descriptor, ctx: &Ctx) -> Result<()> {
     let (what, expected, size) = ("blob", Digest::of_descriptor(blob)?, blob.size());
+    let item = Item::start(ctx, expected.to_string(), Some(size));
     let mut from = Hashing::new(source.blob(blob)?.take(size.saturating_add(1)));
     let mut to = dest.new_blob()?;
     let mut buf = vec![0; BUFFER_BYTES];
@@ -129,6 +131,7 @@ fn copy_once(source: &dyn ImageSource, dest: &dyn ImageDest, blob: &Descriptor, 
         };
         to.write_all(&buf[..n]).map_err(Error::io("write blob", expected.to_string()))?;
         ctx.bytes_done(n as u64);
+        item.advance(n as u64);
     }
     if Hashing::bytes(&from) != size {
         return Err(Error::Size { what, digest: expected, expected: size, actual: Hashing::bytes(&from) });
@@ -139,6 +142,7 @@ fn copy_once(source: &dyn ImageSource, dest: &dyn ImageDest, blob: &Descriptor, 
     }
     to.finish(&expected, size)?;
     ctx.object_done(0);
+    item.done();
     Ok(())
 }
 

@@ -55,6 +55,13 @@ impl RepositoryName {
         format!("{}/{}", self.host, self.path)
     }
 
+    /// `[:TAG][@DIGEST]`
+    pub fn suffix(&self) -> String {
+        let tag = self.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+        let digest = self.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
+        format!("{tag}{digest}")
+    }
+
     /// What to ask the registry for: the digest if there is one, or else the tag.
     pub fn reference(&self) -> String {
         match (&self.digest, &self.tag) {
@@ -105,11 +112,7 @@ impl FromStr for RepositoryName {
 
 impl fmt::Display for RepositoryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.host, self.path)?;
-        if let Some(tag) = &self.tag {
-            write!(f, ":{tag}")?;
-        }
-        self.digest.as_ref().map_or(Ok(()), |digest| write!(f, "@{digest}"))
+        write!(f, "{}/{}{}", self.host, self.path, self.suffix())
     }
 }
 

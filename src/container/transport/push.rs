@@ -4,10 +4,13 @@
 //! write ─ 8 MiB ─► own thread ─► PATCH      the next chunk is compressed while this one is sent
 //!         a blob of one chunk ─► PUT
 //! ```
+//! Each time that the registry loses an upload chunks become smaller, and have connections of their own: so
+//! even a line that breaks after so many bytes takes a blob to a registry that cannot go on where it broke.
 //! Two chunks of a blob are in memory at most. Blobs that the registry has are not sent, and those of other
 //! repositories there are mounted.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -18,8 +21,8 @@ use super::name::RepositoryName;
 use super::pull::Place;
 use crate::base::Ctx;
 use crate::base::net;
-use crate::base::net::registry::{Access, Registry, Upload};
-use crate::container::{BlobWriter, Digest, Error, ImageDest, RawManifest, Result};
+use crate::base::net::registry::{Access, Line, Registry, SMALLEST_CHUNK_BYTES, Upload};
+use crate::container::{BlobWriter, Digest, ImageDest, RawManifest, Result};
 
 /// Bytes that are sent by one request.
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
@@ -30,6 +33,8 @@ pub struct RegistryDest {
     registry: Registry,
     reference: String,
     mount_from: Vec<String>,
+    /// Uploads that the registry lost.
+    lost: AtomicU32,
     ctx: Ctx,
 }
 
@@ -40,7 +45,21 @@ impl RegistryDest {
     /// As [`Place::connect`].
     pub fn open(place: &Place, name: &RepositoryName, mount_from: &[String], ctx: &Ctx) -> Result<Self> {
         let mount_from = mount_from.iter().filter(|from| **from != place.endpoint.path).cloned().collect();
-        Ok(Self { registry: place.connect(ctx)?, reference: name.reference(), mount_from, ctx: ctx.clone() })
+        let (registry, reference) = (place.connect(ctx)?, name.reference());
+        Ok(Self { registry, reference, mount_from, lost: AtomicU32::new(0), ctx: ctx.clone() })
+    }
+
+    /// Takes note of a lost upload.
+    fn note(&self, error: net::Error) -> net::Error {
+        if matches!(error, net::Error::UploadLost { .. }) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        error
+    }
+
+    fn start_upload(&self) -> net::Result<Upload> {
+        let line = if self.lost.load(Ordering::Relaxed) > 0 { Line::Fresh } else { Line::Shared };
+        Ok(self.registry.start_upload(&self.ctx)?.over(line))
     }
 }
 
@@ -58,7 +77,9 @@ impl ImageDest for RegistryDest {
     }
 
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
-        Ok(Box::new(RegistryBlob { dest: self, chunk: Vec::new(), sender: None }))
+        let chunk_bytes = CHUNK_BYTES >> self.lost.load(Ordering::Relaxed).min(16);
+        let chunk_bytes = chunk_bytes.max(SMALLEST_CHUNK_BYTES);
+        Ok(Box::new(RegistryBlob { dest: self, chunk: Vec::new(), chunk_bytes, sender: None }))
     }
 
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {
@@ -71,6 +92,7 @@ impl ImageDest for RegistryDest {
 struct RegistryBlob<'a> {
     dest: &'a RegistryDest,
     chunk: Vec<u8>,
+    chunk_bytes: usize,
     sender: Option<Sending>,
 }
 
@@ -81,7 +103,7 @@ struct Sending {
 
 impl Sending {
     fn begin(dest: &RegistryDest) -> net::Result<Self> {
-        let mut upload = dest.registry.start_upload(&dest.ctx)?;
+        let mut upload = dest.start_upload()?;
         let (queue, chunks) = bounded::<Bytes>(0);
         let ctx = dest.ctx.clone();
         let thread = std::thread::spawn(move || {
@@ -107,7 +129,7 @@ impl RegistryBlob<'_> {
         let chunk = Bytes::from(std::mem::take(&mut self.chunk));
         if sending.queue.send(chunk).is_err() {
             // The thread ends early only with an error.
-            let error = sending.end().err();
+            let error = sending.end().err().map(|error| self.dest.note(error));
             return Err(error.map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other));
         }
         self.sender = Some(sending);
@@ -117,10 +139,10 @@ impl RegistryBlob<'_> {
 
 impl Write for RegistryBlob<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if self.chunk.len() == CHUNK_BYTES {
+        if self.chunk.len() == self.chunk_bytes {
             self.send_chunk()?;
         }
-        let n = buf.len().min(CHUNK_BYTES - self.chunk.len());
+        let n = buf.len().min(self.chunk_bytes - self.chunk.len());
         self.chunk.extend_from_slice(&buf[..n]);
         Ok(n)
     }
@@ -134,12 +156,13 @@ impl BlobWriter for RegistryBlob<'_> {
     fn finish(mut self: Box<Self>, digest: &Digest, _: u64) -> Result<()> {
         let (dest, last) = (self.dest, Bytes::from(std::mem::take(&mut self.chunk)));
         let upload = match self.sender.take() {
-            Some(sending) => sending.end()?,
+            Some(sending) => sending.end().map_err(|error| dest.note(error))?,
             // All of it is still here: perhaps it need not be sent.
             None if dest.has_blob(digest)? => return Ok(()),
-            None => dest.registry.start_upload(&dest.ctx)?,
+            None => dest.start_upload()?,
         };
-        upload.finish(&last, digest.checksum(), &dest.ctx).map_err(Error::from)
+        let finished = upload.finish(&last, digest.checksum(), &dest.ctx);
+        finished.map_err(|error| dest.note(error).into())
     }
 }
 

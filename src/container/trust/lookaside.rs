@@ -27,7 +27,15 @@ const MAX_SIGNATURES: usize = 128;
 /// The files of `registries.d` together.
 #[derive(Debug, Default)]
 pub struct LookasideConfig {
-    places: BTreeMap<String, String>,
+    places: BTreeMap<String, Place>,
+}
+
+/// Where the signatures of a scope lie.
+#[derive(Debug, Default)]
+struct Place {
+    lookaside: Option<String>,
+    /// By the older name of the key.
+    sigstore: Option<String>,
 }
 
 impl LookasideConfig {
@@ -56,27 +64,29 @@ impl LookasideConfig {
                 [(_, top), (_, scope)] if top == "docker" => scope.as_str(),
                 _ => return bad(number, "this belongs to neither default-docker nor docker"),
             };
-            let first = !self.places.contains_key(scope);
-            match key {
-                "lookaside" | "sigstore" if first => {
-                    self.places.insert(scope.into(), value.into());
-                }
-                "lookaside" | "sigstore" => return bad(number, "another line says where these lie"),
+            let place = self.places.entry(scope.into()).or_default();
+            let url = match key {
+                "lookaside" => &mut place.lookaside,
+                "sigstore" => &mut place.sigstore,
                 // Where signatures are written to, and that sigstore's are beside the image.
-                _ => {}
+                _ => continue,
+            };
+            if url.replace(value.into()).is_some() {
+                return bad(number, "another line says where these lie");
             }
         }
         Ok(())
     }
 
     /// The base of the signatures of a repository.
-    fn base(&self, name: &RepositoryName) -> Option<&str> {
+    fn base<'a>(&'a self, name: &RepositoryName) -> Option<&'a str> {
         let full = name.repository();
         let parents = std::iter::successors(Some(full.as_str()), |scope| Some(scope.rsplit_once('/')?.0));
         let tagged = name.tag.as_ref().map(|tag| format!("{full}:{tag}"));
         let wildcards = name.host.match_indices('.').map(|(at, _)| format!("*{}", &name.host[at..]));
         let scopes = tagged.into_iter().chain(parents.map(str::to_owned)).chain(wildcards);
-        scopes.chain([DEFAULT.to_owned()]).find_map(|scope| self.places.get(&scope)).map(String::as_str)
+        let url = |place: &'a Place| place.lookaside.as_deref().or(place.sigstore.as_deref());
+        scopes.chain([DEFAULT.to_owned()]).find_map(|scope| self.places.get(&scope).and_then(url))
     }
 }
 
@@ -107,12 +117,15 @@ fn split(line: &str) -> Option<(usize, &str, &str)> {
 }
 
 /// The signed messages of an image: those that the registry itself keeps, or else those of the lookaside
-/// server. `read_file` reads a file of a `file://` place; `None` if it does not exist.
+/// server, which is at `default_base` if nothing says where. `read_file` reads a file of a `file://` place;
+/// `None` if it does not exist.
 ///
 /// # Errors
 /// [`Error::Net`](crate::container::Error::Net), and what `read_file` says.
+#[expect(clippy::too_many_arguments, reason = "each is another thing, and there is one caller")]
 pub fn gpg_signatures(
     config: &LookasideConfig,
+    default_base: &str,
     registry: &Registry,
     http: &Http,
     name: &RepositoryName,
@@ -123,7 +136,7 @@ pub fn gpg_signatures(
     if let Some(signatures) = registry.signatures(image.checksum(), ctx)? {
         return Ok(signatures);
     }
-    let Some(base) = config.base(name) else { return Ok(Vec::new()) };
+    let base = config.base(name).unwrap_or(default_base);
     let mut out = Vec::new();
     for number in 1..=MAX_SIGNATURES {
         let base = base.trim_end_matches('/');
@@ -142,8 +155,9 @@ fn fetch(http: &Http, url: &str, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
     let parsed: Url = url.parse().map_err(|e| {
         ConfigError::new("registries.d", format!("{url:?} is no http, https or file URL: {e}"))
     })?;
-    match http.send_ok(&Request::new(Method::GET, parsed), ctx) {
-        Ok(response) => Ok(Some(response.into_bytes(MAX_SIGNATURE_BYTES)?)),
+    let request = Request::new(Method::GET, parsed);
+    match http.read_whole(MAX_SIGNATURE_BYTES, ctx, || http.send_ok(&request, ctx)) {
+        Ok((_, signature)) => Ok(Some(signature)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }

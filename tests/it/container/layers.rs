@@ -52,7 +52,7 @@ fn the_number_of_threads_does_not_show() {
             let program = match compression {
                 Compression::None => continue,
                 Compression::Gzip(_) => "gzip",
-                Compression::Zstd(_) => "zstd",
+                Compression::Zstd(_) | Compression::ZstdChunked(_) => "zstd",
             };
             if oracle::need(program) {
                 assert!(pipe(program, &blob) == data, "{compression:?} {len}");

@@ -1,6 +1,7 @@
 //! Images: what they are called, where they lie, how layers are compressed.
 
 mod builds;
+mod chunked;
 mod disk;
 mod layers;
 mod layouts;

@@ -1,11 +1,17 @@
 //! The registry client against Debian's `docker-registry`, also through a proxy that does its worst.
 
+mod faults;
+mod front;
+mod peers;
 mod program;
+mod progress;
 pub(crate) mod proxy;
 pub(crate) mod server;
+mod signed;
 mod token;
 mod trust;
 mod uploads;
+mod ways;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};

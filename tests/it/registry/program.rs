@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
-use super::proxy::{Faults, Proxy};
 use super::server::{Certificates, Login, Server, Speech, USER};
 use crate::oracle;
 
@@ -48,14 +47,22 @@ impl Home {
     }
 
     pub(super) fn run(&self, args: &[&str]) -> Output {
+        self.run_with(&[], args)
+    }
+
+    pub(super) fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Output {
         if !self.path("registries.conf").exists() {
             self.write("registries.conf", "");
         }
-        self.command(args).output().unwrap()
+        self.command(args).envs(variables.iter().copied()).output().unwrap()
     }
 
     pub(super) fn ok(&self, args: &[&str]) -> String {
-        let out = self.run(args);
+        self.ok_with(&[], args)
+    }
+
+    pub(super) fn ok_with(&self, variables: &[(&str, &str)], args: &[&str]) -> String {
+        let out = self.run_with(variables, args);
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
@@ -208,82 +215,4 @@ fn registries_conf_is_followed() {
     }
     let error = String::from_utf8(pull("evil.example/app:1").stderr).unwrap();
     assert!(error.contains("blocked"), "{error}");
-}
-
-/// Bytes that hardly compress.
-fn big_tree(home: &Home) {
-    for (number, name) in ["a", "b", "c"].into_iter().enumerate() {
-        let mut noise = super::noise(6_000_000 + number);
-        noise.reverse();
-        noise[0] = u8::try_from(number).unwrap();
-        fs::write(home.path(&format!("tree/usr/{name}")), noise).unwrap();
-    }
-    home.ok(&["--repo=repo", "commit", "-b", "main", "--tree=dir=tree", "--timestamp=@1700000000"]);
-}
-
-#[test]
-fn bad_lines_are_survived() {
-    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
-    let home = Home::new();
-    big_tree(&home);
-    let commit = home.ok(&["--repo=repo", "rev-parse", "main"]);
-    // The registry forgets what was cut off: the layer is made and sent again.
-    let proxy = Proxy::start(server.address, Faults { cut_first: Some(3), ..Faults::default() });
-    let insecure = "--tls-verify=false";
-    home.push(&format!("{}/app:1", proxy.address), &[insecure]);
-
-    let faults = Faults { cut_answer: Some(700_000), refuse_every: Some(5), ..Faults::default() };
-    let proxy = Proxy::start(server.address, faults);
-    let image = format!("ostree-unverified-registry:{}/app:1", proxy.address);
-    assert_eq!(home.ok(&["--repo=new", "container", "pull", insecure, &image]), commit);
-    let size = fs::metadata(largest_blob(&server)).unwrap().len();
-    assert!(proxy.answered() < size + size / 20, "{} bytes for a layer of {size}", proxy.answered());
-}
-
-#[test]
-fn damage_is_refused_and_leaves_nothing() {
-    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
-    let home = Home::new();
-    big_tree(&home);
-    let image = format!("{}/app:1", server.address);
-    home.push(&image, &["--tls-verify=false"]);
-    let blob = largest_blob(&server);
-    let digest = blob.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
-    let good = fs::read(&blob).unwrap();
-    let pull = || {
-        let unverified = format!("ostree-unverified-registry:{image}");
-        let error =
-            home.fails(&["--repo=new", "container", "pull", "--ref=got", "--tls-verify=false", &unverified]);
-        assert!(error.contains(&digest), "{error}");
-        assert!(home.ok(&["--repo=new", "refs"]).is_empty());
-        let visible = count_files(&home.path("new/objects"));
-        assert_eq!(visible, 0, "{visible} objects became visible");
-    };
-    for at in [good.len() / 2, good.len() - 1, 20] {
-        let mut bad = good.clone();
-        bad[at] ^= 1;
-        fs::write(&blob, bad).unwrap();
-        pull();
-    }
-    // Another layer in its place.
-    home.write("tree/usr/a", "different");
-    home.ok(&["--repo=repo", "commit", "-b", "main", "--tree=dir=tree"]);
-    fs::remove_file(&blob).unwrap();
-    home.push(&format!("{}/other:1", server.address), &["--tls-verify=false"]);
-    fs::copy(largest_blob(&server), &blob).unwrap();
-    pull();
-}
-
-/// The file of the largest blob that the registry has.
-fn largest_blob(server: &Server) -> PathBuf {
-    let root = server.dir.path().join("data/docker/registry/v2/blobs/sha256");
-    let folders = fs::read_dir(root).unwrap().flat_map(|e| fs::read_dir(e.unwrap().path()).unwrap());
-    let files = folders.map(|e| e.unwrap().path().join("data")).filter(|path| path.exists());
-    files.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap()
-}
-
-/// How many files lie two folders below `root`.
-fn count_files(root: &std::path::Path) -> usize {
-    let folders = fs::read_dir(root).into_iter().flatten();
-    folders.map(|e| fs::read_dir(e.unwrap().path()).unwrap().count()).sum()
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(crate) struct Faults {
     /// Every connection ends after so many bytes from the server.
     pub(crate) cut_answer: Option<u64>,
+    /// So many connections end after so many bytes from the server.
+    pub(crate) cut_answers: Option<(u64, u64)>,
     /// Every connection ends after so many bytes to the server.
     pub(crate) cut_request: Option<u64>,
     /// So many connections end after 2 MB to the server.
@@ -84,7 +86,8 @@ fn serve(mut client: TcpStream, to: SocketAddr, faults: Faults, counts: &Arc<Cou
             shared.asked.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         });
     });
-    pump(server, client, faults.cut_answer, |at, bytes| {
+    let early = faults.cut_answers.filter(|(count, _)| number <= *count).map(|(_, bytes)| bytes);
+    pump(server, client, faults.cut_answer.or(early), |at, bytes| {
         counts.answered.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         let Some(place) = faults.corrupt_at.and_then(|place| place.checked_sub(at)) else { return };
         if let Some(byte) = bytes.get_mut(usize::try_from(place).unwrap())

@@ -15,7 +15,7 @@ use super::server::{Login, Server, Speech};
 use super::{MANIFEST, push_blob, registry};
 use crate::oracle;
 
-fn run(home: &Home, program: &str, args: &[&str]) -> Vec<u8> {
+pub(super) fn run(home: &Home, program: &str, args: &[&str]) -> Vec<u8> {
     let mut command = Command::new(program);
     command.args(args).current_dir(home.path("")).env("GNUPGHOME", home.path("gnupg"));
     let out = command.output().unwrap();
@@ -23,17 +23,17 @@ fn run(home: &Home, program: &str, args: &[&str]) -> Vec<u8> {
     out.stdout
 }
 
-fn policy(home: &Home, host: &str, requirement: &serde_json::Value) {
+pub(super) fn policy(home: &Home, host: &str, requirement: &serde_json::Value) {
     let policy = json!({"default": [{"type": "reject"}], "transports": {"docker": {host: [requirement]}}});
     home.write(".config/containers/policy.json", &policy.to_string());
 }
 
 /// The manifest of a digest, as the registry has it.
-fn manifest(server: &Server, path: &str, digest: &str) -> Vec<u8> {
+pub(super) fn manifest(server: &Server, path: &str, digest: &str) -> Vec<u8> {
     registry(&server.url(), path, None).manifest(digest, &[MANIFEST], &Ctx::default()).unwrap().bytes
 }
 
-fn pull(home: &Home, image: &str) -> Result<String, String> {
+pub(super) fn pull(home: &Home, image: &str) -> Result<String, String> {
     let signed = format!("ostree-image-signed:docker://{image}");
     let out = home.run(&["--repo=new", "container", "pull", "--ref=got", "--tls-verify=false", &signed]);
     match out.status.success() {

@@ -160,13 +160,14 @@ impl Registry {
                 request
             }
         };
-        let response = self.http.send(&request, ctx)?;
-        if !response.status().is_success() {
-            return Err(self.denied(response));
-        }
-        let url = response.url.clone();
-        let answer: TokenAnswer = serde_json::from_slice(&response.into_bytes(MAX_TOKEN_BYTES)?)
-            .map_err(|e| Error::protocol(&url, format!("token: {e}")))?;
+        let (response, body) =
+            self.http.read_whole(MAX_TOKEN_BYTES, ctx, || match self.http.send(&request, ctx)? {
+                response if response.status().is_success() => Ok(response),
+                response => Err(self.denied(response)),
+            })?;
+        let url = response.url;
+        let answer: TokenAnswer =
+            serde_json::from_slice(&body).map_err(|e| Error::protocol(&url, format!("token: {e}")))?;
         let token = answer.token.or(answer.access_token).filter(|t| !t.is_empty());
         let token = token.ok_or_else(|| Error::protocol(&url, "an answer without a token"))?;
         let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);

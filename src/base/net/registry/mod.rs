@@ -26,10 +26,12 @@ use super::{Error, Http, Request, Response, Result, Resumed};
 use crate::base::Ctx;
 
 pub use auth::Credentials;
-pub use upload::Upload;
+pub use upload::{Line, SMALLEST_CHUNK_BYTES, Upload};
 
 /// The largest manifest that is read, in bytes (the specification asks for 4 MiB at least).
 pub const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
+/// The version of the signatures that a registry itself keeps.
+const SIGNATURE_VERSION: u32 = 2;
 /// The header in which a registry tells the digest of what it answers.
 const DIGEST_HEADER: &str = "docker-content-digest";
 
@@ -106,10 +108,11 @@ impl Registry {
     /// [`Error::Status`] (see [`Error::is_not_found`]) and what the network gives.
     pub fn manifest(&self, reference: &str, accept: &[&str], ctx: &Ctx) -> Result<Manifest> {
         let request = Request::new(Method::GET, self.url(&format!("manifests/{reference}"))?);
-        let response = self.send_ok(&request.header(ACCEPT, &accept.join(", ")), Access::Pull, ctx)?;
+        let request = request.header(ACCEPT, &accept.join(", "));
+        let (response, bytes) = self.read(&request, ctx)?;
         let media_type = response.header(CONTENT_TYPE).map(str::to_string);
         let digest = response.header(DIGEST_HEADER).map(str::to_string);
-        Ok(Manifest { bytes: response.into_bytes(MAX_MANIFEST_BYTES)?, media_type, digest })
+        Ok(Manifest { bytes, media_type, digest })
     }
 
     /// The digest of the manifest that a tag names, without fetching it; `None` if there is no such tag, or
@@ -177,11 +180,13 @@ impl Registry {
     pub fn referrers(&self, subject: &Checksum, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
         const INDEX: &str = "application/vnd.oci.image.index.v1+json";
         let request = Request::new(Method::GET, self.url(&format!("referrers/sha256:{subject}"))?);
-        let response = self.send(&request.header(ACCEPT, INDEX), Access::Pull, ctx)?;
+        let request = request.header(ACCEPT, INDEX);
+        let send = || self.send(&request, Access::Pull, ctx);
+        let (response, index) = self.http.read_whole(MAX_MANIFEST_BYTES, ctx, send)?;
         if response.status().is_success()
             && response.header(CONTENT_TYPE).is_some_and(|t| t.starts_with(INDEX))
         {
-            return response.into_bytes(MAX_MANIFEST_BYTES).map(Some);
+            return Ok(Some(index));
         }
         match self.manifest(&format!("sha256-{subject}"), &[INDEX], ctx) {
             Ok(manifest) => Ok(Some(manifest.bytes)),
@@ -204,6 +209,8 @@ impl Registry {
         struct Signature {
             #[serde(rename = "type")]
             kind: String,
+            #[serde(rename = "schemaVersion")]
+            version: u32,
             content: String,
         }
         let root = self.base.join("/v2/").map_err(|e| Error::protocol(&self.base, e.to_string()))?;
@@ -213,10 +220,10 @@ impl Registry {
         }
         let path = format!("/extensions/v2/{}/signatures/sha256:{image}", self.name);
         let url = self.base.join(&path).map_err(|e| Error::protocol(&self.base, e.to_string()))?;
-        let response = self.send_ok(&Request::new(Method::GET, url.clone()), Access::Pull, ctx)?;
-        let list: List = serde_json::from_slice(&response.into_bytes(MAX_MANIFEST_BYTES)?)
-            .map_err(|e| Error::protocol(&url, format!("signatures: {e}")))?;
-        let atomic = list.signatures.iter().filter(|s| s.kind == "atomic");
+        let (_, bytes) = self.read(&Request::new(Method::GET, url.clone()), ctx)?;
+        let list: List =
+            serde_json::from_slice(&bytes).map_err(|e| Error::protocol(&url, format!("signatures: {e}")))?;
+        let atomic = list.signatures.iter().filter(|s| s.kind == "atomic" && s.version == SIGNATURE_VERSION);
         let decoded = atomic.map(|s| STANDARD.decode(&s.content));
         let decoded: Result<Vec<_>, _> = decoded.collect();
         decoded.map(Some).map_err(|e| Error::protocol(&url, format!("signature: {e}")))
@@ -233,9 +240,8 @@ impl Registry {
         }
         let (mut out, mut next) = (Vec::new(), Some(self.url("tags/list")?));
         while let Some(url) = next {
-            let response = self.send_ok(&Request::new(Method::GET, url.clone()), Access::Pull, ctx)?;
+            let (response, bytes) = self.read(&Request::new(Method::GET, url.clone()), ctx)?;
             let link = response.header(LINK).and_then(next_link).and_then(|l| url.join(l).ok());
-            let bytes = response.into_bytes(MAX_MANIFEST_BYTES)?;
             let list: List = serde_json::from_slice(&bytes)
                 .map_err(|e| Error::protocol(&url, format!("tag list: {e}")))?;
             out.extend(list.tags.unwrap_or_default());
@@ -285,6 +291,11 @@ impl Registry {
             s if s.is_success() => Ok(response),
             _ => Err(self.failed(response, request.method.clone())),
         }
+    }
+
+    /// A successful answer with its short body, which may break off on its way.
+    fn read(&self, request: &Request, ctx: &Ctx) -> Result<(Response, Vec<u8>)> {
+        self.http.read_whole(MAX_MANIFEST_BYTES, ctx, || self.send_ok(request, Access::Pull, ctx))
     }
 
     /// The error that a failed answer stands for.

@@ -1,8 +1,15 @@
 //! The upload of one blob, in chunks.
+//!
+//! ```text
+//! POST ► Location ► PATCH chunk ► Location ► … ► PUT ?digest=
+//!                   broken: GET ► Range: 0-N ► PATCH the rest of the chunk
+//! ```
+//! Some registries forget an upload of which a chunk broke off: there the blob is sent from its start. On a
+//! line that breaks again and again that helps only if every chunk is short and has a connection of its own.
 
 use bytes::Bytes;
 use ostree_format::Checksum;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use reqwest::header::{CONNECTION, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, StatusCode, Url};
 
 use super::{Access, Registry};
@@ -18,13 +25,33 @@ pub struct Upload {
     location: Url,
     offset: u64,
     min_chunk: usize,
+    line: Line,
 }
+
+/// How long a connection lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Line {
+    /// For as many chunks as it likes.
+    #[default]
+    Shared,
+    /// For one chunk.
+    Fresh,
+}
+
+/// In chunks so small a blob is sent at last, if nothing else helps.
+pub const SMALLEST_CHUNK_BYTES: usize = 256 * 1024;
 
 impl Upload {
     pub(super) fn begun(registry: &Registry, response: &Response) -> Result<Self> {
         let min_chunk = response.header("oci-chunk-min-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         let location = location(response)?;
-        Ok(Self { registry: registry.clone(), location, offset: 0, min_chunk })
+        Ok(Self { registry: registry.clone(), location, offset: 0, min_chunk, line: Line::default() })
+    }
+
+    /// The same upload over connections that live so long.
+    #[must_use]
+    pub fn over(self, line: Line) -> Self {
+        Self { line, ..self }
     }
 
     /// Bytes that a chunk must have at least, but for the last.
@@ -51,6 +78,9 @@ impl Upload {
                 .header(CONTENT_TYPE, "application/octet-stream")
                 .header(CONTENT_RANGE, &format!("{}-{}", self.offset, end - 1))
                 .body(rest.clone());
+            if self.line == Line::Fresh {
+                request = request.header(CONNECTION, "close");
+            }
             request.resend = Resend::No;
             let error = match self.registry.send_at(&request, ctx) {
                 Ok(response) if response.status().is_success() => {
@@ -105,7 +135,7 @@ impl Upload {
     }
 
     /// Ends the upload with its last bytes: the registry checks the digest and keeps the blob. A blob that
-    /// is sent whole by this call is sent again when the connection breaks.
+    /// is sent whole by this call is sent again when the connection breaks, in ever smaller chunks.
     ///
     /// # Errors
     /// [`Error::UploadLost`], [`Error::Status`] and what the network gives.
@@ -116,15 +146,27 @@ impl Upload {
         }
         let mut attempt = 0;
         loop {
-            match self.put(last.clone(), digest, ctx) {
+            let result = match attempt {
+                0 => self.put(last.clone(), digest, ctx),
+                _ => self.send_all(last, (last.len() >> attempt).max(SMALLEST_CHUNK_BYTES), digest, ctx),
+            };
+            match result {
                 Err(error) if attempt < self.registry.http.retries() && may_pass(&error) => {
                     wait(back_off(attempt), &ctx.cancel)?;
                     attempt += 1;
-                    self = self.registry.start_upload(ctx)?;
+                    self = self.registry.start_upload(ctx)?.over(Line::Fresh);
                 }
                 result => return result,
             }
         }
+    }
+
+    fn send_all(&mut self, blob: &Bytes, chunk_bytes: usize, digest: &Checksum, ctx: &Ctx) -> Result<()> {
+        let chunk_bytes = chunk_bytes.max(self.min_chunk);
+        for at in (0..blob.len()).step_by(chunk_bytes) {
+            self.send(&blob.slice(at..blob.len().min(at + chunk_bytes)), ctx)?;
+        }
+        self.put(Bytes::new(), digest, ctx)
     }
 
     fn put(&self, body: Bytes, digest: &Checksum, ctx: &Ctx) -> Result<()> {

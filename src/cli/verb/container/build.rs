@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use super::super::{Common, resolve};
 use super::print;
 use crate::cli::images::{Dest, RegistryOptions};
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, BuildOptions, Compression, ImageReference, Transport};
 
@@ -30,10 +31,12 @@ pub(crate) struct Args {
     push: Option<ImageReference>,
     #[command(flatten)]
     registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
     /// What the image is called in the layout
     #[arg(long)]
     tag: Option<String>,
-    /// How layers are compressed: gzip, zstd or none, with a level if you like: zstd:19
+    /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
     #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
     compression: Compression,
     /// Add a label
@@ -88,13 +91,20 @@ fn build_dest(args: &Args) -> anyhow::Result<ImageReference> {
 }
 
 fn compression(text: &str) -> anyhow::Result<Compression> {
+    if let Some(level) = text.strip_prefix("zstd:chunked") {
+        return match level.strip_prefix(':') {
+            Some(level) => Ok(Compression::ZstdChunked(level.parse()?)),
+            None if level.is_empty() => Ok(Compression::ZSTD_CHUNKED),
+            None => bail!("'{text}' is no method; zstd:chunked is written with its level as zstd:chunked:19"),
+        };
+    }
     Ok(match text.split_once(':') {
         None if text == "gzip" => Compression::GZIP,
         None if text == "zstd" => Compression::ZSTD,
         None if text == "none" => Compression::None,
         Some(("gzip", level)) => Compression::Gzip(level.parse()?),
         Some(("zstd", level)) => Compression::Zstd(level.parse()?),
-        _ => bail!("'{text}' is none of gzip, zstd and none"),
+        _ => bail!("'{text}' is none of gzip, zstd, zstd:chunked and none"),
     })
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::images::{self, Demand, Dest, RegistryOptions};
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::ImageReference;
 use crate::container::transport::{self, CopyOptions};
@@ -14,6 +15,8 @@ use crate::container::transport::{self, CopyOptions};
 pub(crate) struct Args {
     #[command(flatten)]
     registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,

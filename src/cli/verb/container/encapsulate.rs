@@ -6,6 +6,7 @@ use super::super::Common;
 use super::Image;
 use super::vouch::{KeyringOptions, Voucher};
 use crate::cli::images::{self, RegistryOptions};
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, Error, PullOptions};
 use crate::format::RefSpec;
@@ -23,6 +24,8 @@ pub(crate) struct ImportArgs {
     keyring: KeyringOptions,
     #[command(flatten)]
     registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,

@@ -4,6 +4,7 @@ use super::super::Common;
 use super::vouch::{KeyringOptions, Voucher};
 use super::{Image, PlainLayers, print};
 use crate::cli::images::{self, RegistryOptions};
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, PullOptions};
 use crate::format::RefSpec;
@@ -23,6 +24,8 @@ pub(crate) struct Args {
     plain: PlainLayers,
     #[command(flatten)]
     registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,

@@ -13,6 +13,7 @@ use super::super::{Image, PlainLayers};
 use crate::base::net;
 use crate::cli::images::{self, RegistryOptions, parse_image};
 use crate::cli::locate::{self, RepoOptions};
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{Session, size};
 use crate::container::store::{self, Check, NameImage, PulledImage, StoreOptions, StoredImage, Unneeded};
 use crate::container::{self, ImageReference, PullOptions};
@@ -29,6 +30,8 @@ pub(crate) struct Args {
     plain: PlainLayers,
     #[command(flatten)]
     registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
     /// The name that the image gets in the repository, if it is to be another one
     #[arg(long, value_name = "IMAGE", value_parser = parse_image)]
     target: Option<ImageReference>,

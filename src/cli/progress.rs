@@ -1,0 +1,290 @@
+//! How far the work is: bars on a terminal, or JSON lines for a program.
+//!
+//! ```text
+//! --progress=auto   bars if standard error is a terminal, else nothing
+//! --progress=none   nothing
+//! --progress=json   one JSON object a line on standard error, at most ten a second for each item:
+//!   {"event":"phase","name":"Pulling image","objects":null,"bytes":123}     what is done from now on
+//!   {"event":"done","objects":7,"bytes":100}                                of the phase, so far
+//!   {"event":"start","id":1,"item":"sha256:…","bytes":123}                  a layer; null: not known
+//!   {"event":"advance","id":1,"item":"sha256:…","done":100,"bytes":123}     so far
+//!   {"event":"end","id":1,"item":"sha256:…","done":123,"outcome":"done"}    or "reused", "failed"
+//!   {"event":"summary","fetched":1,"reused":0,"bytes":123,"seconds":0.5}    the last line, unless it failed
+//! ```
+//! `fetched` counts what was moved, in whatever direction; `bytes` are those that were moved for it.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use super::terminal::size;
+use crate::base::{Event, Outcome, Progress};
+
+/// Lines and bars change no more often than this.
+const PAUSE: Duration = Duration::from_millis(100);
+/// So much of an item's name stands before its bar: `sha256:` and twelve digits.
+const SHOWN_NAME: usize = 19;
+
+/// What to tell of how far the work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// Bars if standard error is a terminal
+    #[default]
+    Auto,
+    /// Nothing
+    None,
+    /// JSON lines on standard error
+    Json,
+}
+
+/// Options of every verb that reports item by item.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ProgressOptions {
+    /// How to tell how far the work is: bars on a terminal, or JSON lines on standard error
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    progress: Mode,
+}
+
+impl ProgressOptions {
+    /// The name under which the parser knows the option.
+    pub(crate) const ID: &str = "progress";
+}
+
+/// A renderer, and what it says at the end.
+pub(crate) trait Report: Progress {
+    /// The work succeeded.
+    fn summary(&self);
+}
+
+/// Bars, if standard error is a terminal.
+pub(crate) fn bars() -> Option<Arc<dyn Report>> {
+    io::stderr().is_terminal().then(|| Arc::new(Bars::new()) as Arc<dyn Report>)
+}
+
+/// Lines.
+pub(crate) fn lines() -> Arc<dyn Report> {
+    Arc::new(JsonLines { tally: Tally::new(), state: Mutex::default() })
+}
+
+/// What the summary tells.
+struct Tally {
+    fetched: AtomicU64,
+    reused: AtomicU64,
+    bytes: AtomicU64,
+    began: Instant,
+}
+
+impl Tally {
+    fn new() -> Self {
+        let [fetched, reused, bytes] = [0; 3].map(AtomicU64::new);
+        Self { fetched, reused, bytes, began: Instant::now() }
+    }
+
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::ItemAdvance { bytes, .. } => self.bytes.fetch_add(bytes, Ordering::Relaxed),
+            Event::ItemEnd { outcome: Outcome::Done, .. } => self.fetched.fetch_add(1, Ordering::Relaxed),
+            Event::ItemEnd { outcome: Outcome::Reused, .. } => self.reused.fetch_add(1, Ordering::Relaxed),
+            _ => return,
+        };
+    }
+
+    /// Items fetched, items reused, bytes.
+    fn counts(&self) -> [u64; 3] {
+        [&self.fetched, &self.reused, &self.bytes].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// A bar for the phase, and below it one for each item.
+struct Bars {
+    all: MultiProgress,
+    phase: ProgressBar,
+    counts_bytes: AtomicBool,
+    items: Mutex<HashMap<u64, ProgressBar>>,
+    tally: Tally,
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let phase = all.add(ProgressBar::no_length());
+        phase.set_style(Self::phase_style(None, None));
+        Self {
+            all,
+            phase,
+            counts_bytes: AtomicBool::new(false),
+            items: Mutex::default(),
+            tally: Tally::new(),
+        }
+    }
+
+    fn phase_style(objects: Option<u64>, bytes: Option<u64>) -> ProgressStyle {
+        style(match (objects, bytes) {
+            (_, Some(_)) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            (Some(_), None) => "{msg} [{bar:30}] {pos}/{len} {eta}",
+            (None, None) => "{msg} {human_pos} objects {spinner}",
+        })
+    }
+
+    fn start(&self, id: u64, name: &str, bytes: Option<u64>) {
+        let bar = self.all.add(bytes.map_or_else(ProgressBar::no_length, ProgressBar::new));
+        bar.set_style(style(match bytes {
+            Some(_) => "  {prefix} [{bar:20}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            None => "  {prefix} {bytes} {bytes_per_sec} {spinner}",
+        }));
+        bar.set_prefix(name.chars().take(SHOWN_NAME).collect::<String>());
+        self.items().insert(id, bar);
+    }
+
+    fn items(&self) -> MutexGuard<'_, HashMap<u64, ProgressBar>> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clear(&self) {
+        for (_, bar) in self.items().drain() {
+            bar.finish_and_clear();
+        }
+        self.phase.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("=> ")
+}
+
+impl Progress for Bars {
+    fn event(&self, event: Event<'_>) {
+        self.tally.event(event);
+        match event {
+            Event::Phase { name, objects, bytes } => {
+                self.counts_bytes.store(bytes.is_some(), Ordering::Relaxed);
+                self.phase.set_style(Self::phase_style(objects, bytes));
+                self.phase.set_message(name.to_owned());
+                self.phase.reset();
+                match bytes.or(objects) {
+                    Some(total) => self.phase.set_length(total),
+                    None => self.phase.unset_length(),
+                }
+            }
+            Event::Done { objects, bytes } => {
+                self.phase.inc(if self.counts_bytes.load(Ordering::Relaxed) { bytes } else { objects });
+            }
+            Event::ItemStart { id, name, bytes } => self.start(id, name, bytes),
+            Event::ItemAdvance { id, bytes } => {
+                if let Some(bar) = self.items().get(&id) {
+                    bar.inc(bytes);
+                }
+            }
+            Event::ItemEnd { id, .. } => {
+                if let Some(bar) = self.items().remove(&id) {
+                    bar.finish_and_clear();
+                    self.all.remove(&bar);
+                }
+            }
+        }
+    }
+}
+
+impl Report for Bars {
+    fn summary(&self) {
+        self.clear();
+        let ([fetched, reused, bytes], seconds) = (self.tally.counts(), self.tally.began.elapsed());
+        if fetched + reused > 0 {
+            let seconds = seconds.as_secs_f64();
+            let rate = size((bytes as f64 / seconds.max(0.001)) as u64);
+            eprintln!("{fetched} fetched, {reused} reused, {} in {seconds:.1} s ({rate}/s)", size(bytes));
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// One JSON object a line.
+struct JsonLines {
+    tally: Tally,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Objects and bytes of the phase.
+    done: [u64; 2],
+    said: Option<Instant>,
+    items: HashMap<u64, Item>,
+}
+
+struct Item {
+    name: String,
+    bytes: Option<u64>,
+    done: u64,
+    said: Instant,
+}
+
+/// Whoever reads may have gone away: the work goes on.
+fn say(line: &serde_json::Value) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+impl Progress for JsonLines {
+    fn event(&self, event: Event<'_>) {
+        self.tally.event(event);
+        let now = Instant::now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Phase { name, objects, bytes } => {
+                state.done = [0; 2];
+                say(&json!({"event": "phase", "name": name, "objects": objects, "bytes": bytes}));
+            }
+            Event::Done { objects, bytes } => {
+                state.done[0] += objects;
+                state.done[1] += bytes;
+                if state.said.is_none_or(|said| now.duration_since(said) >= PAUSE) {
+                    state.said = Some(now);
+                    let [objects, bytes] = state.done;
+                    say(&json!({"event": "done", "objects": objects, "bytes": bytes}));
+                }
+            }
+            Event::ItemStart { id, name, bytes } => {
+                state.items.insert(id, Item { name: name.into(), bytes, done: 0, said: now });
+                say(&json!({"event": "start", "id": id, "item": name, "bytes": bytes}));
+            }
+            Event::ItemAdvance { id, bytes } => {
+                let Some(item) = state.items.get_mut(&id) else { return };
+                item.done += bytes;
+                if now.duration_since(item.said) >= PAUSE {
+                    item.said = now;
+                    let Item { name, bytes, done, .. } = item;
+                    say(&json!({"event": "advance", "id": id, "item": name, "done": done, "bytes": bytes}));
+                }
+            }
+            Event::ItemEnd { id, name, outcome } => {
+                let done = state.items.remove(&id).map(|item| item.done);
+                let outcome = match outcome {
+                    Outcome::Done => "done",
+                    Outcome::Reused => "reused",
+                    Outcome::Failed => "failed",
+                };
+                say(&json!({"event": "end", "id": id, "item": name, "done": done, "outcome": outcome}));
+            }
+        }
+    }
+}
+
+impl Report for JsonLines {
+    fn summary(&self) {
+        let ([fetched, reused, bytes], seconds) = (self.tally.counts(), self.tally.began.elapsed());
+        let seconds = (seconds.as_secs_f64() * 1000.0).round() / 1000.0;
+        say(&json!({"event": "summary", "fetched": fetched, "reused": reused, "bytes": bytes,
+                    "seconds": seconds}));
+    }
+}

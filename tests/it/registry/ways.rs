@@ -1,0 +1,121 @@
+//! Which way a request takes: proxies, mirrors, redirects, digests, and lines that break.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use super::front::{Answer, Front};
+use super::program::Home;
+use super::proxy::{Faults, Proxy};
+use super::server::{Certificates, Login, Server, Speech, USER};
+
+const NAME: &str = "registry.test/org/app:1";
+
+fn nowhere() -> SocketAddr {
+    "127.0.0.1:9".parse().unwrap()
+}
+
+#[test]
+fn a_proxy_of_the_environment() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let (home, proxy) = (Home::new(), Front::start(server.address, |_| None));
+    let url = format!("http://user:pass@{}", proxy.address);
+    let push = format!("--push=docker://{NAME}");
+    let push = ["--repo=repo", "container", "build", "--ref=main", "--tls-verify=false", &push];
+    home.ok_with(&[("HTTP_PROXY", &url)], &push);
+    let unverified = format!("ostree-unverified-registry:{NAME}");
+    let pull = ["--repo=new", "container", "pull", "--tls-verify=false", &unverified];
+    home.ok_with(&[("http_proxy", &url), ("HTTP_PROXY", "http://127.0.0.1:9")], &pull);
+    let asked = proxy.asked();
+    assert!(asked.iter().all(|a| a.target.starts_with("http://registry.test/")), "{asked:?}");
+    // "user:pass"
+    assert!(asked.iter().all(|a| a.header("proxy-authorization") == Some("Basic dXNlcjpwYXNz")), "{asked:?}");
+    // Hosts that are excepted, and those of this machine, are reached without it.
+    let out = home.run_with(&[("HTTP_PROXY", &url), ("NO_PROXY", "other.test,.test")], &pull);
+    assert!(!out.status.success());
+    let here = format!("ostree-unverified-registry:{}/org/app:1", server.address);
+    home.ok_with(&[("ALL_PROXY", &url)], &["--repo=new", "container", "pull", "--tls-verify=false", &here]);
+    assert_eq!(proxy.asked().len(), asked.len());
+}
+
+#[test]
+fn tls_through_a_proxy() {
+    let Some(files) = Certificates::make() else { return };
+    let Some(server) = Server::start(&Login::Basic, &Speech::Tls(&files)) else { return };
+    let (home, proxy) = (Home::new(), Front::start(server.address, |_| None));
+    let (url, push) = (format!("http://{}", proxy.address), format!("--push=docker://{NAME}"));
+    let creds = format!("--creds={}:{}", USER.0, USER.1);
+    let push = ["--repo=repo", "container", "build", "--ref=main", "--tls-verify=false", &creds, &push];
+    home.ok_with(&[("https_proxy", &url), ("http_proxy", "http://127.0.0.1:9")], &push);
+    let asked = proxy.asked();
+    assert!(asked.iter().all(|a| (a.method.as_str(), a.target.as_str()) == ("CONNECT", "registry.test:443")));
+    // The proxy is not told what goes through it.
+    assert!(asked.iter().all(|a| a.header("authorization").is_none()));
+}
+
+#[test]
+fn the_password_is_for_the_registry_not_for_its_mirror() {
+    let Some(server) = Server::start(&Login::Basic, &Speech::Plain) else { return };
+    let (home, host) = (Home::new(), server.address.to_string());
+    let creds = format!("--creds={}:{}", USER.0, USER.1);
+    let digest = home.push(&format!("{host}/org/app:1"), &["--tls-verify=false", &creds]);
+    let challenge = "401 No\r\nWWW-Authenticate: Basic realm=\"x\"";
+    let mirror = Front::start(nowhere(), move |_| Some(Answer::new(challenge, "")));
+    let config = |only: &str| {
+        format!(
+            "[[registry]]\nprefix = \"*.example.com\"\nlocation = \"{host}\"\ninsecure = true\n\
+             [[registry.mirror]]\nlocation = \"{}/mirror\"\ninsecure = true\npull-from-mirror = \"{only}\"\n",
+            mirror.address
+        )
+    };
+    home.write("registries.conf", &config("digest-only"));
+    let pull = |name: &str| {
+        let image = format!("ostree-unverified-registry:a.example.com/org/app{name}");
+        home.ok(&["--repo=new", "container", "pull", &creds, &image])
+    };
+    pull(":1");
+    assert!(mirror.asked().is_empty());
+    pull(&format!("@{digest}"));
+    let asked = mirror.asked();
+    assert!(asked.iter().any(|a| a.target == format!("/v2/mirror/org/app/manifests/{digest}")), "{asked:?}");
+    assert!(asked.iter().all(|a| a.header("authorization").is_none()), "{asked:?}");
+    // No mirror is ever pushed to, and what is pushed goes to the name that was given.
+    let count = asked.len();
+    let push = "--push=docker://a.example.com/org/app:2";
+    home.fails(&["--repo=repo", "container", "build", "--ref=main", &creds, push]);
+    assert_eq!(mirror.asked().len(), count);
+}
+
+/// A registry whose blobs lie on another server, which answers in parts only.
+#[test]
+fn redirects_are_followed_without_the_password() {
+    let Some(server) = Server::start(&Login::Basic, &Speech::Plain) else { return };
+    let (home, creds) = (Home::new(), format!("--creds={}:{}", USER.0, USER.1));
+    home.push(&format!("{}/org/app:1", server.address), &["--tls-verify=false", &creds]);
+    let root = server.dir.path().join("data/docker/registry/v2/blobs/sha256");
+    let store = Front::start(nowhere(), move |asked| {
+        let hex = asked.target.strip_prefix("/store/").unwrap();
+        Some(Answer::new("200 OK", fs::read(root.join(&hex[..2]).join(hex).join("data")).unwrap()))
+    });
+    let there = store.address;
+    let registry = Front::start(server.address, move |asked| {
+        let hex = asked.target.strip_prefix("/v2/org/app/blobs/sha256:")?;
+        asked.header("authorization")?;
+        Some(Answer::new(&format!("307 Elsewhere\r\nLocation: http://{there}/store/{hex}"), ""))
+    });
+    let image = format!("ostree-unverified-registry:{}/org/app:1", registry.address);
+    home.ok(&["--repo=new", "container", "pull", "--tls-verify=false", &creds, &image]);
+    let asked = store.asked();
+    assert!(asked.len() >= 2 && asked.iter().all(|a| a.header("authorization").is_none()), "{asked:?}");
+}
+
+/// The first answers break off; also those that are read whole, such as manifests.
+#[test]
+fn a_manifest_that_breaks_off_is_asked_for_again() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let home = Home::new();
+    home.push(&format!("{}/org/app:1", server.address), &["--tls-verify=false"]);
+    let proxy = Proxy::start(server.address, Faults { cut_answers: Some((5, 900)), ..Faults::default() });
+    let image = format!("ostree-unverified-registry:{}/org/app:1", proxy.address);
+    home.ok(&["--repo=new", "container", "pull", "--tls-verify=false", &image]);
+    assert!(proxy.connections() > 5, "{}", proxy.connections());
+}
