@@ -11,6 +11,7 @@
 mod archive;
 mod archive_write;
 mod build;
+mod chunks;
 mod compress;
 pub mod config;
 mod decompress;
@@ -20,7 +21,9 @@ mod error;
 pub mod fuzz;
 mod image;
 mod index;
+mod known;
 mod labels;
+mod layers;
 mod layout;
 mod plan;
 mod pull;
@@ -31,7 +34,8 @@ pub mod trust;
 
 pub use archive::OciArchive;
 pub use archive_write::OciArchiveWriter;
-pub use build::{BuildOptions, build};
+pub use build::{BuildOptions, Built, build};
+pub use chunks::{ContentMeta, Layering};
 pub use compress::{Compression, WrittenLayer, write_layer};
 pub use decompress::{LayerFormat, MAX_ZSTD_WINDOW_LOG, read_layer};
 pub use digest::{DiffId, Digest};

@@ -1,6 +1,8 @@
 //! Images: what they are called, where they lie, how layers are compressed.
 
 mod builds;
+mod chunked;
+mod debian;
 mod disk;
 mod layers;
 mod layouts;
