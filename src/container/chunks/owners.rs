@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::tree::{Found, ROOT, Tree};
+use super::tree::{File, Found, ROOT, Tree};
 use super::{Component, paths, volatile};
 
 /// An object of several owners goes to the first layer unless it has more bytes.
@@ -117,9 +117,12 @@ impl<'t> Owners<'t> {
         }
         for file in 0..self.files.len() {
             if self.files[file] == Owner::Nobody {
+                let File { dir, bytes, .. } = self.tree.files[file];
                 self.files[file] = match volatile::is_volatile(&self.tree.file_path(file)) {
+                    // A large one is sent less often by itself, even if it makes one more layer to be sent.
+                    true if bytes >= paths::MIN_BYTES => Owner::Nobody,
                     true => Owner::Volatile,
-                    false => self.of_dir(self.tree.files[file].dir),
+                    false => self.of_dir(dir),
                 };
             }
         }

@@ -14,7 +14,7 @@ use super::{Component, OVERHEAD_BYTES};
 /// Larger directories are divided.
 const MAX_DIR_BYTES: u64 = 16 * 1024 * 1024;
 /// What is smaller does not become a component of its own.
-const MIN_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const MIN_BYTES: u64 = 4 * 1024 * 1024;
 /// What the component of the root is called.
 const UNPACKAGED: &str = "unpackaged";
 
