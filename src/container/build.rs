@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! layer     everything that belongs to the commit, as a tar stream that also unpacks to its tree
+//! chunks    or all but the content of packages, and that in layers of its own: see `chunks`
 //! config    labels, command, history
 //! manifest  the same labels as annotations
 //! ```
@@ -17,14 +18,18 @@ use oci_spec::image::{
 };
 use ostree_format::{Commit, CommitId};
 
-use super::compress::{Compression, WrittenLayer, write_layer};
+use super::chunks::{self, Chunk, Layering};
+use super::compress::{Compression, WrittenLayer};
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::{ImageDest, RawManifest, canonical_json, put_json};
+use super::known::KnownLayers;
 use super::labels::{self, Labels};
+use super::layers::{self, Origin, write_layers};
+use super::plan::Image;
 use crate::base::Ctx;
 use crate::store::{ObjectRead, load_commit};
-use crate::tar::{ChunkContent, ExportOptions, XattrDialect, export_final_chunk};
+use crate::tar::{ChunkContent, ExportOptions, XattrDialect, export_chunk, export_final_chunk};
 
 /// How an image is built.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +50,24 @@ pub struct BuildOptions {
     pub architecture: Option<Arch>,
     /// How xattrs are written.
     pub xattrs: XattrDialect,
+    /// How the content is divided into layers.
+    pub layering: Layering,
+    /// An image of the commit before: what is in a layer there is in the same one here, and layers that did
+    /// not change are not made again where `dest` has them.
+    pub previous: Option<Image>,
+}
+
+/// An image that was built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Built {
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// Layers that it has.
+    pub layers: usize,
+    /// Those that were at the destination already, as an image from before told.
+    pub reused: usize,
+    /// The bytes of all others, compressed.
+    pub written_bytes: u64,
 }
 
 /// A layer and how it is listed.
@@ -52,36 +75,85 @@ struct Layer {
     written: WrittenLayer,
     /// What the history says of it.
     created_by: String,
+    /// The names of the components in it, if it is a chunk.
+    components: Option<String>,
 }
 
-/// Builds an image of `commit` with one layer and stores it in `dest`; returns the manifest's digest.
+/// Builds an image of `commit` and stores it in `dest`. Layers of the image that has its name there now, and of
+/// `options.previous`, are used again where they are the same.
 ///
 /// # Errors
 /// [`Error::Store`] if an object is missing or damaged, [`Error::Usage`] for a key that the commit does not
-/// have, and what `dest` says. Blobs that were finished stay then, but no image names them.
+/// have or an object that has no layer, and what `dest` says. Blobs that were finished stay then, but no image
+/// names them.
 pub fn build(
     store: &dyn ObjectRead,
     commit: &CommitId,
     dest: &dyn ImageDest,
     options: &BuildOptions,
     ctx: &Ctx,
-) -> Result<Digest> {
+) -> Result<Built> {
     let object = load_commit(store, commit)?;
     let mut labels =
         labels::of_commit(commit, &object, &options.copy_meta_keys, &options.copy_meta_opt_keys)?;
+    let mut created_secs = object.timestamp;
+    if let Layering::Mapped { meta, .. } = &options.layering {
+        labels.extend(meta.labels.clone());
+        created_secs = meta.created_secs.unwrap_or(created_secs);
+    }
     labels.extend(options.labels.clone());
-    let content = ChunkContent::of_commit(store, commit)?;
     ctx.phase("Building image", None, None);
-    let export = ExportOptions { xattrs: options.xattrs };
-    let ((), written) = write_layer(dest, options.compression, ctx, |out| {
-        export_final_chunk(store, commit, &content, out, &export, ctx).map_err(Error::from)
-    })?;
-    labels.insert(labels::FINAL_DIFFID.to_owned(), written.diff_id.to_string());
-    let created_by = match &*object.subject {
+    let previous = options.previous.as_ref();
+    let (first, chunks) = chunks::divide(store, commit, &options.layering, previous, ctx)?;
+    let mut known = KnownLayers::default();
+    let architecture = options.architecture.clone().unwrap_or_default();
+    for image in previous.cloned().into_iter().chain(dest.current(&architecture)?) {
+        known.add(&image, options.compression);
+    }
+    let producers = producers(store, commit, options, &first, &chunks);
+    let placed = write_layers(dest, options.compression, &producers, &known, ctx)?;
+    let reused = placed.iter().filter(|layer| layer.origin == Origin::Known).count();
+    let written = placed.iter().filter(|layer| layer.origin == Origin::Written);
+    let written_bytes = written.map(|layer| layer.layer.size_bytes).sum();
+    if let Some(last) = placed.last() {
+        labels.insert(labels::FINAL_DIFFID.to_owned(), last.layer.diff_id.to_string());
+    }
+    let subject = match &*object.subject {
         "" => format!("ostree export of commit {commit}"),
         subject => subject.to_owned(),
     };
-    put_image(dest, &object, labels, &[Layer { written, created_by }], options)
+    let listed = chunks.iter().map(|chunk| (chunk.created_by.clone(), Some(chunk.components.clone())));
+    let layers: Vec<_> = placed
+        .into_iter()
+        .zip(std::iter::once((subject, None)).chain(listed))
+        .map(|(placed, (created_by, components))| Layer { written: placed.layer, created_by, components })
+        .collect();
+    let created_secs = options.created_secs.unwrap_or(created_secs);
+    let manifest = put_image(dest, &object, labels, &layers, created_secs, options)?;
+    Ok(Built { manifest, layers: layers.len(), reused, written_bytes })
+}
+
+/// What writes each layer.
+fn producers<'a>(
+    store: &'a dyn ObjectRead,
+    commit: &'a CommitId,
+    options: &BuildOptions,
+    first: &'a ChunkContent,
+    chunks: &'a [Chunk],
+) -> Vec<layers::Layer<'a>> {
+    let export = ExportOptions { xattrs: options.xattrs };
+    let mut out = vec![layers::Layer {
+        produce: Box::new(move |out, ctx| Ok(export_final_chunk(store, commit, first, out, &export, ctx)?)),
+        // All metadata of the commit is in it, too.
+        bytes: u64::MAX,
+    }];
+    out.extend(chunks.iter().map(|chunk| layers::Layer {
+        produce: Box::new(move |out, ctx| {
+            Ok(export_chunk(store, commit, &chunk.content, out, &export, ctx)?)
+        }),
+        bytes: chunk.bytes,
+    }));
+    out
 }
 
 /// Stores the configuration and the manifest.
@@ -90,14 +162,21 @@ fn put_image(
     commit: &Commit,
     labels: Labels,
     layers: &[Layer],
+    created_secs: u64,
     options: &BuildOptions,
 ) -> Result<Digest> {
     let labels: HashMap<String, String> = labels.into_iter().collect();
-    let config = config(commit, &labels, layers, options)?;
+    let config = config(commit, &labels, layers, created_secs, options)?;
     let platform = platform(&config)?;
     let config = put_json(dest, MediaType::ImageConfig, &config)?;
-    let entries =
-        layers.iter().map(|l| l.written.descriptor(options.compression)).collect::<Result<Vec<_>>>()?;
+    let entries = layers.iter().map(|layer| {
+        let mut written = layer.written.clone();
+        if let Some(names) = &layer.components {
+            written.annotations.insert(labels::COMPONENTS.to_owned(), names.clone());
+        }
+        written.descriptor(options.compression)
+    });
+    let entries = entries.collect::<Result<Vec<_>>>()?;
     let manifest = ImageManifestBuilder::default()
         .schema_version(2u32)
         .media_type(MediaType::ImageManifest)
@@ -116,9 +195,10 @@ fn config(
     commit: &Commit,
     labels: &HashMap<String, String>,
     layers: &[Layer],
+    created_secs: u64,
     options: &BuildOptions,
 ) -> Result<ImageConfiguration> {
-    let created = time(options.created_secs.unwrap_or(commit.timestamp))?;
+    let created = time(created_secs)?;
     let mut container = ConfigBuilder::default().labels(labels.clone());
     if let Some(cmd) = options.cmd.clone().or_else(|| labels::container_cmd(commit)) {
         container = container.cmd(cmd);

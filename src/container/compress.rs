@@ -76,6 +76,11 @@ impl Compression {
         }
     }
 
+    /// Whether layers have a table of their files.
+    pub(super) fn is_chunked(self) -> bool {
+        matches!(self, Self::ZstdChunked(_))
+    }
+
     fn check(self) -> Result<()> {
         match self {
             Self::Gzip(level) if !(1..=9).contains(&level) => {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::digest::Digest;
 use super::error::{Error, Result};
+use super::plan::Image;
 
 /// Manifests, indexes and configurations may have so many bytes; podman and skopeo have the same limit.
 pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
@@ -84,6 +85,15 @@ pub trait ImageDest: Sync {
     /// Blobs that may be written at the same time.
     fn parallel_blobs(&self) -> usize {
         3
+    }
+
+    /// The image for `architecture` that has this name now; `None` if there is none, or none that can be used.
+    /// Its layers need not be made again.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    fn current(&self, _architecture: &oci::Arch) -> Result<Option<Image>> {
+        Ok(None)
     }
 
     /// Stores a manifest under the image's name; all that it names is there already.

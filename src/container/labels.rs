@@ -4,6 +4,7 @@
 //! ostree.commit                       the commit's checksum
 //! ostree.final-diffid                 the diffid of the last layer that belongs to the commit
 //! org.opencontainers.image.version    the commit's metadata "version"
+//! ostree.components                   of a layer: the packages in it, sorted, separated by commas
 //! ostree.bootable, ostree.linux       as in the commit's metadata; the first brings containers.bootc=1
 //! ```
 
@@ -18,6 +19,8 @@ use super::error::{Error, Result};
 pub(super) const COMMIT: &str = "ostree.commit";
 /// The last layer that belongs to the commit; those that follow were added by others.
 pub(super) const FINAL_DIFFID: &str = "ostree.final-diffid";
+/// The annotation of a layer with the names of the components in it.
+pub(super) const COMPONENTS: &str = "ostree.components";
 
 const BOOTABLE: &str = "ostree.bootable";
 const LINUX: &str = "ostree.linux";

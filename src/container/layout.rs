@@ -12,13 +12,15 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, File};
-use oci_spec::image::{Descriptor, ImageIndex, Platform};
+use oci_spec::image::{Arch, Descriptor, ImageIndex, Platform};
 use rustix::fs::{FlockOperation, flock};
 
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::{BlobWriter, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, canonical_json};
 use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
+use super::known;
+use super::plan::Image;
 use super::temp::{TempFile, write_whole};
 
 /// One image in a layout directory, to be read or written.
@@ -110,6 +112,10 @@ impl ImageDest for OciLayout {
 
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
         Ok(Box::new(LayoutBlob(TempFile::new(&self.dir, Path::new(BLOBS))?)))
+    }
+
+    fn current(&self, architecture: &Arch) -> Result<Option<Image>> {
+        known::current(self, architecture)
     }
 
     fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {

@@ -75,6 +75,19 @@ impl ChunkContent {
         Self { table: Arc::clone(&self.table), files }
     }
 
+    /// `count` parts, each with the objects that `part` gives its number for.
+    #[must_use]
+    pub fn divide(&self, count: usize, mut part: impl FnMut(&FileId) -> usize) -> Vec<Self> {
+        let mut parts = vec![Vec::new(); count];
+        for same in self.files.chunk_by(|a, b| a.0 == b.0) {
+            if let Some(part) = parts.get_mut(part(&same[0].0)) {
+                part.extend_from_slice(same);
+            }
+        }
+        let content = |files| Self { table: Arc::clone(&self.table), files };
+        parts.into_iter().map(content).collect()
+    }
+
     /// Every object and its paths, without a slash in front, sorted by checksum.
     pub fn iter(&self) -> impl Iterator<Item = (FileId, Vec<String>)> + '_ {
         self.files.chunk_by(|a, b| a.0 == b.0).map(|same| {

@@ -175,6 +175,20 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     {
         seeds.push(("names", text.as_bytes().to_vec()));
     }
+    let checksum = "0".repeat(64);
+    for text in [
+        // Of Debian 12, Alpine 3.20 and Arch Linux, shortened.
+        "Package: libc-bin\nStatus: install ok installed\nSource: glibc (2.36-9)\nVersion: 2.36-9+deb12u10\n\n",
+        "/usr/share/man/man1/sh.1.gz\n/usr/share/man/man1/sh.distrib.1.gz\ndash\n/bin/sh\n/bin/sh.distrib\ndash\n",
+        "/.\n/bin\n/bin/dash\n/usr\n/usr/share\n/usr/share/doc\n/usr/share/doc/dash\n",
+        "C:Q1zE2hU3AqYzY=\nP:musl-utils\no:musl\nF:usr/bin\nR:ldd\na:0:0:755\nZ:Q1\n\nP:scanelf\nF:usr\n\n",
+        "%FILES%\nusr/\nusr/bin/\nusr/bin/bash\n\n%BACKUP%\netc/bash.bashrc\td41d8\n\n",
+        &format!(
+            r#"{{"version": 1, "layers": {{"a": "A"}}, "mapping": {{"{checksum}": "a"}}, "labels": {{}}}}"#
+        ),
+    ] {
+        seeds.push(("packages", text.as_bytes().to_vec()));
+    }
     for text in
         ["ostree-remote-image:os:docker://q.io/a/b:1", "ostree-unverified-image:oci:d:t", "oci-archive:f"]
     {

@@ -131,11 +131,11 @@ impl Demo<'_> {
 
     fn build(&mut self, repo: &Repo, commit: &CommitId) -> anyhow::Result<OciLayout> {
         let layout = OciLayout::create(self.make_dir("image")?, Some(REF))?;
-        let digest = container::build(repo, commit, &layout, &BuildOptions::default(), &self.session.ctx)?;
+        let built = container::build(repo, commit, &layout, &BuildOptions::default(), &self.session.ctx)?;
         let bytes: u64 = fs::read_dir(self.work.join("image/blobs/sha256"))?
             .map(|entry| Ok(entry?.metadata()?.len()))
             .sum::<std::io::Result<u64>>()?;
-        self.say("built", &format!("OCI image {digest} ({})", size(bytes)))?;
+        self.say("built", &format!("OCI image {} ({})", built.manifest, size(bytes)))?;
         Ok(layout)
     }
 

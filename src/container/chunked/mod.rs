@@ -22,12 +22,20 @@ use std::io::{self, Write};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use oci_spec::image::Descriptor;
 use ostree_format::Checksum;
 
 use self::split::{End, Piece, split};
-use self::toc::{Entry, Toc};
+use self::toc::{CHECKSUM, Entry, POSITION, Toc};
 use super::compress::join;
 use super::deflate::Block;
+
+/// What a descriptor says of the table in its layer; nothing if the layer has none.
+pub(super) fn annotations_of(descriptor: &Descriptor) -> BTreeMap<String, String> {
+    let all = descriptor.annotations().iter().flatten();
+    let own = all.filter(|(key, _)| [CHECKSUM, POSITION].contains(&key.as_str()));
+    own.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
 
 /// Compresses the tar stream in `blocks` into `out` on `workers` threads; gives the annotations that the
 /// layer needs.

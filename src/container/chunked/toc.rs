@@ -25,8 +25,8 @@ const SKIPPABLE_HEAD_BYTES: u64 = 8;
 const FOOTER_MAGIC: &[u8; 8] = b"GNUlInUx";
 /// The only kind of table there is.
 const TABLE_KIND: u64 = 1;
-const CHECKSUM: &str = "io.github.containers.zstd-chunked.manifest-checksum";
-const POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
+pub(super) const CHECKSUM: &str = "io.github.containers.zstd-chunked.manifest-checksum";
+pub(super) const POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
 
 /// An entry of the tar stream.
 #[derive(Debug, Serialize)]

@@ -12,12 +12,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 use cap_std::fs::Dir;
-use oci_spec::image::{Descriptor, Platform};
+use oci_spec::image::{Arch, Descriptor, Platform};
 
 use super::media;
 use crate::container::temp::{TempFile, write_whole};
 use crate::container::{
-    BlobWriter, Digest, Error, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, Result,
+    BlobWriter, Digest, Error, Image, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, Result, known,
 };
 
 const VERSION: &str = "version";
@@ -99,6 +99,10 @@ impl ImageDest for DirImage {
 
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
         Ok(Box::new(DirBlob(TempFile::new(&self.dir, Path::new(""))?)))
+    }
+
+    fn current(&self, architecture: &Arch) -> Result<Option<Image>> {
+        known::current(self, architecture)
     }
 
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {

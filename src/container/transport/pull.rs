@@ -91,6 +91,12 @@ impl RegistryImage {
         Ok(Self { registry, manifest, ctx: ctx.clone() })
     }
 
+    /// The image that `reference`, a tag or digest, stands for in a registry.
+    pub(super) fn at(registry: Registry, reference: &str, ctx: &Ctx) -> Result<Self> {
+        let manifest = fetch(&registry, reference, None, ctx)?;
+        Ok(Self { registry, manifest, ctx: ctx.clone() })
+    }
+
     /// The registry's client.
     pub fn registry(&self) -> &Registry {
         &self.registry

@@ -15,14 +15,14 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
-use oci_spec::image::Platform;
+use oci_spec::image::{Arch, Platform};
 
 use super::name::RepositoryName;
-use super::pull::Place;
+use super::pull::{Place, RegistryImage};
 use crate::base::Ctx;
 use crate::base::net;
 use crate::base::net::registry::{Access, Line, Registry, SMALLEST_CHUNK_BYTES, Upload};
-use crate::container::{BlobWriter, Digest, ImageDest, RawManifest, Result};
+use crate::container::{BlobWriter, Digest, Error, Image, ImageDest, RawManifest, Result, known};
 
 /// Bytes that are sent by one request.
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
@@ -80,6 +80,15 @@ impl ImageDest for RegistryDest {
         let chunk_bytes = CHUNK_BYTES >> self.lost.load(Ordering::Relaxed).min(16);
         let chunk_bytes = chunk_bytes.max(SMALLEST_CHUNK_BYTES);
         Ok(Box::new(RegistryBlob { dest: self, chunk: Vec::new(), chunk_bytes, sender: None }))
+    }
+
+    fn current(&self, architecture: &Arch) -> Result<Option<Image>> {
+        match RegistryImage::at(self.registry.clone(), &self.reference, &self.ctx) {
+            Ok(image) => known::current(&image, architecture),
+            Err(Error::Cancelled(cancelled)) => Err(cancelled.into()),
+            // There is none, or who may push may not pull.
+            Err(_) => Ok(None),
+        }
     }
 
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {

@@ -24,7 +24,7 @@ fn fetch(path: &Path, tag: &str) -> Image {
 
 fn build_stable(path: &Path, tag: &str, options: &BuildOptions, jobs: usize) -> Digest {
     let ctx = Ctx { jobs: NonZeroUsize::new(jobs).unwrap(), ..Ctx::default() };
-    build(&bare_store(), &stable(), &new_layout(path, Some(tag)), options, &ctx).unwrap()
+    build(&bare_store(), &stable(), &new_layout(path, Some(tag)), options, &ctx).unwrap().manifest
 }
 
 #[test]

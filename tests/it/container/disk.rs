@@ -102,12 +102,12 @@ fn our_archive_keeps_the_signature() {
     let temp = tempfile::tempdir().unwrap();
     let name = Path::new("image.tar");
     let writer = OciArchiveWriter::create(&dir(temp.path()), name, Some("x")).unwrap();
-    let digest = build(&bare_store(), &stable(), &writer, &BuildOptions::default(), &Ctx::default()).unwrap();
+    let built = build(&bare_store(), &stable(), &writer, &BuildOptions::default(), &Ctx::default()).unwrap();
     writer.finish().unwrap();
     let source = OciArchive::open(File::open(temp.path().join(name)).unwrap(), None).unwrap();
     let repo = new_repo(&temp.path().join("repo"), RepoMode::Archive);
     let pulled = pull_verified(&repo, &source, &keyring("repos/signer.asc")).unwrap();
-    assert_eq!((pulled.commit, pulled.manifest), (stable(), digest));
+    assert_eq!((pulled.commit, pulled.manifest), (stable(), built.manifest));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod builds;
 mod chunked;
+mod chunks;
+mod debian;
 mod disk;
 mod layers;
 mod layouts;

@@ -1,5 +1,6 @@
 //! The registry client against Debian's `docker-registry`, also through a proxy that does its worst.
 
+mod again;
 mod faults;
 mod front;
 mod peers;

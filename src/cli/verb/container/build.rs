@@ -1,16 +1,22 @@
 //! `container build`: a commit as a container image.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use serde::Serialize;
 
 use super::super::{Common, resolve};
-use super::print;
-use crate::cli::images::{Dest, RegistryOptions};
+use crate::cli::images::{self, Dest, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::{self, BuildOptions, Compression, ImageReference, Transport};
+use crate::container::transport::RepositoryName;
+use crate::container::{
+    self, BuildOptions, Compression, ContentMeta, Image, ImageReference, Layering, Transport,
+};
 
 /// Arguments of `container build`.
 #[derive(clap::Args)]
@@ -51,6 +57,15 @@ pub(crate) struct Args {
     /// What a container runs; for each word of it
     #[arg(long, value_name = "WORD")]
     cmd: Vec<String>,
+    /// Divide the content into several layers, by packages; the image has at most so many
+    #[arg(long, value_name = "N")]
+    max_layers: Option<NonZeroUsize>,
+    /// Divide the content as this file says, which is of the kind that ostree-ext reads
+    #[arg(long, value_name = "FILE")]
+    contentmeta: Option<PathBuf>,
+    /// An image made before: packages stay in their layers, and layers that are the same are not sent again
+    #[arg(long, value_name = "IMAGE")]
+    previous: Option<ImageReference>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -59,22 +74,73 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
+#[derive(Serialize)]
+struct Json {
+    commit: String,
+    manifest_digest: String,
+    layers: Layers,
+    written_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Layers {
+    total: usize,
+    reused: usize,
+    written: usize,
+}
+
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let commit = resolve(&repo, &args.rev)?;
+    let (previous, repository) = previous(args, session)?.unzip();
     let options = BuildOptions {
         compression: args.compression,
         labels: args.label.iter().cloned().collect::<BTreeMap<_, _>>(),
         cmd: (!args.cmd.is_empty()).then(|| args.cmd.clone()),
         copy_meta_keys: args.copymeta.clone(),
         copy_meta_opt_keys: args.copymeta_opt.clone(),
+        layering: layering(args)?,
+        previous,
         ..BuildOptions::default()
     };
-    let dest = Dest::create(&build_dest(args)?, &args.registry, None, &session.ctx)?;
-    let digest = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
-    let digest = dest.finish(digest)?;
-    print(args.json, &commit, &digest, &digest, session)
+    let mount_from = repository.flatten();
+    let dest = Dest::create(&build_dest(args)?, &args.registry, mount_from.as_ref(), &session.ctx)?;
+    let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
+    let digest = dest.finish(built.manifest)?;
+    if args.json {
+        let (total, reused) = (built.layers, built.reused);
+        let json = Json {
+            commit: commit.to_string(),
+            manifest_digest: digest.to_string(),
+            layers: Layers { total, reused, written: total - reused },
+            written_bytes: built.written_bytes,
+        };
+        serde_json::to_writer(&mut session.out, &json)?;
+        return Ok(writeln!(session.out)?);
+    }
+    Ok(writeln!(session.out, "{digest}")?)
+}
+
+/// The image made before, and the registry's repository that it lies in.
+fn previous(args: &Args, session: &Session) -> anyhow::Result<Option<(Image, Option<RepositoryName>)>> {
+    let Some(reference) = &args.previous else { return Ok(None) };
+    let opened = images::open(reference, &args.registry, &session.ctx)?;
+    // One platform was chosen already.
+    let image = Image::fetch(&*opened.source, &Default::default())?;
+    Ok(Some((image, opened.repository.map(|(name, _)| name))))
+}
+
+fn layering(args: &Args) -> anyhow::Result<Layering> {
+    let max_layers = args.max_layers;
+    Ok(match &args.contentmeta {
+        Some(path) => {
+            let bytes = fs::read(path).with_context(|| format!("Reading {}", path.display()))?;
+            let meta = ContentMeta::parse(&bytes).with_context(|| path.display().to_string())?;
+            Layering::Mapped { meta, max_layers }
+        }
+        None => max_layers.map_or(Layering::Single, |max_layers| Layering::Packages { max_layers }),
+    })
 }
 
 /// Where the image goes.
