@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use chrono::DateTime;
 use oci_spec::OciSpecError;
 use oci_spec::image::{
-    Arch, ConfigBuilder, HistoryBuilder, ImageConfiguration, ImageConfigurationBuilder, ImageManifestBuilder,
+    Arch, Config, HistoryBuilder, ImageConfiguration, ImageConfigurationBuilder, ImageManifestBuilder,
     MediaType, Os, Platform, PlatformBuilder, RootFsBuilder,
 };
 use ostree_format::{Commit, CommitId};
@@ -38,6 +38,8 @@ pub struct BuildOptions {
     pub compression: Compression,
     /// Labels of the caller, which replace those made of the commit.
     pub labels: Labels,
+    /// What else containers are run with; labels are added to its own.
+    pub config: Option<Config>,
     /// The command to run in a container; otherwise the commit's `ostree.container-cmd`, if any.
     pub cmd: Option<Vec<String>>,
     /// Keys of the commit's metadata to copy into labels; each has to be there.
@@ -199,9 +201,11 @@ fn config(
     options: &BuildOptions,
 ) -> Result<ImageConfiguration> {
     let created = time(created_secs)?;
-    let mut container = ConfigBuilder::default().labels(labels.clone());
+    let mut container = options.config.clone().unwrap_or_default();
+    let own = container.labels().clone().unwrap_or_default();
+    container.set_labels(Some(own.into_iter().chain(labels.clone()).collect()));
     if let Some(cmd) = options.cmd.clone().or_else(|| labels::container_cmd(commit)) {
-        container = container.cmd(cmd);
+        container.set_cmd(Some(cmd));
     }
     let history = layers.iter().map(|layer| {
         HistoryBuilder::default().created(created.clone()).created_by(layer.created_by.clone()).build()
@@ -211,7 +215,7 @@ fn config(
         .created(created.clone())
         .architecture(options.architecture.clone().unwrap_or_default())
         .os(Os::Linux)
-        .config(container.build().map_err(spec)?)
+        .config(container)
         .rootfs(RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().map_err(spec)?)
         .history(history.collect::<Result<Vec<_>, _>>().map_err(spec)?)
         .build()

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use oci_spec::image::{Descriptor, MediaType};
 
+use super::chunked;
 use super::compress::{Compression, write_layer};
 use super::decompress::{LayerFormat, read_layer};
 use super::digest::Digest;
@@ -38,7 +39,7 @@ pub fn replace_detached_metadata(
     let image = Image::fetch(source, &Default::default())?;
     let no_commit = || Error::Unsupported(format!("image {} holds no ostree commit", image.digest));
     let layer = image.plan()?.ostree.ok_or_else(no_commit)?;
-    let was_chunked = chunked::is_chunked(&layer.descriptor);
+    let was_chunked = !chunked::annotations_of(&layer.descriptor).is_empty();
     let compression = match LayerFormat::of(layer.descriptor.media_type())? {
         LayerFormat::Tar => Compression::None,
         LayerFormat::Gzip => Compression::GZIP,
@@ -64,8 +65,14 @@ pub fn replace_detached_metadata(
         config.set_config(Some(container));
     }
     manifest.set_annotations(manifest.annotations().clone().map(|labels| relabeled(labels, &old, &new)));
-    let mut descriptor = written.digest.descriptor(compression.media_type(), written.size_bytes)?;
-    descriptor.set_annotations(layer.descriptor.annotations().clone());
+    let mut descriptor = layer.descriptor.clone();
+    let new = written.descriptor(compression)?;
+    descriptor.set_media_type(new.media_type().clone());
+    descriptor.set_digest(new.digest().clone());
+    descriptor.set_size(new.size());
+    let annotations = layer.descriptor.annotations().clone().unwrap_or_default();
+    let annotations: HashMap<_, _> = annotations.into_iter().chain(written.annotations).collect();
+    descriptor.set_annotations((!annotations.is_empty()).then_some(annotations));
     manifest.layers_mut()[0] = descriptor;
     manifest.set_media_type(Some(MediaType::ImageManifest));
     manifest.set_config(put_json(dest, MediaType::ImageConfig, &config)?);

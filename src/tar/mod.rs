@@ -6,6 +6,7 @@
 //! import_commit, import_objects and back, with everything verified
 //! export_plain, import_tree     ordinary tar, out and in
 //! import_layer                  plain layers of images, in
+//! replace_detached              another signature, for a commit in a stream
 //! ```
 //! Nothing here knows a repository on disk.
 
@@ -13,6 +14,7 @@ mod archive;
 mod chunk;
 mod content;
 mod cpio;
+mod detached;
 mod entry;
 mod error;
 mod export;
@@ -29,6 +31,7 @@ mod tree;
 mod writer;
 
 pub use chunk::ChunkContent;
+pub use detached::replace_detached;
 pub use entry::{Entry, EntryKind, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};
 pub use export::{ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk};
@@ -38,7 +41,7 @@ pub use import::{
     import_objects, write_object_set,
 };
 pub use layer::{LayerOptions, LayerTree, Toplevel, Var, import_layer};
-pub use plain::{PlainOptions, PlainXattrs, export_plain};
+pub use plain::{PlainOptions, PlainPurpose, PlainXattrs, export_plain};
 pub use reader::{BLOCK_BYTES, EndMarker, EntryContent, MAX_NAME_BYTES, Reader};
 pub use tree::{Parents, SpecialFiles, TreeOptions, import_tree};
 pub use writer::Writer;

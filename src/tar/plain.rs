@@ -16,6 +16,7 @@ use tar::{EntryType, Header};
 use super::error::{Error, Result};
 use super::writer::Writer;
 use crate::base::Ctx;
+use crate::store::selinux::LABEL_XATTR;
 use crate::store::{self, ObjectRead, load_commit, load_dirmeta, load_dirtree};
 
 /// How a tree is written.
@@ -27,6 +28,20 @@ pub struct PlainOptions {
     pub subpath: String,
     /// Put before every path as it is: a directory needs its slash.
     pub prefix: String,
+    /// What the stream is for.
+    pub purpose: PlainPurpose,
+}
+
+/// What a stream is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PlainPurpose {
+    /// To be unpacked; what lies in several places is there once, and hard links to it.
+    #[default]
+    Archive,
+    /// To be a layer of an image: `usr/etc` is `etc` again, without labels, which containers have of their own, and
+    /// without times; every file is one of its own, but for these hard links to what lower layers have: path and
+    /// target in the commit.
+    Layer(Vec<(String, String)>),
 }
 
 /// What becomes of xattrs.
@@ -54,15 +69,20 @@ pub fn export_plain(
     let commit = load_commit(store, commit)?;
     let root = DirEntry { tree: commit.root.tree, meta: commit.root.meta };
     let root = find_dir(store, root, &options.subpath)?;
+    let is_layer = options.purpose != PlainPurpose::Archive;
     let mut exporter = Exporter {
         store,
         out: Writer::new(BufWriter::with_capacity(64 * 1024, out)),
         options,
         ctx,
-        mtime: commit.timestamp,
+        mtime: if is_layer { 0 } else { commit.timestamp },
+        moves_etc: is_layer && !has_etc(store, &root)?,
         places: HashMap::new(),
     };
     exporter.write_tree(root)?;
+    if let PlainPurpose::Layer(links) = &options.purpose {
+        links.iter().try_for_each(|(path, target)| exporter.write_link(path, target))?;
+    }
     exporter.out.finish()?.flush().map_err(Error::Write)
 }
 
@@ -78,12 +98,20 @@ fn find_dir(store: &dyn ObjectRead, root: DirEntry, path: &str) -> Result<DirEnt
     Ok(dir)
 }
 
+/// Whether there is something called `etc` besides `usr/etc`.
+fn has_etc(store: &dyn ObjectRead, root: &DirEntry) -> Result<bool> {
+    let tree = load_dirtree(store, &root.tree)?;
+    Ok(tree.files.contains_key("etc") || tree.dirs.contains_key("etc"))
+}
+
 struct Exporter<'a> {
     store: &'a dyn ObjectRead,
     out: Writer<BufWriter<&'a mut dyn Write>>,
     options: &'a PlainOptions,
     ctx: &'a Ctx,
     mtime: u64,
+    /// Whether `usr/etc` is written as `etc`.
+    moves_etc: bool,
     /// Where each regular file was written.
     places: HashMap<FileId, Box<str>>,
 }
@@ -116,10 +144,10 @@ impl Exporter<'_> {
         let meta = load_dirmeta(self.store, &dir.meta)?;
         let mut header = self.header(EntryType::Directory, meta.uid, meta.gid, meta.mode & 0o7777);
         self.write_xattrs(&meta.xattrs)?;
-        self.out.append(&mut header, place)?;
+        self.out.append(&mut header, &self.placed(place))?;
         let tree = load_dirtree(self.store, &dir.tree)?;
         for (name, id) in &tree.files {
-            self.write_file(id, &format!("{path}{name}"))?;
+            self.write_file(id, &self.placed(&format!("{path}{name}")))?;
         }
         Ok(Frame { path, dirs: tree.dirs.into_iter() })
     }
@@ -139,7 +167,9 @@ impl Exporter<'_> {
                 self.out.append_link(&mut header, path, &target)?;
             }
             FileKind::Regular => {
-                self.places.insert(*id, path.into());
+                if self.options.purpose == PlainPurpose::Archive {
+                    self.places.insert(*id, path.into());
+                }
                 let mut header = self.header(EntryType::Regular, uid, gid, permissions);
                 let len = file.len;
                 header.set_size(len);
@@ -156,9 +186,25 @@ impl Exporter<'_> {
             return Ok(());
         }
         // Backwards: libarchive turns the order around, and old libostree commits what it gets.
-        let pairs: Vec<_> = xattrs.iter().collect();
+        let labels = self.options.purpose == PlainPurpose::Archive;
+        let pairs: Vec<_> = xattrs.iter().filter(|(name, _)| labels || *name != LABEL_XATTR).collect();
         let records = pairs.into_iter().rev();
         self.out.append_pax(records.map(|(name, value)| ([b"SCHILY.xattr.", name].concat(), value)))
+    }
+
+    fn write_link(&mut self, path: &str, target: &str) -> Result<()> {
+        let mut header = self.header(EntryType::Link, 0, 0, 0o644);
+        let (path, target) = (self.placed(path), self.placed(target));
+        self.out.append_link(&mut header, &path, &target)
+    }
+
+    /// Where a path of the commit is in the stream.
+    fn placed(&self, path: &str) -> String {
+        match path.strip_prefix("usr/") {
+            Some(".wh.etc") if self.moves_etc => ".wh.etc".to_owned(),
+            Some(below) if self.moves_etc && below.starts_with("etc/") => below.to_owned(),
+            _ => path.to_owned(),
+        }
     }
 
     fn header(&self, kind: EntryType, uid: u32, gid: u32, permissions: u32) -> Header {

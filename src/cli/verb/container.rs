@@ -33,6 +33,9 @@ pub(crate) enum Verb {
     /// Keep container images with all their layers in a repository
     #[command(subcommand)]
     Image(Box<image::Verb>),
+    /// Make a container image of a commit, with the arguments of ostree-ext
+    #[command(alias = "export")]
+    Encapsulate(Box<encapsulate::ExportArgs>),
     /// Take the commit out of a container image, with the arguments of ostree-ext
     #[command(alias = "import")]
     Unencapsulate(Box<encapsulate::ImportArgs>),
@@ -100,6 +103,7 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::Pull(args) => pull::run(args, session),
         Verb::Copy(args) => copy::run(args, session),
         Verb::Image(verb) => image::run(verb, session),
+        Verb::Encapsulate(args) => encapsulate::export(args, session),
         Verb::Unencapsulate(args) => encapsulate::import(args, session),
         Verb::Info(args) => info::run(args, session),
         Verb::Compare(args) => compare::run(args, session),

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         xattrs: if args.no_xattrs { PlainXattrs::LeaveOut } else { PlainXattrs::Keep },
         subpath: args.subpath.clone().unwrap_or_default(),
         prefix: args.prefix.clone().unwrap_or_default(),
+        ..PlainOptions::default()
     };
     session.ctx.phase("Exporting", None, None);
     match &args.output {

@@ -17,6 +17,7 @@ mod garbage;
 mod names;
 mod pull;
 mod query;
+mod reexport;
 mod update;
 
 pub(super) use commit::write_merge_commit;
@@ -25,6 +26,7 @@ pub use garbage::{prune_images, prune_layers, remove};
 pub use names::{IMAGES, LAYERS, escape_ref, image_of_ref, image_ref, layer_of_ref, layer_ref, unescape_ref};
 pub use pull::{Check, NameImage, PulledImage, StoreOptions, Unneeded, check, pull};
 pub use query::{StoredImage, list, query, query_commit, require};
+pub use reexport::reexport;
 pub use update::{cache_update, clear_cached_update};
 
 use crate::store::{ObjectRead, Refs};

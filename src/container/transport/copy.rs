@@ -71,13 +71,31 @@ pub fn copy(
     }
     let manifest: ImageManifest =
         serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("manifest {}", raw.digest)))?;
+    let blobs: Vec<_> = manifest.layers().iter().chain([manifest.config()]).collect();
+    let mut copied = copy_blobs(source, dest, &blobs, ctx)?;
+    let raw = match options.format {
+        ManifestFormat::Oci if raw.media_type.as_ref() == DOCKER_MANIFEST => to_oci(manifest)?,
+        _ => raw,
+    };
+    dest.put_manifest(&raw, None)?;
+    copied.manifest = raw.digest;
+    Ok(copied)
+}
+
+/// Copies blobs that `dest` does not have, several at once. No manifest is written: the digest of it is that of
+/// nothing.
+pub(in crate::container) fn copy_blobs(
+    source: &dyn ImageSource,
+    dest: &dyn ImageDest,
+    blobs: &[&Descriptor],
+    ctx: &Ctx,
+) -> Result<Copied> {
     let mut seen = HashSet::new();
-    let blobs = manifest.layers().iter().chain([manifest.config()]);
-    let blobs: Vec<_> = blobs.filter(|d| seen.insert(d.digest().to_string())).collect();
+    let blobs: Vec<_> = blobs.iter().filter(|d| seen.insert(d.digest().to_string())).collect();
     let bytes = blobs.iter().map(|d| d.size()).sum();
     ctx.phase("Copying blobs", Some(blobs.len() as u64), Some(bytes));
-    let (mut todo, mut copied) =
-        (Vec::new(), Copied { manifest: raw.digest, sent: 0, sent_bytes: 0, reused: 0 });
+    let manifest = Digest::of(&[]);
+    let (mut todo, mut copied) = (Vec::new(), Copied { manifest, sent: 0, sent_bytes: 0, reused: 0 });
     for blob in blobs {
         if dest.has_blob(&Digest::of_descriptor(blob)?)? {
             copied.reused += 1;
@@ -95,12 +113,6 @@ pub fn copy(
         todo.iter().try_for_each(|blob| pool.submit(1, move || copy_blob(source, dest, blob, ctx)))?;
         pool.wait()
     })?;
-    let raw = match options.format {
-        ManifestFormat::Oci if raw.media_type.as_ref() == DOCKER_MANIFEST => to_oci(manifest)?,
-        _ => raw,
-    };
-    dest.put_manifest(&raw, None)?;
-    copied.manifest = raw.digest;
     Ok(copied)
 }
 

@@ -19,6 +19,7 @@ mod platform;
 mod pull;
 mod push;
 
+pub(super) use copy::copy_blobs;
 pub use copy::{Copied, CopyOptions, ManifestFormat, copy};
 pub use dir::DirImage;
 pub use docker::{DockerArchive, DockerArchiveWriter};

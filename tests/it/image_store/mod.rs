@@ -4,6 +4,7 @@ mod fixtures;
 mod labels;
 mod layers;
 mod maintain;
+mod reexport;
 mod umoci;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -32,8 +32,9 @@ pub(crate) struct Args {
     /// A tar archive of an OCI image layout to write
     #[arg(long, value_name = "FILE", conflicts_with = "oci_dir")]
     oci_archive: Option<PathBuf>,
-    /// Where to push the image: docker://HOST/PATH[:TAG], or any other place that images can be written to
-    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["oci_dir", "oci_archive", "tag"])]
+    /// Where to push the image: HOST/PATH[:TAG], or any other place that images can be written to
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["oci_dir", "oci_archive", "tag"],
+          value_parser = images::parse_image)]
     push: Option<ImageReference>,
     #[command(flatten)]
     registry: RegistryOptions,
@@ -64,7 +65,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     contentmeta: Option<PathBuf>,
     /// An image made before: packages stay in their layers, and layers that are the same are not sent again
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", value_parser = images::parse_image)]
     previous: Option<ImageReference>,
     /// Print one JSON object
     #[arg(long)]
@@ -131,14 +132,16 @@ fn previous(args: &Args, session: &Session) -> anyhow::Result<Option<(Image, Opt
     Ok(Some((image, opened.repository.map(|(name, _)| name))))
 }
 
+/// Reads somebody's decision about layers.
+pub(super) fn contentmeta(path: &Path) -> anyhow::Result<ContentMeta> {
+    let bytes = fs::read(path).with_context(|| format!("Reading {}", path.display()))?;
+    ContentMeta::parse(&bytes).with_context(|| path.display().to_string())
+}
+
 fn layering(args: &Args) -> anyhow::Result<Layering> {
     let max_layers = args.max_layers;
     Ok(match &args.contentmeta {
-        Some(path) => {
-            let bytes = fs::read(path).with_context(|| format!("Reading {}", path.display()))?;
-            let meta = ContentMeta::parse(&bytes).with_context(|| path.display().to_string())?;
-            Layering::Mapped { meta, max_layers }
-        }
+        Some(path) => Layering::Mapped { meta: contentmeta(path)?, max_layers },
         None => max_layers.map_or(Layering::Single, |max_layers| Layering::Packages { max_layers }),
     })
 }
@@ -156,7 +159,8 @@ fn build_dest(args: &Args) -> anyhow::Result<ImageReference> {
     Ok(ImageReference::new(transport, &format!("{path}{tag}"))?)
 }
 
-fn compression(text: &str) -> anyhow::Result<Compression> {
+/// Reads a method of compression.
+pub(super) fn compression(text: &str) -> anyhow::Result<Compression> {
     if let Some(level) = text.strip_prefix("zstd:chunked") {
         return match level.strip_prefix(':') {
             Some(level) => Ok(Compression::ZstdChunked(level.parse()?)),
@@ -174,7 +178,8 @@ fn compression(text: &str) -> anyhow::Result<Compression> {
     })
 }
 
-fn label(text: &str) -> anyhow::Result<(String, String)> {
+/// Reads `KEY=VALUE`.
+pub(super) fn label(text: &str) -> anyhow::Result<(String, String)> {
     let (key, value) = text.split_once('=').context("no '=' in it")?;
     Ok((key.to_owned(), value.to_owned()))
 }

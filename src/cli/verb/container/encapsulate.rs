@@ -1,16 +1,88 @@
 //! `container encapsulate | unencapsulate`: build and pull with the arguments of ostree-ext.
 
+use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 
-use super::super::Common;
+use anyhow::Context;
+
+use super::super::{Common, resolve};
 use super::Image;
+use super::build::{contentmeta, label};
 use super::vouch::{KeyringOptions, Voucher};
-use crate::cli::images::{self, RegistryOptions};
+use crate::cli::images::{self, Dest, RegistryOptions, parse_image};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::{self, Error, PullOptions};
+use crate::container::{self, BuildOptions, Compression, Error, ImageReference, Layering, PullOptions};
 use crate::format::RefSpec;
 use crate::store::Txn;
+
+/// Arguments of `container encapsulate`.
+#[derive(clap::Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Add a label
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// A file with what containers are run with: the "config" of an OCI image configuration, as JSON
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Copy this key of the commit's metadata into a label
+    #[arg(long, value_name = "KEY")]
+    copymeta: Vec<String>,
+    /// The same, if the commit has the key
+    #[arg(long, value_name = "KEY")]
+    copymeta_opt: Vec<String>,
+    /// What a container runs; for each word of it
+    #[arg(long, value_name = "WORD")]
+    cmd: Vec<String>,
+    /// As fast as possible: gzip, level 1
+    #[arg(long)]
+    compression_fast: bool,
+    /// Divide the content into layers as this file says
+    #[arg(long, value_name = "FILE")]
+    contentmeta: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The commit: a ref, a checksum
+    rev: String,
+    /// Where the image goes
+    #[arg(value_parser = parse_image)]
+    image: ImageReference,
+}
+
+/// Makes an image of a commit.
+pub(super) fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let commit = resolve(&repo, &args.rev)?;
+    let read = |path: &PathBuf| -> anyhow::Result<_> {
+        let text = fs::read(path).with_context(|| format!("Reading {}", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())
+    };
+    let layering = match &args.contentmeta {
+        Some(path) => Layering::Mapped { meta: contentmeta(path)?, max_layers: None },
+        None => Layering::Single,
+    };
+    let options = BuildOptions {
+        compression: if args.compression_fast { Compression::Gzip(1) } else { Compression::GZIP },
+        labels: args.label.iter().cloned().collect(),
+        config: args.config.as_ref().map(read).transpose()?,
+        cmd: (!args.cmd.is_empty()).then(|| args.cmd.clone()),
+        copy_meta_keys: args.copymeta.clone(),
+        copy_meta_opt_keys: args.copymeta_opt.clone(),
+        layering,
+        ..BuildOptions::default()
+    };
+    let dest = Dest::create(&args.image, &args.registry, None, &session.ctx)?;
+    let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
+    Ok(writeln!(session.out, "{}", dest.finish(built.manifest)?)?)
+}
 
 /// Arguments of `container unencapsulate`.
 #[derive(clap::Args)]

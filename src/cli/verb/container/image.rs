@@ -4,14 +4,19 @@ mod maintain;
 mod pull;
 mod show;
 
+use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
-use crate::cli::images::parse_image;
+use anyhow::Context;
+
+use super::build::compression;
+use crate::cli::images::{self, Demand, Dest, RegistryOptions, parse_image};
 use crate::cli::locate;
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::cli::verb::Common;
-use crate::container::ImageReference;
-use crate::container::store;
+use crate::container::{self, Compression, ImageReference, store};
 
 /// The verbs below `container image`.
 #[derive(clap::Subcommand)]
@@ -26,6 +31,10 @@ pub(crate) enum Verb {
     Metadata(show::MetadataArgs),
     /// Copy an image from one repository to another
     Copy(CopyArgs),
+    /// Make an image of a pulled one again, with the same layers
+    Reexport(Box<ReexportArgs>),
+    /// Copy an image with other detached metadata of its commit, such as a signature made later
+    ReplaceDetachedMetadata(Box<ReplaceArgs>),
     /// Take away images, and the layers that no other image needs
     Remove(maintain::RemoveArgs),
     /// Take away layers that no image needs
@@ -55,6 +64,51 @@ pub(crate) struct CopyArgs {
     name: Option<ImageReference>,
 }
 
+/// Arguments of `container image reexport`.
+#[derive(clap::Args)]
+pub(crate) struct ReexportArgs {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
+    /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
+    #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
+    compression: Compression,
+    /// As fast as possible: the same as --compression=gzip:1
+    #[arg(long, conflicts_with = "compression")]
+    compression_fast: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The image, as it was called when it was pulled
+    source: super::Image,
+    /// Where the new one goes
+    #[arg(value_parser = parse_image)]
+    dest: ImageReference,
+}
+
+/// Arguments of `container image replace-detached-metadata`.
+#[derive(clap::Args)]
+pub(crate) struct ReplaceArgs {
+    /// The image
+    #[arg(long, value_name = "IMAGE", value_parser = parse_image)]
+    src: ImageReference,
+    /// Where the new one goes
+    #[arg(long, value_name = "IMAGE", value_parser = parse_image)]
+    dest: ImageReference,
+    #[command(flatten)]
+    registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// A file with the metadata, a serialized a{sv} as in .commitmeta objects [default: none at all]
+    contents: Option<PathBuf>,
+}
+
 /// Does what the arguments ask for.
 pub(super) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
@@ -63,6 +117,8 @@ pub(super) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::History(args) => show::history(args, session),
         Verb::Metadata(args) => show::metadata(args, session),
         Verb::Copy(args) => copy(args, session),
+        Verb::Reexport(args) => reexport(args, session),
+        Verb::ReplaceDetachedMetadata(args) => replace(args, session),
         Verb::Remove(args) => maintain::remove(args, session),
         Verb::PruneLayers(args) => maintain::prune_layers(args, session),
         Verb::PruneImages(args) => maintain::prune_images(args, session),
@@ -77,6 +133,32 @@ fn copy(args: &CopyArgs, session: &mut Session) -> anyhow::Result<()> {
     store::copy(&from, name, &txn, args.name.as_ref().unwrap_or(name), &session.ctx)?;
     txn.commit(&session.ctx)?;
     Ok(())
+}
+
+fn reexport(args: &ReexportArgs, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let compression = if args.compression_fast { Compression::Gzip(1) } else { args.compression };
+    let dest = Dest::create(&args.dest, &args.registry, None, &session.ctx)?;
+    let built = store::reexport(&repo, &args.source.reference, dest.image(), compression, &session.ctx)?;
+    let digest = dest.finish(built.manifest)?;
+    Ok(writeln!(session.out, "Exported: {digest}")?)
+}
+
+fn replace(args: &ReplaceArgs, session: &mut Session) -> anyhow::Result<()> {
+    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("Reading {}", path.display()));
+    let metadata = args.contents.as_ref().map(read).transpose()?;
+    let opened = images::open(&args.src, &args.registry, &session.ctx)?;
+    images::check(&args.src, &opened, Demand::AsPolicySays, &session.ctx)?;
+    let near = opened.repository.as_ref().map(|(name, _)| name);
+    let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
+    let new = container::replace_detached_metadata(
+        &*opened.source,
+        dest.image(),
+        metadata.as_deref(),
+        &session.ctx,
+    )?;
+    let digest = dest.finish(new)?;
+    Ok(writeln!(session.out, "Pushed: {digest}")?)
 }
 
 /// Arguments of every verb about one image of a repository.

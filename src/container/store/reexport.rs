@@ -1,0 +1,165 @@
+//! Makes an image of a pulled image again, with the same layers.
+//!
+//! ```text
+//! commit      first layer     all metadata, and content that no other layer has
+//! object set  chunk           the same objects
+//! tree        plain layer     the files, whiteouts included
+//! ```
+//! The streams are written anew, so that digests may differ from those of the image that was pulled; labels,
+//! history and annotations stay. Source: ostree-ext container/store.rs:1850-1990, which gives the new image
+//! the old one's label for its last layer, and cannot be pulled then.
+
+use std::collections::{HashMap, HashSet};
+
+use oci_spec::image::{Descriptor, MediaType};
+use ostree_format::{CommitId, FileId, ObjectType};
+
+use super::ImageStore;
+use super::query::{layer_commit, require};
+use crate::base::Ctx;
+use crate::container::build::Built;
+use crate::container::image::{ImageDest, RawManifest, canonical_json, put_json};
+use crate::container::import::LOWER_LINKS;
+use crate::container::known::KnownLayers;
+use crate::container::labels::{COMPONENTS, FINAL_DIFFID};
+use crate::container::layers::{Layer, Origin, Placed, write_layers};
+use crate::container::{Compression, Digest, Error, Image, ImageReference, LayerPlan, PlannedLayer, Result};
+use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
+use crate::tar::{
+    ChunkContent, ExportOptions, PlainOptions, PlainPurpose, export_chunk, export_final_chunk, export_plain,
+};
+
+/// Writes the image that was pulled as `name` to `dest`.
+///
+/// # Errors
+/// [`Error::NotStored`]; [`Error::Image`] if a layer is not there; [`Error::Store`]; what `dest` says.
+pub fn reexport(
+    store: &impl ImageStore,
+    name: &ImageReference,
+    dest: &dyn ImageDest,
+    compression: Compression,
+    ctx: &Ctx,
+) -> Result<Built> {
+    let image = require(store, name)?.image;
+    let plan = image.plan()?;
+    ctx.phase("Building image", None, None);
+    let mut layers = Vec::new();
+    if let Some(first) = &plan.ostree {
+        of_commit(store, first, &plan.chunks, &mut layers)?;
+    }
+    for layer in &plan.derived {
+        layers.push(plain(store, commit_of(store, &layer.descriptor)?)?);
+    }
+    let mut known = KnownLayers::default();
+    for image in [Some(image.clone()), dest.current(image.config.architecture())?].into_iter().flatten() {
+        known.add(&image, compression);
+    }
+    let placed = write_layers(dest, compression, &layers, &known, ctx)?;
+    let written = placed.iter().filter(|layer| layer.origin == Origin::Written);
+    let written_bytes = written.map(|layer| layer.layer.size_bytes).sum();
+    let reused = placed.iter().filter(|layer| layer.origin == Origin::Known).count();
+    let manifest = put_image(dest, &image, &plan, &placed, compression)?;
+    Ok(Built { manifest, layers: placed.len(), reused, written_bytes })
+}
+
+fn commit_of(store: &impl ImageStore, layer: &Descriptor) -> Result<CommitId> {
+    let missing = || Error::Image(format!("layer {} is not here", layer.digest()));
+    layer_commit(store, layer)?.ok_or_else(missing)
+}
+
+/// The layers of the commit.
+fn of_commit<'a>(
+    store: &'a impl ImageStore,
+    first: &PlannedLayer,
+    chunks: &[PlannedLayer],
+    layers: &mut Vec<Layer<'a>>,
+) -> Result<()> {
+    let commit = commit_of(store, &first.descriptor)?;
+    let all = ChunkContent::of_commit(store, &commit)?;
+    let mut placed: HashMap<FileId, usize> = HashMap::new();
+    for (number, chunk) in chunks.iter().enumerate() {
+        for object in objects_of(store, &commit_of(store, &chunk.descriptor)?)? {
+            placed.entry(object).or_insert(number + 1);
+        }
+    }
+    let contents = all.divide(chunks.len() + 1, |id| placed.get(id).copied().unwrap_or(0));
+    for (number, content) in contents.into_iter().enumerate() {
+        let options = ExportOptions::default();
+        layers.push(match number {
+            0 => Layer {
+                produce: Box::new(move |out, ctx| {
+                    Ok(export_final_chunk(store, &commit, &content, out, &options, ctx)?)
+                }),
+                bytes: u64::MAX,
+            },
+            _ => Layer {
+                bytes: chunks[number - 1].descriptor.size(),
+                produce: Box::new(move |out, ctx| {
+                    Ok(export_chunk(store, &commit, &content, out, &options, ctx)?)
+                }),
+            },
+        });
+    }
+    Ok(())
+}
+
+/// The content objects that the commit of an object set names.
+fn objects_of(store: &dyn ObjectRead, set: &CommitId) -> Result<HashSet<FileId>> {
+    let mut objects = HashSet::new();
+    walk_commit(store, set, &mut Reachable::default(), &mut |name| {
+        if name.kind == ObjectType::File {
+            objects.insert(FileId::new(name.checksum));
+        }
+        Ok(())
+    })?;
+    Ok(objects)
+}
+
+fn plain<'a>(store: &'a impl ImageStore, commit: CommitId) -> Result<Layer<'a>> {
+    let metadata = load_commit(store, &commit)?.metadata;
+    let links = metadata.get_strv(LOWER_LINKS).unwrap_or_default();
+    let links = links.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+    let options = PlainOptions { purpose: PlainPurpose::Layer(links), ..PlainOptions::default() };
+    let produce =
+        move |out: &mut dyn std::io::Write, ctx: &Ctx| Ok(export_plain(store, &commit, out, &options, ctx)?);
+    Ok(Layer { produce: Box::new(produce), bytes: u64::MAX })
+}
+
+fn put_image(
+    dest: &dyn ImageDest,
+    image: &Image,
+    plan: &LayerPlan,
+    placed: &[Placed],
+    compression: Compression,
+) -> Result<Digest> {
+    let (mut manifest, mut config) = (image.manifest.clone(), image.config.clone());
+    let mut rootfs = config.rootfs().clone();
+    rootfs.set_diff_ids(placed.iter().map(|layer| layer.layer.diff_id.to_string()).collect());
+    config.set_rootfs(rootfs);
+    // The last layer that is the commit's.
+    let last = plan.ostree.as_ref().and_then(|_| placed.get(plan.chunks.len()));
+    let relabel = |mut labels: HashMap<String, String>| {
+        if let (Some(label), Some(last)) = (labels.get_mut(FINAL_DIFFID), last) {
+            *label = last.layer.diff_id.to_string();
+        }
+        labels
+    };
+    if let Some(mut container) = config.config().clone() {
+        container.set_labels(container.labels().clone().map(relabel));
+        config.set_config(Some(container));
+    }
+    manifest.set_annotations(manifest.annotations().clone().map(relabel));
+    let listed = placed.iter().zip(image.manifest.layers()).map(|(placed, old)| {
+        let mut layer = placed.layer.clone();
+        let components = old.annotations().as_ref().and_then(|all| all.get(COMPONENTS));
+        layer.annotations.extend(components.map(|names| (COMPONENTS.to_owned(), names.clone())));
+        layer.descriptor(compression)
+    });
+    manifest.set_layers(listed.collect::<Result<_>>()?);
+    manifest.set_media_type(Some(MediaType::ImageManifest));
+    manifest.set_config(put_json(dest, MediaType::ImageConfig, &config)?);
+    let bytes = canonical_json(&manifest)?;
+    let digest = Digest::of(&bytes);
+    dest.put_manifest(&RawManifest { bytes, media_type: MediaType::ImageManifest, digest }, None)?;
+    Ok(digest)
+}
