@@ -57,6 +57,9 @@ impl ProgressOptions {
 
 /// A renderer, and what it says at the end.
 pub(crate) trait Report: Progress {
+    /// Takes away what is on the screen, before anything else is written there.
+    fn clear(&self);
+
     /// The work succeeded.
     fn summary(&self);
 }
@@ -144,13 +147,6 @@ impl Bars {
     fn items(&self) -> MutexGuard<'_, HashMap<u64, ProgressBar>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn clear(&self) {
-        for (_, bar) in self.items().drain() {
-            bar.finish_and_clear();
-        }
-        self.phase.finish_and_clear();
-    }
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -192,8 +188,14 @@ impl Progress for Bars {
 }
 
 impl Report for Bars {
+    fn clear(&self) {
+        for (_, bar) in self.items().drain() {
+            bar.finish_and_clear();
+        }
+        self.phase.finish_and_clear();
+    }
+
     fn summary(&self) {
-        self.clear();
         let ([fetched, reused, bytes], seconds) = (self.tally.counts(), self.tally.began.elapsed());
         if fetched + reused > 0 {
             let seconds = seconds.as_secs_f64();
@@ -281,6 +283,8 @@ impl Progress for JsonLines {
 }
 
 impl Report for JsonLines {
+    fn clear(&self) {}
+
     fn summary(&self) {
         let ([fetched, reused, bytes], seconds) = (self.tally.counts(), self.tally.began.elapsed());
         let seconds = (seconds.as_secs_f64() * 1000.0).round() / 1000.0;

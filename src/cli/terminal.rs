@@ -60,11 +60,10 @@ impl Session {
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.ctx.progress = Arc::new(Silent);
         let report = self.report.take();
-        let flushed = self.out.flush();
-        if let Some(report) = report {
-            report.summary();
-        }
-        flushed
+        report.iter().for_each(|report| report.clear());
+        self.out.flush()?;
+        report.iter().for_each(|report| report.summary());
+        Ok(())
     }
 }
 

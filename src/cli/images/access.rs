@@ -9,7 +9,7 @@ use super::{RegistryOptions, helper};
 use crate::base::net::registry::Credentials;
 use crate::base::net::{HttpOptions, Identity, ProxyRule, TlsOptions, TlsVerify};
 use crate::container::config::auth::{AuthFile, Found};
-use crate::container::config::registries::{Endpoint, Registries};
+use crate::container::config::registries::{CredentialSource, Endpoint, Registries};
 use crate::container::transport::{Place, RepositoryName};
 
 /// Hosts that are never reached through a proxy.
@@ -98,11 +98,24 @@ impl<'a> Access<'a> {
         })
     }
 
-    /// The first file that knows the repository tells.
+    /// The first file or helper that knows the repository tells.
     fn credentials(&self, endpoint: &Endpoint, given: Given) -> anyhow::Result<Option<Credentials>> {
         if let (Some((user, password)), Given::ForIt) = (&self.options.creds, given) {
             return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
         }
+        for source in self.registries.credential_sources() {
+            let found = match source {
+                CredentialSource::Files => self.credentials_in_files(endpoint)?,
+                CredentialSource::Helper(name) => helper::ask(name, &endpoint.host)?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn credentials_in_files(&self, endpoint: &Endpoint) -> anyhow::Result<Option<Credentials>> {
         for file in &self.auth {
             let found = match file.find(&endpoint.host, &endpoint.path)? {
                 None => None,

@@ -4,7 +4,7 @@
 //! credentials   --authfile | REGISTRY_AUTH_FILE | XDG_RUNTIME_DIR/containers/auth.json,
 //!               ~/.config/containers/auth.json, ~/.docker/config.json, /etc|/run|/usr/lib/ostree/auth.json
 //! registries    CONTAINERS_REGISTRIES_CONF | ~/.config/containers, /etc/containers, /usr/share/containers;
-//!               registries.conf.d of all of them
+//!               registries.conf.d of all of them; short names that podman asked for, in the cache
 //! policy        CONTAINERS_POLICY_JSON | ~/.config/containers, /etc/containers, /usr/share/containers
 //! certificates  --cert-dir | certs.d/HOST:PORT of ~/.config/containers, /etc/containers, /etc/docker
 //! ```
@@ -83,6 +83,13 @@ pub(super) fn registries() -> anyhow::Result<Vec<PathBuf>> {
     for dir in drop_ins.iter().rev() {
         out.extend(files_in(dir)?.into_iter().filter(|path| has_extension(path, "conf")));
     }
+    // Short names that the user once chose for podman.
+    let cache = match rustix::process::geteuid().is_root() {
+        true => Some(PathBuf::from("/var/cache")),
+        false => variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".cache"))),
+    };
+    let chosen = cache.map(|dir| dir.join("containers/short-name-aliases.conf"));
+    out.extend(chosen.filter(|path| path.exists()));
     Ok(out)
 }
 

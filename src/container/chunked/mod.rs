@@ -50,7 +50,7 @@ pub(super) fn zstd_chunked(
     workers: usize,
 ) -> io::Result<BTreeMap<String, String>> {
     let (jobs, todo) = bounded::<Job>(workers);
-    let (order, results) = bounded(2 * workers);
+    let (order, results) = bounded(workers + 1);
     thread::scope(|scope| {
         for _ in 0..workers {
             let todo = todo.clone();
@@ -117,7 +117,7 @@ fn write(
     out: &mut impl Write,
     level: i32,
 ) -> io::Result<BTreeMap<String, String>> {
-    let (mut toc, mut offset) = (Toc::new(), 0);
+    let (mut toc, mut offset) = (Toc::new(level)?, 0);
     for result in results {
         for frame in result.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?? {
             match frame {
@@ -135,5 +135,5 @@ fn write(
             }
         }
     }
-    toc.finish(out, offset, level)
+    toc.finish(out, offset)
 }

@@ -88,9 +88,12 @@ fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()
 }
 
-/// The table while it grows.
+/// The table while it grows: compressed at once, since it has some hundred bytes for each entry.
 pub(super) struct Toc {
-    json: Vec<u8>,
+    table: zstd::Encoder<'static, Vec<u8>>,
+    /// What was written to it.
+    plain_bytes: u64,
+    first: bool,
     /// The file whose content is under way.
     file: Option<Entry>,
     pieces: Vec<Piece>,
@@ -109,29 +112,40 @@ fn sha256(checksum: Checksum) -> String {
 
 impl Toc {
     /// An empty table.
-    pub(super) fn new() -> Self {
-        Self { json: br#"{"version":1,"entries":["#.to_vec(), file: None, pieces: Vec::new() }
+    ///
+    /// # Errors
+    /// None in practice: the level is a known one.
+    pub(super) fn new(level: i32) -> io::Result<Self> {
+        let table = zstd::Encoder::new(Vec::new(), level)?;
+        let mut toc = Self { table, plain_bytes: 0, first: true, file: None, pieces: Vec::new() };
+        toc.write(br#"{"version":1,"entries":["#)?;
+        Ok(toc)
     }
 
-    fn push(json: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
-        if !json.ends_with(b"[") {
-            json.push(b',');
+    fn write(&mut self, json: &[u8]) -> io::Result<()> {
+        self.plain_bytes += json.len() as u64;
+        self.table.write_all(json)
+    }
+
+    fn push(&mut self, value: &impl Serialize) -> io::Result<()> {
+        if !std::mem::take(&mut self.first) {
+            self.write(b",")?;
         }
-        Ok(serde_json::to_writer(json, value)?)
+        self.write(&serde_json::to_vec(value)?)
     }
 
     /// Adds an entry without content.
     ///
     /// # Errors
-    /// None in practice: all of it is text.
+    /// None in practice: all of it is text, and goes to memory.
     pub(super) fn entry(&mut self, entry: &Entry) -> io::Result<()> {
-        Self::push(&mut self.json, entry)
+        self.push(entry)
     }
 
     /// Adds a piece of `bytes` bytes, whose frame lies at `place`. `entry` comes with the first of a file.
     ///
     /// # Errors
-    /// None in practice: all of it is text.
+    /// As [`Toc::entry`].
     pub(super) fn content(
         &mut self,
         entry: Option<Entry>,
@@ -158,7 +172,7 @@ impl Toc {
             chunk_size: if chunked { first.bytes } else { 0 },
             chunk_digest: chunked.then(|| sha256(first.digest)),
         };
-        Self::push(&mut self.json, &file)?;
+        self.push(&file)?;
         let mut chunk_offset = first.bytes;
         for piece in more {
             let more = More {
@@ -169,7 +183,7 @@ impl Toc {
                 chunk_offset,
                 chunk_digest: sha256(piece.digest),
             };
-            Self::push(&mut self.json, &more)?;
+            self.push(&more)?;
             chunk_offset += piece.bytes;
         }
         Ok(())
@@ -183,12 +197,10 @@ impl Toc {
         mut self,
         out: &mut impl Write,
         offset: u64,
-        level: i32,
     ) -> io::Result<BTreeMap<String, String>> {
-        self.json.extend_from_slice(b"]}");
-        let table = zstd::bulk::compress(&self.json, level)?;
-        let (start, length, plain) =
-            (offset + SKIPPABLE_HEAD_BYTES, table.len() as u64, self.json.len() as u64);
+        self.write(b"]}")?;
+        let (plain, table) = (self.plain_bytes, self.table.finish()?);
+        let (start, length) = (offset + SKIPPABLE_HEAD_BYTES, table.len() as u64);
         skippable(out, &table)?;
         let mut footer = Vec::with_capacity(64);
         for number in [start, length, plain, TABLE_KIND, 0, 0, 0] {

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! unqualified-search-registries = ["docker.io"]
+//! credential-helpers = ["containers-auth.json", "secretservice"]
 //! [aliases]
 //! "debian" = "docker.io/library/debian"
 //! [[registry]]
@@ -22,18 +23,32 @@ use serde::Deserialize;
 
 use super::ConfigError;
 
+/// What stands for auth.json in the list of helpers.
+const AUTH_FILES: &str = "containers-auth.json";
+
 /// The configuration of all registries.
 #[derive(Debug, Default)]
 pub struct Registries {
     search: Vec<String>,
     aliases: BTreeMap<String, String>,
     registries: BTreeMap<String, Registry>,
+    helpers: Option<Vec<String>>,
+}
+
+/// Where credentials are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialSource<'a> {
+    /// In auth.json and its like.
+    Files,
+    /// The program `docker-credential-NAME` has them.
+    Helper(&'a str),
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Raw {
     unqualified_search_registries: Option<Vec<String>>,
+    credential_helpers: Option<Vec<String>>,
     #[serde(default)]
     aliases: BTreeMap<String, String>,
     #[serde(default)]
@@ -113,6 +128,9 @@ impl Registries {
         if let Some(search) = raw.unqualified_search_registries {
             self.search = search;
         }
+        if let Some(helpers) = raw.credential_helpers {
+            self.helpers = Some(helpers);
+        }
         self.aliases.extend(raw.aliases);
         for mut registry in raw.registry {
             if registry.prefix.is_empty() {
@@ -156,6 +174,16 @@ impl Registries {
                 Err(format!("{short:?} could come from {}; write the name in full", several.join(", ")))
             }
         }
+    }
+
+    /// Where to look for credentials, in this order.
+    pub fn credential_sources(&self) -> impl Iterator<Item = CredentialSource<'_>> {
+        let none = self.helpers.as_ref().is_none_or(Vec::is_empty);
+        let files = none.then_some(CredentialSource::Files);
+        files.into_iter().chain(self.helpers.iter().flatten().map(|name| match name.as_str() {
+            AUTH_FILES => CredentialSource::Files,
+            name => CredentialSource::Helper(name),
+        }))
     }
 
     /// The registry that an image belongs to, and how many bytes of its name the prefix covers. A prefix may

@@ -33,6 +33,8 @@ pub struct LookasideConfig {
 /// Where the signatures of a scope lie.
 #[derive(Debug, Default)]
 struct Place {
+    /// The file that says so.
+    file: String,
     lookaside: Option<String>,
     /// By the older name of the key.
     sigstore: Option<String>,
@@ -64,15 +66,16 @@ impl LookasideConfig {
                 [(_, top), (_, scope)] if top == "docker" => scope.as_str(),
                 _ => return bad(number, "this belongs to neither default-docker nor docker"),
             };
-            let place = self.places.entry(scope.into()).or_default();
+            let new = || Place { file: file.into(), ..Place::default() };
+            let place = self.places.entry(scope.into()).or_insert_with(new);
             let url = match key {
                 "lookaside" => &mut place.lookaside,
                 "sigstore" => &mut place.sigstore,
                 // Where signatures are written to, and that sigstore's are beside the image.
                 _ => continue,
             };
-            if url.replace(value.into()).is_some() {
-                return bad(number, "another line says where these lie");
+            if url.replace(value.into()).is_some() || place.file != file {
+                return bad(number, "another line or file says where these lie");
             }
         }
         Ok(())
@@ -178,6 +181,9 @@ mod tests {
         assert_eq!(base("reg.example:5000/org/app:1"), "https://sigs.example/x");
         assert_eq!(base("reg.example:5000/organic/app:1"), "file:///var/lib/s");
         assert_eq!(base("other.example/app"), "file:///var/lib/s");
+        let both = "docker:\n  a.example/x:\n    sigstore: file:///old\n    lookaside: file:///new\n";
+        config.add("both.yaml", both).unwrap();
+        assert_eq!(config.base(&"a.example/x:1".parse().unwrap()), Some("file:///new"));
         assert!(config.add("b.yaml", "default-docker:\n  sigstore: file:///y\n").is_err());
         assert!(config.add("c.yaml", "- a\n").is_err());
         assert!(config.add("d.yaml", "lookaside: x\n").is_err());

@@ -158,6 +158,9 @@ fn credentials_are_found() {
     home.push(&image, &[insecure]);
     home.write(".docker/config.json", r#"{"credsStore": "test"}"#);
     home.push(&image, &[insecure]);
+    fs::remove_file(home.path(".docker/config.json")).unwrap();
+    home.write("registries.conf", r#"credential-helpers = ["containers-auth.json", "test"]"#);
+    home.push(&image, &[insecure]);
 }
 
 #[test]

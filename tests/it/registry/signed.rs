@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ostree_rs::container::Digest;
 use serde_json::json;
 
+use super::MANIFEST;
 use super::front::{Answer, Front};
 use super::program::Home;
 use super::server::{Login, Server, Speech};
-use super::trust::{manifest, policy, pull, run};
+use super::trust::{attach, claim, manifest, policy, pull, run};
 use crate::oracle;
 
 const KEY: &str = "good@example.com";
@@ -126,6 +128,48 @@ fn names_that_a_signature_is_good_for() {
         policy(&home, &host, &requirement(&home, &identity));
         let pulled = pull(&home, &image);
         assert_eq!(pulled.is_ok(), good, "{identity}: {pulled:?}");
+        home.run(&["--repo=new", "refs", "--delete", "got"]);
+    }
+}
+
+/// A registry that knows the referrers API gives cosign's signatures by it; others of its answers are not for
+/// us.
+#[test]
+fn signatures_that_refer_to_the_image() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    if !oracle::need("openssl") {
+        return;
+    }
+    let (home, index) = (Home::new(), "application/vnd.oci.image.index.v1+json");
+    let digest = home.push(&format!("{}/org/app:1", server.address), &["--tls-verify=false"]);
+    let generate = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key";
+    run(&home, "openssl", &generate.split(' ').collect::<Vec<_>>());
+    run(&home, "openssl", &["pkey", "-in", "key", "-pubout", "-out", "key.pub"]);
+    let claim = claim("example.com/org/app", &digest);
+    fs::write(home.path("claim"), &claim).unwrap();
+    run(&home, "openssl", &["dgst", "-sha256", "-sign", "key", "-out", "sig", "claim"]);
+    let signature = fs::read(home.path("sig")).unwrap();
+    let manifest = attach(&server, "org/app", "signature", &claim, &signature, Some(&digest));
+    let requirement = json!({"type": "sigstoreSigned", "keyPath": home.path("key.pub"),
+        "signedIdentity": {"type": "exactRepository", "dockerRepository": "example.com/org/app"}});
+    let signature = "application/vnd.dev.cosign.artifact.sig.v1+json";
+    for (kind, status, good) in [
+        (signature, "200 OK", true),
+        ("application/spdx+json", "200 OK", false),
+        (signature, "404 No", false),
+    ] {
+        let entry = json!({"mediaType": MANIFEST, "digest": Digest::of(&manifest).to_string(),
+                           "size": manifest.len(), "artifactType": kind});
+        let list = json!({"schemaVersion": 2, "mediaType": index, "manifests": [entry]}).to_string();
+        let place = format!("/v2/org/app/referrers/{digest}");
+        let registry = Front::start(server.address, move |asked| {
+            let head = format!("{status}\r\nContent-Type: {index}");
+            (asked.target == place).then(|| Answer::new(&head, list.clone()))
+        });
+        let host = registry.address.to_string();
+        policy(&home, &host, &requirement);
+        let pulled = pull(&home, &format!("{host}/org/app:1"));
+        assert_eq!(pulled.is_ok(), good, "{kind} {status}: {pulled:?}");
         home.run(&["--repo=new", "refs", "--delete", "got"]);
     }
 }

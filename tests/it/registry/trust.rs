@@ -124,7 +124,7 @@ fn simple_signing() {
 }
 
 /// Stores a signature as cosign does.
-fn attach(
+pub(super) fn attach(
     server: &Server,
     path: &str,
     tag: &str,
@@ -150,7 +150,7 @@ fn attach(
     bytes
 }
 
-fn claim(name: &str, digest: &str) -> Vec<u8> {
+pub(super) fn claim(name: &str, digest: &str) -> Vec<u8> {
     json!({"critical": {"identity": {"docker-reference": name},
                         "image": {"docker-manifest-digest": digest},
                         "type": "cosign container image signature"}, "optional": null})

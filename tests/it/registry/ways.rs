@@ -3,10 +3,16 @@
 use std::fs;
 use std::net::SocketAddr;
 
+use ostree_rs::base::Ctx;
+use serde_json::json;
+
 use super::front::{Answer, Front};
 use super::program::Home;
 use super::proxy::{Faults, Proxy};
 use super::server::{Certificates, Login, Server, Speech, USER};
+use super::trust::manifest;
+use super::{MANIFEST, registry};
+use crate::oracle;
 
 const NAME: &str = "registry.test/org/app:1";
 
@@ -118,4 +124,46 @@ fn a_manifest_that_breaks_off_is_asked_for_again() {
     let image = format!("ostree-unverified-registry:{}/org/app:1", proxy.address);
     home.ok(&["--repo=new", "container", "pull", "--tls-verify=false", &image]);
     assert!(proxy.connections() > 5, "{}", proxy.connections());
+}
+
+#[test]
+fn the_image_for_a_platform() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let (home, insecure) = (Home::new(), "--tls-verify=false");
+    let (mut entries, mut commits) = (Vec::new(), Vec::new());
+    for (architecture, variant) in [("amd64", None), ("arm64", Some("v8"))] {
+        home.write("tree/usr/hello", architecture);
+        home.ok(&["--repo=repo", "commit", "-b", "main", "--tree=dir=tree", "--timestamp=@1700000000"]);
+        commits.push(home.ok(&["--repo=repo", "rev-parse", "main"]));
+        let digest = home.push(&format!("{}/org/app:{architecture}", server.address), &[insecure]);
+        let size = manifest(&server, "org/app", &digest).len();
+        entries.push(json!({"mediaType": MANIFEST, "digest": digest, "size": size,
+            "platform": {"os": "linux", "architecture": architecture, "variant": variant}}));
+    }
+    let index_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": index_type, "manifests": entries}).to_string();
+    let repository = registry(&server.url(), "org/app", None);
+    repository.put_manifest("all", index_type, index.as_bytes(), &Ctx::default()).unwrap();
+    let pinned = format!("@{}", ostree_rs::container::Digest::of(index.as_bytes()));
+    for suffix in [":all", &pinned] {
+        let image = format!("{}/org/app{suffix}", server.address);
+        let unverified = format!("ostree-unverified-registry:{image}");
+        let pull = ["--repo=new", "container", "pull", insecure, &unverified];
+        for (platform, at) in [("linux/amd64", 0), ("linux/arm64", 1), ("aarch64", 1), ("linux/arm64/v8", 1)]
+        {
+            assert_eq!(home.ok(&[&pull[..], &["--platform", platform]].concat()), commits[at], "{platform}");
+        }
+        let error = home.fails(&[&pull[..], &["--platform=linux/s390x"]].concat());
+        assert!(error.contains("linux/amd64, linux/arm64/v8"), "{error}");
+        // What is copied is what skopeo would copy.
+        if oracle::need("skopeo") {
+            let place = format!("docker://{image}");
+            let copy = ["container", "copy", insecure, "--platform=linux/arm64", &place, "dir:arm"];
+            let config = ["--override-arch", "arm64", "inspect", insecure, "--config", "--raw", &place];
+            home.ok(&copy);
+            let config = oracle::run("skopeo", &config);
+            let digest = ostree_rs::container::Digest::of(&config).to_string();
+            assert_eq!(fs::read(home.path("arm").join(&digest[7..])).unwrap(), config);
+        }
+    }
 }
