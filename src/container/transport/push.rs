@@ -4,10 +4,13 @@
 //! write ─ 8 MiB ─► own thread ─► PATCH      the next chunk is compressed while this one is sent
 //!         a blob of one chunk ─► PUT
 //! ```
-//! Two chunks of a blob are in memory at most. Blobs that the registry has are not sent, and those of other
+//! Two chunks of a blob are in memory at most; the next blob has the same buffers, since what threads allocate
+//! and free is seldom given back to the system. Blobs that the registry has are not sent, and those of other
 //! repositories there are mounted.
 
+use std::fmt;
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -23,6 +26,8 @@ use crate::container::{BlobWriter, Digest, Error, Image, ImageDest, RawManifest,
 
 /// Bytes that are sent by one request.
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+/// A buffer grows from this size on.
+const FIRST_BYTES: usize = 256 * 1024;
 
 /// One image in a registry, to be written.
 #[derive(Debug)]
@@ -30,6 +35,7 @@ pub struct RegistryDest {
     registry: Registry,
     reference: String,
     mount_from: Vec<String>,
+    buffers: Buffers,
     ctx: Ctx,
 }
 
@@ -40,7 +46,8 @@ impl RegistryDest {
     /// As [`Place::connect`].
     pub fn open(place: &Place, name: &RepositoryName, mount_from: &[String], ctx: &Ctx) -> Result<Self> {
         let mount_from = mount_from.iter().filter(|from| **from != place.endpoint.path).cloned().collect();
-        Ok(Self { registry: place.connect(ctx)?, reference: name.reference(), mount_from, ctx: ctx.clone() })
+        let (registry, buffers) = (place.connect(ctx)?, Buffers::default());
+        Ok(Self { registry, reference: name.reference(), mount_from, buffers, ctx: ctx.clone() })
     }
 }
 
@@ -58,7 +65,7 @@ impl ImageDest for RegistryDest {
     }
 
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
-        Ok(Box::new(RegistryBlob { dest: self, chunk: Vec::new(), sender: None }))
+        Ok(Box::new(RegistryBlob { dest: self, chunk: self.buffers.take(), sender: None }))
     }
 
     fn current(&self, architecture: &Arch) -> Result<Option<Image>> {
@@ -73,6 +80,31 @@ impl ImageDest for RegistryDest {
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {
         let media_type = manifest.media_type.to_string();
         Ok(self.registry.put_manifest(&self.reference, &media_type, &manifest.bytes, &self.ctx)?)
+    }
+}
+
+/// Buffers that are free.
+#[derive(Clone, Default)]
+struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Buffers")
+    }
+}
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, chunk: Bytes) {
+        // Otherwise somebody else holds it still.
+        if let Ok(chunk) = chunk.try_into_mut() {
+            let mut buffer = Vec::from(chunk);
+            buffer.clear();
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        }
     }
 }
 
@@ -92,9 +124,12 @@ impl Sending {
     fn begin(dest: &RegistryDest) -> net::Result<Self> {
         let mut upload = dest.registry.start_upload(&dest.ctx)?;
         let (queue, chunks) = bounded::<Bytes>(0);
-        let ctx = dest.ctx.clone();
+        let (ctx, buffers) = (dest.ctx.clone(), dest.buffers.clone());
         let thread = std::thread::spawn(move || {
-            chunks.iter().try_for_each(|chunk| upload.send(&chunk, &ctx))?;
+            for chunk in chunks {
+                upload.send(&chunk, &ctx)?;
+                buffers.give_back(chunk);
+            }
             Ok(upload)
         });
         Ok(Self { queue, thread })
@@ -120,6 +155,8 @@ impl RegistryBlob<'_> {
             return Err(error.map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other));
         }
         self.sender = Some(sending);
+        // That of the chunk before this one.
+        self.chunk = self.dest.buffers.take();
         Ok(())
     }
 }
@@ -130,6 +167,11 @@ impl Write for RegistryBlob<'_> {
             self.send_chunk()?;
         }
         let n = buf.len().min(CHUNK_BYTES - self.chunk.len());
+        if self.chunk.len() + n > self.chunk.capacity() {
+            let wanted =
+                (2 * self.chunk.capacity()).clamp(FIRST_BYTES, CHUNK_BYTES).max(self.chunk.len() + n);
+            self.chunk.reserve_exact(wanted - self.chunk.len());
+        }
         self.chunk.extend_from_slice(&buf[..n]);
         Ok(n)
     }
@@ -145,10 +187,15 @@ impl BlobWriter for RegistryBlob<'_> {
         let upload = match self.sender.take() {
             Some(sending) => sending.end()?,
             // All of it is still here: perhaps it need not be sent.
-            None if dest.has_blob(digest)? => return Ok(()),
+            None if dest.has_blob(digest)? => {
+                dest.buffers.give_back(last);
+                return Ok(());
+            }
             None => dest.registry.start_upload(&dest.ctx)?,
         };
-        upload.finish(&last, digest.checksum(), &dest.ctx).map_err(Error::from)
+        upload.finish(&last, digest.checksum(), &dest.ctx)?;
+        dest.buffers.give_back(last);
+        Ok(())
     }
 }
 
