@@ -17,6 +17,7 @@ use oci_spec::image::{Descriptor, MediaType};
 use ostree_format::Hasher;
 use zstd::stream::raw::CParameter;
 
+use super::buffers::{Buffer, Buffers};
 use super::chunked::zstd_chunked;
 use super::deflate::{self, Block};
 use super::digest::{DiffId, Digest};
@@ -27,6 +28,8 @@ use crate::base::{Cancel, Ctx, Item, net};
 
 /// Blocks of the uncompressed stream have so many bytes; the last one may be shorter.
 const BLOCK_BYTES: usize = 512 * 1024;
+/// Enough for a block, and for what it is compressed to.
+const BUFFER_BYTES: usize = deflate::room(BLOCK_BYTES);
 /// Blocks that wait to be hashed or compressed, at most.
 const QUEUE_BLOCKS: usize = 4;
 /// How often a layer is sent from its start.
@@ -133,12 +136,23 @@ pub fn write_layer<T>(
     dest: &(impl ImageDest + ?Sized),
     compression: Compression,
     ctx: &Ctx,
+    produce: impl FnMut(&mut dyn Write) -> Result<T>,
+) -> Result<(T, WrittenLayer)> {
+    write_layer_with(dest, compression, &Buffers::default(), ctx, produce)
+}
+
+/// The same, with buffers that other layers have used.
+pub(super) fn write_layer_with<T>(
+    dest: &(impl ImageDest + ?Sized),
+    compression: Compression,
+    buffers: &Buffers,
+    ctx: &Ctx,
     mut produce: impl FnMut(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, WrittenLayer)> {
     compression.check()?;
     let mut sends = 1;
     loop {
-        match write_once(dest, compression, ctx, &mut produce) {
+        match write_once(dest, compression, buffers, ctx, &mut produce) {
             Err(Error::Net(net::Error::UploadLost { .. })) if sends < MAX_SENDS => sends += 1,
             result => return result,
         }
@@ -148,6 +162,7 @@ pub fn write_layer<T>(
 fn write_once<T>(
     dest: &(impl ImageDest + ?Sized),
     compression: Compression,
+    buffers: &Buffers,
     ctx: &Ctx,
     produce: &mut impl FnMut(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, WrittenLayer)> {
@@ -158,8 +173,8 @@ fn write_once<T>(
         let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
         let (queue, blocks) = bounded(QUEUE_BLOCKS);
         let hasher = scope.spawn(move || hash(&to_hash));
-        let output = scope.spawn(move || compress(&blocks, blob, compression, workers));
-        let mut blocks = BlockWriter::new([hash_queue, queue], ctx.cancel.clone());
+        let output = scope.spawn(move || compress(&blocks, blob, compression, workers, buffers));
+        let mut blocks = BlockWriter::new([hash_queue, queue], buffers, ctx.cancel.clone());
         let produced = produce(&mut blocks);
         let flushed = if produced.is_ok() { blocks.send() } else { Ok(()) };
         let (tar_bytes, closed) = (blocks.total_bytes, blocks.closed);
@@ -206,18 +221,20 @@ impl BlobWriter for Reported<'_> {
 }
 
 /// Cuts a stream into blocks.
-struct BlockWriter {
+struct BlockWriter<'a> {
     queues: [Sender<Block>; 2],
-    block: Vec<u8>,
+    buffers: &'a Buffers,
+    block: Buffer,
     total_bytes: u64,
     /// Nobody takes blocks any more.
     closed: bool,
     cancel: Cancel,
 }
 
-impl BlockWriter {
-    fn new(queues: [Sender<Block>; 2], cancel: Cancel) -> Self {
-        Self { queues, block: Vec::with_capacity(BLOCK_BYTES), total_bytes: 0, closed: false, cancel }
+impl<'a> BlockWriter<'a> {
+    fn new(queues: [Sender<Block>; 2], buffers: &'a Buffers, cancel: Cancel) -> Self {
+        let block = buffers.take(BUFFER_BYTES);
+        Self { queues, buffers, block, total_bytes: 0, closed: false, cancel }
     }
 
     fn send(&mut self) -> io::Result<()> {
@@ -226,7 +243,7 @@ impl BlockWriter {
         }
         self.cancel.check().map_err(io::Error::other)?;
         self.total_bytes += self.block.len() as u64;
-        let block = Arc::new(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES)));
+        let block = Arc::new(std::mem::replace(&mut self.block, self.buffers.take(BUFFER_BYTES)));
         for queue in &self.queues {
             // Closed only after an error there, which is reported instead of this one.
             if queue.send(Arc::clone(&block)).is_err() {
@@ -238,7 +255,7 @@ impl BlockWriter {
     }
 }
 
-impl Write for BlockWriter {
+impl Write for BlockWriter<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let n = buf.len().min(BLOCK_BYTES - self.block.len());
         self.block.extend_from_slice(&buf[..n]);
@@ -270,11 +287,12 @@ fn compress<'a>(
     blob: Box<dyn BlobWriter + 'a>,
     compression: Compression,
     workers: usize,
+    buffers: &Buffers,
 ) -> io::Result<(Output<'a>, BTreeMap<String, String>)> {
     let (mut out, mut annotations) = (Hashing::new(blob), BTreeMap::new());
     match compression {
         Compression::None => blocks.iter().try_for_each(|block| out.write_all(&block))?,
-        Compression::Gzip(level) => deflate::gzip(blocks, &mut out, level, workers)?,
+        Compression::Gzip(level) => deflate::gzip(blocks, &mut out, level, workers, buffers)?,
         Compression::Zstd(level) => zstd(blocks, &mut out, level, workers)?,
         Compression::ZstdChunked(level) => annotations = zstd_chunked(blocks, &mut out, level, workers)?,
     }

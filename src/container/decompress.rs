@@ -17,7 +17,6 @@ use oci_spec::image::{Descriptor, MediaType};
 use ostree_format::Hasher;
 
 use super::compress::join;
-use super::deflate::Block;
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::ImageSource;
@@ -34,6 +33,9 @@ const INPUT_BYTES: usize = 128 * 1024;
 /// A zstd stream may refer back so many bytes (as a power of two): this bounds the decoder's memory to
 /// 32 MiB. Levels up to 19 use 8 MiB at most.
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 25;
+
+/// A piece of the uncompressed stream, shared by those who hash and those who use it.
+type Block = Arc<Vec<u8>>;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];

@@ -17,13 +17,20 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use flate2::{Compress, Crc, FlushCompress, Status};
 
+use super::buffers::{Buffer, Buffers};
+
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 /// How far back a match can reach.
 const WINDOW_BYTES: usize = 32 * 1024;
 
 /// A piece of the uncompressed stream, shared by those who hash and those who compress it.
-pub(super) type Block = Arc<Vec<u8>>;
+pub(super) type Block = Arc<Buffer>;
+
+/// The room that a compressed block needs: what does not compress grows by 5 bytes in 16 KiB at most.
+pub(super) const fn room(block_bytes: usize) -> usize {
+    block_bytes + block_bytes / 1024 + 1024
+}
 
 /// Compresses `blocks` into `out` on `workers` threads.
 ///
@@ -34,12 +41,13 @@ pub(super) fn gzip(
     out: &mut impl Write,
     level: u32,
     workers: usize,
+    buffers: &Buffers,
 ) -> io::Result<()> {
     let (jobs, todo) = bounded::<Job>(workers);
     thread::scope(|scope| {
         for _ in 0..workers {
             let todo = todo.clone();
-            scope.spawn(move || work(&todo, level));
+            scope.spawn(move || work(&todo, level, buffers));
         }
         drop(todo);
         let result = in_order(blocks, out, &jobs, 2 * workers);
@@ -56,7 +64,7 @@ struct Job {
 }
 
 struct Deflated {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     crc: Crc,
 }
 
@@ -97,15 +105,16 @@ fn in_order(
     out.write_all(&crc.amount().to_le_bytes())
 }
 
-fn work(todo: &Receiver<Job>, level: u32) {
+fn work(todo: &Receiver<Job>, level: u32, buffers: &Buffers) {
     for job in todo {
-        let result = deflate(level, &job.block, job.before.as_deref());
+        let before = job.before.as_ref().map(|before| before.as_slice());
+        let result = deflate(level, &job.block, before, buffers.take(room(job.block.len())));
         // Nobody waits for it any more when the output failed.
         let _ = job.done.send(result);
     }
 }
 
-fn deflate(level: u32, block: &[u8], before: Option<&Vec<u8>>) -> io::Result<Deflated> {
+fn deflate(level: u32, block: &[u8], before: Option<&[u8]>, mut bytes: Buffer) -> io::Result<Deflated> {
     // A new one for every block: after a reset it finds other matches than a new one does.
     let mut deflater = Compress::new(flate2::Compression::new(level), false);
     if let Some(before) = before {
@@ -113,8 +122,6 @@ fn deflate(level: u32, block: &[u8], before: Option<&Vec<u8>>) -> io::Result<Def
     }
     let mut crc = Crc::new();
     crc.update(block);
-    // What does not compress grows by 5 bytes in 16 KiB at most.
-    let mut bytes = Vec::with_capacity(block.len() + block.len() / 1024 + 1024);
     loop {
         let consumed = deflater.total_in() as usize;
         let status = deflater.compress_vec(&block[consumed..], &mut bytes, FlushCompress::Sync)?;

@@ -1,23 +1,25 @@
-//! Writes the layers of an image, several at once.
+//! Writes the layers of an image.
 //!
 //! ```text
 //! layer ─ known? ─┬─ no ──► compress ► blob
 //!                 └─ yes ─► its digest
 //! ```
-//! Each layer is compressed on all cores already; several at once fill the time in which a registry answers.
-//! Only small ones: those under way hold so many bytes at most.
+//! Large layers come one after another, each compressed on all cores. Small ones come several at once, each
+//! on one core: so they also fill the time in which a registry answers, and take little memory.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use super::compress::{Compression, WrittenLayer, write_layer};
+use super::buffers::Buffers;
+use super::compress::{Compression, WrittenLayer, write_layer_with};
 use super::error::{Error, Result};
 use super::image::ImageDest;
 use super::known::KnownLayers;
 use crate::base::{Ctx, Pool, Silent, with_pool};
 
-/// Content of layers that are written at once; a larger layer is written alone.
-const MAX_BYTES: u64 = 12 * 1024 * 1024;
+/// Content of a layer for which one thread will do.
+const SMALL_BYTES: u64 = 1024 * 1024;
 
 /// Writes the tar stream of a layer.
 pub(super) type Produce<'a> = dyn Fn(&mut dyn Write, &Ctx) -> Result<()> + Sync + 'a;
@@ -53,21 +55,26 @@ pub(super) fn write_layers(
     known: &KnownLayers,
     ctx: &Ctx,
 ) -> Result<Vec<Placed>> {
-    let placed: Mutex<Vec<Option<Placed>>> = Mutex::new(layers.iter().map(|_| None).collect());
+    let buffers = &Buffers::default();
+    let mut placed: Vec<Option<Placed>> = layers.iter().map(|_| None).collect();
+    for (slot, layer) in placed.iter_mut().zip(layers).filter(|(_, layer)| layer.bytes > SMALL_BYTES) {
+        *slot = Some(place(dest, compression, layer, known, buffers, ctx)?);
+    }
     let jobs = ctx.jobs.get().max(2).min(dest.parallel_blobs()).max(1);
     let pool_ctx = Ctx { jobs: jobs.try_into().unwrap_or(ctx.jobs), ..ctx.clone() };
-    with_pool(&pool_ctx, MAX_BYTES, |pool: &Pool<'_, Error>| {
-        for (number, layer) in layers.iter().enumerate() {
-            let placed = &placed;
-            pool.submit(layer.bytes.min(MAX_BYTES), move || {
-                let done = place(dest, compression, layer, known, ctx)?;
-                placed.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(done);
+    let one_thread = Ctx { jobs: NonZeroUsize::MIN, ..ctx.clone() };
+    let slots = Mutex::new(&mut placed);
+    with_pool(&pool_ctx, u64::MAX, |pool: &Pool<'_, Error>| {
+        for (number, layer) in layers.iter().enumerate().filter(|(_, layer)| layer.bytes <= SMALL_BYTES) {
+            let (slots, buffers, ctx) = (&slots, buffers, &one_thread);
+            pool.submit(layer.bytes, move || {
+                let done = place(dest, compression, layer, known, buffers, ctx)?;
+                slots.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(done);
                 Ok(())
             })?;
         }
         pool.wait()
     })?;
-    let placed = placed.into_inner().unwrap_or_else(PoisonError::into_inner);
     placed.into_iter().map(|layer| layer.ok_or_else(|| Error::Image("a layer was left out".into()))).collect()
 }
 
@@ -76,6 +83,7 @@ fn place(
     compression: Compression,
     layer: &Layer<'_>,
     known: &KnownLayers,
+    buffers: &Buffers,
     ctx: &Ctx,
 ) -> Result<Placed> {
     if !known.is_empty() {
@@ -85,6 +93,6 @@ fn place(
             return Ok(Placed { layer, origin: Origin::Known });
         }
     }
-    let ((), layer) = write_layer(dest, compression, ctx, |out| (layer.produce)(out, ctx))?;
+    let ((), layer) = write_layer_with(dest, compression, buffers, ctx, |out| (layer.produce)(out, ctx))?;
     Ok(Placed { layer, origin: Origin::Written })
 }

@@ -10,6 +10,7 @@
 
 mod archive;
 mod archive_write;
+mod buffers;
 mod build;
 mod chunked;
 mod chunks;

@@ -67,7 +67,7 @@ pub(super) fn split(
     hand_over: &mut dyn FnMut(Vec<Piece>) -> io::Result<()>,
 ) -> io::Result<()> {
     let raw = RefCell::new(Vec::new());
-    let mut archive = tar::Archive::new(Tee { blocks, block: Block::default(), at: 0, raw: &raw });
+    let mut archive = tar::Archive::new(Tee { blocks, block: None, at: 0, raw: &raw });
     let mut out = Batch { pieces: Vec::new(), bytes: 0, hand_over };
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -242,19 +242,19 @@ fn text(bytes: &[u8]) -> io::Result<String> {
 /// The stream, of which all that is read is kept.
 struct Tee<'a> {
     blocks: &'a Receiver<Block>,
-    block: Block,
+    block: Option<Block>,
     at: usize,
     raw: &'a RefCell<Vec<u8>>,
 }
 
 impl Read for Tee<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.block.len()
+        if self.at == self.block.as_ref().map_or(0, |block| block.len())
             && let Ok(block) = self.blocks.recv()
         {
-            (self.block, self.at) = (block, 0);
+            (self.block, self.at) = (Some(block), 0);
         }
-        let rest = &self.block[self.at..];
+        let rest = self.block.as_ref().map_or(&[][..], |block| &block[self.at..]);
         let n = rest.len().min(buf.len());
         buf[..n].copy_from_slice(&rest[..n]);
         self.raw.borrow_mut().extend_from_slice(&rest[..n]);

@@ -6,11 +6,14 @@
 //! ```
 //! Each time that the registry loses an upload chunks become smaller, and have connections of their own: so
 //! even a line that breaks after so many bytes takes a blob to a registry that cannot go on where it broke.
-//! Two chunks of a blob are in memory at most. Blobs that the registry has are not sent, and those of other
+//! Two chunks of a blob are in memory at most; the next blob has the same buffers, since what threads allocate
+//! and free is seldom given back to the system. Blobs that the registry has are not sent, and those of other
 //! repositories there are mounted.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -26,6 +29,8 @@ use crate::container::{BlobWriter, Digest, Error, Image, ImageDest, RawManifest,
 
 /// Bytes that are sent by one request.
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
+/// A buffer grows from this size on.
+const FIRST_BYTES: usize = 256 * 1024;
 
 /// One image in a registry, to be written.
 #[derive(Debug)]
@@ -35,6 +40,7 @@ pub struct RegistryDest {
     mount_from: Vec<String>,
     /// Uploads that the registry lost.
     lost: AtomicU32,
+    buffers: Buffers,
     ctx: Ctx,
 }
 
@@ -45,8 +51,8 @@ impl RegistryDest {
     /// As [`Place::connect`].
     pub fn open(place: &Place, name: &RepositoryName, mount_from: &[String], ctx: &Ctx) -> Result<Self> {
         let mount_from = mount_from.iter().filter(|from| **from != place.endpoint.path).cloned().collect();
-        let (registry, reference) = (place.connect(ctx)?, name.reference());
-        Ok(Self { registry, reference, mount_from, lost: AtomicU32::new(0), ctx: ctx.clone() })
+        let (registry, reference, buffers) = (place.connect(ctx)?, name.reference(), Buffers::default());
+        Ok(Self { registry, reference, mount_from, lost: AtomicU32::new(0), buffers, ctx: ctx.clone() })
     }
 
     /// Takes note of a lost upload.
@@ -79,7 +85,7 @@ impl ImageDest for RegistryDest {
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
         let chunk_bytes = CHUNK_BYTES >> self.lost.load(Ordering::Relaxed).min(16);
         let chunk_bytes = chunk_bytes.max(SMALLEST_CHUNK_BYTES);
-        Ok(Box::new(RegistryBlob { dest: self, chunk: Vec::new(), chunk_bytes, sender: None }))
+        Ok(Box::new(RegistryBlob { dest: self, chunk: self.buffers.take(), chunk_bytes, sender: None }))
     }
 
     fn current(&self, architecture: &Arch) -> Result<Option<Image>> {
@@ -94,6 +100,31 @@ impl ImageDest for RegistryDest {
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {
         let media_type = manifest.media_type.to_string();
         Ok(self.registry.put_manifest(&self.reference, &media_type, &manifest.bytes, &self.ctx)?)
+    }
+}
+
+/// Buffers that are free.
+#[derive(Clone, Default)]
+struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Buffers")
+    }
+}
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, chunk: Bytes) {
+        // Otherwise somebody else holds it still.
+        if let Ok(chunk) = chunk.try_into_mut() {
+            let mut buffer = Vec::from(chunk);
+            buffer.clear();
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        }
     }
 }
 
@@ -114,9 +145,12 @@ impl Sending {
     fn begin(dest: &RegistryDest) -> net::Result<Self> {
         let mut upload = dest.start_upload()?;
         let (queue, chunks) = bounded::<Bytes>(0);
-        let ctx = dest.ctx.clone();
+        let (ctx, buffers) = (dest.ctx.clone(), dest.buffers.clone());
         let thread = std::thread::spawn(move || {
-            chunks.iter().try_for_each(|chunk| upload.send(&chunk, &ctx))?;
+            for chunk in chunks {
+                upload.send(&chunk, &ctx)?;
+                buffers.give_back(chunk);
+            }
             Ok(upload)
         });
         Ok(Self { queue, thread })
@@ -142,6 +176,8 @@ impl RegistryBlob<'_> {
             return Err(error.map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other));
         }
         self.sender = Some(sending);
+        // That of the chunk before this one.
+        self.chunk = self.dest.buffers.take();
         Ok(())
     }
 }
@@ -152,6 +188,11 @@ impl Write for RegistryBlob<'_> {
             self.send_chunk()?;
         }
         let n = buf.len().min(self.chunk_bytes - self.chunk.len());
+        if self.chunk.len() + n > self.chunk.capacity() {
+            let wanted =
+                (2 * self.chunk.capacity()).clamp(FIRST_BYTES, CHUNK_BYTES).max(self.chunk.len() + n);
+            self.chunk.reserve_exact(wanted - self.chunk.len());
+        }
         self.chunk.extend_from_slice(&buf[..n]);
         Ok(n)
     }
@@ -167,11 +208,16 @@ impl BlobWriter for RegistryBlob<'_> {
         let upload = match self.sender.take() {
             Some(sending) => sending.end().map_err(|error| dest.note(error))?,
             // All of it is still here: perhaps it need not be sent.
-            None if dest.has_blob(digest)? => return Ok(()),
+            None if dest.has_blob(digest)? => {
+                dest.buffers.give_back(last);
+                return Ok(());
+            }
             None => dest.start_upload()?,
         };
         let finished = upload.finish(&last, digest.checksum(), &dest.ctx);
-        finished.map_err(|error| dest.note(error).into())
+        finished.map_err(|error| dest.note(error))?;
+        dest.buffers.give_back(last);
+        Ok(())
     }
 }
 

@@ -133,8 +133,14 @@ fn signed_later() {
     assert_eq!(label(&without), without.config.rootfs().diff_ids()[0]);
     assert_eq!(without.manifest.layers()[1..], signed.manifest.layers()[1..]);
     fs::write(work.path("bad"), b"no dictionary").unwrap();
-    let args =
-        ["container", "image", "replace-detached-metadata", "--src=oci:without:x", "--dest=oci:wrong:x", "bad"];
+    let args = [
+        "container",
+        "image",
+        "replace-detached-metadata",
+        "--src=oci:without:x",
+        "--dest=oci:wrong:x",
+        "bad",
+    ];
     assert!(work.refused(&args).contains(".commitmeta"));
 }
 
