@@ -3,23 +3,20 @@
 //! ```text
 //! layer 0      the same stream with another .commitmeta
 //! others       as they are
-//! config       the new diffid, also in the label ostree.final-diffid if that is the only layer of the commit
-//! manifest     the same with the new descriptors
+//! config       the new diffid: see `rewrite`
 //! ```
 //! Source: ostree-ext container/update_detachedmeta.rs.
 
-use std::collections::HashMap;
-
-use oci_spec::image::{Descriptor, MediaType};
+use oci_spec::image::Descriptor;
 
 use super::chunked;
 use super::compress::{Compression, write_layer};
 use super::decompress::{LayerFormat, read_layer};
 use super::digest::Digest;
 use super::error::{Error, Result};
-use super::image::{ImageDest, ImageSource, RawManifest, canonical_json, put_json};
-use super::labels::FINAL_DIFFID;
+use super::image::{ImageDest, ImageSource};
 use super::plan::Image;
+use super::rewrite::put_with_layers;
 use super::transport::copy_blobs;
 use crate::base::Ctx;
 use crate::tar::replace_detached;
@@ -48,44 +45,16 @@ pub fn replace_detached_metadata(
     };
     let others: Vec<&Descriptor> = image.manifest.layers().iter().skip(1).collect();
     copy_blobs(source, dest, &others, ctx)?;
-    let (_, written) = write_layer(dest, compression, ctx, |out| {
+    let (_, mut written) = write_layer(dest, compression, ctx, |out| {
         read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
             replace_detached(stream, out, metadata).map_err(Error::from)
         })
     })?;
-    let (mut manifest, mut config) = (image.manifest.clone(), image.config.clone());
-    let (old, new) = (layer.diff_id.to_string(), written.diff_id.to_string());
-    let mut rootfs = config.rootfs().clone();
-    let mut diff_ids = rootfs.diff_ids().clone();
-    diff_ids[0].clone_from(&new);
-    rootfs.set_diff_ids(diff_ids);
-    config.set_rootfs(rootfs);
-    if let Some(mut container) = config.config().clone() {
-        container.set_labels(container.labels().clone().map(|labels| relabeled(labels, &old, &new)));
-        config.set_config(Some(container));
+    // Names of components and the like stay; where the table of a layer is changed with it.
+    for (key, value) in layer.descriptor.annotations().iter().flatten() {
+        written.annotations.entry(key.clone()).or_insert_with(|| value.clone());
     }
-    manifest.set_annotations(manifest.annotations().clone().map(|labels| relabeled(labels, &old, &new)));
-    let mut descriptor = layer.descriptor.clone();
-    let new = written.descriptor(compression)?;
-    descriptor.set_media_type(new.media_type().clone());
-    descriptor.set_digest(new.digest().clone());
-    descriptor.set_size(new.size());
-    let annotations = layer.descriptor.annotations().clone().unwrap_or_default();
-    let annotations: HashMap<_, _> = annotations.into_iter().chain(written.annotations).collect();
-    descriptor.set_annotations((!annotations.is_empty()).then_some(annotations));
-    manifest.layers_mut()[0] = descriptor;
-    manifest.set_media_type(Some(MediaType::ImageManifest));
-    manifest.set_config(put_json(dest, MediaType::ImageConfig, &config)?);
-    let bytes = canonical_json(&manifest)?;
-    let digest = Digest::of(&bytes);
-    dest.put_manifest(&RawManifest { bytes, media_type: MediaType::ImageManifest, digest }, None)?;
-    Ok(digest)
-}
-
-/// The same with the new diffid, where the commit ended with the old.
-fn relabeled(mut labels: HashMap<String, String>, old: &str, new: &str) -> HashMap<String, String> {
-    if let Some(last) = labels.get_mut(FINAL_DIFFID).filter(|last| *last == old) {
-        new.clone_into(last);
-    }
-    labels
+    let first = (written.descriptor(compression)?, written.diff_id);
+    let others = image.layers()?.into_iter().skip(1).map(|layer| (layer.descriptor, layer.diff_id));
+    put_with_layers(dest, &image, std::iter::once(first).chain(others).collect())
 }

@@ -35,6 +35,7 @@ mod plan;
 mod prepare_root;
 mod pull;
 mod reference;
+mod rewrite;
 pub mod store;
 mod temp;
 pub mod transport;

@@ -4,14 +4,19 @@
 //! the names of a file may be the one with the content. Agrees with libostree's import on every commit id.
 //! Source: libostree ostree-repo-libarchive.c.
 
+mod links;
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 
 use ostree_format::{DirMeta, DirMetaId, FileHeader, FileId, FileKind, FileName, MetaKind, Xattrs};
 
+pub(super) use self::places::{Place, Places};
+use self::places::{relative, split};
 use super::archive::Archive;
 use super::content::{POOL_BYTES, SMALL_BYTES};
-use super::entry::{Entry, EntryKind, split_path};
+use super::entry::{Entry, EntryKind};
 use super::error::{EntryErrorKind, Error, Result};
 use super::filter::PathnameFilter;
 use crate::base::io::Cancellable;
@@ -73,30 +78,6 @@ pub fn import_tree(
     match found.links.first_key_value() {
         None => Ok(()),
         Some((target, links)) => Err(links[0].entry.error(EntryErrorKind::LinkTarget(target.clone()))),
-    }
-}
-
-/// Where entries of an archive go.
-pub(super) trait Places {
-    /// Where the entry `path` goes, which does not begin with a slash or dot.
-    fn place(&self, path: &str) -> Result<Place, EntryErrorKind>;
-}
-
-/// Where an entry of an archive goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// To this path of the tree.
-    In(String),
-    /// Nowhere; it is counted under this name.
-    Out(String),
-    /// Nowhere itself, but it is this content object, perhaps changed, which hard links may name.
-    Object(FileId),
-}
-
-impl Places for TreeOptions {
-    fn place(&self, path: &str) -> Result<Place, EntryErrorKind> {
-        let filter = |filter: &PathnameFilter| filter.apply(path);
-        Ok(Place::In(self.filter.as_ref().map_or_else(|| path.to_owned(), filter)))
     }
 }
 
@@ -247,26 +228,6 @@ impl Import<'_, '_, '_> {
         Ok(())
     }
 
-    /// Gives links to objects what these are now: as they are in the archive, or else in the store.
-    fn resolve_object_links(&mut self) -> Result<()> {
-        let store = self.store;
-        for (target, Link { entry, path }) in std::mem::take(&mut self.object_links) {
-            let id = match self.objects.get(&target) {
-                Some(changed) => *changed,
-                None if store.contains(&target.into())? => target,
-                None => {
-                    let target = String::from_utf8_lossy(&entry.link).into_owned();
-                    return Err(entry.error(EntryErrorKind::LinkTarget(target)));
-                }
-            };
-            let (dir, name) = self.place(&path)?;
-            let parent = || entry.error(EntryErrorKind::NoParent(path.clone()));
-            let set = dir.ok_or_else(parent)?.set_file(store, file_name(&entry, name)?, id);
-            set.map_err(|_| entry.error(EntryErrorKind::Conflict("a directory is there")))?;
-        }
-        Ok(())
-    }
-
     /// Writes a content object: small ones in the pool, since what is in memory has its id at once.
     fn write_content(
         &mut self,
@@ -330,20 +291,7 @@ impl Import<'_, '_, '_> {
 
     fn finish(mut self) -> Result<Found> {
         self.resolve_object_links()?;
-        let mut waiting = std::mem::take(&mut self.found.links);
-        // A target may itself be a link that another round resolves.
-        while !waiting.is_empty() {
-            let before = waiting.len();
-            for (target, links) in std::mem::take(&mut waiting) {
-                if !self.resolve_links(&target, &links)? {
-                    waiting.insert(target, links);
-                }
-            }
-            if waiting.len() == before {
-                break;
-            }
-        }
-        self.found.links = waiting;
+        self.resolve_all_links()?;
         if self.options.parents != Parents::MustExist && self.tree.meta().is_none() {
             // Nothing was imported: an image layer may be metadata only.
             let mut meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
@@ -352,38 +300,6 @@ impl Import<'_, '_, '_> {
             self.found.implied.insert(String::new());
         }
         Ok(self.found)
-    }
-
-    /// Gives all names of a file the object of the one that had the content, or else that of the target;
-    /// `false` if that is not there.
-    fn resolve_links(&mut self, target: &str, links: &[Link]) -> Result<bool> {
-        let store = self.store;
-        let payload = links.iter().find(|link| link.entry.size > 0);
-        let (dir, name) = self.place(payload.map_or(target, |link| &link.path))?;
-        let id = match dir {
-            Some(dir) => dir.files(store)?.get(name).copied(),
-            None => None,
-        };
-        let Some(id) = id else { return Ok(false) };
-        for link in links {
-            // The target gets what only a later name brought.
-            let target = payload.map(|_| target);
-            for path in target.into_iter().chain([&*link.path]) {
-                let (dir, name) = self.place(path)?;
-                let name = file_name(&link.entry, name)?;
-                let Some(dir) = dir else { return Ok(false) };
-                dir.set_file(store, name, id)
-                    .map_err(|_| link.entry.error(EntryErrorKind::Conflict("a directory is there")))?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// The directory and the name of `path`, which has no dots or doubled slashes.
-    fn place<'n>(&mut self, path: &'n str) -> Result<(Option<&mut MutableTree>, &'n str)> {
-        let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let dirs: Vec<_> = dirs.split('/').filter(|name| !name.is_empty()).collect();
-        Ok((walk(self.tree, self.store, &dirs)?, name))
     }
 
     /// Where an entry of the archive, or the target of a link, goes.
@@ -397,25 +313,6 @@ impl Import<'_, '_, '_> {
             other => Ok(other),
         }
     }
-}
-
-/// Makes a path relative: `/a`, `/../a` and `./a` are `a`.
-fn relative(path: &str) -> &str {
-    let mut path = path;
-    while let Some(rest) = path.strip_prefix('/') {
-        path = rest.strip_prefix("..").filter(|after| after.starts_with('/')).unwrap_or(rest);
-    }
-    loop {
-        match path.strip_prefix("./").or_else(|| path.strip_prefix('/')) {
-            Some(rest) => path = rest,
-            None => return if path == "." { "" } else { path },
-        }
-    }
-}
-
-/// [`split_path`], but the empty path is the root.
-fn split(path: &str) -> Result<Vec<&str>, EntryErrorKind> {
-    if path.is_empty() { Ok(Vec::new()) } else { split_path(path.as_bytes()) }
 }
 
 fn walk<'t>(

@@ -21,7 +21,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use self::access::Access;
-pub(crate) use self::trust::{Demand, check};
+pub(crate) use self::trust::Demand;
 use crate::base::Ctx;
 use crate::container::transport::{
     DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OnePlatform, PlatformName, RegistryDest,
@@ -99,6 +99,18 @@ pub(crate) fn open(
     };
     let platform = options.platform.clone().unwrap_or_default();
     Ok(Opened { source: Box::new(OnePlatform::new(source, platform)), repository })
+}
+
+/// Opens an image that the policy lets in.
+pub(crate) fn open_trusted(
+    reference: &ImageReference,
+    options: &RegistryOptions,
+    demand: Demand,
+    ctx: &Ctx,
+) -> anyhow::Result<Opened> {
+    let opened = open(reference, options, ctx)?;
+    trust::check(reference, &opened, demand, ctx)?;
+    Ok(opened)
 }
 
 /// An image to be written.

@@ -11,19 +11,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use oci_spec::image::{Descriptor, MediaType};
+use oci_spec::image::Descriptor;
 use ostree_format::{CommitId, FileId, ObjectType};
 
 use super::ImageStore;
 use super::query::{layer_commit, require};
 use crate::base::Ctx;
 use crate::container::build::Built;
-use crate::container::image::{ImageDest, RawManifest, canonical_json, put_json};
+use crate::container::image::ImageDest;
 use crate::container::import::LOWER_LINKS;
 use crate::container::known::KnownLayers;
-use crate::container::labels::{COMPONENTS, FINAL_DIFFID};
-use crate::container::layers::{Layer, Origin, Placed, write_layers};
-use crate::container::{Compression, Digest, Error, Image, ImageReference, LayerPlan, PlannedLayer, Result};
+use crate::container::labels::COMPONENTS;
+use crate::container::layers::{Layer, Origin, write_layers};
+use crate::container::rewrite::put_with_layers;
+use crate::container::{Compression, Error, ImageReference, PlannedLayer, Result};
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
     ChunkContent, ExportOptions, PlainOptions, PlainPurpose, export_chunk, export_final_chunk, export_plain,
@@ -58,7 +59,13 @@ pub fn reexport(
     let written = placed.iter().filter(|layer| layer.origin == Origin::Written);
     let written_bytes = written.map(|layer| layer.layer.size_bytes).sum();
     let reused = placed.iter().filter(|layer| layer.origin == Origin::Known).count();
-    let manifest = put_image(dest, &image, &plan, &placed, compression)?;
+    let listed = placed.iter().zip(image.manifest.layers()).map(|(placed, old)| {
+        let mut layer = placed.layer.clone();
+        let components = old.annotations().as_ref().and_then(|all| all.get(COMPONENTS));
+        layer.annotations.extend(components.map(|names| (COMPONENTS.to_owned(), names.clone())));
+        Ok((layer.descriptor(compression)?, layer.diff_id))
+    });
+    let manifest = put_with_layers(dest, &image, listed.collect::<Result<_>>()?)?;
     Ok(Built { manifest, layers: placed.len(), reused, written_bytes })
 }
 
@@ -123,43 +130,4 @@ fn plain<'a>(store: &'a impl ImageStore, commit: CommitId) -> Result<Layer<'a>> 
     let produce =
         move |out: &mut dyn std::io::Write, ctx: &Ctx| Ok(export_plain(store, &commit, out, &options, ctx)?);
     Ok(Layer { produce: Box::new(produce), bytes: u64::MAX })
-}
-
-fn put_image(
-    dest: &dyn ImageDest,
-    image: &Image,
-    plan: &LayerPlan,
-    placed: &[Placed],
-    compression: Compression,
-) -> Result<Digest> {
-    let (mut manifest, mut config) = (image.manifest.clone(), image.config.clone());
-    let mut rootfs = config.rootfs().clone();
-    rootfs.set_diff_ids(placed.iter().map(|layer| layer.layer.diff_id.to_string()).collect());
-    config.set_rootfs(rootfs);
-    // The last layer that is the commit's.
-    let last = plan.ostree.as_ref().and_then(|_| placed.get(plan.chunks.len()));
-    let relabel = |mut labels: HashMap<String, String>| {
-        if let (Some(label), Some(last)) = (labels.get_mut(FINAL_DIFFID), last) {
-            *label = last.layer.diff_id.to_string();
-        }
-        labels
-    };
-    if let Some(mut container) = config.config().clone() {
-        container.set_labels(container.labels().clone().map(relabel));
-        config.set_config(Some(container));
-    }
-    manifest.set_annotations(manifest.annotations().clone().map(relabel));
-    let listed = placed.iter().zip(image.manifest.layers()).map(|(placed, old)| {
-        let mut layer = placed.layer.clone();
-        let components = old.annotations().as_ref().and_then(|all| all.get(COMPONENTS));
-        layer.annotations.extend(components.map(|names| (COMPONENTS.to_owned(), names.clone())));
-        layer.descriptor(compression)
-    });
-    manifest.set_layers(listed.collect::<Result<_>>()?);
-    manifest.set_media_type(Some(MediaType::ImageManifest));
-    manifest.set_config(put_json(dest, MediaType::ImageConfig, &config)?);
-    let bytes = canonical_json(&manifest)?;
-    let digest = Digest::of(&bytes);
-    dest.put_manifest(&RawManifest { bytes, media_type: MediaType::ImageManifest, digest }, None)?;
-    Ok(digest)
 }

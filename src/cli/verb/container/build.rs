@@ -1,10 +1,9 @@
 //! `container build`: a commit as a container image.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -46,8 +45,27 @@ pub(crate) struct Args {
     /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
     #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
     compression: Compression,
+    #[command(flatten)]
+    describing: Describing,
+    /// Divide the content into several layers, by packages; the image has at most so many
+    #[arg(long, value_name = "N")]
+    max_layers: Option<NonZeroUsize>,
+    /// An image made before: packages stay in their layers, and layers that are the same are not sent again
+    #[arg(long, value_name = "IMAGE", value_parser = images::parse_image)]
+    previous: Option<ImageReference>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// What is said about a new image, and somebody's decision about its layers.
+#[derive(clap::Args)]
+pub(super) struct Describing {
     /// Add a label
-    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
     /// Copy this key of the commit's metadata into a label
     #[arg(long, value_name = "KEY")]
@@ -58,21 +76,42 @@ pub(crate) struct Args {
     /// What a container runs; for each word of it
     #[arg(long, value_name = "WORD")]
     cmd: Vec<String>,
-    /// Divide the content into several layers, by packages; the image has at most so many
-    #[arg(long, value_name = "N")]
-    max_layers: Option<NonZeroUsize>,
+    /// A file with what else containers are run with: the "config" of an OCI image configuration, as JSON
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Divide the content as this file says, which is of the kind that ostree-ext reads
     #[arg(long, value_name = "FILE")]
     contentmeta: Option<PathBuf>,
-    /// An image made before: packages stay in their layers, and layers that are the same are not sent again
-    #[arg(long, value_name = "IMAGE", value_parser = images::parse_image)]
-    previous: Option<ImageReference>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
+}
+
+impl Describing {
+    /// The options of the build that these make; of several layers at most `max_layers`.
+    pub(super) fn options(&self, max_layers: Option<NonZeroUsize>) -> anyhow::Result<BuildOptions> {
+        let read = |path: &PathBuf| fs::read(path).with_context(|| format!("Reading {}", path.display()));
+        let config = match &self.config {
+            Some(path) => {
+                Some(serde_json::from_slice(&read(path)?).with_context(|| path.display().to_string())?)
+            }
+            None => None,
+        };
+        let layering = match (&self.contentmeta, max_layers) {
+            (Some(path), max_layers) => {
+                let meta = ContentMeta::parse(&read(path)?).with_context(|| path.display().to_string())?;
+                Layering::Mapped { meta, max_layers }
+            }
+            (None, Some(max_layers)) => Layering::Packages { max_layers },
+            (None, None) => Layering::Single,
+        };
+        Ok(BuildOptions {
+            labels: self.label.iter().cloned().collect(),
+            config,
+            cmd: (!self.cmd.is_empty()).then(|| self.cmd.clone()),
+            copy_meta_keys: self.copymeta.clone(),
+            copy_meta_opt_keys: self.copymeta_opt.clone(),
+            layering,
+            ..BuildOptions::default()
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -95,16 +134,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let commit = resolve(&repo, &args.rev)?;
     let (previous, repository) = previous(args, session)?.unzip();
-    let options = BuildOptions {
-        compression: args.compression,
-        labels: args.label.iter().cloned().collect::<BTreeMap<_, _>>(),
-        cmd: (!args.cmd.is_empty()).then(|| args.cmd.clone()),
-        copy_meta_keys: args.copymeta.clone(),
-        copy_meta_opt_keys: args.copymeta_opt.clone(),
-        layering: layering(args)?,
-        previous,
-        ..BuildOptions::default()
-    };
+    let describing = args.describing.options(args.max_layers)?;
+    let options = BuildOptions { compression: args.compression, previous, ..describing };
     let mount_from = repository.flatten();
     let dest = Dest::create(&build_dest(args)?, &args.registry, mount_from.as_ref(), &session.ctx)?;
     let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
@@ -130,20 +161,6 @@ fn previous(args: &Args, session: &Session) -> anyhow::Result<Option<(Image, Opt
     // One platform was chosen already.
     let image = Image::fetch(&*opened.source, &Default::default())?;
     Ok(Some((image, opened.repository.map(|(name, _)| name))))
-}
-
-/// Reads somebody's decision about layers.
-pub(super) fn contentmeta(path: &Path) -> anyhow::Result<ContentMeta> {
-    let bytes = fs::read(path).with_context(|| format!("Reading {}", path.display()))?;
-    ContentMeta::parse(&bytes).with_context(|| path.display().to_string())
-}
-
-fn layering(args: &Args) -> anyhow::Result<Layering> {
-    let max_layers = args.max_layers;
-    Ok(match &args.contentmeta {
-        Some(path) => Layering::Mapped { meta: contentmeta(path)?, max_layers },
-        None => max_layers.map_or(Layering::Single, |max_layers| Layering::Packages { max_layers }),
-    })
 }
 
 /// Where the image goes.
@@ -178,8 +195,7 @@ pub(super) fn compression(text: &str) -> anyhow::Result<Compression> {
     })
 }
 
-/// Reads `KEY=VALUE`.
-pub(super) fn label(text: &str) -> anyhow::Result<(String, String)> {
+fn label(text: &str) -> anyhow::Result<(String, String)> {
     let (key, value) = text.split_once('=').context("no '=' in it")?;
     Ok((key.to_owned(), value.to_owned()))
 }

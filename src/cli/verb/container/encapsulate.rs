@@ -1,19 +1,15 @@
 //! `container encapsulate | unencapsulate`: build and pull with the arguments of ostree-ext.
 
-use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
-
-use anyhow::Context;
 
 use super::super::{Common, resolve};
 use super::Image;
-use super::build::{contentmeta, label};
+use super::build::Describing;
 use super::vouch::{KeyringOptions, Voucher};
 use crate::cli::images::{self, Dest, RegistryOptions, parse_image};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::{self, BuildOptions, Compression, Error, ImageReference, Layering, PullOptions};
+use crate::container::{self, BuildOptions, Compression, Error, ImageReference, PullOptions};
 use crate::format::RefSpec;
 use crate::store::Txn;
 
@@ -22,27 +18,11 @@ use crate::store::Txn;
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     common: Common,
-    /// Add a label
-    #[arg(short, long, value_name = "KEY=VALUE", value_parser = label)]
-    label: Vec<(String, String)>,
-    /// A file with what containers are run with: the "config" of an OCI image configuration, as JSON
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Copy this key of the commit's metadata into a label
-    #[arg(long, value_name = "KEY")]
-    copymeta: Vec<String>,
-    /// The same, if the commit has the key
-    #[arg(long, value_name = "KEY")]
-    copymeta_opt: Vec<String>,
-    /// What a container runs; for each word of it
-    #[arg(long, value_name = "WORD")]
-    cmd: Vec<String>,
+    #[command(flatten)]
+    describing: Describing,
     /// As fast as possible: gzip, level 1
     #[arg(long)]
     compression_fast: bool,
-    /// Divide the content into layers as this file says
-    #[arg(long, value_name = "FILE")]
-    contentmeta: Option<PathBuf>,
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
@@ -61,23 +41,9 @@ pub(crate) struct ExportArgs {
 pub(super) fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let commit = resolve(&repo, &args.rev)?;
-    let read = |path: &PathBuf| -> anyhow::Result<_> {
-        let text = fs::read(path).with_context(|| format!("Reading {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| path.display().to_string())
-    };
-    let layering = match &args.contentmeta {
-        Some(path) => Layering::Mapped { meta: contentmeta(path)?, max_layers: None },
-        None => Layering::Single,
-    };
     let options = BuildOptions {
         compression: if args.compression_fast { Compression::Gzip(1) } else { Compression::GZIP },
-        labels: args.label.iter().cloned().collect(),
-        config: args.config.as_ref().map(read).transpose()?,
-        cmd: (!args.cmd.is_empty()).then(|| args.cmd.clone()),
-        copy_meta_keys: args.copymeta.clone(),
-        copy_meta_opt_keys: args.copymeta_opt.clone(),
-        layering,
-        ..BuildOptions::default()
+        ..args.describing.options(None)?
     };
     let dest = Dest::create(&args.image, &args.registry, None, &session.ctx)?;
     let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
@@ -110,8 +76,7 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
     let repo = args.common.open()?;
     let voucher = Voucher::of(&args.image, &args.keyring, &repo)?;
     let verify = voucher.verify();
-    let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
-    images::check(&args.image.reference, &opened, voucher.demand(), &session.ctx)?;
+    let opened = images::open_trusted(&args.image.reference, &args.registry, voucher.demand(), &session.ctx)?;
     let plan = container::Image::fetch(&*opened.source, &Default::default())?.plan()?;
     if plan.ostree.is_none() || !plan.derived.is_empty() {
         let n = plan.derived.len();

@@ -43,8 +43,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let voucher = Voucher::of(&args.image, &args.keyring, &repo)?;
     let verify = voucher.verify();
-    let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
-    images::check(&args.image.reference, &opened, voucher.demand(), &session.ctx)?;
+    let opened = images::open_trusted(&args.image.reference, &args.registry, voucher.demand(), &session.ctx)?;
     let options = PullOptions {
         signatures: voucher.signatures(&verify),
         var: args.plain.var(),

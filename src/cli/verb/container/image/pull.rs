@@ -81,8 +81,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         ..PullOptions::default()
     };
     let target = args.target.as_ref().unwrap_or(&image.reference);
-    let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
-    images::check(&image.reference, &opened, voucher.demand(), &session.ctx)?;
+    let opened = images::open_trusted(&image.reference, &args.registry, voucher.demand(), &session.ctx)?;
     let (new, old) = match store::check(&repo, &*opened.source, target, &pull)? {
         Check::Current(stored) => return args.unchanged(&image, &stored, session),
         Check::Changed { image, stored } => (image, stored),
