@@ -6,7 +6,8 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, IF_RANGE, RANGE};
 
 use super::error::{Error, Result};
-use super::http::{Http, Request, Response, back_off, wait};
+use super::http::{Http, Request, back_off, wait};
+use super::response::Response;
 use crate::base::Ctx;
 
 /// Sends the request again with a range; gets a response for the bytes from an offset on.

@@ -3,6 +3,7 @@
 //! ```text
 //! registry   OCI distribution: manifests, blobs, uploads, tokens
 //! body       a response body that asks for the rest with `Range` when the connection breaks
+//! response   status, headers, body
 //! http       requests with retries and redirects that carry no credentials to another host
 //! tls        roots, client certificates
 //! ```
@@ -13,10 +14,12 @@ mod body;
 mod error;
 mod http;
 pub mod registry;
+mod response;
 mod tls;
 
 pub use body::Resumed;
 pub use error::{Error, Result};
-pub use http::{Http, HttpOptions, ProxyRule, Request, Resend, Response};
+pub use http::{Http, HttpOptions, ProxyRule, Request, Resend};
 pub use reqwest::{Method, StatusCode, Url};
+pub use response::Response;
 pub use tls::{Identity, TlsOptions, TlsVerify};
