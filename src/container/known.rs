@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
+use oci_spec::image::Arch;
+
 use super::chunked;
 use super::compress::{Compression, WrittenLayer};
 use super::decompress::LayerFormat;
@@ -17,7 +19,6 @@ use super::error::{Error, Result};
 use super::image::{ImageDest, ImageSource};
 use super::plan::Image;
 use crate::base::io::Hashing;
-use oci_spec::image::Arch;
 
 /// The blobs of layers by their diffids.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@
 
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::buffers::Buffers;
 use super::compress::{Compression, WrittenLayer, write_layer_with};
@@ -87,7 +87,7 @@ fn place(
     ctx: &Ctx,
 ) -> Result<Placed> {
     if !known.is_empty() {
-        let silent = Ctx { progress: std::sync::Arc::new(Silent), ..ctx.clone() };
+        let silent = Ctx { progress: Arc::new(Silent), ..ctx.clone() };
         if let Some(layer) = known.find(dest, |out| (layer.produce)(out, &silent))? {
             ctx.object_done(layer.tar_bytes);
             return Ok(Placed { layer, origin: Origin::Known });

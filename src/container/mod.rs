@@ -4,9 +4,10 @@
 //! commit ── tar ── compress ──► ImageDest     a layout directory, an archive of one, a registry
 //! commit ◄─ tar ◄─ decompress ─ ImageSource
 //! ```
-//! [`build()`] makes an image of a commit, [`pull()`] takes the commit out of one, [`store`] keeps images
-//! with all their layers. What an image is called is in `reference`, its bytes lie in a `layout` or `archive`. Manifests and
-//! configurations are the types of the crate `oci-spec`; digests are our own.
+//! [`build()`] makes an image of a commit, in one layer or by packages in several; [`pull()`] takes the commit
+//! out of one; [`store`] keeps images with all their layers. What an image is called is in `reference`, its
+//! bytes lie in a `layout` or `archive`. Manifests and configurations are the types of the crate `oci-spec`;
+//! digests are our own.
 
 mod archive;
 mod archive_write;

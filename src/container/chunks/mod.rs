@@ -45,9 +45,10 @@ pub enum Layering {
     /// One layer for everything.
     #[default]
     Single,
-    /// By the packages that the databases in the commit name, or else by path and size.
+    /// By the packages that the databases of dpkg, apk and pacman in the commit name; what belongs to none, by
+    /// path and size. rpm's database is not read: see [`Layering::Mapped`].
     Packages {
-        /// Layers of the image, at most.
+        /// Layers of the image, at most, the first one included.
         max_layers: NonZeroUsize,
     },
     /// As somebody else decided.
