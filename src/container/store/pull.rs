@@ -90,7 +90,7 @@ pub enum Check {
 /// Asks `source` what the image is now, and looks whether that is here under the name `target`.
 ///
 /// # Errors
-/// What the source says; [`Error::Store`]; [`Error::Image`] if what is here is damaged.
+/// What the source says; [`Error::Store`](crate::container::Error::Store); [`Error::Image`](crate::container::Error::Image) if what is here is damaged.
 pub fn check(
     store: &(impl ImageStore + ?Sized),
     source: &dyn ImageSource,

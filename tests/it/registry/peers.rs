@@ -228,9 +228,10 @@ fn images_that_buildah_made() {
         // Skopeo reads what was converted.
         let ours = format!("oci:{}:1", home.path(&ours).display());
         oracle::run("skopeo", &["inspect", &ours]);
-        // Images without a commit are said to be such, and leave nothing.
+        // An image without a commit is a root file system.
         let unverified = format!("ostree-unverified-image:{image}");
-        home.run(&["--repo=new", "container", "pull", "--tls-verify=false", &unverified]);
+        home.ok(&["--repo=new", "container", "pull", "--ref=plain", "--tls-verify=false", &unverified]);
+        assert_eq!(home.ok(&["--repo=new", "cat", "plain", "/usr/hello"]), "hello");
         home.ok(&["--repo=new", "fsck"]);
     }
     buildah(&["rm", &container]);
