@@ -37,9 +37,10 @@ const MAX_SENDS: u32 = 5;
 /// More threads than this do not help: the stream is not produced any faster.
 const MAX_WORKERS: usize = 16;
 /// What one thread of zstd compresses at a time. Part of the format: another value gives other bytes.
-const ZSTD_JOB_BYTES: u32 = 1 << 20;
-/// How much of the job before is looked at: all of the window.
-const ZSTD_OVERLAP_LOG: u32 = 9;
+const ZSTD_JOB_BYTES: u32 = 2 << 20;
+/// How much of the job before is looked at: an eighth of the window. All of it costs 10 % more time for 1 % fewer
+/// bytes.
+const ZSTD_OVERLAP_LOG: u32 = 6;
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
