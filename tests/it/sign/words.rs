@@ -18,6 +18,8 @@ fn the_words_of_c_ostree() {
     }
     home.generate("Just A Name", "rsa2048", "never");
     home.generate("only@example.org", "rsa2048", "never");
+    // Of two user ids of the same second either may be the one that is shown.
+    std::thread::sleep(Duration::from_millis(1100));
     home.gpg(&["--quick-add-uid", &home.fingerprint("plain@"), "A second user <second@example.org>"]);
 
     fs::create_dir(home.path("tree")).unwrap();
