@@ -1,8 +1,13 @@
 //! Updates, layers that images share, and what goes away with an image.
 
+use std::io::Read;
+
+use oci_spec::image::Descriptor;
 use ostree_rs::base::Ctx;
 use ostree_rs::container::store::{self, Check};
-use ostree_rs::container::{Error, ImageReference};
+use ostree_rs::container::{
+    Digest, Error, Image, ImageReference, ImageSource, OciLayout, RawManifest, Result,
+};
 use ostree_rs::store::{MemStore, Refs};
 
 use super::{Work, file, layer, name, new_layout, pull, put_image, unverified};
@@ -170,4 +175,41 @@ fn images_of_deployments_stay() {
     assert_eq!(work.ok(&["container", "image", "list", "--repo=ostree/repo"]), "oci:oci:single");
     let again = work.ok(&["container", "image", "prune-images", "--sysroot=."]);
     assert_eq!(again, "No unreferenced images.");
+}
+
+/// A source of which one layer cannot be had.
+struct Broken<'a>(&'a OciLayout, String);
+
+impl ImageSource for Broken<'_> {
+    fn manifest(&self) -> Result<RawManifest> {
+        self.0.manifest()
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        match descriptor.digest().to_string() == self.1 {
+            true => Err(Error::BlobNotFound(Digest::of_descriptor(descriptor)?)),
+            false => self.0.blob(descriptor),
+        }
+    }
+}
+
+/// What was whole before a pull failed is not fetched again; the image has no name until all of it is there.
+#[test]
+fn finished_layers_are_kept() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path());
+    let layers: Vec<_> = (0..4).map(|n| layer(&[file(&format!("usr/{n}"), "x")])).collect();
+    put_image(&layout, &layers, &[]);
+    let image = Image::fetch(&layout, &Default::default()).unwrap();
+    let last = image.manifest.layers()[3].digest().to_string();
+    let (store, target) = (MemStore::new(), name("oci:x"));
+    // One after the other, so that it is known what was whole.
+    let ctx = Ctx { jobs: 1.try_into().unwrap(), ..Ctx::default() };
+    let broken = Broken(&layout, last);
+    let error = store::pull(&image, &broken, &store, &target, &unverified(), &ctx).unwrap_err();
+    assert!(matches!(error, Error::BlobNotFound(_)), "{error}");
+    assert_eq!(layers_of(&store), 3);
+    assert!(store::query(&store, &target).unwrap().is_none());
+    let pulled = pull(&layout, &store, "oci:x").unwrap();
+    assert_eq!((pulled.fetched, pulled.reused), (1, 3));
 }
