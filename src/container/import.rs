@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{Commit, CommitId, FileId, MetaKind};
+use ostree_format::{Commit, CommitId, FileId, MetaKind, ObjectName};
 
 use super::decompress::read_layer;
 use super::error::{Error, Result};
@@ -23,7 +23,7 @@ use super::plan::{LayerPlan, PlannedLayer};
 use super::prepare_root::RootKind;
 use crate::base::{Ctx, Event, Item, Pool, Progress, with_pool};
 use crate::store::selinux::Policy;
-use crate::store::{Completeness, Modifier, Reachable, Txn, walk_commit};
+use crate::store::{self, Completeness, Modifier, ObjectRead, Reachable, Txn, walk_commit};
 use crate::tar::{
     self, ImportOptions, LayerOptions, LayerTree, Toplevel, Var, VerifyCommit, check_complete,
     import_commit_layer, import_layer, import_objects, write_object_set,
@@ -114,27 +114,31 @@ pub(super) fn take(plan: &LayerPlan, taking: &Taking<'_>, ctx: &Ctx) -> Result<T
         Some(base) if !plan.derived.is_empty() => BaseFacts::of_commit(taking.txn, base)?,
         _ => Some(BaseFacts::NO_BASE),
     };
-    let facts = if let Some(facts) = known {
-        let layers: Vec<_> = chunks.chain(derived).collect();
-        taken.extend(take_others(&layers, &expected, &facts, taking, ctx)?);
-        check_base(base.as_ref(), taking)?;
-        facts
-    } else {
-        // It depends on a file in some chunk.
-        taken.extend(take_others(&chunks.collect::<Vec<_>>(), &expected, &BaseFacts::NO_BASE, taking, ctx)?);
-        check_base(base.as_ref(), taking)?;
-        let facts = base.map(|base| BaseFacts::of_commit(taking.txn, &base)).transpose()?.flatten();
-        let facts = facts.unwrap_or(BaseFacts::NO_BASE);
-        taken.extend(take_others(&derived.collect::<Vec<_>>(), &expected, &facts, taking, ctx)?);
-        facts
+    let facts = match (known, &base) {
+        (None, Some(base)) => {
+            // They depend on a file in some chunk.
+            let chunks: Vec<_> = chunks.collect();
+            taken.extend(take_others(&chunks, &expected, &BaseFacts::NO_BASE, taking, ctx)?);
+            check_base(base, taking)?;
+            let missing = || Error::Image(format!("commit {base}: its configuration is not there"));
+            let facts = BaseFacts::of_commit(taking.txn, base)?.ok_or_else(missing)?;
+            taken.extend(take_others(&derived.collect::<Vec<_>>(), &expected, &facts, taking, ctx)?);
+            facts
+        }
+        (known, base) => {
+            let facts = known.unwrap_or(BaseFacts::NO_BASE);
+            let layers: Vec<_> = chunks.chain(derived).collect();
+            taken.extend(take_others(&layers, &expected, &facts, taking, ctx)?);
+            base.as_ref().map_or(Ok(()), |base| check_base(base, taking))?;
+            facts
+        }
     };
     let plain = taken.len() - plan.derived.len();
     Ok(Taken { base, layers: taken, plain, policy: facts.policy })
 }
 
 /// Everything that the commit names has to be there now.
-fn check_base(base: Option<&CommitId>, taking: &Taking<'_>) -> Result<()> {
-    let Some(base) = base else { return Ok(()) };
+fn check_base(base: &CommitId, taking: &Taking<'_>) -> Result<()> {
     check_complete(taking.txn, base)?;
     if taking.txn.completeness(base)? != Completeness::Complete {
         taking.txn.set_partial(base, Completeness::Complete)?;
@@ -158,7 +162,7 @@ fn take_commit(
     if let Some(commit) = (taking.known)(layer)? {
         let commit = promised_by(commit)?;
         reused(layer, ctx);
-        verify_stored(&commit, taking)?;
+        taking.verify.map_or(Ok(()), |verify| verify_stored(taking.txn, &commit, verify))?;
         let mut reachable = Reachable::default();
         walk_commit(taking.txn, &commit, &mut reachable, &mut |_| Ok(()))?;
         return Ok((TakenLayer::of(layer, commit, false), reachable.files));
@@ -173,13 +177,14 @@ fn take_commit(
 }
 
 /// Asks who has to vouch for it about a commit that was taken in before.
-fn verify_stored(commit: &CommitId, taking: &Taking<'_>) -> Result<()> {
-    let Some(verify) = taking.verify else { return Ok(()) };
-    let read = |name| taking.txn.read_meta(&name);
-    let bytes = read((*commit).into())?.ok_or(crate::store::Error::NotFound((*commit).into()))?;
-    let detached = read(ostree_format::ObjectName::commitmeta(commit))?;
-    verify(commit, &bytes, detached.as_deref()).map_err(tar::Error::Refused)?;
-    Ok(())
+pub(super) fn verify_stored(
+    store: &(impl ObjectRead + ?Sized),
+    commit: &CommitId,
+    verify: &VerifyCommit<'_>,
+) -> Result<()> {
+    let bytes = store.read_meta(&(*commit).into())?.ok_or(store::Error::NotFound((*commit).into()))?;
+    let detached = store.read_meta(&ObjectName::commitmeta(commit))?;
+    Ok(verify(commit, &bytes, detached.as_deref()).map_err(tar::Error::Refused)?)
 }
 
 /// Takes in chunks and plain layers, several at once.

@@ -10,13 +10,11 @@
 //! With either of them the commit itself is the root file system, and every top-level directory of it is
 //! seen; otherwise the deployment's are those that ostree makes. Source: ostree-ext ostree_prepareroot.rs.
 
-use std::io::Read;
-
-use ostree_format::CommitId;
 use ostree_format::keyfile::KeyFile;
+use ostree_format::{CommitId, ObjectType};
 
 use super::error::{Error, Result};
-use crate::store::{self, ObjectRead, TreeEntry, load_commit, lookup};
+use crate::store::{self, ObjectRead, load_commit, read_path};
 
 const PATHS: [&str; 2] = ["etc/ostree/prepare-root.conf", "usr/lib/ostree/prepare-root.conf"];
 /// The file has a few lines.
@@ -36,23 +34,16 @@ pub(super) enum RootKind {
 pub(super) fn of_commit(store: &dyn ObjectRead, commit: &CommitId) -> Result<Option<RootKind>> {
     let root = load_commit(store, commit)?.root;
     for path in PATHS {
-        let id = match lookup(store, root, path) {
-            Ok(TreeEntry::File(id)) => id,
-            Ok(TreeEntry::Dir(_)) => continue,
-            Err(store::Error::Io { source, .. }) if is_absent(&source) => continue,
+        let text = match read_path(store, root, path, MAX_BYTES) {
+            Ok(Some(text)) => text,
+            Ok(None) => continue,
+            Err(store::Error::NotFound(name)) if name.kind == ObjectType::File => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Some(file) = store.open_file(&id)? else { return Ok(None) };
-        let mut text = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut text).map_err(Error::io("read", path))?;
         let wrong = |e| Error::Image(format!("commit {commit}: {path}: {e}"));
         return Ok(Some(kind(&KeyFile::parse(&text).map_err(wrong)?).map_err(wrong)?));
     }
     Ok(Some(RootKind::ReadOnly))
-}
-
-fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 fn kind(config: &KeyFile) -> ostree_format::Result<RootKind> {

@@ -100,8 +100,8 @@ pub(super) fn take_image(
 ) -> Result<(LayerPlan, Taken)> {
     let verify = options.signatures.decided()?;
     let plan = image.plan()?;
-    if verify.is_some() && (plan.ostree.is_none() || !plan.derived.is_empty()) {
-        return Err(Error::UnsignedLayers { image: image.digest, layers: plan.derived.len() });
+    if verify.is_some() {
+        only_of_commit(image, &plan)?;
     }
     let mut bytes = 0;
     for layer in image.layers()? {
@@ -113,4 +113,12 @@ pub(super) fn take_image(
     let taking = Taking { source, txn, verify, known, finished, var: options.var };
     let taken = take(&plan, &taking, ctx)?;
     Ok((plan, taken))
+}
+
+/// A signed commit vouches for no other layers.
+pub(super) fn only_of_commit(image: &Image, plan: &LayerPlan) -> Result<()> {
+    match plan.ostree.is_some() && plan.derived.is_empty() {
+        true => Ok(()),
+        false => Err(Error::UnsignedLayers { image: image.digest, layers: plan.derived.len() }),
+    }
 }

@@ -1,5 +1,7 @@
 //! From a path inside a tree to what stands there.
 
+use std::io::{ErrorKind, Read};
+
 use ostree_format::{DirEntry, DirTreeRef, FileId, RootDir};
 use rustix::io::Errno;
 
@@ -44,6 +46,34 @@ pub fn lookup<S: ObjectRead + ?Sized>(store: &S, root: RootDir, path: &str) -> R
         (None, Some(dir)) => Ok(TreeEntry::Dir(*dir)),
         (None, None) => Ok(TreeEntry::Dir(DirEntry { tree: root.tree, meta: root.meta })),
     }
+}
+
+/// The content of the file at `path`, of which at most `max_bytes` are read; `None` if no file is there.
+///
+/// # Errors
+/// [`Error::NotFound`] if the file's object is missing; [`Error::Read`]; and as [`lookup`].
+pub fn read_path<S: ObjectRead + ?Sized>(
+    store: &S,
+    root: RootDir,
+    path: &str,
+    max_bytes: u64,
+) -> Result<Option<Vec<u8>>> {
+    let id = match lookup(store, root, path) {
+        Ok(TreeEntry::File(id)) => id,
+        Ok(TreeEntry::Dir(_)) => return Ok(None),
+        Err(Error::Io { source, .. })
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let file = store.open_file(&id)?.ok_or(Error::NotFound(id.into()))?;
+    let mut content = Vec::new();
+    file.take(max_bytes)
+        .read_to_end(&mut content)
+        .map_err(|source| Error::Read { what: path.to_owned(), source })?;
+    Ok(Some(content))
 }
 
 /// What stands under `name` in `dir`.

@@ -37,7 +37,7 @@ pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings
 pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
-pub use lookup::{TreeEntry, lookup};
+pub use lookup::{TreeEntry, lookup, read_path};
 pub use mem::MemStore;
 pub(crate) use mem::validate_meta;
 pub use modifier::{

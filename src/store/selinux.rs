@@ -9,13 +9,12 @@
 //! The last line that fits decides, lines without special characters before all others; `<<none>>` is no
 //! label. Source: libselinux label_file.c, selabel_file(5); libostree ostree-sepolicy.c.
 
-use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
 use ostree_format::{Checksum, Hasher, ParseError, RootDir, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 use regex::{Regex, RegexBuilder};
 
-use super::{Error, ObjectRead, Result, TreeEntry, lookup};
+use super::{Error, ObjectRead, Result, read_path};
 
 /// The xattr that holds the label, which ends with NUL.
 pub const LABEL_XATTR: &[u8] = b"security.selinux";
@@ -91,20 +90,7 @@ impl Policy {
     /// # Errors
     /// [`Error::NotFound`] if an object is missing; [`Error::Invalid`] for a malformed file.
     pub fn of_tree(store: &(impl ObjectRead + ?Sized), root: RootDir) -> Result<Option<Self>> {
-        Self::load(&mut |path| {
-            let id = match lookup(store, root, path) {
-                Ok(TreeEntry::File(id)) => id,
-                Ok(TreeEntry::Dir(_)) => return Ok(None),
-                Err(Error::Io { source, .. }) if is_absent(&source) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            let file = store.open_file(&id)?.ok_or(Error::NotFound(id.into()))?;
-            let mut text = Vec::new();
-            file.take(MAX_FILE_BYTES)
-                .read_to_end(&mut text)
-                .map_err(|source| Error::Read { what: path.to_owned(), source })?;
-            Ok(Some(text))
-        })
+        Self::load(&mut |path| read_path(store, root, path, MAX_FILE_BYTES))
     }
 
     /// The policy in some root file system, of which `read` gives files by their path; none if there is none,
@@ -256,10 +242,6 @@ fn enabled_policy(config: &str) -> Option<String> {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 fn file_type(text: &str) -> Option<u32> {

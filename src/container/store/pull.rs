@@ -15,9 +15,9 @@ use super::names::{image_ref, layer_ref};
 use super::query::{StoredImage, list, query};
 use super::{ImageStore, write_merge_commit};
 use crate::base::Ctx;
-use crate::container::import::TakenLayer;
+use crate::container::import::{TakenLayer, verify_stored};
 use crate::container::merge::merge;
-use crate::container::pull::take_image;
+use crate::container::pull::{only_of_commit, take_image};
 use crate::container::{
     DiffId, Digest, Image, ImageReference, ImageSource, PlannedLayer, PullOptions, Result,
 };
@@ -87,19 +87,22 @@ pub enum Check {
     },
 }
 
-/// Asks `source` what the image is now, and looks whether that is here under the name `target`.
+/// Asks `source` what the image is now, and looks whether that is here under the name `target`. What is here is
+/// vouched for as if it were pulled now: it may have come without.
 ///
 /// # Errors
-/// What the source says; [`Error::Store`](crate::container::Error::Store); [`Error::Image`](crate::container::Error::Image) if what is here is damaged.
+/// [`NoSignaturePolicy`](crate::container::Error::NoSignaturePolicy), and the other errors of signatures of
+/// [`container::pull`](crate::container::pull()); what the source says; [`Error::Store`](crate::container::Error::Store); [`Error::Image`](crate::container::Error::Image) if what is here is damaged.
 pub fn check(
     store: &(impl ImageStore + ?Sized),
     source: &dyn ImageSource,
     target: &ImageReference,
     options: &PullOptions<'_>,
 ) -> Result<Check> {
+    let verify = options.signatures.decided()?;
     let image = Image::fetch(source, &options.architecture.clone().unwrap_or_default())?;
     let stored = query(store, target)?.map(Box::new);
-    Ok(match stored {
+    let check = match stored {
         Some(stored)
             if stored.image.digest == image.digest
                 || stored.image.manifest.config().digest() == image.manifest.config().digest() =>
@@ -107,7 +110,12 @@ pub fn check(
             Check::Current(stored)
         }
         stored => Check::Changed { image: Box::new(image), stored },
-    })
+    };
+    if let (Check::Current(stored), Some(verify)) = (&check, verify) {
+        only_of_commit(&stored.image, &stored.image.plan()?)?;
+        verify_stored(store, &stored.base_commit(store)?, verify)?;
+    }
+    Ok(check)
 }
 
 /// Pulls `image` from `source` into `txn`, and lets the ref of `target` name it.

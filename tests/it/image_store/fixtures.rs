@@ -124,3 +124,20 @@ fn pull_by_ref() {
     assert_eq!(work.ok(&["refs", "--repo=b"]), "os/stable");
     assert_eq!(work.ok(&["rev-parse", "--repo=b", "os/stable"]), commit);
 }
+
+/// An image that came without a signature is not taken for signed when somebody asks for one.
+#[test]
+fn what_is_here_is_vouched_for_as_well() {
+    let work = unpacked();
+    work.ok(&["init", "--repo=r", "--mode=bare-user"]);
+    let pull = ["container", "image", "pull", "-q", "--repo=r"];
+    let other = corpus::path("repos/other.asc").display().to_string();
+    for image in ["oci:oci:single", "oci:oci-derived:derived"] {
+        work.ok(&[&pull[..], &[&format!("ostree-unverified-image:{image}")]].concat());
+        let undecided = work.refused(&[&pull[..], &[image]].concat());
+        assert!(undecided.contains("the commit's signature cannot be checked"), "{undecided}");
+        let why = work.refused(&[&pull[..], &["--gpg-keyring", &other, image]].concat());
+        let expected = if image.ends_with("single") { "signature" } else { "2 layers that the signature" };
+        assert!(why.contains(expected), "{why}");
+    }
+}
