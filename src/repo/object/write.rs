@@ -195,19 +195,21 @@ pub(in crate::repo) fn write_link(
     id: &FileId,
     header: &FileHeader,
     target: &str,
-) -> Result<()> {
+) -> Result<Linked> {
     format.check(id, header)?;
     let name = sys::temporary_symlink(sink.tmp, target, "tmplink.").map_err(failed("symlink", id))?;
     let object = ObjectName::from(*id);
     let path = object.loose_path(format.mode());
     let written = format.seal_link(sink, id, header, &name).and_then(|()| {
         sink.objects.ensure_parent(&object)?;
-        sys::rename(sink.tmp, &name, sink.objects.as_fd(), &path).map_err(|e| Error::io("rename", &path, e))
+        sys::rename_new(sink.tmp, &name, sink.objects.as_fd(), &path)
+            .map_err(|e| Error::io("rename", &path, e))
     });
-    if written.is_err() {
+    if !matches!(written, Ok(true)) {
         let _ = sys::unlink(sink.tmp, &name);
     }
-    written
+    // Another thread may have been faster.
+    Ok(if written? { Linked::New } else { Linked::Existed })
 }
 
 /// Writes a file with the bytes of any other object: mode 0644, current owner.

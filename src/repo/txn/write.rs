@@ -57,9 +57,7 @@ impl Transaction<'_> {
         let len = bytes.len() as u64;
         self.reserve(len)?;
         let linked = match header.symlink_target().filter(|_| format.links() == Links::AsLinks) {
-            Some(target) => {
-                object::write_link(&sink, format, &id, header, target).map(|()| Some(Linked::New))?
-            }
+            Some(target) => Some(object::write_link(&sink, format, &id, header, target)?),
             None => {
                 let content = Regular::Known(id, bytes);
                 object::write_regular(&sink, format, header, content, &|_| Ok(false))?.1
