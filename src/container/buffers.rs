@@ -7,12 +7,19 @@
 //! The threads of each layer are new ones. What such threads allocate and free the allocator keeps for each of
 //! them, so that many layers would take several times the memory of one.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Buffers that are free; clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Buffers")
+    }
+}
 
 impl Buffers {
     /// An empty buffer with room for so many bytes, at least.
@@ -34,6 +41,12 @@ impl Deref for Buffer {
     type Target = Vec<u8>;
 
     fn deref(&self) -> &Vec<u8> {
+        &self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }

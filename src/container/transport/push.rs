@@ -10,10 +10,8 @@
 //! and free is seldom given back to the system. Blobs that the registry has are not sent, and those of other
 //! repositories there are mounted.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -25,6 +23,7 @@ use super::pull::{Place, RegistryImage};
 use crate::base::Ctx;
 use crate::base::net;
 use crate::base::net::registry::{Access, Line, Registry, SMALLEST_CHUNK_BYTES, Upload};
+use crate::container::buffers::{Buffer, Buffers};
 use crate::container::{BlobWriter, Digest, Error, Image, ImageDest, RawManifest, Result, known};
 
 /// Bytes that are sent by one request.
@@ -85,7 +84,7 @@ impl ImageDest for RegistryDest {
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
         let chunk_bytes = CHUNK_BYTES >> self.lost.load(Ordering::Relaxed).min(16);
         let chunk_bytes = chunk_bytes.max(SMALLEST_CHUNK_BYTES);
-        Ok(Box::new(RegistryBlob { dest: self, chunk: self.buffers.take(), chunk_bytes, sender: None }))
+        Ok(Box::new(RegistryBlob { dest: self, chunk: self.buffers.take(0), chunk_bytes, sender: None }))
     }
 
     fn current(&self, architecture: &Arch) -> Result<Option<Image>> {
@@ -103,35 +102,10 @@ impl ImageDest for RegistryDest {
     }
 }
 
-/// Buffers that are free.
-#[derive(Clone, Default)]
-struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl fmt::Debug for Buffers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Buffers")
-    }
-}
-
-impl Buffers {
-    fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn give_back(&self, chunk: Bytes) {
-        // Otherwise somebody else holds it still.
-        if let Ok(chunk) = chunk.try_into_mut() {
-            let mut buffer = Vec::from(chunk);
-            buffer.clear();
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
-        }
-    }
-}
-
 /// A blob under way: its unsent bytes, and the thread that sends.
 struct RegistryBlob<'a> {
     dest: &'a RegistryDest,
-    chunk: Vec<u8>,
+    chunk: Buffer,
     chunk_bytes: usize,
     sender: Option<Sending>,
 }
@@ -145,12 +119,9 @@ impl Sending {
     fn begin(dest: &RegistryDest) -> net::Result<Self> {
         let mut upload = dest.start_upload()?;
         let (queue, chunks) = bounded::<Bytes>(0);
-        let (ctx, buffers) = (dest.ctx.clone(), dest.buffers.clone());
+        let ctx = dest.ctx.clone();
         let thread = std::thread::spawn(move || {
-            for chunk in chunks {
-                upload.send(&chunk, &ctx)?;
-                buffers.give_back(chunk);
-            }
+            chunks.iter().try_for_each(|chunk| upload.send(&chunk, &ctx))?;
             Ok(upload)
         });
         Ok(Self { queue, thread })
@@ -169,16 +140,20 @@ impl RegistryBlob<'_> {
             Some(sending) => sending,
             None => Sending::begin(self.dest).map_err(io::Error::other)?,
         };
-        let chunk = Bytes::from(std::mem::take(&mut self.chunk));
+        // The next buffer is that of the chunk before this one.
+        let chunk = self.take_chunk();
         if sending.queue.send(chunk).is_err() {
             // The thread ends early only with an error.
             let error = sending.end().err().map(|error| self.dest.note(error));
             return Err(error.map_or_else(|| io::ErrorKind::BrokenPipe.into(), io::Error::other));
         }
         self.sender = Some(sending);
-        // That of the chunk before this one.
-        self.chunk = self.dest.buffers.take();
         Ok(())
+    }
+
+    /// What is not sent yet; its buffer is free again when nobody holds it.
+    fn take_chunk(&mut self) -> Bytes {
+        Bytes::from_owner(std::mem::replace(&mut self.chunk, self.dest.buffers.take(0)))
     }
 }
 
@@ -188,10 +163,10 @@ impl Write for RegistryBlob<'_> {
             self.send_chunk()?;
         }
         let n = buf.len().min(self.chunk_bytes - self.chunk.len());
-        if self.chunk.len() + n > self.chunk.capacity() {
-            let wanted =
-                (2 * self.chunk.capacity()).clamp(FIRST_BYTES, CHUNK_BYTES).max(self.chunk.len() + n);
-            self.chunk.reserve_exact(wanted - self.chunk.len());
+        let len = self.chunk.len();
+        if len + n > self.chunk.capacity() {
+            let wanted = (2 * self.chunk.capacity()).clamp(FIRST_BYTES, CHUNK_BYTES).max(len + n);
+            self.chunk.reserve_exact(wanted - len);
         }
         self.chunk.extend_from_slice(&buf[..n]);
         Ok(n)
@@ -204,20 +179,15 @@ impl Write for RegistryBlob<'_> {
 
 impl BlobWriter for RegistryBlob<'_> {
     fn finish(mut self: Box<Self>, digest: &Digest, _: u64) -> Result<()> {
-        let (dest, last) = (self.dest, Bytes::from(std::mem::take(&mut self.chunk)));
+        let (dest, last) = (self.dest, self.take_chunk());
         let upload = match self.sender.take() {
             Some(sending) => sending.end().map_err(|error| dest.note(error))?,
             // All of it is still here: perhaps it need not be sent.
-            None if dest.has_blob(digest)? => {
-                dest.buffers.give_back(last);
-                return Ok(());
-            }
+            None if dest.has_blob(digest)? => return Ok(()),
             None => dest.start_upload()?,
         };
         let finished = upload.finish(&last, digest.checksum(), &dest.ctx);
-        finished.map_err(|error| dest.note(error))?;
-        dest.buffers.give_back(last);
-        Ok(())
+        finished.map_err(|error| dest.note(error).into())
     }
 }
 
