@@ -75,13 +75,20 @@ impl ChunkContent {
         Self { table: Arc::clone(&self.table), files }
     }
 
-    /// `count` parts, each with the objects that `part` gives its number for.
+    /// How many paths the commit has.
+    pub fn paths(&self) -> usize {
+        self.table.files.len()
+    }
+
+    /// `count` parts. `part` gives the number of the part that a path belongs to, of its object and its own
+    /// number in the walk of the commit, where a directory's files come before its directories. An object whose
+    /// paths belong to several parts is in each of them.
     #[must_use]
-    pub fn divide(&self, count: usize, mut part: impl FnMut(&FileId) -> usize) -> Vec<Self> {
+    pub fn divide(&self, count: usize, mut part: impl FnMut(&FileId, usize) -> usize) -> Vec<Self> {
         let mut parts = vec![Vec::new(); count];
-        for same in self.files.chunk_by(|a, b| a.0 == b.0) {
-            if let Some(part) = parts.get_mut(part(&same[0].0)) {
-                part.extend_from_slice(same);
+        for (id, path) in &self.files {
+            if let Some(part) = parts.get_mut(part(id, *path as usize)) {
+                part.push((*id, *path));
             }
         }
         let content = |files| Self { table: Arc::clone(&self.table), files };

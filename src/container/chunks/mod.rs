@@ -7,7 +7,7 @@
 //!                              the layers of the image before ──────────┘
 //! ```
 //! A component is what changes at once: the files of a package. What is in no chunk belongs to the first
-//! layer, with the commit: little files of everybody, and those that change with every package.
+//! layer, with the commit: files that change with every package.
 
 mod contentmeta;
 mod database;
@@ -17,10 +17,10 @@ mod paths;
 mod tree;
 mod volatile;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
-use ostree_format::{CommitId, FileId};
+use ostree_format::CommitId;
 
 pub use self::contentmeta::ContentMeta;
 use self::owners::Owners;
@@ -71,15 +71,17 @@ struct Component {
     /// Components of one unit change together, such as the packages built from one source.
     unit: String,
     bytes: u64,
-    objects: Vec<FileId>,
+    /// By their numbers in the walk of the commit.
+    files: Vec<usize>,
 }
 
 impl Component {
-    /// One with these files of the tree, each for its object.
-    fn new(tree: &Tree, name: String, unit: String, files: &[usize]) -> Self {
-        let bytes = files.iter().map(|file| tree.files[*file].bytes + OVERHEAD_BYTES).sum();
-        let objects = files.iter().map(|file| tree.files[*file].id).collect();
-        Self { id: name.clone(), name, unit, bytes, objects }
+    /// One with these files of the tree.
+    fn new(tree: &Tree, name: String, unit: String, files: Vec<usize>) -> Self {
+        let mut objects = HashSet::new();
+        let first = files.iter().map(|file| &tree.files[*file]).filter(|file| objects.insert(file.id));
+        let bytes = first.map(|file| file.bytes + OVERHEAD_BYTES).sum();
+        Self { id: name.clone(), name, unit, bytes, files }
     }
 }
 
@@ -123,15 +125,14 @@ pub(super) fn divide(
             (components, layers)
         }
     };
-    let mut places = HashMap::new();
+    let content = ChunkContent::of_commit(store, commit)?;
+    let mut places = vec![0; content.paths()];
     for (layer, numbers) in layers.iter().enumerate() {
-        for number in numbers {
-            places.extend(components[*number].objects.iter().map(|object| (*object, layer + 1)));
+        for file in numbers.iter().flat_map(|number| &components[*number].files) {
+            places[*file] = layer + 1;
         }
     }
-    let content = ChunkContent::of_commit(store, commit)?;
-    let mut contents =
-        content.divide(layers.len() + 1, |id| places.get(id).copied().unwrap_or(0)).into_iter();
+    let mut contents = content.divide(layers.len() + 1, |_, file| places[file]).into_iter();
     let first = contents.next().unwrap_or_default();
     let chunk = |(layer, content): (&Vec<usize>, ChunkContent)| {
         let mut layer: Vec<&Component> = layer.iter().map(|number| &components[*number]).collect();
@@ -193,17 +194,17 @@ fn mapped(
     ctx: &Ctx,
 ) -> Result<Vec<Component>> {
     let tree = Tree::load(store, commit, ctx)?;
-    let mut files: Vec<HashMap<FileId, usize>> = vec![HashMap::new(); meta.layers.len()];
+    let mut files = vec![Vec::new(); meta.layers.len()];
     for (number, file) in tree.files.iter().enumerate() {
         let Some(layer) = meta.mapping.get(&file.id) else {
             let path = tree.file_path(number);
             return Err(Error::Usage(format!("contentmeta: no layer for object {} at /{path}", file.id)));
         };
-        files[*layer].insert(file.id, number);
+        files[*layer].push(number);
     }
-    let component = |((id, name), files): (&(String, String), HashMap<FileId, usize>)| {
-        let files: Vec<usize> = files.into_values().collect();
-        Component { id: id.clone(), ..Component::new(&tree, name.clone(), id.clone(), &files) }
+    let component = |((id, name), files): (&(String, String), Vec<usize>)| Component {
+        id: id.clone(),
+        ..Component::new(&tree, name.clone(), id.clone(), files)
     };
     Ok(meta.layers.iter().zip(files).map(component).collect())
 }

@@ -7,16 +7,17 @@
 //! 4  the one package that owns the directory, and something in it
 //! 5  nobody: it goes by its path                           see `paths`
 //! ```
-//! An object lies at several paths if files are equal. If packages of different sources have it, one of them
-//! changes when another one is upgraded: where it is small, it goes to the first layer, which changes anyway.
+//! Files that are equal are one object. If they are of several packages, each package's layer has a copy of it,
+//! so that the layer depends on nothing but the package's own files. Only of a large object there is one: an
+//! upgrade of another package that has it changes the layer, too.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::tree::{File, Found, ROOT, Tree};
 use super::{Component, paths, volatile};
 
-/// An object of several owners goes to the first layer unless it has more bytes.
-const MAX_SHARED_BYTES: u64 = 64 * 1024;
+/// Of an object with more bytes there is one copy.
+const MAX_COPIED_BYTES: u64 = 512 * 1024;
 const PYCACHE: &str = "__pycache__";
 
 /// Who owns which file of a tree.
@@ -33,7 +34,7 @@ struct Package {
     source: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Package(usize),
     /// The first layer.
@@ -107,7 +108,7 @@ impl<'t> Owners<'t> {
         };
     }
 
-    /// The components of the tree; objects that are in none belong to the first layer.
+    /// The components of the tree; files that are in none belong to the first layer.
     pub(super) fn components(mut self) -> Vec<Component> {
         self.note_files();
         for file in 0..self.files.len() {
@@ -126,7 +127,7 @@ impl<'t> Owners<'t> {
                 };
             }
         }
-        self.by_object()
+        self.by_owner()
     }
 
     /// Notes which directories hold files of the package that owns them.
@@ -167,43 +168,45 @@ impl<'t> Owners<'t> {
         }
     }
 
-    fn by_object(&self) -> Vec<Component> {
-        let mut order: Vec<usize> = (0..self.files.len()).collect();
-        order.sort_unstable_by_key(|file| (self.tree.files[*file].id, *file));
-        let mut objects: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let mut nobodys = Vec::new();
-        for same in order.chunk_by(|a, b| self.tree.files[*a].id == self.tree.files[*b].id) {
-            let owners: BTreeSet<Owner> = same.iter().map(|file| self.files[*file]).collect();
-            let shared = owners.iter().map(|owner| self.source(*owner)).collect::<BTreeSet<_>>().len() > 1;
-            if shared && self.tree.files[same[0]].bytes <= MAX_SHARED_BYTES {
-                continue;
-            }
-            let packages = owners.iter().filter_map(|owner| match owner {
-                Owner::Package(package) => Some(*package),
-                _ => None,
-            });
-            match packages.min_by_key(|package| &self.packages[*package].name) {
-                Some(package) => objects.entry(package).or_default().push(same[0]),
-                None if owners.contains(&Owner::Volatile) => {}
-                None => nobodys.push(same[0]),
+    fn by_owner(&self) -> Vec<Component> {
+        let copies = self.large_copies();
+        let followers: HashSet<usize> = copies.values().flatten().copied().collect();
+        let (mut packages, mut nobodys) = (BTreeMap::<usize, Vec<usize>>::new(), Vec::new());
+        for file in (0..self.files.len()).filter(|file| !followers.contains(file)) {
+            match self.files[file] {
+                Owner::Package(package) => packages.entry(package).or_default().push(file),
+                Owner::Volatile => {}
+                Owner::Nobody => nobodys.push(file),
             }
         }
         let component = |(package, files): (usize, Vec<usize>)| {
             let Package { name, source } = &self.packages[package];
-            Component::new(self.tree, name.clone(), source.clone(), &files)
+            Component::new(self.tree, name.clone(), source.clone(), files)
         };
-        let mut out: Vec<_> = objects.into_iter().map(component).collect();
+        let mut out: Vec<_> = packages.into_iter().map(component).collect();
         out.extend(paths::components(self.tree, &nobodys));
+        for component in &mut out {
+            let more: Vec<_> = component.files.iter().filter_map(|file| copies.get(file)).flatten().collect();
+            component.files.extend(more);
+        }
         out
     }
 
-    /// Who changes an object together.
-    fn source(&self, owner: Owner) -> Option<&str> {
-        match owner {
-            Owner::Package(package) => Some(&self.packages[package].source),
-            // Neither is a name of a package.
-            Owner::Volatile => Some(""),
-            Owner::Nobody => None,
+    /// Large files that go where another one goes, which is the same object, by that one: the first package's.
+    fn large_copies(&self) -> HashMap<usize, Vec<usize>> {
+        let files = &self.tree.files;
+        let mut order: Vec<usize> = (0..files.len()).filter(|n| files[*n].bytes > MAX_COPIED_BYTES).collect();
+        order.sort_unstable_by_key(|file| (files[*file].id, self.rank(*file), *file));
+        let same = order.chunk_by(|a, b| files[*a].id == files[*b].id);
+        same.filter(|same| same.len() > 1).map(|same| (same[0], same[1..].to_vec())).collect()
+    }
+
+    /// Who gets an object that several have.
+    fn rank(&self, file: usize) -> (u8, &str) {
+        match self.files[file] {
+            Owner::Package(package) => (0, &self.packages[package].name),
+            Owner::Volatile => (1, ""),
+            Owner::Nobody => (2, ""),
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Which packages share a layer.
 //!
 //! ```text
-//! enough layers         one for each package, or for each source that packages are built from
+//! enough layers         one for each component
 //! too few               units by size:  ████████ │ ████ ███ │ ██ ██ █ │ █ ▪ ▪ ▪ · · · · ·     few │ … │ many
+//!                       a unit is one component, or all of one source: whichever sends less
 //! there is an image     everything stays where it is; what is new goes to the end
 //! ```
-//! Packages of one source are upgraded together, so they are one unit. If any one of the units changes as
-//! likely as any other, the bytes to be sent again are, in the mean, the sum over all layers of units × bytes.
-//! The least sum has layers that are runs of the units sorted by size; which runs is found exactly.
+//! If any one of the units changes as likely as any other, the bytes to be sent again are, in the mean, the sum
+//! over all layers of units × bytes. The least sum has layers that are runs of the units sorted by size; which
+//! runs is found exactly. Packages of one source are mostly upgraded together, but not always: of the two ways
+//! to make units, that one is taken whose layers send less if both happen.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Component;
 
@@ -21,17 +23,31 @@ pub(super) fn pack(components: &[Component], max_layers: usize) -> Vec<Vec<usize
     }
     // The last one is left for packages that are new in the next image.
     let layers = max_layers.saturating_sub(1).max(1);
-    let mut units: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut sources: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (number, component) in components.iter().enumerate() {
-        units.entry(&component.unit).or_default().push(number);
+        sources.entry(&component.unit).or_default().push(number);
     }
-    let units = by_size(components, units.into_values().collect());
+    let together = cut(components, sources.into_values().collect(), layers);
+    let alone = cut(components, (0..components.len()).map(|n| vec![n]).collect(), layers);
+    let cost = |layers: &[Vec<usize>]| layers.iter().map(|layer| resent(components, layer)).sum::<u128>();
+    if cost(&alone) < cost(&together) { alone } else { together }
+}
+
+/// The units in so many layers.
+fn cut(components: &[Component], units: Vec<Vec<usize>>, layers: usize) -> Vec<Vec<usize>> {
+    let units = by_size(components, units);
     if units.len() <= layers {
         return units;
     }
     let sizes: Vec<_> = units.iter().map(|unit| bytes(components, unit)).collect();
     let mut units = units.into_iter();
     runs(&sizes, layers).into_iter().map(|run| units.by_ref().take(run).flatten().collect()).collect()
+}
+
+/// The bytes of a layer that are sent again if each component changes once alone, and each source once.
+fn resent(components: &[Component], layer: &[usize]) -> u128 {
+    let sources: HashSet<_> = layer.iter().map(|n| &components[*n].unit).collect();
+    u128::from(bytes(components, layer)) * (layer.len() + sources.len()) as u128
 }
 
 /// The same, where the image before had the layers `previous`, with these components.
@@ -183,7 +199,7 @@ mod tests {
             name: (*name).to_owned(),
             unit: (*unit).to_owned(),
             bytes: *bytes,
-            objects: Vec::new(),
+            files: Vec::new(),
         };
         names.iter().map(component).collect()
     }
@@ -199,6 +215,12 @@ mod tests {
         assert_eq!(pack(&old, 5).len(), 5);
         let packed = names(&old, &pack(&old, 4));
         assert_eq!(packed, [vec!["a"], vec!["b"], vec!["c", "d", "e"]]);
+        // The large one of a source does not change with the others; if all are as large, sources stay together.
+        let five = components(&[("a", "s", 9), ("b", "s", 8), ("c", "s", 7), ("d", "t", 3), ("e", "t", 2)]);
+        assert_eq!(names(&five, &pack(&five, 4)), [vec!["a"], vec!["b", "c"], vec!["d", "e"]]);
+        let six = [("a", "s", 9), ("b", "t", 9), ("c", "u", 9), ("d", "t", 9), ("e", "u", 9), ("f", "s", 9)];
+        let six = components(&six);
+        assert_eq!(names(&six, &pack(&six, 4)), [vec!["a", "f"], vec!["b", "d"], vec!["c", "e"]]);
         let new = components(&[("a0", "a", 90), ("b", "b", 1), ("d", "s", 2), ("e", "e", 7), ("x", "x", 1)]);
         let repacked = names(&new, &repack(&new, &packed, 4));
         assert_eq!(repacked, [vec!["b"], vec!["d", "e"], vec!["a0"], vec!["x"]]);

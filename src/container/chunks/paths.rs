@@ -23,7 +23,7 @@ pub(super) fn components(tree: &Tree, files: &[usize]) -> Vec<Component> {
     let (large, small): (Vec<usize>, Vec<usize>) =
         files.iter().partition(|file| tree.files[**file].bytes >= MIN_BYTES);
     let mut out: Vec<_> =
-        large.into_iter().map(|file| component(tree, &tree.file_path(file), &[file])).collect();
+        large.into_iter().map(|file| component(tree, &tree.file_path(file), vec![file])).collect();
     let mut sizes = vec![0; tree.dirs.len()];
     for file in &small {
         let bytes = tree.files[*file].bytes + OVERHEAD_BYTES;
@@ -45,13 +45,13 @@ pub(super) fn components(tree: &Tree, files: &[usize]) -> Vec<Component> {
     for file in small {
         whole[heads[tree.files[file].dir]].push(file);
     }
-    let whole = whole.iter().enumerate().filter(|(_, files)| !files.is_empty());
+    let whole = whole.into_iter().enumerate().filter(|(_, files)| !files.is_empty());
     out.extend(whole.map(|(dir, files)| component(tree, &tree.dir_path(dir), files)));
     out
 }
 
 /// A component called by its path; the slash in front tells it from a package.
-fn component(tree: &Tree, path: &str, files: &[usize]) -> Component {
+fn component(tree: &Tree, path: &str, files: Vec<usize>) -> Component {
     let name = if path.is_empty() { UNPACKAGED.to_owned() } else { format!("/{}", path.replace(',', "_")) };
     Component::new(tree, name.clone(), name, files)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! commit      first layer     all metadata, and content that no other layer has
-//! object set  chunk           the same objects
+//! object set  chunk           the same objects; one of several sets goes to the first, with all its paths
 //! tree        plain layer     the files, whiteouts included
 //! ```
 //! The streams are written anew, so that digests may differ from those of the image that was pulled; labels,
@@ -89,7 +89,7 @@ fn of_commit<'a>(
             placed.entry(object).or_insert(number + 1);
         }
     }
-    let contents = all.divide(chunks.len() + 1, |id| placed.get(id).copied().unwrap_or(0));
+    let contents = all.divide(chunks.len() + 1, |id, _| placed.get(id).copied().unwrap_or(0));
     for (number, content) in contents.into_iter().enumerate() {
         let options = ExportOptions::default();
         layers.push(match number {

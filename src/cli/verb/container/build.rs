@@ -47,7 +47,8 @@ pub(crate) struct Args {
     compression: Compression,
     #[command(flatten)]
     describing: Describing,
-    /// Divide the content into several layers, by packages; the image has at most so many
+    /// Divide the content into several layers, by packages; the image has at most so many. podman and docker run
+    /// images of up to 127
     #[arg(long, value_name = "N")]
     max_layers: Option<NonZeroUsize>,
     /// An image made before: packages stay in their layers, and layers that are the same are not sent again
