@@ -7,13 +7,15 @@
 //! refs/remotes/R/NAME     refs of the remote R
 //! refs/mirrors/C/NAME     refs of the collection C
 //! state/….commitpartial   commits whose objects are not all there
-//! tmp                     staging directories and caches
+//! tmp                     staging directories
+//! tmp/cache               hints, which may be gone at any time
 //! uncompressed-objects-cache    in an archive: files that checkouts link to
 //! .lock                   shared by transactions, alone for prune
 //! extensions              for others
 //! ```
 //! A [`Repo`] is read directly and written by a [`Transaction`].
 
+mod cache;
 mod deltas;
 mod devino;
 mod dir;

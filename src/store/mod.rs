@@ -49,6 +49,9 @@ pub use union::Upper;
 pub use verify::{verify_file, verify_meta};
 pub use walk::{Reachable, walk_commit};
 
+/// A file of a cache has at most so many bytes.
+pub const MAX_CACHED_BYTES: u64 = 1 << 20;
+
 /// Objects can be read.
 pub trait ObjectRead: Sync {
     /// Whether the object is there.
@@ -211,6 +214,15 @@ pub trait Txn: ObjectWrite + Refs {
     /// # Errors
     /// [`Error::Io`].
     fn completeness(&self, commit: &CommitId) -> Result<Completeness>;
+
+    /// The file `name` of the store's cache: a hint, which may be gone, old or wrong at any time. `None` if it
+    /// cannot be read or has more than [`MAX_CACHED_BYTES`]; stores in memory have no cache.
+    fn cached(&self, _name: &'static str) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Replaces it once the transaction is committed, if that is possible.
+    fn set_cached(&self, _name: &'static str, _bytes: Vec<u8>) {}
 }
 
 /// How far the history of a commit is followed.

@@ -4,7 +4,7 @@
 //! begin     .lock shared · staging directory taken over or made
 //! write     objects into the staging directory, from many threads
 //! commit    file system to disk · objects renamed into place · their directories to disk
-//!           · staging directory removed · tmp cleaned · refs written · unlocked
+//!           · staging directory removed · tmp cleaned · refs written · hints written · unlocked
 //! drop      staging directory removed: nothing happened
 //! suspend   staging directory left to the next transaction of this boot, as by a killed process; so does
 //!           a drop after the work was cancelled, since it will likely be tried again
@@ -60,6 +60,8 @@ struct Pending {
     complete: BTreeSet<CommitId>,
     /// Commits that this transaction was the first to mark as partial.
     newly_partial: BTreeSet<CommitId>,
+    /// Files of the cache.
+    cached: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl<'r> Transaction<'r> {
@@ -148,6 +150,9 @@ impl<'r> Transaction<'r> {
             repo.set_partial(commit, Completeness::Complete)?;
         }
         self.write_refs(&pending)?;
+        for (name, bytes) in &pending.cached {
+            repo.write_cached(name, bytes);
+        }
         // Older versions of libostree left it.
         sys::unlink(&repo.root, "transaction").map_err(|e| Error::io("unlink", "transaction", e))?;
         Ok(self.stats())

@@ -209,4 +209,13 @@ impl Txn for Transaction<'_> {
             false => self.repo.completeness(commit),
         }
     }
+
+    fn cached(&self, name: &'static str) -> Option<Vec<u8>> {
+        let pending = self.pending().cached.get(name).cloned();
+        pending.or_else(|| self.repo.read_cached(name))
+    }
+
+    fn set_cached(&self, name: &'static str, bytes: Vec<u8>) {
+        self.pending().cached.insert(name, bytes);
+    }
 }

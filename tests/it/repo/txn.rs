@@ -9,7 +9,7 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{FileHeader, ObjectName, ObjectType, RepoMode};
 use ostree_rs::repo::{Fsync, Repo};
-use ostree_rs::store::{Completeness, Error, ObjectRead, ObjectWrite, Refs, Txn};
+use ostree_rs::store::{Completeness, Error, MAX_CACHED_BYTES, ObjectRead, ObjectWrite, Refs, Txn};
 
 use super::{create, files, open, read, refspec, write_commit};
 
@@ -290,4 +290,46 @@ fn deleting_and_noting() {
     let name = ObjectName::from(commit);
     let path = tmp.path().join("objects").join(name.loose_path(RepoMode::BareUser));
     assert_eq!(repo.object_bytes(&name).unwrap(), path.metadata().unwrap().len());
+}
+
+/// Hints become visible with the rest, and what cannot be kept of them stops nobody.
+#[test]
+fn cached_files() {
+    const NAME: &str = "test";
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::BareUser);
+    let ctx = Ctx::default();
+    let (file, bytes) = (tmp.path().join("tmp/cache").join(NAME), || b"hint".to_vec());
+    let txn = repo.begin(&ctx).unwrap();
+    assert_eq!(txn.cached(NAME), None);
+    txn.set_cached(NAME, bytes());
+    assert_eq!(txn.cached(NAME), Some(bytes()));
+    drop(txn);
+    repo.begin(&ctx).unwrap().commit(&ctx).unwrap();
+    assert!(!file.exists());
+
+    let txn = repo.begin(&ctx).unwrap();
+    txn.set_cached(NAME, bytes());
+    assert!(!file.exists());
+    txn.commit(&ctx).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), bytes());
+    assert_eq!(tmp_entries(tmp.path()), [""; 0]);
+    let txn = repo.begin(&ctx).unwrap();
+    assert_eq!(txn.cached(NAME), Some(bytes()));
+    txn.set_cached(NAME, Vec::new());
+    txn.commit(&ctx).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"");
+
+    let limit = usize::try_from(MAX_CACHED_BYTES).unwrap();
+    for (size, read) in [(limit, true), (limit + 1, false)] {
+        fs::write(&file, vec![0; size]).unwrap();
+        assert_eq!(repo.begin(&ctx).unwrap().cached(NAME).is_some(), read);
+    }
+    fs::remove_file(&file).unwrap();
+    fs::create_dir_all(file.join("x")).unwrap();
+    let txn = repo.begin(&ctx).unwrap();
+    assert_eq!(txn.cached(NAME), None);
+    txn.set_cached(NAME, bytes());
+    txn.commit(&ctx).unwrap();
+    assert_eq!(tmp_entries(tmp.path()), [""; 0]);
 }
