@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! layer 0    the commit with its metadata        ► signature ► commit
-//! chunks     content objects of that commit      ┐ several layers ► commit of an object set
+//! chunks     content objects of that commit      ┐ several layers ► what the caller keeps: see `Layers`
 //! derived    plain file systems                  ┘ at once        ► commit of a tree with whiteouts
 //! ```
-//! Every layer's digest and diffid are verified. Layers that the store has as commits are not fetched.
+//! Every layer's digest and diffid are verified. Layers that are known to be in the store are not fetched.
 //! Nothing becomes visible: refs and the end of the transaction are the caller's.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +26,7 @@ use crate::store::selinux::Policy;
 use crate::store::{self, Completeness, Modifier, ObjectRead, Reachable, Txn, walk_commit};
 use crate::tar::{
     self, ImportOptions, LayerOptions, LayerTree, Toplevel, Var, VerifyCommit, check_complete,
-    import_commit_layer, import_layer, import_objects, write_object_set,
+    import_commit_layer, import_layer, import_objects,
 };
 
 /// Layers that are read at the same time, at most: each needs a few megabytes.
@@ -38,11 +38,17 @@ pub(super) const LOWER_LINKS: &str = "ostree-rs.lower-links";
 /// Who took the layer in, as ostree-ext notes it.
 pub(super) const IMPORTER: &str = "ostree.importer.version";
 
-/// The commit of a layer that the store has, if it has one.
-pub(super) type Known<'a> = dyn Fn(&PlannedLayer) -> Result<Option<CommitId>> + 'a;
+/// What is known of layers before, and kept of them after they were taken in.
+pub(super) trait Layers: Sync {
+    /// The commit that keeps a layer in the store, if it is there.
+    fn known(&self, layer: &PlannedLayer) -> Result<Option<CommitId>>;
 
-/// Told of every layer that is in the store now, from any thread.
-pub(super) type Finished<'a> = dyn Fn(&TakenLayer) -> Result<()> + Sync + 'a;
+    /// The commit that keeps the objects of a chunk of the commit `base` from now on.
+    fn keep_chunk(&self, base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId>;
+
+    /// Told of every layer that is in the store now, from any thread.
+    fn finished(&self, layer: &TakenLayer) -> Result<()>;
+}
 
 /// How layers are taken in.
 #[derive(Clone, Copy)]
@@ -53,10 +59,8 @@ pub(super) struct Taking<'a> {
     pub(super) txn: &'a dyn Txn,
     /// Decides about the commit; none lets every commit in.
     pub(super) verify: Option<&'a VerifyCommit<'a>>,
-    /// Layers that are there.
-    pub(super) known: &'a Known<'a>,
-    /// Told of each.
-    pub(super) finished: &'a Finished<'a>,
+    /// Which of them are there, and what is kept of the others.
+    pub(super) layers: &'a dyn Layers,
     /// What happens to `var` of plain layers.
     pub(super) var: Var,
 }
@@ -79,7 +83,7 @@ pub(super) struct Taken {
 pub(super) struct TakenLayer {
     /// The layer.
     pub(super) layer: PlannedLayer,
-    /// What it is there.
+    /// The commit that it is there, or that keeps it.
     pub(super) commit: CommitId,
     /// Whether it had to be fetched.
     pub(super) fetched: bool,
@@ -90,7 +94,8 @@ pub(super) struct TakenLayer {
 /// What a layer that is not the first is.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Chunk,
+    /// Of this commit.
+    Chunk(CommitId),
     Plain,
 }
 
@@ -104,11 +109,12 @@ pub(super) fn take(plan: &LayerPlan, taking: &Taking<'_>, ctx: &Ctx) -> Result<T
     if let Some(layer) = &plan.ostree {
         let commit;
         (commit, expected) = take_commit(layer, plan.commit, taking, ctx)?;
-        (taking.finished)(&commit)?;
+        taking.layers.finished(&commit)?;
         base = Some(commit.commit);
         taken.push(commit);
     }
-    let chunks = plan.chunks.iter().map(|layer| (layer, Kind::Chunk));
+    let chunk = |base| plan.chunks.iter().map(move |layer| (layer, Kind::Chunk(base)));
+    let chunks = base.into_iter().flat_map(chunk);
     let derived = plan.derived.iter().map(|layer| (layer, Kind::Plain));
     let known = match &base {
         Some(base) if !plan.derived.is_empty() => BaseFacts::of_commit(taking.txn, base)?,
@@ -159,7 +165,7 @@ fn take_commit(
             Err(Error::Image(format!("the labels promise commit {promised}, the image holds {commit}")))
         }
     };
-    if let Some(commit) = (taking.known)(layer)? {
+    if let Some(commit) = taking.layers.known(layer)? {
         let commit = promised_by(commit)?;
         reused(layer, ctx);
         taking.verify.map_or(Ok(()), |verify| verify_stored(taking.txn, &commit, verify))?;
@@ -197,11 +203,11 @@ fn take_others(
 ) -> Result<Vec<TakenLayer>> {
     let (mut taken, mut todo) = (vec![None; layers.len()], Vec::new());
     for (n, (layer, kind)) in layers.iter().enumerate() {
-        match (taking.known)(layer)? {
+        match taking.layers.known(layer)? {
             Some(commit) => {
                 reused(layer, ctx);
                 let layer = TakenLayer::of(layer, commit, false);
-                (taking.finished)(&layer)?;
+                taking.layers.finished(&layer)?;
                 taken[n] = Some(layer);
             }
             None => todo.push((n, *layer, *kind)),
@@ -215,17 +221,20 @@ fn take_others(
     let parallel = ctx.jobs.get().min(MAX_PARALLEL_LAYERS).min(todo.len()).max(1);
     let layer_ctx = with_jobs(ctx, ctx.jobs.get().div_ceil(parallel));
     let taken = Mutex::new(taken);
-    let (source, txn, finished) = (taking.source, taking.txn, taking.finished);
+    let (source, txn, keeper) = (taking.source, taking.txn, taking.layers);
     // Weighed by number: so many are under way, and none waits.
     with_pool(&with_jobs(ctx, parallel), parallel as u64, |pool: &Pool<'_, Error>| {
         for (n, layer, kind) in todo {
             let (taken, modifier, ctx) = (&taken, &modifier, &layer_ctx);
             pool.submit(1, move || {
                 let one = match kind {
-                    Kind::Chunk => take_chunk(layer, expected, source, txn, ctx)?,
+                    Kind::Chunk(base) => {
+                        let objects = take_chunk(layer, expected, source, txn, ctx)?;
+                        TakenLayer::of(layer, keeper.keep_chunk(base, &objects)?, true)
+                    }
                     Kind::Plain => take_plain(layer, options, modifier, source, txn, ctx)?,
                 };
-                finished(&one)?;
+                keeper.finished(&one)?;
                 taken.lock().unwrap_or_else(PoisonError::into_inner)[n] = Some(one);
                 Ok(())
             })?;
@@ -241,12 +250,11 @@ fn take_chunk(
     source: &dyn ImageSource,
     txn: &dyn Txn,
     ctx: &Ctx,
-) -> Result<TakenLayer> {
+) -> Result<BTreeSet<FileId>> {
     let objects_ctx = objects_only(ctx);
-    let objects = read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+    read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
         import_objects(stream, txn, Some(expected), &objects_ctx).map_err(Error::from)
-    })?;
-    Ok(TakenLayer::of(layer, write_object_set(txn, &objects)?, true))
+    })
 }
 
 fn take_plain(

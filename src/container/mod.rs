@@ -35,6 +35,7 @@ mod merge;
 mod plan;
 mod prepare_root;
 mod pull;
+mod pulled_layers;
 mod reference;
 mod rewrite;
 pub mod store;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! manifest ► config ► plan ► layers (see `import`) ► commit
-//!                                                  └ plain layers on top of it: merge commit
+//!                     │                            └ plain layers on top of it: merge commit
+//!                     └ without those that an earlier pull brought (see `pulled_layers`)
 //! ```
 //! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by
 //! its signature before anything is written, every object by its checksum, and that none is missing.
@@ -14,9 +15,10 @@ use ostree_format::CommitId;
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::ImageSource;
-use super::import::{Finished, Known, Taken, Taking, take};
+use super::import::{Layers, Taken, Taking, take};
 use super::merge::merge;
 use super::plan::{Image, LayerPlan};
+use super::pulled_layers::{PulledLayers, Reusable};
 use super::store::write_merge_commit;
 use crate::base::Ctx;
 use crate::store::Txn;
@@ -58,6 +60,9 @@ pub struct Pulled {
 /// Pulls the commit out of an image into `txn`; of an image with plain layers, a commit of all layers
 /// together. No ref is set.
 ///
+/// Layers of the commit that an earlier pull brought into the same store are not fetched, as long as their
+/// objects are there: the store's cache tells ([`Txn::cached`]).
+///
 /// # Errors
 /// [`Error::NoSignaturePolicy`] if `options` do not say how to check the signature; [`Error::Tar`] with
 /// [`tar::Error::Refused`](crate::tar::Error::Refused) if it is not accepted; [`Error::UnsignedLayers`];
@@ -65,7 +70,14 @@ pub struct Pulled {
 pub fn pull(source: &dyn ImageSource, txn: &dyn Txn, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
     options.signatures.decided()?;
     let image = Image::fetch(source, &options.architecture.clone().unwrap_or_default())?;
-    let (plan, mut taken) = take_image(&image, source, txn, options, &|_| Ok(None), &|_| Ok(()), ctx)?;
+    let plan = image.plan()?;
+    let before = PulledLayers::read(txn);
+    let reusable = before.reusable(&plan, txn);
+    let attempt = |layers: &Reusable| take_image(&image, &plan, source, txn, options, layers, ctx);
+    let mut taken = match attempt(&reusable) {
+        Err(error) if reusable.may_have_caused(&error, &plan) => attempt(&Reusable::default())?,
+        taken => taken?,
+    };
     let commit = match (taken.base, &plan.derived[..]) {
         (Some(base), []) => base,
         (base, _) => {
@@ -73,6 +85,9 @@ pub fn pull(source: &dyn ImageSource, txn: &dyn Txn, options: &PullOptions<'_>, 
             write_merge_commit(txn, &image, base, root)?
         }
     };
+    if let Some(base) = taken.base {
+        before.note(&plan, base, txn);
+    }
     Ok(Pulled { commit, manifest: image.digest })
 }
 
@@ -87,32 +102,28 @@ impl<'a> Signatures<'a> {
     }
 }
 
-/// Takes in all layers of an image, apart from those that are `known`; each is reported when it is
-/// `finished`.
+/// Takes in all layers of an image, apart from those that are known.
 pub(super) fn take_image(
     image: &Image,
+    plan: &LayerPlan,
     source: &dyn ImageSource,
     txn: &dyn Txn,
     options: &PullOptions<'_>,
-    known: &Known<'_>,
-    finished: &Finished<'_>,
+    layers: &dyn Layers,
     ctx: &Ctx,
-) -> Result<(LayerPlan, Taken)> {
+) -> Result<Taken> {
     let verify = options.signatures.decided()?;
-    let plan = image.plan()?;
     if verify.is_some() {
-        only_of_commit(image, &plan)?;
+        only_of_commit(image, plan)?;
     }
     let mut bytes = 0;
     for layer in image.layers()? {
-        if known(&layer)?.is_none() {
+        if layers.known(&layer)?.is_none() {
             bytes += layer.descriptor.size();
         }
     }
     ctx.phase("Pulling image", None, Some(bytes));
-    let taking = Taking { source, txn, verify, known, finished, var: options.var };
-    let taken = take(&plan, &taking, ctx)?;
-    Ok((plan, taken))
+    take(plan, &Taking { source, txn, verify, layers, var: options.var }, ctx)
 }
 
 /// A signed commit vouches for no other layers.

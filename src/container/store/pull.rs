@@ -6,22 +6,23 @@
 //! A layer is there if its ref is, or that of a layer with the same diffid of another image: recompressed,
 //! it is still the same. Layers that were finished before an error can be kept: see [`pull`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ostree_format::CommitId;
+use ostree_format::{CommitId, FileId};
 
 use super::garbage::prune_layers;
 use super::names::{image_ref, layer_ref};
 use super::query::{StoredImage, list, query};
 use super::{ImageStore, write_merge_commit};
 use crate::base::Ctx;
-use crate::container::import::{TakenLayer, verify_stored};
+use crate::container::import::{Layers, TakenLayer, verify_stored};
 use crate::container::merge::merge;
 use crate::container::pull::{only_of_commit, take_image};
 use crate::container::{
     DiffId, Digest, Image, ImageReference, ImageSource, PlannedLayer, PullOptions, Result,
 };
 use crate::store::{Completeness, Txn};
+use crate::tar::write_object_set;
 
 /// How an image is pulled into the store.
 #[derive(Clone, Default)]
@@ -133,16 +134,11 @@ pub fn pull(
     options: &StoreOptions<'_>,
     ctx: &Ctx,
 ) -> Result<PulledImage> {
-    let by_diff_id = layers_by_diff_id(txn)?;
-    let known = |layer: &PlannedLayer| known_layer(txn, &by_diff_id, layer);
-    let finished = |layer: &TakenLayer| -> Result<()> {
-        let digest = Digest::of_descriptor(&layer.layer.descriptor)?;
-        Ok(txn.set_ref(&layer_ref(&digest)?, Some(layer.commit))?)
-    };
-    let (_, mut taken) = take_image(image, source, txn, &options.pull, &known, &finished, ctx)?;
+    let layers = LayerRefs { txn, by_diff_id: layers_by_diff_id(txn)? };
+    let mut taken = take_image(image, &image.plan()?, source, txn, &options.pull, &layers, ctx)?;
     let root = merge(txn, &mut taken, ctx)?;
     // Labeled anew, layers may be other commits now.
-    taken.layers.iter().try_for_each(finished)?;
+    taken.layers.iter().try_for_each(|layer| layers.finished(layer))?;
     let commit = write_merge_commit(txn, image, taken.base, root)?;
     if options.name == NameImage::Yes {
         txn.set_ref(&image_ref(target)?, Some(commit))?;
@@ -163,6 +159,37 @@ pub fn pull(
     })
 }
 
+/// Every layer is a commit with a ref.
+struct LayerRefs<'a> {
+    txn: &'a dyn Txn,
+    by_diff_id: HashMap<DiffId, Digest>,
+}
+
+impl Layers for LayerRefs<'_> {
+    /// It may be here under another digest.
+    fn known(&self, layer: &PlannedLayer) -> Result<Option<CommitId>> {
+        let own = Digest::of_descriptor(&layer.descriptor)?;
+        for digest in [Some(&own), self.by_diff_id.get(&layer.diff_id)].into_iter().flatten() {
+            let Some(commit) = self.txn.resolve_exact(&layer_ref(digest)?)? else { continue };
+            // What a check of the repository found to be damaged is fetched again.
+            let whole = self.txn.completeness(&commit)? != Completeness::PartialByFsck;
+            if whole && self.txn.contains(&commit.into())? {
+                return Ok(Some(commit));
+            }
+        }
+        Ok(None)
+    }
+
+    fn keep_chunk(&self, _base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {
+        Ok(write_object_set(self.txn, objects)?)
+    }
+
+    fn finished(&self, layer: &TakenLayer) -> Result<()> {
+        let digest = Digest::of_descriptor(&layer.layer.descriptor)?;
+        Ok(self.txn.set_ref(&layer_ref(&digest)?, Some(layer.commit))?)
+    }
+}
+
 /// Layers of every image, by the diffid: one blob of each.
 fn layers_by_diff_id(store: &(impl ImageStore + ?Sized)) -> Result<HashMap<DiffId, Digest>> {
     let mut layers = HashMap::new();
@@ -173,22 +200,4 @@ fn layers_by_diff_id(store: &(impl ImageStore + ?Sized)) -> Result<HashMap<DiffI
         }
     }
     Ok(layers)
-}
-
-/// The commit of a layer that is here, perhaps under another digest.
-fn known_layer(
-    txn: &dyn Txn,
-    by_diff_id: &HashMap<DiffId, Digest>,
-    layer: &PlannedLayer,
-) -> Result<Option<CommitId>> {
-    let own = Digest::of_descriptor(&layer.descriptor)?;
-    for digest in [Some(&own), by_diff_id.get(&layer.diff_id)].into_iter().flatten() {
-        let Some(commit) = txn.resolve_exact(&layer_ref(digest)?)? else { continue };
-        // What a check of the repository found to be damaged is fetched again.
-        let whole = txn.completeness(&commit)? != Completeness::PartialByFsck;
-        if whole && txn.contains(&commit.into())? {
-            return Ok(Some(commit));
-        }
-    }
-    Ok(None)
 }

@@ -160,6 +160,8 @@ fn a_damaged_layer_leaves_nothing() {
     // A commit that is complete stays so if a pull of it fails.
     let chunk = fs::read(find_chunk(&layout, &source)).unwrap();
     fs::write(find_chunk(&layout, &source), &chunk[1..]).unwrap();
+    // Otherwise it is not even fetched.
+    fs::remove_file(path.join("tmp/cache/ostree-rs-layers")).unwrap();
     pull_verified(&repo, &source, &keyring).unwrap_err();
     assert_eq!(repo.completeness(&pulled.commit).unwrap(), Completeness::Complete);
 }

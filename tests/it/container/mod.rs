@@ -9,6 +9,7 @@ mod layers;
 mod layouts;
 mod pulls;
 mod references;
+mod reuse;
 mod transports;
 
 use std::io::Read;

@@ -7,6 +7,7 @@ mod peers;
 mod program;
 mod progress;
 pub(crate) mod proxy;
+mod reuse;
 pub(crate) mod server;
 mod signed;
 mod token;
