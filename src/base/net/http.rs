@@ -1,4 +1,5 @@
-//! Requests with retries, and redirects that carry no credentials to another host.
+//! Requests with retries, and redirects that carry no credentials to another host: neither `Authorization` nor
+//! the client certificate. Certificate authorities are trusted for whatever host, as in podman and skopeo.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -64,6 +65,8 @@ pub enum ProxyRule {
 #[derive(Debug, Clone)]
 pub struct Http {
     client: Client,
+    /// Shows no client certificate, which is for the host that was asked for only.
+    anonymous: Client,
     retries: u32,
     silence: Duration,
 }
@@ -122,28 +125,17 @@ impl Http {
     /// # Errors
     /// [`Error::Config`] if a certificate, key or proxy cannot be used.
     pub fn new(options: &HttpOptions) -> Result<Self> {
-        let config = |e: reqwest::Error| Error::Config { what: "HTTP client".into(), why: e.to_string() };
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(options.tls.client_config()?)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(options.silence)
-            .connect_timeout(options.silence)
-            .user_agent(&options.user_agent);
-        for rule in &options.proxies {
-            let proxy = match rule {
-                ProxyRule::Http(url) => reqwest::Proxy::http(url),
-                ProxyRule::Https(url) => reqwest::Proxy::https(url),
-                ProxyRule::All(url) => reqwest::Proxy::all(url),
-            };
-            let except = options.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
-            builder = builder.proxy(proxy.map_err(config)?.no_proxy(except));
-        }
-        Ok(Self {
-            client: builder.build().map_err(config)?,
-            retries: options.retries,
-            silence: options.silence,
-        })
+        let client = client(options, &options.tls)?;
+        let anonymous = match &options.tls.identity {
+            Some(_) => self::client(options, &TlsOptions { identity: None, ..options.tls.clone() })?,
+            None => client.clone(),
+        };
+        Ok(Self { client, anonymous, retries: options.retries, silence: options.silence })
+    }
+
+    /// The same without the client certificate: for hosts that are none of our choosing.
+    pub(crate) fn anonymous(&self) -> Self {
+        Self { client: self.anonymous.clone(), ..self.clone() }
     }
 
     /// Sends `request`, again and again where that can help: no connection, 408, 429, 5xx. Every other
@@ -218,9 +210,9 @@ impl Http {
     /// Sends `request` once and follows redirects.
     fn follow(&self, request: &Request) -> Result<Response> {
         let (mut url, mut headers) = (request.url.clone(), request.headers.clone());
+        let mut client = &self.client;
         for _ in 0..=MAX_REDIRECTS {
-            let mut builder =
-                self.client.request(request.method.clone(), url.clone()).headers(headers.clone());
+            let mut builder = client.request(request.method.clone(), url.clone()).headers(headers.clone());
             if let Some(body) = &request.body {
                 let slow = Duration::from_secs(body.len() as u64 / MIN_BYTES_PER_SEC);
                 builder = builder.timeout(self.silence + slow).body(body.clone());
@@ -240,11 +232,34 @@ impl Http {
             }
             if next.origin() != url.origin() {
                 headers.remove(AUTHORIZATION);
+                client = &self.anonymous;
             }
             url = next;
         }
         Err(Error::protocol(&request.url, format!("redirected more than {MAX_REDIRECTS} times")))
     }
+}
+
+/// Redirects are followed by us, who know what may go along.
+fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
+    let config = |e: reqwest::Error| Error::Config { what: "HTTP client".into(), why: e.to_string() };
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls.client_config()?)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(options.silence)
+        .connect_timeout(options.silence)
+        .user_agent(&options.user_agent);
+    for rule in &options.proxies {
+        let proxy = match rule {
+            ProxyRule::Http(url) => reqwest::Proxy::http(url),
+            ProxyRule::Https(url) => reqwest::Proxy::https(url),
+            ProxyRule::All(url) => reqwest::Proxy::all(url),
+        };
+        let except = options.no_proxy.as_deref().and_then(reqwest::NoProxy::from_string);
+        builder = builder.proxy(proxy.map_err(config)?.no_proxy(except));
+    }
+    builder.build().map_err(config)
 }
 
 /// Whether an answer with this status may be another one in a moment.

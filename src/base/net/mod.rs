@@ -4,7 +4,7 @@
 //! registry   OCI distribution: manifests, blobs, uploads, tokens
 //! body       a response body that asks for the rest with `Range` when the connection breaks
 //! response   status, headers, body
-//! http       requests with retries and redirects that carry no credentials to another host
+//! http       requests with retries, and redirects that carry no credentials to another host
 //! tls        roots, client certificates
 //! ```
 //! reqwest runs its requests on a thread of its own; nothing of that shows here. Proxies are told by the

@@ -8,7 +8,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore, SignatureScheme};
 
 use super::error::{Error, Result};
 
@@ -19,7 +20,7 @@ pub struct TlsOptions {
     pub roots: Vec<Vec<u8>>,
     /// Trust only [`TlsOptions::roots`], none of the system's.
     pub only_these_roots: bool,
-    /// Certificate and key that the server may ask for.
+    /// Certificate and key that the server may ask for; one that a redirect led to gets none.
     pub identity: Option<Identity>,
     /// Whether the server's certificate matters.
     pub verify: TlsVerify,
@@ -37,6 +38,27 @@ pub struct Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Identity")
+    }
+}
+
+impl Identity {
+    /// What rustls shows. A certificate that it cannot read, such as one of X.509 version 1, is for the server
+    /// to judge; only one that belongs to another key is refused here.
+    fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey> {
+        let certificates = CertificateDer::pem_slice_iter(&self.certificates).collect::<Result<Vec<_>, _>>();
+        let certificates = certificates.map_err(|e| bad("client certificate", e))?;
+        if certificates.is_empty() {
+            return Err(bad("client certificate", "no certificate in PEM form"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|e| bad("client key", e))?;
+        let key = provider.key_provider.load_private_key(key).map_err(|e| bad("client key", e))?;
+        let certified = CertifiedKey::new(certificates, key);
+        match certified.keys_match() {
+            Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                Err(bad("client certificate", error))
+            }
+            _ => Ok(certified),
+        }
     }
 }
 
@@ -64,22 +86,19 @@ impl TlsOptions {
         let roots = Arc::new(self.root_store()?);
         let builder = match self.verify {
             TlsVerify::Yes => {
-                let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+                let verifier =
+                    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
                 builder.with_webpki_verifier(verifier.map_err(|e| bad("certificate authorities", e))?)
             }
-            TlsVerify::No => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification(provider)))
-            }
+            TlsVerify::No => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(NoVerification(Arc::clone(&provider)))),
         };
         match &self.identity {
             None => Ok(builder.with_no_client_auth()),
             Some(identity) => {
-                let certificates: Result<Vec<_>, _> =
-                    CertificateDer::pem_slice_iter(&identity.certificates).collect();
-                let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|e| bad("client key", e))?;
-                builder
-                    .with_client_auth_cert(certificates.map_err(|e| bad("client certificate", e))?, key)
-                    .map_err(|e| bad("client certificate", e))
+                let certified = Arc::new(identity.certified(&provider)?);
+                Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
             }
         }
     }

@@ -3,6 +3,7 @@
 mod again;
 mod faults;
 mod front;
+mod identity;
 mod peers;
 mod program;
 mod progress;

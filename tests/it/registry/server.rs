@@ -30,6 +30,8 @@ pub(crate) enum Login {
 pub(crate) enum Speech<'a> {
     Plain,
     Tls(&'a Certificates),
+    /// Only with a client certificate of the authority.
+    MutualTls(&'a Certificates),
 }
 
 /// A running registry.
@@ -67,12 +69,15 @@ impl Server {
             }
         }
         config += &format!("http:\n  addr: {address}\n  secret: test\n");
-        if let Speech::Tls(files) = speech {
+        if let Speech::Tls(files) | Speech::MutualTls(files) = speech {
             config += &format!(
-                "  tls: {{certificate: {}, key: {}}}\n",
+                "  tls:\n    certificate: {}\n    key: {}\n",
                 files.path("server.crt").display(),
                 files.path("server.key").display()
             );
+        }
+        if let Speech::MutualTls(files) = speech {
+            config += &format!("    clientcas: [{}]\n", files.path("ca.crt").display());
         }
         let file = dir.path().join("config.yml");
         fs::write(&file, config).unwrap();
@@ -115,7 +120,7 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// An authority of our own, and a certificate for 127.0.0.1 signed by it.
+/// An authority of our own, and certificates signed by it: for 127.0.0.1, and for a client.
 pub(crate) struct Certificates(TempDir);
 
 impl Certificates {
@@ -134,6 +139,11 @@ impl Certificates {
         made.openssl(
             "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 2 -extfile ext",
         );
+        made.openssl("req -newkey rsa:2048 -nodes -keyout client.key -out client.csr -subj /CN=client");
+        let sign = "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2";
+        made.openssl(&format!("{sign} -extfile ext -out client.crt"));
+        // Without extensions it is X.509 version 1, as many have it.
+        made.openssl(&format!("{sign} -out client-v1.crt"));
         Some(made)
     }
 
@@ -141,8 +151,12 @@ impl Certificates {
         self.0.path().join(name)
     }
 
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
     pub(crate) fn ca(&self) -> Vec<u8> {
-        fs::read(self.path("ca.crt")).unwrap()
+        self.read("ca.crt")
     }
 
     /// Signs with the authority's key: RSA, SHA-256.

@@ -139,6 +139,7 @@ impl Registry {
                 format!("wants the credentials sent to {realm}, without TLS"),
             ));
         }
+        // Whom the registry trusts to say who we are gets all that proves it, a client certificate too.
         let request = match &self.credentials {
             Some(Credentials::IdentityToken(token)) => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());

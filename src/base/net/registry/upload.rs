@@ -198,7 +198,7 @@ impl Registry {
     fn send_at(&self, request: &Request, ctx: &Ctx) -> Result<Response> {
         match request.url.origin() == self.base.origin() {
             true => self.send(request, Access::Push, ctx),
-            false => self.http.send(request, ctx),
+            false => self.http.anonymous().send(request, ctx),
         }
     }
 }

@@ -1,0 +1,142 @@
+//! Who is shown our client certificate: the registry, and nobody that it sends us to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use ostree_rs::base::Ctx;
+use ostree_rs::base::net::registry::Registry;
+use ostree_rs::base::net::{Http, HttpOptions, Identity, TlsOptions};
+use ostree_rs::format::Checksum;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use super::program::Home;
+use super::pull_blob;
+use super::server::{Certificates, Login, Server, Speech};
+
+/// The requests to all servers of a test: which server, method and path, whether with a certificate.
+type Seen = Arc<Mutex<Vec<(SocketAddr, String, bool)>>>;
+
+/// A server that asks for a client certificate, but answers without one too.
+fn asking(files: &Certificates, seen: &Seen, answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
+    let provider = Arc::new(ring::default_provider());
+    let certificate = |name: &str| CertificateDer::from_pem_slice(&files.read(name)).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate("ca.crt")).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
+        .with_single_cert(
+            vec![certificate("server.crt")],
+            PrivateKeyDer::from_pem_slice(&files.read("server.key")).unwrap(),
+        );
+    let (config, seen) = (Arc::new(config.unwrap()), Arc::clone(seen));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            serve(client, &config, |request, certified| {
+                seen.lock().unwrap().push((address, request.to_owned(), certified));
+                answer(request)
+            });
+        }
+    });
+    address
+}
+
+fn serve(client: TcpStream, config: &Arc<ServerConfig>, answer: impl FnOnce(&str, bool) -> String) {
+    let stream = StreamOwned::new(ServerConnection::new(Arc::clone(config)).unwrap(), client);
+    let mut stream = BufReader::new(stream);
+    let head: Vec<_> = stream.by_ref().lines().map_while(Result::ok).take_while(|l| !l.is_empty()).collect();
+    let Some(request) = head.first().and_then(|line| line.strip_suffix(" HTTP/1.1")) else { return };
+    let mut stream = stream.into_inner();
+    let certified = stream.conn.peer_certificates().is_some();
+    let answer = answer(request, certified).replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes());
+    stream.conn.send_close_notify();
+    let _ = stream.flush();
+}
+
+fn registry(files: &Certificates, address: SocketAddr) -> Registry {
+    let identity = Identity { certificates: files.read("client.crt"), key: files.read("client.key") };
+    let tls = TlsOptions { roots: vec![files.ca()], identity: Some(identity), ..TlsOptions::default() };
+    let http = Http::new(&HttpOptions { tls, retries: 0, ..HttpOptions::default() }).unwrap();
+    Registry::new(http, &format!("https://{address}"), "a", None).unwrap()
+}
+
+fn to(place: &str) -> String {
+    format!("307 Elsewhere\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n")
+}
+
+#[test]
+fn redirects_are_followed_without_the_certificate() {
+    let Some(files) = Certificates::make() else { return };
+    let seen = Seen::default();
+    let home = Arc::new(Mutex::new(String::new()));
+    let back = Arc::clone(&home);
+    let elsewhere = asking(&files, &seen, move |_| to(&format!("{}/last", back.lock().unwrap())));
+    let there = format!("https://{elsewhere}/store");
+    let address = asking(&files, &seen, move |request| match request {
+        "GET /moved" => to(&there),
+        "GET /last" => "200 OK\r\nContent-Length: 2\r\n\r\nok".into(),
+        _ => to("/moved"),
+    });
+    *home.lock().unwrap() = format!("https://{address}");
+    let digest = Checksum::of(b"ok");
+    // The authority of the registry is trusted elsewhere too, or there would be no answer.
+    assert_eq!(pull_blob(&registry(&files, address), &digest, 2).unwrap(), b"ok");
+    let seen = seen.lock().unwrap();
+    let expected = [
+        (address, format!("GET /v2/a/blobs/sha256:{digest}"), true),
+        (address, "GET /moved".to_owned(), true),
+        (elsewhere, "GET /store".to_owned(), false),
+        (address, "GET /last".to_owned(), false),
+    ];
+    assert_eq!(*seen, expected);
+}
+
+#[test]
+fn uploads_elsewhere_go_without_the_certificate() {
+    let Some(files) = Certificates::make() else { return };
+    let seen = Seen::default();
+    let elsewhere = asking(&files, &seen, |_| "201 Created\r\nContent-Length: 0\r\n\r\n".into());
+    let home = asking(&files, &seen, move |_| {
+        format!("202 Accepted\r\nLocation: https://{elsewhere}/up\r\nContent-Length: 0\r\n\r\n")
+    });
+    let (ctx, data) = (Ctx::default(), Bytes::from_static(b"ok"));
+    let upload = registry(&files, home).start_upload(&ctx).unwrap();
+    upload.finish(&data, &Checksum::of(&data), &ctx).unwrap();
+    let certified: Vec<_> = seen.lock().unwrap().iter().map(|(at, _, yes)| (*at, *yes)).collect();
+    assert_eq!(certified, [(home, true), (elsewhere, false)]);
+}
+
+#[test]
+fn a_registry_that_wants_a_certificate() {
+    let Some(files) = Certificates::make() else { return };
+    let Some(server) = Server::start(&Login::Anybody, &Speech::MutualTls(&files)) else { return };
+    let (home, image) = (Home::new(), format!("{}/org/app:1", server.address));
+    let certs_d = format!(".config/containers/certs.d/{}", server.address);
+    let copy = |from: &str, to: &str| home.write(to, &String::from_utf8(files.read(from)).unwrap());
+    copy("ca.crt", &format!("{certs_d}/ca.crt"));
+    let push = format!("--push=docker://{image}");
+    let args = ["--repo=repo", "container", "build", "--ref=main", &push];
+    home.fails(&args);
+    for (dir, certificate) in [("certs", "client.crt"), (&certs_d, "client-v1.crt")] {
+        copy("ca.crt", &format!("{dir}/ca.crt"));
+        copy(certificate, &format!("{dir}/client.cert"));
+        copy("client.key", &format!("{dir}/client.key"));
+        let option = (dir == "certs").then_some("--cert-dir=certs");
+        home.ok(&args.into_iter().chain(option).collect::<Vec<_>>());
+    }
+    // A key that belongs to another certificate.
+    copy("server.key", "certs/client.key");
+    let error = home.fails(&[&args[..], &["--cert-dir=certs"]].concat());
+    assert!(error.contains("client certificate"), "{error}");
+}
