@@ -11,7 +11,7 @@ use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use oci_spec::image::{ImageIndex, ImageManifest};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
 use crate::base::Ctx;
 use crate::base::net::registry::Registry;
@@ -46,12 +46,7 @@ pub fn sigstore_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Re
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }
-    let Some(index) = registry.referrers(image.checksum(), ctx)? else { return Ok(out) };
-    let index: ImageIndex = serde_json::from_slice(&index).map_err(Error::json("referrers"))?;
-    for entry in index.manifests().iter().take(MAX_SIGNATURES) {
-        if entry.artifact_type().as_ref().is_none_or(|t| t.as_ref() != ARTIFACT_TYPE) {
-            continue;
-        }
+    for entry in referring_signatures(registry, image, ctx)?.iter().take(MAX_SIGNATURES) {
         let expected = Digest::of_descriptor(entry)?;
         let manifest = registry.manifest(&expected.to_string(), &[MANIFEST_TYPE], ctx)?;
         let actual = Digest::of(&manifest.bytes);
@@ -59,6 +54,18 @@ pub fn sigstore_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Re
             return Err(Error::Mismatch { what: "manifest", expected, actual });
         }
         read_manifest(registry, &manifest.bytes, ctx, &mut out)?;
+    }
+    Ok(out)
+}
+
+/// Those of the manifests that refer to the image that hold signatures.
+fn referring_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Result<Vec<Descriptor>> {
+    let mut out = Vec::new();
+    for page in registry.referrers(image.checksum(), ctx)? {
+        let index: ImageIndex = serde_json::from_slice(&page).map_err(Error::json("referrers"))?;
+        let is_signature =
+            |entry: &&Descriptor| entry.artifact_type().as_ref().is_some_and(|t| t.as_ref() == ARTIFACT_TYPE);
+        out.extend(index.manifests().iter().filter(is_signature).cloned());
     }
     Ok(out)
 }

@@ -8,6 +8,7 @@ mod peers;
 mod program;
 mod progress;
 pub(crate) mod proxy;
+mod referrers;
 mod reuse;
 pub(crate) mod server;
 mod signed;
@@ -219,19 +220,6 @@ fn answering(seen: &Seen, answer: impl Fn(bool) -> String + Send + 'static) -> S
         }
     });
     address
-}
-
-/// `docker-registry` does not know the referrers API: the index lies under a tag.
-#[test]
-fn referrers_fall_back_to_a_tag() {
-    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
-    let (registry, ctx) = (registry(&server.url(), "a", None), Ctx::default());
-    let subject = Checksum::of(&push_image(&registry, "one", b"layer"));
-    assert_eq!(registry.referrers(&subject, &ctx).unwrap(), None);
-    let index = "application/vnd.oci.image.index.v1+json";
-    let bytes = format!(r#"{{"schemaVersion":2,"mediaType":"{index}","manifests":[]}}"#);
-    registry.put_manifest(&format!("sha256-{subject}"), index, bytes.as_bytes(), &ctx).unwrap();
-    assert_eq!(registry.referrers(&subject, &ctx).unwrap(), Some(bytes.into_bytes()));
 }
 
 #[test]

@@ -22,6 +22,7 @@ use ostree_format::Checksum;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK, RANGE};
 use reqwest::{Method, StatusCode, Url};
 
+use super::error::shown;
 use super::{Error, Http, Request, Response, Result, Resumed};
 use crate::base::Ctx;
 
@@ -30,6 +31,8 @@ pub use upload::{Line, SMALLEST_CHUNK_BYTES, Upload};
 
 /// The largest manifest that is read, in bytes (the specification asks for 4 MiB at least).
 pub const MAX_MANIFEST_BYTES: u64 = 16 * 1024 * 1024;
+/// The most pages of a list that are read; all of them together are no larger than a manifest.
+const MAX_PAGES: usize = 1000;
 /// The version of the signatures that a registry itself keeps.
 const SIGNATURE_VERSION: u32 = 2;
 /// The header in which a registry tells the digest of what it answers.
@@ -172,12 +175,12 @@ impl Registry {
         }
     }
 
-    /// The index of the manifests that refer to `subject`, from the referrers API or, where the registry
-    /// does not know it, from the tag `sha256-DIGEST`; `None` if nothing refers to it.
+    /// The indexes of the manifests that refer to `subject`: the pages of the referrers API or, where the
+    /// registry does not know it, what lies under the tag `sha256-DIGEST`; none if nothing refers to it.
     ///
     /// # Errors
-    /// What the network gives.
-    pub fn referrers(&self, subject: &Checksum, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
+    /// [`Error::Protocol`] if the pages do not end; what the network gives.
+    pub fn referrers(&self, subject: &Checksum, ctx: &Ctx) -> Result<Vec<Vec<u8>>> {
         const INDEX: &str = "application/vnd.oci.image.index.v1+json";
         let request = Request::new(Method::GET, self.url(&format!("referrers/sha256:{subject}"))?);
         let request = request.header(ACCEPT, INDEX);
@@ -186,11 +189,11 @@ impl Registry {
         if response.status().is_success()
             && response.header(CONTENT_TYPE).is_some_and(|t| t.starts_with(INDEX))
         {
-            return Ok(Some(index));
+            return self.pages(&request, response, index, ctx);
         }
         match self.manifest(&format!("sha256-{subject}"), &[INDEX], ctx) {
-            Ok(manifest) => Ok(Some(manifest.bytes)),
-            Err(error) if error.is_not_found() => Ok(None),
+            Ok(manifest) => Ok(vec![manifest.bytes]),
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
@@ -232,21 +235,19 @@ impl Registry {
     /// Every tag of the repository.
     ///
     /// # Errors
-    /// [`Error::Protocol`] if the answer is no list; what the network gives.
+    /// [`Error::Protocol`] if the answer is no list, or its pages do not end; what the network gives.
     pub fn tags(&self, ctx: &Ctx) -> Result<Vec<String>> {
         #[derive(serde::Deserialize)]
         struct List {
             tags: Option<Vec<String>>,
         }
-        let (mut out, mut next) = (Vec::new(), Some(self.url("tags/list")?));
-        while let Some(url) = next {
-            let (response, bytes) = self.read(&Request::new(Method::GET, url.clone()), ctx)?;
-            let link = response.header(LINK).and_then(next_link).and_then(|l| url.join(l).ok());
-            let list: List = serde_json::from_slice(&bytes)
-                .map_err(|e| Error::protocol(&url, format!("tag list: {e}")))?;
+        let request = Request::new(Method::GET, self.url("tags/list")?);
+        let (response, body) = self.read(&request, ctx)?;
+        let mut out = Vec::new();
+        for page in self.pages(&request, response, body, ctx)? {
+            let list: List = serde_json::from_slice(&page)
+                .map_err(|e| Error::protocol(&request.url, format!("tag list: {e}")))?;
             out.extend(list.tags.unwrap_or_default());
-            // A next page of another host, or the same page again, would never end well.
-            next = link.filter(|l| l.origin() == url.origin() && *l != url);
         }
         Ok(out)
     }
@@ -298,6 +299,43 @@ impl Registry {
         self.http.read_whole(MAX_MANIFEST_BYTES, ctx, || self.send_ok(request, Access::Pull, ctx))
     }
 
+    /// A list: the page that answers `request`, and each that the one before calls the next.
+    fn pages(&self, request: &Request, first: Response, body: Vec<u8>, ctx: &Ctx) -> Result<Vec<Vec<u8>>> {
+        let mut left = MAX_MANIFEST_BYTES.saturating_sub(body.len() as u64);
+        let (mut response, mut out) = (first, vec![body]);
+        while let Some(link) = next_link(&response.headers(LINK)) {
+            if out.len() == MAX_PAGES {
+                return Err(Error::protocol(&response.url, format!("a list of more than {MAX_PAGES} pages")));
+            }
+            let bad = |e| Error::protocol(&response.url, format!("next page at {link:?}: {e}"));
+            let request = Request { url: response.url.join(link).map_err(bad)?, ..request.clone() };
+            let (next, body) =
+                self.http.read_whole(left, ctx, || match self.send_at(&request, Access::Pull, ctx)? {
+                    response if response.status().is_success() => Ok(response),
+                    response => Err(self.failed(response, Method::GET)),
+                })?;
+            left = left.saturating_sub(body.len() as u64);
+            out.push(body);
+            response = next;
+        }
+        Ok(out)
+    }
+
+    /// Sends a request to where the registry said; credentials go along only to the registry itself, and
+    /// nothing goes there in the clear if the registry speaks TLS.
+    fn send_at(&self, request: &Request, access: Access, ctx: &Ctx) -> Result<Response> {
+        if request.url.origin() == self.base.origin() {
+            return self.send(request, access, ctx);
+        }
+        if self.base.scheme() == "https" && request.url.scheme() != "https" {
+            return Err(Error::protocol(
+                &self.base,
+                format!("leads away from TLS, to {}", shown(&request.url)),
+            ));
+        }
+        self.http.anonymous().send(request, ctx)
+    }
+
     /// The error that a failed answer stands for.
     fn failed(&self, response: Response, method: Method) -> Error {
         match response.status() {
@@ -323,8 +361,35 @@ impl Registry {
     }
 }
 
-/// The URL in `<…>; rel="next"`.
-fn next_link(value: &str) -> Option<&str> {
-    let (url, rest) = value.trim().strip_prefix('<')?.split_once('>')?;
-    rest.replace(' ', "").contains("rel=\"next\"").then_some(url)
+/// The URL of the link to the next page: `<…>; rel="next"`, among others perhaps (RFC 8288).
+fn next_link<'a>(values: &[&'a str]) -> Option<&'a str> {
+    let links = values.iter().flat_map(|value| value.split('<').skip(1));
+    let is_next = |parameter: &str| {
+        let value = parameter.trim().strip_prefix("rel=");
+        let value = value.map(|v| v.trim_matches([' ', ',', '"']));
+        value.is_some_and(|v| v.split(' ').any(|kind| kind.eq_ignore_ascii_case("next")))
+    };
+    let (url, _) = links
+        .filter_map(|link| link.split_once('>'))
+        .find(|(_, parameters)| parameters.split(';').any(is_next))?;
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links() {
+        for (values, expected) in [
+            (&["</v2/a?n=1>; rel=\"next\""][..], Some("/v2/a?n=1")),
+            (&["<x>;rel=next"], Some("x")),
+            (&["<p>; rel=\"prev\", <n>; title=\"t\"; rel=\"Next\", <l>; rel=\"last\""], Some("n")),
+            (&["<p>; rel=\"prev\"", "<n>; rel=\"last next\""], Some("n")),
+            (&["<p>; rel=\"prev\"", "<n>; title=\"next\"", "n; rel=\"next\"", "<n"], None),
+            (&[], None),
+        ] {
+            assert_eq!(next_link(values), expected, "{values:?}");
+        }
+    }
 }

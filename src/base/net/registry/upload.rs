@@ -82,7 +82,7 @@ impl Upload {
                 request = request.header(CONNECTION, "close");
             }
             request.resend = Resend::No;
-            let error = match self.registry.send_at(&request, ctx) {
+            let error = match self.registry.send_at(&request, Access::Push, ctx) {
                 Ok(response) if response.status().is_success() => {
                     self.location = location(&response)?;
                     self.offset = end;
@@ -117,7 +117,7 @@ impl Upload {
     /// Bytes that the registry says it has.
     fn arrived(&mut self, ctx: &Ctx) -> Result<u64> {
         let request = Request::new(Method::GET, self.location.clone());
-        let response = self.registry.send_at(&request, ctx)?;
+        let response = self.registry.send_at(&request, Access::Push, ctx)?;
         match response.status() {
             s if s.is_success() => {}
             // docker-registry: it has got more bytes than the location that it gave last says, and gives up.
@@ -177,7 +177,7 @@ impl Upload {
         // A body that arrived in part is there already: the same again would not be the blob.
         let nothing = request.body.as_ref().is_none_or(Bytes::is_empty);
         request.resend = if nothing { Resend::Yes } else { Resend::No };
-        let response = self.registry.send_at(&request, ctx)?;
+        let response = self.registry.send_at(&request, Access::Push, ctx)?;
         match response.status() {
             s if s.is_success() => Ok(()),
             // The upload is gone: an answer may have been lost on its way to us.
@@ -189,17 +189,8 @@ impl Upload {
 
     /// Gives the upload up; a registry that cannot be told will find out by itself.
     pub fn cancel(self, ctx: &Ctx) {
-        let _ = self.registry.send_at(&Request::new(Method::DELETE, self.location.clone()), ctx);
-    }
-}
-
-impl Registry {
-    /// Sends a request to where the registry said; credentials go along only to the registry itself.
-    fn send_at(&self, request: &Request, ctx: &Ctx) -> Result<Response> {
-        match request.url.origin() == self.base.origin() {
-            true => self.send(request, Access::Push, ctx),
-            false => self.http.anonymous().send(request, ctx),
-        }
+        let _ =
+            self.registry.send_at(&Request::new(Method::DELETE, self.location.clone()), Access::Push, ctx);
     }
 }
 
