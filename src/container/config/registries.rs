@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::container::transport::RepositoryName;
 
 /// What stands for auth.json in the list of helpers.
 const AUTH_FILES: &str = "containers-auth.json";
@@ -30,7 +31,8 @@ const AUTH_FILES: &str = "containers-auth.json";
 #[derive(Debug, Default)]
 pub struct Registries {
     search: Vec<String>,
-    aliases: BTreeMap<String, String>,
+    /// `None` takes an alias of an earlier file away.
+    aliases: BTreeMap<String, Option<RepositoryName>>,
     registries: BTreeMap<String, Registry>,
     helpers: Option<Vec<String>>,
 }
@@ -131,7 +133,10 @@ impl Registries {
         if let Some(helpers) = raw.credential_helpers {
             self.helpers = Some(helpers);
         }
-        self.aliases.extend(raw.aliases);
+        for (short, full) in raw.aliases {
+            let full = alias(&short, &full).map_err(|why| ConfigError::new(file, why))?;
+            self.aliases.insert(short, full);
+        }
         for mut registry in raw.registry {
             if registry.prefix.is_empty() {
                 registry.prefix.clone_from(&registry.location);
@@ -159,8 +164,8 @@ impl Registries {
     /// # Errors
     /// The message for the user, if no name or more than one fits.
     pub fn qualify(&self, short: &str) -> Result<String, String> {
-        if let Some(full) = self.aliases.get(short).filter(|f| !f.is_empty()) {
-            return Ok(full.clone());
+        if let Some(Some(full)) = self.aliases.get(short) {
+            return Ok(full.repository());
         }
         match self.search.as_slice() {
             [only] => {
@@ -240,6 +245,22 @@ impl Registries {
         out.extend(endpoint(&own, registry.insecure));
         Ok(out)
     }
+}
+
+/// What an alias stands for. Neither of its sides has a tag or digest: these are those of the name that is
+/// asked for.
+fn alias(short: &str, full: &str) -> Result<Option<RepositoryName>, String> {
+    let bare = |text: &str| RepositoryName::split(text).1.is_empty();
+    if !RepositoryName::is_short(short) || !bare(short) {
+        return Err(format!("alias {short:?}: a short name has no registry, tag or digest"));
+    }
+    if full.is_empty() {
+        return Ok(None);
+    }
+    if !bare(full) {
+        return Err(format!("alias {short:?}: {full:?} must not have a tag or digest"));
+    }
+    full.parse().map(Some).map_err(|e| format!("alias {short:?}: {full:?}: {e}"))
 }
 
 fn endpoint(name: &str, insecure: bool) -> Option<Endpoint> {
@@ -326,6 +347,18 @@ mod tests {
         assert!(config.qualify("fedora").unwrap_err().contains("quay.io"));
         config.add("registries.conf.d/1.conf", "unqualified-search-registries = [\"docker.io\"]").unwrap();
         assert_eq!(config.qualify("fedora").unwrap(), "docker.io/library/fedora");
+        let mut alias = |short: &str, full: &str| {
+            config
+                .add("2.conf", &format!("[aliases]\n\"{short}\" = \"{full}\""))
+                .map(|()| config.qualify(short))
+        };
+        assert_eq!(alias("a/b", "docker.io/x").unwrap().unwrap(), "docker.io/library/x");
+        assert_eq!(alias("debian", "").unwrap().unwrap(), "docker.io/library/debian");
+        for (short, full) in
+            [("q.io/x", "q.io/y"), ("x:1", "q.io/y"), ("x", "q.io/y:1"), ("x", "y/z"), ("x", "y")]
+        {
+            alias(short, full).unwrap_err();
+        }
         assert!(config.add("old.conf", "[registries.search]\nregistries = []").is_err());
     }
 }

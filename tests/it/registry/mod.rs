@@ -11,6 +11,7 @@ pub(crate) mod proxy;
 mod referrers;
 mod reuse;
 pub(crate) mod server;
+mod short_names;
 mod signed;
 mod token;
 mod trust;
