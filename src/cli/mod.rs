@@ -31,6 +31,7 @@ use clap::error::ErrorKind;
 
 use self::app::{App, Program};
 use self::args::Arranged;
+use self::progress::Report;
 use self::terminal::Session;
 use crate::base::Cancel;
 
@@ -42,7 +43,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cancel = terminal::cancel_on_interrupt().unwrap_or_default();
     match run(program, argv, &cancel) {
         Ok(code) => code,
-        Err(error) => report(&error, &cancel),
+        Err(error) => report(&error, &cancel, None),
     }
 }
 
@@ -71,9 +72,10 @@ fn run(program: Program, argv: Vec<OsString>, cancel: &Cancel) -> anyhow::Result
         Err(error) => return clap_error(&error),
     };
     let mut session = Session::new(&app.terminal, cancel.clone())?;
-    verb::run(app.verb, &mut session)?;
-    session.finish()?;
-    Ok(ExitCode::SUCCESS)
+    match verb::run(app.verb, &mut session).and_then(|()| Ok(session.finish()?)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => Ok(report(&error, cancel, session.give_up().as_deref())),
+    }
 }
 
 /// Shows the usage of the program, or of one of its groups of verbs, and what is wrong.
@@ -99,12 +101,15 @@ fn clap_error(error: &clap::Error) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Says what went wrong; 130 if the user stopped the work, nothing at all if nobody reads the output.
-fn report(error: &anyhow::Error, cancel: &Cancel) -> ExitCode {
+/// Says what went wrong, to people and to a program that follows; 130 if the user stopped the work, nothing at
+/// all if nobody reads the output.
+fn report(error: &anyhow::Error, cancel: &Cancel, progress: Option<&dyn Report>) -> ExitCode {
     if error.chain().any(terminal::is_stdout_closed) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("{} {}", terminal::error_label(), describe(error));
+    let message = describe(error);
+    eprintln!("{} {message}", terminal::error_label());
+    progress.into_iter().for_each(|progress| progress.failure(&message));
     if cancel.check().is_err() { ExitCode::from(130) } else { ExitCode::FAILURE }
 }
 

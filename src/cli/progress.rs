@@ -9,7 +9,8 @@
 //!   {"event":"start","id":1,"item":"sha256:…","bytes":123}                  a layer; null: not known
 //!   {"event":"advance","id":1,"item":"sha256:…","done":100,"bytes":123}     so far
 //!   {"event":"end","id":1,"item":"sha256:…","done":123,"outcome":"done"}    or "reused", "failed"
-//!   {"event":"summary","fetched":1,"reused":0,"bytes":123,"seconds":0.5}    the last line, unless it failed
+//!   {"event":"summary","fetched":1,"reused":0,"bytes":123,"seconds":0.5}    the last line, or else:
+//!   {"event":"error","message":"…"}             what went wrong, after the line that says it to people
 //! ```
 //! `fetched` counts what was moved, in whatever direction; `bytes` are those that were moved for it.
 
@@ -62,6 +63,9 @@ pub(crate) trait Report: Progress {
 
     /// The work succeeded.
     fn summary(&self);
+
+    /// The work failed, and people have been told why.
+    fn failure(&self, message: &str);
 }
 
 /// Bars, if standard error is a terminal.
@@ -203,6 +207,8 @@ impl Report for Bars {
             eprintln!("{fetched} fetched, {reused} reused, {} in {seconds:.1} s ({rate}/s)", size(bytes));
         }
     }
+
+    fn failure(&self, _: &str) {}
 }
 
 impl Drop for Bars {
@@ -290,5 +296,9 @@ impl Report for JsonLines {
         let seconds = (seconds.as_secs_f64() * 1000.0).round() / 1000.0;
         say(&json!({"event": "summary", "fetched": fetched, "reused": reused, "bytes": bytes,
                     "seconds": seconds}));
+    }
+
+    fn failure(&self, message: &str) {
+        say(&json!({"event": "error", "message": message}));
     }
 }

@@ -65,6 +65,13 @@ impl Session {
         report.iter().for_each(|report| report.summary());
         Ok(())
     }
+
+    /// The work failed: takes the progress bars away, writes what is still buffered; gives whom to tell.
+    pub(crate) fn give_up(self) -> Option<Arc<dyn Report>> {
+        let report = self.report;
+        report.iter().for_each(|report| report.clear());
+        report
+    }
 }
 
 /// The switch that Ctrl-C turns; a second Ctrl-C ends the program on the spot.

@@ -67,11 +67,27 @@ fn items_and_a_summary() {
     assert!(bytes > size);
     assert_eq!(summary(&lines(&home, &copy)), [0, 2, 0]);
 
-    // A failure has no summary; and without a terminal nothing is said unasked.
-    let out = home.run(&["container", "copy", insecure, json, "docker://127.0.0.1:9/x:1", "oci:copy:2"]);
-    assert!(!out.status.success() && !String::from_utf8_lossy(&out.stderr).contains("summary"));
+    // Without a terminal nothing is said unasked.
     for quiet in ["--progress=auto", "--progress=none", "--quiet"] {
         let out = home.run(&["container", "copy", insecure, quiet, &source, "oci:copy:3"]);
         assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
     }
+}
+
+/// People are told in a line of their own, and a program in the last one; there is no summary.
+#[test]
+fn a_failure_is_the_last_line() {
+    let home = Home::new();
+    let copy = ["container", "copy", "--tls-verify=false", "docker://127.0.0.1:9/x:1", "oci:copy:2"];
+    let out = home.run(&[&copy[..], &["--progress=json"]].concat());
+    assert_eq!(out.status.code(), Some(1));
+    let said = String::from_utf8(out.stderr).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    let [.., human, json] = lines[..] else { panic!("{said}") };
+    let event: Value = serde_json::from_str(json).expect(json);
+    let message = event["message"].as_str().unwrap();
+    assert_eq!((&event["event"], human), (&"error".into(), &*format!("error: {message}")));
+    assert!(message.contains("127.0.0.1:9") && !said.contains("summary"), "{said}");
+    // Whoever did not ask for JSON gets none.
+    assert_eq!(home.fails(&copy), format!("{human}\n"));
 }
