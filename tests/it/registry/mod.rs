@@ -30,7 +30,6 @@ use ostree_rs::format::Checksum;
 
 use proxy::{Faults, Proxy};
 use server::{Certificates, Login, Server, Speech, USER};
-use token::TokenServer;
 use uploads::Uploads;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -158,23 +157,6 @@ fn tls() {
         Registry::new(Http::new(&quick).unwrap(), &format!("https://{}", server.address), "a/b", user());
     let error = unknown.unwrap().ping(&Ctx::default()).unwrap_err();
     assert!(error.to_string().contains("certificate"), "{error}");
-}
-
-#[test]
-fn tokens() {
-    for life_secs in [300, 0] {
-        let Some(files) = Certificates::make() else { return };
-        let bundle = tempfile::NamedTempFile::new().unwrap();
-        std::fs::copy(files.path("ca.crt"), bundle.path()).unwrap();
-        let tokens = TokenServer::start(files, life_secs);
-        let login = Login::Token { realm: tokens.realm.clone(), certificate: bundle.path().into() };
-        let Some(server) = Server::start(&login, &Speech::Plain) else { return };
-        round_trip(&registry(&server.url(), "org/app", user()));
-        let given = tokens.given.lock().unwrap().len();
-        assert!(life_secs == 0 || given <= 3, "{given} tokens for one round");
-        let error = registry(&server.url(), "org/app", None).tags(&Ctx::default()).unwrap_err();
-        assert!(matches!(error, Error::Denied { .. }), "{error}");
-    }
 }
 
 #[test]

@@ -140,12 +140,7 @@ fn with_a_certificate_of_an_own_authority() {
 
 #[test]
 fn with_tokens() {
-    let Some(files) = Certificates::make() else { return };
-    let bundle = tempfile::NamedTempFile::new().unwrap();
-    fs::copy(files.path("ca.crt"), bundle.path()).unwrap();
-    let tokens = TokenServer::start(files, 300);
-    let login = Login::Token { realm: tokens.realm.clone(), certificate: bundle.path().into() };
-    let Some(server) = Server::start(&login, &Speech::Plain) else { return };
+    let Some((_tokens, server)) = TokenServer::with_registry(300) else { return };
     let Some(home) = home() else { return };
     push_for_all(&home, &server, &Access::new(&home, true, None));
 }
