@@ -5,8 +5,8 @@
 //! commit ◄─ tar ◄─ decompress ─ ImageSource
 //! ```
 //! [`build()`] makes an image of a commit, in one layer or by packages in several; [`pull()`] takes the commit
-//! out of one; [`store`] keeps images with all their layers. What an image is called is in `reference`, its
-//! bytes lie in a `layout` or `archive`. Manifests and configurations are the types of the crate `oci-spec`;
+//! out of one; [`store`] keeps images with all their layers. What an image is called is in `reference`, in a
+//! registry in `name`; its bytes lie in a `layout` or `archive`. Manifests and configurations are the types of the crate `oci-spec`;
 //! digests are our own.
 
 mod archive;
@@ -32,6 +32,7 @@ mod labels;
 mod layers;
 mod layout;
 mod merge;
+mod name;
 mod plan;
 mod prepare_root;
 mod pull;

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, DigitallySignedStruct, InconsistentKeys, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, OtherError, RootCertStore,
+    SignatureScheme,
+};
 
 use super::error::{Error, Result};
 
@@ -86,9 +90,11 @@ impl TlsOptions {
         let roots = Arc::new(self.root_store()?);
         let builder = match self.verify {
             TlsVerify::Yes => {
-                let verifier =
+                let webpki =
                     WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-                builder.with_webpki_verifier(verifier.map_err(|e| bad("certificate authorities", e))?)
+                let webpki = webpki.map_err(|e| bad("certificate authorities", e))?;
+                let verifier = Verification { webpki, given: self.given()? };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
             TlsVerify::No => builder
                 .dangerous()
@@ -112,13 +118,74 @@ impl TlsOptions {
                 store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
             }
         }
-        for pem in &self.roots {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|e| bad("certificate authority", e))?;
-                store.add(certificate).map_err(|e| bad("certificate authority", e))?;
-            }
+        for certificate in self.given()? {
+            store.add(certificate).map_err(|e| bad("certificate authority", e))?;
         }
         Ok(store)
+    }
+
+    /// The certificates of the authorities that were given.
+    fn given(&self) -> Result<Vec<CertificateDer<'static>>> {
+        let all = self.roots.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem));
+        all.collect::<Result<_, _>>().map_err(|e| bad("certificate authority", e))
+    }
+}
+
+/// Accepts what webpki accepts, and a certificate that we were given to trust although it is the server's own
+/// and calls itself an authority, as what `openssl req -x509` makes does; so does Go. It has to be valid now,
+/// which webpki checks first, and for the host.
+#[derive(Debug)]
+struct Verification {
+    webpki: Arc<WebPkiServerVerifier>,
+    given: Vec<CertificateDer<'static>>,
+}
+
+/// Whether the only fault of a certificate, up to here, is that it is an authority's.
+fn is_authority(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else {
+        return false;
+    };
+    matches!(cause.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+impl ServerCertVerifier for Verification {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.webpki.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            Err(error) if is_authority(&error) && self.given.contains(certificate) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.webpki.verify_tls12_signature(message, cert, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.webpki.verify_tls13_signature(message, cert, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is configured for a registry: its place or places, credentials, certificates, proxies.
 
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -19,10 +20,9 @@ const LOCAL: &str = "localhost,127.0.0.0/8,::1";
 pub(super) struct Access<'a> {
     options: &'a RegistryOptions,
     registries: Registries,
-    auth: Vec<AuthFile>,
 }
 
-/// Whom the user and password of the command line are for: the registry, not its mirrors.
+/// Whom what the command line tells of us is for: the host that it names, not mirrors and locations elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Given {
     ForIt,
@@ -38,18 +38,12 @@ impl<'a> Access<'a> {
                 .map_err(|_| anyhow!("{} is not UTF-8", path.display()))?;
             registries.add(&path.display().to_string(), &text)?;
         }
-        let (paths, required) = files::auth(options.authfile.as_deref());
-        let mut auth = Vec::new();
-        for path in paths {
-            match files::read_if_present(&path, required)? {
-                Some(bytes) => auth.push(AuthFile::parse(&path.display().to_string(), &bytes)?),
-                None if required == Required::Yes => {
-                    return Err(anyhow!("{} does not exist", path.display()));
-                }
-                None => {}
-            }
+        if let (paths, Required::Yes) = files::auth(options.authfile.as_deref())
+            && let Some(missing) = paths.iter().find(|path| !path.exists())
+        {
+            return Err(anyhow!("{} does not exist", missing.display()));
         }
-        Ok(Self { options, registries, auth })
+        Ok(Self { options, registries })
     }
 
     /// The full name of an image.
@@ -68,14 +62,11 @@ impl<'a> Access<'a> {
     pub(super) fn pull_places(&self, name: &RepositoryName) -> anyhow::Result<Vec<Place>> {
         let endpoints = self.registries.endpoints(&name.host, &name.path, &name.suffix());
         let endpoints = endpoints.map_err(|why| anyhow!(why))?;
-        let mirrors = endpoints.len().saturating_sub(1);
-        let places = endpoints.into_iter().enumerate();
-        places
-            .map(|(number, endpoint)| {
-                let given = if number < mirrors { Given::ForAnother } else { Given::ForIt };
-                self.place(endpoint, given)
-            })
-            .collect()
+        let places = endpoints.into_iter().map(|endpoint| {
+            let given = if endpoint.host == name.host { Given::ForIt } else { Given::ForAnother };
+            self.place(endpoint, given)
+        });
+        places.collect()
     }
 
     /// Where to push to.
@@ -89,8 +80,11 @@ impl<'a> Access<'a> {
             endpoint.insecure = !verify;
         }
         let credentials = self.credentials(&endpoint, given)?;
-        let tls = tls(self.options.cert_dir.as_deref(), &endpoint.host)?;
-        let (proxies, no_proxy) = proxies();
+        let mut tls = tls(self.options.cert_dir.as_deref(), &endpoint.host)?;
+        if self.options.cert_dir.is_some() && given == Given::ForAnother {
+            tls.identity = None;
+        }
+        let (proxies, no_proxy) = proxies(&endpoint.host);
         Ok(Place {
             endpoint,
             http: HttpOptions { tls, proxies, no_proxy, ..HttpOptions::default() },
@@ -103,20 +97,27 @@ impl<'a> Access<'a> {
         if let (Some((user, password)), Given::ForIt) = (&self.options.creds, given) {
             return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
         }
+        // A helper that fails may know nothing of this registry: the others are asked before that is an error.
+        let mut failed = None;
         for source in self.registries.credential_sources() {
             let found = match source {
-                CredentialSource::Files => self.credentials_in_files(endpoint)?,
-                CredentialSource::Helper(name) => helper::ask(name, &endpoint.host)?,
+                CredentialSource::Files => self.credentials_in_files(endpoint),
+                CredentialSource::Helper(name) => helper::ask(name, &endpoint.host),
             };
-            if found.is_some() {
-                return Ok(found);
+            match found {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        Ok(None)
+        failed.map_or(Ok(None), Err)
     }
 
     fn credentials_in_files(&self, endpoint: &Endpoint) -> anyhow::Result<Option<Credentials>> {
-        for file in &self.auth {
+        let (paths, required) = files::auth(self.options.authfile.as_deref());
+        for path in paths {
+            let Some(bytes) = files::read_if_present(&path, required)? else { continue };
+            let file = AuthFile::parse(&path.display().to_string(), &bytes)?;
             let found = match file.find(&endpoint.host, &endpoint.path)? {
                 None => None,
                 Some(Found::Credentials(credentials)) => Some(credentials),
@@ -130,15 +131,16 @@ impl<'a> Access<'a> {
     }
 }
 
-/// `*.crt` are authorities; `X.cert` and `X.key` are who we are.
+/// `*.crt` are authorities; `X.cert` and `X.key` are who we are, the first of them by name.
 fn tls(cert_dir: Option<&Path>, host: &str) -> anyhow::Result<TlsOptions> {
     let mut tls = TlsOptions { verify: TlsVerify::Yes, ..TlsOptions::default() };
     for path in files::certificates(cert_dir, host)? {
         if has_extension(&path, "crt") {
             tls.roots.push(files::read(&path)?);
-        } else if has_extension(&path, "cert") {
-            let key = path.with_extension("key");
-            tls.identity = Some(Identity { certificates: files::read(&path)?, key: files::read(&key)? });
+        } else if has_extension(&path, "cert") && tls.identity.is_none() {
+            let key = files::read(&path.with_extension("key"));
+            let key = key.with_context(|| format!("Client certificate {}", path.display()))?;
+            tls.identity = Some(Identity { certificates: files::read(&path)?, key });
         }
     }
     Ok(tls)
@@ -146,18 +148,59 @@ fn tls(cert_dir: Option<&Path>, host: &str) -> anyhow::Result<TlsOptions> {
 
 /// For servers that nothing is configured for.
 pub(super) fn base_http() -> HttpOptions {
-    let (proxies, no_proxy) = proxies();
+    let (proxies, no_proxy) = proxies("");
     HttpOptions { proxies, no_proxy, ..HttpOptions::default() }
 }
 
-/// As the environment says. Small letters win, as they do elsewhere.
-fn proxies() -> (Vec<ProxyRule>, Option<String>) {
+/// As the environment says, for a client of `host`. Small letters win, as they do elsewhere.
+fn proxies(host: &str) -> (Vec<ProxyRule>, Option<String>) {
     let either = |name: &str| variable(&name.to_lowercase()).or_else(|| variable(name));
     let rules = [
         either("HTTPS_PROXY").map(ProxyRule::Https),
         either("HTTP_PROXY").map(ProxyRule::Http),
         either("ALL_PROXY").map(ProxyRule::All),
     ];
-    let except = either("NO_PROXY").map_or_else(|| LOCAL.to_owned(), |given| format!("{given},{LOCAL}"));
+    let except = either("NO_PROXY")
+        .map_or_else(|| LOCAL.to_owned(), |given| format!("{},{LOCAL}", excepted(&given, host)));
     (rules.into_iter().flatten().collect(), Some(except))
+}
+
+/// The entries of `NO_PROXY` in the forms that the HTTP client knows, which are those without a port: an entry
+/// with one counts if it is the port of `host`, the registry that is asked.
+fn excepted(entries: &str, host: &str) -> String {
+    let port = |text: &str| text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let ours = port(host);
+    let entry = |entry: &str| -> Option<String> {
+        let entry = entry.trim();
+        let is_ipv6 = entry.parse::<Ipv6Addr>().is_ok();
+        let name = match (port(entry), entry.rsplit_once(':')) {
+            (Some(port), Some((name, _))) if !is_ipv6 => {
+                let wanted = ours.map_or([443, 80].contains(&port), |ours| ours == port);
+                wanted.then_some(name)?
+            }
+            _ => entry,
+        };
+        let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        // "*.example.com" is ".example.com" elsewhere.
+        Some(name.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(name).to_owned())
+    };
+    entries.split(',').filter_map(entry).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_proxy() {
+        for (entries, host, expected) in [
+            ("a.test, .b.test,10.0.0.0/8,*", "a.test", "a.test,.b.test,10.0.0.0/8,*"),
+            ("*.a.test,*a.test", "a.test", ".a.test,*a.test"),
+            ("a.test:5000,b.test:443", "a.test:5000", "a.test"),
+            ("a.test:5000,b.test:443,c.test:80", "b.test", "b.test,c.test"),
+            ("::1,[::2],[::3]:5000,fe80::/10,[::4]:1", "[::3]:5000", "::1,::2,::3,fe80::/10"),
+        ] {
+            assert_eq!(excepted(entries, host), expected, "{entries}");
+        }
+    }
 }

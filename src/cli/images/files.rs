@@ -122,7 +122,12 @@ pub(super) fn certificates(option: Option<&Path>, host: &str) -> anyhow::Result<
     }
     let docker = PathBuf::from("/etc/docker/certs.d");
     let mut dirs = directories().map(|dir| dir.join("certs.d")).chain([docker]).map(|dir| dir.join(host));
-    dirs.find(|dir| dir.is_dir()).map_or_else(|| Ok(Vec::new()), |dir| files_in(&dir))
+    let Some(dir) = dirs.find(|dir| dir.is_dir()) else { return Ok(Vec::new()) };
+    match fs::read_dir(&dir) {
+        // What is for root alone is not for us.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(Vec::new()),
+        _ => files_in(&dir),
+    }
 }
 
 /// The files of a directory by name; none if it does not exist.

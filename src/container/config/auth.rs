@@ -73,7 +73,13 @@ impl AuthFile {
             return Ok(Self { file: file.into(), ..Self::default() });
         }
         let raw: Raw = serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
-        let auths = raw.auths.into_iter().map(|(key, entry)| (normalize(&key), entry)).collect();
+        // A key that is a registry's name counts before one that only stands for it.
+        let mut auths = BTreeMap::new();
+        let (exact, other): (Vec<_>, Vec<_>) =
+            raw.auths.into_iter().partition(|(key, _)| normalize(key) == *key);
+        for (key, entry) in exact.into_iter().chain(other) {
+            auths.entry(normalize(&key)).or_insert(entry);
+        }
         Ok(Self { file: file.into(), auths, helpers: raw.helpers, store: raw.store })
     }
 
@@ -114,7 +120,8 @@ impl Entry {
         let Some(auth) = self.auth.as_ref().filter(|a| !a.is_empty()) else { return Ok(None) };
         let bytes = STANDARD.decode(auth).map_err(|e| format!("\"auth\" is not base64: {e}"))?;
         let text = String::from_utf8(bytes).map_err(|_| "\"auth\" is not UTF-8".to_string())?;
-        let (user, password) = text.split_once(':').ok_or("\"auth\" holds no ':'")?;
+        // What docker passes over is no error here either.
+        let Some((user, password)) = text.split_once(':') else { return Ok(None) };
         let password = password.trim_end_matches('\0').to_string();
         Ok(Some(Credentials::Password { user: user.into(), password }))
     }
@@ -164,5 +171,19 @@ mod tests {
         assert!(file.find("broken", "x").is_err());
         assert!(matches!(file.find("empty", "x"), Ok(None)));
         assert!(AuthFile::parse("x", b"{").is_err());
+
+        let json = format!(
+            r#"{{"auths": {{"docker.io": {{"auth": "{}"}}, "https://index.docker.io/v1/": {{"auth": "{}"}},
+                "odd": {{"auth": "{}"}}}}}}"#,
+            STANDARD.encode("exact:1"),
+            STANDARD.encode("url:2"),
+            STANDARD.encode("no colon"),
+        );
+        let file = AuthFile::parse("auth.json", json.as_bytes()).unwrap();
+        assert!(matches!(
+            file.find("docker.io", "library/debian"),
+            Ok(Some(Found::Credentials(Credentials::Password { user, .. }))) if user == "exact"
+        ));
+        assert!(matches!(file.find("odd", "x"), Ok(None)));
     }
 }

@@ -151,14 +151,19 @@ impl Policy {
         let name = Name::parse(reference);
         let parents = std::iter::successors(Some(name.repository), |scope| Some(scope.rsplit_once('/')?.0));
         let host = name.repository.split('/').next().unwrap_or_default();
-        let wildcards = host.match_indices('.').map(|(at, _)| format!("*{}", &host[at..]));
         let found = scopes
             .get(reference)
             .or_else(|| parents.into_iter().find_map(|scope| scopes.get(scope)))
-            .or_else(|| wildcards.into_iter().find_map(|scope| scopes.get(&scope)))
+            .or_else(|| wildcards(host).find_map(|scope| scopes.get(&scope)))
             .or_else(|| scopes.get(""));
         found.unwrap_or(&self.default)
     }
+}
+
+/// The wildcard scopes that a host falls under, the narrowest first; whatever its port.
+pub(in crate::container) fn wildcards(host: &str) -> impl Iterator<Item = String> {
+    let domain = host.split(':').next().unwrap_or_default();
+    domain.match_indices('.').map(|(at, _)| format!("*{}", &domain[at..]))
 }
 
 impl Requirement {
@@ -225,6 +230,8 @@ mod tests {
         assert!(matches!(kind("quay.io/org/app:1"), Requirement::SignedBy { .. }));
         assert_eq!(*kind("quay.io/org/open:1"), Requirement::InsecureAcceptAnything);
         assert_eq!(*kind("a.b.example.com/x:1"), Requirement::InsecureAcceptAnything);
+        assert_eq!(*kind("a.b.example.com:5000/x:1"), Requirement::InsecureAcceptAnything);
+        assert_eq!(*kind("example.com/x:1"), Requirement::Reject);
         assert_eq!(*kind("quay.io/organic/app:1"), Requirement::Reject);
         assert_eq!(policy.requirements("oci", "/x:1"), [Requirement::Reject]);
         assert!(Policy::parse("x", br#"{"default": []}"#).is_err());

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::ConfigError;
-use crate::container::transport::RepositoryName;
+use crate::container::name::RepositoryName;
 
 /// What stands for auth.json in the list of helpers.
 const AUTH_FILES: &str = "containers-auth.json";
@@ -73,6 +73,8 @@ struct Registry {
     mirror_by_digest_only: bool,
     #[serde(default)]
     mirror: Vec<Mirror>,
+    /// A registry is no mirror.
+    pull_from_mirror: Option<toml::Value>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -81,14 +83,12 @@ struct Mirror {
     location: String,
     #[serde(default)]
     insecure: bool,
-    #[serde(default)]
-    pull_from_mirror: PullFrom,
+    pull_from_mirror: Option<PullFrom>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum PullFrom {
-    #[default]
     All,
     DigestOnly,
     TagOnly,
@@ -137,24 +137,13 @@ impl Registries {
             let full = alias(&short, &full).map_err(|why| ConfigError::new(file, why))?;
             self.aliases.insert(short, full);
         }
-        for mut registry in raw.registry {
-            if registry.prefix.is_empty() {
-                registry.prefix.clone_from(&registry.location);
-            }
-            if registry.prefix.is_empty() {
-                return Err(ConfigError::new(file, "a [[registry]] with neither prefix nor location"));
-            }
-            if registry.prefix.starts_with("*.")
-                && registry.location.is_empty()
-                && !registry.mirror.is_empty()
-            {
-                return Err(ConfigError::new(
-                    file,
-                    format!("mirrors of {:?} need a location", registry.prefix),
-                ));
-            }
-            self.registries.insert(registry.prefix.clone(), registry);
+        let mut own = BTreeMap::new();
+        for registry in raw.registry {
+            let registry = registry.checked().map_err(|why| ConfigError::new(file, why))?;
+            // Of two with the same prefix the first counts in a file, the last among files.
+            own.entry(registry.prefix.clone()).or_insert(registry);
         }
+        self.registries.extend(own);
         Ok(())
     }
 
@@ -195,7 +184,16 @@ impl Registries {
     /// be one image: `example.com/foo:1`.
     fn registry(&self, name: &str) -> Option<(usize, &Registry)> {
         let fitting = self.registries.values().filter_map(|r| Some((matched(&r.prefix, name)?, r)));
-        fitting.max_by_key(|(length, _)| *length)
+        fitting.max_by_key(|(_, registry)| registry.prefix.len())
+    }
+
+    fn refuse_blocked(&self, name: &str) -> Result<(), String> {
+        match self.registry(name) {
+            Some((_, registry)) if registry.blocked => {
+                Err(format!("registry {} is blocked in registries.conf", registry.prefix))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Where to push the image `suffix` (`:tag` or `@digest`) of the repository `path` of `host` to: to
@@ -204,11 +202,9 @@ impl Registries {
     /// # Errors
     /// The message for the user, if the registry is blocked.
     pub fn push_endpoint(&self, host: &str, path: &str, suffix: &str) -> Result<Endpoint, String> {
-        let registry = self.registry(&format!("{host}/{path}{suffix}")).map(|(_, registry)| registry);
-        if let Some(registry) = registry.filter(|r| r.blocked) {
-            return Err(format!("registry {} is blocked in registries.conf", registry.prefix));
-        }
-        let insecure = registry.is_some_and(|r| r.insecure);
+        let name = format!("{host}/{path}{suffix}");
+        self.refuse_blocked(&name)?;
+        let insecure = self.registry(&name).is_some_and(|(_, registry)| registry.insecure);
         Ok(Endpoint { host: host.into(), path: path.into(), insecure })
     }
 
@@ -216,34 +212,80 @@ impl Registries {
     /// first.
     ///
     /// # Errors
-    /// The message for the user, if the registry is blocked, or a prefix that covers the tag is to be
-    /// replaced.
+    /// The message for the user, if the registry is blocked, or what replaces the prefix makes no name.
     pub fn endpoints(&self, host: &str, path: &str, suffix: &str) -> Result<Vec<Endpoint>, String> {
         let pinned = if suffix.contains('@') { Pinned::Digest } else { Pinned::Tag };
         let name = format!("{host}/{path}");
         let Some((length, registry)) = self.registry(&format!("{name}{suffix}")) else {
             return Ok(vec![Endpoint { host: host.into(), path: path.into(), insecure: false }]);
         };
-        if registry.blocked {
-            return Err(format!("registry {} is blocked in registries.conf", registry.prefix));
-        }
+        self.refuse_blocked(&format!("{name}{suffix}"))?;
         // Of a prefix with a tag, the location has none: all of the repository's name is covered.
         let rest = name.get(length..).unwrap_or_default();
         let mut out = Vec::new();
         for mirror in &registry.mirror {
             let wanted = match mirror.pull_from_mirror {
-                PullFrom::All => !registry.mirror_by_digest_only || pinned == Pinned::Digest,
-                PullFrom::DigestOnly => pinned == Pinned::Digest,
-                PullFrom::TagOnly => pinned == Pinned::Tag,
+                None => !registry.mirror_by_digest_only || pinned == Pinned::Digest,
+                Some(PullFrom::All) => true,
+                Some(PullFrom::DigestOnly) => pinned == Pinned::Digest,
+                Some(PullFrom::TagOnly) => pinned == Pinned::Tag,
             };
-            if wanted {
-                out.extend(endpoint(&format!("{}{rest}", mirror.location), mirror.insecure));
+            let mirrored = format!("{}{rest}", mirror.location);
+            if wanted && self.refuse_blocked(&format!("{mirrored}{suffix}")).is_ok() {
+                out.push(endpoint(&mirrored, mirror.insecure)?);
             }
         }
-        let own =
-            if registry.location.is_empty() { name.clone() } else { format!("{}{rest}", registry.location) };
-        out.extend(endpoint(&own, registry.insecure));
+        let own = match registry.location.as_str() {
+            "" => name,
+            location => format!("{location}{rest}"),
+        };
+        self.refuse_blocked(&format!("{own}{suffix}"))?;
+        out.push(endpoint(&own, registry.insecure)?);
         Ok(out)
+    }
+}
+
+impl Registry {
+    /// The same with its prefix filled in, if it makes sense.
+    fn checked(mut self) -> Result<Self, String> {
+        self.location = place(&self.location)?;
+        self.prefix = match place(&self.prefix)? {
+            prefix if prefix.is_empty() => self.location.clone(),
+            prefix => prefix,
+        };
+        let (prefix, is_wildcard) = (&self.prefix, self.prefix.starts_with("*."));
+        if prefix.is_empty() {
+            return Err("a [[registry]] with neither prefix nor location".into());
+        }
+        if is_wildcard && prefix.contains(['/', '@', ':']) {
+            return Err(format!("prefix {prefix:?}: \"*.\" stands before a domain alone"));
+        }
+        if is_wildcard && self.location.is_empty() && !self.mirror.is_empty() {
+            return Err(format!("mirrors of {prefix:?} need a location"));
+        }
+        if self.pull_from_mirror.is_some() {
+            return Err(format!("pull-from-mirror of {prefix:?}: it is for its mirrors"));
+        }
+        for mirror in &mut self.mirror {
+            mirror.location = place(&mirror.location)?;
+            if mirror.location.is_empty() {
+                return Err(format!("a mirror of {prefix:?} without a location"));
+            }
+            if self.mirror_by_digest_only && mirror.pull_from_mirror.is_some() {
+                return Err(format!(
+                    "{prefix:?}: mirror-by-digest-only and pull-from-mirror exclude each other"
+                ));
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// A location or prefix without the slashes at its end.
+fn place(text: &str) -> Result<String, String> {
+    match text.contains("://") {
+        true => Err(format!("{text:?}: a registry is named without http:// or https://")),
+        false => Ok(text.trim_end_matches('/').into()),
     }
 }
 
@@ -263,9 +305,10 @@ fn alias(short: &str, full: &str) -> Result<Option<RepositoryName>, String> {
     full.parse().map(Some).map_err(|e| format!("alias {short:?}: {full:?}: {e}"))
 }
 
-fn endpoint(name: &str, insecure: bool) -> Option<Endpoint> {
-    let (host, path) = name.split_once('/')?;
-    Some(Endpoint { host: host.into(), path: path.into(), insecure })
+fn endpoint(name: &str, insecure: bool) -> Result<Endpoint, String> {
+    let parsed = name.parse::<RepositoryName>();
+    let parsed = parsed.map_err(|e| format!("{name:?}, which registries.conf leads to: {e}"))?;
+    Ok(Endpoint { host: parsed.host, path: parsed.path, insecure })
 }
 
 /// How many bytes of `name` a prefix covers, if it fits: whole components only, and `*.` for any subdomain.
@@ -338,6 +381,64 @@ mod tests {
         assert_eq!(config.endpoints("xcloud.net", "x", ":1").unwrap(), [at("xcloud.net", "x", false)]);
         let sub = at("a.corp.net:5000", "x", false);
         assert_eq!(config.endpoints("a.corp.net:5000", "x", ":1").unwrap(), [sub]);
+    }
+
+    #[test]
+    fn the_longest_prefix_and_the_first_in_a_file() {
+        let mut config = Registries::default();
+        let text = r#"
+            [[registry]]
+            prefix = "*.net"
+            location = "wide.local"
+            [[registry]]
+            prefix = "*.cloud.net"
+            location = "near.local/"
+            [[registry]]
+            prefix = "a.cloud.net/app"
+            location = "exact.local/app/"
+            [[registry.mirror]]
+            location = "blocked.local/app"
+            [[registry.mirror]]
+            location = "docker.io"
+            [[registry]]
+            prefix = "a.cloud.net/app"
+            location = "second.local"
+            [[registry]]
+            location = "blocked.local"
+            blocked = true
+            [[registry]]
+            prefix = "to-blocked.local"
+            location = "blocked.local/x"
+            [[registry]]
+            prefix = "bad.local"
+            location = "near.local/a:b"
+        "#;
+        config.add("registries.conf", text).unwrap();
+        let at = |host, path| {
+            let endpoints = config.endpoints(host, path, ":1")?;
+            Ok(endpoints.into_iter().map(|e| format!("{}/{}", e.host, e.path)).collect::<Vec<_>>())
+        };
+        assert_eq!(at("very.long.name.net", "x"), Ok(vec!["wide.local/x".into()]));
+        assert_eq!(at("a.cloud.net", "x"), Ok(vec!["near.local/x".into()]));
+        assert_eq!(at("a.cloud.net:5000", "x"), Ok(vec!["near.local:5000/x".into()]));
+        let app = vec!["docker.io/library/x".to_owned(), "exact.local/app/x".into()];
+        assert_eq!(at("a.cloud.net", "app/x"), Ok(app));
+        let error: Result<_, String> = at("to-blocked.local", "x");
+        assert!(error.unwrap_err().contains("blocked.local is blocked"));
+        assert!(at("bad.local", "x").unwrap_err().contains("near.local/a:b/x"));
+
+        for bad in [
+            "location = \"https://x.local\"",
+            "prefix = \"*.x.local/y\"\nlocation = \"x.local\"",
+            "location = \"x.local\"\npull-from-mirror = \"all\"",
+            "location = \"x.local\"\n[[registry.mirror]]\nlocation = \"\"",
+            "location = \"x.local\"\n[[registry.mirror]]\nlocation = \"y.local\"\npull-from-mirror = \"never\"",
+            "location = \"x.local\"\nmirror-by-digest-only = true\n[[registry.mirror]]\n\
+             location = \"y.local\"\npull-from-mirror = \"all\"",
+            "blocked = true",
+        ] {
+            assert!(Registries::default().add("x", &format!("[[registry]]\n{bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

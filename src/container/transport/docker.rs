@@ -21,10 +21,10 @@ use oci_spec::image::{
 use serde::{Deserialize, Serialize};
 
 use super::media::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST};
-use super::name::RepositoryName;
 use crate::base::io::Hashing;
 use crate::container::archive::{Extent, Slice, read_whole};
 use crate::container::image::canonical_json;
+use crate::container::name::RepositoryName;
 use crate::container::{
     BlobWriter, Digest, Error, ImageDest, ImageSource, OciArchiveWriter, RawManifest, Result,
 };

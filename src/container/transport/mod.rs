@@ -1,7 +1,6 @@
 //! Where images lie apart from OCI layouts: registries, plain directories, docker's archives.
 //!
 //! ```text
-//! name      HOST/PATH[:TAG][@DIGEST]
 //! pull      an ImageSource: the first place of a repository that answers, mirrors before it
 //! push      an ImageDest: blobs in chunks, sent while the next chunk is compressed
 //! dir       dir:PATH             manifest.json and one file for each blob
@@ -14,7 +13,6 @@ mod copy;
 mod dir;
 mod docker;
 mod media;
-mod name;
 mod platform;
 mod pull;
 mod push;
@@ -23,7 +21,8 @@ pub(super) use copy::copy_blobs;
 pub use copy::{Copied, CopyOptions, ManifestFormat, copy};
 pub use dir::DirImage;
 pub use docker::{DockerArchive, DockerArchiveWriter};
-pub use name::RepositoryName;
 pub use platform::{OnePlatform, PlatformName};
 pub use pull::{Place, RegistryImage};
 pub use push::RegistryDest;
+
+pub use super::name::RepositoryName;

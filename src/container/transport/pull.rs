@@ -11,11 +11,11 @@ use std::io::Read;
 use oci_spec::image::Descriptor;
 
 use super::media::{self, ACCEPT};
-use super::name::RepositoryName;
 use crate::base::Ctx;
 use crate::base::net::registry::{Credentials, Registry};
 use crate::base::net::{Error as NetError, Http, HttpOptions, TlsVerify};
 use crate::container::config::registries::Endpoint;
+use crate::container::name::RepositoryName;
 use crate::container::{Digest, Error, ImageSource, MAX_JSON_BYTES, RawManifest, Result};
 
 /// A place where a repository can be had, and how to get in.

@@ -18,12 +18,12 @@ use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use oci_spec::image::{Arch, Platform};
 
-use super::name::RepositoryName;
 use super::pull::{Place, RegistryImage};
 use crate::base::Ctx;
 use crate::base::net;
 use crate::base::net::registry::{Access, Line, Registry, SMALLEST_CHUNK_BYTES, Upload};
 use crate::container::buffers::{Buffer, Buffers};
+use crate::container::name::RepositoryName;
 use crate::container::{BlobWriter, Digest, Error, Image, ImageDest, RawManifest, Result, known};
 
 /// Bytes that are sent by one request.

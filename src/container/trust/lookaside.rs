@@ -16,6 +16,7 @@ use crate::base::Ctx;
 use crate::base::net::registry::Registry;
 use crate::base::net::{Http, Method, Request, Url};
 use crate::container::config::ConfigError;
+use crate::container::config::policy::wildcards;
 use crate::container::transport::RepositoryName;
 use crate::container::{Digest, Result};
 
@@ -86,8 +87,7 @@ impl LookasideConfig {
         let full = name.repository();
         let parents = std::iter::successors(Some(full.as_str()), |scope| Some(scope.rsplit_once('/')?.0));
         let tagged = name.tag.as_ref().map(|tag| format!("{full}:{tag}"));
-        let wildcards = name.host.match_indices('.').map(|(at, _)| format!("*{}", &name.host[at..]));
-        let scopes = tagged.into_iter().chain(parents.map(str::to_owned)).chain(wildcards);
+        let scopes = tagged.into_iter().chain(parents.map(str::to_owned)).chain(wildcards(&name.host));
         let url = |place: &'a Place| place.lookaside.as_deref().or(place.sigstore.as_deref());
         scopes.chain([DEFAULT.to_owned()]).find_map(|scope| self.places.get(&scope).and_then(url))
     }
@@ -175,12 +175,14 @@ mod tests {
         let mut config = LookasideConfig::default();
         let text = "# comment\ndefault-docker:\n  lookaside: file:///var/lib/s # here\n\ndocker:\n  \
                     \"reg.example:5000/org\":\n    sigstore: 'https://sigs.example/x'\n    \
-                    use-sigstore-attachments: true\n  other.example:\n    lookaside-staging: file:///x\n";
+                    use-sigstore-attachments: true\n  other.example:\n    lookaside-staging: file:///x\n  \
+                    '*.wild.example':\n    lookaside: file:///wild\n";
         config.add("a.yaml", text).unwrap();
         let base = |name: &str| config.base(&name.parse().unwrap()).unwrap().to_owned();
         assert_eq!(base("reg.example:5000/org/app:1"), "https://sigs.example/x");
         assert_eq!(base("reg.example:5000/organic/app:1"), "file:///var/lib/s");
         assert_eq!(base("other.example/app"), "file:///var/lib/s");
+        assert_eq!(base("a.wild.example:5000/app"), "file:///wild");
         let both = "docker:\n  a.example/x:\n    sigstore: file:///old\n    lookaside: file:///new\n";
         config.add("both.yaml", both).unwrap();
         assert_eq!(config.base(&"a.example/x:1".parse().unwrap()), Some("file:///new"));

@@ -140,3 +140,22 @@ fn a_registry_that_wants_a_certificate() {
     let error = home.fails(&[&args[..], &["--cert-dir=certs"]].concat());
     assert!(error.contains("client certificate"), "{error}");
 }
+
+/// The certificate of --cert-dir is for the host that is named, not for its mirrors.
+#[test]
+fn a_mirror_is_asked_without_the_certificate() {
+    let Some(files) = Certificates::make() else { return };
+    let (home, seen) = (Home::new(), Seen::default());
+    let nothing = || |_: &str| "404 No\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let (mirror, named) = (asking(&files, &seen, nothing()), asking(&files, &seen, nothing()));
+    let config =
+        format!("[[registry]]\nlocation = \"{named}\"\n[[registry.mirror]]\nlocation = \"{mirror}\"\n");
+    home.write("registries.conf", &config);
+    for (from, to) in [("ca.crt", "ca.crt"), ("client.crt", "client.cert"), ("client.key", "client.key")] {
+        home.write(&format!("certs/{to}"), &String::from_utf8(files.read(from)).unwrap());
+    }
+    let image = format!("ostree-unverified-registry:{named}/a:1");
+    home.fails(&["--repo=new", "container", "pull", "--cert-dir=certs", &image]);
+    let seen: Vec<_> = seen.lock().unwrap().iter().map(|(at, _, certified)| (*at, *certified)).collect();
+    assert_eq!(seen, [(mirror, false), (named, true)]);
+}

@@ -80,7 +80,7 @@ impl Home {
     }
 }
 
-fn auth_json(key: &str) -> String {
+pub(super) fn auth_json(key: &str) -> String {
     let secret = STANDARD.encode(format!("{}:{}", USER.0, USER.1));
     format!(r#"{{"auths": {{"{key}": {{"auth": "{secret}"}}}}}}"#)
 }
@@ -145,6 +145,12 @@ fn credentials_are_found() {
         fs::remove_file(home.path(place)).unwrap();
     }
     push_fails(&home);
+    // What comes first is enough: a file behind it may be damaged.
+    home.write("run/containers/auth.json", &auth_json(&host));
+    home.write(".docker/config.json", "{");
+    home.push(&image, &[insecure]);
+    fs::remove_file(home.path("run/containers/auth.json")).unwrap();
+    assert!(push_fails(&home).contains("config.json"));
 
     // A credential helper.
     let helper = format!(
@@ -161,6 +167,11 @@ fn credentials_are_found() {
     fs::remove_file(home.path(".docker/config.json")).unwrap();
     home.write("registries.conf", r#"credential-helpers = ["containers-auth.json", "test"]"#);
     home.push(&image, &[insecure]);
+    // One that fails is an error only if no other knows.
+    home.write("registries.conf", r#"credential-helpers = ["missing", "test"]"#);
+    home.push(&image, &[insecure]);
+    home.write("registries.conf", r#"credential-helpers = ["missing"]"#);
+    assert!(push_fails(&home).contains("docker-credential-missing"));
 }
 
 #[test]
@@ -177,6 +188,38 @@ fn certificates_are_found() {
     let host = format!(".config/containers/certs.d/{}", server.address);
     home.write(&format!("{host}/ca.crt"), &String::from_utf8(files.ca()).unwrap());
     home.push(&image, &[]);
+}
+
+/// The certificate of `openssl req -x509` is the server's and an authority's at once.
+#[test]
+fn a_self_signed_certificate_is_trusted() {
+    let Some(files) = Certificates::self_signed(2) else { return };
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Tls(&files)) else { return };
+    let (home, image) = (Home::new(), format!("{}/org/app:1", server.address));
+    home.write("certs/ca.crt", &String::from_utf8(files.read("server.crt")).unwrap());
+    let digest = home.push(&image, &["--cert-dir=certs"]);
+    let (dir, place) = (home.path("certs").display().to_string(), format!("docker://{image}"));
+    if oracle::need("skopeo") {
+        let inspect = ["inspect", "--cert-dir", &dir, "--format", "{{.Digest}}", &place];
+        assert_eq!(oracle::run("skopeo", &inspect).trim_ascii(), digest.as_bytes());
+    }
+    // It is for one address, and no other of the kind will do.
+    let elsewhere = format!("--push=docker://localhost:{}/org/app:1", server.address.port());
+    let build = ["--repo=repo", "container", "build", "--ref=main", "--cert-dir=certs"];
+    let error = home.fails(&[&build[..], &[&elsewhere]].concat());
+    assert!(error.contains("not valid for"), "{error}");
+    let Some(other) = Certificates::self_signed(2) else { return };
+    home.write("certs/ca.crt", &String::from_utf8(other.read("server.crt")).unwrap());
+    let push = format!("--push=docker://{image}");
+    assert!(home.fails(&[&build[..], &[&push]].concat()).contains("certificate"));
+
+    // Nor one that is valid no more.
+    let Some(old) = Certificates::self_signed(-1) else { return };
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Tls(&old)) else { return };
+    home.write("certs/ca.crt", &String::from_utf8(old.read("server.crt")).unwrap());
+    let push = format!("--push=docker://{}/org/app:1", server.address);
+    let error = home.fails(&[&build[..], &[&push]].concat());
+    assert!(error.contains("Expired"), "{error}");
 }
 
 #[test]

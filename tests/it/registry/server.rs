@@ -147,6 +147,20 @@ impl Certificates {
         Some(made)
     }
 
+    /// One certificate for 127.0.0.1 as `openssl req -x509` makes it, server.crt: signed by itself, and an
+    /// authority's. It is valid for so many days.
+    pub(crate) fn self_signed(days: i32) -> Option<Self> {
+        if !oracle::need("openssl") {
+            return None;
+        }
+        let made = Self(tempfile::tempdir().unwrap());
+        made.openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
+        fs::write(made.path("ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:TRUE\n").unwrap();
+        let sign = "x509 -req -in server.csr -signkey server.key -out server.crt -extfile ext";
+        made.openssl(&format!("{sign} -days {days}"));
+        Some(made)
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

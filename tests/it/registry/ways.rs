@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::Command;
 
 use ostree_rs::base::Ctx;
 use serde_json::json;
 
 use super::front::{Answer, Front};
-use super::program::Home;
+use super::program::{Home, auth_json};
 use super::proxy::{Faults, Proxy};
 use super::server::{Certificates, Login, Server, Speech, USER};
 use super::trust::manifest;
@@ -38,6 +39,12 @@ fn a_proxy_of_the_environment() {
     // Hosts that are excepted, and those of this machine, are reached without it.
     let out = home.run_with(&[("HTTP_PROXY", &url), ("NO_PROXY", "other.test,.test")], &pull);
     assert!(!out.status.success());
+    let out = home.run_with(&[("HTTP_PROXY", &url), ("NO_PROXY", "registry.test:80")], &pull);
+    assert!(!out.status.success());
+    let asked = proxy.asked();
+    home.ok_with(&[("HTTP_PROXY", &url), ("NO_PROXY", "registry.test:5000")], &pull);
+    assert!(proxy.asked().len() > asked.len());
+    let asked = proxy.asked();
     let here = format!("ostree-unverified-registry:{}/org/app:1", server.address);
     home.ok_with(&[("ALL_PROXY", &url)], &["--repo=new", "container", "pull", "--tls-verify=false", &here]);
     assert_eq!(proxy.asked().len(), asked.len());
@@ -58,8 +65,10 @@ fn tls_through_a_proxy() {
     assert!(asked.iter().all(|a| a.header("authorization").is_none()));
 }
 
+/// The password of the command line is for the host that is named there, as it is with skopeo; the one of
+/// auth.json for the place that registries.conf leads to.
 #[test]
-fn the_password_is_for_the_registry_not_for_its_mirror() {
+fn the_password_is_for_one_host() {
     let Some(server) = Server::start(&Login::Basic, &Speech::Plain) else { return };
     let (home, host) = (Home::new(), server.address.to_string());
     let creds = format!("--creds={}:{}", USER.0, USER.1);
@@ -74,13 +83,25 @@ fn the_password_is_for_the_registry_not_for_its_mirror() {
         )
     };
     home.write("registries.conf", &config("digest-only"));
-    let pull = |name: &str| {
+    let pull = |name: &str, more: &[&str]| {
         let image = format!("ostree-unverified-registry:a.example.com/org/app{name}");
-        home.ok(&["--repo=new", "container", "pull", &creds, &image])
+        home.run(&[&["--repo=new", "container", "pull", &image], more].concat()).status.success()
     };
-    pull(":1");
+    assert!(!pull(":1", &[&creds]));
+    if oracle::need("skopeo") {
+        let login = format!("{}:{}", USER.0, USER.1);
+        let conf = home.path("registries.conf");
+        let args = ["--registries-conf", conf.to_str().unwrap(), "inspect", "--creds", &login];
+        let skopeo =
+            Command::new("skopeo").args(args).arg("docker://a.example.com/org/app:1").output().unwrap();
+        assert!(!skopeo.status.success());
+        let said = String::from_utf8_lossy(&skopeo.stderr);
+        assert!(said.contains("unauthorized") || said.contains("authentication required"), "{said}");
+    }
+    home.write(".config/containers/auth.json", &auth_json(&host));
+    assert!(pull(":1", &[]));
     assert!(mirror.asked().is_empty());
-    pull(&format!("@{digest}"));
+    assert!(pull(&format!("@{digest}"), &[&creds]));
     let asked = mirror.asked();
     assert!(asked.iter().any(|a| a.target == format!("/v2/mirror/org/app/manifests/{digest}")), "{asked:?}");
     assert!(asked.iter().all(|a| a.header("authorization").is_none()), "{asked:?}");
