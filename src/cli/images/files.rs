@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! credentials   --authfile | REGISTRY_AUTH_FILE | XDG_RUNTIME_DIR/containers/auth.json,
-//!               ~/.config/containers/auth.json, ~/.docker/config.json, /etc|/run|/usr/lib/ostree/auth.json
+//!               ~/.config/containers/auth.json, ~/.docker/config.json; auth.json of ostree in
+//!               /run|/etc|/usr/lib/ostree for root, XDG_RUNTIME_DIR/ostree and ~/.config/ostree for others
 //! registries    CONTAINERS_REGISTRIES_CONF | ~/.config/containers, /etc/containers, /usr/share/containers;
 //!               registries.conf.d of all of them; short names that podman asked for, in the cache
 //! policy        CONTAINERS_POLICY_JSON | ~/.config/containers, /etc/containers, /usr/share/containers
 //! certificates  --cert-dir | certs.d/HOST:PORT of ~/.config/containers, /etc/containers, /etc/docker
 //! ```
 //! Source: containers-auth.json(5), containers-registries.conf(5), containers-certs.d(5),
-//! containers-policy.json(5).
+//! containers-policy.json(5); for ostree's auth.json globals.rs of ostree-ext.
 
 use std::env;
 use std::ffi::OsStr;
@@ -31,10 +32,14 @@ fn home() -> Option<PathBuf> {
     variable("HOME").map(PathBuf::from)
 }
 
+/// `~/.config`
+fn config_home() -> Option<PathBuf> {
+    variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".config")))
+}
+
 /// `~/.config/containers`
 fn user() -> Option<PathBuf> {
-    let config = variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".config")));
-    Some(config?.join("containers"))
+    Some(config_home()?.join("containers"))
 }
 
 /// The user's and the system's directories, the most important first.
@@ -58,7 +63,11 @@ pub(super) fn auth(option: Option<&Path>) -> (Vec<PathBuf>, Required) {
         Some(dir) => Some(PathBuf::from(dir).join("config.json")),
         None => home().map(|home| home.join(".docker/config.json")),
     };
-    let ostree = ["/etc", "/run", "/usr/lib"].map(|dir| Path::new(dir).join("ostree/auth.json"));
+    let ostree: Vec<_> = match rustix::process::getuid().is_root() {
+        true => ["/run", "/etc", "/usr/lib"].map(PathBuf::from).into(),
+        false => variable("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter().chain(config_home()).collect(),
+    };
+    let ostree = ostree.into_iter().map(|dir| dir.join("ostree/auth.json"));
     let own = user().map(|dir| dir.join("auth.json"));
     ([runtime].into_iter().chain(own).chain(docker).chain(ostree).collect(), Required::No)
 }

@@ -57,6 +57,37 @@ impl Home {
         self.command(args).envs(variables.iter().copied()).output().unwrap()
     }
 
+    /// Runs `program` as root, with directories of ours in the place of the system's; `None`, with a line that
+    /// says so, where that cannot be done.
+    pub(super) fn run_mounted(
+        &self,
+        mounts: &[(&str, &str)],
+        program: &str,
+        args: &[&str],
+    ) -> Option<Output> {
+        if !rustix::process::geteuid().is_root() || !oracle::need("unshare") {
+            return None;
+        }
+        let run = |program: &str, args: &[&str]| {
+            let mounts: String =
+                mounts.iter().map(|(ours, theirs)| format!("mount --bind {ours} {theirs} && ")).collect();
+            let script = format!("{mounts}exec \"$0\" \"$@\"");
+            let mut command = Command::new("unshare");
+            command
+                .args(["--mount", "sh", "-c", &script, program])
+                .args(args)
+                .current_dir(self.path(""))
+                .env_clear();
+            command.env("HOME", self.path("")).env("PATH", std::env::var("PATH").unwrap());
+            command.env("XDG_RUNTIME_DIR", self.path("run")).output().unwrap()
+        };
+        let works = run("true", &[]).status.success();
+        if !works {
+            eprintln!("skipped: directories cannot be mounted here");
+        }
+        works.then(|| run(program, args))
+    }
+
     pub(super) fn ok(&self, args: &[&str]) -> String {
         self.ok_with(&[], args)
     }
@@ -172,6 +203,31 @@ fn credentials_are_found() {
     home.push(&image, &[insecure]);
     home.write("registries.conf", r#"credential-helpers = ["missing"]"#);
     assert!(push_fails(&home).contains("docker-credential-missing"));
+}
+
+/// ostree's own files: of the user, or of root.
+#[test]
+fn credentials_of_ostree_are_found() {
+    let Some(server) = Server::start(&Login::Basic, &Speech::Plain) else { return };
+    let (home, host) = (Home::new(), server.address.to_string());
+    let push = format!("--push=docker://{host}/org/app:1");
+    let args = ["--repo=repo", "container", "build", "--ref=main", &push, "--tls-verify=false"];
+    if !rustix::process::getuid().is_root() {
+        for place in ["run/ostree/auth.json", ".config/ostree/auth.json"] {
+            home.write(place, &auth_json(&host));
+            home.ok(&args);
+            fs::remove_file(home.path(place)).unwrap();
+        }
+        return;
+    }
+    let wrong = auth_json(&host).replace(&STANDARD.encode(format!("{}:{}", USER.0, USER.1)), "eDp5");
+    for (run, etc, good) in [(&auth_json(&host), &wrong, true), (&wrong, &auth_json(&host), false)] {
+        home.write("system/run/ostree/auth.json", run);
+        home.write("system/etc/ostree/auth.json", etc);
+        let mounts = [("system/run", "/run"), ("system/etc", "/etc")];
+        let Some(out) = home.run_mounted(&mounts, env!("CARGO_BIN_EXE_ostree-rs"), &args) else { return };
+        assert_eq!(out.status.success(), good, "{out:?}");
+    }
 }
 
 #[test]
