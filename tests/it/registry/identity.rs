@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use ostree_rs::base::Ctx;
 use ostree_rs::base::net::registry::Registry;
-use ostree_rs::base::net::{Http, HttpOptions, Identity, TlsOptions};
+use ostree_rs::base::net::{Error, Http, HttpOptions, Identity, TlsOptions};
 use ostree_rs::format::Checksum;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -115,6 +115,23 @@ fn uploads_elsewhere_go_without_the_certificate() {
     upload.finish(&data, &Checksum::of(&data), &ctx).unwrap();
     let certified: Vec<_> = seen.lock().unwrap().iter().map(|(at, _, yes)| (*at, *yes)).collect();
     assert_eq!(certified, [(home, true), (elsewhere, false)]);
+}
+
+#[test]
+fn what_speaks_tls_leads_to_nothing_in_the_clear() {
+    let Some(files) = Certificates::make() else { return };
+    let seen = Seen::default();
+    let home = asking(&files, &seen, |request| match request.starts_with("GET") {
+        true => to("http://127.0.0.1:9/store"),
+        false => "202 Accepted\r\nLocation: http://127.0.0.1:9/up\r\nContent-Length: 0\r\n\r\n".into(),
+    });
+    let (registry, ctx) = (registry(&files, home), Ctx::default());
+    let upload = registry.start_upload(&ctx).unwrap();
+    let uploaded = upload.finish(&Bytes::from_static(b"ok"), &Checksum::of(b"ok"), &ctx);
+    let manifest = registry.manifest("1", &[], &ctx).map(drop);
+    for result in [uploaded, manifest] {
+        assert!(matches!(&result, Err(Error::Protocol { why, .. }) if why.contains("TLS")), "{result:?}");
+    }
 }
 
 #[test]
