@@ -124,7 +124,8 @@ pub enum Error {
     /// Nobody said who is to vouch for the commit.
     #[error(
         "the commit's signature cannot be checked: give a keyring (--gpg-keyring FILE, or a remote that has \
-         one: ostree-remote-image:REMOTE:IMAGE), or accept any commit (ostree-unverified-image:IMAGE)"
+         one: ostree-remote-image:REMOTE:IMAGE), let policy.json ask for a signature of the image, or accept any \
+         commit (ostree-unverified-image:IMAGE)"
     )]
     NoSignaturePolicy,
     /// A signed commit vouches for itself, not for the layers that others put on top of it.

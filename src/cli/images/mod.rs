@@ -21,7 +21,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use self::access::Access;
-pub(crate) use self::trust::Demand;
+pub(crate) use self::trust::{Demand, Verdict};
 use crate::base::Ctx;
 use crate::container::transport::{
     DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OnePlatform, PlatformName, RegistryDest,
@@ -72,6 +72,8 @@ pub(crate) struct Opened {
     pub(crate) source: Box<dyn ImageSource>,
     /// The client of the registry, if it comes from one.
     pub(crate) repository: Option<(RepositoryName, crate::base::net::registry::Registry)>,
+    /// What the policy said, if it was asked.
+    pub(crate) verdict: Verdict,
 }
 
 /// Opens an image to be read.
@@ -98,7 +100,8 @@ pub(crate) fn open(
         _ => bail!("{reference}: images of {} cannot be read", reference.transport()),
     };
     let platform = options.platform.clone().unwrap_or_default();
-    Ok(Opened { source: Box::new(OnePlatform::new(source, platform)), repository })
+    let source = Box::new(OnePlatform::new(source, platform));
+    Ok(Opened { source, repository, verdict: Verdict::Nothing })
 }
 
 /// Opens an image that the policy lets in.
@@ -109,8 +112,8 @@ pub(crate) fn open_trusted(
     ctx: &Ctx,
 ) -> anyhow::Result<Opened> {
     let opened = open(reference, options, ctx)?;
-    trust::check(reference, &opened, demand, ctx)?;
-    Ok(opened)
+    let verdict = trust::check(reference, &opened, demand, ctx)?;
+    Ok(Opened { verdict, ..opened })
 }
 
 /// An image to be written.

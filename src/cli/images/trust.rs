@@ -27,18 +27,27 @@ pub(crate) enum Demand {
     AsPolicySays,
 }
 
+/// What the policy said of an image that it let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// That a signature it asked for is good.
+    Signed,
+    /// Nothing: it asked for none, or there is no policy.
+    Nothing,
+}
+
 /// Refuses an image that the policy does not let in.
-pub(crate) fn check(
+pub(super) fn check(
     reference: &ImageReference,
     opened: &Opened,
     demand: Demand,
     ctx: &Ctx,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Verdict> {
     let Some(path) = files::policy() else {
         if demand == Demand::Signed {
             bail!("{reference} shall be signed, but there is no policy.json that says by whom");
         }
-        return Ok(());
+        return Ok(Verdict::Nothing);
     };
     let shown = path.display().to_string();
     let policy = Policy::parse(&shown, &files::read(&path)?)?;
@@ -46,16 +55,18 @@ pub(crate) fn check(
     let transport = reference.transport().prefix().trim_end_matches("//").trim_end_matches(':');
     let manifest = opened.source.manifest()?.digest;
     let image = Candidate { transport, name: &name, manifest };
+    let verdict = if trust::accepts_anything(&policy, &image) { Verdict::Nothing } else { Verdict::Signed };
     if demand == Demand::Signed {
         if policy.default_accepts_anything() {
             bail!("{shown} accepts anything by default: it vouches for nothing. Let its default reject");
         }
-        if trust::accepts_anything(&policy, &image) {
+        if verdict == Verdict::Nothing {
             bail!("{shown} accepts anything as {name}: it vouches for nothing");
         }
     }
     let from = Places { reference, opened, image: manifest, ctx };
-    trust::check(&policy, &image, &from, SystemTime::now()).with_context(|| format!("Policy {shown}"))
+    trust::check(&policy, &image, &from, SystemTime::now()).with_context(|| format!("Policy {shown}"))?;
+    Ok(verdict)
 }
 
 /// How the policy calls an image: the full name in a registry, an absolute path elsewhere.

@@ -82,6 +82,31 @@ fn a_lookaside_server() {
 
 /// As OpenShift's registry does.
 #[test]
+fn what_the_policy_asks_for_suffices() {
+    let Some(server) = oracles() else { return };
+    let (home, host) = (Home::new(), server.address.to_string());
+    let image = format!("{host}/org/app:1");
+    let (digest, signature) = signed(&home, &server, &image);
+    let place = home.path("sigs").join(format!("org/app@{}", digest.replace(':', "=")));
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("signature-1"), &signature).unwrap();
+    let config = format!("docker:\n  {host}/org:\n    lookaside: file://{}\n", home.path("sigs").display());
+    home.write(".config/containers/registries.d/test.yaml", &config);
+    // An image by its bare name, and no word about signatures but the policy's.
+    let pull = || home.run(&["--repo=new", "container", "pull", "--ref=got", "--tls-verify=false", &image]);
+    policy(&home, &host, &json!({"type": "insecureAcceptAnything"}));
+    let refused = pull();
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && why.contains("cannot be checked"), "{why}");
+    policy(&home, &host, &requirement(&home, &json!({"type": "matchExact"})));
+    assert!(pull().status.success());
+    home.ok(&["--repo=new", "refs", "--delete", "got"]);
+    fs::write(place.join("signature-1"), "none").unwrap();
+    assert!(!pull().status.success());
+    assert_eq!(home.ok(&["--repo=new", "refs"]), "");
+}
+
+#[test]
 fn a_registry_that_keeps_signatures() {
     let Some(server) = oracles() else { return };
     let home = Home::new();

@@ -84,7 +84,8 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
         return Err(Error::Unsupported(why).into());
     }
     let txn = repo.begin(&session.ctx)?;
-    let options = PullOptions { signatures: voucher.signatures(&verify), ..PullOptions::default() };
+    let signatures = voucher.signatures(&verify, opened.verdict);
+    let options = PullOptions { signatures, ..PullOptions::default() };
     let commit = container::pull(&*opened.source, &txn, &options, &session.ctx)?.commit;
     if let Some(name) = &args.write_ref {
         txn.set_ref(name, Some(commit))?;

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     quiet: bool,
     /// HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR, docker-archive:FILE[:NAME]; with
     /// ostree-remote-image:REMOTE: in front, the remote's keys are asked for, with ostree-image-signed: the
-    /// policy's, with ostree-unverified-image: none
+    /// policy's, with ostree-unverified-image: none; without, the policy has to ask for a signature
     image: Image,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let verify = voucher.verify();
     let opened = images::open_trusted(&args.image.reference, &args.registry, voucher.demand(), &session.ctx)?;
     let options = PullOptions {
-        signatures: voucher.signatures(&verify),
+        signatures: voucher.signatures(&verify, opened.verdict),
         var: args.plain.var(),
         ..PullOptions::default()
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Image;
 use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg;
-use crate::cli::images::Demand;
+use crate::cli::images::{Demand, Verdict};
 use crate::container::{SignatureSource, Signatures};
 use crate::format::CommitId;
 use crate::format::variant::Dict;
@@ -56,14 +56,14 @@ impl Voucher {
         }
     }
 
-    /// What that means for the commit, where `verify` is [`Voucher::verify`].
-    pub(super) fn signatures<'a>(&self, verify: &'a VerifyCommit<'a>) -> Signatures<'a> {
-        match (&self.keyring, &self.source) {
-            (Some(_), _) => Signatures::Verify(verify),
-            // An image that the policy let in because of its signature.
-            (None, Some(SignatureSource::ContainerPolicy)) => Signatures::Unverified,
-            (None, Some(SignatureSource::Unverified)) => Signatures::Unverified,
-            (None, _) => Signatures::Undecided,
+    /// What that means for the commit, where `verify` is [`Voucher::verify`], and the policy let the image in with
+    /// this `verdict`.
+    pub(super) fn signatures<'a>(&self, verify: &'a VerifyCommit<'a>, verdict: Verdict) -> Signatures<'a> {
+        match (&self.keyring, &self.source, verdict) {
+            (Some(_), ..) => Signatures::Verify(verify),
+            (None, Some(SignatureSource::Unverified), _) => Signatures::Unverified,
+            (None, _, Verdict::Signed) => Signatures::Unverified,
+            (None, _, Verdict::Nothing) => Signatures::Undecided,
         }
     }
 }

@@ -75,13 +75,13 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let (repo, image) = args.repo_and_image()?;
     let voucher = Voucher::of(&image, &args.keyring, &repo)?;
     let verify = voucher.verify();
+    let opened = images::open_trusted(&image.reference, &args.registry, voucher.demand(), &session.ctx)?;
     let pull = PullOptions {
-        signatures: voucher.signatures(&verify),
+        signatures: voucher.signatures(&verify, opened.verdict),
         var: args.plain.var(),
         ..PullOptions::default()
     };
     let target = args.target.as_ref().unwrap_or(&image.reference);
-    let opened = images::open_trusted(&image.reference, &args.registry, voucher.demand(), &session.ctx)?;
     let (new, old) = match store::check(&repo, &*opened.source, target, &pull)? {
         Check::Current(stored) => return args.unchanged(&image, &stored, session),
         Check::Changed { image, stored } => (image, stored),
