@@ -179,7 +179,10 @@ fn take_commit(
         import_commit_layer(stream, taking.txn, &import, &objects).map_err(Error::from)
     })?;
     let commit = promised_by(imported.commit)?;
-    Ok((TakenLayer::of(layer, commit, true), imported.elsewhere))
+    // Chunks may bring copies of what the first layer has.
+    let mut files = imported.elsewhere;
+    files.extend(imported.here);
+    Ok((TakenLayer::of(layer, commit, true), files))
 }
 
 /// Asks who has to vouch for it about a commit that was taken in before.

@@ -45,7 +45,9 @@ pub struct ImportOptions<'a> {
 pub struct ImportedCommit {
     /// The commit.
     pub commit: CommitId,
-    /// Content objects that it reaches and that were not in this stream.
+    /// Content objects that were in this stream.
+    pub here: HashSet<FileId>,
+    /// Content objects that it reaches and that were not.
     pub elsewhere: HashSet<FileId>,
 }
 
@@ -337,16 +339,17 @@ impl Import<'_, '_> {
             self.objects.insert(head.root.meta.into(), Seen::Named);
         }
         complete_metadata(&mut self.objects, self.txn)?;
-        let elsewhere =
-            self.objects.iter().filter(|(name, seen)| name.kind == ObjectType::File && **seen == Seen::Named);
-        let elsewhere = elsewhere.map(|(name, _)| FileId::new(name.checksum)).collect();
+        let files = self.objects.iter().filter(|(name, _)| name.kind == ObjectType::File);
+        let files = files.map(|(name, seen)| (FileId::new(name.checksum), *seen));
+        let (here, elsewhere): (Vec<_>, Vec<_>) = files.partition(|(_, seen)| *seen == Seen::Here);
+        let [here, elsewhere] = [here, elsewhere].map(|files| files.into_iter().map(|(id, _)| id).collect());
         let was_there =
             self.txn.contains(&head.id.into())? && self.txn.completeness(&head.id)? == Completeness::Complete;
         self.txn.write_meta(MetaKind::Commit, &head.commit)?;
         if let Some((_, dict)) = &head.detached {
             self.txn.set_detached(&head.id, dict)?;
         }
-        Ok((ImportedCommit { commit: head.id, elsewhere }, was_there))
+        Ok((ImportedCommit { commit: head.id, here, elsewhere }, was_there))
     }
 }
 

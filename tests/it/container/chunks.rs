@@ -177,6 +177,7 @@ fn one_layer_for_each_package() {
         // Equal: each has its own.
         ("usr/share/doc/python3/same", "python3"),
         ("usr/share/doc/dash/same", "dash"),
+        ("usr/share/base-files/passwd", "base-files"),
     ] {
         assert_eq!(places.get(path).map(String::as_str), Some(owner), "{path}");
     }

@@ -72,14 +72,22 @@ impl Debian {
                 ("usr/share/doc/python3/same", same.1),
             ],
         );
-        new.add("base-files", "base-files", &[("usr/share/base-files/motd", noise_file(1_000, 41))]);
+        let passwd = b"root:x:0:0::/root:/bin/bash\n".to_vec();
+        new.add(
+            "base-files",
+            "base-files",
+            &[
+                ("usr/share/base-files/motd", noise_file(1_000, 41)),
+                ("usr/share/base-files/passwd", passwd.clone()),
+            ],
+        );
         new.packages.get_mut("base-files").unwrap().dirs.insert("opt".to_owned());
         let others = [
             ("usr/lib/python3/__pycache__/os.cpython-311.pyc", noise_file(7_000, 51)),
             ("usr/share/bash/cache", noise_file(600, 52)),
             ("opt/app/run", noise_file(400_000, 53)),
             ("opt/big.bin", noise_file(6_000_000, 54)),
-            ("etc/passwd", b"root:x:0:0::/root:/bin/bash\n".to_vec()),
+            ("etc/passwd", passwd),
             ("etc/ld.so.cache", noise_file(5_000, 55)),
         ];
         new.others = others.into_iter().map(|(path, content)| (path.to_owned(), content)).collect();
