@@ -40,6 +40,9 @@ pub(super) const IMPORTER: &str = "ostree.importer.version";
 
 /// What is known of layers before, and kept of them after they were taken in.
 pub(super) trait Layers: Sync {
+    /// What it keeps, in one word: layers that others keep are something else.
+    fn kind(&self) -> &'static str;
+
     /// The commit that keeps a layer in the store, if it is there.
     fn known(&self, layer: &PlannedLayer) -> Result<Option<CommitId>>;
 

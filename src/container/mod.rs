@@ -38,6 +38,7 @@ mod prepare_root;
 mod pull;
 mod pulled_layers;
 mod reference;
+mod resume;
 mod rewrite;
 pub mod store;
 mod temp;

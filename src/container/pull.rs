@@ -3,7 +3,7 @@
 //! ```text
 //! manifest ► config ► plan ► layers (see `import`) ► commit
 //!                     │                            └ plain layers on top of it: merge commit
-//!                     └ without those that an earlier pull brought (see `pulled_layers`)
+//!                     └ without those that an earlier pull brought (see `pulled_layers`, `resume`)
 //! ```
 //! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by
 //! its signature before anything is written, every object by its checksum, and that none is missing.
@@ -19,6 +19,7 @@ use super::import::{Layers, Taken, Taking, take};
 use super::merge::merge;
 use super::plan::{Image, LayerPlan};
 use super::pulled_layers::{PulledLayers, Reusable};
+use super::resume::Resuming;
 use super::store::write_merge_commit;
 use crate::base::Ctx;
 use crate::store::Txn;
@@ -102,7 +103,7 @@ impl<'a> Signatures<'a> {
     }
 }
 
-/// Takes in all layers of an image, apart from those that are known.
+/// Takes in all layers of an image, apart from those that are known or were finished by an interrupted pull.
 pub(super) fn take_image(
     image: &Image,
     plan: &LayerPlan,
@@ -116,14 +117,21 @@ pub(super) fn take_image(
     if verify.is_some() {
         only_of_commit(image, plan)?;
     }
-    let mut bytes = 0;
-    for layer in image.layers()? {
-        if layers.known(&layer)?.is_none() {
-            bytes += layer.descriptor.size();
+    let attempt = |layers: &dyn Layers| {
+        let mut bytes = 0;
+        for layer in image.layers()? {
+            if layers.known(&layer)?.is_none() {
+                bytes += layer.descriptor.size();
+            }
         }
+        ctx.phase("Pulling image", None, Some(bytes));
+        take(plan, &Taking { source, txn, verify, layers, var: options.var }, ctx)
+    };
+    let resuming = Resuming::new(layers, txn, image, plan, options.var);
+    match attempt(&resuming) {
+        Err(error) if resuming.may_have_caused(&error) => attempt(&resuming.anew()),
+        taken => taken,
     }
-    ctx.phase("Pulling image", None, Some(bytes));
-    take(plan, &Taking { source, txn, verify, layers, var: options.var }, ctx)
 }
 
 /// A signed commit vouches for no other layers.

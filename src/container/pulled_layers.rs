@@ -5,19 +5,21 @@
 //! ```
 //! Each is 64 hexadecimal digits. A line is believed only if the store has that commit with all its objects,
 //! and every pull looks at its end whether it has all of its own. So nothing has to be kept for the hint's
-//! sake: no refs, no objects.
+//! sake: no refs, no objects. Layers of images that the image store keeps are there, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use ostree_format::{Checksum, CommitId, FileId};
 
-use super::digest::DiffId;
+use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::import::{Layers, TakenLayer};
 use super::plan::{LayerPlan, PlannedLayer};
-use crate::store::{self, Completeness, MAX_CACHED_BYTES, Txn};
-use crate::tar::{self, ContentErrorKind};
+use super::resume::is_missing;
+use super::store::layer_ref;
+use crate::store::{Completeness, MAX_CACHED_BYTES, Txn};
+use crate::tar;
 
 /// The file in the cache.
 const FILE: &str = "ostree-rs-layers";
@@ -80,6 +82,11 @@ impl PulledLayers {
                 found.extend(layers.into_iter().map(|id| (*id, *commit)));
             }
         }
+        for layer in plan.ostree.iter().chain(&plan.chunks) {
+            if let Some(commit) = kept_by_store(layer, txn) {
+                found.entry(layer.diff_id).or_insert(commit);
+            }
+        }
         // There the same stream stands for other files.
         found.retain(|id, _| !plain.contains(id));
         Reusable(found)
@@ -114,6 +121,12 @@ impl Record {
     }
 }
 
+/// The commit that the image store keeps for a layer.
+fn kept_by_store(layer: &PlannedLayer, txn: &dyn Txn) -> Option<CommitId> {
+    let name = layer_ref(&Digest::of_descriptor(&layer.descriptor).ok()?).ok()?;
+    txn.resolve_exact(&name).ok()?.filter(|commit| is_whole(txn, commit))
+}
+
 /// Whether the store has a commit with all its objects. If that cannot be told, the commit is of no use.
 fn is_whole(txn: &dyn Txn, commit: &CommitId) -> bool {
     matches!(txn.contains(&(*commit).into()), Ok(true))
@@ -125,11 +138,7 @@ impl Reusable {
     /// signature that is stored is another than the one in the layer.
     pub(super) fn may_have_caused(&self, error: &Error, plan: &LayerPlan) -> bool {
         match error {
-            Error::Store(store::Error::NotFound(_))
-            | Error::Tar(
-                tar::Error::Store(store::Error::NotFound(_))
-                | tar::Error::Content(ContentErrorKind::Incomplete(..)),
-            ) => !self.0.is_empty(),
+            error if is_missing(error) => !self.0.is_empty(),
             Error::Tar(tar::Error::Refused(_)) => {
                 plan.ostree.as_ref().is_some_and(|layer| self.0.contains_key(&layer.diff_id))
             }
@@ -140,6 +149,10 @@ impl Reusable {
 
 /// Nothing is kept but the commit itself.
 impl Layers for Reusable {
+    fn kind(&self) -> &'static str {
+        "commit"
+    }
+
     fn known(&self, layer: &PlannedLayer) -> Result<Option<CommitId>> {
         Ok(self.0.get(&layer.diff_id).copied())
     }

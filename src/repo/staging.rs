@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! tmp/staging-BOOTID-XXXXXX/xx/….EXT    objects
+//! tmp/staging-BOOTID-XXXXXX/journal     what they are: lines of ours, which others remove with the directory
 //! tmp/staging-BOOTID-XXXXXX-lock        locked by who uses the directory
 //! ```
 //! After a restart of the machine, files in it may be incomplete, since nothing made them reach the disk:
@@ -9,16 +10,19 @@
 //! Source: libostree ostree-repo.c:6373-6525.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::FileType;
 
 use super::dir::ObjectDir;
 use super::sys::{self, LockKind};
-use crate::store::{Error, Result};
+use crate::store::{Error, MAX_CACHED_BYTES, Result};
 
 /// What the names of all staging directories start with.
 pub(super) const PREFIX: &str = "staging-";
+/// The file with lines about the objects.
+const JOURNAL: &str = "journal";
 
 /// A staging directory that is locked.
 #[derive(Debug)]
@@ -75,6 +79,18 @@ impl Staging {
         let path = format!("tmp/{name}");
         let fd = sys::open_dir(tmp, &name).map_err(|e| Error::io("open", &path, e))?;
         Ok(Self { objects: ObjectDir::new(fd, path), resumed, name, _lock: lock })
+    }
+
+    /// What was noted of the objects.
+    pub(super) fn journal(&self) -> Vec<u8> {
+        sys::read_file(&self.objects, JOURNAL, MAX_CACHED_BYTES).ok().flatten().unwrap_or_default()
+    }
+
+    /// Notes it at once: the process may be killed at any moment. What cannot be noted is forgotten.
+    pub(super) fn add_to_journal(&self, line: &str) {
+        if let Ok(mut file) = sys::open_to_append(&self.objects, JOURNAL, 0o644) {
+            let _ = file.write_all(line.as_bytes());
+        }
     }
 
     /// Removes the directory with everything in it.

@@ -46,6 +46,12 @@ pub(super) fn open_or_create(dir: impl AsFd, path: &str, mode: u32) -> io::Resul
     Ok(rustix::fs::openat(dir, path, flags, Mode::from_raw_mode(mode))?.into())
 }
 
+/// Opens a file to write at its end, made with `mode` if it is not there.
+pub(super) fn open_to_append(dir: impl AsFd, path: &str, mode: u32) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, path, flags, Mode::from_raw_mode(mode))?.into())
+}
+
 /// Makes a file that was not there; says whether it was not.
 pub(super) fn create_new(dir: impl AsFd, path: &str, mode: u32) -> io::Result<Option<File>> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;

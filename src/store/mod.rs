@@ -223,6 +223,15 @@ pub trait Txn: ObjectWrite + Refs {
 
     /// Replaces it once the transaction is committed, if that is possible.
     fn set_cached(&self, _name: &'static str, _bytes: Vec<u8>) {}
+
+    /// What was added to the journal in this transaction, and in interrupted ones whose objects it took over: a
+    /// hint of what these objects are. Stores in memory have none.
+    fn journal(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Adds to it at once, if that is possible. It is gone when the transaction is committed or rolled back.
+    fn add_to_journal(&self, _line: &str) {}
 }
 
 /// How far the history of a commit is followed.

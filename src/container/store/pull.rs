@@ -166,6 +166,10 @@ struct LayerRefs<'a> {
 }
 
 impl Layers for LayerRefs<'_> {
+    fn kind(&self) -> &'static str {
+        "image"
+    }
+
     /// It may be here under another digest.
     fn known(&self, layer: &PlannedLayer) -> Result<Option<CommitId>> {
         let own = Digest::of_descriptor(&layer.descriptor)?;

@@ -9,6 +9,7 @@ use ostree_format::{
 };
 
 use super::super::object;
+use super::super::staging::Staging;
 use super::super::sys::{self, Linked};
 use super::super::{loose_in, read_meta_in, refs};
 use super::Transaction;
@@ -217,5 +218,15 @@ impl Txn for Transaction<'_> {
 
     fn set_cached(&self, name: &'static str, bytes: Vec<u8>) {
         self.pending().cached.insert(name, bytes);
+    }
+
+    fn journal(&self) -> Vec<u8> {
+        self.staging.as_ref().map(Staging::journal).unwrap_or_default()
+    }
+
+    fn add_to_journal(&self, line: &str) {
+        if let Some(staging) = &self.staging {
+            staging.add_to_journal(line);
+        }
     }
 }

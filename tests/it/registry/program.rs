@@ -36,7 +36,7 @@ impl Home {
         fs::write(self.path(name), content).unwrap();
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ostree-rs"));
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         command.args(args).current_dir(self.0.path()).env_clear();

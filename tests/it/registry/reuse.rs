@@ -1,6 +1,9 @@
 //! `container pull` again: which blobs of a registry are asked for after a package was upgraded.
 
 use std::fs;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use ostree_rs::base::Ctx;
 use serde_json::Value;
@@ -87,6 +90,64 @@ impl Fixture {
     }
 }
 
+/// The lines of the journal that an interrupted pull leaves.
+fn journal(home: &Home) -> usize {
+    let staged = fs::read_dir(home.path("new/tmp")).unwrap().flatten();
+    let journals = staged.filter_map(|dir| fs::read_to_string(dir.path().join("journal")).ok());
+    journals.map(|text| text.lines().count()).sum()
+}
+
+#[test]
+fn what_an_interrupted_pull_finished_is_not_fetched_again() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    // A blob that does not come before it is wanted no more.
+    let held: Arc<Mutex<Option<String>>> = Arc::default();
+    let hold = Arc::clone(&held);
+    let front = Front::start(server.address, move |asked| {
+        while hold.lock().unwrap().as_ref().is_some_and(|blob| asked.target.ends_with(blob)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    });
+    let fixture = Fixture { home: Home::new(), server, front };
+    commit(&fixture.home, 1);
+    fixture.push(&[]);
+    let layers = fixture.layers();
+    let last = layers.last().unwrap();
+    let image = format!("ostree-unverified-registry:{}/app:1", fixture.front.address);
+    let to_commit = ["--repo=new", "container", "pull", "--tls-verify=false", "--ref=got", &image];
+    let to_store = ["container", "image", "pull", "--tls-verify=false", "new", &image];
+    for (args, signal) in
+        [(&to_commit[..], "KILL"), (&to_commit, "INT"), (&to_store, "KILL"), (&to_store, "INT")]
+    {
+        *held.lock().unwrap() = Some(last.clone());
+        let mut pull =
+            fixture.home.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        while journal(&fixture.home) < layers.len() - 1 && started.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        oracle::run("kill", &[&format!("-{signal}"), &pull.id().to_string()]);
+        // A reader that waits for bytes does not look up before some come.
+        *held.lock().unwrap() = None;
+        assert!(!pull.wait().unwrap().success());
+        assert_eq!(fixture.home.ok(&["--repo=new", "refs"]), "");
+        let before = fixture.front.asked().len();
+        fixture.home.ok(args);
+        let asked = fixture.front.asked().split_off(before);
+        let blobs = layers.iter().filter(|layer| asked.iter().any(|a| a.target.ends_with(*layer)));
+        assert_eq!(blobs.collect::<Vec<_>>(), [last], "{args:?} {signal}");
+        assert_eq!(journal(&fixture.home), 0);
+        fixture.home.ok(&["--repo=new", "fsck"]);
+        // Nothing of it is left for the next round.
+        let refs = fixture.home.ok(&["--repo=new", "refs"]);
+        for name in refs.lines() {
+            fixture.home.ok(&["--repo=new", "refs", "--delete", name]);
+        }
+        fixture.home.ok(&["--repo=new", "prune", "--refs-only"]);
+    }
+}
+
 #[test]
 fn only_what_an_upgrade_changed_is_fetched() {
     let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
@@ -119,4 +180,11 @@ fn only_what_an_upgrade_changed_is_fetched() {
     assert_eq!(fixture.count_commits(), 0);
     assert_eq!(fixture.pull(), (new, [5, 0]));
     fixture.check_and_prune();
+
+    // What the image store has is there, too.
+    fixture.home.ok(&["--repo=new", "refs", "--delete", "got"]);
+    let image = format!("ostree-unverified-registry:{}/app:1", fixture.front.address);
+    fixture.home.ok(&["container", "image", "pull", "--tls-verify=false", "new", &image]);
+    fs::remove_file(fixture.home.path("new/tmp/cache/ostree-rs-layers")).unwrap();
+    assert_eq!(fixture.pull(), (vec![], [0, 5]));
 }

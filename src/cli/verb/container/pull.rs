@@ -3,6 +3,7 @@
 use super::super::Common;
 use super::vouch::{KeyringOptions, Voucher};
 use super::{Image, PlainLayers, print};
+use crate::base::net;
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
@@ -50,7 +51,16 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         ..PullOptions::default()
     };
     let txn = repo.begin(&session.ctx)?;
-    let pulled = container::pull(&*opened.source, &txn, &options, &session.ctx)?;
+    let pulled = match container::pull(&*opened.source, &txn, &options, &session.ctx) {
+        Ok(pulled) => pulled,
+        Err(error) => {
+            // Layers that are whole need not be fetched again.
+            if matches!(error, container::Error::Net(net::Error::Transport { .. })) {
+                txn.suspend();
+            }
+            return Err(error.into());
+        }
+    };
     if let Some(name) = &args.name {
         txn.set_ref(name, Some(pulled.commit))?;
     }
