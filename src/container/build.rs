@@ -34,7 +34,7 @@ use crate::tar::{ChunkContent, ExportOptions, XattrDialect, export_chunk, export
 /// How an image is built.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
-    /// How layers are compressed.
+    /// How layers are compressed, if the destination takes that: see [`ImageDest::compression`].
     pub compression: Compression,
     /// Labels of the caller, which replace those made of the commit.
     pub labels: Labels,
@@ -95,6 +95,7 @@ pub fn build(
     options: &BuildOptions,
     ctx: &Ctx,
 ) -> Result<Built> {
+    let options = &BuildOptions { compression: dest.compression(options.compression), ..options.clone() };
     let object = load_commit(store, commit)?;
     let mut labels =
         labels::of_commit(commit, &object, &options.copy_meta_keys, &options.copy_meta_opt_keys)?;

@@ -73,7 +73,8 @@ impl LayerFormat {
         }
     }
 
-    fn of_bytes(start: &[u8]) -> Self {
+    /// The format that a blob which begins so has; four bytes are enough.
+    pub(super) fn of_bytes(start: &[u8]) -> Self {
         let skippable =
             start.first().is_some_and(|b| b & 0xf0 == 0x50) && start[1..].starts_with(&ZSTD_SKIPPABLE_MAGIC);
         if start.starts_with(&GZIP_MAGIC) {

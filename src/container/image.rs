@@ -10,6 +10,7 @@ use oci_spec::image as oci;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::compress::Compression;
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::plan::Image;
@@ -85,6 +86,11 @@ pub trait ImageDest: Sync {
     /// Blobs that may be written at the same time.
     fn parallel_blobs(&self) -> usize {
         3
+    }
+
+    /// How layers are compressed that are made for this destination, if `wanted` is asked for.
+    fn compression(&self, wanted: Compression) -> Compression {
+        wanted
     }
 
     /// The image for `architecture` that has this name now; `None` if there is none, or none that can be used.

@@ -30,7 +30,8 @@ use crate::tar::{
     ChunkContent, ExportOptions, PlainOptions, PlainPurpose, export_chunk, export_final_chunk, export_plain,
 };
 
-/// Writes the image that was pulled as `name` to `dest`.
+/// Writes the image that was pulled as `name` to `dest`, with `compression` if that takes it: see
+/// [`ImageDest::compression`].
 ///
 /// # Errors
 /// [`Error::NotStored`]; [`Error::Image`] if a layer is not there; [`Error::Store`]; what `dest` says.
@@ -41,6 +42,7 @@ pub fn reexport(
     compression: Compression,
     ctx: &Ctx,
 ) -> Result<Built> {
+    let compression = dest.compression(compression);
     let image = require(store, name)?.image;
     let plan = image.plan()?;
     ctx.phase("Building image", None, None);

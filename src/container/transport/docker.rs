@@ -20,13 +20,14 @@ use oci_spec::image::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::media::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST};
+use super::media::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST};
 use crate::base::io::Hashing;
 use crate::container::archive::{Extent, Slice, read_whole};
 use crate::container::image::canonical_json;
 use crate::container::name::RepositoryName;
 use crate::container::{
-    BlobWriter, Digest, Error, ImageDest, ImageSource, OciArchiveWriter, RawManifest, Result,
+    BlobWriter, Compression, Digest, Error, ImageDest, ImageSource, LayerFormat, OciArchiveWriter,
+    RawManifest, Result,
 };
 
 const MANIFEST: &str = "manifest.json";
@@ -171,20 +172,24 @@ fn choose<'a>(items: &'a [Item], name: Option<&str>) -> Result<&'a Item> {
     }
 }
 
-/// The digest and media type of a layer. One that is not compressed has its diffid for a digest, which is
-/// verified when it is read.
+/// The digest and media type of a layer, which only its first bytes tell. One that is not compressed has its
+/// diffid for a digest, which is verified when it is read.
 fn layer(file: &Arc<File>, extent: Extent, diff_id: &str) -> Result<(Digest, &'static str)> {
     let mut magic = Vec::new();
     let read = |e| Error::io("read archive", "docker-archive")(e);
-    Slice::new(file, extent).take(2).read_to_end(&mut magic).map_err(read)?;
-    if magic != [0x1f, 0x8b] {
-        let digest = diff_id.parse();
-        let digest = digest.map_err(|source| Error::Reference { text: diff_id.to_owned(), source })?;
-        return Ok((digest, DOCKER_LAYER));
-    }
+    Slice::new(file, extent).take(4).read_to_end(&mut magic).map_err(read)?;
+    let media_type = match LayerFormat::of_bytes(&magic) {
+        LayerFormat::Tar => {
+            let digest = diff_id.parse();
+            let digest = digest.map_err(|source| Error::Reference { text: diff_id.to_owned(), source })?;
+            return Ok((digest, DOCKER_LAYER));
+        }
+        LayerFormat::Gzip => DOCKER_LAYER_GZIP,
+        LayerFormat::Zstd => DOCKER_LAYER_ZSTD,
+    };
     let mut hashing = Hashing::new(Slice::new(file, extent));
     io::copy(&mut hashing, &mut io::sink()).map_err(read)?;
-    Ok((Digest::new(hashing.finish().1), DOCKER_LAYER_GZIP))
+    Ok((Digest::new(hashing.finish().1), media_type))
 }
 
 impl ImageSource for DockerArchive {
@@ -241,6 +246,14 @@ impl ImageDest for DockerArchiveWriter {
     }
 
     fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
+    /// Older versions of docker know no zstd.
+    fn compression(&self, wanted: Compression) -> Compression {
+        match wanted {
+            Compression::Zstd(_) | Compression::ZstdChunked(_) => Compression::GZIP,
+            Compression::None | Compression::Gzip(_) => wanted,
+        }
+    }
+
         let image: ImageManifest = serde_json::from_slice(&manifest.bytes)
             .map_err(Error::json(format!("manifest {}", manifest.digest)))?;
         let path = |d: &Descriptor| {

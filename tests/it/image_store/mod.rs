@@ -1,5 +1,6 @@
 //! The image store: layered images into repositories, beside ostree-ext's results and those of umoci.
 
+mod archives;
 mod buildah;
 mod fixtures;
 mod labels;

@@ -42,7 +42,8 @@ pub(crate) struct Args {
     /// What the image is called in the layout
     #[arg(long)]
     tag: Option<String>,
-    /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
+    /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19. In a
+    /// docker-archive zstd becomes gzip, which every docker reads
     #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
     compression: Compression,
     #[command(flatten)]

@@ -73,7 +73,8 @@ pub(crate) struct ReexportArgs {
     registry: RegistryOptions,
     #[command(flatten)]
     _progress: ProgressOptions,
-    /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
+    /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19. In a
+    /// docker-archive zstd becomes gzip, which every docker reads
     #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
     compression: Compression,
     /// As fast as possible: the same as --compression=gzip:1

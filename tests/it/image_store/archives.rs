@@ -1,0 +1,64 @@
+//! `docker-archive:` with compressed layers.
+
+use std::fs;
+
+use super::Work;
+use crate::oracle::{need, run};
+
+const DOCKER: &str = "docker-archive:docker.tar:org/app:1";
+
+/// A repository with a commit, and one to pull into.
+fn committed() -> Work {
+    let work = Work::new();
+    fs::create_dir_all(work.path("tree/usr")).unwrap();
+    fs::write(work.path("tree/usr/hello"), b"hello\n").unwrap();
+    work.ok(&["init", "--repo=repo", "--mode=bare-user"]);
+    work.ok(&["commit", "--repo=repo", "-b", "main", "--tree=dir=tree", "--owner-uid=0", "--owner-gid=0"]);
+    work.ok(&["init", "--repo=new", "--mode=bare-user"]);
+    work
+}
+
+/// What `container image pull` says of the archive's layer, after it pulled it.
+fn pulled(work: &Work) -> String {
+    let image = format!("ostree-unverified-image:{DOCKER}");
+    work.ok(&["container", "image", "pull", "-q", "new", &image]);
+    let manifest = work.ok(&["container", "image", "metadata", "--repo=new", DOCKER]);
+    work.ok(&["container", "image", "remove", "--repo=new", DOCKER]);
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    manifest["layers"][0]["mediaType"].as_str().unwrap().rsplit('.').next().unwrap().to_owned()
+}
+
+/// What is made for such an archive has no zstd; what is copied stays as it is, and can be read.
+#[test]
+fn layers_in_a_docker_archive() {
+    let work = committed();
+    let commit = work.ok(&["rev-parse", "--repo=repo", "main"]);
+    for (compression, made, copied) in [
+        ("none", "tar", "tar"),
+        ("gzip", "gzip", "gzip"),
+        ("zstd", "gzip", "zstd"),
+        ("zstd:chunked", "gzip", "zstd"),
+    ] {
+        let build = ["container", "build", "--repo=repo", "--ref=main", "--compression", compression];
+        work.ok(&[&build[..], &["--push", DOCKER]].concat());
+        assert_eq!(pulled(&work), made, "{compression}");
+        work.ok(&[&build[..], &["--push=oci:layout:x"]].concat());
+        work.ok(&["container", "image", "pull", "-q", "new", "ostree-unverified-image:oci:layout:x"]);
+        let again = ["container", "image", "reexport", "--repo=new", "--compression", compression];
+        work.ok(&[&again[..], &["oci:layout:x", DOCKER]].concat());
+        assert_eq!(pulled(&work), made, "{compression}");
+        work.ok(&["container", "image", "remove", "--repo=new", "oci:layout:x"]);
+
+        work.ok(&["container", "copy", "oci:layout:x", DOCKER]);
+        assert_eq!(pulled(&work), copied, "{compression}");
+        let image = format!("ostree-unverified-image:{DOCKER}");
+        assert_eq!(work.ok(&["container", "pull", "--repo=new", &image]), commit);
+        if need("skopeo") {
+            let at = |place: &str| format!("{place}:{}", work.path("").display());
+            let from = format!("{}docker.tar:org/app:1", at("docker-archive"));
+            run("skopeo", &["--insecure-policy", "copy", "-q", &from, &format!("{}theirs", at("dir"))]);
+            let theirs = "ostree-unverified-image:dir:theirs";
+            assert_eq!(work.ok(&["container", "pull", "--repo=new", theirs]), commit);
+        }
+    }
+}
