@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::error::{Error, Result, shown};
 use super::response::Response;
-use super::tls::TlsOptions;
+use super::tls::{TlsOptions, TlsVerify};
 use crate::base::{Cancel, Ctx};
 
 /// Redirects that are followed.
@@ -67,6 +67,7 @@ pub struct Http {
     client: Client,
     /// Shows no client certificate, which is for the host that was asked for only.
     anonymous: Client,
+    verify: TlsVerify,
     retries: u32,
     silence: Duration,
 }
@@ -130,7 +131,13 @@ impl Http {
             Some(_) => self::client(options, &TlsOptions { identity: None, ..options.tls.clone() })?,
             None => client.clone(),
         };
-        Ok(Self { client, anonymous, retries: options.retries, silence: options.silence })
+        let (verify, retries, silence) = (options.tls.verify, options.retries, options.silence);
+        Ok(Self { client, anonymous, verify, retries, silence })
+    }
+
+    /// Whether the certificates of servers are verified.
+    pub(crate) fn verify(&self) -> TlsVerify {
+        self.verify
     }
 
     /// The same without the client certificate: for hosts that are none of our choosing.

@@ -9,13 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ostree_rs::base::Ctx;
-use ostree_rs::base::net::Error;
+use ostree_rs::base::net::registry::Registry;
+use ostree_rs::base::net::{Error, TlsOptions, TlsVerify};
 use serde_json::json;
 
 use super::front::{Answer, Front};
 use super::program::Home;
 use super::server::{Certificates, Login, Server, Speech, USER};
-use super::{registry, round_trip, user};
+use super::{http, registry, round_trip, user};
 use crate::oracle;
 
 /// A running token server; it ends with the test.
@@ -25,16 +26,23 @@ pub(crate) struct TokenServer {
     pub(crate) given: Arc<Mutex<Vec<String>>>,
 }
 
+/// Whom a token server gives tokens to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gives {
+    ToTheUser,
+    ToAnybody,
+}
+
 impl TokenServer {
     /// Tokens last for `life_secs`, or so the server says.
-    fn start(keys: Certificates, life_secs: u64) -> Self {
+    fn start(keys: Certificates, life_secs: u64, gives: Gives) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let realm = format!("http://{}/token", listener.local_addr().unwrap());
         let given = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&given);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                answer(client, &keys, &log, life_secs);
+                answer(client, &keys, &log, life_secs, gives);
             }
         });
         Self { realm, given }
@@ -45,16 +53,22 @@ impl TokenServer {
         let files = Certificates::make()?;
         let bundle = tempfile::NamedTempFile::new().unwrap();
         std::fs::copy(files.path("ca.crt"), bundle.path()).unwrap();
-        let tokens = Self::start(files, life_secs);
+        let tokens = Self::start(files, life_secs, Gives::ToTheUser);
         let login = Login::Token { realm: tokens.realm.clone(), certificate: bundle.path().into() };
         Some((tokens, Server::start(&login, &Speech::Plain)?))
     }
 }
 
-fn answer(mut client: TcpStream, keys: &Certificates, log: &Mutex<Vec<String>>, life_secs: u64) {
+fn answer(
+    mut client: TcpStream,
+    keys: &Certificates,
+    log: &Mutex<Vec<String>>,
+    life_secs: u64,
+    gives: Gives,
+) {
     let mut lines = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
     let Some(first) = lines.next() else { return };
-    let mut allowed = false;
+    let mut allowed = gives == Gives::ToAnybody;
     for line in lines.by_ref().take_while(|l| !l.is_empty()) {
         let wanted = format!("authorization: basic {}", STANDARD.encode(format!("{}:{}", USER.0, USER.1)));
         allowed |= line.eq_ignore_ascii_case(&wanted);
@@ -112,6 +126,27 @@ fn tokens() {
         let error = registry(&server.url(), "org/app", None).tags(&Ctx::default()).unwrap_err();
         assert!(matches!(error, Error::Denied { .. }), "{error}");
     }
+}
+
+/// A registry with TLS whose tokens come without: who has no password, or does not care for TLS, may ask there.
+#[test]
+fn a_realm_without_tls() {
+    let Some(files) = Certificates::make() else { return };
+    let Some(keys) = Certificates::make() else { return };
+    let bundle = tempfile::NamedTempFile::new().unwrap();
+    std::fs::copy(keys.path("ca.crt"), bundle.path()).unwrap();
+    let tokens = TokenServer::start(keys, 300, Gives::ToAnybody);
+    let login = Login::Token { realm: tokens.realm.clone(), certificate: bundle.path().into() };
+    let Some(server) = Server::start(&login, &Speech::Tls(&files)) else { return };
+    let at = |tls, credentials| {
+        Registry::new(http(tls), &format!("https://{}", server.address), "org/app", credentials).unwrap()
+    };
+    let trusted = || TlsOptions { roots: vec![files.ca()], ..TlsOptions::default() };
+    let error = at(trusted(), user()).tags(&Ctx::default()).unwrap_err();
+    assert!(matches!(&error, Error::Protocol { why, .. } if why.contains("without TLS")), "{error}");
+    assert!(tokens.given.lock().unwrap().is_empty());
+    round_trip(&at(trusted(), None));
+    round_trip(&at(TlsOptions { verify: TlsVerify::No, ..TlsOptions::default() }, user()));
 }
 
 /// The registry takes a token for some requests only, whatever the token server said of its life: uploads

@@ -13,7 +13,7 @@ use reqwest::{Method, StatusCode, Url};
 use super::challenge::{self, Challenge};
 use super::{Access, Registry};
 use crate::base::Ctx;
-use crate::base::net::{Error, Request, Response, Result};
+use crate::base::net::{Error, Request, Response, Result, TlsVerify};
 
 /// How long a token is used if the server does not say how long it lasts.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
@@ -133,7 +133,9 @@ impl Registry {
     fn fetch_token(&self, realm: &str, service: Option<&str>, scopes: &[String], ctx: &Ctx) -> Result<Token> {
         let mut url: Url =
             realm.parse().map_err(|e| Error::protocol(&self.base, format!("token realm {realm:?}: {e}")))?;
-        if self.base.scheme() == "https" && url.scheme() != "https" {
+        // Nobody else is to hear them; where certificates are not verified, that was given up already.
+        let secret = self.credentials.is_some() && self.http.verify() == TlsVerify::Yes;
+        if secret && self.base.scheme() == "https" && url.scheme() != "https" {
             return Err(Error::protocol(
                 &self.base,
                 format!("wants the credentials sent to {realm}, without TLS"),
