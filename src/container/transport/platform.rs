@@ -34,11 +34,10 @@ impl Default for PlatformName {
 impl FromStr for PlatformName {
     type Err = ParseError;
 
-    /// `linux/arm/v7`, `linux/amd64`, `amd64`; the kernel's names `x86_64` and `aarch64` are known too.
+    /// `linux/arm/v7`, `linux/amd64`; the kernel's names `x86_64` and `aarch64` are known too.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let parts: Vec<&str> = text.split('/').collect();
         let (os, architecture, variant) = match parts[..] {
-            [architecture] => ("linux", architecture, None),
             [os, architecture] => (os, architecture, None),
             [os, architecture, variant] => (os, architecture, Some(variant)),
             _ => return Err(ParseError::invalid("platform", 0, "it is written OS/ARCHITECTURE[/VARIANT]")),

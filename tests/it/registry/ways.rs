@@ -170,12 +170,17 @@ fn the_image_for_a_platform() {
         let image = format!("{}/org/app{suffix}", server.address);
         let unverified = format!("ostree-unverified-registry:{image}");
         let pull = ["--repo=new", "container", "pull", insecure, &unverified];
-        for (platform, at) in [("linux/amd64", 0), ("linux/arm64", 1), ("aarch64", 1), ("linux/arm64/v8", 1)]
+        for (platform, at) in
+            [("linux/amd64", 0), ("linux/arm64", 1), ("linux/aarch64", 1), ("linux/arm64/v8", 1)]
         {
             assert_eq!(home.ok(&[&pull[..], &["--platform", platform]].concat()), commits[at], "{platform}");
         }
         let error = home.fails(&[&pull[..], &["--platform=linux/s390x"]].concat());
         assert!(error.contains("linux/amd64, linux/arm64/v8"), "{error}");
+        for part in ["linux", "arm64"] {
+            let error = home.fails(&[&pull[..], &["--platform", part]].concat());
+            assert!(error.contains("OS/ARCHITECTURE[/VARIANT]"), "{error}");
+        }
         // What is copied is what skopeo would copy.
         if oracle::need("skopeo") {
             let place = format!("docker://{image}");
