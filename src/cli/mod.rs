@@ -32,26 +32,25 @@ use clap::error::ErrorKind;
 use self::app::{App, Program};
 use self::args::Arranged;
 use self::progress::Report;
-use self::terminal::Session;
-use crate::base::Cancel;
+use self::terminal::{Interrupt, Session};
 
 /// Runs the program with its arguments, the first of which is its own name; returns its exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut argv = argv.into_iter();
     let program = Program::from_name(&argv.next().unwrap_or_default());
     let argv: Vec<OsString> = argv.collect();
-    let cancel = terminal::cancel_on_interrupt().unwrap_or_default();
-    match run(program, argv, &cancel) {
+    let interrupt = terminal::cancel_on_interrupt().unwrap_or_default();
+    match run(program, argv, &interrupt) {
         Ok(code) => code,
-        Err(error) => report(&error, &cancel, None),
+        Err(error) => report(&error, &interrupt, None),
     }
 }
 
-fn run(program: Program, argv: Vec<OsString>, cancel: &Cancel) -> anyhow::Result<ExitCode> {
+fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
     let command = app::command(program);
     let argv = match args::arrange(&command, argv) {
         Arranged::Version => {
-            let mut session = Session::new(&terminal::Options::default(), cancel.clone())?;
+            let mut session = Session::new(&terminal::Options::default(), interrupt.cancel.clone())?;
             version::print(program, &mut session)?;
             session.finish()?;
             return Ok(ExitCode::SUCCESS);
@@ -71,10 +70,10 @@ fn run(program: Program, argv: Vec<OsString>, cancel: &Cancel) -> anyhow::Result
         Ok(app) => app,
         Err(error) => return clap_error(&error),
     };
-    let mut session = Session::new(&app.terminal, cancel.clone())?;
+    let mut session = Session::new(&app.terminal, interrupt.cancel.clone())?;
     match verb::run(app.verb, &mut session).and_then(|()| Ok(session.finish()?)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => Ok(report(&error, cancel, session.give_up().as_deref())),
+        Err(error) => Ok(report(&error, interrupt, session.give_up().as_deref())),
     }
 }
 
@@ -101,16 +100,16 @@ fn clap_error(error: &clap::Error) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Says what went wrong, to people and to a program that follows; 130 if the user stopped the work, nothing at
-/// all if nobody reads the output.
-fn report(error: &anyhow::Error, cancel: &Cancel, progress: Option<&dyn Report>) -> ExitCode {
+/// Says what went wrong, to people and to a program that follows; 130 or 143 if a signal stopped the work, nothing
+/// at all if nobody reads the output.
+fn report(error: &anyhow::Error, interrupt: &Interrupt, progress: Option<&dyn Report>) -> ExitCode {
     if error.chain().any(terminal::is_stdout_closed) {
         return ExitCode::SUCCESS;
     }
     let message = describe(error);
     eprintln!("{} {message}", terminal::error_label());
     progress.into_iter().for_each(|progress| progress.failure(&message));
-    if cancel.check().is_err() { ExitCode::from(130) } else { ExitCode::FAILURE }
+    interrupt.exit_code().map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// The whole chain on one line. A cause that its error already quotes is not said twice.

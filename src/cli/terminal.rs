@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::progress::{self, Mode, Report};
 use crate::base::{Cancel, Ctx, Event, Progress, Silent};
@@ -74,14 +74,31 @@ impl Session {
     }
 }
 
-/// The switch that Ctrl-C turns; a second Ctrl-C ends the program on the spot.
-pub(crate) fn cancel_on_interrupt() -> io::Result<Cancel> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for (signal, code) in [(signal_hook::consts::SIGINT, 130), (signal_hook::consts::SIGTERM, 143)] {
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&flag))?;
+/// What stops the work: Ctrl-C, or a wish to end.
+#[derive(Default)]
+pub(crate) struct Interrupt {
+    /// Turned by the signal.
+    pub(crate) cancel: Cancel,
+    /// The exit code for the signal; 0 as long as none came.
+    code: Arc<AtomicUsize>,
+}
+
+impl Interrupt {
+    /// The program's exit code if a signal stopped the work: 128 and the signal's number, as in shells.
+    pub(crate) fn exit_code(&self) -> Option<u8> {
+        u8::try_from(self.code.load(Ordering::Relaxed)).ok().filter(|code| *code != 0)
+    }
+}
+
+/// Ctrl-C and SIGTERM stop the work; the second of them ends the program on the spot.
+pub(crate) fn cancel_on_interrupt() -> io::Result<Interrupt> {
+    let (flag, code) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    for (signal, number) in [(signal_hook::consts::SIGINT, 130), (signal_hook::consts::SIGTERM, 143)] {
+        signal_hook::flag::register_conditional_shutdown(signal, number, Arc::clone(&flag))?;
+        signal_hook::flag::register_usize(signal, Arc::clone(&code), number as usize)?;
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
-    Ok(Cancel::from_flag(flag))
+    Ok(Interrupt { cancel: Cancel::from_flag(flag), code })
 }
 
 /// `error:`, in red on a terminal.

@@ -95,7 +95,7 @@ fn output_for_programs() {
     assert!(String::from_utf8_lossy(&out.stdout).ends_with("\n0\n"));
 }
 
-/// Ctrl-C ends the work cleanly: exit code 130, no ref, nothing to fix.
+/// Ctrl-C and SIGTERM end the work cleanly: exit code 130 or 143, no ref, nothing to fix.
 #[test]
 fn interrupted() {
     let tmp = tempfile::tempdir().unwrap();
@@ -103,13 +103,15 @@ fn interrupted() {
     fs::create_dir(tmp.path().join("tree")).unwrap();
     let file = fs::File::create(tmp.path().join("tree/large")).unwrap();
     file.set_len(8 << 30).unwrap();
-    let mut command = Command::new(OURS);
-    command.args(["--repo=repo", "commit", "-b", "main", "--tree=dir=tree"]).current_dir(tmp.path());
-    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    run("kill", &["-INT", &child.id().to_string()]);
-    let out = child.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(130), "{}", String::from_utf8_lossy(&out.stderr));
-    assert_eq!(start(OURS, tmp.path(), &["--repo=repo", "refs"]).stdout, b"");
-    assert!(start(OURS, tmp.path(), &["--repo=repo", "fsck"]).status.success());
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let mut command = Command::new(OURS);
+        command.args(["--repo=repo", "commit", "-b", "main", "--tree=dir=tree"]).current_dir(tmp.path());
+        let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        run("kill", &[signal, &child.id().to_string()]);
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(out.status.code(), Some(code), "{}", String::from_utf8_lossy(&out.stderr));
+        assert_eq!(start(OURS, tmp.path(), &["--repo=repo", "refs"]).stdout, b"");
+        assert!(start(OURS, tmp.path(), &["--repo=repo", "fsck"]).status.success());
+    }
 }
