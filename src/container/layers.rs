@@ -16,7 +16,7 @@ use super::compress::{Compression, WrittenLayer, write_layer_with};
 use super::error::{Error, Result};
 use super::image::ImageDest;
 use super::known::KnownLayers;
-use crate::base::{Ctx, Pool, Silent, with_pool};
+use crate::base::{Ctx, Item, Pool, Silent, with_pool};
 
 /// Content of a layer for which one thread will do.
 const SMALL_BYTES: u64 = 1024 * 1024;
@@ -90,6 +90,7 @@ fn place(
         let silent = Ctx { progress: Arc::new(Silent), ..ctx.clone() };
         if let Some(layer) = known.find(dest, |out| (layer.produce)(out, &silent))? {
             ctx.object_done(layer.tar_bytes);
+            Item::reused(ctx, layer.digest.to_string(), layer.size_bytes);
             return Ok(Placed { layer, origin: Origin::Known });
         }
     }

@@ -53,6 +53,14 @@ fn items_and_a_summary() {
     let digest = end["item"].as_str().unwrap();
     assert!(digest.starts_with("sha256:"), "{digest}");
 
+    // The layer is there already.
+    let again = lines(&home, &build);
+    assert_eq!(summary(&again), [0, 1, 0]);
+    assert_eq!(
+        (&of(&again, "end")[0]["outcome"], &of(&again, "end")[0]["item"]),
+        (&"reused".into(), &end["item"])
+    );
+
     let unverified = format!("ostree-unverified-registry:{image}");
     let pulled = lines(&home, &["--repo=new", "container", "pull", insecure, json, &unverified]);
     assert_eq!(summary(&pulled), [1, 0, size]);
