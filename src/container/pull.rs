@@ -56,6 +56,12 @@ pub struct Pulled {
     pub commit: CommitId,
     /// The digest of the image's manifest.
     pub manifest: Digest,
+    /// Layers that were fetched.
+    pub fetched: usize,
+    /// Their bytes, compressed.
+    pub fetched_bytes: u64,
+    /// Layers that were there.
+    pub reused: usize,
 }
 
 /// Pulls the commit out of an image into `txn`; of an image with plain layers, a commit of all layers
@@ -89,7 +95,14 @@ pub fn pull(source: &dyn ImageSource, txn: &dyn Txn, options: &PullOptions<'_>, 
     if let Some(base) = taken.base {
         before.note(&plan, base, txn);
     }
-    Ok(Pulled { commit, manifest: image.digest })
+    let (fetched, reused): (Vec<_>, Vec<_>) = taken.layers.iter().partition(|layer| layer.fetched);
+    Ok(Pulled {
+        commit,
+        manifest: image.digest,
+        fetched: fetched.len(),
+        fetched_bytes: fetched.iter().map(|layer| layer.layer.descriptor.size()).sum(),
+        reused: reused.len(),
+    })
 }
 
 impl<'a> Signatures<'a> {

@@ -10,15 +10,11 @@ mod prepare;
 mod pull;
 mod vouch;
 
-use std::io::Write;
 use std::str::FromStr;
-
-use serde::Serialize;
 
 use crate::cli::images::parse_image;
 use crate::cli::terminal::Session;
-use crate::container::{Digest, ImageReference, OstreeImageReference, SignatureSource};
-use crate::format::CommitId;
+use crate::container::{ImageReference, OstreeImageReference, SignatureSource};
 use crate::tar::Var;
 
 /// The verbs below `container`.
@@ -90,12 +86,6 @@ impl PlainLayers {
     }
 }
 
-#[derive(Serialize)]
-struct Json {
-    commit: String,
-    manifest_digest: String,
-}
-
 /// Does what the arguments ask for.
 pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
@@ -109,19 +99,4 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::Compare(args) => compare::run(args, session),
         Verb::Commit(args) => prepare::run(args),
     }
-}
-
-fn print(
-    json: bool,
-    commit: &CommitId,
-    digest: &Digest,
-    short: &dyn std::fmt::Display,
-    session: &mut Session,
-) -> anyhow::Result<()> {
-    if json {
-        let json = Json { commit: commit.to_string(), manifest_digest: digest.to_string() };
-        serde_json::to_writer(&mut session.out, &json)?;
-        return Ok(writeln!(session.out)?);
-    }
-    Ok(writeln!(session.out, "{short}")?)
 }

@@ -67,6 +67,15 @@ fn items_and_a_summary() {
     assert_eq!(of(&pulled, "start")[0]["item"], digest);
     assert_eq!(of(&pulled, "phase")[0]["name"], "Pulling image");
 
+    // --json counts the same.
+    home.ok(&["--repo=other", "init", "--mode=bare-user"]);
+    for expected in [[1, 0, size], [0, 1, 0]] {
+        let told = home.ok(&["--repo=other", "container", "pull", insecure, "--json", &unverified]);
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let counts = ["layers_fetched", "layers_reused", "bytes_fetched"].map(|key| told[key].as_u64());
+        assert_eq!(counts, expected.map(Some), "{told}");
+    }
+
     // The configuration is a blob too; the second time all is there.
     let source = format!("docker://{image}");
     let copy = ["container", "copy", insecure, json, "--json", &source, "oci:copy:1"];

@@ -1,8 +1,12 @@
 //! `container pull`: the commit of a container image.
 
+use std::io::Write;
+
+use serde::Serialize;
+
 use super::super::Common;
 use super::vouch::{KeyringOptions, Voucher};
-use super::{Image, PlainLayers, print};
+use super::{Image, PlainLayers};
 use crate::base::net;
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
@@ -39,6 +43,15 @@ pub(crate) struct Args {
     image: Image,
 }
 
+#[derive(Serialize)]
+struct Json {
+    commit: String,
+    manifest_digest: String,
+    layers_fetched: usize,
+    layers_reused: usize,
+    bytes_fetched: u64,
+}
+
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
@@ -65,5 +78,16 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         txn.set_ref(name, Some(pulled.commit))?;
     }
     txn.commit(&session.ctx)?;
-    print(args.json, &pulled.commit, &pulled.manifest, &pulled.commit, session)
+    if !args.json {
+        return Ok(writeln!(session.out, "{}", pulled.commit)?);
+    }
+    let json = Json {
+        commit: pulled.commit.to_string(),
+        manifest_digest: pulled.manifest.to_string(),
+        layers_fetched: pulled.fetched,
+        layers_reused: pulled.reused,
+        bytes_fetched: pulled.fetched_bytes,
+    };
+    serde_json::to_writer(&mut session.out, &json)?;
+    Ok(writeln!(session.out)?)
 }
