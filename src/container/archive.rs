@@ -25,6 +25,10 @@ pub struct OciArchive {
     tag: Option<String>,
 }
 
+/// How files begin that are compressed, and by what.
+const COMPRESSED: [(&[u8], &str); 4] =
+    [(&[0x1f, 0x8b], "gzip"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
+
 /// Where a file lies in the archive, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
@@ -36,8 +40,10 @@ impl OciArchive {
     /// The image `tag` of the archive in `file`; without a tag the only one there is.
     ///
     /// # Errors
-    /// [`Error::NotALayout`] if `file` is no archive of a layout, [`Error::Json`], [`Error::Io`].
+    /// [`Error::NotALayout`] if `file` is no archive of a layout, [`Error::Unsupported`] if it is compressed as a
+    /// whole, [`Error::Json`], [`Error::Io`].
     pub fn open(file: File, tag: Option<&str>) -> Result<Self> {
+        check_not_compressed(&file)?;
         let file = Arc::new(file);
         let mut blobs = HashMap::new();
         let (mut index_json, mut oci_layout) = (None, None);
@@ -87,6 +93,18 @@ impl ImageSource for OciArchive {
         let digest = Digest::of_descriptor(descriptor)?;
         let extent = self.blobs.get(&digest).ok_or(Error::BlobNotFound(digest))?;
         Ok(Box::new(Slice::new(&self.file, *extent)))
+    }
+}
+
+/// Blobs are read from where they lie, which a compressed archive does not allow.
+pub(super) fn check_not_compressed(file: &File) -> Result<()> {
+    let mut start = [0; 6];
+    let n = file.read_at(&mut start, 0).map_err(Error::io("read", "archive"))?;
+    match COMPRESSED.iter().find(|(magic, _)| start[..n].starts_with(magic)) {
+        Some((_, program)) => Err(Error::Unsupported(format!(
+            "the archive is compressed with {program}: decompress it first, with {program} -dc"
+        ))),
+        None => Ok(()),
     }
 }
 

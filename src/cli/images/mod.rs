@@ -85,9 +85,11 @@ pub(crate) fn open(
     let mut repository = None;
     let source: Box<dyn ImageSource> = match (reference.transport(), reference.path_and_tag()) {
         (Transport::OciDir, Some((path, tag))) => Box::new(OciLayout::open(open_dir(Path::new(path))?, tag)?),
-        (Transport::OciArchive, Some((path, tag))) => Box::new(OciArchive::open(open_file(path)?, tag)?),
+        (Transport::OciArchive, Some((path, tag))) => {
+            Box::new(OciArchive::open(open_file(path)?, tag).with_context(|| path.to_owned())?)
+        }
         (Transport::DockerArchive, Some((path, tag))) => {
-            Box::new(DockerArchive::open(open_file(path)?, tag)?)
+            Box::new(DockerArchive::open(open_file(path)?, tag).with_context(|| path.to_owned())?)
         }
         (Transport::Dir, Some((path, _))) => Box::new(DirImage::open(open_dir(Path::new(path))?)?),
         (Transport::Registry, _) => {

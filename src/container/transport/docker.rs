@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::media::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST};
 use crate::base::io::Hashing;
-use crate::container::archive::{Extent, Slice, read_whole};
+use crate::container::archive::{Extent, Slice, check_not_compressed, read_whole};
 use crate::container::image::canonical_json;
 use crate::container::name::RepositoryName;
 use crate::container::{
@@ -61,9 +61,10 @@ impl DockerArchive {
     /// The image called `name` in the archive; without a name the only one there is.
     ///
     /// # Errors
-    /// [`Error::NotALayout`] if `file` is no such archive, [`Error::TagNotFound`], [`Error::Ambiguous`],
-    /// [`Error::Json`], [`Error::Image`], [`Error::Io`].
+    /// [`Error::NotALayout`] if `file` is no such archive, [`Error::Unsupported`] if it is compressed as a whole,
+    /// [`Error::TagNotFound`], [`Error::Ambiguous`], [`Error::Json`], [`Error::Image`], [`Error::Io`].
     pub fn open(file: File, name: Option<&str>) -> Result<Self> {
+        check_not_compressed(&file)?;
         let file = Arc::new(file);
         let entries = Entries::read(&file)?;
         let items: Vec<Item> = serde_json::from_slice(&read_whole(&file, entries.find(MANIFEST)?, MANIFEST)?)
@@ -245,7 +246,6 @@ impl ImageDest for DockerArchiveWriter {
         self.archive.parallel_blobs()
     }
 
-    fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
     /// Older versions of docker know no zstd.
     fn compression(&self, wanted: Compression) -> Compression {
         match wanted {
@@ -254,6 +254,7 @@ impl ImageDest for DockerArchiveWriter {
         }
     }
 
+    fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
         let image: ImageManifest = serde_json::from_slice(&manifest.bytes)
             .map_err(Error::json(format!("manifest {}", manifest.digest)))?;
         let path = |d: &Descriptor| {

@@ -1,6 +1,9 @@
-//! `docker-archive:` with compressed layers.
+//! `docker-archive:` and `oci-archive:` with compressed layers, and archives that are compressed as a whole.
 
 use std::fs;
+use std::io::Write;
+
+use flate2::write::GzEncoder;
 
 use super::Work;
 use crate::oracle::{need, run};
@@ -59,6 +62,27 @@ fn layers_in_a_docker_archive() {
             run("skopeo", &["--insecure-policy", "copy", "-q", &from, &format!("{}theirs", at("dir"))]);
             let theirs = "ostree-unverified-image:dir:theirs";
             assert_eq!(work.ok(&["container", "pull", "--repo=new", theirs]), commit);
+        }
+    }
+}
+
+#[test]
+fn compressed_archives_are_named_as_such() {
+    let work = committed();
+    for transport in ["oci-archive", "docker-archive"] {
+        let image = format!("{transport}:plain.tar:app:1");
+        work.ok(&["container", "build", "--repo=repo", "--ref=main", "--push", &image]);
+        let plain = fs::read(work.path("plain.tar")).unwrap();
+        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        for (program, bytes) in
+            [("gzip", gzip.finish().unwrap()), ("zstd", zstd::encode_all(&*plain, 1).unwrap())]
+        {
+            fs::write(work.path("small"), bytes).unwrap();
+            let image = format!("ostree-unverified-image:{transport}:small:app:1");
+            let error = work.refused(&["container", "pull", "--repo=new", &image]);
+            let expected = format!("small: the archive is compressed with {program}: decompress it first");
+            assert!(error.contains(&expected), "{error}");
         }
     }
 }
