@@ -158,6 +158,15 @@ impl ImageReference {
 }
 
 impl OstreeImageReference {
+    /// What may stand before the first colon.
+    pub const SCHEMES: [&str; 5] = [
+        "ostree-image-signed",
+        "ostree-unverified-image",
+        "ostree-unverified-registry",
+        "ostree-remote-image",
+        "ostree-remote-registry",
+    ];
+
     fn parse(text: &str) -> Result<Self, ParseError> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(ParseError::invalid(WHAT, text.len(), "no ':'"));

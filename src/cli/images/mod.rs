@@ -28,7 +28,8 @@ use crate::container::transport::{
     RegistryImage, RepositoryName,
 };
 use crate::container::{
-    Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout, Transport,
+    Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout,
+    OstreeImageReference, Transport,
 };
 use crate::format::ParseError;
 
@@ -55,6 +56,13 @@ pub(crate) struct RegistryOptions {
 
 /// Reads the name of an image. Without a transport it lies in a registry.
 pub(crate) fn parse_image(text: &str) -> Result<ImageReference, ParseError> {
+    // It would be read as the name of a host.
+    if let Some((scheme, _)) = text.split_once(':')
+        && OstreeImageReference::SCHEMES.contains(&scheme)
+    {
+        let why = format!("'{scheme}:' does not belong here: nobody has to vouch for the image");
+        return Err(ParseError::invalid("image reference", 0, why));
+    }
     let has_transport = text.starts_with("registry:")
         || text.starts_with("docker:")
         || Transport::ALL.iter().any(|transport| text.starts_with(transport.prefix()));

@@ -121,7 +121,13 @@ fn verbs() {
     work.ok(&["init", "--repo=r", "--mode=bare-user"]);
     let image = "ostree-unverified-image:oci:oci-derived:derived";
     assert_eq!(work.ok(&["container", "image", "list", "--repo=r"]), "");
-    work.ok(&["container", "image", "pull", "--check=new.json", "r", image]);
+    let check = ["container", "image", "pull", "--check=new.json", "r", image];
+    let out = work.ok(&check);
+    assert!(out.starts_with(&format!("Update of {image}: sha256:")), "{out}");
+    let json: serde_json::Value =
+        serde_json::from_str(&work.ok(&[&check[..], &["--json"]].concat())).unwrap();
+    assert_eq!((&json["changed"], &json["commit"]), (&true.into(), &serde_json::Value::Null), "{json}");
+    assert!(out.contains(json["manifest_digest"].as_str().unwrap()), "{json}");
     let manifest = std::fs::read_to_string(work.path("new.json")).unwrap();
     assert!(manifest.contains("ostree.final-diffid"));
     assert_eq!(work.ok(&["refs", "--repo=r"]), "");
@@ -133,6 +139,9 @@ fn verbs() {
     let history = work.ok(&["container", "image", "history", "--repo=r", "oci:oci-derived:derived"]);
     assert_eq!(history.lines().count(), 4);
     assert!(history.lines().nth(1).unwrap().ends_with("Tame release"), "{history}");
+    let json: serde_json::Value =
+        serde_json::from_str(&work.ok(&[&check[..], &["--json"]].concat())).unwrap();
+    assert_eq!(json["changed"], false, "{json}");
     let compared = work.ok(&["container", "compare", "oci:oci:single", "oci:oci-derived:derived"]);
     assert!(
         compared.starts_with("Total new layers: 3 ") && compared.contains("Added layers:     2 "),
@@ -147,6 +156,34 @@ fn verbs() {
         "Removed images: 1 layers: 3"
     );
     assert_eq!(work.ok(&["refs", "--repo=r"]), "");
+}
+
+/// The repository keeps the image's name, whatever says who vouches for it.
+#[test]
+fn another_name() {
+    let work = Work(corpus::unpack("ostree-ext/images.tar.zst"));
+    work.ok(&["init", "--repo=r", "--mode=bare-user"]);
+    let image = "ostree-unverified-image:oci:oci:single";
+    let target = "--target=ostree-unverified-registry:quay.io/a/b:c";
+    let pull = ["container", "image", "pull", target, "r", image];
+    let out = work.ok(&pull);
+    assert!(out.contains(&format!("Wrote: {image} as docker://quay.io/a/b:c => ")), "{out}");
+    assert_eq!(work.ok(&["container", "image", "list", "--repo=r"]), "docker://quay.io/a/b:c");
+    let json: serde_json::Value = serde_json::from_str(&work.ok(&[&pull[..], &["--json"]].concat())).unwrap();
+    assert_eq!((&json["changed"], &json["target"]), (&false.into(), &"docker://quay.io/a/b:c".into()));
+    let remove = ["container", "image", "remove", "--repo=r", "ostree-unverified-registry:quay.io/a/b:c"];
+    work.ok(&remove);
+    // Where nobody is asked who vouches for the image, nobody has to be named.
+    for place in ["ostree-unverified-registry:quay.io/a/b:c", "ostree-remote-image:r:oci:oci:single"] {
+        for args in [
+            &["container", "copy", "oci:oci:single", place][..],
+            &["container", "copy", place, "oci:out:x"],
+            &["container", "build", "--repo=r", "--ref=x", "--push", place],
+        ] {
+            let error = work.refused(args);
+            assert!(error.contains("does not belong here"), "{error}");
+        }
+    }
 }
 
 /// Images that no deployment's origin names.

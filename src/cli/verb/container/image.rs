@@ -60,8 +60,7 @@ pub(crate) struct CopyArgs {
     /// The image
     image: super::Image,
     /// What it is called in the other repository
-    #[arg(value_parser = parse_image)]
-    name: Option<ImageReference>,
+    name: Option<super::Image>,
 }
 
 /// Arguments of `container image reexport`.
@@ -131,7 +130,8 @@ fn copy(args: &CopyArgs, session: &mut Session) -> anyhow::Result<()> {
     let (from, to) = (locate::open(&args.src_repo)?, locate::open(&args.dest_repo)?);
     let name = &args.image.reference;
     let txn = to.begin(&session.ctx)?;
-    store::copy(&from, name, &txn, args.name.as_ref().unwrap_or(name), &session.ctx)?;
+    let new_name = args.name.as_ref().map_or(name, |new| &new.reference);
+    store::copy(&from, name, &txn, new_name, &session.ctx)?;
     txn.commit(&session.ctx)?;
     Ok(())
 }

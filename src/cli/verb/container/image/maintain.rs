@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::cli::images::parse_image;
 use crate::cli::locate;
 use crate::cli::terminal::{Session, size};
 use crate::cli::verb::Common;
@@ -25,8 +24,8 @@ pub(crate) struct RemoveArgs {
     #[arg(long)]
     skip_gc: bool,
     /// The images
-    #[arg(required = true, value_name = "IMAGE", value_parser = parse_image)]
-    images: Vec<ImageReference>,
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<super::super::Image>,
 }
 
 /// Arguments of `container image prune-layers`.
@@ -55,7 +54,7 @@ pub(super) fn remove(args: &RemoveArgs, session: &mut Session) -> anyhow::Result
     let repo = args.common.open()?;
     let txn = repo.begin(&session.ctx)?;
     let mut missing = Vec::new();
-    for image in &args.images {
+    for image in args.images.iter().map(|image| &image.reference) {
         if !store::remove(&txn, image)? {
             missing.push(image.to_string());
         }

@@ -11,12 +11,12 @@ use serde::Serialize;
 use super::super::vouch::{KeyringOptions, Voucher};
 use super::super::{Image, PlainLayers};
 use crate::base::net;
-use crate::cli::images::{self, RegistryOptions, parse_image};
+use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate::{self, RepoOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{Session, size};
 use crate::container::store::{self, Check, NameImage, PulledImage, StoreOptions, StoredImage, Unneeded};
-use crate::container::{self, ImageReference, PullOptions};
+use crate::container::{self, PullOptions};
 use crate::repo::Repo;
 
 /// Arguments of `container image pull`.
@@ -33,8 +33,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     _progress: ProgressOptions,
     /// The name that the image gets in the repository, if it is to be another one
-    #[arg(long, value_name = "IMAGE", value_parser = parse_image)]
-    target: Option<ImageReference>,
+    #[arg(long, value_name = "IMAGE")]
+    target: Option<Image>,
     /// Keep the layers, but do not name the image
     #[arg(long, conflicts_with = "target")]
     no_imgref: bool,
@@ -61,13 +61,24 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Json {
     image: String,
-    commit: String,
+    /// What the image is called in the repository, if that is another name.
+    target: Option<String>,
+    /// None as long as nothing was pulled.
+    commit: Option<String>,
     manifest_digest: String,
+    version: Option<String>,
     changed: bool,
     layers_fetched: usize,
     layers_reused: usize,
     bytes_fetched: u64,
     left_out: std::collections::BTreeMap<String, u64>,
+}
+
+impl Json {
+    fn print(&self, session: &mut Session) -> anyhow::Result<()> {
+        serde_json::to_writer(&mut session.out, self)?;
+        Ok(writeln!(session.out)?)
+    }
 }
 
 /// Pulls, or looks whether there is something to pull.
@@ -81,7 +92,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         var: args.plain.var(),
         ..PullOptions::default()
     };
-    let target = args.target.as_ref().unwrap_or(&image.reference);
+    let target = args.target.as_ref().map_or(&image.reference, |target| &target.reference);
     let (new, old) = match store::check(&repo, &*opened.source, target, &pull)? {
         Check::Current(stored) => return args.unchanged(&image, &stored, session),
         Check::Changed { image, stored } => (image, stored),
@@ -92,7 +103,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     if let Some(path) = &args.check {
         txn.commit(&session.ctx)?;
-        return write_file(path, &new.documents.manifest);
+        write_file(path, &new.documents.manifest)?;
+        return args.update(&image, &new, session);
     }
     let options = StoreOptions {
         pull,
@@ -110,7 +122,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         }
     };
     txn.commit(&session.ctx)?;
-    args.report(&image, &pulled, session)
+    args.report(&image, &new, &pulled, session)
 }
 
 impl Args {
@@ -125,48 +137,79 @@ impl Args {
     fn unchanged(&self, image: &Image, stored: &StoredImage, session: &mut Session) -> anyhow::Result<()> {
         self.write_digest(&stored.commit.to_string())?;
         if !self.json {
-            return Ok(writeln!(session.out, "No changes in {image} => {}", stored.commit)?);
+            return Ok(writeln!(session.out, "No changes in {} => {}", self.shown(image), stored.commit)?);
         }
         let json = Json {
-            image: image.to_string(),
-            commit: stored.commit.to_string(),
-            manifest_digest: stored.image.digest.to_string(),
-            changed: false,
-            layers_fetched: 0,
+            commit: Some(stored.commit.to_string()),
             layers_reused: stored.image.manifest.layers().len(),
-            bytes_fetched: 0,
-            left_out: Default::default(),
+            ..self.json(image, &stored.image)
         };
-        serde_json::to_writer(&mut session.out, &json)?;
-        Ok(writeln!(session.out)?)
+        json.print(session)
     }
 
-    fn report(&self, image: &Image, pulled: &PulledImage, session: &mut Session) -> anyhow::Result<()> {
+    /// There is something new, which was not pulled.
+    fn update(&self, image: &Image, new: &container::Image, session: &mut Session) -> anyhow::Result<()> {
+        if self.json {
+            return Json { changed: true, ..self.json(image, new) }.print(session);
+        }
+        let version = new.version().map(|version| format!(" (version {version})")).unwrap_or_default();
+        Ok(writeln!(session.out, "Update of {}: {}{version}", self.shown(image), new.digest)?)
+    }
+
+    fn report(
+        &self,
+        image: &Image,
+        new: &container::Image,
+        pulled: &PulledImage,
+        session: &mut Session,
+    ) -> anyhow::Result<()> {
         self.write_digest(&pulled.commit.to_string())?;
         if self.json {
             let json = Json {
-                image: image.to_string(),
-                commit: pulled.commit.to_string(),
-                manifest_digest: pulled.digest.to_string(),
+                commit: Some(pulled.commit.to_string()),
                 changed: true,
                 layers_fetched: pulled.fetched,
                 layers_reused: pulled.reused,
                 bytes_fetched: pulled.fetched_bytes,
                 left_out: pulled.left_out.clone(),
+                ..self.json(image, new)
             };
-            serde_json::to_writer(&mut session.out, &json)?;
-            return Ok(writeln!(session.out)?);
+            return json.print(session);
         }
         let (there, fetched) = (pulled.reused, pulled.fetched);
         let bytes = size(pulled.fetched_bytes);
         writeln!(session.out, "layers already present: {there}; layers fetched: {fetched} ({bytes})")?;
-        writeln!(session.out, "Wrote: {image} => {}", pulled.commit)?;
+        writeln!(session.out, "Wrote: {} => {}", self.shown(image), pulled.commit)?;
         if !pulled.left_out.is_empty() && !self.quiet {
             let parts: Vec<_> = pulled.left_out.iter().map(|(name, n)| format!(" {name}: {n}")).collect();
             session.out.flush()?;
             eprintln!("Image contains files that a commit of ostree cannot hold:{}", parts.concat());
         }
         Ok(())
+    }
+
+    /// The image, and what it is called in the repository.
+    fn shown(&self, image: &Image) -> String {
+        match &self.target {
+            Some(target) => format!("{image} as {}", target.reference),
+            None => image.to_string(),
+        }
+    }
+
+    /// What is known of the image without a pull.
+    fn json(&self, image: &Image, found: &container::Image) -> Json {
+        Json {
+            image: image.to_string(),
+            target: self.target.as_ref().map(|target| target.reference.to_string()),
+            commit: None,
+            manifest_digest: found.digest.to_string(),
+            version: found.version(),
+            changed: false,
+            layers_fetched: 0,
+            layers_reused: 0,
+            bytes_fetched: 0,
+            left_out: Default::default(),
+        }
     }
 
     fn write_digest(&self, digest: &str) -> anyhow::Result<()> {
