@@ -1,12 +1,14 @@
 //! Which repository a command works on: `--repo`, `OSTREE_REPO`, the current directory, the system's.
 
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use crate::repo::Repo;
+use crate::base::Ctx;
+use crate::repo::{Repo, Transaction};
 
 /// The repository of the running system.
 const SYSTEM_REPO: &str = "/sysroot/ostree/repo";
@@ -51,6 +53,19 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Repo> {
         repo.set_parent(open_one(Path::new(&parent))?);
     }
     Ok(repo)
+}
+
+/// Begins a transaction; an error names the repository.
+pub(crate) fn begin<'a>(repo: &'a Repo, ctx: &Ctx) -> anyhow::Result<Transaction<'a>> {
+    repo.begin(ctx).map_err(|error| match path_of(repo) {
+        Some(path) => anyhow::Error::new(error).context(format!("Repository {}", path.display())),
+        None => error.into(),
+    })
+}
+
+/// Where an open repository lies, as far as the system tells.
+fn path_of(repo: &Repo) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", repo.dir().as_raw_fd())).ok()
 }
 
 fn open_one(path: &Path) -> anyhow::Result<Repo> {

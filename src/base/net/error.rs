@@ -42,7 +42,7 @@ pub enum Error {
     /// The server does not let us in with the credentials given, or wants some and none were given.
     #[error("{host}: {why}")]
     Denied {
-        /// The server.
+        /// The server, with its port if that is not the usual one.
         host: String,
         /// What it said, and what to do.
         why: String,
@@ -130,6 +130,12 @@ fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     };
     if causes(error).filter_map(rustls_error).any(not_tls) {
         text += ": the server does not speak TLS";
+    }
+    let unknown = |e: &rustls::Error| {
+        matches!(e, rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer))
+    };
+    if causes(error).filter_map(rustls_error).any(unknown) {
+        text += "; to trust the issuer, put its certificate (*.crt) into a directory for --cert-dir, or into certs.d";
     }
     text
 }

@@ -14,6 +14,7 @@ mod helper;
 mod trust;
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -28,7 +29,7 @@ use crate::container::transport::{
     RegistryImage, RepositoryName,
 };
 use crate::container::{
-    Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout,
+    self, Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout,
     OstreeImageReference, Transport,
 };
 use crate::format::ParseError;
@@ -153,16 +154,24 @@ impl Dest {
             open_dir(Path::new(path))
         };
         Ok(match (reference.transport(), reference.path_and_tag()) {
-            (Transport::OciDir, Some((path, tag))) => Self::Layout(OciLayout::create(make_dir(path)?, tag)?),
+            (Transport::OciDir, Some((path, tag))) => {
+                let layout = OciLayout::create(make_dir(path)?, tag);
+                Self::Layout(layout.with_context(|| format!("Creating {path}"))?)
+            }
             (Transport::OciArchive, Some((path, tag))) => {
                 let (dir, name) = parent(path)?;
-                Self::Archive(OciArchiveWriter::create(&dir, &name, tag)?)
+                let writer = OciArchiveWriter::create(&dir, &name, tag);
+                Self::Archive(writer.with_context(|| format!("Creating {path}"))?)
             }
             (Transport::DockerArchive, Some((path, tag))) => {
                 let (dir, name) = parent(path)?;
-                Self::Docker(DockerArchiveWriter::create(&dir, &name, tag)?)
+                let writer = DockerArchiveWriter::create(&dir, &name, tag);
+                Self::Docker(writer.with_context(|| format!("Creating {path}"))?)
             }
-            (Transport::Dir, Some((path, _))) => Self::Dir(DirImage::create(make_dir(path)?)?),
+            (Transport::Dir, Some((path, _))) => {
+                let image = DirImage::create(make_dir(path)?);
+                Self::Dir(image.with_context(|| format!("Creating {path}"))?)
+            }
             (Transport::Registry, _) => {
                 let access = Access::load(options)?;
                 let name = access.name(reference.name())?;
@@ -208,6 +217,19 @@ impl Dest {
     }
 }
 
+/// What went wrong while an image was written to `dest`, which is named if there is no more room at it.
+pub(crate) fn writing(dest: &ImageReference) -> impl FnOnce(container::Error) -> anyhow::Error {
+    let dest = dest.to_string();
+    move |error| match &error {
+        container::Error::Io { source, .. }
+            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            anyhow::Error::new(error).context(format!("Writing {dest}"))
+        }
+        _ => error.into(),
+    }
+}
+
 fn open_dir(path: &Path) -> anyhow::Result<Dir> {
     Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({})", path.display()))
 }
@@ -222,4 +244,18 @@ fn parent(path: &str) -> anyhow::Result<(Dir, PathBuf)> {
     let dir = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let name = path.file_name().with_context(|| format!("{} is no file name", path.display()))?;
     Ok((open_dir(dir.unwrap_or(Path::new(".")))?, name.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_place_is_named() {
+        let dest = parse_image("oci:image:x").unwrap();
+        for (kind, named) in [(ErrorKind::StorageFull, true), (ErrorKind::NotFound, false)] {
+            let error = container::Error::Io { op: "write", path: "layer".into(), source: kind.into() };
+            assert_eq!(writing(&dest)(error).to_string() == "Writing oci:image:x", named);
+        }
+    }
 }

@@ -50,6 +50,7 @@ fn signed_images() {
     run("ostree", &["fsck", "-q", "--repo", &at("repo")]);
     ok(&["--repo=repo", "container", "build", "--ref=signed", "--oci-dir=image", "--tag=v1"]);
     ok(&["--repo=repo", "container", "build", "--ref=main", "--oci-dir=image", "--tag=unsigned"]);
+    let unsigned = ok(&["--repo=repo", "rev-parse", "main"]);
 
     ok(&["--repo=new", "init", "--mode=bare-user"]);
     let pull = ["--repo=new", "container", "pull", "--ref=pulled"];
@@ -57,6 +58,7 @@ fn signed_images() {
         (&["oci:image:v1"][..], "--gpg-keyring FILE"),
         (&["ostree-remote-image:r:oci:image:v1"], "Remote \"r\" not found"),
         (&["oci:image:unsigned", "--gpg-keyring=public.gpg"], "no signatures found"),
+        (&["oci:image:unsigned", "--gpg-keyring=public.gpg"], &format!("commit {}: ", unsigned.trim())),
         (&["oci:image:nothing", "--gpg-keyring=public.gpg"], "nothing"),
     ] {
         let out = ours(&[&pull, image].concat());

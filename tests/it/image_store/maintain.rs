@@ -186,6 +186,21 @@ fn another_name() {
     }
 }
 
+/// What cannot be written is named.
+#[test]
+fn a_repository_that_takes_nothing() {
+    let work = Work(corpus::unpack("ostree-ext/images.tar.zst"));
+    work.ok(&["init", "--repo=r", "--mode=bare-user"]);
+    // The lock cannot be taken.
+    let _ = std::fs::remove_file(work.path("r/.lock"));
+    std::fs::create_dir(work.path("r/.lock")).unwrap();
+    let named = format!("error: Repository {}: ", work.path("r").canonicalize().unwrap().display());
+    for verb in [&["container", "pull"][..], &["container", "image", "pull"]] {
+        let error = work.refused(&[verb, &["--repo=r", "ostree-unverified-image:oci:oci:single"]].concat());
+        assert!(error.contains(&named), "{error}");
+    }
+}
+
 /// Images that no deployment's origin names.
 #[test]
 fn images_of_deployments_stay() {

@@ -346,7 +346,8 @@ impl Registry {
 
     /// What to tell somebody who is not let in.
     fn denied(&self, mut response: Response) -> Error {
-        let host = self.base.host_str().unwrap_or_default().to_string();
+        let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = format!("{}{port}", self.base.host_str().unwrap_or_default());
         let hint = match &self.credentials {
             Some(_) => "the credentials given for it do not suffice",
             None => {

@@ -139,8 +139,10 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let describing = args.describing.options(args.max_layers)?;
     let options = BuildOptions { compression: args.compression, previous, ..describing };
     let mount_from = repository.flatten();
-    let dest = Dest::create(&build_dest(args)?, &args.registry, mount_from.as_ref(), &session.ctx)?;
-    let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
+    let place = build_dest(args)?;
+    let dest = Dest::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
+    let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)
+        .map_err(images::writing(&place))?;
     let digest = dest.finish(built.manifest)?;
     if args.json {
         let (total, reused) = (built.layers, built.reused);

@@ -46,7 +46,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let near = opened.repository.as_ref().map(|(name, _)| name);
     let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
     let options = CopyOptions { format: dest.format() };
-    let copied = transport::copy(&*opened.source, dest.image(), &options, &session.ctx)?;
+    let copied = transport::copy(&*opened.source, dest.image(), &options, &session.ctx)
+        .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(copied.manifest)?;
     if args.json {
         let json = Json {

@@ -7,6 +7,7 @@ use super::Image;
 use super::build::Describing;
 use super::vouch::{KeyringOptions, Voucher};
 use crate::cli::images::{self, Dest, RegistryOptions, parse_image};
+use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, BuildOptions, Compression, Error, ImageReference, PullOptions};
@@ -46,7 +47,8 @@ pub(super) fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result
         ..args.describing.options(None)?
     };
     let dest = Dest::create(&args.image, &args.registry, None, &session.ctx)?;
-    let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)?;
+    let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)
+        .map_err(images::writing(&args.image))?;
     Ok(writeln!(session.out, "{}", dest.finish(built.manifest)?)?)
 }
 
@@ -83,7 +85,7 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
         let why = format!("Image has {n} layers that are not of its commit: see 'container image pull'");
         return Err(Error::Unsupported(why).into());
     }
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     let signatures = voucher.signatures(&verify, opened.verdict);
     let options = PullOptions { signatures, ..PullOptions::default() };
     let commit = container::pull(&*opened.source, &txn, &options, &session.ctx)?.commit;

@@ -129,7 +129,7 @@ pub(super) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
 fn copy(args: &CopyArgs, session: &mut Session) -> anyhow::Result<()> {
     let (from, to) = (locate::open(&args.src_repo)?, locate::open(&args.dest_repo)?);
     let name = &args.image.reference;
-    let txn = to.begin(&session.ctx)?;
+    let txn = locate::begin(&to, &session.ctx)?;
     let new_name = args.name.as_ref().map_or(name, |new| &new.reference);
     store::copy(&from, name, &txn, new_name, &session.ctx)?;
     txn.commit(&session.ctx)?;
@@ -140,7 +140,8 @@ fn reexport(args: &ReexportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let compression = if args.compression_fast { Compression::Gzip(1) } else { args.compression };
     let dest = Dest::create(&args.dest, &args.registry, None, &session.ctx)?;
-    let built = store::reexport(&repo, &args.source.reference, dest.image(), compression, &session.ctx)?;
+    let built = store::reexport(&repo, &args.source.reference, dest.image(), compression, &session.ctx)
+        .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(built.manifest)?;
     Ok(writeln!(session.out, "Exported: {digest}")?)
 }
@@ -156,7 +157,8 @@ fn replace(args: &ReplaceArgs, session: &mut Session) -> anyhow::Result<()> {
         dest.image(),
         metadata.as_deref(),
         &session.ctx,
-    )?;
+    )
+    .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(new)?;
     Ok(writeln!(session.out, "Pushed: {digest}")?)
 }

@@ -9,6 +9,7 @@ use super::vouch::{KeyringOptions, Voucher};
 use super::{Image, PlainLayers};
 use crate::base::net;
 use crate::cli::images::{self, RegistryOptions};
+use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, PullOptions};
@@ -63,7 +64,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         var: args.plain.var(),
         ..PullOptions::default()
     };
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     let pulled = match container::pull(&*opened.source, &txn, &options, &session.ctx) {
         Ok(pulled) => pulled,
         Err(error) => {

@@ -49,10 +49,11 @@ impl Voucher {
 
     /// Decides about a commit by its signatures.
     pub(super) fn verify(&self) -> impl Fn(&CommitId, &[u8], Option<&[u8]>) -> Result<(), Refusal> {
-        |_, bytes, detached| {
+        |commit, bytes, detached| {
             let Some(keyring) = &self.keyring else { return Err("no keyring".into()) };
             let detached = detached.filter(|bytes| !bytes.is_empty()).map(Dict::parse).transpose()?;
-            Ok(gpg::require(keyring, bytes, detached.as_ref())?)
+            gpg::require(keyring, bytes, detached.as_ref())
+                .map_err(|why| format!("commit {commit}: {why:#}").into())
         }
     }
 

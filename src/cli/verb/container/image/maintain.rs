@@ -52,7 +52,7 @@ pub(crate) struct PruneImagesArgs {
 /// Removes images; all that are there, also if one is not.
 pub(super) fn remove(args: &RemoveArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     let mut missing = Vec::new();
     for image in args.images.iter().map(|image| &image.reference) {
         if !store::remove(&txn, image)? {
@@ -76,7 +76,7 @@ pub(super) fn remove(args: &RemoveArgs, session: &mut Session) -> anyhow::Result
 /// Removes layers that no image needs.
 pub(super) fn prune_layers(args: &PruneLayersArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     let layers = store::prune_layers(&txn)?;
     txn.commit(&session.ctx)?;
     Ok(writeln!(session.out, "Removed layers: {layers}")?)
@@ -86,7 +86,7 @@ pub(super) fn prune_layers(args: &PruneLayersArgs, session: &mut Session) -> any
 pub(super) fn prune_images(args: &PruneImagesArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = locate::open(&args.sysroot.join("ostree/repo"))?;
     let deployed = deployed_images(&args.sysroot)?;
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     let removed = store::prune_images(&txn, &deployed)?;
     let layers = if args.and_layers || args.full { store::prune_layers(&txn)? } else { 0 };
     txn.commit(&session.ctx)?;

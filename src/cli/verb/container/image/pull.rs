@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Check::Current(stored) => return args.unchanged(&image, &stored, session),
         Check::Changed { image, stored } => (image, stored),
     };
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     if let Some(old) = &old {
         store::cache_update(&txn, &old.commit, &new)?;
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::OneImage;
+use crate::cli::locate;
 use crate::cli::terminal::{Session, size};
 use crate::cli::verb::Common;
 use crate::container::store::{self, StoredImage};
@@ -98,7 +99,7 @@ pub(super) fn metadata(args: &MetadataArgs, session: &mut Session) -> anyhow::Re
 /// Forgets an update.
 pub(super) fn clear_cached_update(args: &ImageArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.of.common.open()?;
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     store::clear_cached_update(&txn, &args.of.image.reference)?;
     txn.commit(&session.ctx)?;
     Ok(())
