@@ -53,6 +53,14 @@ pub trait ImageSource: Sync {
     /// # Errors
     /// [`Error::BlobNotFound`], [`Error::Io`].
     fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>>;
+
+    /// The signatures of the manifest that are kept beside it, as they are; nothing is verified.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        Ok(Vec::new())
+    }
 }
 
 impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
@@ -66,6 +74,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
 
     fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>> {
         (**self).blob(descriptor)
+    }
+
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        (**self).signatures()
     }
 }
 
@@ -107,6 +119,14 @@ pub trait ImageDest: Sync {
     /// # Errors
     /// [`Error::Io`].
     fn put_manifest(&self, manifest: &RawManifest, platform: Option<&oci::Platform>) -> Result<()>;
+
+    /// Keeps signatures of the manifest that was just stored beside it; says whether that can be done here.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn put_signatures(&self, _signatures: &[Vec<u8>]) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// A blob that is being written. Dropped before its end, it leaves nothing behind.

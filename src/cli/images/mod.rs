@@ -22,7 +22,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use self::access::Access;
-pub(crate) use self::trust::{Demand, Verdict};
+pub(crate) use self::trust::{Demand, Verdict, gpg_signatures_of};
 use crate::base::Ctx;
 use crate::container::transport::{
     DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OnePlatform, PlatformName, RegistryDest,

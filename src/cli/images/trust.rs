@@ -16,7 +16,7 @@ use crate::container::config::policy::Policy;
 use crate::container::trust::{
     self, Candidate, LookasideConfig, Signatures, SigstoreSignature, gpg_signatures, sigstore_signatures,
 };
-use crate::container::{Digest, Error, ImageReference, Result, Transport};
+use crate::container::{Digest, Error, ImageReference, ImageSource as _, Result};
 
 /// What the user demands of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +64,14 @@ pub(super) fn check(
             bail!("{shown} accepts anything as {name}: it vouches for nothing");
         }
     }
-    let from = Places { reference, opened, image: manifest, ctx };
+    let from = Places { opened, image: manifest, ctx };
     trust::check(&policy, &image, &from, SystemTime::now()).with_context(|| format!("Policy {shown}"))?;
     Ok(verdict)
+}
+
+/// The GPG signatures of an image, which nobody has verified.
+pub(crate) fn gpg_signatures_of(opened: &Opened, ctx: &Ctx) -> Result<Vec<Vec<u8>>> {
+    Places { opened, image: opened.source.manifest()?.digest, ctx }.gpg()
 }
 
 /// How the policy calls an image: the full name in a registry, an absolute path elsewhere.
@@ -82,7 +87,6 @@ fn scope(reference: &ImageReference, opened: &Opened) -> anyhow::Result<String> 
 
 /// Where the signatures of an image lie.
 struct Places<'a> {
-    reference: &'a ImageReference,
     opened: &'a Opened,
     image: Digest,
     ctx: &'a Ctx,
@@ -90,11 +94,7 @@ struct Places<'a> {
 
 impl Signatures for Places<'_> {
     fn gpg(&self) -> Result<Vec<Vec<u8>>> {
-        if let (Transport::Dir, Some((path, _))) = (self.reference.transport(), self.reference.path_and_tag())
-        {
-            return numbered(Path::new(path));
-        }
-        let Some((name, registry)) = &self.opened.repository else { return Ok(Vec::new()) };
+        let Some((name, registry)) = &self.opened.repository else { return self.opened.source.signatures() };
         let mut config = LookasideConfig::default();
         for path in files::signature_places().map_err(|e| Error::Usage(format!("{e:#}")))? {
             let text = String::from_utf8(self.key_file(&path.display().to_string())?)
@@ -125,15 +125,6 @@ impl Signatures for Places<'_> {
     fn key_file(&self, path: &str) -> Result<Vec<u8>> {
         fs::read(path).map_err(|source| error(path, source))
     }
-}
-
-/// The files `signature-1`, `signature-2` and so on of a directory.
-fn numbered(dir: &Path) -> Result<Vec<Vec<u8>>> {
-    let mut out = Vec::new();
-    while let Some(bytes) = present(&dir.join(format!("signature-{}", out.len() + 1)))? {
-        out.push(bytes);
-    }
-    Ok(out)
 }
 
 fn present(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -3,7 +3,8 @@
 //! ```text
 //! manifest ► blobs that are not there yet, several at once, each verified ► manifest
 //! ```
-//! What the destination has is not sent. A manifest is copied as it is, unless another format is asked for.
+//! What the destination has is not sent. A manifest is copied as it is, unless another format is asked for; so
+//! are signatures, where there is a place for them.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -24,10 +25,12 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const MAX_SENDS: u32 = 5;
 
 /// How an image is copied.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
     /// What kind of manifest the copy has.
     pub format: ManifestFormat,
+    /// Signatures of the image, to be kept beside its manifest.
+    pub signatures: Vec<Vec<u8>>,
 }
 
 /// What kind of manifest a copy has.
@@ -51,6 +54,9 @@ pub struct Copied {
     pub sent_bytes: u64,
     /// Blobs that were there already.
     pub reused: u64,
+    /// Signatures for which the destination has no place, or which are of another manifest than the one that was
+    /// written.
+    pub signatures_lost: usize,
 }
 
 /// Copies the image of `source` to `dest`. Blobs that were finished stay there after an error, but no name
@@ -73,11 +79,14 @@ pub fn copy(
         serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("manifest {}", raw.digest)))?;
     let blobs: Vec<_> = manifest.layers().iter().chain([manifest.config()]).collect();
     let mut copied = copy_blobs(source, dest, &blobs, ctx)?;
+    let (signatures, signed) = (&options.signatures, raw.digest);
     let raw = match options.format {
         ManifestFormat::Oci if raw.media_type.as_ref() == DOCKER_MANIFEST => to_oci(manifest)?,
         _ => raw,
     };
     dest.put_manifest(&raw, None)?;
+    let kept = signatures.is_empty() || raw.digest == signed && dest.put_signatures(signatures)?;
+    copied.signatures_lost = if kept { 0 } else { signatures.len() };
     copied.manifest = raw.digest;
     Ok(copied)
 }
@@ -95,7 +104,8 @@ pub(in crate::container) fn copy_blobs(
     let bytes = blobs.iter().map(|d| d.size()).sum();
     ctx.phase("Copying blobs", Some(blobs.len() as u64), Some(bytes));
     let manifest = Digest::of(&[]);
-    let (mut todo, mut copied) = (Vec::new(), Copied { manifest, sent: 0, sent_bytes: 0, reused: 0 });
+    let mut copied = Copied { manifest, sent: 0, sent_bytes: 0, reused: 0, signatures_lost: 0 };
+    let mut todo = Vec::new();
     for blob in blobs {
         if dest.has_blob(&Digest::of_descriptor(blob)?)? {
             copied.reused += 1;

@@ -5,6 +5,7 @@
 //! manifest.json      the manifest, or index, as it is
 //! HEX.manifest.json  a manifest that the index names
 //! HEX                a blob, by its SHA-256
+//! signature-N        signatures of manifest.json, from 1 on
 //! ```
 //! Source: what skopeo 1.9 writes.
 
@@ -24,6 +25,8 @@ const VERSION: &str = "version";
 const VERSION_TEXT: &[u8] = b"Directory Transport Version: 1.1\n";
 const VERSION_PREFIX: &[u8] = b"Directory Transport Version: 1.";
 const MANIFEST: &str = "manifest.json";
+/// More are not looked for.
+const MAX_SIGNATURES: usize = 128;
 
 /// The image in a directory, to be read or written.
 #[derive(Debug)]
@@ -89,6 +92,10 @@ impl ImageSource for DirImage {
             Err(e) => Err(Error::io("open", name)(e)),
         }
     }
+
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        signature_names().map_while(|name| read_small(&self.dir, &name).transpose()).collect()
+    }
 }
 
 impl ImageDest for DirImage {
@@ -106,8 +113,27 @@ impl ImageDest for DirImage {
     }
 
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {
+        // Those of the image that was here before.
+        for name in signature_names() {
+            match self.dir.remove_file(&name) {
+                Err(e) if e.kind() == ErrorKind::NotFound => break,
+                removed => removed.map_err(Error::io("unlink", name))?,
+            }
+        }
         write_whole(&self.dir, Path::new(MANIFEST), &manifest.bytes)
     }
+
+    fn put_signatures(&self, signatures: &[Vec<u8>]) -> Result<bool> {
+        for (name, signature) in signature_names().zip(signatures) {
+            write_whole(&self.dir, Path::new(&name), signature)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Until one is missing.
+fn signature_names() -> impl Iterator<Item = String> {
+    (1..=MAX_SIGNATURES).map(|number| format!("signature-{number}"))
 }
 
 struct DirBlob(TempFile);

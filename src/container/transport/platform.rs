@@ -136,4 +136,12 @@ impl<S: ImageSource> ImageSource for OnePlatform<S> {
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         self.source.blob(descriptor)
     }
+
+    /// Those of an index are not the image's.
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        match media::is_index(&self.source.manifest()?.media_type) {
+            true => Ok(Vec::new()),
+            false => self.source.signatures(),
+        }
+    }
 }

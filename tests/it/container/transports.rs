@@ -127,7 +127,8 @@ fn images_go_round_all_transports() {
     let wrong = DockerArchive::open(File::open(path("theirs.tar")).unwrap(), Some("org/app:3"));
     assert!(matches!(wrong, Err(Error::TagNotFound { .. })));
     let oci = OciArchiveWriter::create(&dir(temp.path()), Path::new("oci.tar"), Some("x")).unwrap();
-    copy(&theirs().unwrap(), &oci, &CopyOptions { format: ManifestFormat::Oci }, &ctx).unwrap();
+    copy(&theirs().unwrap(), &oci, &CopyOptions { format: ManifestFormat::Oci, ..keep.clone() }, &ctx)
+        .unwrap();
     oci.finish().unwrap();
     skopeo_copy(&at("oci-archive", "oci.tar:x"), &at("oci", "again:x"), &[]);
     assert_eq!(content(&OciLayout::open(dir(&path("again")), Some("x")).unwrap()).unwrap(), tar);

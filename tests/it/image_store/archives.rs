@@ -86,3 +86,33 @@ fn compressed_archives_are_named_as_such() {
         }
     }
 }
+
+/// Signatures in `dir:` are copied where there is a place for them, and otherwise not silently left behind.
+#[test]
+fn signatures_are_copied() {
+    let work = committed();
+    work.ok(&["container", "build", "--repo=repo", "--ref=main", "--push=dir:signed"]);
+    work.ok(&["container", "copy", "dir:signed", "dir:plain"]);
+    for number in [1, 2] {
+        fs::write(work.path(&format!("signed/signature-{number}")), format!("\0 {number}")).unwrap();
+    }
+    let copy = |args: &[&str]| {
+        let out = work.start(&[&["container", "copy"], args].concat());
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8(out.stderr).unwrap()
+    };
+    let signatures = |dir: &str| {
+        let read = |number: u8| fs::read_to_string(work.path(&format!("{dir}/signature-{number}"))).ok();
+        [1, 2, 3].map(read).into_iter().flatten().collect::<Vec<_>>()
+    };
+    assert_eq!(copy(&["dir:signed", "dir:copy"]), "");
+    assert_eq!(signatures("copy"), ["\0 1", "\0 2"]);
+    // They are of the image that was there before.
+    copy(&["dir:plain", "dir:copy"]);
+    assert!(signatures("copy").is_empty());
+    let said = copy(&["dir:signed", "oci:layout:x"]);
+    assert_eq!(said, "GPG signatures that cannot be kept at oci:layout:x: 2\n");
+    for silent in ["-q", "--remove-signatures"] {
+        assert_eq!(copy(&[silent, "dir:signed", "oci:layout:x"]), "");
+    }
+}

@@ -52,7 +52,7 @@ fn a_lookaside_server() {
     // The first signature is by nobody we know; the server is busy at first.
     let place = format!("/sigs/org/app@{}", digest.replace(':', "="));
     let busy = AtomicBool::new(true);
-    let expected = place.clone();
+    let (expected, kept) = (place.clone(), signature.clone());
     let lookaside = Front::start(server.address, move |asked| {
         if busy.swap(false, Ordering::SeqCst) {
             return Some(Answer::new("503 Busy\r\nRetry-After: 0", ""));
@@ -71,6 +71,11 @@ fn a_lookaside_server() {
     assert_eq!(pull(&home, &image).unwrap(), commit);
     let targets: Vec<_> = lookaside.asked().into_iter().map(|asked| asked.target).collect();
     assert_eq!(targets.last().unwrap(), &format!("{place}/signature-3"), "{targets:?}");
+
+    // Copies take them along.
+    home.ok(&["container", "copy", "--tls-verify=false", &format!("docker://{image}"), "dir:copy"]);
+    let files = ["signature-1", "signature-2"].map(|name| fs::read(home.path("copy").join(name)).unwrap());
+    assert_eq!(files, [b"no signature".to_vec(), kept]);
 
     // A server that is broken is no server without signatures.
     let broken = Front::start(server.address, |_| Some(Answer::new("403 Forbidden", "")));

@@ -17,6 +17,10 @@ pub(crate) struct Args {
     registry: RegistryOptions,
     #[command(flatten)]
     _progress: ProgressOptions,
+    /// Leave GPG signatures of the image behind; they are copied to dir: otherwise, as long as its manifest stays as
+    /// it is
+    #[arg(long)]
+    remove_signatures: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -45,10 +49,17 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let opened = images::open_trusted(&args.source, &args.registry, Demand::AsPolicySays, &session.ctx)?;
     let near = opened.repository.as_ref().map(|(name, _)| name);
     let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
-    let options = CopyOptions { format: dest.format() };
+    let signatures = match args.remove_signatures {
+        true => Vec::new(),
+        false => images::gpg_signatures_of(&opened, &session.ctx)?,
+    };
+    let options = CopyOptions { format: dest.format(), signatures };
     let copied = transport::copy(&*opened.source, dest.image(), &options, &session.ctx)
         .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(copied.manifest)?;
+    if copied.signatures_lost > 0 && !args.quiet {
+        eprintln!("GPG signatures that cannot be kept at {}: {}", args.dest, copied.signatures_lost);
+    }
     if args.json {
         let json = Json {
             manifest_digest: digest.to_string(),
