@@ -9,6 +9,7 @@ use cap_std::fs::Dir;
 
 use crate::base::Ctx;
 use crate::repo::{Repo, Transaction};
+use crate::{container, store, tar};
 
 /// The repository of the running system.
 const SYSTEM_REPO: &str = "/sysroot/ostree/repo";
@@ -57,10 +58,25 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Repo> {
 
 /// Begins a transaction; an error names the repository.
 pub(crate) fn begin<'a>(repo: &'a Repo, ctx: &Ctx) -> anyhow::Result<Transaction<'a>> {
-    repo.begin(ctx).map_err(|error| match path_of(repo) {
-        Some(path) => anyhow::Error::new(error).context(format!("Repository {}", path.display())),
-        None => error.into(),
-    })
+    repo.begin(ctx).map_err(|error| named(repo, error))
+}
+
+/// What went wrong while an image came into a repository, which is named if it takes no more.
+pub(crate) fn writing(repo: &Repo) -> impl FnOnce(container::Error) -> anyhow::Error {
+    use container::Error::{Store, Tar};
+    use store::Error::{Io, NoSpace};
+    move |error| match error {
+        Store(Io { .. } | NoSpace(_)) | Tar(tar::Error::Store(Io { .. } | NoSpace(_))) => named(repo, error),
+        _ => error.into(),
+    }
+}
+
+fn named(repo: &Repo, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    let error = anyhow::Error::new(error);
+    match path_of(repo) {
+        Some(path) => error.context(format!("Repository {}", path.display())),
+        None => error,
+    }
 }
 
 /// Where an open repository lies, as far as the system tells.

@@ -194,10 +194,16 @@ fn a_repository_that_takes_nothing() {
     // The lock cannot be taken.
     let _ = std::fs::remove_file(work.path("r/.lock"));
     std::fs::create_dir(work.path("r/.lock")).unwrap();
-    let named = format!("error: Repository {}: ", work.path("r").canonicalize().unwrap().display());
-    for verb in [&["container", "pull"][..], &["container", "image", "pull"]] {
-        let error = work.refused(&[verb, &["--repo=r", "ostree-unverified-image:oci:oci:single"]].concat());
-        assert!(error.contains(&named), "{error}");
+    // This one is full, by its own configuration.
+    work.ok(&["init", "--repo=full", "--mode=bare-user"]);
+    work.ok(&["config", "--repo=full", "set", "core.min-free-space-size", "999TB"]);
+    for repo in ["r", "full"] {
+        let named = format!("error: Repository {}: ", work.path(repo).canonicalize().unwrap().display());
+        for verb in [&["container", "pull"][..], &["container", "image", "pull"]] {
+            let args = [verb, &["--repo", repo, "ostree-unverified-image:oci:oci:single"]].concat();
+            let error = work.refused(&args);
+            assert!(error.contains(&named), "{error}");
+        }
     }
 }
 

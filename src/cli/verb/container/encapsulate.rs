@@ -88,7 +88,8 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
     let txn = locate::begin(&repo, &session.ctx)?;
     let signatures = voucher.signatures(&verify, opened.verdict);
     let options = PullOptions { signatures, ..PullOptions::default() };
-    let commit = container::pull(&*opened.source, &txn, &options, &session.ctx)?.commit;
+    let pulled = container::pull(&*opened.source, &txn, &options, &session.ctx);
+    let commit = pulled.map_err(locate::writing(&repo))?.commit;
     if let Some(name) = &args.write_ref {
         txn.set_ref(name, Some(commit))?;
     }

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             if matches!(error, container::Error::Net(net::Error::Transport { .. })) {
                 txn.suspend();
             }
-            return Err(error.into());
+            return Err(locate::writing(&repo)(error));
         }
     };
     if let Some(name) = &args.name {

@@ -118,7 +118,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             if matches!(error, container::Error::Net(net::Error::Transport { .. })) {
                 txn.commit(&session.ctx)?;
             }
-            return Err(error.into());
+            return Err(locate::writing(&repo)(error));
         }
     };
     txn.commit(&session.ctx)?;
