@@ -93,6 +93,14 @@ impl Error {
         Self::Io { op, path: path.into(), source: source.into() }
     }
 
+    /// Says of which file the source has what cannot be kept: its checksum alone tells nobody.
+    pub(crate) fn of_path(self, path: &str) -> Self {
+        match self {
+            Self::Unsupported(why) => Self::Unsupported(format!("{path}: {why}")),
+            other => other,
+        }
+    }
+
     /// Turns a parser's error into [`Error::Corrupt`] of `name`.
     pub fn corrupt(name: impl Into<ObjectName>) -> impl FnOnce(ParseError) -> Self {
         let name = name.into();

@@ -18,6 +18,7 @@ mod overlay;
 mod rev;
 pub mod selinux;
 mod union;
+mod user_only;
 mod verify;
 mod walk;
 
@@ -46,6 +47,7 @@ pub use modifier::{
 pub use overlay::{Entry, MutableTree};
 pub use rev::resolve_rev;
 pub use union::Upper;
+pub(crate) use user_only::{check_user_only, check_user_only_mode, is_user_only};
 pub use verify::{verify_file, verify_meta};
 pub use walk::{Reachable, walk_commit};
 

@@ -242,16 +242,18 @@ impl Import<'_, '_, '_> {
             ctx.cancel.check()?;
             archive.take_failure().map_or(Ok(()), Err)?;
             ctx.object_done(size);
-            return Ok(id?);
+            return Ok(id.map_err(|e| e.of_path(&String::from_utf8_lossy(&entry.path)))?);
         }
         let mut content = Vec::with_capacity(size as usize);
         let read = archive.read_to_end(&mut content);
         archive.take_failure().map_or(Ok(()), Err)?;
         read.map_err(|source| Error::Read { offset: entry.offset, source })?;
         let id = header.id_with(&content);
+        let path = entry.path.clone();
         self.pool.submit(size + 512, move || {
             if !store.contains(&id.into())? {
-                store.write_file(&header, size, &mut &*content)?;
+                let written = store.write_file(&header, size, &mut &*content);
+                written.map_err(|e| e.of_path(&String::from_utf8_lossy(&path)))?;
             }
             ctx.object_done(size);
             Ok(())

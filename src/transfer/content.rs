@@ -9,10 +9,10 @@ use rustix::process::geteuid;
 use super::{Counters, FileModes, Trust};
 use crate::base::Ctx;
 use crate::base::io::Cancellable;
-use crate::store::{Error, FileObject, LooseFile, ObjectRead, Result, Txn, verify_file};
+use crate::store::{
+    Error, FileObject, LooseFile, ObjectRead, Result, Txn, check_user_only_mode, is_user_only, verify_file,
+};
 
-/// The permission bits that a file of a bare-user-only repository can have.
-const BARE_USER_ONLY_BITS: u32 = 0o775;
 /// The permission bit that a bare-user repository adds to the files of all objects.
 const OWNER_MAY_READ: u32 = 0o400;
 
@@ -78,9 +78,7 @@ impl Content<'_> {
     fn is_plain(&self, id: &FileId) -> Result<bool> {
         let header = self.from.open_file(id)?.ok_or(Error::NotFound((*id).into()))?.header;
         Ok(header.kind == FileKind::Regular
-            && (header.uid, header.gid) == (0, 0)
-            && header.xattrs.is_empty()
-            && header.permissions & !BARE_USER_ONLY_BITS == 0
+            && is_user_only(&header)
             && header.permissions & OWNER_MAY_READ != 0)
     }
 
@@ -98,14 +96,10 @@ impl Content<'_> {
     }
 
     fn check_mode(&self, id: &FileId, header: &FileHeader) -> Result<()> {
-        let bits = header.permissions & !BARE_USER_ONLY_BITS;
-        if self.modes == FileModes::Any || header.kind != FileKind::Regular || bits == 0 {
-            return Ok(());
+        match self.modes {
+            FileModes::Any => Ok(()),
+            FileModes::BareUserOnly => check_user_only_mode(id, header),
         }
-        let mode = header.mode();
-        Err(Error::Unsupported(format!(
-            "Content object {id}: invalid mode 0{mode:04o} with bits 0{bits:04o}"
-        )))
     }
 
     fn done(&self, bytes: u64) {

@@ -1,16 +1,13 @@
 //! Mode bare-user-only: content and permission bits of the current user's files; links as links. Owners
-//! read back as 0, xattrs as none.
+//! read back as 0, xattrs as none, so objects that have others are refused.
 
 use std::fs::File;
 
-use ostree_format::{FileHeader, FileId, FileKind, ObjectName, RepoMode, Xattrs};
+use ostree_format::{FileHeader, FileId, ObjectName, RepoMode, Xattrs};
 
 use super::super::dir::ObjectDir;
 use super::{FileFormat, Links, Sink, failed, open_plain, stat_loose, sys};
-use crate::store::{Error, FileObject, Result};
-
-/// Permission bits that a file may have here.
-const KEPT_BITS: u32 = 0o775;
+use crate::store::{FileObject, Result, check_user_only};
 
 /// Mode bare-user-only.
 #[derive(Debug)]
@@ -26,14 +23,7 @@ impl FileFormat for BareUserOnly {
     }
 
     fn check(&self, id: &FileId, header: &FileHeader) -> Result<()> {
-        let lost = header.permissions & !KEPT_BITS;
-        if lost == 0 || header.kind != FileKind::Regular {
-            return Ok(());
-        }
-        let mode = header.mode();
-        Err(Error::Unsupported(format!(
-            "Content object {id}: invalid mode 0{mode:04o} with bits 0{lost:04o}"
-        )))
+        check_user_only(id, header)
     }
 
     fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::base::Cancel;
 use crate::base::read_xattrs;
-use crate::store::{Error, LooseFile, ObjectWrite, Result};
+use crate::store::{Error, LooseFile, ObjectWrite, Result, is_user_only};
 
 /// Bytes that are hashed at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -58,9 +58,7 @@ fn prepare(mode: RepoMode, file: &File, header: &FileHeader) -> io::Result<bool>
             == (header.uid, header.gid, header.permissions)
             && read_xattrs(file)? == header.xattrs),
         RepoMode::BareUserOnly => {
-            let is_canonical = (header.uid, header.gid) == (0, 0)
-                && header.permissions & !0o775 == 0
-                && header.xattrs.is_empty();
+            let is_canonical = is_user_only(header);
             if !is_canonical || permissions == header.permissions {
                 return Ok(is_canonical);
             }

@@ -113,7 +113,7 @@ impl<S: ObjectWrite + ?Sized> Merge<'_, S> {
             Decision::Take => {
                 let id = self.store.write_file(&header, object.len, &mut object).map_err(|e| match e {
                     Error::Read { source, .. } => Error::Read { what: self.shown_path().into(), source },
-                    other => other,
+                    other => other.of_path(self.shown_path()),
                 })?;
                 self.ctx.object_done(object.len);
                 Ok(Some(id))

@@ -93,7 +93,7 @@ impl Job {
         };
         // A read that failed because of the cancellation is not the file's fault.
         ctx.cancel.check()?;
-        let id = id?;
+        let id = id.map_err(|e| e.of_path(&path.display().to_string()))?;
         if source == Source::Consume {
             consume(&dir, &name, &path)?;
         }

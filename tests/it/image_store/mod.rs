@@ -6,6 +6,7 @@ mod fixtures;
 mod labels;
 mod layers;
 mod maintain;
+mod modes;
 mod reexport;
 mod umoci;
 

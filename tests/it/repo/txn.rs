@@ -7,7 +7,7 @@ use std::process::Command;
 
 use ostree_rs::base::Ctx;
 use ostree_rs::format::variant::Dict;
-use ostree_rs::format::{FileHeader, ObjectName, ObjectType, RepoMode};
+use ostree_rs::format::{FileHeader, ObjectName, ObjectType, RepoMode, Xattrs};
 use ostree_rs::repo::{Fsync, Repo};
 use ostree_rs::store::{Completeness, Error, MAX_CACHED_BYTES, ObjectRead, ObjectWrite, Refs, Txn};
 
@@ -196,8 +196,25 @@ fn what_a_mode_cannot_keep() {
     let error = txn.write_file(&setuid, 2, &mut &b"hi"[..]).unwrap_err();
     let id = setuid.id_with(b"hi");
     // As `_ostree_validate_bareuseronly_mode` says it.
-    assert_eq!(error.to_string(), format!("Content object {id}: invalid mode 0104755 with bits 04000"));
+    let start = format!("Content object {id}: invalid mode 0104755 with bits 04000, ");
+    assert!(error.to_string().starts_with(&start), "{error}");
     assert!(!txn.contains(&id.into()).unwrap());
+    // It would be lost, and with it the checksum.
+    let xattrs = Xattrs::from_pairs([(*b"user.a", *b"1"), (*b"user.b", *b"2")]);
+    let owned = [FileHeader::regular(5, 6, 0o644, xattrs.clone()), FileHeader::symlink(5, 6, "to", xattrs)];
+    for header in owned {
+        for content in [&b""[..], &[b'x'; 300_000]] {
+            let content = if header.symlink_target().is_some() { b"" } else { content };
+            let error = txn.write_file(&header, content.len() as u64, &mut &*content).unwrap_err();
+            assert!(matches!(error, Error::Unsupported(_)));
+            let id = header.id_with(content);
+            let start = format!("Content object {id}: owner 5:6, xattr user.a, xattr user.b, ");
+            assert!(error.to_string().starts_with(&start), "{error}");
+            assert!(!txn.contains(&id.into()).unwrap());
+        }
+    }
+    assert_eq!(txn.commit(&Ctx::default()).unwrap().content_written, 0);
+    assert_eq!(objects(&repo), 0);
 }
 
 #[test]
