@@ -28,7 +28,8 @@ pub enum EndMarker {
     /// A stream without them was cut off.
     #[default]
     Required,
-    /// Some other check tells that the stream is whole: a digest, for example.
+    /// Some other check tells that the stream is whole: a digest, for example. The padding of the last entry
+    /// may be missing as well: umoci insert leaves both out.
     Optional,
 }
 
@@ -88,8 +89,13 @@ impl<R: Read> Reader<R> {
         if self.ended {
             return Ok(None);
         }
-        self.skip(self.left + self.padding)?;
+        self.skip(self.left)?;
+        let padded = self.skip_padding()?;
         (self.left, self.padding) = (0, 0);
+        if !padded {
+            self.ended = true;
+            return Ok(None);
+        }
         let start = self.offset;
         let mut extensions = Extensions::default();
         loop {
@@ -262,6 +268,19 @@ impl<R: Read> Reader<R> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => return Err(Error::Read { offset: self.offset, source }),
             }
+        }
+    }
+
+    /// Skips what is behind the content; `false` if the stream ends there, as it may.
+    fn skip_padding(&mut self) -> Result<bool> {
+        let mut buffer = [0; BLOCK_BYTES];
+        // Less than a block.
+        let padding = self.padding as usize;
+        let got = self.fill(&mut buffer[..padding])?;
+        match (got == padding, self.end_marker) {
+            (true, _) => Ok(true),
+            (false, EndMarker::Optional) => Ok(false),
+            (false, EndMarker::Required) => Err(Error::format(self.offset, Kind::Truncated)),
         }
     }
 

@@ -55,3 +55,21 @@ fn layers_as_umoci_unpacks_them() {
     let (ours, theirs) = (work.path("co/usr"), work.path("bundle/rootfs/usr"));
     assert_eq!(describe(&ours, Detail::Plain), describe(&theirs, Detail::Plain));
 }
+
+/// Its layers end with the content of the last file: no padding, no blocks of zeros.
+#[test]
+fn layers_that_umoci_inserts() {
+    if !need("umoci") {
+        return;
+    }
+    let work = Work::new();
+    put_image(&new_layout(&work.path("oci")), &[layer(&[dir("usr", 0o755)])], &[]);
+    std::fs::write(work.path("new"), "inserted").unwrap();
+    let image = format!("{}:x", work.path("oci").display());
+    let new = work.path("new").display().to_string();
+    run("umoci", &["insert", "--rootless", "--image", &image, &new, "/usr/new"]);
+    work.ok(&["init", "--repo=r", "--mode=archive"]);
+    let commit = work.ok(&["container", "pull", "--repo=r", "ostree-unverified-image:oci:oci:x"]);
+    assert_eq!(work.ok(&["cat", "--repo=r", &commit, "/usr/new"]), "inserted");
+    work.ok(&["fsck", "-q", "--repo=r"]);
+}

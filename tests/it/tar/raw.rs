@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use ostree_rs::tar::{Entry, EntryKind, Error, FormatErrorKind, Reader, Writer};
+use ostree_rs::tar::{EndMarker, Entry, EntryKind, Error, FormatErrorKind, Reader, Writer};
 use rustix::fs::{XattrFlags, lsetxattr};
 
 use crate::oracle::{need, run};
@@ -14,7 +14,11 @@ use crate::oracle::{need, run};
 const NEWLINES: &[u8] = b"a\nb\0c\xff\n";
 
 fn read_all(stream: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Error> {
-    let mut reader = Reader::new(stream);
+    read_with(stream, EndMarker::Required)
+}
+
+fn read_with(stream: &[u8], end: EndMarker) -> Result<Vec<(Entry, Vec<u8>)>, Error> {
+    let mut reader = Reader::with_end(stream, end);
     let mut out = Vec::new();
     while let Some(entry) = reader.next_entry()? {
         let mut content = Vec::new();
@@ -168,6 +172,32 @@ fn every_truncation_is_an_error() {
     assert_eq!(read_all(&padded).unwrap().len(), 5);
     let followed = [&padded[..], b"x"].concat();
     assert!(matches!(read_all(&followed), Err(Error::Format { kind: FormatErrorKind::AfterEnd, .. })));
+}
+
+/// Where the end may be missing, so may the padding before it: nothing else.
+#[test]
+fn streams_without_an_end() {
+    let stream = stream();
+    let all = read_all(&stream).unwrap();
+    for len in 0..stream.len() {
+        match read_with(&stream[..len], EndMarker::Optional) {
+            Ok(entries) => {
+                assert!(all.starts_with(&entries), "{len}");
+                // The next one begins where its first header block does.
+                let next = all.get(entries.len()).map_or(stream.len() as u64, |(entry, _)| entry.offset);
+                assert!(len as u64 <= next, "{len}");
+            }
+            Err(error) => assert!(
+                matches!(error, Error::Format { kind: FormatErrorKind::Truncated, .. }),
+                "{len}: {error}"
+            ),
+        }
+    }
+    // The content of the file lies in the last block before the link.
+    let end = usize::try_from(all[2].0.offset).unwrap() - 512 + all[1].1.len();
+    assert_eq!(read_with(&stream[..end], EndMarker::Optional).unwrap(), all[..2]);
+    assert_eq!(read_with(&stream[..end + 1], EndMarker::Optional).unwrap(), all[..2]);
+    assert!(read_with(&stream[..end - 1], EndMarker::Optional).is_err());
 }
 
 #[test]
