@@ -1,8 +1,8 @@
 //! Ordinary archives into a tree, for `commit --tree=tar=`.
 //!
 //! Hard links are resolved after the last entry: their target may come later, and in cpio archives any of
-//! the names of a file may be the one with the content. Agrees with libostree's import on every commit id.
-//! Source: libostree ostree-repo-libarchive.c.
+//! the names of a file may be the one with the content. Agrees with libostree's import on every commit id, but
+//! for symbolic links whose mode is not 0777: libostree keeps it, and damages bare repositories with it. Source: libostree ostree-repo-libarchive.c.
 
 mod links;
 mod places;
@@ -10,7 +10,7 @@ mod places;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 
-use ostree_format::{DirMeta, DirMetaId, FileHeader, FileId, FileKind, FileName, MetaKind, Xattrs};
+use ostree_format::{DirMeta, DirMetaId, FileHeader, FileId, FileName, MetaKind, Xattrs};
 
 pub(super) use self::places::{Place, Places};
 use self::places::{relative, split};
@@ -333,15 +333,15 @@ fn walk<'t>(
 }
 
 fn file_header(entry: &Entry) -> Result<FileHeader> {
-    let kind = match entry.kind {
-        EntryKind::Symlink => match std::str::from_utf8(&entry.link) {
-            Ok(target) if !target.is_empty() => FileKind::Symlink(target.into()),
-            _ => return Err(entry.error(EntryErrorKind::NotUtf8("link target"))),
-        },
-        _ => FileKind::Regular,
-    };
-    let (uid, gid, permissions) = (entry.uid, entry.gid, entry.permissions);
-    Ok(FileHeader { uid, gid, permissions, kind, xattrs: entry.xattrs.clone() })
+    let (uid, gid, xattrs) = (entry.uid, entry.gid, entry.xattrs.clone());
+    if entry.kind != EntryKind::Symlink {
+        return Ok(FileHeader::regular(uid, gid, entry.permissions, xattrs));
+    }
+    match std::str::from_utf8(&entry.link) {
+        // Programs write all sorts of permissions, Python 0644: no file system would have them.
+        Ok(target) if !target.is_empty() => Ok(FileHeader::symlink(uid, gid, target, xattrs)),
+        _ => Err(entry.error(EntryErrorKind::NotUtf8("link target"))),
+    }
 }
 
 fn write_dirmeta(store: &dyn ObjectWrite, meta: &DirMeta) -> Result<DirMetaId> {

@@ -188,6 +188,9 @@ pub(in crate::repo) enum Regular<'b, 'r> {
     Unknown(Source<'r>),
 }
 
+/// The permissions of every symbolic link on disk.
+const LINK_PERMISSIONS: u32 = 0o777;
+
 /// Writes a content object that is a symbolic link on disk.
 pub(in crate::repo) fn write_link(
     sink: &Sink<'_>,
@@ -197,6 +200,7 @@ pub(in crate::repo) fn write_link(
     target: &str,
 ) -> Result<Linked> {
     format.check(id, header)?;
+    check_link(format.mode(), id, header)?;
     let name = sys::temporary_symlink(sink.tmp, target, "tmplink.").map_err(failed("symlink", id))?;
     let object = ObjectName::from(*id);
     let path = object.loose_path(format.mode());
@@ -210,6 +214,18 @@ pub(in crate::repo) fn write_link(
     }
     // Another thread may have been faster.
     Ok(if written? { Linked::New } else { Linked::Existed })
+}
+
+/// Other permissions would be lost, and the object no longer have its checksum.
+fn check_link(mode: RepoMode, id: &FileId, header: &FileHeader) -> Result<()> {
+    match header.permissions {
+        LINK_PERMISSIONS => Ok(()),
+        _ => Err(Error::Unsupported(format!(
+            "Content object {id}: a symbolic link with mode 0{:o}, which mode {mode} cannot keep: on disk all have \
+             0120777; use a repository of mode bare-user or archive",
+            header.mode()
+        ))),
+    }
 }
 
 /// Writes a file with the bytes of any other object: mode 0644, current owner.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::fixtures::assert_no_objects;
-use super::{Item, Work, dir, file, layer, new_layout, put_image};
+use super::{Item, Work, dir, file, layer, new_layout, put_image, symlink};
 use crate::oracle::{need, run};
 
 /// Files that bare-user-only cannot keep, and what is said about them.
@@ -68,6 +68,29 @@ fn bare_user_only_refuses_what_it_would_lose() {
             if need("ostree") {
                 run("ostree", &["fsck", "-q", &format!("--repo={}", work.path(repo).display())]);
             }
+        }
+    }
+}
+
+/// Python's tarfile writes 0644, which no symbolic link on disk has.
+#[test]
+fn symbolic_links_are_as_on_disk() {
+    let link = || Item { mode: 0o644, ..symlink("usr/l", "target") };
+    for mode in ["bare", "bare-split-xattrs", "bare-user-only", "archive"] {
+        // The others set owners.
+        if !rustix::process::geteuid().is_root() && !matches!(mode, "bare-user-only" | "archive") {
+            continue;
+        }
+        let work = work(mode, link());
+        work.ok(&["init", "--repo=to", &format!("--mode={mode}")]);
+        work.ok(&["container", "image", "pull", "to", "ostree-unverified-image:oci:plain"]);
+        work.ok(&["commit", "--repo=to", "-b", "t", "--tree=tar=x.tar", "--tar-autocreate-parents"]);
+        work.ok(&["pull-local", "--repo=to", "from", "x"]);
+        let listed = work.ok(&["ls", "--repo=to", "t", "/usr/l"]);
+        assert!(listed.starts_with("l00777 "), "{listed}");
+        work.ok(&["fsck", "-q", "--repo=to"]);
+        if need("ostree") {
+            run("ostree", &["fsck", "-q", &format!("--repo={}", work.path("to").display())]);
         }
     }
 }

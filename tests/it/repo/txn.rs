@@ -217,6 +217,30 @@ fn what_a_mode_cannot_keep() {
     assert_eq!(objects(&repo), 0);
 }
 
+/// The kernel gives every symbolic link the same permissions.
+#[test]
+fn permissions_of_symbolic_links() {
+    let header = FileHeader { permissions: 0o644, ..FileHeader::symlink(0, 0, "to", Xattrs::EMPTY) };
+    let id = header.id_with(b"");
+    for mode in RepoMode::ALL {
+        let tmp = tempfile::tempdir().unwrap();
+        let repo = create(tmp.path(), mode);
+        let txn = repo.begin(&Ctx::default()).unwrap();
+        let written = txn.write_file(&header, 0, &mut &b""[..]);
+        if matches!(mode, RepoMode::BareUser | RepoMode::Archive) {
+            assert_eq!(written.unwrap(), id);
+            assert_eq!(txn.open_file(&id).unwrap().unwrap().header, header);
+            continue;
+        }
+        let error = written.unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{mode}: {error}");
+        let start =
+            format!("Content object {id}: a symbolic link with mode 0120644, which mode {mode} cannot");
+        assert!(error.to_string().starts_with(&start), "{error}");
+        assert!(!txn.contains(&id.into()).unwrap());
+    }
+}
+
 #[test]
 fn objects_by_hard_link() {
     for mode in RepoMode::ALL {
