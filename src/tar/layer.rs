@@ -7,6 +7,7 @@
 //! sysroot/ostree/repo/objects/…    objects of the base, perhaps changed: hard links may name them
 //! other than usr               left out, unless the root file system can hold it
 //! .wh.NAME, .wh..wh..opq       kept as files: they act when the layer is laid over another tree
+//! .wh..wh.NAME                 left out, with all below: AUFS's own files
 //! ```
 //! What is left out is counted by its first directory. Source: ostree-ext tar/write.rs:122-345. Unlike
 //! there, hard links work in any order, by absolute names, to objects of the base and to files of lower
@@ -26,6 +27,8 @@ use crate::store::{Modifier, MutableTree, ObjectWrite};
 
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
+/// Other names that start so are AUFS's own, and no part of the layer: OCI image-spec layer.md "Whiteouts".
+const AUFS: &str = ".wh..wh.";
 /// Directories whose content exists at run time only.
 const RUNTIME: [&str; 5] = ["run", "tmp", "proc", "sys", "dev"];
 
@@ -104,6 +107,9 @@ pub fn import_layer(
 impl Places for LayerOptions {
     fn place(&self, path: &str) -> Result<Place, EntryErrorKind> {
         let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+        if let Some(aufs) = names.clone().find(|name| name.starts_with(AUFS) && *name != OPAQUE) {
+            return Ok(Place::Out(aufs.to_owned()));
+        }
         let Some(first) = names.next() else { return Ok(Place::In(String::new())) };
         let rest: Vec<_> = names.collect();
         let below = |dir: &str| [dir].into_iter().chain(rest.iter().copied()).collect::<Vec<_>>().join("/");
@@ -163,6 +169,9 @@ mod tests {
             (".wh.etc", "usr/.wh.etc", "usr/.wh.etc"),
             (".wh.opt", "out opt", ".wh.opt"),
             (".wh..wh..opq", ".wh..wh..opq", ".wh..wh..opq"),
+            ("usr/.wh..wh..opq", "usr/.wh..wh..opq", "usr/.wh..wh..opq"),
+            (".wh..wh.plnk/12.34", "out .wh..wh.plnk", "out .wh..wh.plnk"),
+            ("usr/.wh..wh.orph", "out .wh..wh.orph", "out .wh..wh.orph"),
             ("sysroot/x", "out sysroot", "sysroot/x"),
             ("sysroot/ostree/repo/config", "out sysroot", "out sysroot"),
             (&object, &format!("object {id}"), &format!("object {id}")),

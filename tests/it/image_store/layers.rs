@@ -47,6 +47,25 @@ fn places_of_the_system() {
     );
 }
 
+/// AUFS left its own files in the layers of old programs.
+#[test]
+fn files_of_aufs_are_no_part_of_a_layer() {
+    let found = files(&[
+        &[file("usr/kept", "k"), file("plnk", "p"), file("usr/orph", "o")],
+        &[
+            dir(".wh..wh.plnk", 0o700),
+            file(".wh..wh.plnk/12.34", "x"),
+            file(".wh..wh.aufs", ""),
+            dir(".wh..wh.orph", 0o700),
+            file("usr/.wh..wh.orph", ""),
+            dir("usr/.wh..wh.deep", 0o755),
+            file("usr/.wh..wh.deep/a/b", "b"),
+            file("usr/new", "n"),
+        ],
+    ]);
+    assert_eq!(found, ["/plnk 644 0 p", "/usr/kept 644 0 k", "/usr/new 644 0 n", "/usr/orph 644 0 o"]);
+}
+
 #[test]
 fn hard_links_in_any_order() {
     let long = "usr/".to_owned() + &"long-name/".repeat(30);
