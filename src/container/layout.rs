@@ -8,16 +8,17 @@
 //! Every file appears whole: it is written under another name and renamed. Blobs are not synced, since a
 //! torn one shows by its digest; `index.json` is.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::{Dir, File};
+use cap_std::fs::Dir;
 use oci_spec::image::{Arch, Descriptor, ImageIndex, Platform};
 use rustix::fs::{FlockOperation, flock};
 
 use super::digest::Digest;
+use super::disk::{open_regular, read_small};
 use super::error::{Error, Result};
-use super::image::{BlobWriter, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, canonical_json};
+use super::image::{BlobWriter, ImageDest, ImageSource, RawManifest, canonical_json};
 use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
 use super::known;
 use super::plan::Image;
@@ -96,11 +97,8 @@ impl ImageSource for OciLayout {
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         let digest = Digest::of_descriptor(descriptor)?;
         let path = blob_path(&digest);
-        match self.dir.open(&path) {
-            Ok(file) => Ok(Box::new(file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => Err(Error::BlobNotFound(digest)),
-            Err(e) => Err(Error::io("open", path)(e)),
-        }
+        let file = open_regular(&self.dir, &path)?.ok_or(Error::BlobNotFound(digest))?;
+        Ok(Box::new(file))
     }
 }
 
@@ -152,22 +150,4 @@ impl BlobWriter for LayoutBlob {
 
 fn blob_path(digest: &Digest) -> PathBuf {
     Path::new(BLOBS).join(digest.checksum().hex().as_str())
-}
-
-/// A file of the layout that is read whole; `None` if it is not there.
-fn read_small(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
-    match dir.open(name) {
-        Ok(file) => read_limited(file, name).map(Some),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("open", name)(e)),
-    }
-}
-
-fn read_limited(file: File, name: &str) -> Result<Vec<u8>> {
-    let mut content = Vec::new();
-    file.take(MAX_JSON_BYTES + 1).read_to_end(&mut content).map_err(Error::io("read", name))?;
-    if content.len() as u64 > MAX_JSON_BYTES {
-        return Err(Error::TooLarge { what: name.to_owned(), limit: MAX_JSON_BYTES });
-    }
-    Ok(content)
 }

@@ -21,6 +21,7 @@ mod decompress;
 mod deflate;
 mod detached;
 mod digest;
+mod disk;
 mod error;
 mod facts;
 pub mod fuzz;

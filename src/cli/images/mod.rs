@@ -15,11 +15,13 @@ mod trust;
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use rustix::fs::OFlags;
 
 use self::access::Access;
 pub(crate) use self::trust::{Demand, Verdict, gpg_signatures_of};
@@ -234,8 +236,15 @@ fn open_dir(path: &Path) -> anyhow::Result<Dir> {
     Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({})", path.display()))
 }
 
+/// Opens an archive, which is read in any order: it can be no pipe, and none is waited for.
 fn open_file(path: &str) -> anyhow::Result<File> {
-    File::open(path).with_context(|| format!("Opening {path}"))
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = File::options().read(true).custom_flags(flags).open(path);
+    let file = opened.with_context(|| format!("Opening {path}"))?;
+    if !file.metadata().with_context(|| format!("stat({path})"))?.is_file() {
+        bail!("Opening {path}: it is not a regular file");
+    }
+    Ok(file)
 }
 
 /// The directory that a file lies in, and its name there.

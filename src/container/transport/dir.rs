@@ -9,16 +9,17 @@
 //! ```
 //! Source: what skopeo 1.9 writes.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use cap_std::fs::Dir;
 use oci_spec::image::{Arch, Descriptor, Platform};
 
 use super::media;
+use crate::container::disk::{open_regular, read_small};
 use crate::container::temp::{TempFile, write_whole};
 use crate::container::{
-    BlobWriter, Digest, Error, Image, ImageDest, ImageSource, MAX_JSON_BYTES, RawManifest, Result, known,
+    BlobWriter, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, known,
 };
 
 const VERSION: &str = "version";
@@ -86,11 +87,8 @@ impl ImageSource for DirImage {
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         let digest = Digest::of_descriptor(descriptor)?;
         let name = digest.checksum().to_string();
-        match self.dir.open(&name) {
-            Ok(file) => Ok(Box::new(file)),
-            Err(e) if e.kind() == ErrorKind::NotFound => Err(Error::BlobNotFound(digest)),
-            Err(e) => Err(Error::io("open", name)(e)),
-        }
+        let file = open_regular(&self.dir, Path::new(&name))?.ok_or(Error::BlobNotFound(digest))?;
+        Ok(Box::new(file))
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
@@ -152,19 +150,4 @@ impl BlobWriter for DirBlob {
     fn finish(self: Box<Self>, digest: &Digest, _: u64) -> Result<()> {
         self.0.persist(Path::new(digest.checksum().hex().as_str()))
     }
-}
-
-/// A file that is read whole; `None` if it is not there.
-fn read_small(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
-    let file = match dir.open(name) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io("open", name)(e)),
-    };
-    let mut content = Vec::new();
-    file.take(MAX_JSON_BYTES + 1).read_to_end(&mut content).map_err(Error::io("read", name))?;
-    if content.len() as u64 > MAX_JSON_BYTES {
-        return Err(Error::TooLarge { what: name.to_owned(), limit: MAX_JSON_BYTES });
-    }
-    Ok(Some(content))
 }

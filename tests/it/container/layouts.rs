@@ -197,3 +197,51 @@ fn a_damaged_manifest_is_refused() {
     fs::remove_file(&path).unwrap();
     assert!(matches!(layout.manifest(), Err(Error::BlobNotFound(d)) if d == manifest.digest));
 }
+
+/// A pipe would be waited for without end: it is refused wherever a file should be.
+#[test]
+fn pipes_are_no_files_of_an_image() {
+    let temp = tempfile::tempdir().unwrap();
+    let image = temp.path().join("image");
+    let layout = new_layout(&image, Some("x"));
+    let (manifest, _) = put_image(&layout, Compression::None, &small_tar(b"content"));
+    let blob = format!("blobs/sha256/{}", manifest.digest.checksum());
+    let pulled = |name: &str, reference: &str| {
+        let repo = temp.path().join("repo").display().to_string();
+        oracle::run(env!("CARGO_BIN_EXE_ostree-rs"), &["init", "--mode=archive", &format!("--repo={repo}")]);
+        let mut command = Command::new("timeout");
+        command.args(["10", env!("CARGO_BIN_EXE_ostree-rs"), "container", "pull", "--repo", &repo]);
+        let out = command.arg(format!("ostree-unverified-image:{reference}")).output().unwrap();
+        let why = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{name}: {why}");
+        assert!(why.contains(&format!("{name}: it is not a regular file")), "{name}: {why}");
+    };
+    let replace = |path: &Path| {
+        let aside = path.with_extension("aside");
+        fs::rename(path, &aside).unwrap();
+        oracle::run("mkfifo", &[path.to_str().unwrap()]);
+        aside
+    };
+    for name in ["oci-layout", "index.json", &blob] {
+        let aside = replace(&image.join(name));
+        pulled(name, &format!("oci:{}:x", image.display()));
+        fs::rename(aside, image.join(name)).unwrap();
+    }
+    let plain = temp.path().join("plain");
+    fs::create_dir(&plain).unwrap();
+    fs::write(plain.join("version"), "Directory Transport Version: 1.1\n").unwrap();
+    fs::copy(image.join(&blob), plain.join("manifest.json")).unwrap();
+    let parsed: ImageManifest = serde_json::from_slice(&manifest.bytes).unwrap();
+    let config = parsed.config().digest().digest().to_owned();
+    fs::copy(image.join(format!("blobs/sha256/{config}")), plain.join(&config)).unwrap();
+    for name in ["version", "manifest.json", &config] {
+        let aside = replace(&plain.join(name));
+        pulled(name, &format!("dir:{}", plain.display()));
+        fs::rename(aside, plain.join(name)).unwrap();
+    }
+    let pipe = temp.path().join("pipe");
+    oracle::run("mkfifo", &[pipe.to_str().unwrap()]);
+    for transport in ["oci-archive", "docker-archive"] {
+        pulled("pipe", &format!("{transport}:{}", pipe.display()));
+    }
+}
