@@ -56,6 +56,14 @@ pub enum Error {
     /// A blob is not there.
     #[error("blob {0} is missing")]
     BlobNotFound(Digest),
+    /// The image at a place that has a name cannot be read.
+    #[error("{place}: {source}")]
+    Source {
+        /// The name.
+        place: String,
+        /// What is wrong there.
+        source: Box<Error>,
+    },
     /// A manifest, configuration or index is no JSON, or not of the right shape.
     #[error("{what}: {source}")]
     Json {

@@ -27,8 +27,8 @@ use self::access::Access;
 pub(crate) use self::trust::{Demand, Verdict, gpg_signatures_of};
 use crate::base::Ctx;
 use crate::container::transport::{
-    DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OnePlatform, PlatformName, RegistryDest,
-    RegistryImage, RepositoryName,
+    DirImage, DockerArchive, DockerArchiveWriter, Located, ManifestFormat, OnePlatform, PlatformName,
+    RegistryDest, RegistryImage, RepositoryName,
 };
 use crate::container::{
     self, Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout,
@@ -94,27 +94,39 @@ pub(crate) fn open(
     ctx: &Ctx,
 ) -> anyhow::Result<Opened> {
     let mut repository = None;
-    let source: Box<dyn ImageSource> = match (reference.transport(), reference.path_and_tag()) {
-        (Transport::OciDir, Some((path, tag))) => Box::new(OciLayout::open(open_dir(Path::new(path))?, tag)?),
-        (Transport::OciArchive, Some((path, tag))) => {
-            Box::new(OciArchive::open(open_file(path)?, tag).with_context(|| path.to_owned())?)
-        }
-        (Transport::DockerArchive, Some((path, tag))) => {
-            Box::new(DockerArchive::open(open_file(path)?, tag).with_context(|| path.to_owned())?)
-        }
-        (Transport::Dir, Some((path, _))) => Box::new(DirImage::open(open_dir(Path::new(path))?)?),
-        (Transport::Registry, _) => {
+    let source: Box<dyn ImageSource> = match reference.transport() {
+        Transport::Registry => {
             let access = Access::load(options)?;
             let name = access.name(reference.name())?;
             let image = RegistryImage::open(&access.pull_places(&name)?, &name, ctx)?;
             repository = Some((name, image.registry().clone()));
             Box::new(image)
         }
-        _ => bail!("{reference}: images of {} cannot be read", reference.transport()),
+        _ => Box::new(Located::new(open_local(reference)?, reference.to_string())),
     };
     let platform = options.platform.clone().unwrap_or_default();
     let source = Box::new(OnePlatform::new(source, platform));
     Ok(Opened { source, repository, verdict: Verdict::Nothing })
+}
+
+/// Opens an image on disk.
+fn open_local(reference: &ImageReference) -> anyhow::Result<Box<dyn ImageSource>> {
+    let place = || reference.to_string();
+    Ok(match (reference.transport(), reference.path_and_tag()) {
+        (Transport::OciDir, Some((path, tag))) => {
+            Box::new(OciLayout::open(open_dir(Path::new(path))?, tag).with_context(place)?)
+        }
+        (Transport::OciArchive, Some((path, tag))) => {
+            Box::new(OciArchive::open(open_file(path)?, tag).with_context(place)?)
+        }
+        (Transport::DockerArchive, Some((path, tag))) => {
+            Box::new(DockerArchive::open(open_file(path)?, tag).with_context(place)?)
+        }
+        (Transport::Dir, Some((path, _))) => {
+            Box::new(DirImage::open(open_dir(Path::new(path))?).with_context(place)?)
+        }
+        _ => bail!("{reference}: images of {} cannot be read", reference.transport()),
+    })
 }
 
 /// Opens an image that the policy lets in.

@@ -5,6 +5,7 @@
 //! push      an ImageDest: blobs in chunks, sent while the next chunk is compressed
 //! dir       dir:PATH             manifest.json and one file for each blob
 //! docker    docker-archive:PATH  what `docker save` writes
+//! located   any of them on disk, with its name in errors
 //! platform  one image out of an index of images for several machines
 //! copy      from any of them to any of them
 //! ```
@@ -12,6 +13,7 @@
 mod copy;
 mod dir;
 mod docker;
+mod located;
 mod media;
 mod platform;
 mod pull;
@@ -21,6 +23,7 @@ pub(super) use copy::copy_blobs;
 pub use copy::{Copied, CopyOptions, ManifestFormat, copy};
 pub use dir::DirImage;
 pub use docker::{DockerArchive, DockerArchiveWriter};
+pub use located::Located;
 pub use platform::{OnePlatform, PlatformName};
 pub use pull::{Place, RegistryImage};
 pub use push::RegistryDest;

@@ -245,3 +245,27 @@ fn pipes_are_no_files_of_an_image() {
         pulled("pipe", &format!("{transport}:{}", pipe.display()));
     }
 }
+
+/// Every layout has an index.json: the name says whose it is.
+#[test]
+fn errors_name_the_layout() {
+    let temp = tempfile::tempdir().unwrap();
+    let image = temp.path().join("image");
+    let layout = new_layout(&image, Some("x"));
+    let (manifest, _) = put_image(&layout, Compression::None, &small_tar(b"content"));
+    let name = |tag: &str| format!("oci:{}:{tag}", image.display());
+    let info = |tag: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ostree-rs"));
+        let out = command.args(["container", "info", &name(tag)]).output().unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        String::from_utf8(out.stderr).unwrap()
+    };
+    assert!(info("y").contains(&format!("{}: no image tagged", name("y"))));
+    let blob = manifest.digest.checksum().to_string();
+    fs::remove_file(image.join("blobs/sha256").join(&blob)).unwrap();
+    assert!(info("x").contains(&format!("{}: blob sha256:{blob} is missing", name("x"))));
+    fs::write(image.join("index.json"), "").unwrap();
+    assert!(info("x").contains(&format!("{}: index.json: EOF", name("x"))));
+    fs::remove_file(image.join("oci-layout")).unwrap();
+    assert!(info("x").contains(&format!("{}: not an OCI image layout", name("x"))));
+}
