@@ -2,7 +2,8 @@
 //!
 //! Hard links are resolved after the last entry: their target may come later, and in cpio archives any of
 //! the names of a file may be the one with the content. Agrees with libostree's import on every commit id, but
-//! for symbolic links whose mode is not 0777: libostree keeps it, and damages bare repositories with it. Source: libostree ostree-repo-libarchive.c.
+//! for symbolic links whose mode is not 0777: libostree keeps it, and damages bare repositories with it.
+//! Source: libostree ostree-repo-libarchive.c.
 
 mod links;
 mod places;

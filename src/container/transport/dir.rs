@@ -9,7 +9,7 @@
 //! ```
 //! Source: what skopeo 1.9 writes.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 use cap_std::fs::Dir;
