@@ -81,7 +81,9 @@ fn compressed_archives_are_named_as_such() {
             fs::write(work.path("small"), bytes).unwrap();
             let image = format!("ostree-unverified-image:{transport}:small:app:1");
             let error = work.refused(&["container", "pull", "--repo=new", &image]);
-            let expected = format!("small: the archive is compressed with {program}: decompress it first");
+            let expected = format!(
+                "{transport}:small:app:1: the archive is compressed with {program}: decompress it first"
+            );
             assert!(error.contains(&expected), "{error}");
         }
     }
