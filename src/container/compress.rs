@@ -15,12 +15,12 @@ use std::thread::{self, ScopedJoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use oci_spec::image::{Descriptor, MediaType};
 use ostree_format::Hasher;
-use zstd::stream::raw::CParameter;
 
 use super::buffers::{Buffer, Buffers};
 use super::chunked::zstd_chunked;
 use super::deflate::{self, Block};
 use super::digest::{DiffId, Digest};
+use super::encoders::{Encoders, Settings};
 use super::error::{Error, Result};
 use super::image::{BlobWriter, ImageDest};
 use crate::base::io::Hashing;
@@ -36,11 +36,13 @@ const QUEUE_BLOCKS: usize = 4;
 const MAX_SENDS: u32 = 5;
 /// More threads than this do not help: the stream is not produced any faster.
 const MAX_WORKERS: usize = 16;
-/// What one thread of zstd compresses at a time. Part of the format: another value gives other bytes.
-const ZSTD_JOB_BYTES: u32 = 2 << 20;
-/// How much of the job before is looked at: an eighth of the window. All of it costs 10 % more time for 1 % fewer
-/// bytes.
-const ZSTD_OVERLAP_LOG: u32 = 6;
+
+/// What layers use one after another.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    buffers: Buffers,
+    encoders: Encoders,
+}
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,21 +141,21 @@ pub fn write_layer<T>(
     ctx: &Ctx,
     produce: impl FnMut(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, WrittenLayer)> {
-    write_layer_with(dest, compression, &Buffers::default(), ctx, produce)
+    write_layer_with(dest, compression, &Scratch::default(), ctx, produce)
 }
 
-/// The same, with buffers that other layers have used.
+/// The same, with what other layers have used.
 pub(super) fn write_layer_with<T>(
     dest: &(impl ImageDest + ?Sized),
     compression: Compression,
-    buffers: &Buffers,
+    scratch: &Scratch,
     ctx: &Ctx,
     mut produce: impl FnMut(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, WrittenLayer)> {
     compression.check()?;
     let mut sends = 1;
     loop {
-        match write_once(dest, compression, buffers, ctx, &mut produce) {
+        match write_once(dest, compression, scratch, ctx, &mut produce) {
             Err(Error::Net(net::Error::UploadLost { .. })) if sends < MAX_SENDS => sends += 1,
             result => return result,
         }
@@ -163,7 +165,7 @@ pub(super) fn write_layer_with<T>(
 fn write_once<T>(
     dest: &(impl ImageDest + ?Sized),
     compression: Compression,
-    buffers: &Buffers,
+    scratch: &Scratch,
     ctx: &Ctx,
     produce: &mut impl FnMut(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, WrittenLayer)> {
@@ -174,8 +176,8 @@ fn write_once<T>(
         let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
         let (queue, blocks) = bounded(QUEUE_BLOCKS);
         let hasher = scope.spawn(move || hash(&to_hash));
-        let output = scope.spawn(move || compress(&blocks, blob, compression, workers, buffers));
-        let mut blocks = BlockWriter::new([hash_queue, queue], buffers, ctx.cancel.clone());
+        let output = scope.spawn(move || compress(&blocks, blob, compression, workers, scratch));
+        let mut blocks = BlockWriter::new([hash_queue, queue], &scratch.buffers, ctx.cancel.clone());
         let produced = produce(&mut blocks);
         let flushed = if produced.is_ok() { blocks.send() } else { Ok(()) };
         let (tar_bytes, closed) = (blocks.total_bytes, blocks.closed);
@@ -288,28 +290,21 @@ fn compress<'a>(
     blob: Box<dyn BlobWriter + 'a>,
     compression: Compression,
     workers: usize,
-    buffers: &Buffers,
+    scratch: &Scratch,
 ) -> io::Result<(Output<'a>, BTreeMap<String, String>)> {
     let (mut out, mut annotations) = (Hashing::new(blob), BTreeMap::new());
     match compression {
         Compression::None => blocks.iter().try_for_each(|block| out.write_all(&block))?,
-        Compression::Gzip(level) => deflate::gzip(blocks, &mut out, level, workers, buffers)?,
-        Compression::Zstd(level) => zstd(blocks, &mut out, level, workers)?,
+        Compression::Gzip(level) => deflate::gzip(blocks, &mut out, level, workers, &scratch.buffers)?,
+        Compression::Zstd(level) => {
+            let settings = Settings { level, threads: workers };
+            scratch
+                .encoders
+                .frame(settings, &mut out, |out| blocks.iter().try_for_each(|block| out.write_all(&block)))?;
+        }
         Compression::ZstdChunked(level) => annotations = zstd_chunked(blocks, &mut out, level, workers)?,
     }
     Ok((out, annotations))
-}
-
-/// Compresses with zstd's own threads, also where there is just one: without them it gives other bytes.
-fn zstd(blocks: &Receiver<Block>, out: impl Write, level: i32, workers: usize) -> io::Result<()> {
-    let mut encoder = zstd::Encoder::new(out, level)?;
-    encoder.include_checksum(true)?;
-    encoder.set_parameter(CParameter::NbWorkers(u32::try_from(workers).unwrap_or(1)))?;
-    encoder.set_parameter(CParameter::JobSize(ZSTD_JOB_BYTES))?;
-    encoder.set_parameter(CParameter::OverlapSizeLog(ZSTD_OVERLAP_LOG))?;
-    blocks.iter().try_for_each(|block| encoder.write_all(&block))?;
-    encoder.finish()?;
-    Ok(())
 }
 
 /// The result of a thread; a panic goes on in this one.

@@ -11,8 +11,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::buffers::Buffers;
-use super::compress::{Compression, WrittenLayer, write_layer_with};
+use super::compress::{Compression, Scratch, WrittenLayer, write_layer_with};
 use super::error::{Error, Result};
 use super::image::ImageDest;
 use super::known::KnownLayers;
@@ -55,10 +54,10 @@ pub(super) fn write_layers(
     known: &KnownLayers,
     ctx: &Ctx,
 ) -> Result<Vec<Placed>> {
-    let buffers = &Buffers::default();
+    let scratch = &Scratch::default();
     let mut placed: Vec<Option<Placed>> = layers.iter().map(|_| None).collect();
     for (slot, layer) in placed.iter_mut().zip(layers).filter(|(_, layer)| layer.bytes > SMALL_BYTES) {
-        *slot = Some(place(dest, compression, layer, known, buffers, ctx)?);
+        *slot = Some(place(dest, compression, layer, known, scratch, ctx)?);
     }
     let jobs = ctx.jobs.get().max(2).min(dest.parallel_blobs()).max(1);
     let pool_ctx = Ctx { jobs: jobs.try_into().unwrap_or(ctx.jobs), ..ctx.clone() };
@@ -66,9 +65,9 @@ pub(super) fn write_layers(
     let slots = Mutex::new(&mut placed);
     with_pool(&pool_ctx, u64::MAX, |pool: &Pool<'_, Error>| {
         for (number, layer) in layers.iter().enumerate().filter(|(_, layer)| layer.bytes <= SMALL_BYTES) {
-            let (slots, buffers, ctx) = (&slots, buffers, &one_thread);
+            let (slots, scratch, ctx) = (&slots, scratch, &one_thread);
             pool.submit(layer.bytes, move || {
-                let done = place(dest, compression, layer, known, buffers, ctx)?;
+                let done = place(dest, compression, layer, known, scratch, ctx)?;
                 slots.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(done);
                 Ok(())
             })?;
@@ -83,7 +82,7 @@ fn place(
     compression: Compression,
     layer: &Layer<'_>,
     known: &KnownLayers,
-    buffers: &Buffers,
+    scratch: &Scratch,
     ctx: &Ctx,
 ) -> Result<Placed> {
     if !known.is_empty() {
@@ -94,6 +93,6 @@ fn place(
             return Ok(Placed { layer, origin: Origin::Known });
         }
     }
-    let ((), layer) = write_layer_with(dest, compression, buffers, ctx, |out| (layer.produce)(out, ctx))?;
+    let ((), layer) = write_layer_with(dest, compression, scratch, ctx, |out| (layer.produce)(out, ctx))?;
     Ok(Placed { layer, origin: Origin::Written })
 }

@@ -22,6 +22,7 @@ mod deflate;
 mod detached;
 mod digest;
 mod disk;
+mod encoders;
 mod error;
 mod facts;
 pub mod fuzz;
