@@ -183,9 +183,7 @@ fn take_commit(
     })?;
     let commit = promised_by(imported.commit)?;
     // Chunks may bring copies of what the first layer has.
-    let mut files = imported.elsewhere;
-    files.extend(imported.here);
-    Ok((TakenLayer::of(layer, commit, true), files))
+    Ok((TakenLayer::of(layer, commit, true), imported.files))
 }
 
 /// Asks who has to vouch for it about a commit that was taken in before.

@@ -45,9 +45,9 @@ pub struct ImportOptions<'a> {
 pub struct ImportedCommit {
     /// The commit.
     pub commit: CommitId,
-    /// Content objects that were in this stream.
-    pub here: HashSet<FileId>,
-    /// Content objects that it reaches and that were not.
+    /// Content objects that it reaches.
+    pub files: HashSet<FileId>,
+    /// Those of them that were not in this stream.
     pub elsewhere: HashSet<FileId>,
 }
 
@@ -339,17 +339,19 @@ impl Import<'_, '_> {
             self.objects.insert(head.root.meta.into(), Seen::Named);
         }
         complete_metadata(&mut self.objects, self.txn)?;
-        let files = self.objects.iter().filter(|(name, _)| name.kind == ObjectType::File);
-        let files = files.map(|(name, seen)| (FileId::new(name.checksum), *seen));
-        let (here, elsewhere): (Vec<_>, Vec<_>) = files.partition(|(_, seen)| *seen == Seen::Here);
-        let [here, elsewhere] = [here, elsewhere].map(|files| files.into_iter().map(|(id, _)| id).collect());
+        let mut objects = std::mem::take(&mut self.objects);
+        objects.retain(|name, _| name.kind == ObjectType::File);
+        let files = objects.keys().map(|name| FileId::new(name.checksum)).collect();
+        objects.retain(|_, seen| *seen == Seen::Named);
+        let elsewhere = objects.keys().map(|name| FileId::new(name.checksum)).collect();
+        drop(objects);
         let was_there =
             self.txn.contains(&head.id.into())? && self.txn.completeness(&head.id)? == Completeness::Complete;
         self.txn.write_meta(MetaKind::Commit, &head.commit)?;
         if let Some((_, dict)) = &head.detached {
             self.txn.set_detached(&head.id, dict)?;
         }
-        Ok((ImportedCommit { commit: head.id, here, elsewhere }, was_there))
+        Ok((ImportedCommit { commit: head.id, files, elsewhere }, was_there))
     }
 }
 
