@@ -129,8 +129,8 @@ impl WrittenLayer {
     }
 }
 
-/// Writes what `produce` writes as a layer of `dest`, and reports it as an item. It is asked again for the same if a registry lost what
-/// it had of the layer.
+/// Writes what `produce` writes as a layer of `dest`, and reports it as an item. It is asked again for the same if
+/// a registry lost what it had of the layer.
 ///
 /// # Errors
 /// What `produce` returns; [`Error::Io`], [`Error::Usage`] for a level that does not exist,

@@ -6,8 +6,8 @@
 //! ```
 //! [`build()`] makes an image of a commit, in one layer or by packages in several; [`pull()`] takes the commit
 //! out of one; [`store`] keeps images with all their layers. What an image is called is in `reference`, in a
-//! registry in `name`; its bytes lie in a `layout` or `archive`. Manifests and configurations are the types of the crate `oci-spec`;
-//! digests are our own.
+//! registry in `name`; its bytes lie in a `layout` or `archive`. Manifests and configurations are the types of the
+//! crate `oci-spec`; digests are our own.
 
 mod archive;
 mod archive_write;

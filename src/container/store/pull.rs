@@ -93,7 +93,9 @@ pub enum Check {
 ///
 /// # Errors
 /// [`NoSignaturePolicy`](crate::container::Error::NoSignaturePolicy), and the other errors of signatures of
-/// [`container::pull`](crate::container::pull()); what the source says; [`Error::Store`](crate::container::Error::Store); [`Error::Image`](crate::container::Error::Image) if what is here is damaged.
+/// [`container::pull`](crate::container::pull()); what the source says;
+/// [`Error::Store`](crate::container::Error::Store); [`Error::Image`](crate::container::Error::Image) if what is
+/// here is damaged.
 pub fn check(
     store: &(impl ImageStore + ?Sized),
     source: &dyn ImageSource,
