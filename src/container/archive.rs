@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
+use super::decompress::{GZIP_MAGIC, ZSTD_MAGIC};
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::{ImageSource, MAX_JSON_BYTES, RawManifest};
@@ -27,7 +28,7 @@ pub struct OciArchive {
 
 /// How files begin that are compressed, and by what.
 const COMPRESSED: [(&[u8], &str); 4] =
-    [(&[0x1f, 0x8b], "gzip"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
+    [(&GZIP_MAGIC, "gzip"), (&ZSTD_MAGIC, "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
 
 /// Where a file lies in the archive, in bytes.
 #[derive(Debug, Clone, Copy)]

@@ -37,8 +37,8 @@ pub const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 /// A piece of the uncompressed stream, shared by those who hash and those who use it.
 type Block = Arc<Vec<u8>>;
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The last three bytes of a zstd frame to be skipped; the first is 0x50 to 0x5f.
 const ZSTD_SKIPPABLE_MAGIC: [u8; 3] = [0x2a, 0x4d, 0x18];
 

@@ -5,9 +5,9 @@ use std::io::Write;
 use super::super::{Common, resolve};
 use super::Image;
 use super::build::Describing;
+use super::pull::take;
 use super::vouch::{KeyringOptions, Voucher};
 use crate::cli::images::{self, Dest, RegistryOptions, parse_image};
-use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, BuildOptions, Compression, Error, ImageReference, PullOptions};
@@ -85,11 +85,10 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
         let why = format!("Image has {n} layers that are not of its commit: see 'container image pull'");
         return Err(Error::Unsupported(why).into());
     }
-    let txn = locate::begin(&repo, &session.ctx)?;
     let signatures = voucher.signatures(&verify, opened.verdict);
     let options = PullOptions { signatures, ..PullOptions::default() };
-    let pulled = container::pull(&*opened.source, &txn, &options, &session.ctx);
-    let commit = pulled.map_err(locate::writing(&repo))?.commit;
+    let (txn, pulled) = take(&repo, &*opened.source, &options, session)?;
+    let commit = pulled.commit;
     if let Some(name) = &args.write_ref {
         txn.set_ref(name, Some(commit))?;
     }

@@ -12,8 +12,9 @@ use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::{self, PullOptions};
+use crate::container::{self, ImageSource, PullOptions, Pulled};
 use crate::format::RefSpec;
+use crate::repo::{Repo, Transaction};
 use crate::store::Txn;
 
 /// Arguments of `container pull`.
@@ -64,17 +65,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         var: args.plain.var(),
         ..PullOptions::default()
     };
-    let txn = locate::begin(&repo, &session.ctx)?;
-    let pulled = match container::pull(&*opened.source, &txn, &options, &session.ctx) {
-        Ok(pulled) => pulled,
-        Err(error) => {
-            // Layers that are whole need not be fetched again.
-            if matches!(error, container::Error::Net(net::Error::Transport { .. })) {
-                txn.suspend();
-            }
-            return Err(locate::writing(&repo)(error));
-        }
-    };
+    let (txn, pulled) = take(&repo, &*opened.source, &options, session)?;
     if let Some(name) = &args.name {
         txn.set_ref(name, Some(pulled.commit))?;
     }
@@ -91,4 +82,23 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     };
     serde_json::to_writer(&mut session.out, &json)?;
     Ok(writeln!(session.out)?)
+}
+
+/// Pulls into a transaction; after a broken line, layers that are whole are left for the next one.
+pub(super) fn take<'r>(
+    repo: &'r Repo,
+    source: &dyn ImageSource,
+    options: &PullOptions<'_>,
+    session: &Session,
+) -> anyhow::Result<(Transaction<'r>, Pulled)> {
+    let txn = locate::begin(repo, &session.ctx)?;
+    match container::pull(source, &txn, options, &session.ctx) {
+        Ok(pulled) => Ok((txn, pulled)),
+        Err(error) => {
+            if matches!(error, container::Error::Net(net::Error::Transport { .. })) {
+                txn.suspend();
+            }
+            Err(locate::writing(repo)(error))
+        }
+    }
 }
