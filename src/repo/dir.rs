@@ -66,12 +66,14 @@ impl ObjectDir {
         mode: RepoMode,
         visit: &mut dyn FnMut(ObjectName) -> Result<()>,
     ) -> Result<()> {
-        for (dir, kind) in sys::list(self, ".").map_err(|e| self.failed("list", "", e))? {
-            if kind == FileType::Directory && dir.len() == 2 {
-                self.for_each_in(&dir, mode, visit)?;
-            }
-        }
-        Ok(())
+        self.dirs()?.iter().try_for_each(|dir| self.for_each_in(dir, mode, visit))
+    }
+
+    /// The directories that are there: two digits each.
+    pub(super) fn dirs(&self) -> Result<Vec<String>> {
+        let all = sys::list(self, ".").map_err(|e| self.failed("list", "", e))?;
+        let dirs = all.into_iter().filter(|(dir, kind)| *kind == FileType::Directory && dir.len() == 2);
+        Ok(dirs.map(|(dir, _)| dir).collect())
     }
 
     /// The same for the directory whose name is the two digits `dir`; it may be missing.
@@ -81,12 +83,14 @@ impl ObjectDir {
         mode: RepoMode,
         visit: &mut dyn FnMut(ObjectName) -> Result<()>,
     ) -> Result<()> {
-        for (file, _) in sys::list(self, dir).map_err(|e| self.failed("list", dir, e))? {
-            if let Some(name) = ObjectName::from_loose_path(dir, &file, mode) {
-                visit(name)?;
-            }
-        }
-        Ok(())
+        self.names_in(dir, mode)?.into_iter().flatten().try_for_each(visit)
+    }
+
+    /// What lies in a directory; `None` stands for what is no object.
+    pub(super) fn names_in(&self, dir: &str, mode: RepoMode) -> Result<Vec<Option<ObjectName>>> {
+        let files = sys::list(self, dir).map_err(|e| self.failed("list", dir, e))?;
+        let name = |(file, _): &(String, _)| ObjectName::from_loose_path(dir, file, mode);
+        Ok(files.iter().map(name).collect())
     }
 
     /// An [`Error::Io`] about `path` in here.

@@ -313,6 +313,16 @@ pub(super) fn rename_new(
     }
 }
 
+/// Whether what is made in two directories gets the same group and the same access control list from them.
+pub(super) fn inherit_alike(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
+    let inherited = |dir: BorrowedFd<'_>| -> io::Result<_> {
+        let stat = rustix::fs::fstat(dir)?;
+        let set_gid = Mode::from_raw_mode(stat.st_mode).contains(Mode::SGID).then_some(stat.st_gid);
+        Ok((set_gid, get_xattr(dir, b"system.posix_acl_default").ok()))
+    };
+    Ok(inherited(a.as_fd())? == inherited(b.as_fd())?)
+}
+
 /// Owner and group of an open file.
 pub(super) fn set_owner(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
     Ok(rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?)

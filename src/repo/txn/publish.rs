@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use ostree_format::ObjectType;
+use ostree_format::{ObjectName, ObjectType};
 
 use super::super::dir::ObjectDir;
 use super::super::sys;
@@ -10,14 +10,21 @@ use super::Transaction;
 use crate::store::Result;
 
 impl Transaction<'_> {
-    /// Renames the staged objects into place: what is named before what names it, commits last.
+    /// Renames the staged objects into place, commits last: whole directories where there are none yet, and
+    /// else one by one, what is named before what names it.
     pub(super) fn publish(&self, staged: &ObjectDir) -> Result<()> {
         let (objects, mode) = (&self.repo.objects, self.repo.mode());
+        let alike = sys::inherit_alike(staged, objects).map_err(|e| objects.failed("stat", "", e))?;
         let mut names = Vec::new();
-        staged.for_each(mode, &mut |name| {
-            names.push(name);
-            Ok(())
-        })?;
+        for dir in staged.dirs()? {
+            let found = staged.names_in(&dir, mode)?;
+            let all_objects = |name: &Option<ObjectName>| name.is_some_and(|name| rank(name.kind) < COMMITS);
+            // A directory that is not empty is not replaced; nor is it if anything else is in the way.
+            let whole = alike && found.iter().all(all_objects);
+            if !whole || sys::rename(staged, &dir, objects, &dir).is_err() {
+                names.extend(found.into_iter().flatten());
+            }
+        }
         names.sort_unstable_by_key(|name| (rank(name.kind), name.checksum));
         for name in names {
             objects.ensure_parent(&name)?;
@@ -54,6 +61,9 @@ impl Transaction<'_> {
     }
 }
 
+/// The [`rank`] of what makes a commit visible.
+const COMMITS: u8 = 5;
+
 /// The order in which objects become visible: what an object names is there before it.
 const fn rank(kind: ObjectType) -> u8 {
     match kind {
@@ -62,7 +72,7 @@ const fn rank(kind: ObjectType) -> u8 {
         ObjectType::File | ObjectType::PayloadLink => 2,
         ObjectType::DirMeta => 3,
         ObjectType::DirTree => 4,
-        ObjectType::CommitMeta | ObjectType::TombstoneCommit => 5,
-        ObjectType::Commit => 6,
+        ObjectType::CommitMeta | ObjectType::TombstoneCommit => COMMITS,
+        ObjectType::Commit => COMMITS + 1,
     }
 }

@@ -392,6 +392,44 @@ fn c_goes_on_from_what_we_staged() {
 }
 
 #[test]
+fn new_directories_inherit_as_those_of_c() {
+    if !need("ostree") || !need("setfacl") || !is_root() {
+        return;
+    }
+    let tree = tempfile::tempdir().unwrap();
+    (0..40).for_each(|n| fs::write(tree.path().join(n.to_string()), [n; 99]).unwrap());
+    let tree = tree.path().to_str().unwrap();
+    // What the staging directory has to hand down, and what `objects` has.
+    let group = ["chgrp 12 $0/objects && chmod g+s $0/objects", "chgrp 12 $0/tmp && chmod g+s $0/tmp"];
+    let acl = ["setfacl -d -m u:7:rwx $0/objects", "setfacl -d -m u:7:r-x $0/tmp"];
+    for setup in ["true", group[0], group[1], &group.join("&&"), acl[0], acl[1], &acl.join("&&")] {
+        let dirs = |program: &str| {
+            let tmp = tempfile::tempdir().unwrap();
+            let path = tmp.path().to_str().unwrap();
+            let arg = format!("--repo={path}");
+            run("ostree", &[&arg, "init", "--mode=archive"]);
+            run("sh", &["-c", setup, path]);
+            for branch in ["a", "b"] {
+                // The second finds some of the directories there.
+                run(program, &[&arg, "commit", "-b", branch, "-s", branch, "--timestamp=@1", tree]);
+            }
+            run("ostree", &[&arg, "fsck", "-q"]);
+            String::from_utf8(run("sh", &["-c", "cd $0 && getfacl -R -n objects", path])).unwrap()
+        };
+        let directories = |listing: String| -> Vec<String> {
+            let entries = listing.split("\n\n").filter(|entry| !entry.contains('.'));
+            let mut entries: Vec<_> = entries.map(str::to_owned).collect();
+            entries.sort_unstable();
+            entries
+        };
+        let (ours, theirs) =
+            (directories(dirs(env!("CARGO_BIN_EXE_ostree-rs"))), directories(dirs("ostree")));
+        assert!(ours.len() > 30, "{ours:?}");
+        assert_eq!(ours, theirs, "{setup}");
+    }
+}
+
+#[test]
 fn the_disk_is_left_as_free_as_c_leaves_it() {
     if !need("ostree") {
         return;
