@@ -16,6 +16,7 @@ use flate2::bufread::MultiGzDecoder;
 use oci_spec::image::{Descriptor, MediaType};
 use ostree_format::Hasher;
 
+use super::buffers::{Buffer, Buffers};
 use super::compress::join;
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
@@ -35,7 +36,7 @@ const INPUT_BYTES: usize = 128 * 1024;
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 
 /// A piece of the uncompressed stream, shared by those who hash and those who use it.
-type Block = Arc<Vec<u8>>;
+type Block = Arc<Buffer>;
 
 pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -117,12 +118,12 @@ pub fn read_layer<T>(
             hasher
         });
         let decompressor = scope.spawn(move || decompress(blob, format, &[hash_queue, queue], ctx));
-        let mut reader = BlockReader { blocks, block: Block::default(), position: 0 };
+        let mut reader = BlockReader { blocks, block: None, position: 0 };
         let consumed = consume(&mut reader);
         if consumed.as_ref().err().is_none_or(is_damage) {
             // The rest counts for the diffid, and tells whether the blob is the one that was asked for.
-            while reader.fill_buf().is_ok_and(|rest| !rest.is_empty()) {
-                reader.position = reader.block.len();
+            while !reader.fill_buf().is_empty() {
+                reader.block = None;
             }
         }
         drop(reader);
@@ -218,9 +219,10 @@ fn decompress<'a>(
 }
 
 fn send_all(stream: &mut impl Read, queues: &[Sender<Block>; 2], ctx: &Ctx) -> io::Result<()> {
+    let buffers = Buffers::default();
     loop {
         ctx.cancel.check().map_err(|_| stop())?;
-        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        let mut block = buffers.take(BLOCK_BYTES);
         stream.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
         if block.is_empty() {
             return Ok(());
@@ -244,25 +246,25 @@ fn is_stop(error: &io::Error) -> bool {
 /// Puts the blocks together again.
 struct BlockReader {
     blocks: Receiver<Block>,
-    block: Block,
+    block: Option<Block>,
     position: usize,
 }
 
 impl BlockReader {
     /// The unread rest of the current block, or of the next one; empty at the end.
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.position == self.block.len()
-            && let Ok(block) = self.blocks.recv()
-        {
-            (self.block, self.position) = (block, 0);
+    fn fill_buf(&mut self) -> &[u8] {
+        if self.block.as_ref().is_none_or(|block| self.position == block.len()) {
+            // Given back before the next one is waited for.
+            (self.block, self.position) = (None, 0);
+            self.block = self.blocks.recv().ok();
         }
-        Ok(&self.block[self.position..])
+        self.block.as_ref().map_or(&[], |block| &block[self.position..])
     }
 }
 
 impl Read for BlockReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let rest = self.fill_buf()?;
+        let rest = self.fill_buf();
         let n = buf.len().min(rest.len());
         buf[..n].copy_from_slice(&rest[..n]);
         self.position += n;

@@ -9,7 +9,7 @@
 //! Memory is bounded by [`MAX_NAME_BYTES`] and 1 MiB of extended headers. Source: POSIX.1-2001 pax,
 //! GNU tar manual "Basic Tar Format".
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use super::entry::{Entry, EntryKind};
 use super::error::{Error, FormatErrorKind as Kind, Result};
@@ -273,27 +273,36 @@ impl<R: Read> Reader<R> {
 
     /// Skips what is behind the content; `false` if the stream ends there, as it may.
     fn skip_padding(&mut self) -> Result<bool> {
-        let mut buffer = [0; BLOCK_BYTES];
-        // Less than a block.
-        let padding = self.padding as usize;
-        let got = self.fill(&mut buffer[..padding])?;
-        match (got == padding, self.end_marker) {
+        let whole = self.discard(self.padding)? == self.padding;
+        match (whole, self.end_marker) {
             (true, _) => Ok(true),
             (false, EndMarker::Optional) => Ok(false),
             (false, EndMarker::Required) => Err(Error::format(self.offset, Kind::Truncated)),
         }
     }
 
-    fn skip(&mut self, mut bytes: u64) -> Result<()> {
-        let mut buffer = [0; 8192];
-        while bytes > 0 {
-            let want = usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer.len());
-            match self.read_some(&mut buffer[..want])? {
-                0 => return Err(Error::format(self.offset, Kind::Truncated)),
-                n => bytes -= n as u64,
-            }
+    fn skip(&mut self, bytes: u64) -> Result<()> {
+        match self.discard(bytes)? == bytes {
+            true => Ok(()),
+            false => Err(Error::format(self.offset, Kind::Truncated)),
         }
-        Ok(())
+    }
+
+    /// Reads so many bytes, or as many as are left, and drops them; says how many.
+    fn discard(&mut self, bytes: u64) -> Result<u64> {
+        let mut left = bytes;
+        while left > 0 {
+            let n = match self.input.fill_buf() {
+                Ok([]) => break,
+                Ok(buffered) => usize::try_from(left).unwrap_or(usize::MAX).min(buffered.len()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(Error::Read { offset: self.offset, source }),
+            };
+            self.input.consume(n);
+            self.offset += n as u64;
+            left -= n as u64;
+        }
+        Ok(bytes - left)
     }
 }
 
@@ -333,10 +342,10 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 /// The sum of all bytes, the checksum itself taken as spaces. Some old programs summed signed bytes.
 fn verify_checksum(block: &[u8; BLOCK_BYTES], at: u64) -> Result<()> {
     let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
-    let unsigned: i128 = bytes().map(|b| i128::from(*b)).sum();
-    let signed: i128 = bytes().map(|b| i128::from(b.cast_signed())).sum();
+    let unsigned: i32 = bytes().map(|b| i32::from(*b)).sum();
+    let signed: i32 = bytes().map(|b| i32::from(b.cast_signed())).sum();
     match number::signed(&block[148..156]) {
-        Some(sum) if sum == unsigned || sum == signed => Ok(()),
+        Some(sum) if sum == unsigned.into() || sum == signed.into() => Ok(()),
         _ => Err(Error::format(at, Kind::Checksum)),
     }
 }
