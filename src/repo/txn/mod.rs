@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! begin     .lock shared · staging directory taken over or made
-//! write     objects into the staging directory, from many threads
+//! write     objects into the staging directory, from many threads; now and then what is there to disk
 //! commit    file system to disk · objects renamed into place · their directories to disk
 //!           · staging directory removed · tmp cleaned · refs written · hints written · unlocked
 //! drop      staging directory removed: nothing happened
@@ -17,6 +17,7 @@ mod names;
 mod publish;
 mod traits;
 mod write;
+mod writeback;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
@@ -34,6 +35,7 @@ use super::{Repo, sys, tmp};
 use crate::base::{Cancel, Ctx};
 use crate::store::{Completeness, Error, Result};
 use names::{Counters, Names};
+use writeback::Writeback;
 
 pub use names::TransactionStats;
 
@@ -47,6 +49,8 @@ pub struct Transaction<'r> {
     staging: Option<Staging>,
     written: Names,
     space: Space,
+    /// None if nobody waits for the disk in the end.
+    writeback: Option<Writeback>,
     pending: Mutex<Pending>,
     counters: Counters,
     _lock: Lock,
@@ -75,12 +79,19 @@ impl<'r> Transaction<'r> {
                 Ok(())
             })?;
         }
+        let writeback = match repo.fsync {
+            Fsync::Transaction => {
+                Some(sys::open_dir(&repo.root, ".").map_err(|e| Error::io("open", ".", e))?)
+            }
+            Fsync::Object | Fsync::Never => None,
+        };
         Ok(Self {
             repo,
             cancel: ctx.cancel.clone(),
             staging: Some(staging),
             written,
             space: Space::new(&repo.root, repo.config.min_free_space)?,
+            writeback: writeback.map(Writeback::new),
             pending: Mutex::default(),
             counters: Counters::default(),
             _lock: lock,

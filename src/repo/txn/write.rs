@@ -46,6 +46,9 @@ impl Transaction<'_> {
             Some(Linked::New) => {
                 add(&self.counters.content_written, 1);
                 add(&self.counters.content_bytes_written, len);
+                if let Some(writeback) = &self.writeback {
+                    writeback.wrote(len);
+                }
             }
         }
     }
