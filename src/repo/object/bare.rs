@@ -1,5 +1,8 @@
 //! Mode bare: files as they are, with owner, mode, xattrs; links as links; the time of modification of
 //! regular files is the epoch.
+//!
+//! With `core.disable-xattrs` files read back without xattrs, so that an object which has some would no longer
+//! have its checksum: it is refused, where C ostree takes it and then fails fsck.
 
 use std::fs::File;
 
@@ -8,12 +11,12 @@ use ostree_format::{FileHeader, FileId, ObjectName, RepoMode, Xattrs};
 use super::super::dir::ObjectDir;
 use super::{FileFormat, Links, Loose, Sink, failed, open_plain, stat_loose, sys};
 use crate::base::{all_xattrs, all_xattrs_at, write_xattrs, write_xattrs_at};
-use crate::store::{FileObject, Result};
+use crate::store::{Error, FileObject, LooseFile, Result};
 
 /// Mode bare.
 #[derive(Debug)]
 pub(in crate::repo) struct Bare {
-    /// Whether xattrs are read from the files; `core.disable-xattrs` says no.
+    /// Whether files have xattrs; `core.disable-xattrs` says no.
     pub(in crate::repo) xattrs: bool,
 }
 
@@ -24,6 +27,26 @@ impl FileFormat for Bare {
 
     fn links(&self) -> Links {
         Links::AsLinks
+    }
+
+    fn check(&self, id: &FileId, header: &FileHeader) -> Result<()> {
+        match self.xattrs || header.xattrs.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Unsupported(format!(
+                "Content object {id}: it has xattrs, which a repository with core.disable-xattrs=true cannot \
+                 keep; set it to false, or use a repository of mode bare-user or archive"
+            ))),
+        }
+    }
+
+    fn link_companions(&self, _: &Sink<'_>, id: &FileId, from: &LooseFile<'_>) -> Result<bool> {
+        match from.path.to_str() {
+            // Whether they are the object's or the system's is told by who reads it.
+            Some(path) if !self.xattrs => {
+                Ok(all_xattrs_at(from.dir, path).map_err(failed("getxattr", id))?.is_empty())
+            }
+            _ => Ok(true),
+        }
     }
 
     fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {

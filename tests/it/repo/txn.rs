@@ -217,6 +217,39 @@ fn what_a_mode_cannot_keep() {
     assert_eq!(objects(&repo), 0);
 }
 
+#[test]
+fn xattrs_that_are_disabled() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (from, mut to) = (create(from.path(), RepoMode::Bare), create(to.path(), RepoMode::Bare));
+    to.update_config(|file| {
+        file.set_string("core", "disable-xattrs", "true").unwrap();
+        Ok(())
+    })
+    .unwrap();
+    let ctx = Ctx::default();
+    let owner = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let xattrs = Xattrs::from_pairs([(*b"user.a", *b"1")]);
+    let [with, without] =
+        [xattrs, Xattrs::EMPTY].map(|xattrs| FileHeader::regular(owner.0, owner.1, 0o644, xattrs));
+    let txn = from.begin(&ctx).unwrap();
+    let ids = [&with, &without].map(|header| txn.write_file(header, 2, &mut &b"hi"[..]).unwrap());
+    txn.commit(&ctx).unwrap();
+
+    let txn = to.begin(&ctx).unwrap();
+    for content in [&b"hi"[..], &[b'x'; 300_000]] {
+        let error = txn.write_file(&with, content.len() as u64, &mut &*content).unwrap_err();
+        let start = format!("Content object {}: it has xattrs, ", with.id_with(content));
+        assert!(error.to_string().starts_with(&start), "{error}");
+    }
+    // By hard link neither.
+    let linked = ids.map(|id| txn.link_file(&id, &from.loose_file(&id).unwrap()).unwrap());
+    assert_eq!(linked, [false, true]);
+    txn.commit(&ctx).unwrap();
+    assert_eq!(objects(&to), 1);
+    let file = to.open_file(&ids[1]).unwrap().unwrap();
+    assert_eq!(file.header, without);
+}
+
 /// The kernel gives every symbolic link the same permissions.
 #[test]
 fn permissions_of_symbolic_links() {
