@@ -313,12 +313,14 @@ pub(super) fn rename_new(
     }
 }
 
-/// Whether what is made in two directories gets the same group and the same access control list from them.
+/// Whether what is made in two directories gets the same group, access control list and label from them, as
+/// far as can be told: a yes is sure.
 pub(super) fn inherit_alike(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
+    const HANDED_DOWN: [&[u8]; 3] = [b"system.posix_acl_default", b"system.nfs4_acl", b"security.selinux"];
     let inherited = |dir: BorrowedFd<'_>| -> io::Result<_> {
         let stat = rustix::fs::fstat(dir)?;
-        let set_gid = Mode::from_raw_mode(stat.st_mode).contains(Mode::SGID).then_some(stat.st_gid);
-        Ok((set_gid, get_xattr(dir, b"system.posix_acl_default").ok()))
+        let set_gid = Mode::from_raw_mode(stat.st_mode).contains(Mode::SGID);
+        Ok((set_gid, stat.st_gid, HANDED_DOWN.map(|xattr| get_xattr(dir, xattr).ok())))
     };
     Ok(inherited(a.as_fd())? == inherited(b.as_fd())?)
 }

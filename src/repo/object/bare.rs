@@ -40,13 +40,12 @@ impl FileFormat for Bare {
     }
 
     fn link_companions(&self, _: &Sink<'_>, id: &FileId, from: &LooseFile<'_>) -> Result<bool> {
-        match from.path.to_str() {
-            // Whether they are the object's or the system's is told by who reads it.
-            Some(path) if !self.xattrs => {
-                Ok(all_xattrs_at(from.dir, path).map_err(failed("getxattr", id))?.is_empty())
-            }
-            _ => Ok(true),
+        if self.xattrs {
+            return Ok(true);
         }
+        // Whether they are the object's or the system's is told by who reads it.
+        let Some(path) = from.path.to_str() else { return Ok(false) };
+        Ok(all_xattrs_at(from.dir, path).map_err(failed("getxattr", id))?.is_empty())
     }
 
     fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {

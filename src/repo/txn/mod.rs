@@ -20,6 +20,7 @@ mod write;
 mod writeback;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -49,7 +50,7 @@ pub struct Transaction<'r> {
     staging: Option<Staging>,
     written: Names,
     space: Space,
-    /// None if nobody waits for the disk in the end.
+    /// None if objects are synced one by one or never.
     writeback: Option<Writeback>,
     pending: Mutex<Pending>,
     counters: Counters,
@@ -143,14 +144,19 @@ impl<'r> Transaction<'r> {
     pub fn commit(mut self, ctx: &Ctx) -> Result<TransactionStats> {
         ctx.cancel.check()?;
         let repo = self.repo;
+        let synced = |result: io::Result<()>| result.map_err(|e| Error::io("syncfs", ".", e));
+        self.writeback.as_ref().map_or(Ok(()), |writeback| synced(writeback.wait()))?;
         if repo.fsync != Fsync::Never && !self.written.is_empty() {
-            sys::sync_filesystem(&repo.root).map_err(|e| Error::io("syncfs", ".", e))?;
+            synced(sys::sync_filesystem(&repo.root))?;
         }
         if let Some(staging) = &self.staging {
-            self.publish(&staging.objects)?;
-        }
-        if repo.fsync != Fsync::Never {
-            self.sync_dirs()?;
+            self.publish(staging)?;
+            match repo.fsync {
+                Fsync::Never => {}
+                // Who was interrupted may have moved some of the objects: which, nobody knows.
+                _ if staging.resumed => synced(sys::sync_filesystem(&repo.root))?,
+                _ => self.sync_dirs()?,
+            }
         }
         if let Some(staging) = self.staging.take() {
             staging.remove(repo.tmp.as_fd())?;
@@ -170,7 +176,8 @@ impl<'r> Transaction<'r> {
     }
 
     /// Ends the transaction without making anything visible, but leaves what was staged to the next one of
-    /// this boot: for work that was interrupted and will be tried again.
+    /// this boot: for work that was interrupted and will be tried again. As when it is dropped, what was
+    /// already sent to the disk is waited for.
     pub fn suspend(mut self) {
         if let Some(staging) = self.staging.take() {
             staging.leave(self.repo.tmp.as_fd());

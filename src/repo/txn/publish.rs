@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use ostree_format::{ObjectName, ObjectType};
 
-use super::super::dir::ObjectDir;
+use super::super::staging::Staging;
 use super::super::sys;
 use super::Transaction;
 use crate::store::Result;
@@ -12,16 +12,19 @@ use crate::store::Result;
 impl Transaction<'_> {
     /// Renames the staged objects into place, commits last: whole directories where there are none yet, and
     /// else one by one, what is named before what names it.
-    pub(super) fn publish(&self, staged: &ObjectDir) -> Result<()> {
-        let (objects, mode) = (&self.repo.objects, self.repo.mode());
-        let alike = sys::inherit_alike(staged, objects).map_err(|e| objects.failed("stat", "", e))?;
+    pub(super) fn publish(&self, staging: &Staging) -> Result<()> {
+        let (objects, staged, mode) = (&self.repo.objects, &staging.objects, self.repo.mode());
+        // A directory is moved only if `objects` would have made the same: not one that somebody else made,
+        // with other permissions perhaps.
+        let alike = !staging.resumed
+            && sys::inherit_alike(staged, objects).map_err(|e| objects.failed("stat", "", e))?;
         let mut names = Vec::new();
         for dir in staged.dirs()? {
             let found = staged.names_in(&dir, mode)?;
-            let all_objects = |name: &Option<ObjectName>| name.is_some_and(|name| rank(name.kind) < COMMITS);
-            // A directory that is not empty is not replaced; nor is it if anything else is in the way.
-            let whole = alike && found.iter().all(all_objects);
-            if !whole || sys::rename(staged, &dir, objects, &dir).is_err() {
+            let no_commit = |name: &Option<ObjectName>| name.is_some_and(|name| rank(name.kind) < COMMITS);
+            let whole = alike && found.iter().all(no_commit);
+            // Whatever keeps a directory from being moved, its objects are moved or say why not.
+            if !whole || !matches!(sys::rename_new(staged.as_fd(), &dir, objects.as_fd(), &dir), Ok(true)) {
                 names.extend(found.into_iter().flatten());
             }
         }

@@ -46,7 +46,7 @@ impl Transaction<'_> {
             Some(Linked::New) => {
                 add(&self.counters.content_written, 1);
                 add(&self.counters.content_bytes_written, len);
-                if let Some(writeback) = &self.writeback {
+                if let Some(writeback) = self.writeback.as_ref().filter(|_| self.cancel.check().is_ok()) {
                     writeback.wrote(len);
                 }
             }

@@ -2,10 +2,13 @@
 //! end.
 //!
 //! ```text
-//! objects   ▓▓▓▓ 64 MiB ▓▓▓▓ 64 MiB ▓▓▓▓ …        ► end: syncfs, whose result counts
+//! objects   ▓▓▓▓ 64 MiB ▓▓▓▓ 64 MiB ▓▓▓▓ …        ► end: wait, syncfs
 //! syncfs              ░░░░        ░░░░             own thread, one at a time
 //! ```
+//! Who ends the transaction in another way waits for a syncfs that was begun, too: nothing can stop it, and
+//! whoever unmounts the file system next shall not find it in use.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,45 +16,69 @@ use std::thread::{Builder, JoinHandle};
 
 use super::super::sys;
 
-/// So many bytes are written before the disk is set to work, at least.
+/// So many bytes of content are written before the disk is set to work, at least.
 const EVERY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What was not yet sent to the disk.
 #[derive(Debug)]
 pub(super) struct Writeback {
-    /// Opened for this alone: whoever opened the file system is told of its errors once, and the one to be
-    /// told is who waits for the end.
+    /// Opened for this alone: a lost write is told once to each who opened the file system, and the syncfs at
+    /// the end shall be told, too.
     root: Arc<OwnedFd>,
     waiting_bytes: AtomicU64,
-    running: Mutex<Option<JoinHandle<()>>>,
+    begun: Mutex<Begun>,
+}
+
+/// The syncfs that runs, and what one before it said.
+#[derive(Debug, Default)]
+struct Begun {
+    running: Option<JoinHandle<io::Result<()>>>,
+    failed: Option<io::Error>,
 }
 
 impl Writeback {
     /// For the file system of `root`.
     pub(super) fn new(root: OwnedFd) -> Self {
-        Self { root: Arc::new(root), waiting_bytes: AtomicU64::new(0), running: Mutex::default() }
+        Self { root: Arc::new(root), waiting_bytes: AtomicU64::new(0), begun: Mutex::default() }
     }
 
-    /// Told of bytes in an object that is in place.
+    /// Told of the content of an object that is in place.
     pub(super) fn wrote(&self, bytes: u64) {
         if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes < EVERY_BYTES {
             return;
         }
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if begun.running.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return;
         }
+        begun.join();
         self.waiting_bytes.store(0, Ordering::Relaxed);
         let root = Arc::clone(&self.root);
         // Without a thread, the end takes longer.
-        *running = Builder::new().spawn(move || drop(sys::sync_filesystem(&*root))).ok();
+        begun.running = Builder::new().spawn(move || sys::sync_filesystem(&*root)).ok();
+    }
+
+    /// Waits for what was begun.
+    ///
+    /// # Errors
+    /// What any syncfs said: some errors are told only to the first who asks.
+    pub(super) fn wait(&self) -> io::Result<()> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.join();
+        begun.failed.take().map_or(Ok(()), Err)
     }
 }
 
-impl Drop for Writeback {
+impl Begun {
+    fn join(&mut self) {
+        if let Some(Ok(Err(error))) = self.running.take().map(JoinHandle::join) {
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+impl Drop for Begun {
     fn drop(&mut self) {
-        // Whoever unmounts the file system next shall not find it in use.
-        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
-        running.take().map(JoinHandle::join);
+        self.join();
     }
 }

@@ -402,7 +402,8 @@ fn new_directories_inherit_as_those_of_c() {
     // What the staging directory has to hand down, and what `objects` has.
     let group = ["chgrp 12 $0/objects && chmod g+s $0/objects", "chgrp 12 $0/tmp && chmod g+s $0/tmp"];
     let acl = ["setfacl -d -m u:7:rwx $0/objects", "setfacl -d -m u:7:r-x $0/tmp"];
-    for setup in ["true", group[0], group[1], &group.join("&&"), acl[0], acl[1], &acl.join("&&")] {
+    let made = "for n in $(seq 0 255); do mkdir -m 2770 $0/objects/$(printf %02x $n); done";
+    for setup in ["true", group[0], group[1], &group.join("&&"), acl[0], acl[1], &acl.join("&&"), made] {
         let dirs = |program: &str| {
             let tmp = tempfile::tempdir().unwrap();
             let path = tmp.path().to_str().unwrap();

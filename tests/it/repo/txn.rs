@@ -1,7 +1,7 @@
 //! Transactions that do not go the straight way, and the settings that change their way.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -62,6 +62,49 @@ fn a_suspended_transaction_is_gone_on_with() {
     assert!(!txn.is_resumed());
     txn.commit(&ctx).unwrap();
     assert_eq!((objects(&repo), tmp_entries(tmp.path()).len()), (8, 0));
+}
+
+/// What somebody else made may have other permissions than what is made now.
+#[test]
+fn directories_of_a_suspended_transaction_stay_behind() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::Archive);
+    let ctx = Ctx::default();
+    let modes = |dir: &Path| -> Vec<u32> {
+        let dirs = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+        dirs.filter(|meta| meta.is_dir()).map(|meta| meta.mode() & 0o7777).collect()
+    };
+    let expected = modes(tmp.path())[0];
+    let txn = repo.begin(&ctx).unwrap();
+    write_commit(&txn, &files());
+    txn.suspend();
+    let staging = tmp.path().join("tmp").join(&tmp_entries(tmp.path())[0]);
+    for dir in fs::read_dir(&staging).unwrap() {
+        fs::set_permissions(dir.unwrap().path(), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    assert!(modes(&staging).len() > 4);
+    repo.begin(&ctx).unwrap().commit(&ctx).unwrap();
+    let published = modes(&tmp.path().join("objects"));
+    assert!(published.len() > 4 && published.iter().all(|mode| *mode == expected), "{published:?}");
+}
+
+#[test]
+fn commits_become_visible_last() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::Archive);
+    let ctx = Ctx::default();
+    let txn = repo.begin(&ctx).unwrap();
+    let commit = write_commit(&txn, &files());
+    txn.set_ref(&refspec("main"), Some(commit)).unwrap();
+    // No directory can be made for one of the files.
+    let first = |hex: String| hex[..2].to_owned();
+    let mut ids = files().into_iter().map(|(_, header, content)| first(header.id_with(&content).to_string()));
+    let blocked = ids.rfind(|dir| *dir != first(commit.to_string())).unwrap();
+    fs::write(tmp.path().join("objects").join(&blocked), "").unwrap();
+    let error = txn.commit(&ctx).unwrap_err().to_string();
+    assert!(error.contains(&format!("objects/{blocked}/")), "{error}");
+    assert!(!repo.contains(&commit.into()).unwrap());
+    assert_eq!(repo.resolve(&refspec("main")).unwrap(), None);
 }
 
 #[test]
