@@ -313,8 +313,8 @@ pub(super) fn rename_new(
     }
 }
 
-/// Whether what is made in two directories gets the same group, access control list and label from them, as
-/// far as can be told: a yes is sure.
+/// Whether what is made in two directories gets the same group, access control list and label from them. Yes
+/// only if the directories agree in everything that hands these down on some file system.
 pub(super) fn inherit_alike(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
     const HANDED_DOWN: [&[u8]; 3] = [b"system.posix_acl_default", b"system.nfs4_acl", b"security.selinux"];
     let inherited = |dir: BorrowedFd<'_>| -> io::Result<_> {

@@ -81,9 +81,7 @@ impl<'r> Transaction<'r> {
             })?;
         }
         let writeback = match repo.fsync {
-            Fsync::Transaction => {
-                Some(sys::open_dir(&repo.root, ".").map_err(|e| Error::io("open", ".", e))?)
-            }
+            Fsync::Transaction => Some(Writeback::new(&repo.root)?),
             Fsync::Object | Fsync::Never => None,
         };
         Ok(Self {
@@ -92,7 +90,7 @@ impl<'r> Transaction<'r> {
             staging: Some(staging),
             written,
             space: Space::new(&repo.root, repo.config.min_free_space)?,
-            writeback: writeback.map(Writeback::new),
+            writeback,
             pending: Mutex::default(),
             counters: Counters::default(),
             _lock: lock,

@@ -9,12 +9,13 @@
 //! whoever unmounts the file system next shall not find it in use.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use super::super::sys;
+use crate::store::{Error, Result};
 
 /// So many bytes of content are written before the disk is set to work, at least.
 const EVERY_BYTES: u64 = 64 * 1024 * 1024;
@@ -37,9 +38,10 @@ struct Begun {
 }
 
 impl Writeback {
-    /// For the file system of `root`.
-    pub(super) fn new(root: OwnedFd) -> Self {
-        Self { root: Arc::new(root), waiting_bytes: AtomicU64::new(0), begun: Mutex::default() }
+    /// For the file system of the repository's directory.
+    pub(super) fn new(root: impl AsFd) -> Result<Self> {
+        let root = sys::open_dir(root, ".").map_err(|e| Error::io("open", ".", e))?;
+        Ok(Self { root: Arc::new(root), waiting_bytes: AtomicU64::new(0), begun: Mutex::default() })
     }
 
     /// Told of the content of an object that is in place.
