@@ -6,8 +6,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest, Sha256};
-
 use crate::error::{ParseError, ParseErrorKind, Result};
 
 /// A SHA-256 checksum.
@@ -27,11 +25,6 @@ impl Checksum {
     /// From its 32 bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
-    }
-
-    /// The checksum of `data`.
-    pub fn of(data: &[u8]) -> Self {
-        Self(Sha256::digest(data).into())
     }
 
     /// From the binary form inside of objects.
@@ -142,33 +135,6 @@ impl fmt::Display for Checksum {
 impl fmt::Debug for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.hex().as_str())
-    }
-}
-
-/// A running SHA-256.
-#[derive(Clone, Default)]
-pub struct Hasher(Sha256);
-
-impl Hasher {
-    /// A hasher that has seen nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds `data`.
-    pub fn update(&mut self, data: &[u8]) {
-        self.0.update(data);
-    }
-
-    /// The checksum of everything added.
-    pub fn finish(self) -> Checksum {
-        Checksum(self.0.finalize().into())
-    }
-}
-
-impl fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hasher")
     }
 }
 

@@ -10,9 +10,10 @@
 //! A symbolic link has no content: its target is in the header. Source: libostree
 //! ostree-core-private.h:62, 79; ostree-core.c:416-442, 875-912.
 
-use crate::checksum::{Checksum, FileId, Hasher};
+use crate::checksum::{Checksum, FileId};
 use crate::dirmeta::{OwnerModeXattrs, write_owner_mode_xattrs};
 use crate::error::{ParseError, ParseErrorKind, Result};
+use crate::hash::Hasher;
 use crate::object::MAX_METADATA_BYTES;
 use crate::wire::{Frame, Slice, Tuple, put_string};
 use crate::xattrs::Xattrs;

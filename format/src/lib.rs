@@ -14,7 +14,9 @@ mod dirtree;
 mod error;
 mod file;
 pub mod fuzz;
+mod hash;
 pub mod keyfile;
+mod lanes;
 mod mode;
 mod name;
 mod object;
@@ -26,7 +28,7 @@ pub mod variant;
 mod wire;
 mod xattrs;
 
-pub use checksum::{Checksum, CommitId, DirMetaId, DirTreeId, FileId, Hasher, HexChecksum};
+pub use checksum::{Checksum, CommitId, DirMetaId, DirTreeId, FileId, HexChecksum};
 pub use commit::{Commit, CommitRef, RootDir};
 pub use config::RepoConfig;
 pub use dirmeta::DirMeta;
@@ -36,6 +38,7 @@ pub use file::{
     ArchiveHeader, FRAMING_BYTES, FileHeader, FileKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, parse_framing,
     split_xattrs_checksum,
 };
+pub use hash::Hasher;
 pub use mode::RepoMode;
 pub use name::FileName;
 pub use object::{MAX_METADATA_BYTES, MetaKind, ObjectName, ObjectType};

@@ -49,6 +49,11 @@ pub enum Event<'a> {
         /// Bytes.
         bytes: u64,
     },
+    /// Something worth knowing that is no error.
+    Note {
+        /// A sentence.
+        text: &'a str,
+    },
     /// One of several named things that are under way at the same time begins: see [`Item`](super::Item).
     ItemStart {
         /// Its number, which no other has.
@@ -134,6 +139,11 @@ impl Ctx {
     /// Reports that a phase begins.
     pub fn phase(&self, name: &str, objects: Option<u64>, bytes: Option<u64>) {
         self.progress.event(Event::Phase { name, objects, bytes });
+    }
+
+    /// Reports something worth knowing that is no error.
+    pub fn note(&self, text: &str) {
+        self.progress.event(Event::Note { text });
     }
 
     /// Reports one finished object of so many bytes.

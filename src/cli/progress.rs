@@ -9,6 +9,7 @@
 //!   {"event":"start","id":1,"item":"sha256:…","bytes":123}                  a layer; null: not known
 //!   {"event":"advance","id":1,"item":"sha256:…","done":100,"bytes":123}     so far
 //!   {"event":"end","id":1,"item":"sha256:…","done":123,"outcome":"done"}    or "reused", "failed"
+//!   {"event":"note","text":"…"}                                             worth knowing, no error
 //!   {"event":"summary","fetched":1,"reused":0,"bytes":123,"seconds":0.5}    the last line, or else:
 //!   {"event":"error","message":"…"}             what went wrong, after the line that says it to people
 //! ```
@@ -175,6 +176,7 @@ impl Progress for Bars {
             Event::Done { objects, bytes } => {
                 self.phase.inc(if self.counts_bytes.load(Ordering::Relaxed) { bytes } else { objects });
             }
+            Event::Note { .. } => {}
             Event::ItemStart { id, name, bytes } => self.start(id, name, bytes),
             Event::ItemAdvance { id, bytes } => {
                 if let Some(bar) = self.items().get(&id) {
@@ -262,6 +264,7 @@ impl Progress for JsonLines {
                     say(&json!({"event": "done", "objects": objects, "bytes": bytes}));
                 }
             }
+            Event::Note { text } => say(&json!({"event": "note", "text": text})),
             Event::ItemStart { id, name, bytes } => {
                 state.items.insert(id, Item { name: name.into(), bytes, done: 0, said: now });
                 say(&json!({"event": "start", "id": id, "item": name, "bytes": bytes}));

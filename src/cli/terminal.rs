@@ -144,8 +144,9 @@ struct Lines;
 
 impl Progress for Lines {
     fn event(&self, event: Event<'_>) {
-        if let Event::Phase { name, .. } = event {
-            eprintln!("OT: {name}");
+        match event {
+            Event::Phase { name: text, .. } | Event::Note { text } => eprintln!("OT: {text}"),
+            _ => {}
         }
     }
 }

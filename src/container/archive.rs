@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
-use super::decompress::{GZIP_MAGIC, ZSTD_MAGIC};
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::{ImageSource, MAX_JSON_BYTES, RawManifest};
 use super::index::{self, BLOBS, INDEX_JSON, OCI_LAYOUT};
+use super::layer_format::{GZIP_MAGIC, ZSTD_MAGIC};
 
 /// One image in an archive of a layout, to be read.
 #[derive(Debug)]

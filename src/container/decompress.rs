@@ -1,92 +1,50 @@
-//! Reads a layer: decompressed, hashed and used at the same time, in bounded memory.
+//! Reads a layer: fetched, decompressed, hashed and used at the same time, in bounded memory.
 //!
 //! ```text
-//! blob ► SHA-256 ► inflate or zstd ─ blocks ─┬─► SHA-256 ► diffid     own thread
-//!        own thread                          └─► consume              the caller's thread
+//! source ─ blocks ─┬─► SHA-256 ► digest                                 own thread
+//!                  └─► inflate or zstd ─ blocks ─┬─► SHA-256 ► diffid   own threads
+//!                                                └─► consume            the caller's thread
 //! ```
-//! Verified are the size and digest of the blob, the diffid, and that nothing follows the compressed
-//! stream.
+//! Verified are the size and digest of the blob, the diffid, and that nothing follows the compressed stream. All of it
+//! has to be seen before a layer is called good: a source that breaks off behind the last byte that `consume` needs is
+//! an error as any other. The digest alone would pin the content, too. The diffid is hashed besides, since layers are
+//! found again by it, in whatever way they are compressed, and that must not rest on what a configuration claims.
+//! For a stream that is not compressed the two are the same hash, which is made once.
 
-use std::io::{self, BufRead, BufReader, Read, Take};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use flate2::bufread::MultiGzDecoder;
-use oci_spec::image::{Descriptor, MediaType};
-use ostree_format::Hasher;
+use oci_spec::image::Descriptor;
+use ostree_format::{Checksum, Hasher};
 
 use super::buffers::{Buffer, Buffers};
 use super::compress::join;
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::ImageSource;
-use crate::base::io::Hashing;
+use super::layer_format::{FORMAT_BYTES, LayerFormat, other_compression};
+use crate::base::io::Cancellable;
 use crate::base::{Ctx, Item};
 use crate::{store, tar};
 
-/// Blocks of the uncompressed stream have so many bytes, at most.
-const BLOCK_BYTES: usize = 256 * 1024;
-/// Blocks that wait to be hashed or used, at most.
-const QUEUE_BLOCKS: usize = 8;
-/// How much of the blob is read at once.
-const INPUT_BYTES: usize = 128 * 1024;
+/// Blocks of the blob, and how many of them may wait.
+const BLOB_QUEUE: Queue = Queue { block_bytes: 128 * 1024, blocks: 4 };
+/// The same of the uncompressed stream.
+const STREAM_QUEUE: Queue = Queue { block_bytes: 256 * 1024, blocks: 8 };
 /// A zstd stream may refer back so many bytes (as a power of two): this bounds the decoder's memory to
 /// 32 MiB. Levels up to 19 use 8 MiB at most.
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 
-/// A piece of the uncompressed stream, shared by those who hash and those who use it.
+struct Queue {
+    block_bytes: usize,
+    blocks: usize,
+}
+
+/// A piece of a stream, shared by those who hash and those who use it.
 type Block = Arc<Buffer>;
-
-pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// The last three bytes of a zstd frame to be skipped; the first is 0x50 to 0x5f.
-const ZSTD_SKIPPABLE_MAGIC: [u8; 3] = [0x2a, 0x4d, 0x18];
-
-/// How a layer's blob is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LayerFormat {
-    /// Not at all.
-    Tar,
-    /// gzip, of one or more members.
-    Gzip,
-    /// zstd, of one or more frames.
-    Zstd,
-}
-
-impl LayerFormat {
-    /// The format that a descriptor's media type stands for.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for what is no layer.
-    pub fn of(media_type: &MediaType) -> Result<Self> {
-        match media_type.as_ref() {
-            "application/vnd.oci.image.layer.v1.tar"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar"
-            | "application/vnd.docker.image.rootfs.diff.tar" => Ok(Self::Tar),
-            "application/vnd.oci.image.layer.v1.tar+gzip"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
-            | "application/vnd.docker.image.rootfs.diff.tar.gzip" => Ok(Self::Gzip),
-            "application/vnd.oci.image.layer.v1.tar+zstd"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
-            | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Ok(Self::Zstd),
-            other => Err(Error::Unsupported(format!("layer of media type {other}"))),
-        }
-    }
-
-    /// The format that a blob which begins so has; four bytes are enough.
-    pub(super) fn of_bytes(start: &[u8]) -> Self {
-        let skippable =
-            start.first().is_some_and(|b| b & 0xf0 == 0x50) && start[1..].starts_with(&ZSTD_SKIPPABLE_MAGIC);
-        if start.starts_with(&GZIP_MAGIC) {
-            Self::Gzip
-        } else if start.starts_with(&ZSTD_MAGIC) || skippable {
-            Self::Zstd
-        } else {
-            Self::Tar
-        }
-    }
-}
 
 /// Lets `consume` read the tar stream of a layer, and verifies everything about it. What `consume` leaves
 /// is read and verified too.
@@ -104,47 +62,51 @@ pub fn read_layer<T>(
     ctx: &Ctx,
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
-    let format = LayerFormat::of(layer.media_type())?;
+    let says = LayerFormat::of(layer.media_type())?;
     let digest = Digest::of_descriptor(layer)?;
     let item = Item::start(ctx, digest.to_string(), Some(layer.size()));
-    let blob = Reported { inner: source.blob(layer)?, ctx, item: &item };
-    let blob = Hashing::new(blob.take(layer.size().saturating_add(1)));
-    let (decompressed, hashed, consumed) = thread::scope(|scope| {
-        let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
-        let (queue, blocks) = bounded(QUEUE_BLOCKS);
-        let hasher = scope.spawn(move || {
-            let mut hasher = Hasher::new();
-            to_hash.iter().for_each(|block: Block| hasher.update(&block));
-            hasher
-        });
-        let decompressor = scope.spawn(move || decompress(blob, format, &[hash_queue, queue], ctx));
-        let mut reader = BlockReader { blocks, block: None, position: 0 };
-        let consumed = consume(&mut reader);
-        if consumed.as_ref().err().is_none_or(is_damage) {
-            // The rest counts for the diffid, and tells whether the blob is the one that was asked for.
-            while !reader.fill_buf().is_empty() {
-                reader.block = None;
+    let inner = source.blob(layer)?.take(layer.size().saturating_add(1));
+    let blob = Reported { inner: Cancellable::new(inner, &ctx.cancel), ctx, item: &item };
+    let (fetched, decompressed, consumed) = thread::scope(|scope| {
+        let (to_decompress, compressed) = bounded(BLOB_QUEUE.blocks);
+        let (to_consume, stream) = bounded(STREAM_QUEUE.blocks);
+        let fetch = scope.spawn(move || fetch(blob, &to_decompress));
+        let note = move |is: LayerFormat| {
+            if is != says {
+                ctx.note(&format!(
+                    "layer {digest}: {}, not {} as its media type says",
+                    is.name(),
+                    says.name()
+                ));
             }
+        };
+        let decompress = scope.spawn(move || decompress(Blocks::new(compressed), &note, &to_consume, ctx));
+        let mut stream = Blocks::new(stream);
+        let consumed = consume(&mut stream);
+        if consumed.as_ref().err().is_none_or(is_damage) {
+            // The rest counts for the digests, and tells whether the blob is the one that was asked for.
+            stream.drain();
         }
-        drop(reader);
-        (join(decompressor), join(hasher), consumed)
+        drop(stream);
+        (join(fetch), join(decompress), consumed)
     });
     ctx.cancel.check()?;
-    let blob = match decompressed {
-        // The stream ended early for `consume` because of this.
-        Err(source) if !is_stop(&source) => return Err(Error::Layer { layer: digest, source }),
-        Err(_) => None,
-        Ok(blob) => Some(blob),
-    };
-    // A blob that was read to its end and is a wrong one is the reason for whatever `consume` says.
-    if let Some(blob) = blob {
-        verify(blob, digest, layer.size())?;
-        let actual = DiffId::new(hashed.finish());
-        if actual != *diff_id {
-            return Err(Error::DiffIdMismatch { layer: digest, expected: *diff_id, actual });
+    let broken = |source| Error::Layer { layer: digest, source };
+    // A blob that is not what it should be is the reason for whatever `consume` says, and a source that breaks off the
+    // reason for whatever the decompressor says.
+    let seen = match (fetched.map_err(broken)?, decompressed.map_err(broken)?) {
+        (End::Whole(blob), End::Whole(stream)) => {
+            blob.verify(digest, layer.size())?;
+            let actual = DiffId::new(stream.unwrap_or(blob.checksum));
+            if actual != *diff_id {
+                return Err(Error::DiffIdMismatch { layer: digest, expected: *diff_id, actual });
+            }
+            Ok(())
         }
-    }
+        _ => Err(broken(io::Error::other("was not read to its end"))),
+    };
     let consumed = consumed?;
+    seen?;
     item.done();
     Ok(consumed)
 }
@@ -162,17 +124,38 @@ fn is_damage(error: &Error) -> bool {
     }
 }
 
-/// The blob, counted and hashed; gives at most one byte more than its descriptor says.
-type Blob<'a> = Hashing<Take<Reported<'a>>>;
+/// How a thread ended that nothing went wrong in.
+enum End<T> {
+    /// It has seen everything.
+    Whole(T),
+    /// Nobody listened any more.
+    Stopped,
+}
 
-/// Reports what is read of a blob.
-struct Reported<'a> {
-    inner: Box<dyn Read + Send>,
+/// What a blob was found to be.
+struct Found {
+    bytes: u64,
+    checksum: Checksum,
+}
+
+impl Found {
+    fn verify(&self, expected: Digest, size: u64) -> Result<()> {
+        let (what, actual) = ("layer", Digest::new(self.checksum));
+        if self.bytes != size {
+            return Err(Error::Size { what, digest: expected, expected: size, actual: self.bytes });
+        }
+        if actual != expected { Err(Error::Mismatch { what, expected, actual }) } else { Ok(()) }
+    }
+}
+
+/// Reports what is read of a blob: at most one byte more than its descriptor says.
+struct Reported<'a, R> {
+    inner: R,
     ctx: &'a Ctx,
     item: &'a Item<'a>,
 }
 
-impl Read for Reported<'_> {
+impl<R: Read> Read for Reported<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.ctx.bytes_done(n as u64);
@@ -181,93 +164,140 @@ impl Read for Reported<'_> {
     }
 }
 
-fn verify(blob: Blob<'_>, expected: Digest, size: u64) -> Result<()> {
-    let what = "layer";
-    if Hashing::bytes(&blob) != size {
-        return Err(Error::Size { what, digest: expected, expected: size, actual: Hashing::bytes(&blob) });
-    }
-    let actual = Digest::new(blob.finish().1);
-    if actual != expected { Err(Error::Mismatch { what, expected, actual }) } else { Ok(()) }
-}
-
-/// Decompresses the blob into blocks and gives it back, read to its end.
-fn decompress<'a>(
-    blob: Blob<'a>,
-    format: LayerFormat,
-    queues: &[Sender<Block>; 2],
-    ctx: &Ctx,
-) -> io::Result<Blob<'a>> {
-    let mut input = BufReader::with_capacity(INPUT_BYTES, blob);
-    let found = LayerFormat::of_bytes(input.fill_buf()?);
-    if found != format {
-        let why = format!("its media type says {format:?}, its bytes are {found:?}");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    }
-    match format {
-        LayerFormat::Tar => send_all(&mut input, queues, ctx)?,
-        LayerFormat::Gzip => send_all(&mut MultiGzDecoder::new(&mut input), queues, ctx)?,
-        LayerFormat::Zstd => {
-            let mut decoder = zstd::Decoder::with_buffer(&mut input)?;
-            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
-            send_all(&mut decoder, queues, ctx)?;
+/// Reads the blob to its end, and hashes it while what was read is decompressed.
+fn fetch(mut blob: impl Read, decompressor: &Sender<Block>) -> io::Result<End<Found>> {
+    let (buffers, mut hasher, mut bytes) = (Buffers::default(), Hasher::new(), 0);
+    loop {
+        let block = next_block(&mut blob, &buffers, &BLOB_QUEUE)?;
+        if block.is_empty() {
+            return Ok(End::Whole(Found { bytes, checksum: hasher.finish() }));
         }
+        if decompressor.send(Arc::clone(&block)).is_err() {
+            return Ok(End::Stopped);
+        }
+        hasher.update(&block);
+        bytes += block.len() as u64;
     }
-    if !input.fill_buf()?.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes follow the compressed stream"));
-    }
-    Ok(input.into_inner())
 }
 
-fn send_all(stream: &mut impl Read, queues: &[Sender<Block>; 2], ctx: &Ctx) -> io::Result<()> {
+/// Reads a block; an empty one at the end, and only there a short one.
+fn next_block(stream: &mut impl Read, buffers: &Buffers, queue: &Queue) -> io::Result<Block> {
+    let mut block = buffers.take(queue.block_bytes);
+    stream.by_ref().take(queue.block_bytes as u64).read_to_end(&mut block)?;
+    Ok(Arc::new(block))
+}
+
+/// Decompresses the blob. Gives the checksum of what came out, unless that is the blob's own.
+fn decompress(
+    mut blob: Blocks,
+    note: &dyn Fn(LayerFormat),
+    consumer: &Sender<Block>,
+    ctx: &Ctx,
+) -> io::Result<End<Option<Checksum>>> {
+    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let start = blob.fill_buf()?;
+    let start = &start[..start.len().min(FORMAT_BYTES)];
+    if let Some(other) = other_compression(start) {
+        return Err(invalid(format!("it is compressed by {other}; layers are gzip, zstd or not compressed")));
+    }
+    let format = LayerFormat::of_bytes(start);
+    note(format);
+    let end = match format {
+        LayerFormat::Tar => match send_blocks(&mut blob, &[consumer], ctx)? {
+            End::Whole(()) => End::Whole(None),
+            End::Stopped => End::Stopped,
+        },
+        LayerFormat::Gzip => send_hashed(&mut MultiGzDecoder::new(&mut blob), consumer, ctx)?,
+        LayerFormat::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(&mut blob)?;
+            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
+            send_hashed(&mut decoder, consumer, ctx)?
+        }
+    };
+    if matches!(end, End::Whole(_)) && !blob.fill_buf()?.is_empty() {
+        return Err(invalid("bytes follow the compressed stream".to_owned()));
+    }
+    Ok(end)
+}
+
+/// Sends a stream to who uses it, and to a thread that hashes it.
+fn send_hashed(
+    stream: &mut impl Read,
+    consumer: &Sender<Block>,
+    ctx: &Ctx,
+) -> io::Result<End<Option<Checksum>>> {
+    thread::scope(|scope| {
+        let (to_hash, blocks) = bounded::<Block>(STREAM_QUEUE.blocks);
+        let hasher = scope.spawn(move || {
+            let mut hasher = Hasher::new();
+            blocks.iter().for_each(|block| hasher.update(&block));
+            hasher.finish()
+        });
+        let sent = send_blocks(stream, &[&to_hash, consumer], ctx);
+        drop(to_hash);
+        let checksum = join(hasher);
+        Ok(match sent? {
+            End::Whole(()) => End::Whole(Some(checksum)),
+            End::Stopped => End::Stopped,
+        })
+    })
+}
+
+fn send_blocks(stream: &mut impl Read, queues: &[&Sender<Block>], ctx: &Ctx) -> io::Result<End<()>> {
     let buffers = Buffers::default();
     loop {
-        ctx.cancel.check().map_err(|_| stop())?;
-        let mut block = buffers.take(BLOCK_BYTES);
-        stream.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
+        ctx.cancel.check().map_err(io::Error::other)?;
+        let block = next_block(stream, &buffers, &STREAM_QUEUE)?;
         if block.is_empty() {
-            return Ok(());
+            return Ok(End::Whole(()));
         }
-        let block = Arc::new(block);
         for queue in queues {
-            queue.send(Arc::clone(&block)).map_err(|_| stop())?;
+            if queue.send(Arc::clone(&block)).is_err() {
+                return Ok(End::Stopped);
+            }
         }
     }
 }
 
-/// The error of a decompressor that nobody listens to any more.
-fn stop() -> io::Error {
-    io::ErrorKind::BrokenPipe.into()
-}
-
-fn is_stop(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe && error.get_ref().is_none()
-}
-
-/// Puts the blocks together again.
-struct BlockReader {
-    blocks: Receiver<Block>,
+/// Puts the blocks of a queue together again. The end of the queue is that of the stream: who fills it knows whether
+/// something was missing.
+struct Blocks {
+    queue: Receiver<Block>,
     block: Option<Block>,
     position: usize,
 }
 
-impl BlockReader {
-    /// The unread rest of the current block, or of the next one; empty at the end.
-    fn fill_buf(&mut self) -> &[u8] {
-        if self.block.as_ref().is_none_or(|block| self.position == block.len()) {
-            // Given back before the next one is waited for.
-            (self.block, self.position) = (None, 0);
-            self.block = self.blocks.recv().ok();
-        }
-        self.block.as_ref().map_or(&[], |block| &block[self.position..])
+impl Blocks {
+    fn new(queue: Receiver<Block>) -> Self {
+        Self { queue, block: None, position: 0 }
+    }
+
+    /// Takes what is still to come.
+    fn drain(&mut self) {
+        self.block = None;
+        self.queue.iter().for_each(drop);
     }
 }
 
-impl Read for BlockReader {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let rest = self.fill_buf();
-        let n = buf.len().min(rest.len());
-        buf[..n].copy_from_slice(&rest[..n]);
+impl BufRead for Blocks {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.block.as_ref().is_none_or(|block| self.position == block.len()) {
+            // Given back before the next one is waited for.
+            (self.block, self.position) = (None, 0);
+            self.block = self.queue.recv().ok();
+        }
+        Ok(self.block.as_ref().map_or(&[], |block| &block[self.position..]))
+    }
+
+    fn consume(&mut self, n: usize) {
         self.position += n;
+    }
+}
+
+impl Read for Blocks {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
         Ok(n)
     }
 }

@@ -11,10 +11,11 @@ use oci_spec::image::Descriptor;
 
 use super::chunked;
 use super::compress::{Compression, write_layer};
-use super::decompress::{LayerFormat, read_layer};
+use super::decompress::read_layer;
 use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::{ImageDest, ImageSource};
+use super::layer_format::LayerFormat;
 use super::plan::Image;
 use super::rewrite::put_with_layers;
 use super::transport::copy_blobs;

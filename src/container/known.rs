@@ -13,10 +13,10 @@ use oci_spec::image::Arch;
 
 use super::chunked;
 use super::compress::{Compression, WrittenLayer};
-use super::decompress::LayerFormat;
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::{ImageDest, ImageSource};
+use super::layer_format::LayerFormat;
 use super::plan::Image;
 use crate::base::io::Hashing;
 

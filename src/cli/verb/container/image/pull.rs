@@ -12,9 +12,10 @@ use super::super::vouch::{KeyringOptions, Voucher};
 use super::super::{Image, PlainLayers};
 use crate::base::net;
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::locate::{self, RepoOptions};
+use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{Session, size};
+use crate::cli::verb::Common;
 use crate::container::store::{self, Check, NameImage, PulledImage, StoreOptions, StoredImage, Unneeded};
 use crate::container::{self, PullOptions};
 use crate::repo::Repo;
@@ -23,7 +24,7 @@ use crate::repo::Repo;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    repo: RepoOptions,
+    common: Common,
     #[command(flatten)]
     keyring: KeyringOptions,
     #[command(flatten)]
@@ -127,8 +128,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 
 impl Args {
     fn repo_and_image(&self) -> anyhow::Result<(Repo, Image)> {
-        match (&self.words[..], &self.repo.repo) {
-            ([image], _) => Ok((self.repo.open()?, Image::from_str(image)?)),
+        match (&self.words[..], &self.common.repo.repo) {
+            ([image], _) => Ok((self.common.open()?, Image::from_str(image)?)),
             ([repo, image], None) => Ok((locate::open(repo.as_ref())?, Image::from_str(image)?)),
             _ => bail!("one repository and one image are needed, not more"),
         }
