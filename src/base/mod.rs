@@ -1,5 +1,6 @@
 //! Floor 1: what everything above uses.
 
+pub mod compressed;
 mod ctx;
 pub mod fs;
 pub mod io;

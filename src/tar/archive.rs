@@ -1,13 +1,12 @@
-//! An archive as a file that one is handed: tar or cpio, plain, gzip or zstd; its first bytes tell.
+//! An archive as a file that one is handed: tar or cpio, compressed or not; its first bytes tell.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 
-use flate2::read::MultiGzDecoder;
-
-use super::cpio::CpioReader;
+use super::cpio::{self, CpioReader};
 use super::entry::Entry;
 use super::error::{Error, FormatErrorKind, Result};
-use super::reader::{EndMarker, Reader};
+use super::reader::{EndMarker, Reader, verify_checksum};
+use crate::base::compressed::{self, Decompressed};
 
 /// Reads the entries of an archive.
 pub(super) enum Archive<'a> {
@@ -19,23 +18,17 @@ pub(super) enum Archive<'a> {
 impl<'a> Archive<'a> {
     /// Looks at the first bytes of `input`.
     pub(super) fn open(input: &'a mut dyn Read) -> Result<Self> {
-        let (head, input) = peek(Box::new(input))?;
-        let unsupported = |what| Err(Error::format(0, FormatErrorKind::Unsupported(what)));
-        let (head, input) = match &head[..] {
-            [0x1f, 0x8b, ..] => peek(Box::new(MultiGzDecoder::new(input)))?,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-                let decoder =
-                    zstd::Decoder::new(input).map_err(|source| Error::Read { offset: 0, source })?;
-                peek(Box::new(decoder))?
-            }
-            [0xfd, b'7', b'z', b'X', b'Z', ..] => return unsupported("xz compression"),
-            [b'B', b'Z', b'h', ..] => return unsupported("bzip2 compression"),
-            _ => (head, input),
-        };
-        Ok(match &head[..] {
-            [] => Self::Empty,
-            b"070701" | b"070702" | b"070707" => Self::Cpio(CpioReader::new(input), None),
-            _ => Self::Tar(Reader::new(input)),
+        let opened = compressed::decompress(Box::new(input));
+        let Decompressed { head, stream, .. } = opened.map_err(|source| Error::Read { offset: 0, source })?;
+        // A tar header begins with a name, which may be any bytes.
+        let is_tar = head.first_chunk().is_some_and(|block| verify_checksum(block, 0).is_ok());
+        if let Some(what) = compressed::foreign(&head).filter(|_| !is_tar) {
+            return Err(Error::format(0, FormatErrorKind::Foreign(what)));
+        }
+        Ok(match cpio::Form::of(&head) {
+            _ if head.is_empty() => Self::Empty,
+            Some(form) if !is_tar => Self::Cpio(CpioReader::new(stream, form), None),
+            _ => Self::Tar(Reader::new(stream)),
         })
     }
 
@@ -76,14 +69,4 @@ impl Read for Archive<'_> {
             Self::Empty => Ok(0),
         }
     }
-}
-
-/// The first six bytes, or less if there are less, and a stream that still has them.
-fn peek<'a>(mut input: Box<dyn Read + 'a>) -> Result<(Vec<u8>, Box<dyn Read + 'a>)> {
-    let mut head = Vec::new();
-    (&mut input)
-        .take(6)
-        .read_to_end(&mut head)
-        .map_err(|source| Error::Read { offset: head.len() as u64, source })?;
-    Ok((head.clone(), Box::new(Cursor::new(head).chain(input))))
 }

@@ -5,6 +5,8 @@
 //!         ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
 //! odc     070707 · 8 numbers of 6 octal digits: dev ino mode uid gid nlink rdev · mtime[11]
 //!         namesize[6] filesize[11] · name NUL · content
+//! binary  71c7, in either byte order · 12 numbers of 2 bytes: dev ino mode uid gid nlink rdev · mtime[2]
+//!         namesize filesize[2], the upper half first · name NUL · content     each padded to 2 bytes
 //! end     an entry with the name TRAILER!!!
 //! ```
 //! Files with several names stand there once for each; mostly the last one holds the content. Source:
@@ -19,9 +21,33 @@ use super::entry::{Entry, EntryKind};
 use super::error::{Error, FormatErrorKind as Kind, Result};
 use super::reader::MAX_NAME_BYTES;
 
+/// How headers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `newc` and `odc`: digits. Which of them, each header says.
+    Text,
+    /// Binary, little endian.
+    Little,
+    /// Binary, big endian.
+    Big,
+}
+
+impl Form {
+    /// That of an archive that begins so.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [b'0', b'7', b'0', b'7', b'0', b'1' | b'2' | b'7', ..] => Some(Self::Text),
+            [0xc7, 0x71, ..] => Some(Self::Little),
+            [0x71, 0xc7, ..] => Some(Self::Big),
+            _ => None,
+        }
+    }
+}
+
 /// Reads a cpio archive entry by entry.
 pub(super) struct CpioReader<R> {
     input: BufReader<R>,
+    form: Form,
     offset: u64,
     left: u64,
     padding: u64,
@@ -47,9 +73,9 @@ struct Numbers {
 }
 
 impl<R: Read> CpioReader<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(super) fn new(input: R, form: Form) -> Self {
         let input = BufReader::with_capacity(128 * 1024, input);
-        Self { input, offset: 0, left: 0, padding: 0, ended: false, names: HashMap::new() }
+        Self { input, form, offset: 0, left: 0, padding: 0, ended: false, names: HashMap::new() }
     }
 
     /// The next entry; skips what is left of the one before.
@@ -60,7 +86,11 @@ impl<R: Read> CpioReader<R> {
         self.skip(self.left + self.padding)?;
         (self.left, self.padding) = (0, 0);
         let start = self.offset;
-        let numbers = self.read_numbers()?;
+        let numbers = match self.form {
+            Form::Text => self.read_text()?,
+            Form::Little => self.read_binary(u16::from_le_bytes)?,
+            Form::Big => self.read_binary(u16::from_be_bytes)?,
+        };
         let error = |field| Error::format(start, Kind::Number(field));
         if numbers.name_bytes == 0 || numbers.name_bytes > MAX_NAME_BYTES {
             return Err(Error::format(start, Kind::TooLarge("a name", MAX_NAME_BYTES)));
@@ -119,7 +149,7 @@ impl<R: Read> CpioReader<R> {
         Ok(n)
     }
 
-    fn read_numbers(&mut self) -> Result<Numbers> {
+    fn read_text(&mut self) -> Result<Numbers> {
         let mut magic = [0; 6];
         self.fill(&mut magic)?;
         match &magic {
@@ -147,6 +177,23 @@ impl<R: Read> CpioReader<R> {
             }
             _ => Err(Error::format(self.offset - 6, Kind::Unsupported("this kind of cpio header"))),
         }
+    }
+
+    fn read_binary(&mut self, number: fn([u8; 2]) -> u16) -> Result<Numbers> {
+        let at = self.offset;
+        let mut n = [0_u64; 13];
+        for n in &mut n {
+            let mut bytes = [0; 2];
+            self.fill(&mut bytes)?;
+            *n = number(bytes).into();
+        }
+        let [magic, dev, ino, mode, uid, gid, links, rdev, mtime, mtime_low, name_bytes, size, size_low] = n;
+        if magic != 0o070_707 {
+            return Err(Error::format(at, Kind::Unsupported("this kind of cpio header")));
+        }
+        let (mtime, size) = (mtime << 16 | mtime_low, size << 16 | size_low);
+        let rdev = (rdev >> 8, rdev & 0xff);
+        Ok(Numbers { dev, ino, mode, uid, gid, links, mtime, name_bytes, size, rdev, align: 2 })
     }
 
     fn read_number<const N: usize>(&mut self, radix: u32) -> Result<u64> {

@@ -75,6 +75,8 @@ pub enum FormatErrorKind {
     Unsupported(&'static str),
     /// Other bytes than zeros follow a zero block.
     AfterEnd,
+    /// Not this format at all: what it is, and what to do with it.
+    Foreign(&'static str),
 }
 
 /// The reasons for which an entry may not be in a stream.
@@ -148,6 +150,7 @@ impl fmt::Display for FormatErrorKind {
             Self::Dangling => f.write_str("an extended header without its entry"),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
             Self::AfterEnd => f.write_str("data after the end of the archive"),
+            Self::Foreign(what) => write!(f, "it is {what}"),
         }
     }
 }

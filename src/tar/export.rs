@@ -9,9 +9,10 @@
 //! ```
 //! Byte for byte what ostree-ext 0.15 writes, except where it fails or what it writes is wrong: link
 //! targets are kept literally, the objects below `sysroot` are not left out, no path is there twice.
+//! A file has at most [`MAX_NAMES`] names, which ext4 can unpack: beyond that, copies are written.
 //! Memory: 32 bytes and some for each object.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufWriter, Write};
 
 use ostree_format::{
@@ -23,9 +24,9 @@ use tar::{EntryType, Header};
 use super::chunk::ChunkContent;
 use super::error::{Error, Result};
 use super::layout::{CONFIG, CheckoutMap, REPO, REPO_DIRS, object_path, xattrs_path};
-use super::writer::Writer;
+use super::writer::{MAX_NAMES, Writer};
 use crate::base::Ctx;
-use crate::store::{self, ObjectRead, load_commit, load_dirmeta, load_dirtree};
+use crate::store::{self, FileObject, ObjectRead, load_commit, load_dirmeta, load_dirtree};
 
 /// How a commit is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -107,8 +108,18 @@ struct Exporter<'a> {
     map: CheckoutMap,
     dirtrees: HashSet<DirTreeId>,
     dirmetas: HashSet<DirMetaId>,
-    files: HashSet<FileId>,
-    xattr_sets: HashSet<Checksum>,
+    files: HashMap<FileId, Names>,
+    /// Sets of xattrs, and how many names each has.
+    xattr_sets: HashMap<Checksum, u32>,
+}
+
+/// The names of a content object's file.
+#[derive(Default)]
+struct Names {
+    /// How many it has.
+    count: u32,
+    /// Where it is, if that is a copy of the object's own file, which has all the names that it can have.
+    copy: Option<Box<str>>,
 }
 
 /// What a walk does with files.
@@ -143,8 +154,8 @@ impl<'a> Exporter<'a> {
             commit,
             dirtrees: HashSet::new(),
             dirmetas: HashSet::new(),
-            files: HashSet::new(),
-            xattr_sets: HashSet::new(),
+            files: HashMap::new(),
+            xattr_sets: HashMap::new(),
         })
     }
 
@@ -226,7 +237,7 @@ impl<'a> Exporter<'a> {
             for (name, file) in &tree.files {
                 let (object, header) = self.write_object(file)?;
                 if let Some(place) = self.map.map(&format!("{path}{name}")) {
-                    self.write_place(&object, header, &format!("./{place}"))?;
+                    self.write_place(file, &object, header, &format!("./{place}"))?;
                 }
             }
         }
@@ -239,7 +250,7 @@ impl<'a> Exporter<'a> {
             let (object, header) = self.write_object(&id)?;
             for path in &paths {
                 if let Some(place) = self.map.map(path) {
-                    self.write_place(&object, header.clone(), place)?;
+                    self.write_place(&id, &object, header.clone(), place)?;
                 }
             }
         }
@@ -251,64 +262,93 @@ impl<'a> Exporter<'a> {
     fn write_object(&mut self, id: &FileId) -> Result<(String, Header)> {
         let name = ObjectName::from(*id);
         let path = object_path(&name);
-        let mut file = self.store.open_file(id)?.ok_or(store::Error::NotFound(name))?;
+        let file = self.store.open_file(id)?.ok_or(store::Error::NotFound(name))?;
         let mut header = new_header(None, file.header.uid, file.header.gid, file.header.permissions);
         header.set_size(file.len);
-        if !self.files.insert(*id) {
+        if self.files.contains_key(id) {
             if file.header.symlink_target().is_some() {
                 header.set_entry_type(EntryType::Symlink);
             }
             return Ok((path, header));
         }
+        self.files.insert(*id, Names { count: 1, copy: None });
         self.write_xattrs(id, &file.header)?;
+        let len = file.len;
+        self.write_content_at(id, &path, &mut header, file)?;
+        self.ctx.object_done(len);
+        Ok((path, header))
+    }
+
+    /// Writes a content object to `path`; `header` gets what it lacks.
+    fn write_content_at(
+        &mut self,
+        id: &FileId,
+        path: &str,
+        header: &mut Header,
+        mut file: FileObject,
+    ) -> Result<()> {
+        if self.xattrs == XattrDialect::Copied {
+            let others = file.header.xattrs.iter().filter(|(name, _)| *name != b"security.selinux");
+            self.out.append_pax(others.map(|(name, value)| ([b"SCHILY.xattr.", name].concat(), value)))?;
+        }
         match &file.header.kind {
             FileKind::Symlink(target) => {
                 header.set_entry_type(EntryType::Symlink);
                 let target = target.clone();
-                self.out.append_link(&mut header, &path, &target)?;
+                self.out.append_link(header, path, &target)?;
             }
             FileKind::Regular => {
                 header.set_entry_type(EntryType::Regular);
-                let len = file.len;
+                let (len, name) = (file.len, ObjectName::from(*id));
                 let read = |source| store::Error::Read { what: name.to_string(), source }.into();
-                self.out.append_stream(&mut header, &path, len, &mut file, &read)?;
+                self.out.append_stream(header, path, len, &mut file, &read)?;
             }
         }
-        self.ctx.object_done(file.len);
-        Ok((path, header))
+        Ok(())
     }
 
     fn write_xattrs(&mut self, id: &FileId, header: &FileHeader) -> Result<()> {
         let bytes = header.xattrs.to_bytes();
         let link = object_path(&ObjectName::new(*id.checksum(), ObjectType::FileXattrsLink));
-        match self.xattrs {
-            XattrDialect::Linked => {
-                let checksum = Checksum::of(&bytes);
-                let set = xattrs_path(&checksum);
-                if self.xattr_sets.insert(checksum) {
-                    self.write_file(&set, &bytes)?;
-                }
-                let mut header = new_header(Some(EntryType::Link), 0, 0, 0o644);
-                header.set_size(0);
-                self.out.append_link(&mut header, &link, &set)
-            }
-            XattrDialect::Copied => {
-                self.write_file(&link, &bytes)?;
-                let others = header.xattrs.iter().filter(|(name, _)| *name != b"security.selinux");
-                self.out.append_pax(others.map(|(name, value)| ([b"SCHILY.xattr.", name].concat(), value)))
-            }
+        if self.xattrs == XattrDialect::Copied {
+            return self.write_file(&link, &bytes);
         }
+        let checksum = Checksum::of(&bytes);
+        let set = xattrs_path(&checksum);
+        let names = self.xattr_sets.entry(checksum).or_default();
+        *names += 1;
+        match *names {
+            1 => {
+                *names += 1;
+                self.write_file(&set, &bytes)?;
+            }
+            names if names > MAX_NAMES => return self.write_file(&link, &bytes),
+            _ => {}
+        }
+        let mut header = new_header(Some(EntryType::Link), 0, 0, 0o644);
+        header.set_size(0);
+        self.out.append_link(&mut header, &link, &set)
     }
 
     /// Writes the place of a content object in the checkout: a hard link, but an empty file for itself,
     /// since what is appended to it in a container would else be appended to the object.
-    fn write_place(&mut self, object: &str, mut header: Header, place: &str) -> Result<()> {
-        let empty = header.entry_type() == EntryType::Regular && header.size().unwrap_or(0) == 0;
-        header.set_size(0);
-        if empty {
+    fn write_place(&mut self, id: &FileId, object: &str, mut header: Header, place: &str) -> Result<()> {
+        if header.entry_type() == EntryType::Regular && header.size().unwrap_or(0) == 0 {
+            header.set_size(0);
             return self.out.append(&mut header, place);
         }
+        let names = self.files.entry(*id).or_default();
+        if names.count == MAX_NAMES {
+            *names = Names { count: 1, copy: Some(place.into()) };
+            let file = self.store.open_file(id)?.ok_or(store::Error::NotFound((*id).into()))?;
+            return self.write_content_at(id, place, &mut header, file);
+        }
+        names.count += 1;
+        header.set_size(0);
         header.set_entry_type(EntryType::Link);
+        if let Some(copy) = names.copy.clone() {
+            return self.out.append_link(&mut header, place, &copy);
+        }
         // At most 100 bytes, and nothing in it to be normalized.
         header.set_link_name(object).map_err(Error::Write)?;
         self.out.append(&mut header, place)

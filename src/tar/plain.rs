@@ -4,7 +4,7 @@
 //! ./ · files · directories, each with its files and directories
 //! ```
 //! GNU format; xattrs stand in extended headers as SCHILY.xattr.NAME. Further places of the same content
-//! object are hard links to the first. `mtime` is the commit's. Source: libostree
+//! object are hard links to the first, as far as file systems bear it. `mtime` is the commit's. Source: libostree
 //! ostree-repo-libarchive.c (export), ot-builtin-export.c; C `ostree export` writes no xattrs at all.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use ostree_format::{CommitId, DirEntry, FileId, FileKind, FileName, ObjectName, 
 use tar::{EntryType, Header};
 
 use super::error::{Error, Result};
-use super::writer::Writer;
+use super::writer::{MAX_NAMES, Writer};
 use crate::base::Ctx;
 use crate::store::selinux::LABEL_XATTR;
 use crate::store::{self, ObjectRead, load_commit, load_dirmeta, load_dirtree};
@@ -112,8 +112,8 @@ struct Exporter<'a> {
     mtime: u64,
     /// Whether `usr/etc` is written as `etc`.
     moves_etc: bool,
-    /// Where each regular file was written.
-    places: HashMap<FileId, Box<str>>,
+    /// Where each regular file was written, and how many names it has there.
+    places: HashMap<FileId, (Box<str>, u32)>,
 }
 
 /// A directory whose subdirectories are being written; its path ends with a slash, but for the root's.
@@ -156,9 +156,13 @@ impl Exporter<'_> {
         let name = ObjectName::from(*id);
         let mut file = self.store.open_file(id)?.ok_or(store::Error::NotFound(name))?;
         let (uid, gid, permissions) = (file.header.uid, file.header.gid, file.header.permissions);
-        if let Some(first) = self.places.get(id) {
+        if let Some((first, names)) = self.places.get_mut(id)
+            && *names < MAX_NAMES
+        {
+            *names += 1;
+            let first = first.clone();
             let mut header = self.header(EntryType::Link, uid, gid, permissions);
-            return self.out.append_link(&mut header, path, first);
+            return self.out.append_link(&mut header, path, &first);
         }
         self.write_xattrs(&file.header.xattrs)?;
         match file.header.kind.clone() {
@@ -168,7 +172,7 @@ impl Exporter<'_> {
             }
             FileKind::Regular => {
                 if self.options.purpose == PlainPurpose::Archive {
-                    self.places.insert(*id, path.into());
+                    self.places.insert(*id, (path.into(), 1));
                 }
                 let mut header = self.header(EntryType::Regular, uid, gid, permissions);
                 let len = file.len;

@@ -340,7 +340,7 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 }
 
 /// The sum of all bytes, the checksum itself taken as spaces. Some old programs summed signed bytes.
-fn verify_checksum(block: &[u8; BLOCK_BYTES], at: u64) -> Result<()> {
+pub(super) fn verify_checksum(block: &[u8; BLOCK_BYTES], at: u64) -> Result<()> {
     let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
     let unsigned: i32 = bytes().map(|b| i32::from(*b)).sum();
     let signed: i32 = bytes().map(|b| i32::from(b.cast_signed())).sum();

@@ -19,6 +19,8 @@ use super::error::{Error, Result};
 use super::pax;
 use super::reader::{BLOCK_BYTES, padding_of};
 
+/// A file may have so many names in a stream: ext4 has no more, and no common file system fewer.
+pub(super) const MAX_NAMES: u32 = 65_000;
 const COPY_BYTES: usize = 128 * 1024;
 
 /// Writes a tar stream; [`Writer::finish`] ends it.

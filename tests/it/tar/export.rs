@@ -1,13 +1,14 @@
 //! Streams of ostree-ext's format, byte for byte as ostree-ext writes them.
 
+use std::collections::HashMap;
 use std::io::Read as _;
 
 use ostree_rs::base::Ctx;
 use ostree_rs::format::FileId;
 use ostree_rs::store::{MemStore, ObjectRead as _};
 use ostree_rs::tar::{
-    ChunkContent, EntryKind, ExportOptions, Reader, XattrDialect, export_chunk, export_commit,
-    export_final_chunk,
+    ChunkContent, EntryKind, ExportOptions, ImportOptions, Reader, XattrDialect, export_chunk, export_commit,
+    export_final_chunk, import_commit,
 };
 
 use super::{bare_store, commit_of, oci_layers, stable, unzstd};
@@ -123,5 +124,39 @@ fn every_tree_exports_and_no_path_is_there_twice() {
             assert!(seen.contains(*path), "{path} is missing of {paths:?}");
         }
         assert!(!seen.contains("sysroot/y"));
+    }
+}
+
+/// ext4 lets a file have 65,000 names: what has more in a commit is there several times.
+#[test]
+fn no_file_has_more_names_than_file_systems_bear() {
+    const MORE: usize = 65_100;
+    let (store, ctx) = (MemStore::new(), Ctx::default());
+    let own: Vec<_> = (0..MORE).map(|n| format!("own/{n}")).collect();
+    let paths: Vec<_> = own.iter().map(String::as_str).collect();
+    let different = commit_of(&store, &paths);
+    let links: Vec<_> = (0..MORE).map(|n| format!("links/{n} -> same")).collect();
+    let paths: Vec<_> = links.iter().map(String::as_str).collect();
+    let same = commit_of(&store, &paths);
+    for (commit, copied) in [(different, "file-xattrs-link"), (same, "same")] {
+        let mut stream = Vec::new();
+        export_commit(&store, &commit, &mut stream, &ExportOptions::default(), &ctx).unwrap();
+        let (mut names, mut copies) = (HashMap::<Vec<u8>, u32>::new(), 0);
+        let mut reader = Reader::new(&*stream);
+        while let Some(entry) = reader.next_entry().unwrap() {
+            let is_link = entry.kind == EntryKind::Link;
+            *names.entry(if is_link { entry.link.clone() } else { entry.path.clone() }).or_default() += 1;
+            let is_copy = match copied {
+                "same" => entry.path.starts_with(b"links/") && entry.kind == EntryKind::Symlink,
+                _ => entry.path.ends_with(copied.as_bytes()) && entry.kind == EntryKind::Regular,
+            };
+            copies += usize::from(is_copy);
+        }
+        assert_eq!(names.values().max(), Some(&65_000));
+        // The first has its own name besides those of all the others; a copy that is linked to is one for all.
+        assert_eq!(copies, if copied == "same" { 1 } else { MORE - 64_999 }, "{copied}");
+        let imported = MemStore::new();
+        let options = ImportOptions::default();
+        assert_eq!(import_commit(&mut &*stream, &imported, &options, &ctx).unwrap(), commit);
     }
 }

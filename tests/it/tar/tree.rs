@@ -59,6 +59,18 @@ fn make_tree(dir: &Path) {
     fs::set_permissions(dir.join("usr/lib"), fs::Permissions::from_mode(0o2750)).unwrap();
 }
 
+/// What compresses standard input in every way that is read.
+const COMPRESSORS: [&str; 8] = [
+    "gzip -c",
+    "zstd -c",
+    "zstd -19 -c",
+    "xz -c",
+    "xz -c -9e --check=sha256",
+    "bzip2 -c",
+    "lz4 -c",
+    "lz4 -c -l",
+];
+
 fn archives(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let path = dir.to_str().unwrap();
     let mut out = Vec::new();
@@ -69,7 +81,27 @@ fn archives(dir: &Path) -> Vec<(String, Vec<u8>)> {
         out.push((format!("tar {format}"), run("tar", &args)));
     }
     out.push(("tar -z".into(), run("tar", &["-c", "-z", "-C", path, "."])));
-    out.push(("zstd".into(), zstd::encode_all(&*out[0].1, 3).unwrap()));
+    let plain = dir.join("usr/bin/plain.tar");
+    fs::write(&plain, &out[0].1).unwrap();
+    for command in COMPRESSORS {
+        if need(command.split(' ').next().unwrap()) {
+            let packed = run("sh", &["-c", &format!("{command} <{}", plain.display())]);
+            // Two streams, one after the other, are one stream.
+            let half = plain.with_extension("half");
+            let (first, second) = out[0].1.split_at(out[0].1.len() / 2);
+            let twice = [first, second].map(|part| {
+                fs::write(&half, part).unwrap();
+                run("sh", &["-c", &format!("{command} <{}", half.display())])
+            });
+            fs::remove_file(&half).unwrap();
+            out.push((command.into(), packed));
+            // Frames of old lz4 have no end.
+            if !command.ends_with("-l") {
+                out.push((format!("{command}, in two parts"), twice.concat()));
+            }
+        }
+    }
+    fs::remove_file(plain).unwrap();
     if need("bsdtar") {
         for format in ["pax", "gnutar", "newc", "odc"] {
             let args = ["-c", "-f", "-", "--no-xattrs", "--format", format, "-C", path, "."];
@@ -78,7 +110,7 @@ fn archives(dir: &Path) -> Vec<(String, Vec<u8>)> {
     }
     if need("cpio") {
         let script = |format| format!("cd {path} && find . | LC_ALL=C sort | cpio -o --quiet -H {format}");
-        for format in ["newc", "crc"] {
+        for format in ["newc", "crc", "odc", "bin", "hpbin"] {
             out.push((format!("cpio {format}"), run("sh", &["-c", &script(format)])));
         }
     }
@@ -93,8 +125,8 @@ fn the_same_trees_as_with_ostree() {
     let dir = tempfile::tempdir().unwrap();
     make_tree(dir.path());
     for (name, archive) in archives(dir.path()) {
-        let ours = import(&archive, &TreeOptions::default(), Modifier::default()).unwrap();
-        assert_eq!(ours, ostree(&archive, &[]), "{name}");
+        let ours = import(&archive, &TreeOptions::default(), Modifier::default());
+        assert_eq!(ours.unwrap_or_else(|error| panic!("{name}: {error}")), ostree(&archive, &[]), "{name}");
     }
     if need("bsdtar") {
         // bsdtar writes each xattr in two ways, and libostree then commits it twice.
@@ -175,9 +207,48 @@ fn devices_and_unsafe_paths() {
     let upwards = run("tar", &["-c", "-P", "--transform=s,^./,a/../../,", "-C", path, "./f"]);
     let error = import(&upwards, &create, Modifier::default()).unwrap_err();
     assert!(matches!(error, Error::Entry { kind: EntryErrorKind::DotDot, .. }), "{error}");
+}
 
-    let xz = import(b"\xfd7zXZ\0\0\0", &create, Modifier::default()).unwrap_err();
-    assert!(matches!(xz, Error::Format { kind: FormatErrorKind::Unsupported("xz compression"), .. }));
+#[test]
+fn what_is_no_archive_is_named() {
+    let create = TreeOptions { parents: Parents::Create, ..Default::default() };
+    let import = |bytes: &[u8]| import(bytes, &create, Modifier::default());
+    for (bytes, name) in [
+        (&b"PK\x03\x04 and more"[..], "zip"),
+        (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+        (b"!<arch>\ndebian-binary", ".deb"),
+        (b"LZIP\x01", "lzip"),
+    ] {
+        let error = import(bytes).unwrap_err();
+        assert!(
+            matches!(error, Error::Format { offset: 0, kind: FormatErrorKind::Foreign(what) } if what.contains(name))
+        );
+    }
+    // A name is no magic number.
+    for name in ["PK\u{3}\u{4}", "BZh91AY", "q\u{1c1}", "070701"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(name).unwrap();
+        header.set_size(0);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_cksum();
+        import(&[header.as_bytes(), &[0; 1024][..]].concat())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    if !need("xz") {
+        return;
+    }
+    // Nobody is asked for more memory than there is, and a damaged stream is read once only.
+    let huge = run("sh", &["-c", "printf x | xz -c --lzma2=dict=512MiB"]);
+    assert!(import(&huge).unwrap_err().to_string().contains("xz: it takes more than 100 MiB"));
+    let packed = run("sh", &["-c", "head -c 100000 /dev/urandom | xz -c"]);
+    for at in (0..packed.len()).step_by(4999) {
+        let mut flipped = packed.clone();
+        flipped[at] ^= 1;
+        import(&flipped).unwrap_err();
+    }
 }
 
 fn export(store: &MemStore, commit: &CommitId, options: &PlainOptions) -> Vec<u8> {
