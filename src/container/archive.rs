@@ -1,10 +1,11 @@
 //! An image in a tar archive of an OCI layout: `oci-archive:PATH[:TAG]`, to be read.
 //!
-//! The archive is not unpacked: one pass over its headers notes where every blob lies.
+//! The archive is not unpacked: one pass over its headers notes where every blob lies. So one that is compressed has
+//! to be decompressed first, as a whole: see [`plain_archive`].
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::{ImageSource, MAX_JSON_BYTES, RawManifest};
 use super::index::{self, BLOBS, INDEX_JSON, OCI_LAYOUT};
-use super::layer_format::{GZIP_MAGIC, ZSTD_MAGIC};
+use crate::base::Ctx;
+use crate::base::compressed::{self, Decompressed};
+use crate::base::io::Cancellable;
 
 /// One image in an archive of a layout, to be read.
 #[derive(Debug)]
@@ -26,10 +29,6 @@ pub struct OciArchive {
     tag: Option<String>,
 }
 
-/// How files begin that are compressed, and by what.
-const COMPRESSED: [(&[u8], &str); 4] =
-    [(&GZIP_MAGIC, "gzip"), (&ZSTD_MAGIC, "zstd"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
-
 /// Where a file lies in the archive, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
@@ -38,13 +37,11 @@ pub(super) struct Extent {
 }
 
 impl OciArchive {
-    /// The image `tag` of the archive in `file`; without a tag the only one there is.
+    /// The image `tag` of the archive in `file`, which is a [`plain_archive`]; without a tag the only one there is.
     ///
     /// # Errors
-    /// [`Error::NotALayout`] if `file` is no archive of a layout, [`Error::Unsupported`] if it is compressed as a
-    /// whole, [`Error::Json`], [`Error::Io`].
+    /// [`Error::NotALayout`] if `file` is no archive of a layout, [`Error::Json`], [`Error::Io`].
     pub fn open(file: File, tag: Option<&str>) -> Result<Self> {
-        check_not_compressed(&file)?;
         let file = Arc::new(file);
         let mut blobs = HashMap::new();
         let (mut index_json, mut oci_layout) = (None, None);
@@ -97,16 +94,31 @@ impl ImageSource for OciArchive {
     }
 }
 
-/// Blobs are read from where they lie, which a compressed archive does not allow.
-pub(super) fn check_not_compressed(file: &File) -> Result<()> {
-    let mut start = [0; 6];
-    let n = file.read_at(&mut start, 0).map_err(Error::io("read", "archive"))?;
-    match COMPRESSED.iter().find(|(magic, _)| start[..n].starts_with(magic)) {
-        Some((_, program)) => Err(Error::Unsupported(format!(
-            "the archive is compressed with {program}: decompress it first, with {program} -dc"
-        ))),
-        None => Ok(()),
+/// The archive in `file`, to be read in any order: `file` itself if it is not compressed; else what is in it is written
+/// to the file that `spool` makes. That may have no name, and needs room for all of it.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a kind of archive that is not read, such as zip; [`Error::Io`] if it is damaged, or the
+/// other file cannot be made or is too small; [`Error::Cancelled`].
+pub fn plain_archive(mut file: File, spool: impl FnOnce() -> io::Result<File>, ctx: &Ctx) -> Result<File> {
+    let read = || Error::io("read", "archive");
+    let Decompressed { head, stream, was_compressed } =
+        compressed::decompress(Box::new(&file)).map_err(read())?;
+    if let Some(what) = compressed::foreign(&head) {
+        return Err(Error::Unsupported(format!("the file is {what}")));
     }
+    if was_compressed {
+        let mut plain = spool().map_err(Error::io("create", "temporary file"))?;
+        ctx.phase("Decompressing archive", None, None);
+        let copied = io::copy(&mut Cancellable::new(stream, &ctx.cancel), &mut plain);
+        ctx.cancel.check()?;
+        copied.map_err(Error::io("decompress", "archive"))?;
+        plain.rewind().map_err(Error::io("seek in", "temporary file"))?;
+        return Ok(plain);
+    }
+    drop(stream);
+    file.rewind().map_err(read())?;
+    Ok(file)
 }
 
 /// A part of a file, read without moving the file's own position.

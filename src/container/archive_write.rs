@@ -20,7 +20,7 @@ use super::digest::Digest;
 use super::error::{Error, Result};
 use super::image::{BlobWriter, ImageDest, RawManifest, canonical_json};
 use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
-use super::temp::TempFile;
+use super::temp::{TempFile, sweep};
 
 const BLOCK_BYTES: u64 = 512;
 
@@ -41,12 +41,15 @@ struct State {
 }
 
 impl OciArchiveWriter {
-    /// Begins the archive `name` in `dir`; the image in it will be called `tag`.
+    /// Begins the archive `name` in `dir`; the image in it will be called `tag`. What was left behind in `dir` by those
+    /// who were killed is removed.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Usage`] if `tag` is a number of an image, `@N`; [`Error::Io`].
     pub fn create(dir: &Dir, name: &Path, tag: Option<&str>) -> Result<Self> {
+        index::check_is_name(tag)?;
         let folder = name.parent().unwrap_or(Path::new(""));
+        sweep(dir, folder);
         let temp = TempFile::new(dir, folder)?;
         let mut state = State { temp, end: 0, blobs: HashSet::new(), index: index::empty()? };
         for folder in ["blobs/", "blobs/sha256/"] {
@@ -66,8 +69,7 @@ impl OciArchiveWriter {
         (|| {
             state.write_entry(OCI_LAYOUT, EntryType::Regular, LAYOUT_CONTENT)?;
             state.write_entry(INDEX_JSON, EntryType::Regular, &index)?;
-            state.temp.file.write_all(&[0; 2 * BLOCK_BYTES as usize])?;
-            state.temp.file.sync_all()
+            state.temp.file.write_all(&[0; 2 * BLOCK_BYTES as usize])
         })()
         .map_err(Error::io("write", &name))?;
         state.temp.persist(&name)
@@ -108,7 +110,7 @@ impl ImageDest for OciArchiveWriter {
         1
     }
 
-    fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
+    fn put_instance(&self, manifest: &RawManifest) -> Result<()> {
         let mut slot = self.slot();
         let Some(state) = slot.as_mut() else {
             return Err(Error::Usage("the manifest comes after the blobs".to_owned()));
@@ -119,10 +121,17 @@ impl ImageDest for OciArchiveWriter {
                 .write_entry(&name, EntryType::Regular, &manifest.bytes)
                 .map_err(Error::io("write", &self.name))?;
         }
+        Ok(())
+    }
+
+    fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
+        self.put_instance(manifest)?;
         let mut entry =
             manifest.digest.descriptor(manifest.media_type.clone(), manifest.bytes.len() as u64)?;
         entry.set_platform(platform.cloned());
-        index::insert(&mut state.index, entry, self.tag.as_deref());
+        if let Some(state) = self.slot().as_mut() {
+            index::insert(&mut state.index, entry, self.tag.as_deref());
+        }
         Ok(())
     }
 }

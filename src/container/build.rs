@@ -26,7 +26,9 @@ use super::image::{ImageDest, RawManifest, canonical_json, put_json};
 use super::known::KnownLayers;
 use super::labels::{self, Labels};
 use super::layers::{self, Origin, write_layers};
+use super::machine::platform_of;
 use super::plan::Image;
+use super::transport::PlatformName;
 use crate::base::Ctx;
 use crate::store::{ObjectRead, load_commit};
 use crate::tar::{ChunkContent, ExportOptions, XattrDialect, export_chunk, export_final_chunk};
@@ -48,8 +50,8 @@ pub struct BuildOptions {
     pub copy_meta_opt_keys: Vec<String>,
     /// When the image was made, in seconds since 1970; otherwise the commit's time.
     pub created_secs: Option<u64>,
-    /// The machines it is for; otherwise the one that this program was compiled for.
-    pub architecture: Option<Arch>,
+    /// The machines it is for, where the commit does not say: see [`platform_of`].
+    pub platform: Option<PlatformName>,
     /// How xattrs are written.
     pub xattrs: XattrDialect,
     /// How the content is divided into layers.
@@ -109,7 +111,8 @@ pub fn build(
     let previous = options.previous.as_ref();
     let (first, chunks) = chunks::divide(store, commit, &options.layering, previous, ctx)?;
     let mut known = KnownLayers::default();
-    let architecture = options.architecture.clone().unwrap_or_default();
+    let platform = platform_of(store, commit, options.platform.as_ref())?;
+    let architecture = Arch::from(&*platform.architecture);
     for image in previous.cloned().into_iter().chain(dest.current(&architecture)?) {
         known.add(&image, options.compression);
     }
@@ -132,7 +135,7 @@ pub fn build(
         .map(|(placed, (created_by, components))| Layer { written: placed.layer, created_by, components })
         .collect();
     let created_secs = options.created_secs.unwrap_or(created_secs);
-    let manifest = put_image(dest, &object, labels, &layers, created_secs, options)?;
+    let manifest = put_image(dest, &object, &platform, labels, &layers, created_secs, options)?;
     Ok(Built { manifest, layers: layers.len(), reused, written_bytes })
 }
 
@@ -163,14 +166,14 @@ fn producers<'a>(
 fn put_image(
     dest: &dyn ImageDest,
     commit: &Commit,
+    platform: &PlatformName,
     labels: Labels,
     layers: &[Layer],
     created_secs: u64,
     options: &BuildOptions,
 ) -> Result<Digest> {
     let labels: HashMap<String, String> = labels.into_iter().collect();
-    let config = config(commit, &labels, layers, created_secs, options)?;
-    let platform = platform(&config)?;
+    let config = config(commit, platform, &labels, layers, created_secs, options)?;
     let config = put_json(dest, MediaType::ImageConfig, &config)?;
     let entries = layers.iter().map(|layer| {
         let mut written = layer.written.clone();
@@ -190,12 +193,16 @@ fn put_image(
         .map_err(spec)?;
     let bytes = canonical_json(&manifest)?;
     let digest = Digest::of(&bytes);
-    dest.put_manifest(&RawManifest { bytes, media_type: MediaType::ImageManifest, digest }, Some(&platform))?;
+    dest.put_manifest(
+        &RawManifest { bytes, media_type: MediaType::ImageManifest, digest },
+        Some(&entry(platform)?),
+    )?;
     Ok(digest)
 }
 
 fn config(
     commit: &Commit,
+    platform: &PlatformName,
     labels: &HashMap<String, String>,
     layers: &[Layer],
     created_secs: u64,
@@ -212,23 +219,28 @@ fn config(
         HistoryBuilder::default().created(created.clone()).created_by(layer.created_by.clone()).build()
     });
     let diff_ids: Vec<_> = layers.iter().map(|l| l.written.diff_id.to_string()).collect();
-    ImageConfigurationBuilder::default()
+    let mut config = ImageConfigurationBuilder::default()
         .created(created.clone())
-        .architecture(options.architecture.clone().unwrap_or_default())
-        .os(Os::Linux)
+        .architecture(Arch::from(&*platform.architecture))
+        .os(Os::from(&*platform.os))
         .config(container)
         .rootfs(RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().map_err(spec)?)
         .history(history.collect::<Result<Vec<_>, _>>().map_err(spec)?)
         .build()
-        .map_err(spec)
+        .map_err(spec)?;
+    config.set_variant(platform.variant.clone());
+    Ok(config)
 }
 
-fn platform(config: &ImageConfiguration) -> Result<Platform> {
-    PlatformBuilder::default()
-        .architecture(config.architecture().clone())
-        .os(config.os().clone())
+/// What an index says of the image.
+fn entry(platform: &PlatformName) -> Result<Platform> {
+    let mut entry = PlatformBuilder::default()
+        .architecture(Arch::from(&*platform.architecture))
+        .os(Os::from(&*platform.os))
         .build()
-        .map_err(spec)
+        .map_err(spec)?;
+    entry.set_variant(platform.variant.clone());
+    Ok(entry)
 }
 
 /// RFC 3339, in UTC.

@@ -120,6 +120,19 @@ pub trait ImageDest: Sync {
     /// [`Error::Io`].
     fn put_manifest(&self, manifest: &RawManifest, platform: Option<&oci::Platform>) -> Result<()>;
 
+    /// Stores a manifest that an index names, by its digest alone; the index comes later. All that it names is there
+    /// already.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is no place for more than one image here; [`Error::Io`].
+    fn put_instance(&self, manifest: &RawManifest) -> Result<()> {
+        let why = format!(
+            "image {} of an index cannot be written here, where there is room for one",
+            manifest.digest
+        );
+        Err(Error::Unsupported(why))
+    }
+
     /// Keeps signatures of the manifest that was just stored beside it; says whether that can be done here.
     ///
     /// # Errors

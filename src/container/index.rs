@@ -40,15 +40,32 @@ pub(super) fn parse(content: &[u8]) -> Result<ImageIndex> {
     serde_json::from_slice(content).map_err(Error::json(INDEX_JSON))
 }
 
-/// The entry called `tag`; without a tag the only entry there is, or the only one without a tag.
+/// The N of `@N`, by which an image is named that is number N among several. No tag begins so.
+pub(super) fn number(name: &str) -> Option<usize> {
+    name.strip_prefix('@')?.parse().ok()
+}
+
+/// Refuses the number of an image as the name of one to be written.
+pub(super) fn check_is_name(name: Option<&str>) -> Result<()> {
+    match name.and_then(number) {
+        Some(number) => {
+            Err(Error::Usage(format!("@{number} names an image that is there, not one to be written")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The entry called `tag`, or that of number N for `@N`; without a tag the only entry there is, or the only one
+/// without a tag.
 pub(super) fn find<'a>(index: &'a ImageIndex, tag: Option<&str>) -> Result<&'a Descriptor> {
     let entries = index.manifests();
     let known = || entries.iter().map(|d| tag_of(d).unwrap_or("(untagged)").to_owned()).collect();
     if let Some(tag) = tag {
-        return entries
-            .iter()
-            .find(|d| tag_of(d) == Some(tag))
-            .ok_or_else(|| Error::TagNotFound { tag: tag.to_owned(), known: known() });
+        let named = match number(tag) {
+            Some(number) => entries.get(number),
+            None => entries.iter().find(|d| tag_of(d) == Some(tag)),
+        };
+        return named.ok_or_else(|| Error::TagNotFound { tag: tag.to_owned(), known: known() });
     }
     if let [only] = &entries[..] {
         return Ok(only);

@@ -22,6 +22,8 @@ pub(super) const FINAL_DIFFID: &str = "ostree.final-diffid";
 /// The annotation of a layer with the names of the components in it.
 pub(super) const COMPONENTS: &str = "ostree.components";
 
+/// The key of a commit's metadata with the machines that it is for.
+const ARCHITECTURE: &str = "ostree.architecture";
 const BOOTABLE: &str = "ostree.bootable";
 const LINUX: &str = "ostree.linux";
 const BOOTC: &str = "containers.bootc";
@@ -63,6 +65,11 @@ pub(super) fn of_commit(
 pub(super) fn container_cmd(commit: &Commit) -> Option<Vec<String>> {
     let cmd = commit.metadata.get_strv(CONTAINER_CMD)?;
     Some(cmd.into_iter().map(str::to_owned).collect())
+}
+
+/// The machines that the commit says it is for, in the kernel's words.
+pub(super) fn architecture(commit: &Commit) -> Result<Option<String>> {
+    string(&commit.metadata, ARCHITECTURE)
 }
 
 fn string(metadata: &Dict, key: &str) -> Result<Option<String>> {

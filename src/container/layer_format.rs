@@ -7,8 +7,8 @@ use oci_spec::image::MediaType;
 
 use super::error::{Error, Result};
 
-pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The last three bytes of a zstd frame to be skipped; the first is 0x50 to 0x5f.
 const ZSTD_SKIPPABLE_MAGIC: [u8; 3] = [0x2a, 0x4d, 0x18];
 const XZ_MAGIC: [u8; 6] = *b"\xfd7zXZ\0";

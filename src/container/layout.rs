@@ -5,15 +5,15 @@
 //! index.json        the images and their tags
 //! blobs/sha256/HEX  manifests, configurations, layers
 //! ```
-//! Every file appears whole: it is written under another name and renamed. Blobs are not synced, since a
-//! torn one shows by its digest; `index.json` is.
+//! Every file appears whole and is on disk then: it is written under another name, synced, and renamed. Who changes
+//! `index.json` has locked the directory.
 
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, File};
 use oci_spec::image::{Arch, Descriptor, ImageIndex, Platform};
-use rustix::fs::{FlockOperation, flock};
 
 use super::digest::Digest;
 use super::disk::{open_regular, read_small};
@@ -22,7 +22,7 @@ use super::image::{BlobWriter, ImageDest, ImageSource, RawManifest, canonical_js
 use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
 use super::known;
 use super::plan::Image;
-use super::temp::{TempFile, write_whole};
+use super::temp::{TempFile, is_temp, lock_dir, sweep, write_whole};
 
 /// One image in a layout directory, to be read or written.
 #[derive(Debug)]
@@ -44,21 +44,25 @@ impl OciLayout {
         Ok(Self { dir, tag: tag.map(str::to_owned) })
     }
 
-    /// As [`OciLayout::open`], but an empty `dir` becomes a layout. Without a tag the image takes the place
-    /// of the one without a tag.
+    /// As [`OciLayout::open`], but an empty `dir` becomes a layout, and so does one in which somebody was stopped
+    /// while it became one. Without a tag the image takes the place of the one without a tag. What was left behind
+    /// by those who were killed is removed.
     ///
     /// # Errors
-    /// [`Error::NotALayout`] if `dir` holds something else, [`Error::Io`].
+    /// [`Error::NotALayout`] if `dir` holds something else, [`Error::Usage`] if `tag` is a number of an image, `@N`;
+    /// [`Error::Io`].
     pub fn create(dir: Dir, tag: Option<&str>) -> Result<Self> {
+        index::check_is_name(tag)?;
+        let lock = lock_dir(&dir)?;
+        sweep(&dir, Path::new(""));
+        sweep(&dir, Path::new(BLOBS));
         if read_small(&dir, OCI_LAYOUT)?.is_none() {
-            if dir.entries().map_err(Error::io("read directory", "."))?.next().is_some() {
-                return Err(Error::NotALayout("the directory is not empty and holds something else".into()));
-            }
+            check_no_other(&dir)?;
             write_whole(&dir, Path::new(OCI_LAYOUT), LAYOUT_CONTENT)?;
         }
         dir.create_dir_all(BLOBS).map_err(Error::io("create directory", BLOBS))?;
         let layout = Self::open(dir, tag)?;
-        layout.change_index(|_| ())?;
+        layout.change_index(&lock, |_| ())?;
         Ok(layout)
     }
 
@@ -73,11 +77,8 @@ impl OciLayout {
         }
     }
 
-    /// Reads, changes and replaces `index.json`, alone among all processes.
-    fn change_index(&self, change: impl FnOnce(&mut ImageIndex)) -> Result<()> {
-        let lock = self.dir.open(OCI_LAYOUT).map_err(Error::io("open", OCI_LAYOUT))?;
-        flock(&lock, FlockOperation::LockExclusive)
-            .map_err(|e| Error::io("lock", OCI_LAYOUT)(io::Error::from(e)))?;
+    /// Reads, changes and replaces `index.json`, alone among all processes, as the lock shows.
+    fn change_index(&self, _: &File, change: impl FnOnce(&mut ImageIndex)) -> Result<()> {
         let old = read_small(&self.dir, INDEX_JSON)?;
         let mut index = old.as_deref().map_or_else(index::empty, index::parse)?;
         let before = index.clone();
@@ -116,17 +117,19 @@ impl ImageDest for OciLayout {
         known::current(self, architecture)
     }
 
-    fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
-        let path = blob_path(&manifest.digest);
+    fn put_instance(&self, manifest: &RawManifest) -> Result<()> {
         if !self.has_blob(&manifest.digest)? {
-            let mut temp = TempFile::new(&self.dir, Path::new(BLOBS))?;
-            temp.file.write_all(&manifest.bytes).map_err(Error::io("write", &path))?;
-            temp.persist(&path)?;
+            write_whole(&self.dir, &blob_path(&manifest.digest), &manifest.bytes)?;
         }
+        Ok(())
+    }
+
+    fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
+        self.put_instance(manifest)?;
         let mut entry =
             manifest.digest.descriptor(manifest.media_type.clone(), manifest.bytes.len() as u64)?;
         entry.set_platform(platform.cloned());
-        self.change_index(|index| index::insert(index, entry, self.tag.as_deref()))
+        self.change_index(&lock_dir(&self.dir)?, |index| index::insert(index, entry, self.tag.as_deref()))
     }
 }
 
@@ -146,6 +149,20 @@ impl BlobWriter for LayoutBlob {
     fn finish(self: Box<Self>, digest: &Digest, _size: u64) -> Result<()> {
         self.0.persist(&blob_path(digest))
     }
+}
+
+/// Refuses a directory that holds anything which is not of a layout.
+fn check_no_other(dir: &Dir) -> Result<()> {
+    let own =
+        |name: &OsStr| is_temp(name) || [OCI_LAYOUT, INDEX_JSON, "blobs"].iter().any(|own| name == *own);
+    for entry in dir.entries().map_err(Error::io("read directory", "."))? {
+        let name = entry.map_err(Error::io("read directory", "."))?.file_name();
+        if !own(&name) {
+            let name = name.to_string_lossy();
+            return Err(Error::NotALayout(format!("it has no file {OCI_LAYOUT}, but a file {name:?}")));
+        }
+    }
+    Ok(())
 }
 
 fn blob_path(digest: &Digest) -> PathBuf {

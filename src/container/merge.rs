@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{CommitId, FileId, FileKind, FileName, MetaKind, RootDir};
+use ostree_format::{CommitId, DirMeta, DirMetaId, FileId, FileKind, FileName, MetaKind, RootDir, Xattrs};
 
 use super::error::{Error, Result};
 use super::facts::labels;
@@ -69,6 +69,11 @@ fn lay_over(txn: &dyn Txn, base: Option<&CommitId>, plain: &[CommitId]) -> Resul
         }
     }
     remove_injected(txn, &mut tree)?;
+    if tree.meta().is_none() {
+        // An image may have no layers at all.
+        let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY).to_bytes();
+        tree.set_meta(DirMetaId::new(txn.write_meta(MetaKind::DirMeta, &meta)?));
+    }
     Ok(tree.write(txn)?)
 }
 

@@ -14,6 +14,7 @@ use oci_spec::image::{
 };
 use ostree_format::CommitId;
 
+use super::configuration;
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::{ImageSource, RawManifest, read_verified};
@@ -103,8 +104,7 @@ impl Image {
             return Err(Error::Image(format!("manifest {} has two media types", raw.digest)));
         }
         let bytes = read_verified(source, "config", manifest.config())?;
-        let config: ImageConfiguration = serde_json::from_slice(&bytes)
-            .map_err(Error::json(format!("config {}", manifest.config().digest())))?;
+        let config = configuration::parse(&bytes, format!("config {}", manifest.config().digest()))?;
         let (layers, diff_ids) = (manifest.layers().len(), config.rootfs().diff_ids().len());
         if layers != diff_ids {
             let why = format!("manifest {} has {layers} layers, its configuration {diff_ids}", raw.digest);

@@ -4,13 +4,14 @@
 //! config      diffids; the label ostree.final-diffid
 //! manifest    layers, config; the annotation of that name
 //! ```
-
-use std::collections::HashMap;
+//! The documents are changed as they are, so that what others wrote into them stays, too.
 
 use oci_spec::image::{Descriptor, MediaType};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::digest::{DiffId, Digest};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::image::{ImageDest, RawManifest, canonical_json, put_json};
 use super::labels::FINAL_DIFFID;
 use super::plan::Image;
@@ -25,26 +26,35 @@ pub(super) fn put_with_layers(
     let plan = image.plan()?;
     // The last layer that is the commit's.
     let last = plan.ostree.and_then(|_| layers.get(plan.chunks.len())).map(|(_, diff_id)| *diff_id);
-    let relabel = |mut labels: HashMap<String, String>| {
-        if let (Some(label), Some(last)) = (labels.get_mut(FINAL_DIFFID), last) {
-            *label = last.to_string();
-        }
-        labels
-    };
-    let (mut manifest, mut config) = (image.manifest.clone(), image.config.clone());
-    let mut rootfs = config.rootfs().clone();
-    rootfs.set_diff_ids(layers.iter().map(|(_, diff_id)| diff_id.to_string()).collect());
-    config.set_rootfs(rootfs);
-    if let Some(mut container) = config.config().clone() {
-        container.set_labels(container.labels().clone().map(relabel));
-        config.set_config(Some(container));
+    let (diff_ids, descriptors): (Vec<_>, Vec<_>) =
+        layers.into_iter().map(|(descriptor, diff_id)| (diff_id.to_string(), descriptor)).unzip();
+    let mut config = object("config", &image.documents.config)?;
+    if let Value::Object(rootfs) = config.entry("rootfs").or_insert_with(|| json!({"type": "layers"})) {
+        rootfs.insert("diff_ids".to_owned(), value(&diff_ids)?);
     }
-    manifest.set_annotations(manifest.annotations().clone().map(relabel));
-    manifest.set_layers(layers.into_iter().map(|(descriptor, _)| descriptor).collect());
-    manifest.set_media_type(Some(MediaType::ImageManifest));
-    manifest.set_config(put_json(dest, MediaType::ImageConfig, &config)?);
+    relabel(config.get_mut("config").and_then(|container| container.get_mut("Labels")), last);
+    let mut manifest = object("manifest", &image.documents.manifest)?;
+    relabel(manifest.get_mut("annotations"), last);
+    manifest.insert("layers".to_owned(), value(&descriptors)?);
+    manifest.insert("mediaType".to_owned(), value(&MediaType::ImageManifest)?);
+    manifest.insert("config".to_owned(), value(&put_json(dest, MediaType::ImageConfig, &config)?)?);
     let bytes = canonical_json(&manifest)?;
     let digest = Digest::of(&bytes);
     dest.put_manifest(&RawManifest { bytes, media_type: MediaType::ImageManifest, digest }, None)?;
     Ok(digest)
+}
+
+/// Puts the last diffid where there was one.
+fn relabel(labels: Option<&mut Value>, last: Option<DiffId>) {
+    if let (Some(label), Some(last)) = (labels.and_then(|labels| labels.get_mut(FINAL_DIFFID)), last) {
+        *label = last.to_string().into();
+    }
+}
+
+fn object(what: &str, bytes: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(bytes).map_err(Error::json(what))
+}
+
+fn value(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(Error::json("JSON output"))
 }

@@ -1,14 +1,27 @@
 //! A file that is not there until it is finished.
+//!
+//! ```text
+//! .ostree-rs-tmp-HEX    locked (flock) by the process that writes it
+//! ```
+//! One that nobody has locked was left behind by a process that was killed: whoever writes there next sweeps it away.
 
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, File, OpenOptions};
+use rustix::fs::{FlockOperation, flock, fstat, fsync};
+use rustix::io::Errno;
 
+use super::disk::open_regular;
 use super::error::{Error, Result};
 
+const PREFIX: &str = ".ostree-rs-tmp-";
+
 /// A file under a name of its own, removed when it is dropped before [`TempFile::persist`].
+#[derive(Debug)]
 pub(super) struct TempFile {
     dir: Dir,
     name: PathBuf,
@@ -23,23 +36,32 @@ impl TempFile {
         let options = OpenOptions::new().read(true).write(true).create_new(true).to_owned();
         loop {
             // The hasher's keys are random: no two processes choose the same name.
-            let name = sub.join(format!(".tmp-{:016x}", RandomState::new().build_hasher().finish()));
-            match dir.open_with(&name, &options) {
-                Ok(file) => {
-                    let dir = dir.try_clone().map_err(Error::io("open", "."))?;
-                    return Ok(Self { dir, name, file, kept: false });
-                }
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            let name = sub.join(format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish()));
+            let file = match dir.open_with(&name, &options) {
+                Ok(file) => file,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(Error::io("create", name)(e)),
+            };
+            // Where there are no locks, nobody sweeps either.
+            let _ = lock(&file);
+            let dir = dir.try_clone().map_err(Error::io("open", "."))?;
+            let temp = Self { dir, name, file, kept: false };
+            // Before it was locked, it looked like one that was left behind.
+            if fstat(&temp.file).map_err(|e| Error::io("stat", &temp.name)(e.into()))?.st_nlink > 0 {
+                return Ok(temp);
             }
         }
     }
 
-    /// Gives the file its name, replacing what had it before.
+    /// Gives the file its name, replacing what had it before. It is on disk then.
     pub(super) fn persist(mut self, name: &Path) -> Result<()> {
+        self.file.sync_all().map_err(Error::io("sync", name))?;
         self.dir.rename(&self.name, &self.dir, name).map_err(Error::io("rename to", name))?;
         self.kept = true;
-        Ok(())
+        let folder = name.parent().unwrap_or(Path::new(""));
+        open_folder(&self.dir, folder)
+            .and_then(|folder| Ok(fsync(folder)?))
+            .map_err(Error::io("sync", folder))
     }
 }
 
@@ -54,7 +76,47 @@ impl Drop for TempFile {
 
 /// Writes `bytes` to `name`, at once and durably.
 pub(super) fn write_whole(dir: &Dir, name: &Path, bytes: &[u8]) -> Result<()> {
-    let mut temp = TempFile::new(dir, Path::new(""))?;
-    temp.file.write_all(bytes).and_then(|()| temp.file.sync_all()).map_err(Error::io("write", name))?;
+    let mut temp = TempFile::new(dir, name.parent().unwrap_or(Path::new("")))?;
+    temp.file.write_all(bytes).map_err(Error::io("write", name))?;
     temp.persist(name)
+}
+
+/// Removes what processes that were killed left in the folder `sub` of `dir`. What cannot be removed, or belongs to
+/// somebody else, stays.
+pub(super) fn sweep(dir: &Dir, sub: &Path) {
+    let Ok(entries) = dir.read_dir(if sub == Path::new("") { Path::new(".") } else { sub }) else { return };
+    for entry in entries.flatten().filter(|entry| is_temp(&entry.file_name())) {
+        let name = sub.join(entry.file_name());
+        if let Ok(Some(file)) = open_regular(dir, &name)
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            let _ = dir.remove_file(&name);
+        }
+    }
+}
+
+/// Whether a file of this name is, or was, one that is not finished.
+pub(super) fn is_temp(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+}
+
+/// Makes everybody wait who locks the same directory, until the result is dropped.
+pub(super) fn lock_dir(dir: &Dir) -> Result<File> {
+    let file = open_folder(dir, Path::new("")).map_err(Error::io("open", "."))?;
+    lock(&file).map_err(Error::io("lock", "."))?;
+    Ok(file)
+}
+
+fn open_folder(dir: &Dir, sub: &Path) -> io::Result<File> {
+    dir.open(if sub == Path::new("") { Path::new(".") } else { sub })
+}
+
+/// Waits for the lock of a file.
+fn lock(file: impl AsFd) -> io::Result<()> {
+    loop {
+        match flock(&file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
 }

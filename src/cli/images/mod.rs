@@ -52,9 +52,29 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = super::verb::boolean)]
     tls_verify: Option<bool>,
-    /// Which image of several: OS/ARCHITECTURE[/VARIANT]
+    /// Which image of several, or which machines a new one is for: OS/ARCHITECTURE[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformName>,
+    /// None of several is chosen.
+    #[arg(skip)]
+    all_machines: bool,
+}
+
+impl RegistryOptions {
+    /// The machines that were asked for.
+    pub(crate) fn platform(&self) -> Option<&PlatformName> {
+        self.platform.as_ref()
+    }
+
+    /// The same options, and no choice among several images.
+    pub(crate) fn for_all_machines(&self) -> Self {
+        Self { all_machines: true, ..self.clone() }
+    }
+
+    /// The same options for these machines.
+    pub(crate) fn for_machines(&self, platform: PlatformName) -> Self {
+        Self { platform: Some(platform), ..self.clone() }
+    }
 }
 
 /// Reads the name of an image. Without a transport it lies in a registry.
@@ -79,7 +99,7 @@ fn credentials(text: &str) -> anyhow::Result<(String, String)> {
 
 /// An image that was opened, and what it is called for people and policies.
 pub(crate) struct Opened {
-    /// Where its manifest and blobs come from: one image for one machine.
+    /// Where its manifest and blobs come from: one image for one machine, unless all were asked for.
     pub(crate) source: Box<dyn ImageSource>,
     /// The client of the registry, if it comes from one.
     pub(crate) repository: Option<(RepositoryName, crate::base::net::registry::Registry)>,
@@ -102,26 +122,28 @@ pub(crate) fn open(
             repository = Some((name, image.registry().clone()));
             Box::new(image)
         }
-        _ => Box::new(Located::new(open_local(reference)?, reference.to_string())),
+        _ => Box::new(Located::new(open_local(reference, ctx)?, reference.to_string())),
     };
-    let platform = options.platform.clone().unwrap_or_default();
-    let source = Box::new(OnePlatform::new(source, platform));
+    let source = match options.all_machines {
+        true => source,
+        false => Box::new(OnePlatform::new(source, options.platform.clone().unwrap_or_default())),
+    };
     Ok(Opened { source, repository, verdict: Verdict::Nothing })
 }
 
 /// Opens an image on disk.
-fn open_local(reference: &ImageReference) -> anyhow::Result<Box<dyn ImageSource>> {
+fn open_local(reference: &ImageReference, ctx: &Ctx) -> anyhow::Result<Box<dyn ImageSource>> {
     let place = || reference.to_string();
     Ok(match (reference.transport(), reference.path_and_tag()) {
         (Transport::OciDir, Some((path, tag))) => {
             Box::new(OciLayout::open(open_dir(Path::new(path))?, tag).with_context(place)?)
         }
         (Transport::OciArchive, Some((path, tag))) => {
-            Box::new(OciArchive::open(open_file(path)?, tag).with_context(place)?)
+            Box::new(OciArchive::open(open_archive(path, ctx).with_context(place)?, tag).with_context(place)?)
         }
-        (Transport::DockerArchive, Some((path, tag))) => {
-            Box::new(DockerArchive::open(open_file(path)?, tag).with_context(place)?)
-        }
+        (Transport::DockerArchive, Some((path, tag))) => Box::new(
+            DockerArchive::open(open_archive(path, ctx).with_context(place)?, tag).with_context(place)?,
+        ),
         (Transport::Dir, Some((path, _))) => {
             Box::new(DirImage::open(open_dir(Path::new(path))?).with_context(place)?)
         }
@@ -248,15 +270,17 @@ fn open_dir(path: &Path) -> anyhow::Result<Dir> {
     Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({})", path.display()))
 }
 
-/// Opens an archive, which is read in any order: it can be no pipe, and none is waited for.
-fn open_file(path: &str) -> anyhow::Result<File> {
+/// Opens an archive, which is read in any order: it can be no pipe, and none is waited for. One that is compressed is
+/// decompressed into a file without a name in TMPDIR, or else in /var/tmp, as podman does.
+fn open_archive(path: &str, ctx: &Ctx) -> anyhow::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let opened = File::options().read(true).custom_flags(flags).open(path);
     let file = opened.with_context(|| format!("Opening {path}"))?;
     if !file.metadata().with_context(|| format!("stat({path})"))?.is_file() {
         bail!("Opening {path}: it is not a regular file");
     }
-    Ok(file)
+    let spool = || tempfile::tempfile_in(files::variable("TMPDIR").unwrap_or_else(|| "/var/tmp".to_owned()));
+    Ok(container::plain_archive(file, spool, ctx)?)
 }
 
 /// The directory that a file lies in, and its name there.

@@ -15,8 +15,8 @@ use chrono::DateTime;
 use oci_spec::image::ANNOTATION_CREATED;
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, MetaKind, RootDir};
-use serde::de::DeserializeOwned;
 
+use crate::container::configuration;
 use crate::container::image::canonical_json;
 use crate::container::import::{IMPORTER, importer_version};
 use crate::container::{Documents, Error, Image, Result};
@@ -79,14 +79,14 @@ pub(super) fn parse(whose: &str, metadata: &Dict, keys: &Keys) -> Result<Option<
     let config = metadata.get_str(keys.config).filter(|text| *text != "null");
     Ok(Some(Image {
         digest: digest.parse().map_err(|source| Error::Reference { text: digest.to_owned(), source })?,
-        manifest: json(whose, keys.manifest, manifest)?,
-        config: config.map(|text| json(whose, keys.config, text)).transpose()?.unwrap_or_default(),
+        manifest: serde_json::from_str(manifest)
+            .map_err(Error::json(format!("{} of {whose}", keys.manifest)))?,
+        config: configuration::parse(
+            config.unwrap_or("{}").as_bytes(),
+            format!("{} of {whose}", keys.config),
+        )?,
         documents: Documents { manifest: manifest.into(), config: config.unwrap_or("{}").into() },
     }))
-}
-
-fn json<T: DeserializeOwned>(whose: &str, key: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(Error::json(format!("{key} of {whose}")))
 }
 
 /// The entries for `image` under `keys`, sorted by key.

@@ -1,4 +1,4 @@
-//! Copies an image from any place to any other.
+//! Copies an image, or all images of an index, from any place to any other.
 //!
 //! ```text
 //! manifest ► blobs that are not there yet, several at once, each verified ► manifest
@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 
 use oci_spec::image::{Descriptor, ImageManifest, MediaType};
 
+use super::copy_all::copy_named;
 use super::media::{
     self, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST,
 };
@@ -29,8 +30,20 @@ const MAX_SENDS: u32 = 5;
 pub struct CopyOptions {
     /// What kind of manifest the copy has.
     pub format: ManifestFormat,
-    /// Signatures of the image, to be kept beside its manifest.
+    /// Signatures of the image, or of the index, to be kept beside its manifest.
     pub signatures: Vec<Vec<u8>>,
+    /// What becomes of an index.
+    pub images: Images,
+}
+
+/// Which images of an index are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Images {
+    /// One image, which the source has chosen; an index is an error.
+    #[default]
+    One,
+    /// All of them, and the index.
+    All,
 }
 
 /// What kind of manifest a copy has.
@@ -64,7 +77,7 @@ pub struct Copied {
 ///
 /// # Errors
 /// What the two say; [`Error::Mismatch`] and [`Error::Size`] for damaged blobs; [`Error::Usage`] if `source`
-/// has images for several machines: see [`OnePlatform`](super::OnePlatform).
+/// has images for several machines and one is to be copied: see [`OnePlatform`](super::OnePlatform).
 pub fn copy(
     source: &dyn ImageSource,
     dest: &dyn ImageDest,
@@ -72,18 +85,12 @@ pub fn copy(
     ctx: &Ctx,
 ) -> Result<Copied> {
     let raw = source.manifest()?;
-    if media::is_index(&raw.media_type) {
+    if media::is_index(&raw.media_type) && options.images == Images::One {
         return Err(Error::Usage(format!("{} is an index of images, choose one", raw.digest)));
     }
-    let manifest: ImageManifest =
-        serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("manifest {}", raw.digest)))?;
-    let blobs: Vec<_> = manifest.layers().iter().chain([manifest.config()]).collect();
-    let mut copied = copy_blobs(source, dest, &blobs, ctx)?;
     let (signatures, signed) = (&options.signatures, raw.digest);
-    let raw = match options.format {
-        ManifestFormat::Oci if raw.media_type.as_ref() == DOCKER_MANIFEST => to_oci(manifest)?,
-        _ => raw,
-    };
+    let mut copied = Copied { manifest: signed, sent: 0, sent_bytes: 0, reused: 0, signatures_lost: 0 };
+    let raw = copy_named(source, dest, raw, options.format, &mut copied, ctx)?;
     dest.put_manifest(&raw, None)?;
     let kept = signatures.is_empty() || raw.digest == signed && dest.put_signatures(signatures)?;
     copied.signatures_lost = if kept { 0 } else { signatures.len() };
@@ -168,8 +175,24 @@ fn copy_once(source: &dyn ImageSource, dest: &dyn ImageDest, blob: &Descriptor, 
     Ok(())
 }
 
-/// The same image with OCI's media types; its configuration is the same document.
-fn to_oci(mut manifest: ImageManifest) -> Result<RawManifest> {
+impl Copied {
+    /// Counts blobs that were copied besides.
+    pub(super) fn add(&mut self, more: &Self) {
+        self.sent += more.sent;
+        self.sent_bytes += more.sent_bytes;
+        self.reused += more.reused;
+    }
+}
+
+/// The same image as a manifest of `format`: with OCI's media types, its configuration is the same document.
+pub(super) fn in_format(
+    format: ManifestFormat,
+    raw: RawManifest,
+    mut manifest: ImageManifest,
+) -> Result<RawManifest> {
+    if format == ManifestFormat::AsItIs || raw.media_type.as_ref() != DOCKER_MANIFEST {
+        return Ok(raw);
+    }
     let convert = |descriptor: &Descriptor| {
         let media_type = match descriptor.media_type().as_ref() {
             DOCKER_CONFIG => MediaType::ImageConfig,

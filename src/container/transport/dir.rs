@@ -17,7 +17,7 @@ use oci_spec::image::{Arch, Descriptor, Platform};
 
 use super::media;
 use crate::container::disk::{open_regular, read_small};
-use crate::container::temp::{TempFile, write_whole};
+use crate::container::temp::{TempFile, is_temp, lock_dir, sweep, write_whole};
 use crate::container::{
     BlobWriter, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, known,
 };
@@ -50,14 +50,20 @@ impl DirImage {
         }
     }
 
-    /// An image to be written to `dir`, which holds nothing else, or an image to be replaced.
+    /// An image to be written to `dir`, which holds nothing else, or an image to be replaced. What was left behind by
+    /// those who were killed is removed.
     ///
     /// # Errors
     /// [`Error::Usage`] if `dir` holds something else, [`Error::Io`].
     pub fn create(dir: Dir) -> Result<Self> {
+        let _lock = lock_dir(&dir)?;
+        sweep(&dir, Path::new(""));
         if read_small(&dir, VERSION)?.is_none() {
-            if dir.entries().map_err(Error::io("read directory", "."))?.next().is_some() {
-                return Err(Error::Usage("the directory is not empty and holds no image".into()));
+            for entry in dir.entries().map_err(Error::io("read directory", "."))? {
+                let name = entry.map_err(Error::io("read directory", "."))?.file_name();
+                if !is_temp(&name) {
+                    return Err(Error::Usage("the directory is not empty and holds no image".into()));
+                }
             }
             write_whole(&dir, Path::new(VERSION), VERSION_TEXT)?;
         }
@@ -75,7 +81,7 @@ impl ImageSource for DirImage {
 
     fn manifest_of(&self, descriptor: &Descriptor) -> Result<RawManifest> {
         let expected = Digest::of_descriptor(descriptor)?;
-        let name = format!("{}.{MANIFEST}", expected.checksum());
+        let name = instance_name(&expected);
         let bytes = read_small(&self.dir, &name)?.ok_or(Error::BlobNotFound(expected))?;
         let actual = Digest::of(&bytes);
         if actual != expected {
@@ -110,6 +116,10 @@ impl ImageDest for DirImage {
         known::current(self, architecture)
     }
 
+    fn put_instance(&self, manifest: &RawManifest) -> Result<()> {
+        write_whole(&self.dir, Path::new(&instance_name(&manifest.digest)), &manifest.bytes)
+    }
+
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {
         // Those of the image that was here before.
         for name in signature_names() {
@@ -127,6 +137,11 @@ impl ImageDest for DirImage {
         }
         Ok(true)
     }
+}
+
+/// The file with a manifest that the index names.
+fn instance_name(digest: &Digest) -> String {
+    format!("{}.{MANIFEST}", digest.checksum())
 }
 
 /// Until one is missing.

@@ -1,4 +1,5 @@
-//! An image in an archive made by `docker save`: `docker-archive:PATH[:NAME:TAG]`.
+//! An image in an archive made by `docker save`: `docker-archive:PATH[:NAME:TAG]`, or `docker-archive:PATH:@N` for the
+//! one that is number N in it, from 0 on.
 //!
 //! ```text
 //! manifest.json   [{"Config": "HEX.json", "RepoTags": ["name:tag"], "Layers": ["HEX/layer.tar", …]}]
@@ -15,15 +16,15 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::fs::Dir;
-use oci_spec::image::{
-    Descriptor, ImageConfiguration, ImageManifest, ImageManifestBuilder, MediaType, Platform,
-};
+use oci_spec::image::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType, Platform};
 use serde::{Deserialize, Serialize};
 
 use super::media::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST};
 use crate::base::io::Hashing;
-use crate::container::archive::{Extent, Slice, check_not_compressed, read_whole};
+use crate::container::archive::{Extent, Slice, read_whole};
+use crate::container::configuration;
 use crate::container::image::canonical_json;
+use crate::container::index;
 use crate::container::name::RepositoryName;
 use crate::container::{
     BlobWriter, Compression, Digest, Error, ImageDest, ImageSource, LayerFormat, OciArchiveWriter,
@@ -58,13 +59,13 @@ struct Entries {
 }
 
 impl DockerArchive {
-    /// The image called `name` in the archive; without a name the only one there is.
+    /// The image called `name` in the archive, or that of number N for the name `@N`; without a name the only one
+    /// there is. `file` is a [`plain_archive`](crate::container::plain_archive).
     ///
     /// # Errors
-    /// [`Error::NotALayout`] if `file` is no such archive, [`Error::Unsupported`] if it is compressed as a whole,
-    /// [`Error::TagNotFound`], [`Error::Ambiguous`], [`Error::Json`], [`Error::Image`], [`Error::Io`].
+    /// [`Error::NotALayout`] if `file` is no such archive, [`Error::TagNotFound`], [`Error::Ambiguous`],
+    /// [`Error::Json`], [`Error::Image`], [`Error::Io`].
     pub fn open(file: File, name: Option<&str>) -> Result<Self> {
-        check_not_compressed(&file)?;
         let file = Arc::new(file);
         let entries = Entries::read(&file)?;
         let items: Vec<Item> = serde_json::from_slice(&read_whole(&file, entries.find(MANIFEST)?, MANIFEST)?)
@@ -72,8 +73,7 @@ impl DockerArchive {
         let item = choose(&items, name)?;
         let config_extent = entries.find(&item.config)?;
         let config_bytes = read_whole(&file, config_extent, &item.config)?;
-        let config: ImageConfiguration =
-            serde_json::from_slice(&config_bytes).map_err(Error::json(item.config.as_str()))?;
+        let config = configuration::parse(&config_bytes, item.config.as_str())?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != item.layers.len() {
             let why =
@@ -156,11 +156,18 @@ fn normal(path: &Path) -> Option<PathBuf> {
 
 fn choose<'a>(items: &'a [Item], name: Option<&str>) -> Result<&'a Item> {
     let tags = |item: &Item| item.repo_tags.clone().unwrap_or_default();
-    let known = || items.iter().flat_map(tags).collect();
+    let known = || {
+        let names = |(n, item): (usize, &Item)| [vec![format!("@{n}")], tags(item)].concat();
+        items.iter().enumerate().flat_map(names).collect()
+    };
     let full = |tag: &str| match RepositoryName::is_short(tag) {
         true => format!("docker.io/{tag}").parse::<RepositoryName>().ok(),
         false => tag.parse().ok(),
     };
+    if let Some(number) = name.and_then(index::number) {
+        let missing = || Error::TagNotFound { tag: format!("@{number}"), known: known() };
+        return items.get(number).ok_or_else(missing);
+    }
     match (name, items) {
         (Some(name), _) => {
             let found = |tag: &String| tag == name || (full(tag).is_some() && full(tag) == full(name));
@@ -216,7 +223,7 @@ impl DockerArchiveWriter {
     /// Begins the archive `name` in `dir`; the image in it will be called `tag`, such as `app:1`.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Usage`] if `tag` is a number of an image, `@N`; [`Error::Io`].
     pub fn create(dir: &Dir, name: &Path, tag: Option<&str>) -> Result<Self> {
         let archive = OciArchiveWriter::create(dir, name, tag)?;
         Ok(Self { archive, tag: tag.map(str::to_owned), items: Mutex::default() })

@@ -22,6 +22,11 @@ pub(super) fn is_index(media_type: &MediaType) -> bool {
     matches!(media_type.as_ref(), OCI_INDEX | DOCKER_INDEX)
 }
 
+/// Whether a document is the manifest of an image.
+pub(super) fn is_manifest(media_type: &MediaType) -> bool {
+    matches!(media_type.as_ref(), OCI_MANIFEST | DOCKER_MANIFEST)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Shape {

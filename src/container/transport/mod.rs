@@ -7,10 +7,11 @@
 //! docker    docker-archive:PATH  what `docker save` writes
 //! located   any of them on disk, with its name in errors
 //! platform  one image out of an index of images for several machines
-//! copy      from any of them to any of them
+//! copy      from any of them to any of them; copy_all: an index and all that it names
 //! ```
 
 mod copy;
+mod copy_all;
 mod dir;
 mod docker;
 mod located;
@@ -20,7 +21,7 @@ mod pull;
 mod push;
 
 pub(super) use copy::copy_blobs;
-pub use copy::{Copied, CopyOptions, ManifestFormat, copy};
+pub use copy::{Copied, CopyOptions, Images, ManifestFormat, copy};
 pub use dir::DirImage;
 pub use docker::{DockerArchive, DockerArchiveWriter};
 pub use located::Located;

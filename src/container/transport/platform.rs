@@ -10,7 +10,7 @@ use super::media;
 use crate::container::{Error, ImageSource, RawManifest, Result};
 
 /// An index may name others so many times.
-const MAX_DEPTH: usize = 4;
+pub(super) const MAX_DEPTH: usize = 4;
 
 /// Which machines an image is for: `OS/ARCHITECTURE[/VARIANT]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

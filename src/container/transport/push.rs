@@ -96,6 +96,11 @@ impl ImageDest for RegistryDest {
         }
     }
 
+    fn put_instance(&self, manifest: &RawManifest) -> Result<()> {
+        let (digest, media_type) = (manifest.digest.to_string(), manifest.media_type.to_string());
+        Ok(self.registry.put_manifest(&digest, &media_type, &manifest.bytes, &self.ctx)?)
+    }
+
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {
         let media_type = manifest.media_type.to_string();
         Ok(self.registry.put_manifest(&self.reference, &media_type, &manifest.bytes, &self.ctx)?)

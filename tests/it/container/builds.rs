@@ -11,7 +11,9 @@ use ostree_rs::container::{
     BuildOptions, Compression, Digest, Error, Image, ImageSource, OciLayout, PullOptions, Signatures, build,
     pull,
 };
-use ostree_rs::store::MemStore;
+use ostree_rs::format::variant::Value;
+use ostree_rs::format::{CommitId, MetaKind};
+use ostree_rs::store::{MemStore, ObjectWrite as _, load_commit};
 
 use super::pulls::assert_holds;
 use super::{dir, find_layout, new_layout};
@@ -82,7 +84,7 @@ fn options_show() {
         copy_meta_keys: vec!["version".to_owned()],
         copy_meta_opt_keys: vec!["nothing".to_owned()],
         created_secs: Some(1),
-        architecture: Some(Arch::ARM64),
+        platform: Some("linux/arm64".parse().unwrap()),
         ..BuildOptions::default()
     };
     build_stable(temp.path(), "x", &options, 2);
@@ -105,6 +107,65 @@ fn options_show() {
         let result = build(&bare_store(), &stable(), &layout, &options, &Ctx::default());
         assert!(matches!(result, Err(Error::Usage(why)) if why.contains(key)));
     }
+}
+
+/// A commit that says which machines it is for.
+fn commit_for(store: &MemStore, architecture: &str) -> CommitId {
+    let id = commit_of(store, &["usr/bin/sh"]);
+    let mut commit = load_commit(store, &id).unwrap();
+    commit.metadata =
+        [("ostree.architecture".to_owned(), Value::Str(architecture.to_owned()))].into_iter().collect();
+    CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+}
+
+/// Index and configuration say what the commit says, or what was asked for, and nothing else.
+#[test]
+fn images_are_for_the_machines_of_their_commits() {
+    let own = oci_spec::image::Arch::default().to_string();
+    for (commit, wanted, built) in [
+        (None, None, Some(&*own)),
+        (None, Some("linux/s390x"), Some("s390x")),
+        (Some("aarch64"), None, Some("arm64")),
+        (Some("aarch64"), Some("linux/arm64"), Some("arm64")),
+        (Some("aarch64"), Some("linux/aarch64"), Some("arm64")),
+        (Some("aarch64"), Some("linux/arm64/v8"), Some("arm64/v8")),
+        (Some("aarch64"), Some("linux/amd64"), None),
+        (Some("i686"), None, Some("386")),
+        (Some("armv7hl"), None, Some("arm/v7")),
+        (Some("armv7hl"), Some("linux/arm"), Some("arm/v7")),
+        (Some("armv7hl"), Some("linux/arm/v6"), None),
+        (Some("ppc64le"), None, Some("ppc64le")),
+        (Some("amd64"), None, Some("amd64")),
+        (Some("vax"), None, None),
+        (Some("vax"), Some("linux/amd64"), Some("amd64")),
+        (Some("x86_64"), Some("windows/amd64"), None),
+    ] {
+        let (temp, store) = (tempfile::tempdir().unwrap(), MemStore::new());
+        let case = format!("{commit:?} {wanted:?}");
+        let commit = match commit {
+            Some(architecture) => commit_for(&store, architecture),
+            None => commit_of(&store, &["usr/bin/sh"]),
+        };
+        let platform = wanted.map(|wanted| wanted.parse().unwrap());
+        let options = BuildOptions { platform, ..BuildOptions::default() };
+        let layout = new_layout(temp.path(), Some("x"));
+        let result = build(&store, &commit, &layout, &options, &Ctx::default());
+        let Some(built) = built else {
+            assert!(matches!(result, Err(Error::Usage(_))), "{case}");
+            continue;
+        };
+        result.unwrap();
+        let (architecture, variant) = built.split_once('/').map_or((built, None), |(a, v)| (a, Some(v)));
+        let entry = layout.index().unwrap().manifests()[0].platform().clone().unwrap();
+        let config = fetch_for(temp.path(), architecture).config;
+        assert_eq!(entry.architecture(), config.architecture(), "{case}");
+        assert_eq!(config.architecture().to_string(), architecture, "{case}");
+        assert_eq!((entry.variant().as_deref(), config.variant().as_deref()), (variant, variant), "{case}");
+    }
+}
+
+fn fetch_for(path: &Path, architecture: &str) -> Image {
+    Image::fetch(&OciLayout::open(dir(path), Some("x")).unwrap(), &Arch::from(architecture)).unwrap()
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Images: what they are called, where they lie, how layers are compressed.
 
+mod archives;
 mod builds;
 mod chunked;
 mod chunks;
 mod debian;
 mod disk;
+mod indexes;
+mod interrupted;
 mod layers;
 mod layouts;
 mod pulls;

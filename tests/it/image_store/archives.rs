@@ -1,9 +1,6 @@
 //! `docker-archive:` and `oci-archive:` with compressed layers, and archives that are compressed as a whole.
 
 use std::fs;
-use std::io::Write;
-
-use flate2::write::GzEncoder;
 
 use super::Work;
 use crate::oracle::{need, run};
@@ -66,26 +63,22 @@ fn layers_in_a_docker_archive() {
     }
 }
 
+/// As skopeo reads them.
 #[test]
-fn compressed_archives_are_named_as_such() {
+fn compressed_archives_are_pulled() {
     let work = committed();
+    work.ok(&["init", "--repo=new", "--mode=bare-user"]);
     for transport in ["oci-archive", "docker-archive"] {
         let image = format!("{transport}:plain.tar:app:1");
         work.ok(&["container", "build", "--repo=repo", "--ref=main", "--push", &image]);
         let plain = fs::read(work.path("plain.tar")).unwrap();
-        let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&plain).unwrap();
-        for (program, bytes) in
-            [("gzip", gzip.finish().unwrap()), ("zstd", zstd::encode_all(&*plain, 1).unwrap())]
-        {
-            fs::write(work.path("small"), bytes).unwrap();
-            let image = format!("ostree-unverified-image:{transport}:small:app:1");
-            let error = work.refused(&["container", "pull", "--repo=new", &image]);
-            let expected = format!(
-                "{transport}:small:app:1: the archive is compressed with {program}: decompress it first"
-            );
-            assert!(error.contains(&expected), "{error}");
-        }
+        fs::write(work.path("small"), zstd::encode_all(&*plain, 1).unwrap()).unwrap();
+        let image = format!("ostree-unverified-image:{transport}:small:app:1");
+        work.ok(&["container", "pull", "--repo=new", &image]);
+        fs::write(work.path("small"), b"PK\x03\x04").unwrap();
+        let error = work.refused(&["container", "pull", "--repo=new", &image]);
+        let expected = format!("{transport}:small:app:1: the file is a zip archive: unpack it first");
+        assert!(error.contains(&expected), "{error}");
     }
 }
 

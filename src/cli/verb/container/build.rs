@@ -12,7 +12,7 @@ use super::super::{Common, resolve};
 use crate::cli::images::{self, Dest, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::transport::RepositoryName;
+use crate::container::transport::{PlatformName, RepositoryName};
 use crate::container::{
     self, BuildOptions, Compression, ContentMeta, Image, ImageReference, Layering, Transport,
 };
@@ -135,9 +135,11 @@ struct Layers {
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let commit = resolve(&repo, &args.rev)?;
-    let (previous, repository) = previous(args, session)?.unzip();
+    let platform = container::platform_of(&repo, &commit, args.registry.platform())?;
+    let (previous, repository) = previous(args, &platform, session)?.unzip();
     let describing = args.describing.options(args.max_layers)?;
-    let options = BuildOptions { compression: args.compression, previous, ..describing };
+    let options =
+        BuildOptions { compression: args.compression, previous, platform: Some(platform), ..describing };
     let mount_from = repository.flatten();
     let place = build_dest(args)?;
     let dest = Dest::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
@@ -159,9 +161,13 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 }
 
 /// The image made before, and the registry's repository that it lies in.
-fn previous(args: &Args, session: &Session) -> anyhow::Result<Option<(Image, Option<RepositoryName>)>> {
+fn previous(
+    args: &Args,
+    platform: &PlatformName,
+    session: &Session,
+) -> anyhow::Result<Option<(Image, Option<RepositoryName>)>> {
     let Some(reference) = &args.previous else { return Ok(None) };
-    let opened = images::open(reference, &args.registry, &session.ctx)?;
+    let opened = images::open(reference, &args.registry.for_machines(platform.clone()), &session.ctx)?;
     // One platform was chosen already.
     let image = Image::fetch(&*opened.source, &Default::default())?;
     Ok(Some((image, opened.repository.map(|(name, _)| name))))

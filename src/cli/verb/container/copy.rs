@@ -8,7 +8,7 @@ use crate::cli::images::{self, Demand, Dest, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::ImageReference;
-use crate::container::transport::{self, CopyOptions};
+use crate::container::transport::{self, CopyOptions, Images};
 
 /// Arguments of `container copy`.
 #[derive(clap::Args)]
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     registry: RegistryOptions,
     #[command(flatten)]
     _progress: ProgressOptions,
+    /// Copy every image of an index, and the index, instead of the image for one kind of machine
+    #[arg(short, long, conflicts_with = "platform")]
+    all: bool,
     /// Leave GPG signatures of the image behind; they are copied to dir: otherwise, as long as its manifest stays as
     /// it is
     #[arg(long)]
@@ -46,14 +49,18 @@ struct Json {
 
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let opened = images::open_trusted(&args.source, &args.registry, Demand::AsPolicySays, &session.ctx)?;
+    let (which, registry) = match args.all {
+        true => (Images::All, args.registry.for_all_machines()),
+        false => (Images::One, args.registry.clone()),
+    };
+    let opened = images::open_trusted(&args.source, &registry, Demand::AsPolicySays, &session.ctx)?;
     let near = opened.repository.as_ref().map(|(name, _)| name);
     let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
     let signatures = match args.remove_signatures {
         true => Vec::new(),
         false => images::gpg_signatures_of(&opened, &session.ctx)?,
     };
-    let options = CopyOptions { format: dest.format(), signatures };
+    let options = CopyOptions { format: dest.format(), signatures, images: which };
     let copied = transport::copy(&*opened.source, dest.image(), &options, &session.ctx)
         .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(copied.manifest)?;

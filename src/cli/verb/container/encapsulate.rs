@@ -44,6 +44,7 @@ pub(super) fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result
     let commit = resolve(&repo, &args.rev)?;
     let options = BuildOptions {
         compression: if args.compression_fast { Compression::Gzip(1) } else { Compression::GZIP },
+        platform: args.registry.platform().cloned(),
         ..args.describing.options(None)?
     };
     let dest = Dest::create(&args.image, &args.registry, None, &session.ctx)?;
