@@ -9,9 +9,7 @@
 
 use std::collections::HashMap;
 
-use oci_spec::image::{
-    ANNOTATION_VERSION, Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os,
-};
+use oci_spec::image::{ANNOTATION_VERSION, Arch, Descriptor, ImageConfiguration, ImageManifest};
 use ostree_format::CommitId;
 
 use super::configuration;
@@ -19,11 +17,8 @@ use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::image::{ImageSource, RawManifest, read_verified};
 use super::labels::{COMMIT, FINAL_DIFFID};
-
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-/// An index may name others so many times.
-const MAX_INDEX_DEPTH: usize = 4;
+use super::media;
+use super::platform::PlatformName;
 
 /// An image: its manifest and configuration, both verified.
 #[derive(Debug, Clone)]
@@ -76,27 +71,15 @@ impl Image {
     /// What the source says; [`Error::Unsupported`] for something that is no image, or not for these
     /// machines; [`Error::Image`] if the documents contradict themselves.
     pub fn fetch(source: &dyn ImageSource, architecture: &Arch) -> Result<Self> {
-        let mut raw = source.manifest()?;
-        for _ in 0..MAX_INDEX_DEPTH {
-            match raw.media_type.as_ref() {
-                DOCKER_INDEX => {}
-                other if MediaType::from(other) == MediaType::ImageIndex => {}
-                _ => return Self::of_manifest(source, &raw),
-            }
-            let index: ImageIndex = parse(&raw, "index")?;
-            raw = source.manifest_of(choose(&index, architecture)?)?;
-        }
-        Err(Error::Image("an index that leads to an index, again and again".to_owned()))
+        let raw = PlatformName::linux(architecture).resolve(source, source.manifest()?)?;
+        Self::of_manifest(source, &raw)
     }
 
     fn of_manifest(source: &dyn ImageSource, raw: &RawManifest) -> Result<Self> {
-        match raw.media_type.as_ref() {
-            DOCKER_MANIFEST => {}
-            other if MediaType::from(other) == MediaType::ImageManifest => {}
-            other => {
-                let why = format!("manifest {} has the media type {other:?}, which is no image", raw.digest);
-                return Err(Error::Unsupported(why));
-            }
+        if !media::is_manifest(&raw.media_type) {
+            let why =
+                format!("manifest {} has the media type {}, which is no image", raw.digest, raw.media_type);
+            return Err(Error::Unsupported(why));
         }
         let manifest: ImageManifest = parse(raw, "manifest")?;
         // A document that two readers may take for different things is refused.
@@ -178,21 +161,4 @@ impl Image {
 
 fn parse<T: serde::de::DeserializeOwned>(raw: &RawManifest, what: &str) -> Result<T> {
     serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("{what} {}", raw.digest)))
-}
-
-/// The entry for Linux on `architecture`; the only entry, if it does not say what it is for.
-fn choose<'a>(index: &'a ImageIndex, architecture: &Arch) -> Result<&'a Descriptor> {
-    let entries = index.manifests();
-    if let [only] = &entries[..]
-        && only.platform().is_none()
-    {
-        return Ok(only);
-    }
-    let fits = |d: &&Descriptor| {
-        d.platform().as_ref().is_some_and(|p| *p.os() == Os::Linux && p.architecture() == architecture)
-    };
-    entries
-        .iter()
-        .find(fits)
-        .ok_or_else(|| Error::Unsupported(format!("there is no image for linux on {architecture}")))
 }

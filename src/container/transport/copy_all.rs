@@ -38,6 +38,7 @@ struct Copier<'a> {
 
 impl Copier<'_> {
     fn copy_named(&self, raw: RawManifest, copied: &mut Copied, depth: usize) -> Result<RawManifest> {
+        media::check(&raw)?;
         if media::is_index(&raw.media_type) {
             return self.copy_index(raw, copied, depth);
         }

@@ -6,7 +6,7 @@
 //! dir       dir:PATH             manifest.json and one file for each blob
 //! docker    docker-archive:PATH  what `docker save` writes
 //! located   any of them on disk, with its name in errors
-//! platform  one image out of an index of images for several machines
+//! one_platform  one image out of an index of images for several machines
 //! copy      from any of them to any of them; copy_all: an index and all that it names
 //! ```
 
@@ -15,8 +15,7 @@ mod copy_all;
 mod dir;
 mod docker;
 mod located;
-mod media;
-mod platform;
+mod one_platform;
 mod pull;
 mod push;
 
@@ -25,8 +24,10 @@ pub use copy::{Copied, CopyOptions, Images, ManifestFormat, copy};
 pub use dir::DirImage;
 pub use docker::{DockerArchive, DockerArchiveWriter};
 pub use located::Located;
-pub use platform::{OnePlatform, PlatformName};
+pub use one_platform::OnePlatform;
 pub use pull::{Place, RegistryImage};
 pub use push::RegistryDest;
 
 pub use super::name::RepositoryName;
+pub use super::platform::PlatformName;
+use super::{media, platform};

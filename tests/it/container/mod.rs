@@ -10,6 +10,7 @@ mod indexes;
 mod interrupted;
 mod layers;
 mod layouts;
+mod platforms;
 mod pulls;
 mod references;
 mod reuse;

@@ -169,9 +169,13 @@ fn platforms_are_chosen() {
         let bytes = serde_json::to_vec(&index).unwrap();
         let raw = RawManifest { digest: Digest::of(&bytes), media_type: MediaType::from(media_type), bytes };
         create(&name("all"), &[]).put_manifest(&raw, None).unwrap();
-        for (platform, seed) in
-            [("linux/amd64", 1), ("linux/x86_64", 1), ("linux/arm/v7", 2), ("linux/arm", 3)]
-        {
+        for (platform, seed) in [
+            ("linux/amd64", 1),
+            ("linux/x86_64", 1),
+            ("linux/arm/v7", 2),
+            ("linux/arm/v6", 3),
+            ("linux/arm", 2),
+        ] {
             let image = OnePlatform::new(open(&name("all")).unwrap(), platform.parse().unwrap());
             assert_eq!(content(&image).unwrap(), super::small_tar(&noise(1000, seed)), "{platform}");
         }
