@@ -9,6 +9,7 @@
 //! Source: the grammar of docker references (distribution/reference).
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use ostree_format::ParseError;
@@ -82,13 +83,11 @@ impl FromStr for RepositoryName {
         }
         let (name, rest) = Self::split(text);
         let Some((host, path)) = name.split_once('/') else { return error(0, "it names no registry") };
-        let host_ok =
-            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b));
-        if !host_ok {
+        if !is_host(host) {
             return error(0, "no host");
         }
         let path_at = host.len() + 1;
-        if path.len() > MAX_PATH_BYTES || !path.split('/').all(is_component) {
+        if !is_path(path) {
             return error(path_at, "a path is made of a-z, 0-9, '.', '_', '-' and '/'");
         }
         let (tag, digest) = match rest.split_once('@') {
@@ -114,6 +113,30 @@ impl fmt::Display for RepositoryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}{}", self.host, self.path, self.suffix())
     }
+}
+
+/// `name.of.host[:port]`, `[IPv6][:port]`
+pub(super) fn is_host(text: &str) -> bool {
+    let (name, port) = match (text.strip_prefix('['), text.split_once(':')) {
+        (Some(rest), _) => match rest.split_once(']') {
+            Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => ("", port),
+            _ => return false,
+        },
+        (None, Some((name, port))) => (name, &text[text.len() - port.len() - 1..]),
+        (None, None) => (text, ""),
+    };
+    let is_label = |label: &str| {
+        let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        inner && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    (text.starts_with('[') || name.split('.').all(is_label))
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// `component/component`
+pub(super) fn is_path(text: &str) -> bool {
+    text.len() <= MAX_PATH_BYTES && text.split('/').all(is_component)
 }
 
 /// `[a-z0-9]+` joined by one `.`, one or two `_`, or any number of `-`.
@@ -165,6 +188,22 @@ mod tests {
             "q.io/a@md5:00",
         ] {
             assert!(bad.parse::<RepositoryName>().is_err(), "{bad}");
+        }
+        for (host, good) in [
+            ("quay.io", true),
+            ("localhost:5000", true),
+            ("[::1]:5000", true),
+            ("[::1]", true),
+            ("[::1]5000", false),
+            ("[x]", false),
+            ("a_b", false),
+            ("-a", false),
+            ("a.", false),
+            ("a:", false),
+            ("a:5x", false),
+            ("", false),
+        ] {
+            assert_eq!(is_host(host), good, "{host}");
         }
         assert_eq!(RepositoryName::split("a:5000/b:t@x"), ("a:5000/b", ":t@x"));
         assert_eq!(RepositoryName::split("a:5000/b"), ("a:5000/b", ""));

@@ -25,7 +25,7 @@ pub use sigstore::{SigstoreSignature, sigstore_signatures};
 
 use self::claim::{Claim, ClaimKind};
 use crate::base::sign::gpg::{Keyring, SignedMessage, verify as verify_gpg};
-use crate::container::config::policy::{Policy, Requirement, SignedIdentity};
+use crate::container::config::policy::{Keys, Policy, Requirement, SignedIdentity};
 use crate::container::{Digest, Error, Result};
 
 /// An image that asks to be let in.
@@ -69,18 +69,15 @@ pub fn check(policy: &Policy, image: &Candidate<'_>, from: &dyn Signatures, now:
         match requirement {
             Requirement::InsecureAcceptAnything => {}
             Requirement::Reject => return Err(refused(image, "the policy rejects it")),
-            Requirement::SignedBy { key_type, key_path, key_paths, key_data, signed_identity } => {
-                if key_type != "GPGKeys" {
-                    return Err(refused(image, &format!("keyType {key_type:?} is not supported")));
-                }
-                let paths = key_path.iter().chain(key_paths.iter().flatten());
-                let keys = keys(from, paths, key_data.iter())?;
-                signed_by(image, from, &keys, signed_identity, now)?;
+            Requirement::SignedBy { keys, identity } => {
+                signed_by(image, from, &bytes_of(keys, from)?, identity, now)?;
             }
-            Requirement::SigstoreSigned { key_path, key_paths, key_data, key_datas, signed_identity } => {
-                let paths = key_path.iter().chain(key_paths.iter().flatten());
-                let keys = keys(from, paths, key_data.iter().chain(key_datas.iter().flatten()))?;
-                sigstore_signed(image, from, &keys, signed_identity)?;
+            Requirement::SigstoreSigned { keys, identity } => {
+                sigstore_signed(image, from, &bytes_of(keys, from)?, identity)?;
+            }
+            Requirement::Unchecked(asked) => {
+                let why = format!("the policy asks for {asked}, which this program cannot check");
+                return Err(refused(image, &why));
             }
         }
     }
@@ -98,20 +95,13 @@ fn refused(image: &Candidate<'_>, why: &str) -> Error {
     Error::Refused(why)
 }
 
-fn keys<'a>(
-    from: &dyn Signatures,
-    paths: impl Iterator<Item = &'a String>,
-    data: impl Iterator<Item = &'a String>,
-) -> Result<Vec<Vec<u8>>> {
-    let mut keys = paths.map(|path| from.key_file(path)).collect::<Result<Vec<_>>>()?;
-    for text in data {
-        let decoded = STANDARD.decode(text.trim());
-        keys.push(decoded.map_err(|e| Error::Image(format!("keyData in the policy: {e}")))?);
+fn bytes_of(keys: &Keys, from: &dyn Signatures) -> Result<Vec<Vec<u8>>> {
+    let mut bytes = keys.paths.iter().map(|path| from.key_file(path)).collect::<Result<Vec<_>>>()?;
+    bytes.extend_from_slice(&keys.data);
+    match bytes.is_empty() {
+        true => Err(Error::Image("a requirement in the policy names no key".into())),
+        false => Ok(bytes),
     }
-    if keys.is_empty() {
-        return Err(Error::Image("a requirement in the policy names no key".into()));
-    }
-    Ok(keys)
 }
 
 fn signed_by(
@@ -147,7 +137,9 @@ fn sigstore_signed(
 ) -> Result<()> {
     let keys = keys.iter().map(|pem| PublicKey::from_pem(pem)).collect::<Result<Vec<_>>>()?;
     let one = |signature: &SigstoreSignature| -> Result<(), String> {
-        if !keys.iter().any(|key| key.verify(&signature.payload, &signature.signature)) {
+        let decoded = STANDARD.decode(&signature.signature);
+        let decoded = decoded.map_err(|e| format!("its signature is no base64: {e}"))?;
+        if !keys.iter().any(|key| key.verify(&signature.payload, &decoded)) {
             return Err("it is not by one of the keys".into());
         }
         Claim::parse(&signature.payload, ClaimKind::Cosign)?.fits(image, identity)

@@ -9,8 +9,6 @@
 
 use std::io::Read;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
 use crate::base::Ctx;
@@ -31,14 +29,14 @@ const MAX_SIGNATURES: usize = 128;
 pub struct SigstoreSignature {
     /// The claim: JSON.
     pub payload: Vec<u8>,
-    /// The signature of exactly these bytes.
-    pub signature: Vec<u8>,
+    /// The signature of exactly these bytes, in base64, as somebody wrote it.
+    pub signature: String,
 }
 
 /// The signatures of the image with this manifest.
 ///
 /// # Errors
-/// [`Error::Net`]; [`Error::Mismatch`], [`Error::Json`], [`Error::Image`] if what is there is damaged.
+/// [`Error::Net`]; [`Error::Mismatch`], [`Error::Json`] if what is there is damaged.
 pub fn sigstore_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Result<Vec<SigstoreSignature>> {
     let mut out = Vec::new();
     match registry.manifest(&format!("sha256-{}.sig", image.checksum()), &[MANIFEST_TYPE], ctx) {
@@ -84,7 +82,6 @@ fn read_manifest(
         if out.len() == MAX_SIGNATURES {
             break;
         }
-        let signature = STANDARD.decode(text).map_err(|e| Error::Image(format!("a signature: {e}")))?;
         let expected = Digest::of_descriptor(layer)?;
         let mut payload = Vec::new();
         registry
@@ -96,7 +93,7 @@ fn read_manifest(
         if actual != expected {
             return Err(Error::Mismatch { what: "signature", expected, actual });
         }
-        out.push(SigstoreSignature { payload, signature });
+        out.push(SigstoreSignature { payload, signature: text.clone() });
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod interrupted;
 mod layers;
 mod layouts;
 mod platforms;
+mod policies;
 mod pulls;
 mod references;
 mod reuse;

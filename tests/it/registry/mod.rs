@@ -3,6 +3,7 @@
 mod again;
 mod faults;
 mod front;
+mod identities;
 mod identity;
 mod peers;
 mod program;

@@ -12,7 +12,7 @@ use super::MANIFEST;
 use super::front::{Answer, Front};
 use super::program::Home;
 use super::server::{Login, Server, Speech};
-use super::trust::{attach, claim, manifest, policy, pull, run};
+use super::trust::{attach, claim, fingerprint, keys, manifest, policy, pull, run};
 use crate::oracle;
 
 const KEY: &str = "good@example.com";
@@ -20,21 +20,14 @@ const KEY: &str = "good@example.com";
 /// A home with a key, and an image that is signed as `name`; gives its digest and the signature.
 fn signed(home: &Home, server: &Server, name: &str) -> (String, Vec<u8>) {
     let digest = home.push(&format!("{}/org/app:1", server.address), &["--tls-verify=false"]);
-    fs::create_dir(home.path("gnupg")).unwrap();
-    run(home, "chmod", &["700", "gnupg"]);
-    let quick = ["--batch", "--passphrase", "", "--quick-gen-key", KEY, "rsa2048", "sign", "never"];
-    run(home, "gpg", &quick);
-    let exported = run(home, "gpg", &["--export", "--armor", KEY]);
-    home.write("key.asc", std::str::from_utf8(&exported).unwrap());
-    let list = String::from_utf8(run(home, "gpg", &["--with-colons", "--list-keys", KEY])).unwrap();
-    let fingerprint = list.lines().find(|l| l.starts_with("fpr")).unwrap().split(':').nth(9).unwrap();
+    keys(home, &[KEY]);
     fs::write(home.path("manifest"), manifest(server, "org/app", &digest)).unwrap();
-    run(home, "skopeo", &["standalone-sign", "manifest", name, fingerprint, "-o", "signature"]);
+    run(home, "skopeo", &["standalone-sign", "manifest", name, &fingerprint(home, KEY), "-o", "signature"]);
     (digest, fs::read(home.path("signature")).unwrap())
 }
 
 fn requirement(home: &Home, identity: &serde_json::Value) -> serde_json::Value {
-    json!({"type": "signedBy", "keyType": "GPGKeys", "keyPath": home.path("key.asc"), "signedIdentity": identity})
+    json!({"type": "signedBy", "keyType": "GPGKeys", "keyPath": home.path(&format!("{KEY}.asc")), "signedIdentity": identity})
 }
 
 fn oracles() -> Option<Server> {

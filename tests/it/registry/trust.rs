@@ -23,6 +23,23 @@ pub(super) fn run(home: &Home, program: &str, args: &[&str]) -> Vec<u8> {
     out.stdout
 }
 
+/// Makes a key for each user, whose public half is in USER.asc.
+pub(super) fn keys(home: &Home, users: &[&str]) {
+    fs::create_dir(home.path("gnupg")).unwrap();
+    run(home, "chmod", &["700", "gnupg"]);
+    for user in users {
+        let quick = ["--batch", "--passphrase", "", "--quick-gen-key", user, "rsa2048", "sign", "never"];
+        run(home, "gpg", &quick);
+        let exported = run(home, "gpg", &["--export", "--armor", user]);
+        home.write(&format!("{user}.asc"), std::str::from_utf8(&exported).unwrap());
+    }
+}
+
+pub(super) fn fingerprint(home: &Home, user: &str) -> String {
+    let list = String::from_utf8(run(home, "gpg", &["--with-colons", "--list-keys", user])).unwrap();
+    list.lines().find(|l| l.starts_with("fpr")).unwrap().split(':').nth(9).unwrap().to_owned()
+}
+
 pub(super) fn policy(home: &Home, host: &str, requirement: &serde_json::Value) {
     let policy = json!({"default": [{"type": "reject"}], "transports": {"docker": {host: [requirement]}}});
     home.write(".config/containers/policy.json", &policy.to_string());
@@ -54,14 +71,7 @@ fn simple_signing() {
     let (home, host) = (Home::new(), server.address.to_string());
     let image = format!("{host}/org/app:1");
     let digest = home.push(&image, &["--tls-verify=false"]);
-    fs::create_dir(home.path("gnupg")).unwrap();
-    run(&home, "chmod", &["700", "gnupg"]);
-    let quick = ["--batch", "--passphrase", "", "--quick-gen-key"];
-    for user in ["good@example.com", "other@example.com"] {
-        run(&home, "gpg", &[&quick[..], &[user, "rsa2048", "sign", "never"]].concat());
-        let exported = run(&home, "gpg", &["--export", "--armor", user]);
-        home.write(&format!("{user}.asc"), std::str::from_utf8(&exported).unwrap());
-    }
+    keys(&home, &["good@example.com", "other@example.com"]);
     let key = |user: &str| json!({"type": "signedBy", "keyType": "GPGKeys", "keyPath": home.path(&format!("{user}.asc"))});
     let config = format!("docker:\n  {host}:\n    lookaside: file://{}\n", home.path("sigs").display());
     home.write(".config/containers/registries.d/test.yaml", &config);
@@ -79,14 +89,13 @@ fn simple_signing() {
     fs::write(home.path("manifest"), manifest(&server, "org/app", &digest)).unwrap();
     let place = format!("sigs/org/app@{}", digest.replace(':', "="));
     fs::create_dir_all(home.path(&place)).unwrap();
-    let fingerprint = |user: &str| {
-        let list = run(&home, "gpg", &["--with-colons", "--list-keys", user]);
-        let list = String::from_utf8(list).unwrap();
-        list.lines().find(|l| l.starts_with("fpr")).unwrap().split(':').nth(9).unwrap().to_owned()
-    };
     let sign = |name: &str, user: &str, number: u32| {
         let output = format!("{place}/signature-{number}");
-        run(&home, "skopeo", &["standalone-sign", "manifest", name, &fingerprint(user), "-o", &output]);
+        run(
+            &home,
+            "skopeo",
+            &["standalone-sign", "manifest", name, &fingerprint(&home, user), "-o", &output],
+        );
     };
     sign(&image, "other@example.com", 1);
     let error = pull(&home, &image).unwrap_err();
