@@ -10,7 +10,7 @@ use super::{RegistryOptions, helper};
 use crate::base::net::registry::Credentials;
 use crate::base::net::{HttpOptions, Identity, ProxyRule, TlsOptions, TlsVerify};
 use crate::container::config::auth::{AuthFile, Found};
-use crate::container::config::registries::{CredentialSource, Endpoint, Registries};
+use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
 use crate::container::transport::{Place, RepositoryName};
 
 /// Hosts that are never reached through a proxy.
@@ -33,10 +33,13 @@ impl<'a> Access<'a> {
     /// Reads the files.
     pub(super) fn load(options: &'a RegistryOptions) -> anyhow::Result<Self> {
         let mut registries = Registries::default();
-        for path in files::registries()? {
+        for (path, role) in files::registries()? {
             let text = String::from_utf8(files::read(&path)?)
                 .map_err(|_| anyhow!("{} is not UTF-8", path.display()))?;
-            registries.add(&path.display().to_string(), &text)?;
+            registries.add(&path.display().to_string(), &text, role)?;
+        }
+        for warning in registries.warnings() {
+            eprintln!("warning: {warning}");
         }
         if let (paths, Required::Yes) = files::auth(options.authfile.as_deref())
             && let Some(missing) = paths.iter().find(|path| !path.exists())
@@ -60,7 +63,8 @@ impl<'a> Access<'a> {
 
     /// Where to pull from, mirrors first.
     pub(super) fn pull_places(&self, name: &RepositoryName) -> anyhow::Result<Vec<Place>> {
-        let endpoints = self.registries.endpoints(&name.host, &name.path, &name.suffix());
+        let pinned = if name.digest.is_some() { Pinned::Digest } else { Pinned::Tag };
+        let endpoints = self.registries.endpoints(&name.host, &name.path, pinned);
         let endpoints = endpoints.map_err(|why| anyhow!(why))?;
         let places = endpoints.into_iter().map(|endpoint| {
             let given = if endpoint.host == name.host { Given::ForIt } else { Given::ForAnother };
@@ -71,7 +75,7 @@ impl<'a> Access<'a> {
 
     /// Where to push to.
     pub(super) fn push_place(&self, name: &RepositoryName) -> anyhow::Result<Place> {
-        let endpoint = self.registries.push_endpoint(&name.host, &name.path, &name.suffix());
+        let endpoint = self.registries.push_endpoint(&name.host, &name.path);
         self.place(endpoint.map_err(|why| anyhow!(why))?, Given::ForIt)
     }
 

@@ -5,7 +5,8 @@
 //!               ~/.config/containers/auth.json, ~/.docker/config.json; auth.json of ostree in
 //!               /run|/etc|/usr/lib/ostree for root, XDG_RUNTIME_DIR/ostree and ~/.config/ostree for others
 //! registries    CONTAINERS_REGISTRIES_CONF | ~/.config/containers, /etc/containers, /usr/share/containers;
-//!               registries.conf.d of all of them; short names that podman asked for, in the cache
+//!               registries.conf.d of all of them, or of ~/.config/containers alone if registries.conf is
+//!               there; short names that podman asked for, in the cache
 //! policy        CONTAINERS_POLICY_JSON | ~/.config/containers, /etc/containers, /usr/share/containers
 //! certificates  --cert-dir | certs.d/HOST:PORT of ~/.config/containers, /etc/containers, /etc/docker
 //! ```
@@ -19,6 +20,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+
+use crate::container::config::registries::Role;
 
 /// The directories of the system, the administrator's first.
 const SYSTEM: [&str; 2] = ["/etc/containers", "/usr/share/containers"];
@@ -81,16 +84,19 @@ pub(super) enum Required {
     No,
 }
 
-/// The files that make up registries.conf, in the order in which they are read.
-pub(super) fn registries() -> anyhow::Result<Vec<PathBuf>> {
-    let main = match variable("CONTAINERS_REGISTRIES_CONF") {
-        Some(path) => Some(path.into()),
-        None => directories().map(|dir| dir.join("registries.conf")).find(|path| path.exists()),
-    };
-    let mut out = Vec::from_iter(main);
-    let drop_ins: Vec<_> = directories().map(|dir| dir.join("registries.conf.d")).collect();
-    for dir in drop_ins.iter().rev() {
-        out.extend(files_in(dir)?.into_iter().filter(|path| has_extension(path, "conf")));
+/// The files that make up registries.conf, in the order in which they are read. A user's own registries.conf
+/// stands for that of the system and its drop-ins.
+pub(super) fn registries() -> anyhow::Result<Vec<(PathBuf, Role)>> {
+    let named = variable("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from);
+    let own = user().filter(|dir| named.is_none() && dir.join("registries.conf").exists());
+    let dirs = own.map_or_else(|| directories().collect(), |own| vec![own]);
+    let found = || dirs.iter().map(|dir| dir.join("registries.conf")).find(|path| path.exists());
+    let main = named.or_else(found);
+    let mut out: Vec<_> = main.into_iter().map(|path| (path, Role::Main)).collect();
+    for dir in dirs.iter().rev() {
+        let files = files_in(&dir.join("registries.conf.d"))?.into_iter();
+        let files = files.filter(|path| has_extension(path, "conf") && !path.is_dir());
+        out.extend(files.map(|path| (path, Role::DropIn)));
     }
     // Short names that the user once chose for podman.
     let cache = match rustix::process::geteuid().is_root() {
@@ -98,7 +104,7 @@ pub(super) fn registries() -> anyhow::Result<Vec<PathBuf>> {
         false => variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(home()?.join(".cache"))),
     };
     let chosen = cache.map(|dir| dir.join("containers/short-name-aliases.conf"));
-    out.extend(chosen.filter(|path| path.exists()));
+    out.extend(chosen.filter(|path| path.exists()).map(|path| (path, Role::ShortNames)));
     Ok(out)
 }
 

@@ -1,6 +1,7 @@
 //! The registry client against Debian's `docker-registry`, also through a proxy that does its worst.
 
 mod again;
+mod configs;
 mod faults;
 mod front;
 mod identities;

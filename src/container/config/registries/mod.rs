@@ -1,4 +1,4 @@
-//! `registries.conf`, version 2: where an image really comes from.
+//! `registries.conf`: where an image really comes from.
 //!
 //! ```toml
 //! unqualified-search-registries = ["docker.io"]
@@ -15,12 +15,14 @@
 //! pull-from-mirror = "all"          # or "digest-only", "tag-only"
 //! ```
 //! Files of `registries.conf.d` follow in the order of their names: a registry of the same prefix replaces
-//! the earlier one, lists replace lists, aliases add up. Source: containers-registries.conf(5).
+//! the earlier one, lists replace lists, aliases add up. A prefix stands for a host with any port, a host, a
+//! repository, or what is below it; the longest that fits counts. Source: containers-registries.conf(5).
+
+mod file;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
+use self::file::{File, Registry};
 use super::ConfigError;
 use crate::container::name::RepositoryName;
 
@@ -35,6 +37,7 @@ pub struct Registries {
     aliases: BTreeMap<String, Option<RepositoryName>>,
     registries: BTreeMap<String, Registry>,
     helpers: Option<Vec<String>>,
+    warnings: Vec<String>,
 }
 
 /// Where credentials are looked for.
@@ -46,48 +49,19 @@ pub enum CredentialSource<'a> {
     Helper(&'a str),
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Raw {
-    unqualified_search_registries: Option<Vec<String>>,
-    credential_helpers: Option<Vec<String>>,
-    #[serde(default)]
-    aliases: BTreeMap<String, String>,
-    #[serde(default)]
-    registry: Vec<Registry>,
-    registries: Option<toml::Value>,
+/// Which part of the configuration a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// registries.conf itself, which may be of version 1.
+    Main,
+    /// A file of registries.conf.d.
+    DropIn,
+    /// The aliases that podman keeps, of which nothing else counts.
+    ShortNames,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Registry {
-    #[serde(default)]
-    prefix: String,
-    #[serde(default)]
-    location: String,
-    #[serde(default)]
-    insecure: bool,
-    #[serde(default)]
-    blocked: bool,
-    #[serde(default)]
-    mirror_by_digest_only: bool,
-    #[serde(default)]
-    mirror: Vec<Mirror>,
-    /// A registry is no mirror.
-    pull_from_mirror: Option<toml::Value>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Mirror {
-    location: String,
-    #[serde(default)]
-    insecure: bool,
-    pull_from_mirror: Option<PullFrom>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// Which images a mirror is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PullFrom {
     All,
     DigestOnly,
@@ -96,7 +70,7 @@ enum PullFrom {
 
 /// How a reference names one manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pinned {
+pub enum Pinned {
     /// By a tag, which may move.
     Tag,
     /// By its digest.
@@ -118,33 +92,24 @@ impl Registries {
     /// Adds what a file says; `file` is its name for messages.
     ///
     /// # Errors
-    /// If it is not TOML of the expected shape, or is of the long obsolete version 1.
-    pub fn add(&mut self, file: &str, text: &str) -> Result<(), ConfigError> {
-        let raw: Raw = toml::from_str(text).map_err(|e| ConfigError::new(file, e))?;
-        if raw.registries.is_some() {
-            return Err(ConfigError::new(
-                file,
-                "version 1 of the format ([registries.search] …) is not supported",
-            ));
-        }
-        if let Some(search) = raw.unqualified_search_registries {
+    /// If it is not TOML of the expected shape, or contradicts itself.
+    pub fn add(&mut self, file: &str, text: &str, role: Role) -> Result<(), ConfigError> {
+        let read = File::parse(text, role).map_err(|why| ConfigError::new(file, why))?;
+        if let Some(search) = read.search {
             self.search = search;
         }
-        if let Some(helpers) = raw.credential_helpers {
+        if let Some(helpers) = read.helpers {
             self.helpers = Some(helpers);
         }
-        for (short, full) in raw.aliases {
-            let full = alias(&short, &full).map_err(|why| ConfigError::new(file, why))?;
-            self.aliases.insert(short, full);
-        }
-        let mut own = BTreeMap::new();
-        for registry in raw.registry {
-            let registry = registry.checked().map_err(|why| ConfigError::new(file, why))?;
-            // Of two with the same prefix the first counts in a file, the last among files.
-            own.entry(registry.prefix.clone()).or_insert(registry);
-        }
-        self.registries.extend(own);
+        self.aliases.extend(read.aliases);
+        self.registries.extend(read.registries);
+        self.warnings.extend(read.notes.into_iter().map(|note| format!("{file}: {note}")));
         Ok(())
+    }
+
+    /// What stands in the files and has no effect, a line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The full name for a name without a registry: its alias, or its place in the only registry that is
@@ -180,11 +145,11 @@ impl Registries {
         }))
     }
 
-    /// The registry that an image belongs to, and how many bytes of its name the prefix covers. A prefix may
-    /// be one image: `example.com/foo:1`.
+    /// The registry that a repository belongs to, and how many bytes of its name the prefix covers.
     fn registry(&self, name: &str) -> Option<(usize, &Registry)> {
         let fitting = self.registries.values().filter_map(|r| Some((matched(&r.prefix, name)?, r)));
-        fitting.max_by_key(|(_, registry)| registry.prefix.len())
+        // Of two of the same length, of which one has a wildcard, that one, as elsewhere.
+        fitting.reduce(|best, next| if next.1.prefix.len() > best.1.prefix.len() { next } else { best })
     }
 
     fn refuse_blocked(&self, name: &str) -> Result<(), String> {
@@ -196,42 +161,39 @@ impl Registries {
         }
     }
 
-    /// Where to push the image `suffix` (`:tag` or `@digest`) of the repository `path` of `host` to: to
-    /// itself, mirrors and other locations are for pulls.
+    /// Where to push an image of the repository `path` of `host` to: to itself, mirrors and other locations
+    /// are for pulls.
     ///
     /// # Errors
     /// The message for the user, if the registry is blocked.
-    pub fn push_endpoint(&self, host: &str, path: &str, suffix: &str) -> Result<Endpoint, String> {
-        let name = format!("{host}/{path}{suffix}");
+    pub fn push_endpoint(&self, host: &str, path: &str) -> Result<Endpoint, String> {
+        let name = format!("{host}/{path}");
         self.refuse_blocked(&name)?;
         let insecure = self.registry(&name).is_some_and(|(_, registry)| registry.insecure);
         Ok(Endpoint { host: host.into(), path: path.into(), insecure })
     }
 
-    /// Where to get the image `suffix` (`:tag` or `@digest`) of the repository `path` of `host` from, mirrors
-    /// first.
+    /// Where to get an image of the repository `path` of `host` from, mirrors first.
     ///
     /// # Errors
     /// The message for the user, if the registry is blocked, or what replaces the prefix makes no name.
-    pub fn endpoints(&self, host: &str, path: &str, suffix: &str) -> Result<Vec<Endpoint>, String> {
-        let pinned = if suffix.contains('@') { Pinned::Digest } else { Pinned::Tag };
+    pub fn endpoints(&self, host: &str, path: &str, pinned: Pinned) -> Result<Vec<Endpoint>, String> {
         let name = format!("{host}/{path}");
-        let Some((length, registry)) = self.registry(&format!("{name}{suffix}")) else {
+        let Some((length, registry)) = self.registry(&name) else {
             return Ok(vec![Endpoint { host: host.into(), path: path.into(), insecure: false }]);
         };
-        self.refuse_blocked(&format!("{name}{suffix}"))?;
-        // Of a prefix with a tag, the location has none: all of the repository's name is covered.
-        let rest = name.get(length..).unwrap_or_default();
+        self.refuse_blocked(&name)?;
+        let rest = &name[length..];
         let mut out = Vec::new();
         for mirror in &registry.mirror {
-            let wanted = match mirror.pull_from_mirror {
+            let wanted = match mirror.pull_from()? {
                 None => !registry.mirror_by_digest_only || pinned == Pinned::Digest,
                 Some(PullFrom::All) => true,
                 Some(PullFrom::DigestOnly) => pinned == Pinned::Digest,
                 Some(PullFrom::TagOnly) => pinned == Pinned::Tag,
             };
             let mirrored = format!("{}{rest}", mirror.location);
-            if wanted && self.refuse_blocked(&format!("{mirrored}{suffix}")).is_ok() {
+            if wanted && self.refuse_blocked(&mirrored).is_ok() {
                 out.push(endpoint(&mirrored, mirror.insecure)?);
             }
         }
@@ -239,79 +201,23 @@ impl Registries {
             "" => name,
             location => format!("{location}{rest}"),
         };
-        self.refuse_blocked(&format!("{own}{suffix}"))?;
+        self.refuse_blocked(&own)?;
         out.push(endpoint(&own, registry.insecure)?);
         Ok(out)
     }
 }
 
-impl Registry {
-    /// The same with its prefix filled in, if it makes sense.
-    fn checked(mut self) -> Result<Self, String> {
-        self.location = place(&self.location)?;
-        self.prefix = match place(&self.prefix)? {
-            prefix if prefix.is_empty() => self.location.clone(),
-            prefix => prefix,
-        };
-        let (prefix, is_wildcard) = (&self.prefix, self.prefix.starts_with("*."));
-        if prefix.is_empty() {
-            return Err("a [[registry]] with neither prefix nor location".into());
-        }
-        if is_wildcard && prefix.contains(['/', '@', ':']) {
-            return Err(format!("prefix {prefix:?}: \"*.\" stands before a domain alone"));
-        }
-        if is_wildcard && self.location.is_empty() && !self.mirror.is_empty() {
-            return Err(format!("mirrors of {prefix:?} need a location"));
-        }
-        if self.pull_from_mirror.is_some() {
-            return Err(format!("pull-from-mirror of {prefix:?}: it is for its mirrors"));
-        }
-        for mirror in &mut self.mirror {
-            mirror.location = place(&mirror.location)?;
-            if mirror.location.is_empty() {
-                return Err(format!("a mirror of {prefix:?} without a location"));
-            }
-            if self.mirror_by_digest_only && mirror.pull_from_mirror.is_some() {
-                return Err(format!(
-                    "{prefix:?}: mirror-by-digest-only and pull-from-mirror exclude each other"
-                ));
-            }
-        }
-        Ok(self)
-    }
-}
-
-/// A location or prefix without the slashes at its end.
-fn place(text: &str) -> Result<String, String> {
-    match text.contains("://") {
-        true => Err(format!("{text:?}: a registry is named without http:// or https://")),
-        false => Ok(text.trim_end_matches('/').into()),
-    }
-}
-
-/// What an alias stands for. Neither of its sides has a tag or digest: these are those of the name that is
-/// asked for.
-fn alias(short: &str, full: &str) -> Result<Option<RepositoryName>, String> {
-    let bare = |text: &str| RepositoryName::split(text).1.is_empty();
-    if !RepositoryName::is_short(short) || !bare(short) {
-        return Err(format!("alias {short:?}: a short name has no registry, tag or digest"));
-    }
-    if full.is_empty() {
-        return Ok(None);
-    }
-    if !bare(full) {
-        return Err(format!("alias {short:?}: {full:?} must not have a tag or digest"));
-    }
-    full.parse().map(Some).map_err(|e| format!("alias {short:?}: {full:?}: {e}"))
-}
-
 fn endpoint(name: &str, insecure: bool) -> Result<Endpoint, String> {
-    let parsed = name.parse::<RepositoryName>();
-    let parsed = parsed.map_err(|e| format!("{name:?}, which registries.conf leads to: {e}"))?;
+    let bad = |why: &dyn std::fmt::Display| format!("{name:?}, which registries.conf leads to: {why}");
+    if !RepositoryName::split(name).1.is_empty() {
+        return Err(bad(&"a location has no tag or digest: those of the image stand behind it"));
+    }
+    let parsed = name.parse::<RepositoryName>().map_err(|e| bad(&e))?;
     Ok(Endpoint { host: parsed.host, path: parsed.path, insecure })
 }
 
-/// How many bytes of `name` a prefix covers, if it fits: whole components only, and `*.` for any subdomain.
+/// How many bytes of a repository's name a prefix covers, if it fits: up to a "/", or to the port of a host that
+/// stands there without one; `*.` for any subdomain.
 fn matched(prefix: &str, name: &str) -> Option<usize> {
     if let Some(domain) = prefix.strip_prefix('*') {
         let host = name.split('/').next()?;
@@ -319,8 +225,7 @@ fn matched(prefix: &str, name: &str) -> Option<usize> {
         return bare.strip_suffix(domain).filter(|sub| !sub.is_empty()).map(|_| bare.len());
     }
     let rest = name.strip_prefix(prefix)?;
-    (rest.is_empty() || rest.starts_with('/') || (prefix.contains('/') && rest.starts_with([':', '@'])))
-        .then_some(prefix.len())
+    (rest.is_empty() || rest.starts_with(['/', ':'])).then_some(prefix.len())
 }
 
 #[cfg(test)]
@@ -344,7 +249,7 @@ mod tests {
             location = "evil.com"
             blocked = true
             [[registry]]
-            prefix = "example.com/foo/app:bad"
+            location = "example.com/foo/app:bad"
             blocked = true
             [[registry]]
             prefix = "*.cloud.net"
@@ -352,7 +257,7 @@ mod tests {
             [[registry]]
             prefix = "*.corp.net"
         "#;
-        config.add("registries.conf", main).unwrap();
+        config.add("registries.conf", main, Role::Main).unwrap();
         config
     }
 
@@ -362,25 +267,31 @@ mod tests {
         let at =
             |host: &str, path: &str, insecure| Endpoint { host: host.into(), path: path.into(), insecure };
         let own = at("internal:5000", "bar/app", true);
-        assert_eq!(config.endpoints("example.com", "foo/app", ":1").unwrap(), std::slice::from_ref(&own));
         assert_eq!(
-            config.endpoints("example.com", "foo/app", "@sha256:0").unwrap(),
+            config.endpoints("example.com", "foo/app", Pinned::Tag).unwrap(),
+            std::slice::from_ref(&own)
+        );
+        assert_eq!(
+            config.endpoints("example.com", "foo/app", Pinned::Digest).unwrap(),
             [at("mirror.local", "m/app", false), own]
         );
         let other = at("example.com", "foobar", false);
-        assert_eq!(config.endpoints("example.com", "foobar", ":1").unwrap(), [other]);
-        assert!(config.endpoints("evil.com", "x", ":1").is_err());
-        assert!(config.push_endpoint("evil.com", "x", ":1").is_err());
-        for suffix in [":bad", ":bad@sha256:0"] {
-            assert!(config.endpoints("example.com", "foo/app", suffix).unwrap_err().contains("app:bad"));
-            assert!(config.push_endpoint("example.com", "foo/app", suffix).is_err());
+        assert_eq!(config.endpoints("example.com", "foobar", Pinned::Tag).unwrap(), [other]);
+        // A host stands for all its ports.
+        for host in ["evil.com", "evil.com:5000"] {
+            assert!(config.endpoints(host, "x", Pinned::Tag).is_err());
+            assert!(config.push_endpoint(host, "x").is_err());
         }
+        assert!(config.push_endpoint("evil.community", "x").is_ok());
+        // A prefix with a tag is for nothing, which is said.
+        let [warning] = config.warnings() else { panic!("{:?}", config.warnings()) };
+        assert!(warning.contains("foo/app:bad"), "{warning}");
         let near = at("near.local", "cloud/x", false);
-        assert_eq!(config.endpoints("a.b.cloud.net", "x", ":1").unwrap(), [near]);
-        assert_eq!(config.endpoints("cloud.net", "x", ":1").unwrap(), [at("cloud.net", "x", false)]);
-        assert_eq!(config.endpoints("xcloud.net", "x", ":1").unwrap(), [at("xcloud.net", "x", false)]);
+        assert_eq!(config.endpoints("a.b.cloud.net", "x", Pinned::Tag).unwrap(), [near]);
+        assert_eq!(config.endpoints("cloud.net", "x", Pinned::Tag).unwrap(), [at("cloud.net", "x", false)]);
+        assert_eq!(config.endpoints("xcloud.net", "x", Pinned::Tag).unwrap(), [at("xcloud.net", "x", false)]);
         let sub = at("a.corp.net:5000", "x", false);
-        assert_eq!(config.endpoints("a.corp.net:5000", "x", ":1").unwrap(), [sub]);
+        assert_eq!(config.endpoints("a.corp.net:5000", "x", Pinned::Tag).unwrap(), [sub]);
     }
 
     #[test]
@@ -404,6 +315,12 @@ mod tests {
             prefix = "a.cloud.net/app"
             location = "second.local"
             [[registry]]
+            prefix = "b.cloud.net"
+            location = "exact.local"
+            [[registry]]
+            prefix = "ported.net"
+            location = "near.local"
+            [[registry]]
             location = "blocked.local"
             blocked = true
             [[registry]]
@@ -413,14 +330,17 @@ mod tests {
             prefix = "bad.local"
             location = "near.local/a:b"
         "#;
-        config.add("registries.conf", text).unwrap();
+        config.add("registries.conf", text, Role::Main).unwrap();
         let at = |host, path| {
-            let endpoints = config.endpoints(host, path, ":1")?;
+            let endpoints = config.endpoints(host, path, Pinned::Tag)?;
             Ok(endpoints.into_iter().map(|e| format!("{}/{}", e.host, e.path)).collect::<Vec<_>>())
         };
         assert_eq!(at("very.long.name.net", "x"), Ok(vec!["wide.local/x".into()]));
         assert_eq!(at("a.cloud.net", "x"), Ok(vec!["near.local/x".into()]));
         assert_eq!(at("a.cloud.net:5000", "x"), Ok(vec!["near.local:5000/x".into()]));
+        // Of the same length, which is no reason to prefer one to the other.
+        assert_eq!(at("b.cloud.net", "x"), Ok(vec!["near.local/x".into()]));
+        assert_eq!(at("ported.net:5000", "x"), Ok(vec!["near.local:5000/x".into()]));
         let app = vec!["docker.io/library/x".to_owned(), "exact.local/app/x".into()];
         assert_eq!(at("a.cloud.net", "app/x"), Ok(app));
         let error: Result<_, String> = at("to-blocked.local", "x");
@@ -436,8 +356,14 @@ mod tests {
             "location = \"x.local\"\nmirror-by-digest-only = true\n[[registry.mirror]]\n\
              location = \"y.local\"\npull-from-mirror = \"all\"",
             "blocked = true",
+            "prefix = \"x.local\"",
+            "location = \"x.local\"\ninsecure = \"true\"",
+            "location = \"x.local\"\nLocation = \"x.local\"",
+            "location = \"x.local\"\n[[registry]]\nlocation = \"x.local\"\nblocked = true",
+            "location = \"x.local\"\n[[registry]]\nprefix = \"y\"\nlocation = \"x.local\"\ninsecure = true",
         ] {
-            assert!(Registries::default().add("x", &format!("[[registry]]\n{bad}")).is_err(), "{bad}");
+            let text = format!("[[registry]]\n{bad}");
+            assert!(Registries::default().add("x", &text, Role::Main).is_err(), "{bad}");
         }
     }
 
@@ -446,11 +372,13 @@ mod tests {
         let mut config = config();
         assert_eq!(config.qualify("debian").unwrap(), "docker.io/library/debian");
         assert!(config.qualify("fedora").unwrap_err().contains("quay.io"));
-        config.add("registries.conf.d/1.conf", "unqualified-search-registries = [\"docker.io\"]").unwrap();
+        config
+            .add("registries.conf.d/1.conf", "unqualified-search-registries = [\"docker.io\"]", Role::DropIn)
+            .unwrap();
         assert_eq!(config.qualify("fedora").unwrap(), "docker.io/library/fedora");
         let mut alias = |short: &str, full: &str| {
             config
-                .add("2.conf", &format!("[aliases]\n\"{short}\" = \"{full}\""))
+                .add("2.conf", &format!("[aliases]\n\"{short}\" = \"{full}\""), Role::ShortNames)
                 .map(|()| config.qualify(short))
         };
         assert_eq!(alias("a/b", "docker.io/x").unwrap().unwrap(), "docker.io/library/x");
@@ -460,6 +388,38 @@ mod tests {
         {
             alias(short, full).unwrap_err();
         }
-        assert!(config.add("old.conf", "[registries.search]\nregistries = []").is_err());
+    }
+
+    #[test]
+    fn version_1() {
+        let old = "[registries.search]\nregistries = ['a.b']\n[registries.insecure]\nregistries = ['c.d', 'e.f/']\n\
+                   [registries.block]\nregistries = ['e.f']\n";
+        let mut config = Registries::default();
+        assert!(config.add("old.conf", old, Role::DropIn).unwrap_err().why.contains("[[registry]]"));
+        assert!(
+            config.add("old.conf", &format!("short-name-mode = \"disabled\"\n{old}"), Role::Main).is_err()
+        );
+        config.add("old.conf", old, Role::Main).unwrap();
+        assert_eq!(config.qualify("x"), Ok("a.b/x".into()));
+        assert!(config.endpoints("c.d", "x", Pinned::Tag).unwrap()[0].insecure);
+        assert!(config.endpoints("e.f", "x", Pinned::Tag).is_err());
+    }
+
+    #[test]
+    fn what_has_no_effect_is_said() {
+        let text = "future = 1\n[[registry]]\nLocation = \"a.b\"\nBLOCKED = true\nblocket = true\n\
+                    [[registry]]\nlocation = \"a.b/\"\nblocked = true\n[[registry.mirror]]\nlocation = \"c\"\nblocked = true\n";
+        let mut config = Registries::default();
+        config.add("r.conf", text, Role::Main).unwrap();
+        assert!(config.push_endpoint("a.b", "x").is_err());
+        let expected = ["key future", "key registry.blocket", "key registry.mirror.blocked", "second table"];
+        let warnings = config.warnings();
+        assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+        for word in expected {
+            assert!(
+                warnings.iter().any(|w| w.starts_with("r.conf: ") && w.contains(word)),
+                "{word}: {warnings:?}"
+            );
+        }
     }
 }
