@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The last argument of every long call.
 #[derive(Clone)]
@@ -78,6 +79,15 @@ pub enum Event<'a> {
         name: &'a str,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// Somebody else lets the work wait.
+    Waiting {
+        /// Who, such as `quay.io`.
+        host: &'a str,
+        /// Why, such as `429 Too Many Requests`.
+        why: &'a str,
+        /// Until the next try, if that is known.
+        pause: Option<Duration>,
     },
 }
 

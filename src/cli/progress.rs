@@ -10,6 +10,7 @@
 //!   {"event":"advance","id":1,"item":"sha256:…","done":100,"bytes":123}     so far
 //!   {"event":"end","id":1,"item":"sha256:…","done":123,"outcome":"done"}    or "reused", "failed"
 //!   {"event":"note","text":"…"}                                             worth knowing, no error
+//!   {"event":"waiting","host":"quay.io","why":"429 Too Many Requests","seconds":20}   null: not known
 //!   {"event":"summary","fetched":1,"reused":0,"bytes":123,"seconds":0.5}    the last line, or else:
 //!   {"event":"error","message":"…"}             what went wrong, after the line that says it to people
 //! ```
@@ -29,6 +30,8 @@ use crate::base::{Event, Outcome, Progress};
 
 /// Lines and bars change no more often than this.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Further words about the same host within this time say nothing new.
+const SAME_WAIT: Duration = Duration::from_secs(2);
 /// So much of an item's name stands before its bar: `sha256:` and twelve digits.
 const SHOWN_NAME: usize = 19;
 
@@ -114,6 +117,8 @@ struct Bars {
     phase: ProgressBar,
     counts_bytes: AtomicBool,
     items: Mutex<HashMap<u64, ProgressBar>>,
+    /// Who was waited for last, and when that was said: many layers may wait for the same.
+    waited_for: Mutex<Option<(String, Instant)>>,
     tally: Tally,
 }
 
@@ -127,6 +132,7 @@ impl Bars {
             phase,
             counts_bytes: AtomicBool::new(false),
             items: Mutex::default(),
+            waited_for: Mutex::default(),
             tally: Tally::new(),
         }
     }
@@ -149,9 +155,28 @@ impl Bars {
         self.items().insert(id, bar);
     }
 
+    fn waiting(&self, host: &str, why: &str, pause: Option<Duration>) {
+        let mut last = self.waited_for.lock().unwrap_or_else(PoisonError::into_inner);
+        if !last.as_ref().is_some_and(|(who, when)| who == host && when.elapsed() < SAME_WAIT) {
+            // A terminal that went away is no reason to stop.
+            let _ = self.all.println(waiting(host, why, pause));
+            *last = Some((host.to_owned(), Instant::now()));
+        }
+    }
+
     fn items(&self) -> MutexGuard<'_, HashMap<u64, ProgressBar>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What to tell people who are kept waiting.
+pub(super) fn waiting(host: &str, why: &str, pause: Option<Duration>) -> String {
+    let pause = pause.map(|pause| format!("{} s ", tenths(pause.as_secs_f64()))).unwrap_or_default();
+    format!("waiting {pause}for {host} ({why})")
+}
+
+fn tenths(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -189,6 +214,7 @@ impl Progress for Bars {
                     self.all.remove(&bar);
                 }
             }
+            Event::Waiting { host, why, pause } => self.waiting(host, why, pause),
         }
     }
 }
@@ -286,6 +312,10 @@ impl Progress for JsonLines {
                     Outcome::Failed => "failed",
                 };
                 say(&json!({"event": "end", "id": id, "item": name, "done": done, "outcome": outcome}));
+            }
+            Event::Waiting { host, why, pause } => {
+                let seconds = pause.map(|pause| tenths(pause.as_secs_f64()));
+                say(&json!({"event": "waiting", "host": host, "why": why, "seconds": seconds}));
             }
         }
     }

@@ -139,13 +139,14 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{:.1}\u{a0}{}", bytes as f64 / 1000f64.powi(power as i32), UNITS[power as usize - 1])
 }
 
-/// One line on standard error for each phase.
+/// One line on standard error for each phase, and whenever somebody lets us wait.
 struct Lines;
 
 impl Progress for Lines {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Phase { name: text, .. } | Event::Note { text } => eprintln!("OT: {text}"),
+            Event::Waiting { host, why, pause } => eprintln!("OT: {}", progress::waiting(host, why, pause)),
             _ => {}
         }
     }

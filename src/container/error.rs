@@ -158,7 +158,7 @@ pub enum Error {
     Tar(#[from] tar::Error),
     /// The network, or a registry, did not give or take something.
     #[error(transparent)]
-    Net(#[from] net::Error),
+    Net(net::Error),
     /// A configuration file cannot be used, or forbids what was asked for.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -175,7 +175,7 @@ impl Error {
     pub(super) fn io(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| match source.downcast::<net::Error>() {
-            Ok(error) => Self::Net(error),
+            Ok(error) => error.into(),
             Err(source) => Self::Io { op, path, source },
         }
     }
@@ -189,5 +189,14 @@ impl Error {
     pub(super) fn json(what: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
         let what = what.into();
         move |source| Self::Json { what, source }
+    }
+}
+
+impl From<net::Error> for Error {
+    fn from(error: net::Error) -> Self {
+        match error {
+            net::Error::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            error => Self::Net(error),
+        }
     }
 }

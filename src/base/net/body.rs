@@ -1,34 +1,50 @@
 //! A response body that goes on where the connection broke.
+//!
+//! ```text
+//! GET ► 200, ETag ► … broken ► GET Range: bytes=N-, If-Range: ETag ► 206 from N on
+//!                                                                  ► 200 all of it: N bytes are skipped
+//!                                                                  ► 416: asked again, without a range
+//! ```
 
 use std::io::{self, Read};
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_RANGE, IF_RANGE, RANGE};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, RANGE};
 
-use super::error::{Error, Result};
-use super::http::{Http, Request, back_off, wait};
+use super::error::{Error, Result, shown};
+use super::patience::Patience;
 use super::response::Response;
-use crate::base::Ctx;
 
-/// Sends the request again with a range; gets a response for the bytes from an offset on.
-type Reopen<'a> = Box<dyn FnMut(Option<&str>) -> Result<Response> + Send + 'a>;
+/// Sends the request once more, with further headers.
+type Reopen = Box<dyn FnMut(&[(HeaderName, String)], &mut Patience) -> Result<Response> + Send>;
 
-/// The body of a response. When the connection breaks, or the server ends early, the rest is asked for
-/// with `Range`; where the server knows no ranges, the bytes that were had are skipped.
-pub struct Resumed<'a> {
-    reopen: Reopen<'a>,
+/// The body of a response. When the connection breaks, or the server ends early or becomes too slow, the rest is
+/// asked for with `Range`; where the server knows no ranges, the bytes that were had are skipped.
+pub struct Resumed {
+    reopen: Reopen,
     response: Option<Response>,
+    /// The URL, for messages.
+    url: String,
     size: Option<u64>,
+    /// What the server called this content, if it will know it again by that.
+    etag: Option<String>,
+    ranges: Ranges,
     offset: u64,
     skip: u64,
-    /// Bytes that were received twice.
-    again: u64,
+    /// Tries since enough new bytes came, and the bytes that came since.
     attempts: u32,
-    retries: u32,
-    ctx: Ctx,
+    fresh: u64,
+    patience: Patience,
 }
 
-impl std::fmt::Debug for Resumed<'_> {
+/// Whether the server gives a part of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ranges {
+    Perhaps,
+    No,
+}
+
+impl std::fmt::Debug for Resumed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Resumed")
             .field("offset", &self.offset)
@@ -37,122 +53,150 @@ impl std::fmt::Debug for Resumed<'_> {
     }
 }
 
-impl<'a> Resumed<'a> {
-    /// A body of `size` bytes, where that is known. `reopen` sends the request, with the value of a `Range`
-    /// header if there is one.
-    ///
-    /// # Errors
-    /// What `reopen` gives for the first request.
-    pub fn open(
-        http: &Http,
+impl Resumed {
+    /// A body of `size` bytes, where that is known. `reopen` sends the request, with the headers that it is given
+    /// besides.
+    pub(crate) fn open(
         size: Option<u64>,
-        ctx: &Ctx,
-        mut reopen: impl FnMut(Option<&str>) -> Result<Response> + Send + 'a,
+        mut patience: Patience,
+        mut reopen: impl FnMut(&[(HeaderName, String)], &mut Patience) -> Result<Response> + Send + 'static,
     ) -> Result<Self> {
-        let response = reopen(None)?;
-        let size = size.or_else(|| response.header(reqwest::header::CONTENT_LENGTH)?.parse().ok());
+        let response = reopen(&[], &mut patience)?;
+        patience.renew();
+        let strong = |etag: &&str| etag.starts_with('"');
         Ok(Self {
             reopen: Box::new(reopen),
+            url: shown(&response.url),
+            // Where the server ends a body of another size than expected, there is no more to be had.
+            size: length(&response).or(size),
+            etag: response.header(ETAG).filter(strong).map(str::to_owned),
             response: Some(response),
-            size,
+            ranges: Ranges::Perhaps,
             offset: 0,
             skip: 0,
-            again: 0,
             attempts: 0,
-            retries: http.retries(),
-            ctx: ctx.clone(),
+            fresh: 0,
+            patience,
         })
     }
 
-    /// A `GET` of `request`.
-    ///
-    /// # Errors
-    /// As [`Http::send_ok`].
-    pub fn get(http: &'a Http, request: Request, size: Option<u64>, ctx: &Ctx) -> Result<Self> {
-        let inner = ctx.clone();
-        Self::open(http, size, ctx, move |range| {
-            let mut request = request.clone();
-            if let Some(range) = range {
-                request = request.header(RANGE, range);
-                request.headers.remove(IF_RANGE);
+    /// Tries again after `broken`; if that is no use any more, says how far it got.
+    fn again(&mut self, broken: Error) -> Result<()> {
+        self.response = None;
+        let pause = self.patience.pause(self.attempts, None, &broken.in_short())?;
+        self.attempts += 1;
+        let result = if pause { self.resume() } else { Err(broken) };
+        result.map_err(|error| match error {
+            Error::Cancelled(_) => error,
+            cause => {
+                let (url, received, size) = (self.url.clone(), self.offset, self.size);
+                Error::BrokenOff { url, received, size, cause: Box::new(cause) }
             }
-            http.send_ok(&request, &inner)
         })
-    }
-
-    /// Bytes that had to be received twice.
-    pub fn received_again(&self) -> u64 {
-        self.again
     }
 
     /// Asks for the rest.
     fn resume(&mut self) -> Result<()> {
-        let range = (self.offset > 0).then(|| format!("bytes={}-", self.offset));
-        let response = (self.reopen)(range.as_deref())?;
-        self.skip = match response.status() {
-            StatusCode::PARTIAL_CONTENT => {
-                let start = response.header(CONTENT_RANGE).and_then(range_start);
-                match start.and_then(|start| self.offset.checked_sub(start)) {
-                    Some(skip) => skip,
-                    None => return Err(Error::protocol(&response.url, "another range than was asked for")),
-                }
+        let mut headers = Vec::new();
+        if self.offset > 0 && self.ranges == Ranges::Perhaps {
+            headers.push((RANGE, format!("bytes={}-", self.offset)));
+            headers.extend(self.etag.clone().map(|etag| (IF_RANGE, etag)));
+        }
+        let response = match (self.reopen)(&headers, &mut self.patience) {
+            Err(Error::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. }) if !headers.is_empty() => {
+                self.ranges = Ranges::No;
+                (self.reopen)(&[], &mut self.patience)?
             }
-            _ => self.offset,
+            response => response?,
         };
+        let (start, size) = match response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                response.header(CONTENT_RANGE).and_then(range).unwrap_or((u64::MAX, None))
+            }
+            _ => (0, length(&response)),
+        };
+        let Some(skip) = self.offset.checked_sub(start) else {
+            return Err(Error::protocol(&response.url, "another range than was asked for"));
+        };
+        if let (Some(before), Some(now)) = (self.size, size)
+            && before != now
+        {
+            return Err(Error::protocol(
+                &response.url,
+                format!("it had {before} bytes before, and {now} now"),
+            ));
+        }
+        self.skip = skip;
         self.response = Some(response);
         Ok(())
     }
 
-    /// Reads once, past what is to be skipped; `None` at the end of this response.
-    fn read_some(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
-        let Some(response) = &mut self.response else { return Ok(None) };
+    /// Reads once, past what is to be skipped; 0 at the end of this response.
+    fn read_some(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let Some(response) = &mut self.response else { return Ok(0) };
         loop {
             let want = usize::try_from(self.skip).unwrap_or(usize::MAX).min(buf.len());
-            let n = response.read(if want == 0 { buf } else { &mut buf[..want] })?;
-            if n == 0 {
-                return Ok(None);
-            }
-            if want == 0 {
-                return Ok(Some(n));
+            let skipping = want > 0;
+            let n = response.read(if skipping { &mut buf[..want] } else { buf }, &mut self.patience)?;
+            if n == 0 || !skipping {
+                return Ok(n);
             }
             self.skip -= n as u64;
-            self.again += n as u64;
+        }
+    }
+
+    /// New bytes came: once they are enough, the line counts as a good one again.
+    fn advance(&mut self, bytes: u64) {
+        self.offset += bytes;
+        self.fresh += bytes;
+        if self.fresh >= self.patience.limits().enough_bytes() {
+            (self.fresh, self.attempts) = (0, 0);
+            self.patience.renew();
         }
     }
 }
 
-/// The first byte in `bytes 100-199/200`.
-fn range_start(value: &str) -> Option<u64> {
-    value.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
-}
-
-impl Read for Resumed<'_> {
+impl Read for Resumed {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);
         }
         loop {
-            self.ctx.cancel.check().map_err(io::Error::other)?;
             let broken = match self.read_some(buf) {
-                Ok(Some(n)) => {
-                    self.offset += n as u64;
-                    self.attempts = 0;
+                Ok(0) if self.size.is_none_or(|size| self.offset >= size) => return Ok(0),
+                Ok(0) => Error::Transport { url: self.url.clone(), cause: "the connection ended".into() },
+                Ok(n) => {
+                    self.advance(n as u64);
                     return Ok(n);
                 }
-                Ok(None) if self.size.is_none_or(|size| self.offset >= size) => return Ok(0),
-                Ok(None) => {
-                    let why = format!("the connection ended after {} bytes", self.offset);
-                    io::Error::new(io::ErrorKind::UnexpectedEof, why)
-                }
-                Err(error) => error,
+                Err(error @ Error::Transport { .. }) => error,
+                Err(error) => return Err(io::Error::other(error)),
             };
-            self.response = None;
-            if self.attempts >= self.retries {
-                return Err(broken);
-            }
-            wait(back_off(self.attempts), &self.ctx.cancel).map_err(io::Error::other)?;
-            self.attempts += 1;
-            self.resume().map_err(io::Error::other)?;
+            self.again(broken).map_err(io::Error::other)?;
         }
+    }
+}
+
+/// The size of a body, where the answer tells.
+fn length(response: &Response) -> Option<u64> {
+    response.header(CONTENT_LENGTH)?.parse().ok()
+}
+
+/// The first byte in `bytes 100-199/200`, and the size of the whole.
+fn range(value: &str) -> Option<(u64, Option<u64>)> {
+    let (range, size) = value.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split('-').next()?.parse().ok()?, size.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges() {
+        assert_eq!(range("bytes 100-199/200"), Some((100, Some(200))));
+        assert_eq!(range("bytes 100-199/*"), Some((100, None)));
+        assert_eq!(range("bytes */200"), None);
+        assert_eq!(range("pages 1-2/3"), None);
     }
 }

@@ -1,7 +1,11 @@
 //! What can go wrong on the network; every error names the URL.
 
+use std::time::Duration;
+
 use reqwest::{StatusCode, Url};
 
+use super::patience::secs;
+use super::tls::is_authority;
 use crate::base::Cancelled;
 
 /// The result of every call over the network.
@@ -12,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The server answered with a status that means failure.
-    #[error("{method} {url}: {status}{}", body_text(.body))]
+    #[error("{method} {url}: {}", status_text(*.status, .body, *.retry_after))]
     Status {
         /// The request's method.
         method: reqwest::Method,
@@ -20,8 +24,10 @@ pub enum Error {
         url: String,
         /// The status.
         status: StatusCode,
-        /// What the server says about it; at most some lines.
+        /// What the server says about it; at most some words.
         body: String,
+        /// How long it asks to wait before the next try.
+        retry_after: Option<Duration>,
     },
     /// No answer came, or it broke off more often than is retried.
     #[error("{url}: {}", chain(&**.cause))]
@@ -30,6 +36,30 @@ pub enum Error {
         url: String,
         /// What went wrong. The message tells all of it, so it is no `source` to be told once more.
         cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A body broke off, and the rest could not be had.
+    #[error("{url}: broke off after {received}{} bytes: {}", of_size(*.size), .cause.without_url())]
+    BrokenOff {
+        /// The request's URL, without query.
+        url: String,
+        /// Bytes that came.
+        received: u64,
+        /// Bytes that should have come, where that is known.
+        size: Option<u64>,
+        /// What the last try gave.
+        cause: Box<Error>,
+    },
+    /// An answer that should be JSON of some kind is none.
+    #[error("{url} answered {status} with {}, {why}: is it a registry?", content_type.as_deref().unwrap_or("no content type"))]
+    NotJson {
+        /// The request's URL, without query.
+        url: String,
+        /// The status.
+        status: StatusCode,
+        /// What the server says that it is.
+        content_type: Option<String>,
+        /// What was expected, and how the answer starts or where it goes wrong.
+        why: String,
     },
     /// The server's answer makes no sense.
     #[error("{url}: {why}")]
@@ -80,6 +110,24 @@ impl Error {
         }
     }
 
+    /// In a few words, for a line that tells why another try is made.
+    pub(super) fn in_short(&self) -> String {
+        match self {
+            Self::Status { status, .. } => status.to_string(),
+            other => other.without_url(),
+        }
+    }
+
+    /// The same without the URL, to be told within another error of it.
+    fn without_url(&self) -> String {
+        match self {
+            Self::Status { status, body, retry_after, .. } => status_text(*status, body, *retry_after),
+            Self::Transport { cause, .. } => chain(&**cause),
+            Self::Protocol { why, .. } => why.clone(),
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) fn protocol(url: &Url, why: impl Into<String>) -> Self {
         Self::Protocol { url: shown(url), why: why.into() }
     }
@@ -95,8 +143,20 @@ pub(crate) fn shown(url: &Url) -> String {
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
-fn body_text(body: &str) -> String {
-    if body.is_empty() { String::new() } else { format!(": {body}") }
+/// A server for messages, with its port if that is not the usual one.
+pub(super) fn host(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", url.host_str().unwrap_or_default())
+}
+
+fn status_text(status: StatusCode, body: &str, retry_after: Option<Duration>) -> String {
+    let colon = if body.is_empty() { "" } else { ": " };
+    let wish = retry_after.map(|time| format!("; the server asks to wait {} (see --timeout)", secs(time)));
+    format!("{status}{colon}{body}{}", wish.unwrap_or_default())
+}
+
+fn of_size(size: Option<u64>) -> String {
+    size.map(|size| format!(" of {size}")).unwrap_or_default()
 }
 
 /// An error and its causes.
@@ -125,17 +185,25 @@ fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
             text = format!("{text}{colon}{cause_text}");
         }
     }
-    let not_tls = |e: &rustls::Error| {
-        matches!(e, rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))
-    };
-    if causes(error).filter_map(rustls_error).any(not_tls) {
-        text += ": the server does not speak TLS";
-    }
-    let unknown = |e: &rustls::Error| {
-        matches!(e, rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer))
-    };
-    if causes(error).filter_map(rustls_error).any(unknown) {
-        text += "; to trust the issuer, put its certificate (*.crt) into a directory for --cert-dir, or into certs.d";
-    }
+    let advice = causes(error).filter_map(rustls_error).find_map(advice);
+    text += advice.unwrap_or_default();
     text
+}
+
+/// What to do about an error of TLS.
+fn advice(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::{CertificateError, Error, InvalidMessage};
+    match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(
+            ": it does not speak TLS; --tls-verify=false, or insecure in registries.conf, lets it go without",
+        ),
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(
+            "; to trust the issuer, put its certificate (*.crt) into a directory for --cert-dir, or into certs.d",
+        ),
+        error if is_authority(error) => Some(
+            ": the server signed its certificate itself; to trust it, put it (*.crt) into a directory for --cert-dir, \
+             or into certs.d",
+        ),
+        _ => None,
+    }
 }

@@ -1,24 +1,25 @@
 //! Requests with retries, and redirects that carry no credentials to another host: neither `Authorization` nor
 //! the client certificate. Certificate authorities are trusted for whatever host, as in podman and skopeo.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use reqwest::blocking::Client;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Body, Client, Method, StatusCode, Url};
 
+use super::driver::Driver;
 use super::error::{Error, Result, shown};
+use super::patience::{Limits, Patience};
+use super::pieces::Pieces;
 use super::response::Response;
 use super::tls::{TlsOptions, TlsVerify};
-use crate::base::{Cancel, Ctx};
+use crate::base::Ctx;
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: usize = 10;
-/// A line that takes less in a second is broken.
-const MIN_BYTES_PER_SEC: u64 = 16 * 1024;
-/// The longest that a server's `Retry-After` is honoured.
-const MAX_DELAY: Duration = Duration::from_secs(60);
+/// What all bodies of one HTTP/2 connection may hold unread. Each may hold 2 MiB: one whose reader is busy must not
+/// keep the others from coming.
+const HTTP2_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -29,10 +30,8 @@ pub struct HttpOptions {
     pub proxies: Vec<ProxyRule>,
     /// Hosts reached without a proxy, in the syntax of `NO_PROXY`.
     pub no_proxy: Option<String>,
-    /// How often a request is tried again.
-    pub retries: u32,
-    /// How long a server may be silent.
-    pub silence: Duration,
+    /// How long servers may take.
+    pub limits: Limits,
     /// Sent as `User-Agent`.
     pub user_agent: String,
 }
@@ -43,8 +42,7 @@ impl Default for HttpOptions {
             tls: TlsOptions::default(),
             proxies: Vec::new(),
             no_proxy: None,
-            retries: 5,
-            silence: Duration::from_secs(60),
+            limits: Limits::default(),
             user_agent: concat!("ostree-rs/", env!("CARGO_PKG_VERSION")).into(),
         }
     }
@@ -67,9 +65,9 @@ pub struct Http {
     client: Client,
     /// Shows no client certificate, which is for the host that was asked for only.
     anonymous: Client,
+    driver: Arc<Driver>,
     verify: TlsVerify,
-    retries: u32,
-    silence: Duration,
+    limits: Limits,
 }
 
 /// A request whose body is in memory, so that it can be sent again.
@@ -131,8 +129,18 @@ impl Http {
             Some(_) => self::client(options, &TlsOptions { identity: None, ..options.tls.clone() })?,
             None => client.clone(),
         };
-        let (verify, retries, silence) = (options.tls.verify, options.retries, options.silence);
-        Ok(Self { client, anonymous, verify, retries, silence })
+        let (verify, limits) = (options.tls.verify, options.limits);
+        Ok(Self { client, anonymous, driver: Arc::new(Driver::start()?), verify, limits })
+    }
+
+    /// How long servers may take.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The patience with which something is begun.
+    pub(crate) fn patience(&self, ctx: &Ctx) -> Patience {
+        Patience::new(self.limits, ctx)
     }
 
     /// Whether the certificates of servers are verified.
@@ -145,64 +153,57 @@ impl Http {
         Self { client: self.anonymous.clone(), ..self.clone() }
     }
 
-    /// Sends `request`, again and again where that can help: no connection, 408, 429, 5xx. Every other
-    /// answer is returned, failures included.
+    /// The body, of at most `limit` bytes, of the answer to `request`.
     ///
     /// # Errors
-    /// [`Error::Transport`], [`Error::Protocol`] for redirects that lead nowhere, [`Error::Cancelled`];
-    /// [`Error::Status`] if it is still worth a retry after the last one.
-    pub fn send(&self, request: &Request, ctx: &Ctx) -> Result<Response> {
+    /// [`Error::Status`] if the answer is not a success; [`Error::Protocol`] if the body is longer, or redirects lead
+    /// nowhere; [`Error::Transport`], [`Error::Cancelled`].
+    pub fn fetch(&self, request: &Request, limit: u64, ctx: &Ctx) -> Result<Vec<u8>> {
+        let send = |patience: &mut Patience| match self.send(request, patience)? {
+            response if response.status().is_success() => Ok(response),
+            response => Err(response.into_error(request.method.clone(), patience)),
+        };
+        Ok(self.read_whole(limit, &mut self.patience(ctx), send)?.1)
+    }
+
+    /// Sends `request`, again and again where that can help: no connection, 408, 429, 5xx. Every other
+    /// answer is returned, failures included.
+    pub(crate) fn send(&self, request: &Request, patience: &mut Patience) -> Result<Response> {
         let mut attempt = 0;
         loop {
-            ctx.cancel.check()?;
-            let (error, wish) = match self.follow(request) {
+            let last = attempt >= self.limits.retries || request.resend == Resend::No;
+            let (error, wish) = match self.follow(request, last, patience) {
                 Ok(response) if is_passing(response.status()) => {
-                    let wish = response.header(RETRY_AFTER).and_then(delay);
-                    (response.into_error(request.method.clone()), wish)
+                    let wish = response.retry_after();
+                    (response.into_error(request.method.clone(), patience), wish)
                 }
                 Ok(response) => return Ok(response),
                 Err(error @ Error::Transport { .. }) if !error.is_tls() => (error, None),
                 Err(error) => return Err(error),
             };
-            if attempt >= self.retries || request.resend == Resend::No {
+            if last || !patience.pause(attempt, wish, &error.in_short())? {
                 return Err(error);
             }
-            wait(wish.unwrap_or_else(|| back_off(attempt)), &ctx.cancel)?;
             attempt += 1;
         }
     }
 
-    /// [`Http::send`]; an answer that is not a success becomes an error.
-    ///
-    /// # Errors
-    /// [`Error::Status`], and as [`Http::send`].
-    pub fn send_ok(&self, request: &Request, ctx: &Ctx) -> Result<Response> {
-        let response = self.send(request, ctx)?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(response.into_error(request.method.clone()))
-        }
-    }
-
     /// An answer with its body of at most `limit` bytes; when that breaks off, `send` is called again.
-    ///
-    /// # Errors
-    /// What `send` gives; [`Error::Protocol`] if the body is longer, [`Error::Transport`] if it breaks off
-    /// once more than is retried.
-    pub fn read_whole(
+    pub(crate) fn read_whole(
         &self,
         limit: u64,
-        ctx: &Ctx,
-        mut send: impl FnMut() -> Result<Response>,
+        patience: &mut Patience,
+        mut send: impl FnMut(&mut Patience) -> Result<Response>,
     ) -> Result<(Response, Vec<u8>)> {
         let mut attempt = 0;
         loop {
-            let mut response = send()?;
-            match response.read_whole(limit) {
+            let mut response = send(patience)?;
+            match response.read_whole(limit, patience) {
                 Ok(body) => return Ok((response, body)),
-                Err(Error::Transport { .. }) if attempt < self.retries => {
-                    wait(back_off(attempt), &ctx.cancel)?;
+                Err(error @ Error::Transport { .. }) => {
+                    if !patience.pause(attempt, None, &error.in_short())? {
+                        return Err(error);
+                    }
                     attempt += 1;
                 }
                 Err(error) => return Err(error),
@@ -210,33 +211,35 @@ impl Http {
         }
     }
 
-    pub(crate) fn retries(&self) -> u32 {
-        self.retries
-    }
-
-    /// Sends `request` once and follows redirects.
-    fn follow(&self, request: &Request) -> Result<Response> {
+    /// Sends `request` once and follows redirects. A server that only has to look something up and does not answer
+    /// may have lost the request, so that another try helps; one that has to do something may be at it, so it gets all
+    /// the time that there is, as it does with the last try.
+    fn follow(&self, request: &Request, last: bool, patience: &mut Patience) -> Result<Response> {
+        let time = if last || !request.method.is_safe() { patience.left() } else { patience.left() / 2 };
+        let until = patience.left().saturating_sub(time);
         let (mut url, mut headers) = (request.url.clone(), request.headers.clone());
         let mut client = &self.client;
         for _ in 0..=MAX_REDIRECTS {
-            let mut builder = client.request(request.method.clone(), url.clone()).headers(headers.clone());
-            if let Some(body) = &request.body {
-                let slow = Duration::from_secs(body.len() as u64 / MIN_BYTES_PER_SEC);
-                builder = builder.timeout(self.silence + slow).body(body.clone());
-            }
-            let inner = builder.send().map_err(|e| Error::transport(&url, e.without_url()))?;
+            patience.begin(&url);
+            let builder = client.request(request.method.clone(), url.clone()).headers(headers.clone());
+            let inner = match &request.body {
+                Some(body) if !body.is_empty() => self.send_body(builder, body, patience)?,
+                body => {
+                    let builder = if body.is_some() { builder.body(Bytes::new()) } else { builder };
+                    patience.wait(&self.driver, |patience| patience.left() <= until, builder.send())?
+                }
+            };
+            let inner = match inner {
+                Some(Ok(inner)) => inner,
+                Some(Err(error)) => return Err(Error::transport(&url, error.without_url())),
+                None => return Err(Error::transport(&url, patience.slowness())),
+            };
+            patience.heard();
             let may_follow = matches!(request.method, Method::GET | Method::HEAD);
             if !may_follow || !inner.status().is_redirection() || inner.status() == StatusCode::NOT_MODIFIED {
-                return Ok(Response { url, inner });
+                return Ok(Response::new(url, inner, Arc::clone(&self.driver)));
             }
-            let target = inner.headers().get(LOCATION).and_then(|v| v.to_str().ok());
-            let target = target.ok_or_else(|| Error::protocol(&url, "redirected without a Location"))?;
-            let next = url
-                .join(target)
-                .map_err(|e| Error::protocol(&url, format!("redirected to {target:?}: {e}")))?;
-            if url.scheme() == "https" && next.scheme() != "https" {
-                return Err(Error::protocol(&url, format!("redirected away from TLS, to {}", shown(&next))));
-            }
+            let next = redirected(&url, inner.headers().get(LOCATION))?;
             if next.origin() != url.origin() {
                 headers.remove(AUTHORIZATION);
                 client = &self.anonymous;
@@ -245,6 +248,36 @@ impl Http {
         }
         Err(Error::protocol(&request.url, format!("redirected more than {MAX_REDIRECTS} times")))
     }
+
+    /// Sends a request with a body, which has to keep moving; then the server may think about it.
+    fn send_body(
+        &self,
+        builder: reqwest::RequestBuilder,
+        body: &Bytes,
+        patience: &mut Patience,
+    ) -> Result<Option<reqwest::Result<reqwest::Response>>> {
+        let (pieces, sent) = Pieces::new(body.clone());
+        let (mut before, all) = (0, body.len() as u64);
+        let over = |patience: &mut Patience| {
+            let now = sent.bytes();
+            patience.moved(now - before);
+            before = now;
+            if now < all { patience.is_slow() } else { patience.is_over() }
+        };
+        Ok(patience.wait(&self.driver, over, builder.body(Body::wrap(pieces)).send())?)
+    }
+}
+
+/// Where a redirect leads.
+fn redirected(from: &Url, location: Option<&HeaderValue>) -> Result<Url> {
+    let target = location.and_then(|v| v.to_str().ok());
+    let target = target.ok_or_else(|| Error::protocol(from, "redirected without a Location"))?;
+    let next =
+        from.join(target).map_err(|e| Error::protocol(from, format!("redirected to {target:?}: {e}")))?;
+    if from.scheme() == "https" && next.scheme() != "https" {
+        return Err(Error::protocol(from, format!("redirected away from TLS, to {}", shown(&next))));
+    }
+    Ok(next)
 }
 
 /// Redirects are followed by us, who know what may go along.
@@ -254,8 +287,8 @@ fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
         .tls_backend_preconfigured(tls.client_config()?)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .timeout(options.silence)
-        .connect_timeout(options.silence)
+        .connect_timeout(options.limits.connect)
+        .http2_initial_connection_window_size(HTTP2_WINDOW_BYTES)
         .user_agent(&options.user_agent);
     for rule in &options.proxies {
         let proxy = match rule {
@@ -273,43 +306,4 @@ fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
 pub(crate) fn is_passing(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
-}
-
-/// How long `Retry-After` asks to wait: so many seconds, or until a date.
-fn delay(value: &str) -> Option<Duration> {
-    if let Ok(secs) = value.trim().parse() {
-        return Some(Duration::from_secs(secs));
-    }
-    let until = SystemTime::from(chrono::DateTime::parse_from_rfc2822(value.trim()).ok()?);
-    // A date that has passed asks for no more than the usual pause.
-    until.duration_since(SystemTime::now()).ok()
-}
-
-/// 0.2 s, doubled with each attempt.
-pub(crate) fn back_off(attempt: u32) -> Duration {
-    Duration::from_millis(200).saturating_mul(1 << attempt.min(10))
-}
-
-/// Sleeps, but not past a cancellation.
-pub(crate) fn wait(time: Duration, cancel: &Cancel) -> Result<()> {
-    let end = Instant::now() + time.min(MAX_DELAY);
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
-        cancel.check()?;
-        std::thread::sleep(left.min(Duration::from_millis(50)));
-    }
-    Ok(cancel.check()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after() {
-        assert_eq!(delay("7"), Some(Duration::from_secs(7)));
-        assert_eq!(delay("Wed, 21 Oct 2015 07:28:00 GMT"), None);
-        let later = delay("Fri, 01 Jan 2100 00:00:00 GMT").unwrap();
-        assert!(later > Duration::from_secs(3600));
-        assert_eq!(delay("soon"), None);
-    }
 }

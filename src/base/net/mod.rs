@@ -5,14 +5,20 @@
 //! body       a response body that asks for the rest with `Range` when the connection breaks
 //! response   status, headers, body
 //! http       requests with retries, and redirects that carry no credentials to another host
+//! pieces     a request's body that tells how much of it is on its way
+//! patience   how long all of this may take
+//! driver     the thread that moves bytes
 //! tls        roots, client certificates
 //! ```
-//! reqwest runs its requests on a thread of its own; nothing of that shows here. Proxies are told by the
+//! Every wait ends at once when the work is cancelled. Proxies are told by the
 //! caller: the library does not read the environment.
 
 mod body;
+mod driver;
 mod error;
 mod http;
+mod patience;
+mod pieces;
 pub mod registry;
 mod response;
 mod tls;
@@ -20,6 +26,8 @@ mod tls;
 pub use body::Resumed;
 pub use error::{Error, Result};
 pub use http::{Http, HttpOptions, ProxyRule, Request, Resend};
+pub use patience::Limits;
+pub(crate) use patience::Patience;
 pub use reqwest::{Method, StatusCode, Url};
 pub use response::Response;
 pub use tls::{Identity, TlsOptions, TlsVerify};

@@ -1,23 +1,40 @@
 //! An answer: its status, headers, and a body that is read or becomes an error.
 
-use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use bytes::{Buf, Bytes};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
+use serde::de::DeserializeOwned;
 
+use super::driver::Driver;
 use super::error::{Error, Result, shown};
+use super::patience::Patience;
 
-/// Bytes of a failed response that go into the error.
+/// Bytes of a failed response that are looked at.
 const MAX_ERROR_BYTES: u64 = 8 * 1024;
+/// So much of an answer that is not understood goes into the error, in characters.
+const MAX_START: usize = 60;
+/// So much of what a server says to people, in characters.
+const MAX_WORDS: usize = 300;
 
-/// An answer; [`Read`] gives its body.
+/// An answer, whose body is still to come.
 #[derive(Debug)]
 pub struct Response {
     /// The URL that answered, behind all redirects.
     pub url: Url,
-    pub(super) inner: reqwest::blocking::Response,
+    inner: reqwest::Response,
+    driver: Arc<Driver>,
+    /// What came and was not read yet.
+    chunk: Bytes,
 }
 
 impl Response {
+    pub(super) fn new(url: Url, inner: reqwest::Response, driver: Arc<Driver>) -> Self {
+        Self { url, inner, driver, chunk: Bytes::new() }
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.inner.status()
@@ -33,38 +50,105 @@ impl Response {
         self.inner.headers().get_all(name).iter().filter_map(|v| v.to_str().ok()).collect()
     }
 
+    /// How long the server asks to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.header(RETRY_AFTER).and_then(delay)
+    }
+
+    /// Reads once; 0 bytes are the end.
+    pub(super) fn read(&mut self, buf: &mut [u8], patience: &mut Patience) -> Result<usize> {
+        self.fill(patience)?;
+        let n = buf.len().min(self.chunk.len());
+        self.chunk.copy_to_slice(&mut buf[..n]);
+        Ok(n)
+    }
+
+    /// Waits until something is there to be read, or the end.
+    fn fill(&mut self, patience: &mut Patience) -> Result<()> {
+        while self.chunk.is_empty() {
+            let next = patience.wait(&self.driver, |patience| patience.is_slow(), self.inner.chunk())?;
+            match next {
+                Some(Ok(Some(chunk))) => self.chunk = chunk,
+                Some(Ok(None)) => break,
+                Some(Err(error)) => return Err(Error::transport(&self.url, error.without_url())),
+                None => return Err(Error::transport(&self.url, patience.slowness())),
+            }
+            patience.moved(self.chunk.len() as u64);
+        }
+        Ok(())
+    }
+
     /// Reads a body of at most `limit` bytes.
     ///
     /// # Errors
     /// [`Error::Protocol`] if it is longer, [`Error::Transport`] if it breaks off.
-    pub(super) fn read_whole(&mut self, limit: u64) -> Result<Vec<u8>> {
+    pub(super) fn read_whole(&mut self, limit: u64, patience: &mut Patience) -> Result<Vec<u8>> {
         let mut out = Vec::new();
-        (&mut self.inner)
-            .take(limit + 1)
-            .read_to_end(&mut out)
-            .map_err(|e| Error::transport(&self.url, e))?;
-        if out.len() as u64 > limit {
-            return Err(Error::protocol(&self.url, format!("the answer is larger than {limit} bytes")));
+        loop {
+            self.fill(patience)?;
+            if self.chunk.is_empty() {
+                return Ok(out);
+            }
+            out.extend_from_slice(&std::mem::take(&mut self.chunk));
+            if out.len() as u64 > limit {
+                return Err(Error::protocol(&self.url, format!("the answer is larger than {limit} bytes")));
+            }
         }
-        Ok(out)
+    }
+
+    /// The value in a body that was read, which is called `what`.
+    pub(super) fn parse<T: DeserializeOwned>(&self, what: &str, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body).map_err(|error| {
+            // What looks like JSON is not quoted: it may hold a token.
+            let why = match body.trim_ascii_start().first() {
+                None => format!("empty and no {what}"),
+                Some(b'{' | b'[') => format!("no {what}: {error}"),
+                Some(_) => format!("not JSON and no {what}: {:?}", words(body, MAX_START)),
+            };
+            let content_type = self.header(CONTENT_TYPE).map(str::to_owned);
+            Error::NotJson { url: shown(&self.url), status: self.status(), content_type, why }
+        })
+    }
+
+    /// What a server that refuses something says about it. The status is what matters: nobody waits long for more,
+    /// or fails for want of it.
+    pub(super) fn words(&mut self, patience: &Patience) -> String {
+        let (mut body, mut patience) = (Vec::new(), patience.brief());
+        while (body.len() as u64) < MAX_ERROR_BYTES
+            && self.fill(&mut patience).is_ok()
+            && !self.chunk.is_empty()
+        {
+            body.extend_from_slice(&std::mem::take(&mut self.chunk));
+        }
+        let message = serde_json::from_slice(&body).ok().and_then(|json| registry_message(&json));
+        message.unwrap_or_else(|| {
+            let words = words(&body, MAX_WORDS);
+            match self.header(CONTENT_TYPE).filter(|_| words.starts_with('<')) {
+                Some(html) => format!("{html}, {:?}", self::words(&body, MAX_START)),
+                None => words,
+            }
+        })
     }
 
     /// Turns a failed answer into its error.
-    pub(crate) fn into_error(mut self, method: Method) -> Error {
-        let mut body = Vec::new();
-        // The status is what matters; a body that breaks off says less, but the error is the same.
-        let _ = (&mut self.inner).take(MAX_ERROR_BYTES).read_to_end(&mut body);
-        let body = String::from_utf8_lossy(&body);
-        let body = serde_json::from_str(&body).ok().and_then(registry_message).unwrap_or_else(|| {
-            if body.trim_start().starts_with('<') { String::new() } else { body.trim().to_string() }
-        });
-        Error::Status { method, url: shown(&self.url), status: self.status(), body }
+    pub(crate) fn into_error(mut self, method: Method, patience: &Patience) -> Error {
+        let (body, retry_after) = (self.words(patience), self.retry_after());
+        Error::Status { method, url: shown(&self.url), status: self.status(), body, retry_after }
+    }
+}
+
+/// The first words of a text, on one line.
+fn words(text: &[u8], max_chars: usize) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * max_chars)]);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 
 /// The messages in a registry's `{"errors": [{"code": …, "message": …}]}`.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that and_then wants")]
-fn registry_message(body: serde_json::Value) -> Option<String> {
+fn registry_message(body: &serde_json::Value) -> Option<String> {
     let errors = body.get("errors")?.as_array()?;
     let text = |e: &serde_json::Value| {
         let part = |key| e.get(key).and_then(|v| v.as_str()).map(str::to_string);
@@ -73,8 +157,33 @@ fn registry_message(body: serde_json::Value) -> Option<String> {
     Some(errors.iter().filter_map(text).collect::<Vec<_>>().join("; "))
 }
 
-impl Read for Response {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf)
+/// How long `Retry-After` asks to wait: so many seconds, or until a date.
+fn delay(value: &str) -> Option<Duration> {
+    if let Ok(secs) = value.trim().parse() {
+        return Some(Duration::from_secs(secs));
+    }
+    let until = SystemTime::from(chrono::DateTime::parse_from_rfc2822(value.trim()).ok()?);
+    // A date that has passed asks for no more than the usual pause.
+    until.duration_since(SystemTime::now()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after() {
+        assert_eq!(delay("7"), Some(Duration::from_secs(7)));
+        assert_eq!(delay("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+        let later = delay("Fri, 01 Jan 2100 00:00:00 GMT").unwrap();
+        assert!(later > Duration::from_secs(3600));
+        assert_eq!(delay("soon"), None);
+    }
+
+    #[test]
+    fn first_words() {
+        assert_eq!(words(b" <html>\n  <p>x\xff", 20), "<html> <p>x\u{fffd}");
+        assert_eq!(words("äöüß".as_bytes(), 3), "äöü…");
+        assert_eq!(words(&[b'a'; 1000], 5), "aaaaa…");
     }
 }

@@ -141,7 +141,7 @@ struct Verification {
 }
 
 /// Whether the only fault of a certificate, up to here, is that it is an authority's.
-fn is_authority(error: &rustls::Error) -> bool {
+pub(super) fn is_authority(error: &rustls::Error) -> bool {
     let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else {
         return false;
     };

@@ -7,8 +7,9 @@ use anyhow::{Context, anyhow};
 
 use super::files::{self, Required, has_extension, variable};
 use super::{RegistryOptions, helper};
+use crate::base::Ctx;
 use crate::base::net::registry::Credentials;
-use crate::base::net::{HttpOptions, Identity, ProxyRule, TlsOptions, TlsVerify};
+use crate::base::net::{HttpOptions, Identity, Limits, ProxyRule, TlsOptions, TlsVerify};
 use crate::container::config::auth::{AuthFile, Found};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
 use crate::container::transport::{Place, RepositoryName};
@@ -20,6 +21,7 @@ const LOCAL: &str = "localhost,127.0.0.0/8,::1";
 pub(super) struct Access<'a> {
     options: &'a RegistryOptions,
     registries: Registries,
+    ctx: &'a Ctx,
 }
 
 /// Whom what the command line tells of us is for: the host that it names, not mirrors and locations elsewhere.
@@ -31,7 +33,7 @@ enum Given {
 
 impl<'a> Access<'a> {
     /// Reads the files.
-    pub(super) fn load(options: &'a RegistryOptions) -> anyhow::Result<Self> {
+    pub(super) fn load(options: &'a RegistryOptions, ctx: &'a Ctx) -> anyhow::Result<Self> {
         let mut registries = Registries::default();
         for (path, role) in files::registries()? {
             let text = String::from_utf8(files::read(&path)?)
@@ -46,7 +48,7 @@ impl<'a> Access<'a> {
         {
             return Err(anyhow!("{} does not exist", missing.display()));
         }
-        Ok(Self { options, registries })
+        Ok(Self { options, registries, ctx })
     }
 
     /// The full name of an image.
@@ -91,7 +93,13 @@ impl<'a> Access<'a> {
         let (proxies, no_proxy) = proxies(&endpoint.host);
         Ok(Place {
             endpoint,
-            http: HttpOptions { tls, proxies, no_proxy, ..HttpOptions::default() },
+            http: HttpOptions {
+                tls,
+                proxies,
+                no_proxy,
+                limits: self.options.limits(),
+                ..HttpOptions::default()
+            },
             credentials,
         })
     }
@@ -106,15 +114,22 @@ impl<'a> Access<'a> {
         for source in self.registries.credential_sources() {
             let found = match source {
                 CredentialSource::Files => self.credentials_in_files(endpoint),
-                CredentialSource::Helper(name) => helper::ask(name, &endpoint.host),
+                CredentialSource::Helper(name) => self.ask_helper(name, &endpoint.host),
             };
             match found {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
-                Err(error) => failed = failed.or(Some(error)),
+                Err(error) => {
+                    self.ctx.cancel.check()?;
+                    failed = failed.or(Some(error));
+                }
             }
         }
         failed.map_or(Ok(None), Err)
+    }
+
+    fn ask_helper(&self, name: &str, server: &str) -> anyhow::Result<Option<Credentials>> {
+        helper::ask(name, server, self.options.limits().patience, self.ctx)
     }
 
     fn credentials_in_files(&self, endpoint: &Endpoint) -> anyhow::Result<Option<Credentials>> {
@@ -125,7 +140,7 @@ impl<'a> Access<'a> {
             let found = match file.find(&endpoint.host, &endpoint.path)? {
                 None => None,
                 Some(Found::Credentials(credentials)) => Some(credentials),
-                Some(Found::Helper { name, server }) => helper::ask(&name, &server)?,
+                Some(Found::Helper { name, server }) => self.ask_helper(&name, &server)?,
             };
             if found.is_some() {
                 return Ok(found);
@@ -151,9 +166,9 @@ fn tls(cert_dir: Option<&Path>, host: &str) -> anyhow::Result<TlsOptions> {
 }
 
 /// For servers that nothing is configured for.
-pub(super) fn base_http() -> HttpOptions {
+pub(super) fn base_http(limits: Limits) -> HttpOptions {
     let (proxies, no_proxy) = proxies("");
-    HttpOptions { proxies, no_proxy, ..HttpOptions::default() }
+    HttpOptions { proxies, no_proxy, limits, ..HttpOptions::default() }
 }
 
 /// As the environment says, for a client of `host`. Small letters win, as they do elsewhere.

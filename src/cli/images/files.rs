@@ -19,7 +19,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::container::config::registries::Role;
 
@@ -133,6 +133,9 @@ pub(super) fn default_lookaside() -> String {
 /// The files with certificates and keys for a registry.
 pub(super) fn certificates(option: Option<&Path>, host: &str) -> anyhow::Result<Vec<PathBuf>> {
     if let Some(dir) = option {
+        if !dir.is_dir() {
+            bail!("--cert-dir {}: no such directory", dir.display());
+        }
         return files_in(dir);
     }
     let docker = PathBuf::from("/etc/docker/certs.d");

@@ -6,16 +6,25 @@
 //! stdout  {"ServerURL": …, "Username": …, "Secret": …}     "<token>" for an identity token
 //! ```
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::base::net::registry::Credentials;
+use crate::base::{Ctx, Event};
 
 /// What a helper says if it knows nothing.
 const NOT_FOUND: &str = "credentials not found in native keychain";
+
+/// The largest answer, in bytes.
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
+/// So often a wait looks whether it has to end.
+const TICK: Duration = Duration::from_millis(10);
+/// A helper that is silent for so long is told of, and again after twice the time.
+const FIRST_WORD: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -24,8 +33,13 @@ struct Answer {
     secret: String,
 }
 
-/// Asks the helper `name` for the credentials of `server`.
-pub(super) fn ask(name: &str, server: &str) -> anyhow::Result<Option<Credentials>> {
+/// Asks the helper `name` for the credentials of `server`; one that takes longer than `patience` is ended.
+pub(super) fn ask(
+    name: &str,
+    server: &str,
+    patience: Duration,
+    ctx: &Ctx,
+) -> anyhow::Result<Option<Credentials>> {
     let program = format!("docker-credential-{name}");
     if name.contains('/') {
         bail!("{program:?} is no name of a credential helper");
@@ -41,13 +55,18 @@ pub(super) fn ask(name: &str, server: &str) -> anyhow::Result<Option<Credentials
         // A helper that does not listen will say so by its answer.
         let _ = stdin.write_all(server.as_bytes());
     }
-    let output = child.wait_with_output().with_context(|| format!("Running {program}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
+    let answered = answer(&mut child, &program, patience, ctx);
+    if answered.is_err() {
+        // It may have ended by itself just now.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let (status, said) = answered.with_context(|| format!("{program} for {server}"))?;
+    if !status.success() {
         if said.trim() == NOT_FOUND {
             return Ok(None);
         }
-        bail!("{program} for {server}: {}: {}", output.status, said.trim());
+        bail!("{program} for {server}: {status}: {}", said.trim());
     }
     // The answer is not quoted: it holds a secret.
     let answer: Answer = serde_json::from_str(&said)
@@ -58,4 +77,42 @@ pub(super) fn ask(name: &str, server: &str) -> anyhow::Result<Option<Credentials
         ("<token>", secret) => Some(Credentials::IdentityToken(secret)),
         (_, password) => Some(Credentials::Password { user: answer.username, password }),
     })
+}
+
+/// How a helper ended, and what it said.
+fn answer(
+    child: &mut Child,
+    program: &str,
+    patience: Duration,
+    ctx: &Ctx,
+) -> anyhow::Result<(ExitStatus, String)> {
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    let stdout = child.stdout.take();
+    // The thread ends with the output, which a program that the helper started may hold open.
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let read = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut said));
+        let _ = sender.send(read.map(|_| said));
+    });
+    let (began, mut next_word, mut said) = (Instant::now(), FIRST_WORD, None);
+    loop {
+        if said.is_some() {
+            std::thread::sleep(TICK);
+        } else if let Ok(read) = receiver.recv_timeout(TICK) {
+            said = Some(read?);
+        }
+        if let (Some(said), Some(status)) = (&said, child.try_wait()?) {
+            return Ok((status, String::from_utf8_lossy(said).into_owned()));
+        }
+        ctx.cancel.check()?;
+        let time = began.elapsed();
+        if time >= patience {
+            bail!("no answer within {} s; it was ended (see --timeout)", patience.as_secs());
+        }
+        if time >= next_word {
+            next_word *= 2;
+            let why = format!("silent for {} s", time.as_secs());
+            ctx.progress.event(Event::Waiting { host: program, why: &why, pause: None });
+        }
+    }
 }

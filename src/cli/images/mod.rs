@@ -2,7 +2,7 @@
 //! system have configured.
 //!
 //! ```text
-//! options    --authfile, --creds, --cert-dir, --tls-verify, --platform
+//! options    --authfile, --creds, --cert-dir, --tls-verify, --platform, --timeout
 //! files      where the configuration files of podman and skopeo lie
 //! access     credentials, certificates, mirrors → places in a registry
 //! trust      signatures, keys → may the image be used?
@@ -17,6 +17,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use cap_std::ambient_authority;
@@ -26,6 +27,7 @@ use rustix::fs::OFlags;
 use self::access::Access;
 pub(crate) use self::trust::{Demand, Verdict, gpg_signatures_of};
 use crate::base::Ctx;
+use crate::base::net::Limits;
 use crate::container::transport::{
     DirImage, DockerArchive, DockerArchiveWriter, Located, ManifestFormat, OnePlatform, PlatformName,
     RegistryDest, RegistryImage, RepositoryName,
@@ -55,6 +57,10 @@ pub(crate) struct RegistryOptions {
     /// Which image of several, or which machines a new one is for: OS/ARCHITECTURE[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformName>,
+    /// How long to wait for a registry, or for a credential helper, in which nothing gets on, with all that is tried
+    /// meanwhile (120 if not given); bodies slower than 1000 bytes a second for 30 seconds get nowhere either
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: Option<u64>,
     /// None of several is chosen.
     #[arg(skip)]
     all_machines: bool,
@@ -74,6 +80,12 @@ impl RegistryOptions {
     /// The same options for these machines.
     pub(crate) fn for_machines(&self, platform: PlatformName) -> Self {
         Self { platform: Some(platform), ..self.clone() }
+    }
+
+    /// How long servers and helpers may take.
+    fn limits(&self) -> Limits {
+        let limits = Limits::default();
+        self.timeout.map_or(limits, |secs| limits.with_patience(Duration::from_secs(secs)))
     }
 }
 
@@ -116,7 +128,7 @@ pub(crate) fn open(
     let mut repository = None;
     let source: Box<dyn ImageSource> = match reference.transport() {
         Transport::Registry => {
-            let access = Access::load(options)?;
+            let access = Access::load(options, ctx)?;
             let name = access.name(reference.name())?;
             let image = RegistryImage::open(&access.pull_places(&name)?, &name, ctx)?;
             repository = Some((name, image.registry().clone()));
@@ -209,7 +221,7 @@ impl Dest {
                 Self::Dir(image.with_context(|| format!("Creating {path}"))?)
             }
             (Transport::Registry, _) => {
-                let access = Access::load(options)?;
+                let access = Access::load(options, ctx)?;
                 let name = access.name(reference.name())?;
                 if let Some(digest) = name.digest {
                     bail!("an image is pushed to a tag, not to the digest {digest}");

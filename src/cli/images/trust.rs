@@ -101,7 +101,7 @@ impl Signatures for Places<'_> {
                 .map_err(|_| Error::Usage(format!("{} is not UTF-8", path.display())))?;
             config.add(&path.display().to_string(), &text)?;
         }
-        let http = Http::new(&base_http())?;
+        let http = Http::new(&base_http(registry.limits()))?;
         let read = |path: &str| present(Path::new(path));
         gpg_signatures(
             &config,

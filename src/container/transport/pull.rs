@@ -13,7 +13,7 @@ use oci_spec::image::Descriptor;
 use super::media::{self, ACCEPT};
 use crate::base::Ctx;
 use crate::base::net::registry::{Credentials, Registry};
-use crate::base::net::{Error as NetError, Http, HttpOptions, TlsVerify};
+use crate::base::net::{Error as NetError, Http, HttpOptions, Limits, TlsVerify};
 use crate::container::config::registries::Endpoint;
 use crate::container::name::RepositoryName;
 use crate::container::{Digest, Error, ImageSource, MAX_JSON_BYTES, RawManifest, Result};
@@ -46,12 +46,16 @@ impl Place {
             return Ok(at("https", &http)?);
         }
         http.tls.verify = TlsVerify::No;
-        let (retries, tls) = (http.retries, at("https", &HttpOptions { retries: 0, ..http.clone() })?);
-        match tls.ping(ctx) {
+        // Together the two questions take no longer than the patience.
+        let limits = http.limits.with_patience(http.limits.patience / 2);
+        let tls = HttpOptions { limits: Limits { retries: 0, ..limits }, ..http.clone() };
+        match at("https", &tls)?.ping(ctx) {
             Err(NetError::Transport { .. }) => {
-                let plain = at("http", &HttpOptions { retries, ..http })?;
-                plain.ping(ctx)?;
-                Ok(plain)
+                match at("http", &HttpOptions { limits, ..http.clone() })?.ping(ctx) {
+                    // Who is busy is there.
+                    Ok(()) | Err(NetError::Status { .. }) => Ok(at("http", &http)?),
+                    Err(error) => Err(error.into()),
+                }
             }
             _ => Ok(at("https", &http)?),
         }

@@ -159,8 +159,8 @@ fn fetch(http: &Http, url: &str, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
         ConfigError::new("registries.d", format!("{url:?} is no http, https or file URL: {e}"))
     })?;
     let request = Request::new(Method::GET, parsed);
-    match http.read_whole(MAX_SIGNATURE_BYTES, ctx, || http.send_ok(&request, ctx)) {
-        Ok((_, signature)) => Ok(Some(signature)),
+    match http.fetch(&request, MAX_SIGNATURE_BYTES, ctx) {
+        Ok(signature) => Ok(Some(signature)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use ostree_rs::base::Ctx;
 use ostree_rs::base::net::registry::Registry;
-use ostree_rs::base::net::{Error, Http, HttpOptions, Identity, TlsOptions};
+use ostree_rs::base::net::{Error, Http, HttpOptions, Identity, Limits, TlsOptions};
 use ostree_rs::format::Checksum;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -67,7 +67,12 @@ fn serve(client: TcpStream, config: &Arc<ServerConfig>, answer: impl FnOnce(&str
 fn registry(files: &Certificates, address: SocketAddr) -> Registry {
     let identity = Identity { certificates: files.read("client.crt"), key: files.read("client.key") };
     let tls = TlsOptions { roots: vec![files.ca()], identity: Some(identity), ..TlsOptions::default() };
-    let http = Http::new(&HttpOptions { tls, retries: 0, ..HttpOptions::default() }).unwrap();
+    let http = Http::new(&HttpOptions {
+        tls,
+        limits: Limits { retries: 0, ..Limits::default() },
+        ..HttpOptions::default()
+    })
+    .unwrap();
     Registry::new(http, &format!("https://{address}"), "a", None).unwrap()
 }
 

@@ -1,11 +1,14 @@
 //! The registry client against Debian's `docker-registry`, also through a proxy that does its worst.
 
 mod again;
+mod answers;
 mod configs;
 mod faults;
 mod front;
 mod identities;
 mod identity;
+mod patience;
+mod peer;
 mod peers;
 mod program;
 mod progress;
@@ -27,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use ostree_rs::base::Ctx;
 use ostree_rs::base::net::registry::{Access, Credentials, Registry};
-use ostree_rs::base::net::{Error, Http, HttpOptions, TlsOptions, TlsVerify};
+use ostree_rs::base::net::{Error, Http, HttpOptions, Limits, TlsOptions, TlsVerify};
 use ostree_rs::format::Checksum;
 
 use proxy::{Faults, Proxy};
@@ -154,7 +157,7 @@ fn tls() {
     let at = |tls| Registry::new(http(tls), &format!("https://{}", server.address), "a/b", user()).unwrap();
     round_trip(&at(TlsOptions { roots: vec![files.ca()], ..TlsOptions::default() }));
     at(TlsOptions { verify: TlsVerify::No, ..TlsOptions::default() }).ping(&Ctx::default()).unwrap();
-    let quick = HttpOptions { retries: 0, ..HttpOptions::default() };
+    let quick = HttpOptions { limits: Limits { retries: 0, ..Limits::default() }, ..HttpOptions::default() };
     let unknown =
         Registry::new(Http::new(&quick).unwrap(), &format!("https://{}", server.address), "a/b", user());
     let error = unknown.unwrap().ping(&Ctx::default()).unwrap_err();
@@ -226,7 +229,8 @@ fn a_line_without_progress_is_given_up() {
     let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
     let digest = push_blob(&registry(&server.url(), "a", None), &noise(CHUNK)).unwrap();
     let proxy = Proxy::start(server.address, Faults { cut_answer: Some(100), ..Faults::default() });
-    let options = HttpOptions { retries: 2, ..HttpOptions::default() };
+    let options =
+        HttpOptions { limits: Limits { retries: 2, ..Limits::default() }, ..HttpOptions::default() };
     let registry = Registry::new(Http::new(&options).unwrap(), &proxy.url(), "a", None).unwrap();
     assert!(pull_blob(&registry, &digest, CHUNK as u64).is_err());
 }

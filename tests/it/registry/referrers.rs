@@ -45,17 +45,17 @@ fn referrers_fall_back_to_a_tag() {
 /// The password goes along to the pages of the registry, not to one that lies elsewhere.
 #[test]
 fn pages_are_followed() {
-    let elsewhere = answering(|_| page("", "third"));
+    let elsewhere = answering(|_| page("", "{\"page\":3}"));
     let third = format!("\r\nLink: <http://{}/open/third>; rel=\"next\"", elsewhere.address);
     let home = answering(move |target| match target.split_once('?') {
-        None => page(&format!("\r\nLink: <{target}?last=1>; rel=\"next\""), "first"),
+        None => page(&format!("\r\nLink: <{target}?last=1>; rel=\"next\""), "{\"page\":1}"),
         Some((_, last)) => {
             assert_eq!(last, "last=1");
-            page(&third, "second")
+            page(&third, "{\"page\":2}")
         }
     });
     let registry = registry(&format!("http://{}", home.address), "a", user());
-    assert_eq!(referrers(&registry).unwrap(), [&b"first"[..], b"second", b"third"]);
+    assert_eq!(referrers(&registry).unwrap(), [&b"{\"page\":1}"[..], b"{\"page\":2}", b"{\"page\":3}"]);
     let asked = elsewhere.asked();
     assert!(asked.len() == 1 && asked[0].header("authorization").is_none(), "{asked:?}");
 }

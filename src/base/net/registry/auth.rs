@@ -12,8 +12,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::challenge::{self, Challenge};
 use super::{Access, Registry};
-use crate::base::Ctx;
-use crate::base::net::{Error, Request, Response, Result, TlsVerify};
+use crate::base::net::{Error, Patience, Request, Response, Result, TlsVerify};
 
 /// How long a token is used if the server does not say how long it lasts.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
@@ -70,12 +69,12 @@ impl Registry {
         request: &Request,
         access: Access,
         from: Option<&str>,
-        ctx: &Ctx,
+        patience: &mut Patience,
     ) -> Result<Response> {
         let key = (access, from.map(str::to_string));
         let known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let known = known.filter(|t| t.expires.is_none_or(|at| at > Instant::now()));
-        let response = self.http.send(&with_token(request, known.as_ref()), ctx)?;
+        let response = self.http.send(&with_token(request, known.as_ref()), patience)?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
@@ -84,9 +83,9 @@ impl Registry {
             return Ok(response);
         }
         let challenges = challenge::parse(&response.headers(WWW_AUTHENTICATE));
-        let Some(token) = self.answer(&challenges, access, from, ctx)? else { return Ok(response) };
+        let Some(token) = self.answer(&challenges, access, from, patience)? else { return Ok(response) };
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(key, token.clone());
-        self.http.send(&with_token(request, Some(&token)), ctx)
+        self.http.send(&with_token(request, Some(&token)), patience)
     }
 
     /// Answers a challenge; `None` if we cannot.
@@ -95,13 +94,13 @@ impl Registry {
         challenges: &[Challenge],
         access: Access,
         from: Option<&str>,
-        ctx: &Ctx,
+        patience: &mut Patience,
     ) -> Result<Option<Token>> {
         for challenge in challenges {
             match (challenge, &self.credentials) {
                 (Challenge::Bearer { realm, service, scope }, _) => {
                     let scopes = self.scopes(scope.as_deref(), access, from);
-                    return self.fetch_token(realm, service.as_deref(), &scopes, ctx).map(Some);
+                    return self.fetch_token(realm, service.as_deref(), &scopes, patience).map(Some);
                 }
                 (Challenge::Basic, Some(Credentials::Password { user, password })) => {
                     let authorization = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
@@ -130,7 +129,13 @@ impl Registry {
         scopes
     }
 
-    fn fetch_token(&self, realm: &str, service: Option<&str>, scopes: &[String], ctx: &Ctx) -> Result<Token> {
+    fn fetch_token(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        scopes: &[String],
+        patience: &mut Patience,
+    ) -> Result<Token> {
         let mut url: Url =
             realm.parse().map_err(|e| Error::protocol(&self.base, format!("token realm {realm:?}: {e}")))?;
         // Nobody else is to hear them; where certificates are not verified, that was given up already.
@@ -163,16 +168,15 @@ impl Registry {
                 request
             }
         };
-        let (response, body) =
-            self.http.read_whole(MAX_TOKEN_BYTES, ctx, || match self.http.send(&request, ctx)? {
+        let (response, body) = self.http.read_whole(MAX_TOKEN_BYTES, patience, |patience| {
+            match self.http.send(&request, patience)? {
                 response if response.status().is_success() => Ok(response),
-                response => Err(self.denied(response)),
-            })?;
-        let url = response.url;
-        let answer: TokenAnswer =
-            serde_json::from_slice(&body).map_err(|e| Error::protocol(&url, format!("token: {e}")))?;
+                response => Err(self.denied(response, patience)),
+            }
+        })?;
+        let answer: TokenAnswer = response.parse("token", &body)?;
         let token = answer.token.or(answer.access_token).filter(|t| !t.is_empty());
-        let token = token.ok_or_else(|| Error::protocol(&url, "an answer without a token"))?;
+        let token = token.ok_or_else(|| Error::protocol(&response.url, "an answer without a token"))?;
         let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
         // A little earlier, so that it does not expire on its way.
         let expires = Instant::now().checked_add(life.saturating_sub(Duration::from_secs(5)));

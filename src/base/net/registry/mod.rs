@@ -12,18 +12,19 @@ mod auth;
 mod challenge;
 mod upload;
 
-use std::io::Read;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use ostree_format::Checksum;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LINK};
 use reqwest::{Method, StatusCode, Url};
+use serde::de::IgnoredAny;
 
-use super::error::shown;
-use super::{Error, Http, Request, Response, Result, Resumed};
+use super::error::{host, shown};
+use super::{Error, Http, Limits, Patience, Request, Response, Result, Resumed};
 use crate::base::Ctx;
 
 pub use auth::Credentials;
@@ -87,6 +88,11 @@ impl Registry {
         &self.name
     }
 
+    /// How long it may take.
+    pub fn limits(&self) -> Limits {
+        self.http.limits()
+    }
+
     fn url(&self, rest: &str) -> Result<Url> {
         let url = self.base.join(&format!("/v2/{}/{rest}", self.name));
         url.map_err(|e| Error::Config { what: format!("{}/{rest}", self.name), why: e.to_string() })
@@ -98,7 +104,7 @@ impl Registry {
     /// [`Error::Transport`] if nobody answers, [`Error::Protocol`] if it is no registry.
     pub fn ping(&self, ctx: &Ctx) -> Result<()> {
         let url = self.base.join("/v2/").map_err(|e| Error::protocol(&self.base, e.to_string()))?;
-        let response = self.http.send(&Request::new(Method::GET, url), ctx)?;
+        let response = self.http.send(&Request::new(Method::GET, url), &mut self.http.patience(ctx))?;
         match response.status() {
             s if s.is_success() || s == StatusCode::UNAUTHORIZED || s == StatusCode::FORBIDDEN => Ok(()),
             s => Err(Error::protocol(&response.url, format!("not a registry: {s}"))),
@@ -108,11 +114,12 @@ impl Registry {
     /// The manifest that a tag or digest names, in one of the media types `accept`.
     ///
     /// # Errors
-    /// [`Error::Status`] (see [`Error::is_not_found`]) and what the network gives.
+    /// [`Error::Status`] (see [`Error::is_not_found`]), [`Error::NotJson`], and what the network gives.
     pub fn manifest(&self, reference: &str, accept: &[&str], ctx: &Ctx) -> Result<Manifest> {
         let request = Request::new(Method::GET, self.url(&format!("manifests/{reference}"))?);
         let request = request.header(ACCEPT, &accept.join(", "));
-        let (response, bytes) = self.read(&request, ctx)?;
+        let (response, bytes) = self.read(&request, &mut self.http.patience(ctx))?;
+        response.parse::<BTreeMap<String, IgnoredAny>>("manifest", &bytes)?;
         let media_type = response.header(CONTENT_TYPE).map(str::to_string);
         let digest = response.header(DIGEST_HEADER).map(str::to_string);
         Ok(Manifest { bytes, media_type, digest })
@@ -125,11 +132,12 @@ impl Registry {
     /// What the network gives.
     pub fn manifest_digest(&self, reference: &str, accept: &[&str], ctx: &Ctx) -> Result<Option<String>> {
         let request = Request::new(Method::HEAD, self.url(&format!("manifests/{reference}"))?);
-        let response = self.send(&request.header(ACCEPT, &accept.join(", ")), Access::Pull, ctx)?;
+        let patience = &mut self.http.patience(ctx);
+        let response = self.send(&request.header(ACCEPT, &accept.join(", ")), Access::Pull, patience)?;
         match response.status() {
             StatusCode::NOT_FOUND => Ok(None),
             s if s.is_success() => Ok(response.header(DIGEST_HEADER).map(str::to_string)),
-            _ => Err(self.failed(response, Method::HEAD)),
+            _ => Err(self.failed(response, Method::HEAD, patience)),
         }
     }
 
@@ -141,7 +149,7 @@ impl Registry {
         let request = Request::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
             .header(CONTENT_TYPE, media_type)
             .body(bytes.to_vec());
-        self.send_ok(&request, Access::Push, ctx).map(drop)
+        self.send_ok(&request, Access::Push, &mut self.http.patience(ctx)).map(drop)
     }
 
     /// A blob of `size` bytes, where that is known. The connection may break: the rest is fetched with
@@ -149,15 +157,15 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Status`] (see [`Error::is_not_found`]) and what the network gives.
-    pub fn blob(&self, digest: &Checksum, size: Option<u64>, ctx: &Ctx) -> Result<Resumed<'static>> {
+    pub fn blob(&self, digest: &Checksum, size: Option<u64>, ctx: &Ctx) -> Result<Resumed> {
         let request = Request::new(Method::GET, self.url(&format!("blobs/sha256:{digest}"))?);
-        let (registry, inner) = (self.clone(), ctx.clone());
-        Resumed::open(&self.http, size, ctx, move |range| {
-            let request = match range {
-                Some(range) => request.clone().header(RANGE, range),
-                None => request.clone(),
+        let registry = self.clone();
+        Resumed::open(size, self.http.patience(ctx), move |headers, patience| {
+            let with_header = |request: Request, (name, value): &(_, String)| {
+                request.header(HeaderName::clone(name), value)
             };
-            registry.send_ok(&request, Access::Pull, &inner)
+            let request = headers.iter().fold(request.clone(), with_header);
+            registry.send_ok(&request, Access::Pull, patience)
         })
     }
 
@@ -167,11 +175,12 @@ impl Registry {
     /// What the network gives.
     pub fn has_blob(&self, digest: &Checksum, access: Access, ctx: &Ctx) -> Result<bool> {
         let request = Request::new(Method::HEAD, self.url(&format!("blobs/sha256:{digest}"))?);
-        let response = self.send(&request, access, ctx)?;
+        let patience = &mut self.http.patience(ctx);
+        let response = self.send(&request, access, patience)?;
         match response.status() {
             StatusCode::NOT_FOUND => Ok(false),
             s if s.is_success() => Ok(true),
-            _ => Err(self.failed(response, Method::HEAD)),
+            _ => Err(self.failed(response, Method::HEAD, patience)),
         }
     }
 
@@ -179,17 +188,24 @@ impl Registry {
     /// registry does not know it, what lies under the tag `sha256-DIGEST`; none if nothing refers to it.
     ///
     /// # Errors
-    /// [`Error::Protocol`] if the pages do not end; what the network gives.
+    /// [`Error::NotJson`], [`Error::Protocol`] if the pages do not end; what the network gives.
     pub fn referrers(&self, subject: &Checksum, ctx: &Ctx) -> Result<Vec<Vec<u8>>> {
         const INDEX: &str = "application/vnd.oci.image.index.v1+json";
         let request = Request::new(Method::GET, self.url(&format!("referrers/sha256:{subject}"))?);
         let request = request.header(ACCEPT, INDEX);
-        let send = || self.send(&request, Access::Pull, ctx);
-        let (response, index) = self.http.read_whole(MAX_MANIFEST_BYTES, ctx, send)?;
+        let patience = &mut self.http.patience(ctx);
+        let send = |patience: &mut Patience| self.send(&request, Access::Pull, patience);
+        let (response, index) = self.http.read_whole(MAX_MANIFEST_BYTES, patience, send)?;
         if response.status().is_success()
             && response.header(CONTENT_TYPE).is_some_and(|t| t.starts_with(INDEX))
         {
-            return self.pages(&request, response, index, ctx);
+            let pages = self.pages(&request, response, index, patience)?;
+            return pages
+                .into_iter()
+                .map(|(page, index)| {
+                    page.parse::<BTreeMap<String, IgnoredAny>>("index", &index).map(|_| index)
+                })
+                .collect();
         }
         match self.manifest(&format!("sha256-{subject}"), &[INDEX], ctx) {
             Ok(manifest) => Ok(vec![manifest.bytes]),
@@ -202,7 +218,7 @@ impl Registry {
     /// (`X-Registry-Supports-Signatures`, as OpenShift's).
     ///
     /// # Errors
-    /// [`Error::Protocol`] if the answer is no list of signatures; what the network gives.
+    /// [`Error::NotJson`] if the answer is no list of signatures; what the network gives.
     pub fn signatures(&self, image: &Checksum, ctx: &Ctx) -> Result<Option<Vec<Vec<u8>>>> {
         #[derive(serde::Deserialize)]
         struct List {
@@ -217,15 +233,15 @@ impl Registry {
             content: String,
         }
         let root = self.base.join("/v2/").map_err(|e| Error::protocol(&self.base, e.to_string()))?;
-        let response = self.send(&Request::new(Method::GET, root), Access::Pull, ctx)?;
+        let patience = &mut self.http.patience(ctx);
+        let response = self.send(&Request::new(Method::GET, root), Access::Pull, patience)?;
         if response.header("x-registry-supports-signatures") != Some("1") {
             return Ok(None);
         }
         let path = format!("/extensions/v2/{}/signatures/sha256:{image}", self.name);
         let url = self.base.join(&path).map_err(|e| Error::protocol(&self.base, e.to_string()))?;
-        let (_, bytes) = self.read(&Request::new(Method::GET, url.clone()), ctx)?;
-        let list: List =
-            serde_json::from_slice(&bytes).map_err(|e| Error::protocol(&url, format!("signatures: {e}")))?;
+        let (response, bytes) = self.read(&Request::new(Method::GET, url.clone()), patience)?;
+        let list: List = response.parse("list of signatures", &bytes)?;
         let atomic = list.signatures.iter().filter(|s| s.kind == "atomic" && s.version == SIGNATURE_VERSION);
         let decoded = atomic.map(|s| STANDARD.decode(&s.content));
         let decoded: Result<Vec<_>, _> = decoded.collect();
@@ -235,18 +251,19 @@ impl Registry {
     /// Every tag of the repository.
     ///
     /// # Errors
-    /// [`Error::Protocol`] if the answer is no list, or its pages do not end; what the network gives.
+    /// [`Error::NotJson`] if the answer is no list, [`Error::Protocol`] if its pages do not end; what the network
+    /// gives.
     pub fn tags(&self, ctx: &Ctx) -> Result<Vec<String>> {
         #[derive(serde::Deserialize)]
         struct List {
             tags: Option<Vec<String>>,
         }
         let request = Request::new(Method::GET, self.url("tags/list")?);
-        let (response, body) = self.read(&request, ctx)?;
+        let patience = &mut self.http.patience(ctx);
+        let (response, body) = self.read(&request, patience)?;
         let mut out = Vec::new();
-        for page in self.pages(&request, response, body, ctx)? {
-            let list: List = serde_json::from_slice(&page)
-                .map_err(|e| Error::protocol(&request.url, format!("tag list: {e}")))?;
+        for (page, body) in self.pages(&request, response, body, patience)? {
+            let list: List = page.parse("list of tags", &body)?;
             out.extend(list.tags.unwrap_or_default());
         }
         Ok(out)
@@ -258,7 +275,7 @@ impl Registry {
     /// [`Error::Status`], [`Error::Protocol`], and what the network gives.
     pub fn start_upload(&self, ctx: &Ctx) -> Result<Upload> {
         let request = Request::new(Method::POST, self.url("blobs/uploads/")?).body(Bytes::new());
-        Upload::begun(self, &self.send_ok(&request, Access::Push, ctx)?)
+        Upload::begun(self, &self.send_ok(&request, Access::Push, &mut self.http.patience(ctx))?)
     }
 
     /// Lets a blob of another repository of the same registry stand in this one too; `false` if the
@@ -270,7 +287,8 @@ impl Registry {
         let mut url = self.url("blobs/uploads/")?;
         url.query_pairs_mut().append_pair("mount", &format!("sha256:{digest}")).append_pair("from", from);
         let request = Request::new(Method::POST, url).body(Bytes::new());
-        let response = self.send_scoped(&request, Access::Push, Some(from), ctx)?;
+        let patience = &mut self.http.patience(ctx);
+        let response = self.send_scoped(&request, Access::Push, Some(from), patience)?;
         match response.status() {
             StatusCode::CREATED => Ok(true),
             StatusCode::ACCEPTED => {
@@ -282,50 +300,60 @@ impl Registry {
         }
     }
 
-    fn send(&self, request: &Request, access: Access, ctx: &Ctx) -> Result<Response> {
-        self.send_scoped(request, access, None, ctx)
+    fn send(&self, request: &Request, access: Access, patience: &mut Patience) -> Result<Response> {
+        self.send_scoped(request, access, None, patience)
     }
 
-    fn send_ok(&self, request: &Request, access: Access, ctx: &Ctx) -> Result<Response> {
-        let response = self.send(request, access, ctx)?;
+    fn send_ok(&self, request: &Request, access: Access, patience: &mut Patience) -> Result<Response> {
+        let response = self.send(request, access, patience)?;
         match response.status() {
             s if s.is_success() => Ok(response),
-            _ => Err(self.failed(response, request.method.clone())),
+            _ => Err(self.failed(response, request.method.clone(), patience)),
         }
     }
 
     /// A successful answer with its short body, which may break off on its way.
-    fn read(&self, request: &Request, ctx: &Ctx) -> Result<(Response, Vec<u8>)> {
-        self.http.read_whole(MAX_MANIFEST_BYTES, ctx, || self.send_ok(request, Access::Pull, ctx))
+    fn read(&self, request: &Request, patience: &mut Patience) -> Result<(Response, Vec<u8>)> {
+        let send = |patience: &mut Patience| self.send_ok(request, Access::Pull, patience);
+        self.http.read_whole(MAX_MANIFEST_BYTES, patience, send)
     }
 
     /// A list: the page that answers `request`, and each that the one before calls the next.
-    fn pages(&self, request: &Request, first: Response, body: Vec<u8>, ctx: &Ctx) -> Result<Vec<Vec<u8>>> {
+    fn pages(
+        &self,
+        request: &Request,
+        first: Response,
+        body: Vec<u8>,
+        patience: &mut Patience,
+    ) -> Result<Vec<(Response, Vec<u8>)>> {
         let mut left = MAX_MANIFEST_BYTES.saturating_sub(body.len() as u64);
-        let (mut response, mut out) = (first, vec![body]);
-        while let Some(link) = next_link(&response.headers(LINK)) {
+        let mut out = vec![(first, body)];
+        while let Some((response, _)) = out.last()
+            && let Some(link) = next_link(&response.headers(LINK))
+        {
             if out.len() == MAX_PAGES {
                 return Err(Error::protocol(&response.url, format!("a list of more than {MAX_PAGES} pages")));
             }
             let bad = |e| Error::protocol(&response.url, format!("next page at {link:?}: {e}"));
             let request = Request { url: response.url.join(link).map_err(bad)?, ..request.clone() };
-            let (next, body) =
-                self.http.read_whole(left, ctx, || match self.send_at(&request, Access::Pull, ctx)? {
+            patience.renew();
+            let page = self.http.read_whole(left, patience, |patience| {
+                match self.send_at(&request, Access::Pull, patience)? {
                     response if response.status().is_success() => Ok(response),
-                    response => Err(self.failed(response, Method::GET)),
-                })?;
-            left = left.saturating_sub(body.len() as u64);
-            out.push(body);
-            response = next;
+                    response => Err(self.failed(response, Method::GET, patience)),
+                }
+            })?;
+            left = left.saturating_sub(page.1.len() as u64);
+            out.push(page);
         }
         Ok(out)
     }
 
     /// Sends a request to where the registry said; credentials go along only to the registry itself, and
     /// nothing goes there in the clear if the registry speaks TLS.
-    fn send_at(&self, request: &Request, access: Access, ctx: &Ctx) -> Result<Response> {
+    fn send_at(&self, request: &Request, access: Access, patience: &mut Patience) -> Result<Response> {
         if request.url.origin() == self.base.origin() {
-            return self.send(request, access, ctx);
+            return self.send(request, access, patience);
         }
         if self.base.scheme() == "https" && request.url.scheme() != "https" {
             return Err(Error::protocol(
@@ -333,32 +361,31 @@ impl Registry {
                 format!("leads away from TLS, to {}", shown(&request.url)),
             ));
         }
-        self.http.anonymous().send(request, ctx)
+        self.http.anonymous().send(request, patience)
     }
 
     /// The error that a failed answer stands for.
-    fn failed(&self, response: Response, method: Method) -> Error {
+    fn failed(&self, response: Response, method: Method, patience: &Patience) -> Error {
         match response.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.denied(response),
-            _ => response.into_error(method),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.denied(response, patience),
+            _ => response.into_error(method, patience),
         }
     }
 
     /// What to tell somebody who is not let in.
-    fn denied(&self, mut response: Response) -> Error {
-        let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let host = format!("{}{port}", self.base.host_str().unwrap_or_default());
+    fn denied(&self, mut response: Response, patience: &Patience) -> Error {
         let hint = match &self.credentials {
             Some(_) => "the credentials given for it do not suffice",
             None => {
                 "it wants credentials and none are configured; log in with `podman login` or give --authfile"
             }
         };
-        let status = response.status();
-        let mut said = String::new();
-        let _ = (&mut response).take(512).read_to_string(&mut said);
-        let code = if said.contains("DENIED") { " (denied)" } else { "" };
-        Error::Denied { host, why: format!("{status}{code} for {}: {hint}", self.name) }
+        let said = match response.words(patience) {
+            said if said.is_empty() => said,
+            said => format!(" ({said})"),
+        };
+        let why = format!("{}{said} for {}: {hint}", response.status(), self.name);
+        Error::Denied { host: host(&self.base), why }
     }
 }
 

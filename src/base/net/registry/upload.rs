@@ -15,8 +15,8 @@ use reqwest::{Method, StatusCode, Url};
 use super::{Access, Registry};
 use crate::base::Ctx;
 use crate::base::net::error::shown;
-use crate::base::net::http::{back_off, is_passing, wait};
-use crate::base::net::{Error, Request, Resend, Response, Result};
+use crate::base::net::http::is_passing;
+use crate::base::net::{Error, Patience, Request, Resend, Response, Result};
 
 /// An upload under way. What is not finished the registry throws away some day.
 #[derive(Debug)]
@@ -71,6 +71,10 @@ impl Upload {
     /// [`Error::UploadLost`] if the registry does not let the upload go on where it broke off,
     /// [`Error::Status`], [`Error::Protocol`], and what the network gives.
     pub fn send(&mut self, chunk: &Bytes, ctx: &Ctx) -> Result<()> {
+        self.send_within(chunk, &mut self.registry.http.patience(ctx))
+    }
+
+    fn send_within(&mut self, chunk: &Bytes, patience: &mut Patience) -> Result<()> {
         let end = self.offset + chunk.len() as u64;
         let (mut rest, mut attempt, mut broken) = (chunk.clone(), 0, false);
         while !rest.is_empty() {
@@ -82,32 +86,39 @@ impl Upload {
                 request = request.header(CONNECTION, "close");
             }
             request.resend = Resend::No;
-            let error = match self.registry.send_at(&request, Access::Push, ctx) {
+            let error = match self.registry.send_at(&request, Access::Push, patience) {
                 Ok(response) if response.status().is_success() => {
                     self.location = location(&response)?;
                     self.offset = end;
+                    patience.renew();
                     return Ok(());
                 }
                 Ok(response) if broken && response.status() == StatusCode::NOT_FOUND => {
                     return Err(Error::UploadLost { url: shown(&response.url) });
                 }
                 Ok(response) if response.status() != StatusCode::RANGE_NOT_SATISFIABLE => {
-                    return Err(self.registry.failed(response, Method::PATCH));
+                    return Err(self.registry.failed(response, Method::PATCH, patience));
                 }
-                Ok(response) => response.into_error(Method::PATCH),
+                Ok(response) => response.into_error(Method::PATCH, patience),
                 Err(error @ (Error::Transport { .. } | Error::Status { .. })) => error,
                 Err(error) => return Err(error),
             };
             broken = true;
             // What was sent may have arrived, in part or whole, although no answer came.
-            let arrived = self.arrived(ctx)?;
-            let new = arrived.checked_sub(self.offset).filter(|_| arrived <= end);
-            let Some(new) = new else { return Err(error) };
-            if new == 0 && attempt >= self.registry.http.retries() {
+            if patience.is_over() {
                 return Err(error);
             }
-            wait(back_off(attempt), &ctx.cancel)?;
-            attempt = if new == 0 { attempt + 1 } else { 0 };
+            let arrived = self.arrived(patience)?;
+            let new = arrived.checked_sub(self.offset).filter(|_| arrived <= end);
+            let Some(new) = new else { return Err(error) };
+            if new > 0 {
+                patience.renew();
+                attempt = 0;
+            }
+            if !patience.pause(attempt, None, &error.in_short())? {
+                return Err(error);
+            }
+            attempt += 1;
             rest = rest.slice(usize::try_from(new).unwrap_or(usize::MAX).min(rest.len())..);
             self.offset = arrived;
         }
@@ -115,16 +126,16 @@ impl Upload {
     }
 
     /// Bytes that the registry says it has.
-    fn arrived(&mut self, ctx: &Ctx) -> Result<u64> {
+    fn arrived(&mut self, patience: &mut Patience) -> Result<u64> {
         let request = Request::new(Method::GET, self.location.clone());
-        let response = self.registry.send_at(&request, Access::Push, ctx)?;
+        let response = self.registry.send_at(&request, Access::Push, patience)?;
         match response.status() {
             s if s.is_success() => {}
             // docker-registry: it has got more bytes than the location that it gave last says, and gives up.
             StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => {
                 return Err(Error::UploadLost { url: shown(&response.url) });
             }
-            _ => return Err(self.registry.failed(response, Method::GET)),
+            _ => return Err(self.registry.failed(response, Method::GET, patience)),
         }
         if response.header(LOCATION).is_some() {
             self.location = location(&response)?;
@@ -140,19 +151,25 @@ impl Upload {
     /// # Errors
     /// [`Error::UploadLost`], [`Error::Status`] and what the network gives.
     pub fn finish(mut self, last: &Bytes, digest: &Checksum, ctx: &Ctx) -> Result<()> {
+        let patience = &mut self.registry.http.patience(ctx);
         if self.offset > 0 {
-            self.send(last, ctx)?;
-            return self.put(Bytes::new(), digest, ctx);
+            self.send_within(last, patience)?;
+            return self.put(Bytes::new(), digest, patience);
         }
         let mut attempt = 0;
         loop {
             let result = match attempt {
-                0 => self.put(last.clone(), digest, ctx),
-                _ => self.send_all(last, (last.len() >> attempt).max(SMALLEST_CHUNK_BYTES), digest, ctx),
+                0 => self.put(last.clone(), digest, patience),
+                _ => {
+                    let chunk_bytes = (last.len() >> attempt).max(SMALLEST_CHUNK_BYTES);
+                    self.send_all(last, chunk_bytes, digest, patience)
+                }
             };
             match result {
-                Err(error) if attempt < self.registry.http.retries() && may_pass(&error) => {
-                    wait(back_off(attempt), &ctx.cancel)?;
+                Err(error) if may_pass(&error) => {
+                    if !patience.pause(attempt, None, &error.in_short())? {
+                        return Err(error);
+                    }
                     attempt += 1;
                     self = self.registry.start_upload(ctx)?.over(Line::Fresh);
                 }
@@ -161,15 +178,21 @@ impl Upload {
         }
     }
 
-    fn send_all(&mut self, blob: &Bytes, chunk_bytes: usize, digest: &Checksum, ctx: &Ctx) -> Result<()> {
+    fn send_all(
+        &mut self,
+        blob: &Bytes,
+        chunk_bytes: usize,
+        digest: &Checksum,
+        patience: &mut Patience,
+    ) -> Result<()> {
         let chunk_bytes = chunk_bytes.max(self.min_chunk);
         for at in (0..blob.len()).step_by(chunk_bytes) {
-            self.send(&blob.slice(at..blob.len().min(at + chunk_bytes)), ctx)?;
+            self.send_within(&blob.slice(at..blob.len().min(at + chunk_bytes)), patience)?;
         }
-        self.put(Bytes::new(), digest, ctx)
+        self.put(Bytes::new(), digest, patience)
     }
 
-    fn put(&self, body: Bytes, digest: &Checksum, ctx: &Ctx) -> Result<()> {
+    fn put(&self, body: Bytes, digest: &Checksum, patience: &mut Patience) -> Result<()> {
         let mut url = self.location.clone();
         url.query_pairs_mut().append_pair("digest", &format!("sha256:{digest}"));
         let mut request =
@@ -177,20 +200,20 @@ impl Upload {
         // A body that arrived in part is there already: the same again would not be the blob.
         let nothing = request.body.as_ref().is_none_or(Bytes::is_empty);
         request.resend = if nothing { Resend::Yes } else { Resend::No };
-        let response = self.registry.send_at(&request, Access::Push, ctx)?;
+        let response = self.registry.send_at(&request, Access::Push, patience)?;
         match response.status() {
             s if s.is_success() => Ok(()),
             // The upload is gone: an answer may have been lost on its way to us.
-            StatusCode::NOT_FOUND if self.registry.has_blob(digest, Access::Push, ctx)? => Ok(()),
+            StatusCode::NOT_FOUND if self.registry.has_blob(digest, Access::Push, patience.ctx())? => Ok(()),
             StatusCode::NOT_FOUND => Err(Error::UploadLost { url: shown(&self.location) }),
-            _ => Err(self.registry.failed(response, Method::PUT)),
+            _ => Err(self.registry.failed(response, Method::PUT, patience)),
         }
     }
 
     /// Gives the upload up; a registry that cannot be told will find out by itself.
     pub fn cancel(self, ctx: &Ctx) {
-        let _ =
-            self.registry.send_at(&Request::new(Method::DELETE, self.location.clone()), Access::Push, ctx);
+        let request = Request::new(Method::DELETE, self.location.clone());
+        let _ = self.registry.send_at(&request, Access::Push, &mut self.registry.http.patience(ctx).brief());
     }
 }
 

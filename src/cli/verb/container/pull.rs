@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::super::Common;
 use super::vouch::{KeyringOptions, Voucher};
 use super::{Image, PlainLayers};
-use crate::base::net;
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
@@ -95,7 +94,7 @@ pub(super) fn take<'r>(
     match container::pull(source, &txn, options, &session.ctx) {
         Ok(pulled) => Ok((txn, pulled)),
         Err(error) => {
-            if matches!(error, container::Error::Net(net::Error::Transport { .. })) {
+            if matches!(error, container::Error::Net(_)) {
                 txn.suspend();
             }
             Err(locate::writing(repo)(error))

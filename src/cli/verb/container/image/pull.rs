@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::super::vouch::{KeyringOptions, Voucher};
 use super::super::{Image, PlainLayers};
-use crate::base::net;
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
@@ -116,7 +115,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Ok(pulled) => pulled,
         Err(error) => {
             // What is whole need not be fetched again.
-            if matches!(error, container::Error::Net(net::Error::Transport { .. })) {
+            if matches!(error, container::Error::Net(_)) {
                 txn.commit(&session.ctx)?;
             }
             return Err(locate::writing(&repo)(error));

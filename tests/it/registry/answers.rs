@@ -1,0 +1,151 @@
+//! Answers that are not what they should be, and bodies whose rest comes in many ways.
+
+use ostree_rs::base::Ctx;
+use ostree_rs::base::net::{Error, Limits};
+use ostree_rs::format::Checksum;
+
+use super::peer::{Call, Peer};
+use super::{MANIFEST, noise};
+
+fn limits() -> Limits {
+    Limits { retries: 2, ..Limits::default() }
+}
+
+fn html(call: &mut Call<'_>) {
+    call.answer("200 OK\r\nContent-Type: text/html", b"<html>\n <title>Please log in</title>");
+}
+
+#[test]
+fn a_page_is_named() {
+    let peer = Peer::start(html);
+    let (registry, ctx) = (peer.registry(limits()), Ctx::default());
+    let signed = Peer::start(|call| match call.head[0].contains("/extensions/") {
+        false => call.answer("200 OK\r\nX-Registry-Supports-Signatures: 1", b"{}"),
+        true => html(call),
+    });
+    let errors = [
+        ("/v2/a/tags/list", registry.tags(&ctx).unwrap_err()),
+        ("/v2/a/manifests/1", registry.manifest("1", &[MANIFEST], &ctx).unwrap_err()),
+        ("/v2/a/manifests/sha256-", registry.referrers(&Checksum::of(b""), &ctx).unwrap_err()),
+        ("/signatures/", signed.registry(limits()).signatures(&Checksum::of(b""), &ctx).unwrap_err()),
+    ];
+    for (path, error) in errors {
+        assert!(matches!(error, Error::NotJson { .. }), "{error}");
+        let error = error.to_string();
+        for part in [path, "200 OK", "text/html", "<html> <title>Please log in", "is it a registry?"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_token_server_that_is_none() {
+    for (answer, part) in [
+        (&b"<html>\n <title>Please log in</title>"[..], "<html> <title>"),
+        (b"", "empty and no token"),
+        (b"{\"token\": \"secret", "no token: EOF"),
+        (b"[1]", "no token: "),
+    ] {
+        let peer = Peer::start(move |call| {
+            let at = call.header("host").unwrap().to_owned();
+            match call.head[0].contains("/token") {
+                true => call.answer("200 OK\r\nContent-Type: text/html", answer),
+                false => {
+                    let wants = format!("401 No\r\nWWW-Authenticate: Bearer realm=\"http://{at}/token\"");
+                    call.answer(&wants, b"");
+                }
+            }
+        });
+        let error = peer.registry(limits()).tags(&Ctx::default()).unwrap_err();
+        assert!(matches!(error, Error::NotJson { .. }), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("/token") && error.contains(part) && !error.contains("secret"), "{error}");
+    }
+}
+
+/// What goes wrong is said in the server's words, or in the first of them.
+#[test]
+fn failures_are_told_in_short() {
+    for (head, body, expected) in [
+        ("404 No", "{\"errors\": [{\"code\": \"X\", \"message\": \"no such name\"}]}", ": no such name"),
+        (
+            "404 No\r\nContent-Type: text/html",
+            "<html>\n<h1>Not here</h1>",
+            ": text/html, \"<html> <h1>Not here</h1>\"",
+        ),
+        ("404 No", "nobody\nhome", ": nobody home"),
+        (
+            "403 No",
+            "{\"errors\": [{\"code\": \"DENIED\", \"message\": \"access is denied\"}]}",
+            "(access is denied)",
+        ),
+    ] {
+        let peer = Peer::start(move |call| call.answer(head, body.as_bytes()));
+        let error = peer.registry(limits()).tags(&Ctx::default()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// The body breaks off after half of it; then the rest is asked for.
+fn broken_once(
+    data: &'static [u8],
+    rest: impl Fn(&mut Call<'_>) + Send + Sync + 'static,
+) -> (usize, Result<(), Error>) {
+    let peer = Peer::start(move |call| match call.number {
+        0 => call.answer(
+            &format!("200 OK\r\nETag: \"one\"\r\nContent-Length: {}", data.len()),
+            &data[..data.len() / 2],
+        ),
+        _ => rest(call),
+    });
+    peer.blob(limits(), data.len() as u64)
+}
+
+#[test]
+fn the_rest_comes_in_many_ways() {
+    let data: &[u8] = Box::leak(noise(100_000).into_boxed_slice());
+    let partial = |call: &mut Call<'_>, from: usize| {
+        let head = format!("206 Part\r\nContent-Range: bytes {from}-99999/100000");
+        call.answer(&format!("{head}\r\nContent-Length: {}", 100_000 - from), &data[from..]);
+    };
+    let whole = |call: &mut Call<'_>| call.answer("200 OK\r\nContent-Length: 100000", data);
+    // As it was asked for, and only if it is the same still.
+    let asked = move |call: &mut Call<'_>| {
+        assert_eq!(call.header("range"), Some("bytes=50000-"));
+        assert_eq!(call.header("if-range"), Some("\"one\""));
+    };
+    let good = [
+        broken_once(data, move |call| {
+            asked(call);
+            partial(call, 50_000);
+        }),
+        // Some more than was asked for; all of it.
+        broken_once(data, move |call| partial(call, 49_000)),
+        broken_once(data, whole),
+        // A server that takes the range for wrong.
+        broken_once(data, move |call| match call.header("range") {
+            Some(_) => call.answer("416 No", b""),
+            None => whole(call),
+        }),
+    ];
+    for (number, (came, result)) in good.into_iter().enumerate() {
+        assert!(came == 100_000 && result.is_ok(), "{number}: {came} bytes, {result:?}");
+    }
+    let bad = [
+        (broken_once(data, move |call| partial(call, 60_000)), "another range"),
+        (broken_once(data, |call| call.answer("200 OK\r\nContent-Length: 7", b"another")), "and 7 now"),
+        (broken_once(data, |call| call.answer("404 No", b"gone")), "404 Not Found: gone"),
+        (broken_once(data, |call| call.answer("503 No", b"busy")), "503 Service Unavailable: busy"),
+        // All of it each time, but never more than half.
+        (broken_once(data, move |call| call.answer("200 OK\r\nContent-Length: 100000", &data[..50_000])), ""),
+    ];
+    for ((came, result), why) in bad {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::BrokenOff { received: 50_000, size: Some(100_000), .. }), "{error}");
+        let error = error.to_string();
+        assert!(
+            came == 50_000 && error.contains("after 50000 of 100000 bytes: ") && error.contains(why),
+            "{error}"
+        );
+    }
+}
