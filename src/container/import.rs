@@ -79,6 +79,8 @@ pub(super) struct Taken {
     plain: usize,
     /// How files of the plain layers were labeled.
     pub(super) policy: Option<Arc<Policy>>,
+    /// What became of the plain layers' paths.
+    pub(super) options: LayerOptions,
 }
 
 /// A layer that is in the store.
@@ -143,7 +145,16 @@ pub(super) fn take(plan: &LayerPlan, taking: &Taking<'_>, ctx: &Ctx) -> Result<T
         }
     };
     let plain = taken.len() - plan.derived.len();
-    Ok(Taken { base, layers: taken, plain, policy: facts.policy })
+    let options = layer_options(&facts, taking);
+    Ok(Taken { base, layers: taken, plain, policy: facts.policy, options })
+}
+
+fn layer_options(facts: &BaseFacts, taking: &Taking<'_>) -> LayerOptions {
+    let toplevel = match facts.root {
+        RootKind::Writable => Toplevel::Keep,
+        RootKind::ReadOnly => Toplevel::LeaveOut,
+    };
+    LayerOptions { toplevel, var: taking.var }
 }
 
 /// Everything that the commit names has to be there now.
@@ -217,11 +228,7 @@ fn take_others(
             None => todo.push((n, *layer, *kind)),
         }
     }
-    let toplevel = match facts.root {
-        RootKind::Writable => Toplevel::Keep,
-        RootKind::ReadOnly => Toplevel::LeaveOut,
-    };
-    let (options, modifier) = (LayerOptions { toplevel, var: taking.var }, facts.modifier());
+    let (options, modifier) = (layer_options(facts, taking), facts.modifier());
     let parallel = ctx.jobs.get().min(MAX_PARALLEL_LAYERS).min(todo.len()).max(1);
     let layer_ctx = with_jobs(ctx, ctx.jobs.get().div_ceil(parallel));
     let taken = Mutex::new(taken);
@@ -270,9 +277,16 @@ fn take_plain(
     ctx: &Ctx,
 ) -> Result<TakenLayer> {
     let objects_ctx = objects_only(ctx);
-    let tree = read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
-        import_layer(stream, txn, options, modifier, &objects_ctx).map_err(Error::from)
-    })?;
+    let read = |wanted: &BTreeSet<String>| {
+        read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+            import_layer(stream, txn, options, wanted, modifier, &objects_ctx).map_err(Error::from)
+        })
+    };
+    let mut tree = read(&BTreeSet::new())?;
+    if !tree.wanted.is_empty() {
+        // Hard links name files that are left out: what these hold is known only now to be needed.
+        tree = read(&tree.wanted)?;
+    }
     let commit = Commit {
         metadata: plain_metadata(&tree),
         parent: None,

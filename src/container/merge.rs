@@ -12,10 +12,13 @@ use ostree_format::{CommitId, DirMeta, DirMetaId, FileId, FileKind, FileName, Me
 
 use super::error::{Error, Result};
 use super::facts::labels;
+use super::image::ImageSource;
 use super::import::{IMPLIED, LOWER_LINKS, Taken};
+use super::left_out::LeftOut;
 use crate::base::Ctx;
 use crate::store::selinux::Policy;
 use crate::store::{Entry, MutableTree, Txn, Upper, load_commit};
+use crate::tar::LayerOptions;
 use crate::tree::add_commit;
 
 /// What build tools mount over and leave behind.
@@ -27,10 +30,14 @@ const INJECTED: [&str; 2] = ["hostname", "resolv.conf"];
 ///
 /// # Errors
 /// If an object is missing or damaged, or a hard link has no target.
-pub(super) fn merge(txn: &dyn Txn, taken: &mut Taken, ctx: &Ctx) -> Result<RootDir> {
-    let plain: Vec<_> = taken.plain().iter().map(|layer| layer.commit).collect();
-    let root = lay_over(txn, taken.base.as_ref(), &plain)?;
-    if plain.is_empty() {
+pub(super) fn merge(
+    source: &dyn ImageSource,
+    txn: &dyn Txn,
+    taken: &mut Taken,
+    ctx: &Ctx,
+) -> Result<RootDir> {
+    let root = lay_over(source, txn, taken, ctx)?;
+    if taken.plain().is_empty() {
         return Ok(root);
     }
     let Some(policy) = Policy::of_tree(txn, root)?.map(Arc::new) else { return Ok(root) };
@@ -50,24 +57,33 @@ fn relabel(txn: &dyn Txn, root: RootDir, policy: &Arc<Policy>, ctx: &Ctx) -> Res
     Ok(tree.write(txn)?)
 }
 
-/// Lays the commits of plain layers, lowest first, over the tree of `base`.
-fn lay_over(txn: &dyn Txn, base: Option<&CommitId>, plain: &[CommitId]) -> Result<RootDir> {
-    let mut tree = match base {
+/// Lays the commits of the plain layers, lowest first, over the tree of the base.
+fn lay_over(source: &dyn ImageSource, txn: &dyn Txn, taken: &Taken, ctx: &Ctx) -> Result<RootDir> {
+    let tree = match &taken.base {
         Some(base) => MutableTree::from_root(load_commit(txn, base)?.root),
         None => MutableTree::new(),
     };
-    for id in plain {
-        let layer = load_commit(txn, id)?;
-        let links = resolve_links(txn, &mut tree, id, &layer.metadata)?;
+    let layers: Vec<_> = taken.plain().iter().map(|taken| &taken.layer).collect();
+    let left_out = LeftOut::new(source, txn, taken.options, &layers, ctx);
+    let mut merging = Merging { txn, tree, left_out, options: taken.options, ctx };
+    let commits: Result<Vec<_>, _> = taken.plain().iter().map(|l| load_commit(txn, &l.commit)).collect();
+    let commits = commits?;
+    for commit in &commits {
+        merging.left_out.want(link_targets(&commit.metadata));
+    }
+    for (n, commit) in commits.iter().enumerate() {
+        let links = merging.resolve_links(n, &commit.metadata)?;
         // Layers that others took in do not say which of their directories are implied: perhaps all.
         let implied: Option<BTreeSet<&str>> =
-            layer.metadata.get_strv(IMPLIED).map(|paths| paths.into_iter().collect());
+            commit.metadata.get_strv(IMPLIED).map(|paths| paths.into_iter().collect());
         let listed = |path: &str| implied.as_ref().is_some_and(|implied| !implied.contains(path));
-        tree.lay_over(txn, &Upper { root: layer.root, listed: &listed })?;
+        let upper = Upper { root: commit.root, listed: &listed, placement: &taken.options };
+        merging.tree.lay_over(txn, &upper)?;
         for (path, file) in links {
-            put(txn, &mut tree, id, &path, file)?;
+            merging.put(&path, file)?;
         }
     }
+    let mut tree = merging.tree;
     remove_injected(txn, &mut tree)?;
     if tree.meta().is_none() {
         // An image may have no layers at all.
@@ -82,53 +98,76 @@ pub(super) fn links_value(links: &BTreeMap<String, String>) -> Value {
     Value::strv(links.iter().flat_map(|(path, target)| [path.as_str(), target.as_str()]))
 }
 
-/// The objects that a layer's hard links into lower layers stand for.
-fn resolve_links(
-    txn: &dyn Txn,
-    lower: &mut MutableTree,
-    layer: &CommitId,
-    metadata: &Dict,
-) -> Result<Vec<(String, FileId)>> {
+fn link_targets(metadata: &Dict) -> impl Iterator<Item = String> {
     let pairs = metadata.get_strv(LOWER_LINKS).unwrap_or_default();
-    let resolve = |pair: &[&str]| {
-        let [path, target] = *pair else { return Err(Error::Image(format!("{layer}: odd {LOWER_LINKS}"))) };
-        let found = match find_dir(txn, lower, target)? {
-            Some((dir, name)) => dir.files(txn)?.get(name).copied(),
-            None => None,
+    pairs.into_iter().skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
+/// The tree of the layers so far.
+struct Merging<'a> {
+    txn: &'a dyn Txn,
+    tree: MutableTree,
+    left_out: LeftOut<'a>,
+    options: LayerOptions,
+    ctx: &'a Ctx,
+}
+
+impl Merging<'_> {
+    /// The objects that the hard links into lower layers stand for, of layer number `layer`.
+    fn resolve_links(&mut self, layer: usize, metadata: &Dict) -> Result<Vec<(String, FileId)>> {
+        let mut resolved = Vec::new();
+        for pair in metadata.get_strv(LOWER_LINKS).unwrap_or_default().chunks(2) {
+            self.ctx.cancel.check()?;
+            let [path, target] = *pair else { return Err(Error::Image(format!("odd {LOWER_LINKS}"))) };
+            let txn = self.txn;
+            let found = match self.dir_of(target)? {
+                Some((dir, name)) => dir.files(txn)?.get(name).copied(),
+                None => None,
+            };
+            let found = match found {
+                None => self.left_out.find(layer, target)?,
+                found => found,
+            };
+            let missing = || Error::Image(format!("hard link {path} to {target}, which no layer has"));
+            resolved.push((path.to_owned(), found.ok_or_else(missing)?));
+        }
+        Ok(resolved)
+    }
+
+    /// Puts a file in place of whatever is there.
+    fn put(&mut self, path: &str, file: FileId) -> Result<()> {
+        self.ctx.cancel.check()?;
+        let (txn, wrong) = (self.txn, || Error::Image(format!("{path} cannot be a hard link")));
+        let (dir, name) = self.dir_of(path)?.ok_or_else(wrong)?;
+        dir.remove(txn, name)?;
+        Ok(dir.set_file(txn, FileName::new(name).map_err(|_| wrong())?, file)?)
+    }
+
+    /// The directory in which `path` lies, after all symbolic links, and its last name.
+    fn dir_of<'p>(&mut self, path: &'p str) -> Result<Option<(&mut MutableTree, &'p str)>> {
+        let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let real = match find_dir(self.txn, &mut self.tree, dirs)?.is_some() {
+            true => Some(dirs.to_owned()),
+            false => self.tree.real_place(self.txn, &self.options, dirs)?,
         };
-        let missing = || Error::Image(format!("hard link {path} to {target}, which no layer has"));
-        Ok((path.to_owned(), found.ok_or_else(missing)?))
-    };
-    let mut resolve = resolve;
-    pairs.chunks(2).map(&mut resolve).collect()
+        let Some(real) = real else { return Ok(None) };
+        Ok(find_dir(self.txn, &mut self.tree, &real)?.map(|dir| (dir, name)))
+    }
 }
 
-fn put(txn: &dyn Txn, tree: &mut MutableTree, layer: &CommitId, path: &str, file: FileId) -> Result<()> {
-    let wrong = || Error::Image(format!("{layer}: {path} cannot be a hard link"));
-    let (dir, name) = find_dir(txn, tree, path)?.ok_or_else(wrong)?;
-    let name = FileName::new(name).map_err(|_| wrong())?;
-    Ok(dir.set_file(txn, name, file)?)
-}
-
-/// The directory in which `path` lies, and its last name.
-fn find_dir<'t, 'p>(
-    txn: &dyn Txn,
-    tree: &'t mut MutableTree,
-    path: &'p str,
-) -> Result<Option<(&'t mut MutableTree, &'p str)>> {
-    let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+fn find_dir<'t>(txn: &dyn Txn, tree: &'t mut MutableTree, path: &str) -> Result<Option<&'t mut MutableTree>> {
     let mut dir = tree;
-    for part in dirs.split('/').filter(|part| !part.is_empty()) {
+    for part in path.split('/').filter(|part| !part.is_empty()) {
         match dir.get(txn, part)? {
             Some(Entry::Dir(next)) => dir = next,
             Some(Entry::File(_)) | None => return Ok(None),
         }
     }
-    Ok(Some((dir, name)))
+    Ok(Some(dir))
 }
 
 fn remove_injected(txn: &dyn Txn, tree: &mut MutableTree) -> Result<()> {
-    let Some((etc, _)) = find_dir(txn, tree, "usr/etc/hostname")? else { return Ok(()) };
+    let Some(etc) = find_dir(txn, tree, "usr/etc")? else { return Ok(()) };
     for name in INJECTED {
         let Some(id) = etc.files(txn)?.get(name).copied() else { continue };
         if let Some((header, 0)) = txn.stat_file(&id)?

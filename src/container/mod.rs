@@ -35,6 +35,7 @@ mod labels;
 mod layer_format;
 mod layers;
 mod layout;
+mod left_out;
 mod machine;
 mod media;
 mod merge;

@@ -88,7 +88,7 @@ pub fn pull(source: &dyn ImageSource, txn: &dyn Txn, options: &PullOptions<'_>, 
     let commit = match (taken.base, &plan.derived[..]) {
         (Some(base), []) => base,
         (base, _) => {
-            let root = merge(txn, &mut taken, ctx)?;
+            let root = merge(source, txn, &mut taken, ctx)?;
             write_merge_commit(txn, &image, base, root)?
         }
     };

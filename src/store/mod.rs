@@ -10,6 +10,7 @@
 mod bindings;
 mod devino;
 mod error;
+mod follow;
 mod load;
 mod lookup;
 mod mem;
@@ -37,6 +38,7 @@ use ostree_format::{
 pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings};
 pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
+pub use follow::{LinkTarget, Placement};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
 pub use lookup::{TreeEntry, lookup, read_path};
 pub use mem::MemStore;

@@ -4,6 +4,7 @@
 //! .wh.NAME        takes NAME of the lower tree away
 //! .wh..wh..opq    takes everything of the lower directory away; the directory itself stays
 //! NAME            replaces NAME of the lower tree, of whichever type; directories become one
+//! NAME/…          without an entry for NAME: below a symbolic link of the lower tree, where that leads
 //! ```
 //! Whiteouts act on the lower tree only, wherever they stand in the layer, and are not in the result. A
 //! directory that both have keeps the lower one's owner, mode and xattrs, as in libostree's union checkout:
@@ -11,9 +12,9 @@
 //! [`Upper::listed`] says that the layer sets them. Source: OCI image-spec layer.md "Whiteouts", libostree
 //! ostree-repo-checkout.c:716-750, 1030-1075.
 
-use ostree_format::{DirEntry, DirMeta, DirMetaId, DirTree, FileName, MetaKind, RootDir};
+use ostree_format::{DirEntry, DirMeta, DirMetaId, DirTree, FileKind, FileName, MetaKind, RootDir};
 
-use super::{MutableTree, ObjectWrite, Result, load_dirmeta, load_dirtree};
+use super::{MutableTree, ObjectRead, ObjectWrite, Placement, Result, load_dirmeta, load_dirtree};
 
 /// What a whiteout's name starts with.
 const WHITEOUT: &str = ".wh.";
@@ -30,6 +31,17 @@ pub struct Upper<'a> {
     /// Whether the layer itself says the owner and mode of the directory with this path, which has no slash
     /// in front; the root's is empty.
     pub listed: &'a dyn Fn(&str) -> bool,
+    /// Where symbolic links lead.
+    pub placement: &'a dyn Placement,
+}
+
+/// A directory of a layer.
+struct Above {
+    /// Its path in the layer.
+    path: Vec<FileName>,
+    /// The path of the directory over which it is laid.
+    place: Vec<FileName>,
+    entry: DirEntry,
 }
 
 impl MutableTree {
@@ -38,23 +50,81 @@ impl MutableTree {
     /// # Errors
     /// If a dirtree or dirmeta is missing or damaged, or cannot be written.
     pub fn lay_over(&mut self, store: &(impl ObjectWrite + ?Sized), upper: &Upper<'_>) -> Result<()> {
-        let root = DirEntry { tree: upper.root.tree, meta: upper.root.meta };
+        let entry = DirEntry { tree: upper.root.tree, meta: upper.root.meta };
         // The stack is on the heap: trees may be deep.
-        let mut todo = vec![(Vec::new(), root)];
-        while let Some((path, entry)) = todo.pop() {
+        let mut todo = vec![Above { path: Vec::new(), place: Vec::new(), entry }];
+        while let Some(Above { path, place, entry }) = todo.pop() {
             let mut dir = &mut *self;
-            for name in &path {
+            for name in &place {
                 dir = dir.ensure_dir(store, FileName::clone(name))?;
+                if dir.meta().is_none() {
+                    dir.set_meta(entry.meta);
+                }
             }
-            for (name, below) in dir.lay_one_over(store, upper, &path, &entry)? {
-                todo.push(([&path[..], &[name]].concat(), below));
+            let dirs = dir.lay_one_over(store, upper, &path, &entry)?;
+            for (name, entry) in dirs {
+                let [path, place] =
+                    [&path, &place].map(|dirs| [&dirs[..], std::slice::from_ref(&name)].concat());
+                let place = self.make_way(store, upper, &path, place)?;
+                todo.push(Above { path, place, entry });
             }
         }
         Ok(())
     }
 
-    /// Lays a directory over this one, without those in it: these are returned, and there is no file in their
-    /// place.
+    /// Where the directory `path` of the layer goes: to `place`, from which a file is taken away, but for a
+    /// symbolic link to a directory that the layer does not list.
+    fn make_way(
+        &mut self,
+        store: &(impl ObjectWrite + ?Sized),
+        upper: &Upper<'_>,
+        path: &[FileName],
+        place: Vec<FileName>,
+    ) -> Result<Vec<FileName>> {
+        let Some((name, parents)) = place.split_last() else { return Ok(place) };
+        let mut dir = &mut *self;
+        for name in parents {
+            dir = dir.ensure_dir(store, name.clone())?;
+        }
+        if !dir.files(store)?.contains_key(name) {
+            return Ok(place);
+        }
+        if !(upper.listed)(&joined(path))
+            && let Some(real) = self.real_place(store, upper.placement, &joined(&place))?
+            && let Ok(names) = real.split('/').map(FileName::new).collect()
+        {
+            return Ok(names);
+        }
+        let mut dir = self;
+        for name in parents {
+            dir = dir.ensure_dir(store, name.clone())?;
+        }
+        dir.remove(store, name.as_str())?;
+        Ok(place)
+    }
+
+    /// Where the directory `place` is after all symbolic links; `None` if these lead to no directory.
+    ///
+    /// # Errors
+    /// If a dirtree or content object is missing or damaged.
+    pub fn real_place(
+        &mut self,
+        store: &(impl ObjectRead + ?Sized),
+        placement: &dyn Placement,
+        place: &str,
+    ) -> Result<Option<String>> {
+        let target = |id: &_| match store.stat_file(id)? {
+            Some((header, _)) => Ok(match header.kind {
+                FileKind::Symlink(target) => Some(target.to_string()),
+                FileKind::Regular => None,
+            }),
+            None => Ok(None),
+        };
+        let real = self.follow(store, placement, &target, &placement.path_of(place))?;
+        Ok(real.and_then(|path| placement.place(&path)))
+    }
+
+    /// Lays a directory over this one, without those in it, which are returned.
     fn lay_one_over(
         &mut self,
         store: &(impl ObjectWrite + ?Sized),
@@ -80,11 +150,6 @@ impl MutableTree {
                 self.set_file(store, name, id)?;
             }
         }
-        for name in dirs.keys() {
-            if self.files(store)?.contains_key(name) {
-                self.remove(store, name.as_str())?;
-            }
-        }
         Ok(dirs.into_iter().collect())
     }
 
@@ -97,8 +162,7 @@ impl MutableTree {
         upper_meta: DirMetaId,
     ) -> Result<DirMetaId> {
         let Some(lower_meta) = self.meta() else { return Ok(upper_meta) };
-        let path = || path.iter().map(FileName::as_str).collect::<Vec<_>>().join("/");
-        if lower_meta == upper_meta || !(upper.listed)(&path()) {
+        if lower_meta == upper_meta || !(upper.listed)(&joined(path)) {
             return Ok(lower_meta);
         }
         let (lower, above) = (load_dirmeta(store, &lower_meta)?, load_dirmeta(store, &upper_meta)?);
@@ -108,4 +172,8 @@ impl MutableTree {
         let meta = DirMeta { xattrs: lower.xattrs, ..above };
         Ok(DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes())?))
     }
+}
+
+fn joined(path: &[FileName]) -> String {
+    path.iter().map(FileName::as_str).collect::<Vec<_>>().join("/")
 }

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use super::cpio::{self, CpioReader};
 use super::entry::Entry;
 use super::error::{Error, FormatErrorKind, Result};
-use super::reader::{EndMarker, Reader, verify_checksum};
+use super::header::verify_checksum;
+use super::reader::{EndMarker, Reader};
 use crate::base::compressed::{self, Decompressed};
 
 /// Reads the entries of an archive.

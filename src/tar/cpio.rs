@@ -252,7 +252,7 @@ fn kind_of(numbers: &Numbers) -> Option<(EntryKind, u32)> {
         0o020_000 => device().map(|(major, minor)| EntryKind::Char(major, minor))?,
         0o060_000 => device().map(|(major, minor)| EntryKind::Block(major, minor))?,
         0o010_000 => EntryKind::Fifo,
-        _ => EntryKind::Other(b's'),
+        _ => EntryKind::Socket,
     };
     Some((kind, mode & 0o7777))
 }

@@ -23,7 +23,7 @@ pub struct Entry {
     pub gid: u32,
     /// Time of the last change, in seconds since 1970.
     pub mtime: i64,
-    /// Bytes of its content.
+    /// Bytes of its content, holes included.
     pub size: u64,
     /// Extended attributes.
     pub xattrs: Xattrs,
@@ -46,8 +46,10 @@ pub enum EntryKind {
     Block(u32, u32),
     /// A named pipe.
     Fifo,
-    /// Something else, by its type byte: a volume label, for example.
-    Other(u8),
+    /// A socket; only cpio archives have them.
+    Socket,
+    /// A name that GNU tar gave the whole archive: no file at all.
+    VolumeLabel,
 }
 
 impl EntryKind {
@@ -61,7 +63,8 @@ impl EntryKind {
             Self::Char(..) => "a character device",
             Self::Block(..) => "a block device",
             Self::Fifo => "a named pipe",
-            Self::Other(_) => "an entry of unknown type",
+            Self::Socket => "a socket",
+            Self::VolumeLabel => "a volume label",
         }
     }
 }

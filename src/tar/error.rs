@@ -73,10 +73,14 @@ pub enum FormatErrorKind {
     Dangling,
     /// Something of the format that is not supported.
     Unsupported(&'static str),
-    /// Other bytes than zeros follow a zero block.
+    /// Other bytes than zeros follow a lone zero block: two of them end an archive.
     AfterEnd,
     /// Not this format at all: what it is, and what to do with it.
     Foreign(&'static str),
+    /// The map of a sparse file is malformed; the text says how.
+    Sparse(&'static str),
+    /// The holes of all sparse files together are larger than the limit, in bytes.
+    Holes(u64),
 }
 
 /// The reasons for which an entry may not be in a stream.
@@ -149,8 +153,13 @@ impl fmt::Display for FormatErrorKind {
             Self::Ambiguous(what) => write!(f, "{what} is given twice"),
             Self::Dangling => f.write_str("an extended header without its entry"),
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
-            Self::AfterEnd => f.write_str("data after the end of the archive"),
             Self::Foreign(what) => write!(f, "it is {what}"),
+            Self::AfterEnd => f.write_str("data after a lone zero block: two of them end an archive"),
+            Self::Sparse(why) => write!(f, "malformed sparse file: {why}"),
+            Self::Holes(limit) => write!(
+                f,
+                "sparse files with holes of more than {limit} bytes in all: leave them out of the archive"
+            ),
         }
     }
 }

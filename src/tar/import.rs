@@ -197,6 +197,7 @@ fn read_commit(
             txn,
             options,
             pool,
+            ctx,
             head: None,
             decided: false,
             objects: HashMap::new(),
@@ -230,6 +231,7 @@ struct Import<'p, 'env> {
     txn: &'env dyn Txn,
     options: &'env ImportOptions<'env>,
     pool: &'p Pool<'env, Error>,
+    ctx: &'env Ctx,
     head: Option<Head>,
     decided: bool,
     objects: HashMap<ObjectName, Seen>,
@@ -338,7 +340,7 @@ impl Import<'_, '_> {
             self.objects.insert(head.root.tree.into(), Seen::Named);
             self.objects.insert(head.root.meta.into(), Seen::Named);
         }
-        complete_metadata(&mut self.objects, self.txn)?;
+        complete_metadata(&mut self.objects, self.txn, self.ctx)?;
         let mut objects = std::mem::take(&mut self.objects);
         objects.retain(|name, _| name.kind == ObjectType::File);
         let files = objects.keys().map(|name| FileId::new(name.checksum)).collect();
@@ -361,39 +363,45 @@ fn verify(options: &ImportOptions<'_>, head: &Head) -> Result<()> {
     verify(&head.id, &head.commit, detached).map_err(Error::Refused)
 }
 
-/// Notes what a dirtree names.
-fn name_children(objects: &mut HashMap<ObjectName, Seen>, name: &ObjectName, bytes: &[u8]) -> Result<()> {
+/// Notes what a dirtree names; returns what was not named before.
+fn name_children(
+    objects: &mut HashMap<ObjectName, Seen>,
+    name: &ObjectName,
+    bytes: &[u8],
+) -> Result<Vec<ObjectName>> {
     let tree = DirTreeRef::parse(bytes).map_err(store::Error::corrupt(*name))?;
-    for (_, file) in tree.files() {
-        objects.entry(file.into()).or_insert(Seen::Named);
+    let files = tree.files().map(|(_, file)| file.into());
+    let dirs = tree.dirs().flat_map(|(_, dir)| [dir.tree.into(), dir.meta.into()]);
+    let mut news = Vec::new();
+    for child in files.chain(dirs) {
+        objects.entry(child).or_insert_with(|| {
+            news.push(child);
+            Seen::Named
+        });
     }
-    for (_, dir) in tree.dirs() {
-        objects.entry(dir.tree.into()).or_insert(Seen::Named);
-        objects.entry(dir.meta.into()).or_insert(Seen::Named);
-    }
-    Ok(())
+    Ok(news)
+}
+
+fn is_metadata(name: &ObjectName) -> bool {
+    matches!(name.kind, ObjectType::DirTree | ObjectType::DirMeta)
 }
 
 /// Looks in the store for the metadata that was named only, and for what it names in turn.
-fn complete_metadata(objects: &mut HashMap<ObjectName, Seen>, store: &dyn Txn) -> Result<()> {
+fn complete_metadata(objects: &mut HashMap<ObjectName, Seen>, store: &dyn Txn, ctx: &Ctx) -> Result<()> {
     let mut missing: Option<(ObjectName, usize)> = None;
-    loop {
-        let named = objects.iter().filter(|(name, seen)| {
-            matches!(name.kind, ObjectType::DirTree | ObjectType::DirMeta) && **seen == Seen::Named
-        });
-        let named: Vec<_> = named.map(|(name, _)| *name).collect();
-        if named.is_empty() {
-            break;
-        }
-        for name in named {
-            objects.insert(name, Seen::Here);
-            match store.read_meta(&name)? {
-                Some(bytes) if name.kind == ObjectType::DirTree => name_children(objects, &name, &bytes)?,
-                Some(_) => {}
-                None => {
-                    let (first, n) = missing.unwrap_or((name, 0));
-                    missing = Some((first.min(name), n + 1));
-                }
+    let named = objects.iter().filter(|(name, seen)| is_metadata(name) && **seen == Seen::Named);
+    let mut todo: Vec<_> = named.map(|(name, _)| *name).collect();
+    while let Some(name) = todo.pop() {
+        ctx.cancel.check()?;
+        match store.read_meta(&name)? {
+            Some(bytes) if name.kind == ObjectType::DirTree => {
+                let news = name_children(objects, &name, &bytes)?;
+                todo.extend(news.into_iter().filter(is_metadata));
+            }
+            Some(_) => {}
+            None => {
+                let (first, n) = missing.unwrap_or((name, 0));
+                missing = Some((first.min(name), n + 1));
             }
         }
     }

@@ -10,27 +10,28 @@
 //! .wh..wh.NAME                 left out, with all below: AUFS's own files
 //! ```
 //! What is left out is counted by its first directory. Source: ostree-ext tar/write.rs:122-345. Unlike
-//! there, hard links work in any order, by absolute names, to objects of the base and to files of lower
-//! layers; devices and pipes, which no commit can hold, are left out and counted.
+//! there, a layer means what it means to a program that unpacks it, umoci for example: entries act in their
+//! order, the last one of a path wins, and an entry below a symbolic link goes where the link leads.
+//! Directories that no entry lists belong to root, 0755. Hard links work in any order, by absolute names, to
+//! objects of the base, to files of lower layers and to what is left out; devices and pipes, which no commit can
+//! hold, are left out and counted.
+
+mod entries;
+mod links;
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use ostree_format::{FileId, RootDir};
 
+use self::entries::LayerImport;
 use super::archive::Archive;
-use super::error::{EntryErrorKind, Result};
-use super::layout::{REPO, object_of_path};
-use super::tree::{Parents, Place, Places, SpecialFiles, TreeOptions, read_entries};
-use crate::base::Ctx;
-use crate::store::{Modifier, MutableTree, ObjectWrite};
-
-const WHITEOUT: &str = ".wh.";
-const OPAQUE: &str = ".wh..wh..opq";
-/// Other names that start so are AUFS's own, and no part of the layer: OCI image-spec layer.md "Whiteouts".
-const AUFS: &str = ".wh..wh.";
-/// Directories whose content exists at run time only.
-const RUNTIME: [&str; 5] = ["run", "tmp", "proc", "sys", "dev"];
+use super::content::POOL_BYTES;
+use super::error::Result;
+use super::files::FileWriter;
+use crate::base::{Ctx, with_pool};
+use crate::store::{Modifier, ObjectWrite};
 
 /// How a layer becomes a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,13 +69,19 @@ pub struct LayerTree {
     pub root: RootDir,
     /// Directories that the layer has things in, but does not list: their owner and mode are made up.
     pub implied: BTreeSet<String>,
-    /// Hard links to files that are not in this layer: path and target.
+    /// Hard links to files that are not in this layer: path and target, where it is in the tree below, or where it
+    /// would be if it were not left out.
     pub lower_links: BTreeMap<String, String>,
+    /// Files that are left out and that hard links name: given to [`import_layer`], it keeps their content.
+    pub wanted: BTreeSet<String>,
+    /// What was left out but wanted.
+    pub kept: BTreeMap<String, FileId>,
     /// How many entries were left out, by their first directory or by their kind.
     pub left_out: BTreeMap<String, u64>,
 }
 
-/// Writes a plain layer as a tree; `modifier` changes its files.
+/// Writes a plain layer as a tree; `modifier` changes its files. The content of files that are left out is kept
+/// only if they are in `wanted`: the first reading of a layer tells which, in [`LayerTree::wanted`].
 ///
 /// # Errors
 /// [`Error::Format`](super::Error::Format), [`Error::Entry`](super::Error::Entry),
@@ -84,100 +91,19 @@ pub fn import_layer(
     input: &mut dyn Read,
     store: &dyn ObjectWrite,
     options: LayerOptions,
+    wanted: &BTreeSet<String>,
     modifier: &Modifier,
     ctx: &Ctx,
 ) -> Result<LayerTree> {
-    let tree_options =
-        TreeOptions { parents: Parents::CreateMissing, special: SpecialFiles::Ignore, filter: None };
-    let (mut tree, mut modifier) = (MutableTree::new(), modifier.clone());
     let mut archive = Archive::of_tar(input);
-    let found = read_entries(&mut archive, store, &mut tree, &mut modifier, &tree_options, &options, ctx)?;
-    let lower_links = found
-        .links
-        .into_iter()
-        .flat_map(|(target, links)| links.into_iter().map(move |link| (link.path, target.clone())));
-    Ok(LayerTree {
-        root: tree.write(store)?,
-        implied: found.implied,
-        lower_links: lower_links.collect(),
-        left_out: found.left_out,
+    with_pool(ctx, POOL_BYTES, |pool| {
+        let files = FileWriter { store, pool, ctx };
+        let mut import = LayerImport::new(files, options, wanted, modifier.clone());
+        while let Some(entry) = archive.next_entry()? {
+            ctx.cancel.check()?;
+            import.entry(&entry, &mut archive)?;
+        }
+        pool.wait()?;
+        import.finish()
     })
-}
-
-impl Places for LayerOptions {
-    fn place(&self, path: &str) -> Result<Place, EntryErrorKind> {
-        let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
-        if let Some(aufs) = names.clone().find(|name| name.starts_with(AUFS) && *name != OPAQUE) {
-            return Ok(Place::Out(aufs.to_owned()));
-        }
-        let Some(first) = names.next() else { return Ok(Place::In(String::new())) };
-        let rest: Vec<_> = names.collect();
-        let below = |dir: &str| [dir].into_iter().chain(rest.iter().copied()).collect::<Vec<_>>().join("/");
-        // A whiteout takes its name's place.
-        let (mark, first) = match first.strip_prefix(WHITEOUT) {
-            Some(name) if !name.starts_with(WHITEOUT) => (WHITEOUT, name),
-            _ => ("", first),
-        };
-        Ok(match first {
-            "usr" => Place::In(below(&format!("{mark}usr"))),
-            "etc" => Place::In(below(&format!("usr/{mark}etc"))),
-            "var" if self.var == Var::Factory => Place::In(below(&format!("usr/share/factory/{mark}var"))),
-            "var" | OPAQUE => Place::In(below(&format!("{mark}{first}"))),
-            runtime if RUNTIME.contains(&runtime) => match rest.is_empty() {
-                true => Place::In(format!("{mark}{runtime}")),
-                false => Place::Out(runtime.to_owned()),
-            },
-            "sysroot" if rest.first() == Some(&"ostree") => Self::sysroot(&below("sysroot")),
-            other if self.toplevel == Toplevel::Keep => Place::In(below(&format!("{mark}{other}"))),
-            other => Place::Out(other.to_owned()),
-        })
-    }
-}
-
-impl LayerOptions {
-    fn sysroot(path: &str) -> Place {
-        let object = path.strip_prefix(REPO).and_then(object_of_path);
-        object.map_or_else(|| Place::Out("sysroot".to_owned()), |id: FileId| Place::Object(id))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places() {
-        let place = |options: LayerOptions, path| match options.place(path).unwrap() {
-            Place::In(path) => path,
-            Place::Out(name) => format!("out {name}"),
-            Place::Object(id) => format!("object {id}"),
-        };
-        let default = LayerOptions::default();
-        let keep = LayerOptions { toplevel: Toplevel::Keep, var: Var::Keep };
-        let id = "8b".repeat(32);
-        let object = format!("sysroot/ostree/repo/objects/8b/{}.file", &id[2..]);
-        for (path, by_default, kept) in [
-            ("", "", ""),
-            ("usr/bin//./x", "usr/bin/x", "usr/bin/x"),
-            ("etc", "usr/etc", "usr/etc"),
-            ("etc/a/b", "usr/etc/a/b", "usr/etc/a/b"),
-            ("etcetera/a", "out etcetera", "etcetera/a"),
-            ("var/lib", "usr/share/factory/var/lib", "var/lib"),
-            ("run", "run", "run"),
-            ("run/x", "out run", "out run"),
-            ("opt/x", "out opt", "opt/x"),
-            (".wh.etc", "usr/.wh.etc", "usr/.wh.etc"),
-            (".wh.opt", "out opt", ".wh.opt"),
-            (".wh..wh..opq", ".wh..wh..opq", ".wh..wh..opq"),
-            ("usr/.wh..wh..opq", "usr/.wh..wh..opq", "usr/.wh..wh..opq"),
-            (".wh..wh.plnk/12.34", "out .wh..wh.plnk", "out .wh..wh.plnk"),
-            ("usr/.wh..wh.orph", "out .wh..wh.orph", "out .wh..wh.orph"),
-            ("sysroot/x", "out sysroot", "sysroot/x"),
-            ("sysroot/ostree/repo/config", "out sysroot", "out sysroot"),
-            (&object, &format!("object {id}"), &format!("object {id}")),
-        ] {
-            assert_eq!(place(default, path), *by_default, "{path}");
-            assert_eq!(place(keep, path), *kept, "{path}");
-        }
-    }
 }

@@ -18,8 +18,10 @@ mod detached;
 mod entry;
 mod error;
 mod export;
+mod files;
 mod filter;
 pub mod fuzz;
+mod header;
 mod import;
 mod layer;
 mod layout;
@@ -27,6 +29,7 @@ mod number;
 mod pax;
 mod plain;
 mod reader;
+mod sparse;
 mod tree;
 mod writer;
 
@@ -41,7 +44,7 @@ pub use import::{
     import_objects, write_object_set,
 };
 pub use layer::{LayerOptions, LayerTree, Toplevel, Var, import_layer};
-pub use plain::{PlainOptions, PlainPurpose, PlainXattrs, export_plain};
+pub use plain::{LayerFacts, PlainOptions, PlainPurpose, PlainXattrs, export_plain};
 pub use reader::{BLOCK_BYTES, EndMarker, EntryContent, MAX_NAME_BYTES, Reader};
 pub use tree::{Parents, SpecialFiles, TreeOptions, import_tree};
 pub use writer::Writer;

@@ -12,6 +12,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ostree_format::Xattrs;
 
 use super::error::{Error, FormatErrorKind, Result};
+use super::sparse::SparseRecords;
+use crate::store::selinux::LABEL_XATTR;
 
 /// An extended header may not be larger than this.
 pub(super) const MAX_PAX_BYTES: u64 = 1024 * 1024;
@@ -22,8 +24,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What extended headers say about an entry.
-#[derive(Debug, Clone, Default)]
+/// What the extended header of an entry says.
+#[derive(Debug, Default)]
 pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
     pub(super) link: Option<Vec<u8>>,
@@ -31,26 +33,23 @@ pub(super) struct Pax {
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
     pub(super) mtime: Option<i64>,
+    pub(super) sparse: SparseRecords,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Pax {
-    /// Takes over the records in `data`, which starts at `offset` of the stream. Later records win; an
-    /// empty value gives way to the header block.
-    pub(super) fn apply(&mut self, data: &[u8], offset: u64) -> Result<()> {
-        let mut rest = data;
+    /// Reads the records in `data`, which starts at `offset` of the stream. Later records win; an empty value
+    /// gives way to the header block.
+    pub(super) fn parse(data: &[u8], offset: u64) -> Result<Self> {
+        let (mut pax, mut rest) = (Self::default(), data);
         while !rest.is_empty() {
             let at = offset + (data.len() - rest.len()) as u64;
             let error = |why| Error::format(at, FormatErrorKind::Pax(why));
             let (key, value, after) = record(rest).map_err(error)?;
-            self.set(key, value).map_err(error)?;
+            pax.set(key, value).map_err(error)?;
             rest = after;
         }
-        let bytes: usize = self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes as u64 > MAX_PAX_BYTES {
-            return Err(Error::format(offset, FormatErrorKind::TooLarge("extended header", MAX_PAX_BYTES)));
-        }
-        Ok(())
+        Ok(pax)
     }
 
     fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
@@ -62,9 +61,13 @@ impl Pax {
             b"uid" => self.uid = decimal(value).ok_or("uid is not a number")?,
             b"gid" => self.gid = decimal(value).ok_or("gid is not a number")?,
             b"mtime" => self.mtime = time(value).ok_or("mtime is not a time")?,
-            _ if key.starts_with(b"GNU.sparse.") => return Err("sparse files are not supported"),
+            // GNU tar has a record of its own for SELinux labels. ACLs, which it writes as text, are dropped by
+            // libarchive's readers and by container tools.
+            b"RHT.security.selinux" => self.set_xattr(LABEL_XATTR.to_vec(), value.to_vec())?,
             _ => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    self.sparse.set(key, value)?;
+                } else if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                     self.set_xattr(name.to_vec(), value.to_vec())?;
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
                     let name = percent_decode(name).ok_or("a malformed % in an xattr name")?;
@@ -84,9 +87,9 @@ impl Pax {
         Ok(())
     }
 
-    /// The xattrs, moved out.
-    pub(super) fn take_xattrs(&mut self) -> Xattrs {
-        Xattrs::from_pairs(std::mem::take(&mut self.xattrs))
+    /// The xattrs.
+    pub(super) fn into_xattrs(self) -> Xattrs {
+        Xattrs::from_pairs(self.xattrs)
     }
 }
 

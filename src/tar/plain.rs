@@ -7,7 +7,7 @@
 //! object are hard links to the first, as far as file systems bear it. `mtime` is the commit's. Source: libostree
 //! ostree-repo-libarchive.c (export), ot-builtin-export.c; C `ostree export` writes no xattrs at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufWriter, Write};
 
 use ostree_format::{CommitId, DirEntry, FileId, FileKind, FileName, ObjectName, Xattrs};
@@ -39,9 +39,17 @@ pub enum PlainPurpose {
     #[default]
     Archive,
     /// To be a layer of an image: `usr/etc` is `etc` again, without labels, which containers have of their own, and
-    /// without times; every file is one of its own, but for these hard links to what lower layers have: path and
-    /// target in the commit.
-    Layer(Vec<(String, String)>),
+    /// without times; every file is one of its own.
+    Layer(LayerFacts),
+}
+
+/// What the tree of a layer does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LayerFacts {
+    /// Hard links to what lower layers have: path and target in the commit.
+    pub lower: Vec<(String, String)>,
+    /// Directories that no entry stands for: what lies in them goes where lower layers have them.
+    pub implied: BTreeSet<String>,
 }
 
 /// What becomes of xattrs.
@@ -80,8 +88,8 @@ pub fn export_plain(
         places: HashMap::new(),
     };
     exporter.write_tree(root)?;
-    if let PlainPurpose::Layer(links) = &options.purpose {
-        links.iter().try_for_each(|(path, target)| exporter.write_link(path, target))?;
+    if let PlainPurpose::Layer(facts) = &options.purpose {
+        facts.lower.iter().try_for_each(|(path, target)| exporter.write_link(path, target))?;
     }
     exporter.out.finish()?.flush().map_err(Error::Write)
 }
@@ -141,10 +149,16 @@ impl Exporter<'_> {
     /// Writes a directory at `place` and its files.
     fn enter(&mut self, place: &str, path: String, dir: DirEntry) -> Result<Frame> {
         self.ctx.cancel.check()?;
-        let meta = load_dirmeta(self.store, &dir.meta)?;
-        let mut header = self.header(EntryType::Directory, meta.uid, meta.gid, meta.mode & 0o7777);
-        self.write_xattrs(&meta.xattrs)?;
-        self.out.append(&mut header, &self.placed(place))?;
+        let implied = match &self.options.purpose {
+            PlainPurpose::Archive => false,
+            PlainPurpose::Layer(facts) => facts.implied.contains(path.trim_end_matches('/')),
+        };
+        if !implied {
+            let meta = load_dirmeta(self.store, &dir.meta)?;
+            let mut header = self.header(EntryType::Directory, meta.uid, meta.gid, meta.mode & 0o7777);
+            self.write_xattrs(&meta.xattrs)?;
+            self.out.append(&mut header, &self.placed(place))?;
+        }
         let tree = load_dirtree(self.store, &dir.tree)?;
         for (name, id) in &tree.files {
             self.write_file(id, &self.placed(&format!("{path}{name}")))?;

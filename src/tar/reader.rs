@@ -1,20 +1,28 @@
 //! Reads a tar stream entry by entry.
 //!
 //! ```text
-//! stream   { entry } · two zero blocks · zeros
+//! stream   { entry } · two zero blocks · anything
 //! entry    { x, g, L or K header · its data } · header · content     each padded to blocks of 512 bytes
 //! header   name[100] mode[8] uid[8] gid[8] size[12] mtime[12] chksum[8] typeflag linkname[100]
 //!          magic[6] version[2] uname[32] gname[32] devmajor[8] devminor[8] prefix[155] (ustar)
 //! ```
-//! Memory is bounded by [`MAX_NAME_BYTES`] and 1 MiB of extended headers. Source: POSIX.1-2001 pax,
-//! GNU tar manual "Basic Tar Format".
+//! Global extended headers (`g`) are skipped: container tools and libarchive make nothing of them, and one that
+//! meant other entries' paths or sizes would hide files from one program and show them to another. What follows
+//! the end is no part of the archive. Memory is bounded by [`MAX_NAME_BYTES`], 1 MiB of extended headers and
+//! 16 MiB of a sparse file's map. Source: POSIX.1-2001 pax, GNU tar manual "Basic Tar Format".
+
+mod holes;
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::entry::{Entry, EntryKind};
 use super::error::{Error, FormatErrorKind as Kind, Result};
+use super::header::{
+    entry_kind, header_path, header_size, is_dumpdir, narrow, number_in, until_nul, verify_checksum,
+};
 use super::number;
 use super::pax::{MAX_PAX_BYTES, Pax};
+use super::sparse::{MAX_HOLE_BYTES, Piece, SparseFile, SparseRecords};
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 512;
@@ -38,10 +46,13 @@ pub struct Reader<R> {
     input: BufReader<R>,
     /// Bytes read from the stream.
     offset: u64,
-    /// Bytes of the current entry's content that were not read yet, and of the padding behind it.
+    /// Bytes that the stream has of the current entry's content and that were not read yet, and of the padding
+    /// behind it.
     left: u64,
     padding: u64,
-    globals: Pax,
+    /// The current entry, if it has holes; and how large holes may still be.
+    sparse: Option<SparseFile>,
+    holes_left: u64,
     ended: bool,
     end_marker: EndMarker,
     failure: Option<Error>,
@@ -53,6 +64,12 @@ struct Extensions {
     pax: Option<Pax>,
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
+}
+
+impl Extensions {
+    fn is_empty(&self) -> bool {
+        self.pax.is_none() && self.path.is_none() && self.link.is_none()
+    }
 }
 
 impl<R: Read> Reader<R> {
@@ -68,7 +85,8 @@ impl<R: Read> Reader<R> {
             offset: 0,
             left: 0,
             padding: 0,
-            globals: Pax::default(),
+            sparse: None,
+            holes_left: MAX_HOLE_BYTES,
             ended: false,
             end_marker,
             failure: None,
@@ -81,7 +99,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next entry; skips what is left of the one before. `None` at the end; what follows it was read
-    /// then, and found to be zeros.
+    /// then.
     ///
     /// # Errors
     /// [`Error::Format`] if this is no tar stream or ends too early, [`Error::Read`].
@@ -91,7 +109,7 @@ impl<R: Read> Reader<R> {
         }
         self.skip(self.left)?;
         let padded = self.skip_padding()?;
-        (self.left, self.padding) = (0, 0);
+        (self.left, self.padding, self.sparse) = (0, 0, None);
         if !padded {
             self.ended = true;
             return Ok(None);
@@ -102,7 +120,7 @@ impl<R: Read> Reader<R> {
             let at = self.offset;
             let mut block = [0; BLOCK_BYTES];
             let got = self.fill(&mut block)?;
-            if got == 0 && self.end_marker == EndMarker::Optional && at == start {
+            if got == 0 && self.end_marker == EndMarker::Optional && extensions.is_empty() {
                 self.ended = true;
                 return Ok(None);
             }
@@ -110,7 +128,7 @@ impl<R: Read> Reader<R> {
                 return Err(Error::format(at, Kind::Truncated));
             }
             if block == [0; BLOCK_BYTES] {
-                if at != start {
+                if !extensions.is_empty() {
                     return Err(Error::format(at, Kind::Dangling));
                 }
                 self.read_end()?;
@@ -135,7 +153,7 @@ impl<R: Read> Reader<R> {
         self.failure.take()
     }
 
-    /// Reads an extended header into `extensions` or the global records.
+    /// Reads an extended header; skips a global one.
     fn read_extension(&mut self, header: &tar::Header, at: u64, to: &mut Extensions) -> Result<()> {
         let size = header_size(header, at)?;
         let twice = |what| Error::format(at, Kind::Ambiguous(what));
@@ -145,15 +163,13 @@ impl<R: Read> Reader<R> {
             b'K' if to.link.is_some() => return Err(twice("a long link target")),
             b'K' => to.link = Some(self.read_long_name(size, at)?),
             b'g' => {
-                let data = self.read_extension_data("extended header", size, MAX_PAX_BYTES, at)?;
-                self.globals.apply(&data, at + BLOCK_BYTES as u64)?;
+                self.skip(size)?;
+                self.skip(padding_of(size))?;
             }
             _ if to.pax.is_some() => return Err(twice("an extended header")),
             _ => {
                 let data = self.read_extension_data("extended header", size, MAX_PAX_BYTES, at)?;
-                let mut pax = self.globals.clone();
-                pax.apply(&data, at + BLOCK_BYTES as u64)?;
-                to.pax = Some(pax);
+                to.pax = Some(Pax::parse(&data, at + BLOCK_BYTES as u64)?);
             }
         }
         Ok(())
@@ -180,9 +196,10 @@ impl<R: Read> Reader<R> {
 
     /// Puts the entry together from its header block and what came before it.
     fn begin_entry(&mut self, header: &tar::Header, start: u64, at: u64, ext: Extensions) -> Result<Entry> {
-        let mut pax = ext.pax.unwrap_or_else(|| self.globals.clone());
+        let mut pax = ext.pax.unwrap_or_default();
         let old = header.as_old();
-        let path = one_of("path", pax.path.take(), ext.path, at)?.unwrap_or_else(|| header_path(header));
+        let shown_path = pax.sparse.name.take().or(pax.path.take());
+        let path = one_of("path", shown_path, ext.path, at)?.unwrap_or_else(|| header_path(header));
         let link = one_of("link target", pax.link.take(), ext.link, at)?
             .unwrap_or_else(|| until_nul(&old.linkname).to_vec());
         for name in [&path, &link] {
@@ -194,17 +211,8 @@ impl<R: Read> Reader<R> {
             }
         }
         let kind = entry_kind(header, &path, at)?;
-        let size = match pax.size {
-            Some(size) => size,
-            None => header_size(header, at)?,
-        };
-        // Whether such entries have content is read differently by different programs.
-        if size != 0 && !matches!(kind, EntryKind::Regular | EntryKind::Other(_)) {
-            return Err(Error::format(at, Kind::Unsupported("content in an entry that is no file")));
-        }
-        let end = size.checked_add(self.offset).and_then(|end| end.checked_add(BLOCK_BYTES as u64));
-        end.ok_or_else(|| Error::format(at, Kind::Number("size")))?;
-        (self.left, self.padding) = (size, padding_of(size));
+        let stored = pax.size.map_or_else(|| header_size(header, at), Ok)?;
+        let size = self.begin_content(header, kind, stored, std::mem::take(&mut pax.sparse), at)?;
         Ok(Entry {
             offset: start,
             path,
@@ -220,29 +228,56 @@ impl<R: Read> Reader<R> {
                     .ok_or_else(|| Error::format(at, Kind::Number("mtime")))?,
             },
             size,
-            xattrs: pax.take_xattrs(),
+            xattrs: pax.into_xattrs(),
         })
     }
 
-    /// After the first zero block: only zeros may follow, at least a block of them.
+    /// Gets ready to read the content, of which the stream has `stored` bytes; says how large it is.
+    fn begin_content(
+        &mut self,
+        header: &tar::Header,
+        kind: EntryKind,
+        stored: u64,
+        records: SparseRecords,
+        at: u64,
+    ) -> Result<u64> {
+        let end = stored.checked_add(self.offset).and_then(|end| end.checked_add(BLOCK_BYTES as u64));
+        end.ok_or_else(|| Error::format(at, Kind::Number("size")))?;
+        (self.left, self.padding) = (stored, padding_of(stored));
+        if kind == EntryKind::Regular {
+            self.sparse = self.sparse_file(header, records, at)?;
+            if let Some(SparseFile { size, holes, .. }) = self.sparse {
+                let left = self.holes_left.checked_sub(holes);
+                self.holes_left = left.ok_or_else(|| Error::format(at, Kind::Holes(MAX_HOLE_BYTES)))?;
+                return Ok(size);
+            }
+            return Ok(stored);
+        }
+        match (stored, kind) {
+            (0, _) | (_, EntryKind::VolumeLabel) => Ok(stored),
+            // The names that were in the directory.
+            (_, EntryKind::Dir) if is_dumpdir(header) => {
+                self.skip(stored)?;
+                self.left = 0;
+                Ok(0)
+            }
+            // Whether such entries have content is read differently by different programs.
+            _ => Err(Error::format(at, Kind::Unsupported("content in an entry that is no file"))),
+        }
+    }
+
+    /// After the first zero block: another one, and then whatever there is.
     fn read_end(&mut self) -> Result<()> {
         self.ended = true;
-        let mut buffer = [0; 8 * BLOCK_BYTES];
-        let mut zeros = 0;
-        loop {
-            let at = self.offset;
-            let got = self.fill(&mut buffer)?;
-            if buffer[..got].iter().any(|b| *b != 0) {
-                return Err(Error::format(at, Kind::AfterEnd));
-            }
-            zeros += got;
-            if got < buffer.len() {
-                break;
-            }
+        let (at, mut block) = (self.offset, [0; BLOCK_BYTES]);
+        let got = self.fill(&mut block)?;
+        if block[..got].iter().any(|b| *b != 0) {
+            return Err(Error::format(at, Kind::AfterEnd));
         }
-        if zeros < BLOCK_BYTES && self.end_marker == EndMarker::Required {
+        if got < BLOCK_BYTES && self.end_marker == EndMarker::Required {
             return Err(Error::format(self.offset, Kind::Truncated));
         }
+        self.discard(u64::MAX)?;
         Ok(())
     }
 
@@ -311,20 +346,36 @@ pub struct EntryContent<'a, R>(&'a mut Reader<R>);
 
 impl<R: Read> Read for EntryContent<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let want = usize::try_from(self.0.left).unwrap_or(usize::MAX).min(buf.len());
+        let reader = &mut *self.0;
+        let at_most = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).min(buf.len());
+        let want = match (&mut reader.sparse, reader.left) {
+            (None, left) => at_most(left),
+            (Some(sparse), _) => match sparse.piece() {
+                Piece::Data(bytes) => at_most(bytes),
+                Piece::Hole(bytes) => {
+                    let n = at_most(bytes);
+                    buf[..n].fill(0);
+                    sparse.advance(n as u64);
+                    return Ok(n);
+                }
+            },
+        };
         if want == 0 {
             return Ok(0);
         }
-        let error = match self.0.read_some(&mut buf[..want]) {
-            Ok(0) => Error::format(self.0.offset, Kind::Truncated),
+        let error = match reader.read_some(&mut buf[..want]) {
+            Ok(0) => Error::format(reader.offset, Kind::Truncated),
             Ok(n) => {
-                self.0.left -= n as u64;
+                reader.left -= n as u64;
+                if let Some(sparse) = &mut reader.sparse {
+                    sparse.advance(n as u64);
+                }
                 return Ok(n);
             }
             Err(error) => error,
         };
         let text = io::Error::other(error.to_string());
-        self.0.failure = Some(error);
+        reader.failure = Some(error);
         Err(text)
     }
 }
@@ -332,35 +383,6 @@ impl<R: Read> Read for EntryContent<'_, R> {
 /// The bytes from `size` to the next block.
 pub(super) fn padding_of(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK_BYTES as u64
-}
-
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    &bytes[..end]
-}
-
-/// The sum of all bytes, the checksum itself taken as spaces. Some old programs summed signed bytes.
-pub(super) fn verify_checksum(block: &[u8; BLOCK_BYTES], at: u64) -> Result<()> {
-    let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
-    let unsigned: i32 = bytes().map(|b| i32::from(*b)).sum();
-    let signed: i32 = bytes().map(|b| i32::from(b.cast_signed())).sum();
-    match number::signed(&block[148..156]) {
-        Some(sum) if sum == unsigned.into() || sum == signed.into() => Ok(()),
-        _ => Err(Error::format(at, Kind::Checksum)),
-    }
-}
-
-fn header_size(header: &tar::Header, at: u64) -> Result<u64> {
-    number::unsigned(&header.as_old().size).ok_or_else(|| Error::format(at, Kind::Number("size")))
-}
-
-fn number_in(field: &[u8], name: &'static str, at: u64) -> Result<u32> {
-    let n = number::unsigned(field).ok_or_else(|| Error::format(at, Kind::Number(name)))?;
-    narrow(n, name, at)
-}
-
-fn narrow(n: u64, name: &'static str, at: u64) -> Result<u32> {
-    u32::try_from(n).map_err(|_| Error::format(at, Kind::Number(name)))
 }
 
 fn one_of(
@@ -373,38 +395,4 @@ fn one_of(
         (Some(pax), Some(gnu)) if pax != gnu => Err(Error::format(at, Kind::Ambiguous(what))),
         (pax, gnu) => Ok(pax.or(gnu)),
     }
-}
-
-/// The path in the header block: ustar splits a long one in two.
-fn header_path(header: &tar::Header) -> Vec<u8> {
-    let name = until_nul(&header.as_old().name);
-    let prefix = match header.as_ustar() {
-        // star keeps times behind a shorter prefix.
-        Some(ustar) if header.as_bytes()[508..] == *b"tar\0" => until_nul(&ustar.prefix[..131]),
-        Some(ustar) => until_nul(&ustar.prefix),
-        None => &[],
-    };
-    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
-}
-
-fn entry_kind(header: &tar::Header, path: &[u8], at: u64) -> Result<EntryKind> {
-    let device = || -> Result<(u32, u32)> {
-        // Both fields lie at the same place in every format that has them.
-        let bytes = header.as_bytes();
-        Ok((number_in(&bytes[329..337], "devmajor", at)?, number_in(&bytes[337..345], "devminor", at)?))
-    };
-    Ok(match header.as_bytes()[156] {
-        // Before there was a type for directories, a slash at the end told.
-        0 | b'0' if path.ends_with(b"/") => EntryKind::Dir,
-        0 | b'0' | b'7' => EntryKind::Regular,
-        b'1' => EntryKind::Link,
-        b'2' => EntryKind::Symlink,
-        b'3' => device().map(|(major, minor)| EntryKind::Char(major, minor))?,
-        b'4' => device().map(|(major, minor)| EntryKind::Block(major, minor))?,
-        b'5' => EntryKind::Dir,
-        b'6' => EntryKind::Fifo,
-        b'S' => return Err(Error::format(at, Kind::Unsupported("a sparse file"))),
-        b'M' => return Err(Error::format(at, Kind::Unsupported("a file that began in another volume"))),
-        other => EntryKind::Other(other),
-    })
 }

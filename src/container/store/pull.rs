@@ -138,7 +138,7 @@ pub fn pull(
 ) -> Result<PulledImage> {
     let layers = LayerRefs { txn, by_diff_id: layers_by_diff_id(txn)? };
     let mut taken = take_image(image, &image.plan()?, source, txn, &options.pull, &layers, ctx)?;
-    let root = merge(txn, &mut taken, ctx)?;
+    let root = merge(source, txn, &mut taken, ctx)?;
     // Labeled anew, layers may be other commits now.
     taken.layers.iter().try_for_each(|layer| layers.finished(layer))?;
     let commit = write_merge_commit(txn, image, taken.base, root)?;

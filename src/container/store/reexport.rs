@@ -19,7 +19,7 @@ use super::query::{layer_commit, require};
 use crate::base::Ctx;
 use crate::container::build::Built;
 use crate::container::image::ImageDest;
-use crate::container::import::LOWER_LINKS;
+use crate::container::import::{IMPLIED, LOWER_LINKS};
 use crate::container::known::KnownLayers;
 use crate::container::labels::COMPONENTS;
 use crate::container::layers::{Layer, Origin, write_layers};
@@ -27,7 +27,8 @@ use crate::container::rewrite::put_with_layers;
 use crate::container::{Compression, Error, ImageReference, PlannedLayer, Result};
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
-    ChunkContent, ExportOptions, PlainOptions, PlainPurpose, export_chunk, export_final_chunk, export_plain,
+    ChunkContent, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, export_chunk, export_final_chunk,
+    export_plain,
 };
 
 /// Writes the image that was pulled as `name` to `dest`, with `compression` if that takes it: see
@@ -127,8 +128,10 @@ fn objects_of(store: &dyn ObjectRead, set: &CommitId) -> Result<HashSet<FileId>>
 fn plain<'a>(store: &'a impl ImageStore, commit: CommitId) -> Result<Layer<'a>> {
     let metadata = load_commit(store, &commit)?.metadata;
     let links = metadata.get_strv(LOWER_LINKS).unwrap_or_default();
-    let links = links.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
-    let options = PlainOptions { purpose: PlainPurpose::Layer(links), ..PlainOptions::default() };
+    let lower = links.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+    let implied = metadata.get_strv(IMPLIED).unwrap_or_default().into_iter().map(str::to_owned).collect();
+    let purpose = PlainPurpose::Layer(LayerFacts { lower, implied });
+    let options = PlainOptions { purpose, ..PlainOptions::default() };
     let produce =
         move |out: &mut dyn std::io::Write, ctx: &Ctx| Ok(export_plain(store, &commit, out, &options, ctx)?);
     Ok(Layer { produce: Box::new(produce), bytes: u64::MAX })

@@ -56,6 +56,89 @@ fn layers_as_umoci_unpacks_them() {
     assert_eq!(describe(&ours, Detail::Plain), describe(&theirs, Detail::Plain));
 }
 
+/// One layer after the other, and what entries of one path become.
+#[test]
+fn paths_that_change_as_umoci_unpacks_them() {
+    if !rustix::process::geteuid().is_root() || !need("umoci") {
+        return;
+    }
+    let owned = |item: Item| Item { owner: 1000, ..item };
+    let whiteout = |path: &str| item(path, tar::EntryType::Regular, 0o644);
+    let lower = || {
+        vec![
+            dir("usr", 0o755),
+            dir("usr/lib", 0o755),
+            file("usr/lib/libc", "c"),
+            symlink("usr/lib64", "lib"),
+            symlink("usr/abs", "/usr/./lib/"),
+            symlink("usr/twice", "../usr/lib/../lib64"),
+            symlink("usr/dangling", "nowhere/./at"),
+            dir("usr/d", 0o750),
+            file("usr/d/x", "x"),
+        ]
+    };
+    let one: [(&str, Vec<Item>); 12] = [
+        ("file, directory", vec![file("usr/a", "1"), dir("usr/a", 0o711), file("usr/a/x", "1")]),
+        (
+            "directory, file",
+            vec![file("usr/z", ""), dir("usr/a", 0o755), link("usr/a/l", "usr/z"), file("usr/a", "1")],
+        ),
+        ("directory, link", vec![dir("usr/b", 0o755), file("usr/a/x", "1"), symlink("usr/a", "b")]),
+        ("link, what is below", vec![dir("usr/b", 0o755), symlink("usr/a", "b"), file("usr/a/x", "1")]),
+        (
+            "link, directory",
+            vec![dir("usr/b", 0o755), symlink("usr/a", "b"), dir("usr/a", 0o755), file("usr/a/x", "1")],
+        ),
+        ("link, file", vec![file("usr/b", "1"), symlink("usr/a", "b"), file("usr/a", "2")]),
+        ("hard link, file", vec![file("usr/b", "1"), link("usr/a", "usr/b"), file("usr/a", "2")]),
+        ("file, hard link", vec![file("usr/b", "1"), file("usr/a", "2"), link("usr/a", "usr/b")]),
+        (
+            "target changes",
+            vec![file("usr/a", "1"), link("usr/b", "usr/a"), file("usr/a", "2"), link("usr/c", "usr/b")],
+        ),
+        ("hard link to a link", vec![file("usr/b", "1"), symlink("usr/a", "b"), link("usr/c", "usr/a")]),
+        (
+            "links to links",
+            vec![
+                dir("usr/x", 0o755),
+                symlink("usr/y", "x"),
+                symlink("usr/z", "y"),
+                file("usr/z/f", "1"),
+                link("usr/h", "usr/y/f"),
+            ],
+        ),
+        ("owners", vec![owned(file("usr/new/deep/x", "1")), owned(dir("usr/listed/deep", 0o700))]),
+    ];
+    let two: [(&str, Vec<Item>); 12] = [
+        ("implied", vec![file("usr/lib64/y", "y")]),
+        ("listed", vec![dir("usr/lib64", 0o755), file("usr/lib64/y", "y")]),
+        ("implied, deep", vec![owned(file("usr/lib64/n/y", "y"))]),
+        ("absolute", vec![file("usr/abs/y", "y")]),
+        ("upwards", vec![file("usr/twice/y", "y")]),
+        ("dangling", vec![file("usr/dangling/y", "y")]),
+        ("whiteout", vec![whiteout("usr/lib64/.wh.libc")]),
+        ("opaque", vec![whiteout("usr/lib64/.wh..wh..opq"), file("usr/lib64/z", "z")]),
+        ("hard link through it", vec![link("usr/h", "usr/lib64/libc"), link("usr/lib64/h", "usr/d/x")]),
+        ("link again", vec![symlink("usr/lib64", "lib"), file("usr/lib64/y", "y")]),
+        ("over a directory", vec![file("usr/d", "now a file")]),
+        ("hard link over a directory", vec![link("usr/d", "usr/lib/libc")]),
+    ];
+    let one = one.into_iter().map(|(what, items)| (what, vec![items]));
+    let two = two.into_iter().map(|(what, items)| (what, vec![lower(), items]));
+    for (what, layers) in one.chain(two) {
+        let work = Work::new();
+        let streams: Vec<_> = layers.iter().map(|items| layer(items)).collect();
+        put_image(&new_layout(&work.path("oci")), &streams, &[]);
+        let path = |name: &str| work.path(name).display().to_string();
+        run("umoci", &["unpack", "--image", &format!("{}:x", path("oci")), &path("bundle")]);
+        work.ok(&["init", "--repo=r", "--mode=bare"]);
+        let commit = work.ok(&["container", "pull", "--repo=r", "ostree-unverified-image:oci:oci:x"]);
+        work.ok(&["checkout", "--repo=r", "-H", &commit, "co"]);
+        let (ours, theirs) = (work.path("co/usr"), work.path("bundle/rootfs/usr"));
+        assert_eq!(describe(&ours, Detail::Plain), describe(&theirs, Detail::Plain), "{what}");
+    }
+}
+
 /// Its layers end with the content of the last file: no padding, no blocks of zeros.
 #[test]
 fn layers_that_umoci_inserts() {

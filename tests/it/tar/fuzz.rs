@@ -25,7 +25,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         00000000000000000000000200000000a\0link\0\x00070701"
         .to_vec();
     let zstd = zstd::encode_all(&*plain, 1).unwrap();
-    vec![full, plain, pax, newc, zstd]
+    [vec![full, plain, pax, newc, zstd], super::sparse::seeds()].concat()
 }
 
 #[test]

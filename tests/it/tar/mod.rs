@@ -13,10 +13,12 @@ use ostree_rs::tar::{EntryKind, Reader};
 
 use crate::corpus;
 
+pub(crate) mod build;
 mod export;
 pub(crate) mod fuzz;
 mod import;
 mod raw;
+mod sparse;
 mod tree;
 
 /// The commit that `corpus/ostree-ext` holds.

@@ -9,11 +9,12 @@ use std::path::Path;
 use ostree_rs::tar::{EndMarker, Entry, EntryKind, Error, FormatErrorKind, Reader, Writer};
 use rustix::fs::{XattrFlags, lsetxattr};
 
+use super::build::{archive, entry, link, pax};
 use crate::oracle::{need, run};
 
 const NEWLINES: &[u8] = b"a\nb\0c\xff\n";
 
-fn read_all(stream: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Error> {
+pub(super) fn read_all(stream: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Error> {
     read_with(stream, EndMarker::Required)
 }
 
@@ -170,8 +171,11 @@ fn every_truncation_is_an_error() {
     }
     let padded = [&stream[..], &[0; 7000]].concat();
     assert_eq!(read_all(&padded).unwrap().len(), 5);
-    let followed = [&padded[..], b"x"].concat();
-    assert!(matches!(read_all(&followed), Err(Error::Format { kind: FormatErrorKind::AfterEnd, .. })));
+    // What follows the end is no part of the archive; a lone zero block is no end.
+    assert_eq!(read_all(&[&padded[..], b"x"].concat()).unwrap().len(), 5);
+    let end = stream.len() - 1024;
+    let lone = [&stream[..end + 512], &stream].concat();
+    assert!(matches!(read_all(&lone), Err(Error::Format { kind: FormatErrorKind::AfterEnd, .. })));
 }
 
 /// Where the end may be missing, so may the padding before it: nothing else.
@@ -217,14 +221,44 @@ fn flipped_bytes_are_refused_or_mean_nothing() {
     }
 }
 
+/// As container tools and libarchive have them: they mean nothing to other entries.
 #[test]
-fn sparse_files_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = fs::File::create(dir.path().join("s")).unwrap();
-    file.set_len(1 << 20).unwrap();
-    for format in ["gnu", "pax"] {
-        let args = ["-c", "-S", "--format", format, "-C", dir.path().to_str().unwrap(), "s"];
-        let error = read_all(&run("tar", &args)).unwrap_err();
-        assert!(error.to_string().contains("sparse"), "{error}");
+fn global_headers_are_skipped() {
+    let records: [(&str, &[u8]); 8] = [
+        ("path", b"evil"),
+        ("linkpath", b"/etc/shadow"),
+        ("size", b"0"),
+        ("uid", b"1234"),
+        ("mtime", b"1"),
+        ("SCHILY.xattr.user.a", b"1"),
+        ("GNU.sparse.size", b"9"),
+        ("comment", b"5a4fd1"),
+    ];
+    let plain = [entry(b'0', "f", b"content"), link(b'2', "l", "target")];
+    let with = [&[pax(b'g', &records)], &plain[..1], &[pax(b'g', &records)], &plain[1..]].concat();
+    let contents = |stream: &[u8]| {
+        let entries = read_all(stream).unwrap().into_iter();
+        entries.map(|(entry, content)| (Entry { offset: 0, ..entry }, content)).collect::<Vec<_>>()
+    };
+    assert_eq!(contents(&archive(&with)), contents(&archive(&plain)));
+    // Not even their form is looked at, and nothing has to follow, as in `git archive` of an empty tree.
+    assert!(read_all(&archive(&[entry(b'g', "pax_global_header", b"x")])).unwrap().is_empty());
+    let dangling = read_all(&archive(&[pax(b'x', &[("path", b"p")])])).unwrap_err();
+    assert!(matches!(dangling, Error::Format { kind: FormatErrorKind::Dangling, .. }), "{dangling}");
+}
+
+#[test]
+fn types_beside_those_of_posix() {
+    let kinds = |kind: u8, content: &[u8]| {
+        let entries = read_all(&archive(&[entry(kind, "a", content), entry(b'0', "b", b"b")]))?;
+        assert_eq!((entries.len(), &*entries[1].1), (2, &b"b"[..]), "{kind}");
+        Ok::<_, Error>((entries[0].0.kind, entries[0].1.clone()))
+    };
+    for unknown in *b"7ZNEIAz9" {
+        assert_eq!(kinds(unknown, b"abc").unwrap(), (EntryKind::Regular, b"abc".to_vec()));
     }
+    // GNU tar's: a directory with the names in it, a name of the archive, the rest of a file.
+    assert_eq!(kinds(b'D', b"Yx\0\0").unwrap(), (EntryKind::Dir, Vec::new()));
+    assert_eq!(kinds(b'V', b"").unwrap(), (EntryKind::VolumeLabel, Vec::new()));
+    assert!(matches!(kinds(b'M', b"abc"), Err(Error::Format { kind: FormatErrorKind::Unsupported(_), .. })));
 }

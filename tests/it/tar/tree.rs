@@ -13,6 +13,7 @@ use ostree_rs::tar::{
 };
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, mknodat};
 
+use super::build::{archive, entry, link, pax};
 use super::{bare_store, commit_of, stable};
 use crate::oracle::{need, run};
 
@@ -184,6 +185,62 @@ fn the_same_options_as_ostree() {
     let modifier = Modifier { uid: Some(5), gid: Some(6), ..Default::default() };
     let ours = import(&empty, &create, modifier).unwrap();
     assert_eq!(ours, ostree(&empty, &["--tar-autocreate-parents", "--owner-uid=5", "--owner-gid=6"]));
+}
+
+/// What GNU tar alone writes, and what is in no standard.
+#[test]
+fn odd_archives_as_ostree_takes_them() {
+    if !need("ostree") {
+        return;
+    }
+    let root = || link(b'5', "./", "");
+    let label: &[u8] = b"system_u:object_r:bin_t:s0";
+    let acl: &[u8] = b"user::rw-,user:5:rwx,group::r--,mask::rwx,other::r--";
+    for (what, entries) in [
+        ("label", vec![root(), pax(b'x', &[("RHT.security.selinux", label)]), entry(b'0', "a", b"1")]),
+        ("label of a directory", vec![pax(b'x', &[("RHT.security.selinux", label)]), root()]),
+        ("ACL", vec![root(), pax(b'x', &[("SCHILY.acl.access", acl)]), entry(b'0', "a", b"1")]),
+        ("global", vec![pax(b'g', &[("uid", b"7"), ("path", b"x")]), root(), entry(b'0', "a", b"1")]),
+        ("unknown type", vec![root(), entry(b'Z', "a", b"1")]),
+        ("old names", vec![root(), entry(b'N', "a", b"1")]),
+        ("dumpdir", vec![root(), entry(b'D', "a/", b"Yb\0\0"), entry(b'0', "a/b", b"1")]),
+        ("volume label", vec![entry(b'V', "label", b""), root(), entry(b'0', "a", b"1")]),
+        ("twice", vec![root(), entry(b'0', "a", b"1"), entry(b'0', "a", b"2")]),
+        (
+            "link to what changes",
+            vec![root(), entry(b'0', "a", b"1"), link(b'1', "b", "a"), entry(b'0', "a", b"2")],
+        ),
+        ("link to itself", vec![root(), entry(b'0', "a", b"1"), link(b'1', "a", "a")]),
+    ] {
+        let archive = archive(&entries);
+        let ours = import(&archive, &TreeOptions::default(), Modifier::default());
+        assert_eq!(ours.unwrap(), ostree(&archive, &[]), "{what}");
+    }
+    let after = [archive(&[root(), entry(b'0', "a", b"1")]), b"anything".to_vec()].concat();
+    let ours = import(&after, &TreeOptions::default(), Modifier::default()).unwrap();
+    assert_eq!(ours, ostree(&after, &[]));
+}
+
+/// Chains of links, in both directions, are followed once: C ostree refuses them.
+#[test]
+fn chains_of_links() {
+    let n = 20_000;
+    let name = |n: usize| format!("l{n:05}");
+    let file = || entry(b'0', &name(n), b"1");
+    let links = || (0..n).map(|i| link(b'1', &name(i), &name(i + 1)));
+    let root = || link(b'5', "./", "");
+    let forward: Vec<_> = [root()].into_iter().chain(links()).chain([file()]).collect();
+    let backward: Vec<_> =
+        [root(), file()].into_iter().chain(links().collect::<Vec<_>>().into_iter().rev()).collect();
+    let flat = (0..n).map(|i| link(b'1', &name(i), &name(n)));
+    let flat: Vec<_> = [root(), file()].into_iter().chain(flat).collect();
+    let [forward, backward, flat] = [forward, backward, flat]
+        .map(|entries| import(&archive(&entries), &TreeOptions::default(), Modifier::default()).unwrap());
+    assert_eq!((forward, backward), (flat, flat));
+    // In a circle there is nothing to follow.
+    let circle = archive(&[root(), link(b'1', "a", "b"), link(b'1', "b", "a")]);
+    let error = import(&circle, &TreeOptions::default(), Modifier::default()).unwrap_err();
+    assert!(matches!(error, Error::Entry { kind: EntryErrorKind::LinkTarget(_), .. }), "{error}");
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! The header block of an entry: its fields, as every format of tar has them.
+
+use super::entry::EntryKind;
+use super::error::{Error, FormatErrorKind as Kind, Result};
+use super::number;
+use super::reader::BLOCK_BYTES;
+
+/// GNU tar's types: a directory with the names in it, a name for the whole archive, a file with holes.
+const DUMPDIR: u8 = b'D';
+const VOLUME_LABEL: u8 = b'V';
+const GNU_SPARSE: u8 = b'S';
+
+pub(super) fn is_dumpdir(header: &tar::Header) -> bool {
+    header.as_bytes()[156] == DUMPDIR
+}
+
+pub(super) fn is_gnu_sparse(header: &tar::Header) -> bool {
+    header.as_bytes()[156] == GNU_SPARSE
+}
+
+pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    &bytes[..end]
+}
+
+/// The sum of all bytes, the checksum itself taken as spaces. Some old programs summed signed bytes.
+pub(super) fn verify_checksum(block: &[u8; BLOCK_BYTES], at: u64) -> Result<()> {
+    let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
+    let unsigned: i32 = bytes().map(|b| i32::from(*b)).sum();
+    let signed: i32 = bytes().map(|b| i32::from(b.cast_signed())).sum();
+    match number::signed(&block[148..156]) {
+        Some(sum) if sum == unsigned.into() || sum == signed.into() => Ok(()),
+        _ => Err(Error::format(at, Kind::Checksum)),
+    }
+}
+
+pub(super) fn header_size(header: &tar::Header, at: u64) -> Result<u64> {
+    number::unsigned(&header.as_old().size).ok_or_else(|| Error::format(at, Kind::Number("size")))
+}
+
+pub(super) fn number_in(field: &[u8], name: &'static str, at: u64) -> Result<u32> {
+    let n = number::unsigned(field).ok_or_else(|| Error::format(at, Kind::Number(name)))?;
+    narrow(n, name, at)
+}
+
+pub(super) fn narrow(n: u64, name: &'static str, at: u64) -> Result<u32> {
+    u32::try_from(n).map_err(|_| Error::format(at, Kind::Number(name)))
+}
+
+/// The path in the header block: ustar splits a long one in two.
+pub(super) fn header_path(header: &tar::Header) -> Vec<u8> {
+    let name = until_nul(&header.as_old().name);
+    let prefix = match header.as_ustar() {
+        // star keeps times behind a shorter prefix.
+        Some(ustar) if header.as_bytes()[508..] == *b"tar\0" => until_nul(&ustar.prefix[..131]),
+        Some(ustar) => until_nul(&ustar.prefix),
+        None => &[],
+    };
+    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
+}
+
+pub(super) fn entry_kind(header: &tar::Header, path: &[u8], at: u64) -> Result<EntryKind> {
+    let device = || -> Result<(u32, u32)> {
+        // Both fields lie at the same place in every format that has them.
+        let bytes = header.as_bytes();
+        Ok((number_in(&bytes[329..337], "devmajor", at)?, number_in(&bytes[337..345], "devminor", at)?))
+    };
+    Ok(match header.as_bytes()[156] {
+        // Before there was a type for directories, a slash at the end told.
+        0 | b'0' if path.ends_with(b"/") => EntryKind::Dir,
+        0 | b'0' | b'7' => EntryKind::Regular,
+        b'1' => EntryKind::Link,
+        b'2' => EntryKind::Symlink,
+        b'3' => device().map(|(major, minor)| EntryKind::Char(major, minor))?,
+        b'4' => device().map(|(major, minor)| EntryKind::Block(major, minor))?,
+        b'5' | DUMPDIR => EntryKind::Dir,
+        b'6' => EntryKind::Fifo,
+        b'M' => return Err(Error::format(at, Kind::Unsupported("a file that began in another volume"))),
+        VOLUME_LABEL => EntryKind::VolumeLabel,
+        // POSIX: an unknown type is treated as a regular file. GNU_SPARSE is one anyway.
+        _ => EntryKind::Regular,
+    })
+}

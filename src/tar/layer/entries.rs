@@ -1,0 +1,209 @@
+//! The entries of a layer, one after the other.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ostree_format::{DirMeta, DirMetaId, FileId, Xattrs};
+
+use super::super::archive::Archive;
+use super::super::entry::{Entry, EntryKind};
+use super::super::error::{EntryErrorKind, Result};
+use super::super::files::{FileWriter, file_header, file_name, names, relative};
+use super::links::{Links, Node};
+use super::places::Place;
+use super::{LayerOptions, LayerTree};
+use crate::store::{Decision, Modifier, MutableTree};
+
+/// A layer that becomes a tree.
+pub(super) struct LayerImport<'a, 'p, 'env> {
+    pub(super) files: FileWriter<'p, 'env>,
+    pub(super) options: LayerOptions,
+    pub(super) wanted: &'a BTreeSet<String>,
+    modifier: Modifier,
+    pub(super) tree: MutableTree,
+    /// Where the symbolic links of the layer lead.
+    symlinks: HashMap<FileId, String>,
+    pub(super) links: Links,
+    implied: BTreeSet<String>,
+    left_out: BTreeMap<String, u64>,
+}
+
+impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
+    pub(super) fn new(
+        files: FileWriter<'p, 'env>,
+        options: LayerOptions,
+        wanted: &'a BTreeSet<String>,
+        modifier: Modifier,
+    ) -> Self {
+        let (tree, symlinks, links) = (MutableTree::new(), HashMap::new(), Links::default());
+        let (implied, left_out) = (BTreeSet::new(), BTreeMap::new());
+        Self { files, options, wanted, modifier, tree, symlinks, links, implied, left_out }
+    }
+
+    pub(super) fn entry(&mut self, entry: &Entry, archive: &mut Archive<'_>) -> Result<()> {
+        if entry.kind == EntryKind::VolumeLabel {
+            return Ok(());
+        }
+        let path = self.real_path(&entry.path, entry)?;
+        let place = match self.options.place(&path) {
+            Place::In(place) => place,
+            Place::Out(name) => {
+                self.leave_out(name);
+                let node = Node::Out(path);
+                return match entry.kind {
+                    EntryKind::Link => self.set_outside(node, entry, archive),
+                    _ if self.wanted.contains(node.name()) => self.set_outside(node, entry, archive),
+                    _ => Ok(()),
+                };
+            }
+            Place::Object(id) => return self.set_outside(Node::Object(id), entry, archive),
+        };
+        match entry.kind {
+            EntryKind::Dir => self.dir(entry, &place),
+            EntryKind::Link => self.link(entry, &place),
+            EntryKind::Regular | EntryKind::Symlink => self.file(entry, &place, archive),
+            other => {
+                self.leave_out(other.as_str().to_owned());
+                self.clear(entry, &place)?;
+                self.links.set_special(Node::Tree(place), other);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn leave_out(&mut self, name: String) {
+        *self.left_out.entry(name).or_default() += 1;
+    }
+
+    /// A path of the layer, after the symbolic links in front of its last name.
+    pub(super) fn real_path(&mut self, path: &[u8], entry: &Entry) -> Result<String> {
+        let names = |path| names(path).map_err(|kind| entry.error(kind));
+        let path = names(relative(path).map_err(|kind| entry.error(kind))?)?.join("/");
+        let Some((dir, name)) = path.rsplit_once('/').filter(|_| !self.symlinks.is_empty()) else {
+            return Ok(path);
+        };
+        let symlinks = &self.symlinks;
+        let target = |id: &FileId| Ok(symlinks.get(id).cloned());
+        match self.tree.follow(self.files.store, &self.options, &target, dir)? {
+            Some(real) if real != dir => Ok(names(&format!("{real}/{name}"))?.join("/")),
+            _ => Ok(path),
+        }
+    }
+
+    fn dir(&mut self, entry: &Entry, place: &str) -> Result<()> {
+        let mut meta = DirMeta::new(entry.uid, entry.gid, entry.permissions, entry.xattrs.clone());
+        if self.modifier.apply_to_dir(&format!("/{place}"), &mut meta) == Decision::Skip {
+            return Ok(());
+        }
+        let meta = self.files.dirmeta(&meta)?;
+        self.make_dir(entry, place)?.set_meta(meta);
+        self.implied.remove(place);
+        Ok(())
+    }
+
+    fn file(&mut self, entry: &Entry, place: &str, archive: &mut Archive<'_>) -> Result<()> {
+        let mut header = file_header(entry)?;
+        if self.modifier.apply_to_file(&format!("/{place}"), &mut header) == Decision::Skip {
+            return Ok(());
+        }
+        let id = self.files.write(header, entry, archive)?;
+        if entry.kind == EntryKind::Symlink {
+            self.symlinks.insert(id, String::from_utf8_lossy(&entry.link).into_owned());
+        }
+        self.put(entry, place, id)
+    }
+
+    /// A file that has no place in the tree.
+    fn set_outside(&mut self, node: Node, entry: &Entry, archive: &mut Archive<'_>) -> Result<()> {
+        match entry.kind {
+            EntryKind::Regular | EntryKind::Symlink => {
+                let id = self.files.write(file_header(entry)?, entry, archive)?;
+                self.links.set_outside(node, id);
+                Ok(())
+            }
+            EntryKind::Link => self.link_outside(node, entry),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts a file in place of whatever is there.
+    pub(super) fn put(&mut self, entry: &Entry, place: &str, id: FileId) -> Result<()> {
+        let store = self.files.store;
+        let (dir, name) = self.clear(entry, place)?;
+        Ok(dir.set_file(store, file_name(entry, name)?, id)?)
+    }
+
+    /// Takes away what is at `place`, with all below; also returns the directory, and the name in it.
+    pub(super) fn clear<'n>(&mut self, entry: &Entry, place: &'n str) -> Result<(&mut MutableTree, &'n str)> {
+        let store = self.files.store;
+        let (parent, name) = place.rsplit_once('/').unwrap_or(("", place));
+        if name.is_empty() {
+            return Err(entry.error(EntryErrorKind::Conflict("the root has to be a directory")));
+        }
+        self.links.forget(place);
+        let dir = self.make_dir(entry, parent)?;
+        if dir.dirs(store)?.remove(name).is_some() {
+            self.links.forget_below(place);
+            self.implied.remove(place);
+            // `0` is the character behind the slash.
+            let below = format!("{place}/")..format!("{place}0");
+            let gone: Vec<_> = self.implied.range(below).cloned().collect();
+            for path in gone {
+                self.implied.remove(&path);
+            }
+        }
+        let dir = self.make_dir(entry, parent)?;
+        dir.remove(store, name)?;
+        Ok((dir, name))
+    }
+
+    /// The directory at `place`, made with all above it in place of whatever is there: root's, 0755.
+    fn make_dir(&mut self, entry: &Entry, place: &str) -> Result<&mut MutableTree> {
+        let Self { files, tree, links, implied, .. } = self;
+        let store = files.store;
+        if tree.meta().is_none() {
+            tree.set_meta(implied_meta(files)?);
+            implied.insert(String::new());
+        }
+        let (mut dir, mut path) = (tree, String::new());
+        for name in place.split('/').filter(|name| !name.is_empty()) {
+            path.push_str(if path.is_empty() { "" } else { "/" });
+            path.push_str(name);
+            let found = dir.dirs(store)?.contains_key(name);
+            if !found {
+                dir.remove(store, name)?;
+                links.forget(&path);
+                implied.insert(path.clone());
+            }
+            dir = dir.ensure_dir(store, file_name(entry, name)?)?;
+            if !found {
+                dir.set_meta(implied_meta(files)?);
+            }
+        }
+        Ok(dir)
+    }
+
+    /// After the last entry.
+    pub(super) fn finish(mut self) -> Result<LayerTree> {
+        let resolved = self.resolve_links()?;
+        if self.tree.meta().is_none() {
+            // Nothing was imported: an image layer may be metadata only.
+            let mut meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
+            self.modifier.apply_to_dir("/", &mut meta);
+            self.tree.set_meta(self.files.dirmeta(&meta)?);
+            self.implied.insert(String::new());
+        }
+        Ok(LayerTree {
+            root: self.tree.write(self.files.store)?,
+            implied: self.implied,
+            lower_links: resolved.lower,
+            wanted: resolved.wanted,
+            kept: resolved.kept,
+            left_out: self.left_out,
+        })
+    }
+}
+
+/// Of directories that no entry lists.
+fn implied_meta(files: &FileWriter<'_, '_>) -> Result<DirMetaId> {
+    files.dirmeta(&DirMeta::new(0, 0, 0o755, Xattrs::EMPTY))
+}

@@ -1,0 +1,203 @@
+//! Hard links of a layer: at once where the target is there, or else after the last entry.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ostree_format::FileId;
+
+use super::super::entry::{Entry, EntryKind};
+use super::super::error::{EntryErrorKind, Result};
+use super::entries::LayerImport;
+use super::places::Place;
+
+/// What a hard link may name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Node {
+    /// A place in the tree.
+    Tree(String),
+    /// A path of the layer that is left out.
+    Out(String),
+    /// An object of the base, perhaps changed.
+    Object(FileId),
+}
+
+/// Hard links and what they may name, apart from the tree itself.
+#[derive(Default)]
+pub(super) struct Links {
+    /// Links whose target did not come yet, and the entries that said so.
+    waiting: BTreeMap<Node, (Node, Entry)>,
+    /// Files that have no place in the tree.
+    outside: HashMap<Node, FileId>,
+    /// Devices and the like, which are left out.
+    special: HashMap<Node, EntryKind>,
+}
+
+/// What hard links came to.
+#[derive(Default)]
+pub(super) struct Resolved {
+    pub(super) lower: BTreeMap<String, String>,
+    pub(super) wanted: BTreeSet<String>,
+    pub(super) kept: BTreeMap<String, FileId>,
+}
+
+/// The end of a chain of links.
+#[derive(Debug, Clone)]
+enum End {
+    File(FileId),
+    Special(EntryKind),
+    /// Nothing of this layer.
+    Elsewhere(Node),
+}
+
+impl Node {
+    /// Its path; empty for objects.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Tree(path) | Self::Out(path) => path,
+            Self::Object(_) => "",
+        }
+    }
+}
+
+impl Links {
+    /// Something else comes to this place of the tree.
+    pub(super) fn forget(&mut self, place: &str) {
+        if !self.waiting.is_empty() || !self.special.is_empty() {
+            let node = Node::Tree(place.to_owned());
+            self.waiting.remove(&node);
+            self.special.remove(&node);
+        }
+    }
+
+    /// The directory at this place is gone.
+    pub(super) fn forget_below(&mut self, place: &str) {
+        // `0` is the character behind the slash.
+        let below = Node::Tree(format!("{place}/"))..Node::Tree(format!("{place}0"));
+        let gone: Vec<_> = self.waiting.range(below).map(|(node, _)| node.clone()).collect();
+        gone.iter().for_each(|node| drop(self.waiting.remove(node)));
+    }
+
+    pub(super) fn set_outside(&mut self, node: Node, id: FileId) {
+        self.waiting.remove(&node);
+        self.outside.insert(node, id);
+    }
+
+    pub(super) fn set_special(&mut self, node: Node, kind: EntryKind) {
+        self.special.insert(node, kind);
+    }
+}
+
+impl LayerImport<'_, '_, '_> {
+    /// A hard link at `place`.
+    pub(super) fn link(&mut self, entry: &Entry, place: &str) -> Result<()> {
+        let target = self.target(entry)?;
+        let found = self.find(&target)?;
+        if target.name() == place && matches!(target, Node::Tree(_)) && found.is_some() {
+            return Ok(());
+        }
+        if let Some(id) = found {
+            return self.put(entry, place, id);
+        }
+        self.clear(entry, place)?;
+        self.links.waiting.insert(Node::Tree(place.to_owned()), (target, entry.clone()));
+        Ok(())
+    }
+
+    /// A hard link that has no place in the tree.
+    pub(super) fn link_outside(&mut self, node: Node, entry: &Entry) -> Result<()> {
+        let target = self.target(entry)?;
+        match self.find(&target)? {
+            Some(id) => self.links.set_outside(node, id),
+            None => {
+                self.links.outside.remove(&node);
+                self.links.waiting.insert(node, (target, entry.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&mut self, entry: &Entry) -> Result<Node> {
+        let path = self.real_path(&entry.link, entry)?;
+        Ok(match self.options.place(&path) {
+            Place::In(place) => Node::Tree(place),
+            Place::Out(_) => Node::Out(path),
+            Place::Object(id) => Node::Object(id),
+        })
+    }
+
+    /// The file that a node is now.
+    fn find(&mut self, node: &Node) -> Result<Option<FileId>> {
+        let Node::Tree(place) = node else { return Ok(self.links.outside.get(node).copied()) };
+        let store = self.files.store;
+        let (parent, name) = place.rsplit_once('/').unwrap_or(("", place));
+        let mut dir = &mut self.tree;
+        for part in parent.split('/').filter(|part| !part.is_empty()) {
+            match dir.dirs(store)?.get_mut(part) {
+                Some(next) => dir = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(dir.files(store)?.get(name).copied())
+    }
+
+    /// Follows the links that are left, each once.
+    pub(super) fn resolve_links(&mut self) -> Result<Resolved> {
+        let (mut ends, mut resolved) = (HashMap::new(), Resolved::default());
+        while let Some((node, (target, entry))) = self.links.waiting.pop_first() {
+            let (mut chain, mut next) = (vec![(node, entry)], target);
+            while let Some((node, (target, entry))) = self.links.waiting.remove_entry(&next) {
+                chain.push((node, entry));
+                next = target;
+            }
+            let end = match ends.get(&next) {
+                Some(end) => End::clone(end),
+                None => self.end(next, &chain[chain.len() - 1].1)?,
+            };
+            for (node, entry) in chain {
+                self.files.ctx.cancel.check()?;
+                self.settle(&node, &entry, &end, &mut resolved)?;
+                ends.insert(node, end.clone());
+            }
+        }
+        for path in self.wanted {
+            if let Some(id) = self.links.outside.get(&Node::Out(path.clone())) {
+                resolved.kept.insert(path.clone(), *id);
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// What a node is that is no link itself.
+    fn end(&mut self, node: Node, entry: &Entry) -> Result<End> {
+        if let Some(id) = self.find(&node)? {
+            return Ok(End::File(id));
+        }
+        if let Some(kind) = self.links.special.get(&node) {
+            return Ok(End::Special(*kind));
+        }
+        match node {
+            Node::Object(id) if self.files.store.contains(&id.into())? => Ok(End::File(id)),
+            Node::Object(_) => {
+                let target = String::from_utf8_lossy(&entry.link).into_owned();
+                Err(entry.error(EntryErrorKind::LinkTarget(target)))
+            }
+            node => Ok(End::Elsewhere(node)),
+        }
+    }
+
+    /// Gives a link its end.
+    fn settle(&mut self, node: &Node, entry: &Entry, end: &End, resolved: &mut Resolved) -> Result<()> {
+        match (node, end) {
+            (Node::Tree(place), End::File(id)) => self.put(entry, place, *id)?,
+            (Node::Tree(_), End::Special(kind)) => self.leave_out(kind.as_str().to_owned()),
+            (Node::Tree(place), End::Elsewhere(target)) => {
+                if matches!(target, Node::Out(path) if !self.wanted.contains(path)) {
+                    resolved.wanted.insert(target.name().to_owned());
+                }
+                resolved.lower.insert(place.clone(), target.name().to_owned());
+            }
+            (_, End::File(id)) => drop(self.links.outside.insert(node.clone(), *id)),
+            (_, End::Special(_) | End::Elsewhere(_)) => {}
+        }
+        Ok(())
+    }
+}

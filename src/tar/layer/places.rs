@@ -1,0 +1,129 @@
+//! Where the paths of a layer lie in the tree.
+
+use ostree_format::FileId;
+
+use super::super::layout::{REPO, object_of_path};
+use super::{LayerOptions, Toplevel, Var};
+use crate::store::Placement;
+
+const WHITEOUT: &str = ".wh.";
+const OPAQUE: &str = ".wh..wh..opq";
+/// Other names that start so are AUFS's own, and no part of the layer: OCI image-spec layer.md "Whiteouts".
+const AUFS: &str = ".wh..wh.";
+/// Directories whose content exists at run time only.
+const RUNTIME: [&str; 5] = ["run", "tmp", "proc", "sys", "dev"];
+/// In which `var` is, for systemd-tmpfiles.
+const FACTORY: &str = "usr/share/factory";
+
+/// Where an entry goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To this path of the tree.
+    In(String),
+    /// Nowhere; it is counted under this name.
+    Out(String),
+    /// Nowhere itself, but it is this content object, perhaps changed, which hard links may name.
+    Object(FileId),
+}
+
+impl LayerOptions {
+    /// Where `path` goes, which is relative and has no dots.
+    pub(super) fn place(&self, path: &str) -> Place {
+        let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+        if let Some(aufs) = names.clone().find(|name| name.starts_with(AUFS) && *name != OPAQUE) {
+            return Place::Out(aufs.to_owned());
+        }
+        let Some(first) = names.next() else { return Place::In(String::new()) };
+        let rest: Vec<_> = names.collect();
+        let below = |dir: &str| [dir].into_iter().chain(rest.iter().copied()).collect::<Vec<_>>().join("/");
+        // A whiteout takes its name's place.
+        let (mark, first) = match first.strip_prefix(WHITEOUT) {
+            Some(name) if !name.starts_with(WHITEOUT) => (WHITEOUT, name),
+            _ => ("", first),
+        };
+        match first {
+            "usr" => Place::In(below(&format!("{mark}usr"))),
+            "etc" => Place::In(below(&format!("usr/{mark}etc"))),
+            "var" if self.var == Var::Factory => Place::In(below(&format!("{FACTORY}/{mark}var"))),
+            "var" | OPAQUE => Place::In(below(&format!("{mark}{first}"))),
+            runtime if RUNTIME.contains(&runtime) => match rest.is_empty() {
+                true => Place::In(format!("{mark}{runtime}")),
+                false => Place::Out(runtime.to_owned()),
+            },
+            "sysroot" if rest.first() == Some(&"ostree") => Self::sysroot(&below("sysroot")),
+            other if self.toplevel == Toplevel::Keep => Place::In(below(&format!("{mark}{other}"))),
+            other => Place::Out(other.to_owned()),
+        }
+    }
+
+    fn sysroot(path: &str) -> Place {
+        let object = path.strip_prefix(REPO).and_then(object_of_path);
+        object.map_or_else(|| Place::Out("sysroot".to_owned()), |id: FileId| Place::Object(id))
+    }
+}
+
+/// As directories go.
+impl Placement for LayerOptions {
+    fn place(&self, path: &str) -> Option<String> {
+        match self.place(path) {
+            Place::In(place) => Some(place),
+            Place::Out(_) | Place::Object(_) => None,
+        }
+    }
+
+    fn path_of(&self, place: &str) -> String {
+        let below = |dir: &str| {
+            let rest = place.strip_prefix(dir)?;
+            (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+        };
+        let factory =
+            below(FACTORY).and_then(|rest| rest.strip_prefix('/')).filter(|_| self.var == Var::Factory);
+        let var = factory.filter(|path| path.split('/').next() == Some("var"));
+        match (var, below("usr/etc")) {
+            (Some(path), _) => path.to_owned(),
+            (None, Some(rest)) => format!("etc{rest}"),
+            (None, None) => place.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        let place = |options: LayerOptions, path| match options.place(path) {
+            Place::In(path) => path,
+            Place::Out(name) => format!("out {name}"),
+            Place::Object(id) => format!("object {id}"),
+        };
+        let default = LayerOptions::default();
+        let keep = LayerOptions { toplevel: Toplevel::Keep, var: Var::Keep };
+        let id = "8b".repeat(32);
+        let object = format!("sysroot/ostree/repo/objects/8b/{}.file", &id[2..]);
+        for (path, by_default, kept) in [
+            ("", "", ""),
+            ("usr/bin//./x", "usr/bin/x", "usr/bin/x"),
+            ("etc", "usr/etc", "usr/etc"),
+            ("etc/a/b", "usr/etc/a/b", "usr/etc/a/b"),
+            ("etcetera/a", "out etcetera", "etcetera/a"),
+            ("var/lib", "usr/share/factory/var/lib", "var/lib"),
+            ("run", "run", "run"),
+            ("run/x", "out run", "out run"),
+            ("opt/x", "out opt", "opt/x"),
+            (".wh.etc", "usr/.wh.etc", "usr/.wh.etc"),
+            (".wh.opt", "out opt", ".wh.opt"),
+            (".wh..wh..opq", ".wh..wh..opq", ".wh..wh..opq"),
+            ("usr/.wh..wh..opq", "usr/.wh..wh..opq", "usr/.wh..wh..opq"),
+            (".wh..wh.plnk/12.34", "out .wh..wh.plnk", "out .wh..wh.plnk"),
+            ("usr/.wh..wh.orph", "out .wh..wh.orph", "out .wh..wh.orph"),
+            ("sysroot/x", "out sysroot", "sysroot/x"),
+            ("sysroot/ostree/repo/config", "out sysroot", "out sysroot"),
+            (&object, &format!("object {id}"), &format!("object {id}")),
+        ] {
+            assert_eq!(place(default, path), *by_default, "{path}");
+            assert_eq!(place(keep, path), *kept, "{path}");
+        }
+    }
+}
