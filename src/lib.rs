@@ -24,6 +24,8 @@
 //! ```
 
 #![forbid(unsafe_code)]
+// They end the program if nobody is there to read; `cli::terminal` says what is to be said.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod base;
 pub mod cli;

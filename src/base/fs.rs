@@ -1,12 +1,14 @@
-//! What the standard library does not do with files: whole directories removed, always starting from an open
-//! directory.
+//! What the standard library does not do with files: whole directories removed, names that nothing has,
+//! directories that nobody else has put there; always starting from an open directory.
 
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir};
+use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir, SeekFrom, Stat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 /// Bytes of a buffer that directory entries are read into.
 pub const DIR_BUFFER_BYTES: usize = 32 * 1024;
@@ -20,28 +22,99 @@ pub fn open_dir(dir: impl AsFd, name: &str) -> io::Result<OwnedFd> {
     Ok(fs::openat(dir, name, flags, Mode::empty())?)
 }
 
+/// Opens the directory `name` of `dir` that this process has just made. Where others may write into `dir`, they
+/// can put something else in its place: a symbolic link, or a directory of their own.
+///
+/// # Errors
+/// `EPERM` if that happened; and what the system says.
+pub fn open_made_dir(dir: impl AsFd, name: impl Arg) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = fs::openat(&dir, name, flags, Mode::empty())?;
+    if is_own(dir, &fs::fstat(&fd)?)? {
+        return Ok(fd);
+    }
+    let why = "somebody else has put another directory in the place of the one that was made";
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+/// Whether what lies in `dir` was made by this user.
+///
+/// # Errors
+/// What the system says.
+pub fn is_own(dir: impl AsFd, stat: &Stat) -> io::Result<bool> {
+    let own = |owner: u32| owner == stat.st_uid;
+    Ok(own(rustix::process::geteuid().as_raw()) || own(owner_of_new_files(dir)?))
+}
+
+/// Some file systems know no owners, or other ones: what this user makes there belongs to whom they say.
+fn owner_of_new_files(dir: impl AsFd) -> io::Result<u32> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = match fs::openat(&dir, ".", flags | OFlags::TMPFILE, mode) {
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOSYS | Errno::NOENT) => {
+            let new = flags | OFlags::CREATE | OFlags::EXCL;
+            let (name, file) = unused_name(".tmp-", |name| Ok(fs::openat(&dir, name, new, mode)?))?;
+            fs::unlinkat(&dir, name, AtFlags::empty())?;
+            file
+        }
+        opened => opened?,
+    };
+    Ok(fs::fstat(file)?.st_uid)
+}
+
+/// Calls `make` with random names until one was not taken.
+///
+/// # Errors
+/// What `make` gives, except that something has the name.
+pub fn unused_name<T>(prefix: &str, make: impl Fn(&str) -> io::Result<T>) -> io::Result<(String, T)> {
+    const LETTERS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    loop {
+        let mut bits = std::hash::RandomState::new().build_hasher().finish();
+        let mut name = prefix.to_owned();
+        for _ in 0..6 {
+            name.push(char::from(LETTERS[(bits % 62) as usize]));
+            bits /= 62;
+        }
+        match make(&name) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other.map(|made| (name, made)),
+        }
+    }
+}
+
 /// Removes `name` from `dir`, and if it is a directory everything below. Nothing there is no error.
 ///
 /// # Errors
 /// What the system says.
 pub fn remove_all(dir: impl AsFd, name: &str) -> io::Result<()> {
-    let dir = dir.as_fd();
+    remove_entry(dir.as_fd(), name)
+}
+
+fn remove_entry(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> io::Result<()> {
     match fs::unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(other) => return Err(other.into()),
     }
-    let inner = open_dir(dir, name)?;
-    clear_dir(&inner)?;
-    Ok(fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(inner) => clear_dir(inner)?,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(other) => return Err(other.into()),
+    }
+    match fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(other) => Err(other.into()),
+    }
 }
 
-/// Removes everything in `dir`.
+/// Removes everything in `dir`. Takes one more descriptor for each level below it.
 ///
 /// # Errors
 /// What the system says.
 pub fn clear_dir(dir: impl AsFd) -> io::Result<()> {
     let dir = dir.as_fd();
+    fs::seek(dir, SeekFrom::Start(0))?;
     // Names first: what a directory lists while it changes is not defined.
     let mut names = Vec::new();
     let mut buffer = [MaybeUninit::uninit(); 8 * 1024];
@@ -49,22 +122,8 @@ pub fn clear_dir(dir: impl AsFd) -> io::Result<()> {
     while let Some(entry) = entries.next() {
         let entry = entry?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push((entry.file_name().to_owned(), entry.file_type()));
+            names.push(entry.file_name().to_owned());
         }
     }
-    for (name, kind) in names {
-        if kind != FileType::Directory {
-            match fs::unlinkat(dir, &name, AtFlags::empty()) {
-                Err(Errno::ISDIR | Errno::PERM) => {}
-                done => {
-                    done?;
-                    continue;
-                }
-            }
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        clear_dir(fs::openat(dir, &name, flags, Mode::empty())?)?;
-        fs::unlinkat(dir, &name, AtFlags::REMOVEDIR)?;
-    }
-    Ok(())
+    names.iter().try_for_each(|name| remove_entry(dir, name.as_c_str()))
 }

@@ -48,8 +48,10 @@ pub fn with_pool<'env, T, E: Send + 'env>(
         State { queue: VecDeque::new(), bytes: 0, running: 0, error: None, stopped: false, closed: false };
     let pool = Pool { state: Mutex::new(state), work: Condvar::new(), room: Condvar::new(), max_bytes };
     let result = std::thread::scope(|scope| {
-        for _ in 0..ctx.jobs.get() {
-            scope.spawn(|| pool.run());
+        scope.spawn(|| pool.run());
+        for _ in 1..ctx.jobs.get() {
+            // Where no more threads are to be had, fewer do the work.
+            drop(std::thread::Builder::new().spawn_scoped(scope, || pool.run()));
         }
         // Closes the queue even if `body` panics: the threads must end before the panic can go on.
         let _close = Close(&pool);

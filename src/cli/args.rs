@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::Command;
+use clap::{Arg, Command};
 
 /// What the arguments ask for.
 pub(crate) enum Arranged {
@@ -32,7 +32,7 @@ pub(crate) enum Arranged {
 
 /// Finds the verb among `argv`, which does not hold the program's name.
 pub(crate) fn arrange(command: &Command, argv: Vec<OsString>) -> Arranged {
-    let given = |option: &str| argv.iter().take_while(|arg| *arg != "--").any(|arg| arg == option);
+    let argv = help_as_option(argv);
     let mut rest = argv.clone();
     let mut verbs: Vec<OsString> = Vec::new();
     let mut level = command;
@@ -40,8 +40,10 @@ pub(crate) fn arrange(command: &Command, argv: Vec<OsString>) -> Arranged {
     while level.has_subcommands() {
         let Some(at) = first_word(&rest) else {
             return match () {
-                () if given("--version") => Arranged::Version,
-                () if given("--help") || given("-h") => Arranged::Argv(chain(verbs, rest)),
+                () if is_given(level, &rest, "--version") => Arranged::Version,
+                () if ["--help", "-h"].iter().any(|help| is_given(level, &rest, help)) => {
+                    Arranged::Argv(chain(verbs, rest))
+                }
                 () => Arranged::Missing { group },
             };
         };
@@ -53,7 +55,49 @@ pub(crate) fn arrange(command: &Command, argv: Vec<OsString>) -> Arranged {
         verbs.push(word);
         level = found;
     }
-    if given("--version") { Arranged::Version } else { Arranged::Argv(chain(verbs, rest)) }
+    match is_given(level, &rest, "--version") {
+        true => Arranged::Version,
+        false => Arranged::Argv(chain(verbs, rest)),
+    }
+}
+
+/// `help VERB` is `VERB --help`.
+fn help_as_option(mut argv: Vec<OsString>) -> Vec<OsString> {
+    if let Some(at) = first_word(&argv).filter(|at| argv[*at] == "help") {
+        argv.remove(at);
+        argv.push("--help".into());
+    }
+    argv
+}
+
+/// Whether `option` stands among the arguments of a verb, and not as the value of another option.
+fn is_given(verb: &Command, args: &[OsString], option: &str) -> bool {
+    let mut is_value = false;
+    args.iter().take_while(|arg| *arg != "--").any(|arg| {
+        let was_value = is_value;
+        is_value = !was_value && has_value_behind(verb, arg);
+        !was_value && arg == option
+    })
+}
+
+/// Whether an argument is an option whose value is the next argument.
+fn has_value_behind(verb: &Command, arg: &OsStr) -> bool {
+    let takes_value = |fits: &dyn Fn(&Arg) -> bool| {
+        verb.get_arguments().any(|arg| !arg.is_positional() && fits(arg) && arg.get_action().takes_values())
+    };
+    let Some(text) = arg.to_str() else { return false };
+    match (text.strip_prefix("--"), text.strip_prefix('-')) {
+        (Some(long), _) => takes_value(&|arg| arg.get_long() == Some(long)),
+        // Of several in one, the first that takes a value takes all behind it, or else the next argument.
+        (None, Some(short)) => {
+            let takes = |letter: &char| takes_value(&|arg| arg.get_short() == Some(*letter));
+            short
+                .char_indices()
+                .find(|(_, letter)| takes(letter))
+                .is_some_and(|(at, letter)| at + letter.len_utf8() == short.len())
+        }
+        (None, None) => false,
+    }
 }
 
 fn chain(verbs: Vec<OsString>, rest: Vec<OsString>) -> Vec<OsString> {

@@ -17,7 +17,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use chrono::Local;
 
-use super::remotes;
+use super::{remotes, terminal};
 use crate::base::sign::gpg::{self, Keyring, SecretKeys, Verdict};
 use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::Dict;
@@ -177,7 +177,8 @@ pub(crate) fn describe(verdicts: &[Verdict]) -> String {
     verdicts.iter().map(|verdict| format!("\n{}", verdict.describe("  ", &Local))).collect()
 }
 
-/// Signs a commit with the keys that go by `ids`.
+/// Signs a commit with the keys that go by `ids`; those that have signed it already are left out, and named on
+/// standard error. Who signs a commit that others may sign, too, holds [`Repo::lock_edits`].
 pub(crate) fn sign(
     txn: &dyn Txn,
     id: &CommitId,
@@ -198,8 +199,10 @@ pub(crate) fn sign_with(
     let mut detached = load_commitmeta(txn, id)?.unwrap_or_default();
     for key in ids {
         let there = verdicts(keys.public(), &commit, Some(&detached))?;
+        // By a run that was interrupted before it could say so, perhaps.
         if matches!(gpg::lookup(keys.public(), &there, key), Ok(Some(_))) {
-            bail!("Commit is already signed with GPG key {key}");
+            terminal::say(format_args!("Commit is already signed with GPG key {key}"));
+            continue;
         }
         let signature = sign_bytes(keys, key, &commit)?;
         commitmeta::add_signature(&mut detached, SignatureKind::Gpg, signature)?;

@@ -1,9 +1,9 @@
-//! Which repository a command works on: `--repo`, `OSTREE_REPO`, the current directory, the system's.
+//! Which repository a command works on: `--repo`, the current directory, `OSTREE_REPO`, the system's.
 
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
@@ -17,7 +17,7 @@ const SYSTEM_REPO: &str = "/sysroot/ostree/repo";
 /// Options of every verb that works on a repository.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct RepoOptions {
-    /// Path to the repository [default: $OSTREE_REPO, the current directory, /sysroot/ostree/repo]
+    /// Path to the repository [default: the current directory, $OSTREE_REPO, /sysroot/ostree/repo]
     #[arg(long, value_name = "PATH")]
     pub(crate) repo: Option<PathBuf>,
 }
@@ -33,13 +33,11 @@ impl RepoOptions {
         if let Some(path) = &self.repo {
             return Ok(path.clone());
         }
-        if let Some(path) = std::env::var_os("OSTREE_REPO").filter(|path| !path.is_empty()) {
-            return Ok(path.into());
-        }
-        match [".", SYSTEM_REPO].into_iter().map(Path::new).find(|path| is_repo(path)) {
-            Some(path) => Ok(path.to_owned()),
-            None => bail!("Command requires a --repo argument"),
-        }
+        let given = || std::env::var_os("OSTREE_REPO").filter(|path| !path.is_empty()).map(PathBuf::from);
+        // Who stands in a repository means that one.
+        let here = is_repo(Path::new(".")).then(|| PathBuf::from("."));
+        let system = || is_repo(Path::new(SYSTEM_REPO)).then(|| SYSTEM_REPO.into());
+        here.or_else(given).or_else(system).context("Command requires a --repo argument")
     }
 }
 

@@ -56,8 +56,17 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
             return Ok(ExitCode::SUCCESS);
         }
         Arranged::Unknown { verb, group, argv } => {
+            let is_container = verb == "container" && group.is_none();
             if program == Program::Ostree && group.is_none() {
                 extension::exec_if_present(&verb, &argv)?;
+            }
+            // `ostree container …` is `ostree-container …`, and C ostree starts that with its own name in front.
+            if is_container && program != Program::OstreeRs {
+                let mut argv = argv;
+                if let Some(at) = argv.iter().position(|arg| *arg == verb) {
+                    argv.remove(at);
+                }
+                return run(Program::OstreeContainer, argv, interrupt);
             }
             return usage_error(&command, group.as_deref(), &args::unknown(group.as_deref(), &verb));
         }
@@ -86,7 +95,7 @@ fn usage_error(command: &clap::Command, group: Option<&str>, message: &str) -> a
         None => Some(&mut command),
     };
     if let Some(shown) = shown {
-        eprintln!("{}", shown.render_help());
+        terminal::say(shown.render_help());
     }
     anyhow::bail!("{message}");
 }
@@ -107,7 +116,7 @@ fn report(error: &anyhow::Error, interrupt: &Interrupt, progress: Option<&dyn Re
         return ExitCode::SUCCESS;
     }
     let message = describe(error);
-    eprintln!("{} {message}", terminal::error_label());
+    terminal::say(format_args!("{} {message}", terminal::error_label()));
     progress.into_iter().for_each(|progress| progress.failure(&message));
     interrupt.exit_code().map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -17,7 +17,7 @@
 //! `fetched` counts what was moved, in whatever direction; `bytes` are those that were moved for it.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use super::terminal::size;
+use super::terminal::{self, size};
 use crate::base::{Event, Outcome, Progress};
 
 /// Lines and bars change no more often than this.
@@ -232,7 +232,10 @@ impl Report for Bars {
         if fetched + reused > 0 {
             let seconds = seconds.as_secs_f64();
             let rate = size((bytes as f64 / seconds.max(0.001)) as u64);
-            eprintln!("{fetched} fetched, {reused} reused, {} in {seconds:.1} s ({rate}/s)", size(bytes));
+            terminal::say(format_args!(
+                "{fetched} fetched, {reused} reused, {} in {seconds:.1} s ({rate}/s)",
+                size(bytes)
+            ));
         }
     }
 
@@ -266,9 +269,8 @@ struct Item {
     said: Instant,
 }
 
-/// Whoever reads may have gone away: the work goes on.
 fn say(line: &serde_json::Value) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    terminal::say(line);
 }
 
 impl Progress for JsonLines {

@@ -101,6 +101,11 @@ pub(crate) fn cancel_on_interrupt() -> io::Result<Interrupt> {
     Ok(Interrupt { cancel: Cancel::from_flag(flag), code })
 }
 
+/// Writes a line to standard error. Nobody may be there to read it: the work goes on.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
 /// `error:`, in red on a terminal.
 pub(crate) fn error_label() -> &'static str {
     if io::stderr().is_terminal() { "\x1b[31m\x1b[1merror:\x1b[0m" } else { "error:" }
@@ -145,8 +150,10 @@ struct Lines;
 impl Progress for Lines {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Phase { name: text, .. } | Event::Note { text } => eprintln!("OT: {text}"),
-            Event::Waiting { host, why, pause } => eprintln!("OT: {}", progress::waiting(host, why, pause)),
+            Event::Phase { name: text, .. } | Event::Note { text } => say(format_args!("OT: {text}")),
+            Event::Waiting { host, why, pause } => {
+                say(format_args!("OT: {}", progress::waiting(host, why, pause)));
+            }
             _ => {}
         }
     }

@@ -28,6 +28,10 @@ impl Repo {
             for path in DIRS {
                 sys::mkdir(&dir, path, 0o775).map_err(failed("mkdir", path))?;
             }
+            for path in ["refs", "."] {
+                let made = sys::open_dir(&dir, path).and_then(sys::sync_file);
+                made.map_err(failed("fsync", path))?;
+            }
         }
         Self::open(dir)
     }

@@ -14,8 +14,8 @@ use super::sys::{self, LockKind};
 use crate::base::Ctx;
 use crate::store::{Error, Result};
 
-/// The name of the file in the repository.
-const NAME: &str = ".lock";
+/// The name of the lock of the objects, in the repository.
+pub(super) const NAME: &str = ".lock";
 
 /// Time between two attempts.
 const RETRY: Duration = Duration::from_millis(50);
@@ -34,15 +34,21 @@ impl Lock {
         Self { _file: None }
     }
 
-    /// Takes the lock, waiting for others as `locking` says.
-    pub(super) fn take(repo: BorrowedFd<'_>, kind: LockKind, locking: Locking, ctx: &Ctx) -> Result<Self> {
+    /// Takes the lock `name`, waiting for others as `locking` says.
+    pub(super) fn take(
+        repo: BorrowedFd<'_>,
+        name: &'static str,
+        kind: LockKind,
+        locking: Locking,
+        ctx: &Ctx,
+    ) -> Result<Self> {
         let until = match locking {
             Locking::Off => return Ok(Self::none()),
             Locking::Forever => None,
             Locking::TimeoutSecs(secs) => Instant::now().checked_add(Duration::from_secs(secs)),
         };
-        let failed = |e: io::Error| Error::io("lock", NAME, e);
-        let file = sys::open_or_create(repo, NAME, 0o660).map_err(failed)?;
+        let failed = |e: io::Error| Error::io("lock", name, e);
+        let file = sys::open_or_create(repo, name, 0o660).map_err(failed)?;
         while !sys::try_lock(&file, kind).map_err(failed)? {
             ctx.cancel.check()?;
             if until.is_some_and(|until| Instant::now() >= until) {

@@ -11,6 +11,7 @@
 //! tmp/cache               hints, which may be gone at any time
 //! uncompressed-objects-cache    in an archive: files that checkouts link to
 //! .lock                   shared by transactions, alone for prune
+//! .lock-edit              alone for who reads a small file, changes it, and writes it
 //! extensions              for others
 //! ```
 //! A [`Repo`] is read directly and written by a [`Transaction`].
@@ -19,6 +20,8 @@ mod cache;
 mod deltas;
 mod devino;
 mod dir;
+mod durable;
+mod edit;
 pub mod fsck;
 mod fsync;
 mod init;
@@ -39,7 +42,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use cap_std::fs::Dir;
-use ostree_format::keyfile::KeyFile;
 use ostree_format::variant::Dict;
 use ostree_format::{
     CommitId, FileHeader, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, ParseError, RepoConfig,
@@ -90,9 +92,13 @@ impl Repo {
         let writable = sys::is_writable(&objects);
         if writable {
             // Whoever looks for free space may have removed it.
-            sys::mkdir_all(&dir, "tmp/cache", 0o775).map_err(failed("mkdir", "tmp"))?;
+            sys::mkdir(&dir, "tmp", 0o775).map_err(failed("mkdir", "tmp"))?;
         }
         let tmp = sys::open_dir(&dir, "tmp").map_err(failed("open", "tmp"))?;
+        if writable {
+            // Hints are lost without it, and nothing else.
+            let _ = sys::mkdir(&tmp, "cache", 0o775);
+        }
         let config = read_config(&dir)?;
         Ok(Self {
             format: object::file_format(&config),
@@ -145,22 +151,6 @@ impl Repo {
         self.boot_id = id.into();
     }
 
-    /// Changes the config file, as a whole or not at all.
-    ///
-    /// # Errors
-    /// What `edit` returns; [`Error::Invalid`] if the result is not a config;
-    /// [`Error::Io`].
-    pub fn update_config(&mut self, edit: impl FnOnce(&mut KeyFile) -> Result<()>) -> Result<()> {
-        let mut file = self.config.keyfile().clone();
-        edit(&mut file)?;
-        let config = RepoConfig::from_keyfile(file).map_err(invalid_config)?;
-        self.replace_file("config", config.keyfile().to_string().as_bytes())?;
-        self.fsync = Fsync::of(&config);
-        self.format = object::file_format(&config);
-        self.config = config;
-        Ok(())
-    }
-
     /// Begins a transaction: takes the lock, shared, and a staging directory.
     ///
     /// # Errors
@@ -187,7 +177,7 @@ impl Repo {
 
     fn lock(&self, kind: LockKind, ctx: &Ctx) -> Result<Lock> {
         match self.writable {
-            true => Lock::take(self.root.as_fd(), kind, self.config.locking, ctx),
+            true => Lock::take(self.root.as_fd(), lock::NAME, kind, self.config.locking, ctx),
             false => Ok(Lock::none()),
         }
     }
@@ -290,7 +280,10 @@ impl Repo {
     /// [`Error::Io`].
     pub fn set_detached(&self, commit: &CommitId, metadata: &Dict) -> Result<()> {
         let name = ObjectName::commitmeta(commit);
-        object::replace_meta(&self.direct_sink(), self.mode(), &name, &metadata.to_bytes())
+        object::replace_meta(&self.direct_sink(), self.mode(), &name, &metadata.to_bytes())?;
+        let mut changed = durable::ChangedDirs::default();
+        changed.note(&format!("objects/{}", name.loose_path(self.mode())));
+        self.sync_changed(&changed)
     }
 
     /// The content objects of this repository and its parents, by inode.
@@ -308,23 +301,8 @@ impl Repo {
 
     /// Objects are written in place.
     fn direct_sink(&self) -> Sink<'_> {
-        let sync = if self.fsync == Fsync::Object { ObjectSync::Each } else { ObjectSync::Later };
+        let sync = if self.fsync == Fsync::Never { ObjectSync::Later } else { ObjectSync::Each };
         Sink { tmp: self.tmp.as_fd(), objects: &self.objects, committed: &self.objects, sync }
-    }
-
-    /// Replaces a file of the repository, as a whole.
-    pub(crate) fn replace_file(&self, path: &str, content: &[u8]) -> Result<()> {
-        self.replace_file_at(path, content).map_err(|e| Error::io("write", path, e))
-    }
-
-    fn replace_file_at(&self, path: &str, content: &[u8]) -> io::Result<()> {
-        let file = sys::TempFile::new(self.tmp.as_fd())?;
-        io::Write::write_all(&mut file.file(), content)?;
-        sys::set_mode(file.file(), 0o644)?;
-        if self.fsync != Fsync::Never {
-            sys::sync_file(file.file())?;
-        }
-        file.replace(self.root.as_fd(), path)
     }
 }
 
@@ -341,7 +319,7 @@ fn invalid_config(source: ParseError) -> Error {
 /// Reads a metadata object out of `objects`.
 fn read_meta_in(objects: &ObjectDir, name: &ObjectName, mode: RepoMode) -> Result<Option<Vec<u8>>> {
     let path = name.loose_path(mode);
-    sys::read_file(objects, &path, MAX_METADATA_BYTES).map_err(|e| objects.failed("read", &path, e))
+    sys::read_file_nofollow(objects, &path, MAX_METADATA_BYTES).map_err(|e| objects.failed("read", &path, e))
 }
 
 impl ObjectRead for Repo {

@@ -15,7 +15,9 @@ use ostree_format::{Checksum, CollectionId, CommitId, ParseError, RefName, RefSp
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::durable::ChangedDirs;
 use super::{Repo, sys};
+use crate::base::fs;
 use crate::store::{Error, Refs, Result};
 
 /// The largest file of a ref that is read: a checksum, a newline, and some blanks.
@@ -24,6 +26,16 @@ const MAX_REF_BYTES: u64 = 4096;
 const HEADS: &str = "refs/heads";
 const REMOTES: &str = "refs/remotes";
 const MIRRORS: &str = "refs/mirrors";
+
+/// What the file of a ref says.
+enum RefFile {
+    /// Nothing at all.
+    Empty,
+    /// What is no checksum.
+    Garbage(ParseError),
+    /// A commit.
+    Names(CommitId),
+}
 
 /// A ref of a collection.
 pub type CollectionRef = (CollectionId, RefName);
@@ -43,8 +55,10 @@ impl Repo {
     /// [`Error::Usage`] if the name is taken by a directory of refs, or looks like a checksum;
     /// [`Error::Io`].
     pub fn set_ref(&self, refspec: &RefSpec, target: Option<CommitId>) -> Result<()> {
-        self.write_ref(refspec, target)?;
-        self.refs_changed()
+        let mut changed = ChangedDirs::default();
+        self.write_ref(refspec, target, &mut changed)?;
+        self.refs_changed()?;
+        self.sync_changed(&changed)
     }
 
     /// The same for a ref of a collection: in `refs/heads` if it is this repository's own, else mirrored.
@@ -57,8 +71,10 @@ impl Repo {
         name: &RefName,
         target: Option<CommitId>,
     ) -> Result<()> {
-        self.write_collection_ref(id, name, target)?;
-        self.refs_changed()
+        let mut changed = ChangedDirs::default();
+        self.write_collection_ref(id, name, target, &mut changed)?;
+        self.refs_changed()?;
+        self.sync_changed(&changed)
     }
 
     /// Makes `alias` another name of the ref `target` of the same namespace.
@@ -76,7 +92,10 @@ impl Repo {
             let _ = sys::unlink(&self.tmp, &link);
             failed(e)
         })?;
-        self.refs_changed()
+        let mut changed = ChangedDirs::default();
+        changed.note(&path);
+        self.refs_changed()?;
+        self.sync_changed(&changed)
     }
 
     /// The local refs that are aliases, and the refs that they stand for.
@@ -146,7 +165,7 @@ impl Repo {
         let mut out = BTreeMap::new();
         for (id, path) in places {
             self.walk_refs(&path, "", &mut |name, _| {
-                if let Some(commit) = self.read_ref(&format!("{path}/{name}"))? {
+                if let Some(commit) = self.require_ref(&format!("{path}/{name}"))? {
                     out.insert((id.clone(), name), commit);
                 }
                 Ok(())
@@ -156,8 +175,13 @@ impl Repo {
     }
 
     /// Writes or deletes the file of a ref.
-    pub(super) fn write_ref(&self, refspec: &RefSpec, target: Option<CommitId>) -> Result<()> {
-        self.write_ref_in(&namespace(refspec.remote.as_ref()), &refspec.name, target)
+    pub(super) fn write_ref(
+        &self,
+        refspec: &RefSpec,
+        target: Option<CommitId>,
+        changed: &mut ChangedDirs,
+    ) -> Result<()> {
+        self.write_ref_in(&namespace(refspec.remote.as_ref()), &refspec.name, target, changed)
     }
 
     /// Writes or deletes the file of a collection's ref.
@@ -166,15 +190,23 @@ impl Repo {
         id: &CollectionId,
         name: &RefName,
         target: Option<CommitId>,
+        changed: &mut ChangedDirs,
     ) -> Result<()> {
         match self.config.collection_id.as_ref() == Some(id) {
-            true => self.write_ref_in(HEADS, name, target),
-            false => self.write_ref_in(&format!("{MIRRORS}/{id}"), name, target),
+            true => self.write_ref_in(HEADS, name, target, changed),
+            false => self.write_ref_in(&format!("{MIRRORS}/{id}"), name, target, changed),
         }
     }
 
-    fn write_ref_in(&self, namespace: &str, name: &RefName, target: Option<CommitId>) -> Result<()> {
+    fn write_ref_in(
+        &self,
+        namespace: &str,
+        name: &RefName,
+        target: Option<CommitId>,
+        changed: &mut ChangedDirs,
+    ) -> Result<()> {
         let path = format!("{namespace}/{name}");
+        changed.note(&path);
         let Some(target) = target else {
             return match sys::unlink(&self.root, &path) {
                 Err(e) if !is_no_ref(&e) => Err(Error::io("unlink", path, e)),
@@ -189,10 +221,11 @@ impl Repo {
         match self.replace_file_at(&path, content.as_bytes()) {
             Err(e) if e.kind() == io::ErrorKind::IsADirectory => {
                 self.remove_empty_dirs(namespace, name)?;
-                self.replace_file(&path, content.as_bytes())
+                self.replace_file_at(&path, content.as_bytes())
             }
-            other => other.map_err(|e| Error::io("write", path, e)),
+            other => other,
         }
+        .map_err(|e| Error::io("write", path, e))
     }
 
     /// Makes the directories that a ref lies in.
@@ -213,7 +246,7 @@ impl Repo {
             Err(Error::Usage(format!("Conflict: {below} exists under {name} when attempting write")))
         })?;
         let path = format!("{namespace}/{name}");
-        sys::remove_all(&self.root, &path).map_err(|e| Error::io("remove", path, e))
+        fs::remove_all(&self.root, &path).map_err(|e| Error::io("remove", path, e))
     }
 
     /// Lets others see by the repository's time that refs have changed.
@@ -227,14 +260,69 @@ impl Repo {
         self.read_ref(&format!("{}/{}", namespace(refspec.remote.as_ref()), refspec.name))
     }
 
+    /// The commit that the file of a ref names; nothing for a file that is empty, which a power cut may have left:
+    /// it can be written like a ref that is not there.
     fn read_ref(&self, path: &str) -> Result<Option<CommitId>> {
+        match self.ref_file(path)? {
+            None | Some(RefFile::Empty) => Ok(None),
+            Some(RefFile::Names(id)) => Ok(Some(id)),
+            Some(RefFile::Garbage(source)) => Err(Error::Invalid { what: path.into(), source }),
+        }
+    }
+
+    /// [`Repo::read_ref`] for those who need all refs: one that names nothing is an error.
+    fn require_ref(&self, path: &str) -> Result<Option<CommitId>> {
+        match self.ref_file(path)? {
+            Some(RefFile::Empty) => {
+                let why = "the file is empty; let the ref name a commit again, or delete it";
+                Err(Error::Invalid { what: path.into(), source: ParseError::invalid("ref", 0, why) })
+            }
+            _ => self.read_ref(path),
+        }
+    }
+
+    /// What the file of a ref says; `None` if there is none.
+    fn ref_file(&self, path: &str) -> Result<Option<RefFile>> {
         let bytes = match sys::read_file(&self.root, path, MAX_REF_BYTES) {
             Err(e) if is_no_ref(&e) => return Ok(None),
             other => other.map_err(|e| Error::io("read", path, e))?,
         };
-        let Some(bytes) = bytes else { return Ok(None) };
-        let text = str::from_utf8(&bytes).unwrap_or_default().trim_end();
-        text.parse().map(Some).map_err(|source: ParseError| Error::Invalid { what: path.into(), source })
+        Ok(bytes.map(|bytes| match str::from_utf8(&bytes).unwrap_or_default().trim_end() {
+            "" if bytes.len() <= 1 => RefFile::Empty,
+            text => text.parse().map_or_else(RefFile::Garbage, RefFile::Names),
+        }))
+    }
+
+    /// Every local ref and every ref of a remote, also those whose file is damaged and names nothing: to show or
+    /// delete them.
+    ///
+    /// # Errors
+    /// As [`Refs::list`], but for such files.
+    pub fn ref_files(&self) -> Result<BTreeMap<RefSpec, Option<CommitId>>> {
+        let mut out = BTreeMap::new();
+        for remote in self.namespaces()? {
+            let namespace = namespace(remote.as_ref());
+            self.walk_refs(&namespace, "", &mut |name, _| {
+                let named = match self.ref_file(&format!("{namespace}/{name}"))? {
+                    None => return Ok(()),
+                    Some(RefFile::Names(id)) => Some(id),
+                    Some(RefFile::Empty | RefFile::Garbage(_)) => None,
+                };
+                out.insert(RefSpec { remote: remote.clone(), name }, named);
+                Ok(())
+            })?;
+        }
+        Ok(out)
+    }
+
+    /// No remote, for the local refs, and every remote that has refs.
+    fn namespaces(&self) -> Result<Vec<Option<RemoteName>>> {
+        // Without it, a repository that was damaged would look like one without refs of remotes.
+        if sys::lstat(&self.root, REMOTES).map_err(|e| Error::io("stat", REMOTES, e))?.is_none() {
+            return Err(Error::io("Listing refs: opendir", REMOTES, Errno::NOENT));
+        }
+        let remotes = self.dirs_in(REMOTES)?;
+        Ok([None].into_iter().chain(remotes.iter().filter_map(|name| name.parse().ok().map(Some))).collect())
     }
 
     fn list_namespace(
@@ -245,7 +333,7 @@ impl Repo {
     ) -> Result<()> {
         let namespace = namespace(remote);
         self.walk_refs(&namespace, below, &mut |name, _| {
-            if let Some(id) = self.read_ref(&format!("{namespace}/{name}"))? {
+            if let Some(id) = self.require_ref(&format!("{namespace}/{name}"))? {
                 out.insert(RefSpec { remote: remote.cloned(), name }, id);
             }
             Ok(())
@@ -329,15 +417,9 @@ impl Refs for Repo {
     }
 
     fn list(&self) -> Result<BTreeMap<RefSpec, CommitId>> {
-        // Without it, a repository that was damaged would look like one without refs of remotes.
-        if sys::lstat(&self.root, REMOTES).map_err(|e| Error::io("stat", REMOTES, e))?.is_none() {
-            return Err(Error::io("Listing refs: opendir", REMOTES, Errno::NOENT));
-        }
-        let mut out = self.list_of(None)?;
-        for remote in self.dirs_in(REMOTES)? {
-            if let Ok(remote) = remote.parse() {
-                self.list_namespace(Some(&remote), "", &mut out)?;
-            }
+        let mut out = BTreeMap::new();
+        for remote in self.namespaces()? {
+            self.list_namespace(remote.as_ref(), "", &mut out)?;
         }
         Ok(out)
     }

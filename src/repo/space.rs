@@ -23,6 +23,8 @@ impl Space {
     /// What may be used of the file system of `dir` now.
     pub(super) fn new(dir: impl AsFd, limit: MinFreeSpace) -> Result<Self> {
         let room = sys::room(dir).map_err(|e| Error::io("statvfs", ".", e))?;
+        // It lies in memory (ramfs), and does not say how much there is.
+        let limit = if room.blocks == 0 { MinFreeSpace::Percent(0) } else { limit };
         let reserved = match limit {
             // In f64, as libostree computes it.
             MinFreeSpace::Percent(percent) => (room.blocks as f64 * (f64::from(percent) / 100.0)) as u64,

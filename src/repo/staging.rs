@@ -6,17 +6,21 @@
 //! tmp/staging-BOOTID-XXXXXX-lock        locked by who uses the directory
 //! ```
 //! After a restart of the machine, files in it may be incomplete, since nothing made them reach the disk:
-//! hence the boot id in the name. Within one boot the next transaction takes over what an earlier one left.
+//! hence the boot id in the name. Within one boot the next transaction takes over what an earlier one of the same
+//! user left; what other users have put into `tmp` is never looked into.
+//!
 //! Source: libostree ostree-repo.c:6373-6525.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::BorrowedFd;
+use std::io::{self, Write};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use super::dir::ObjectDir;
 use super::sys::{self, LockKind};
+use crate::base::fs;
 use crate::store::{Error, MAX_CACHED_BYTES, Result};
 
 /// What the names of all staging directories start with.
@@ -26,64 +30,84 @@ const JOURNAL: &str = "journal";
 
 /// A staging directory that is locked.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub(super) struct Staging<'t> {
     /// Its objects.
     pub(super) objects: ObjectDir,
     /// Whether an earlier transaction left it.
     pub(super) resumed: bool,
+    tmp: BorrowedFd<'t>,
     /// Its name in `tmp`.
     name: String,
-    _lock: StagingLock,
+    _lock: StagingLock<'t>,
 }
 
 /// The lock of a staging directory; dropped, the file is gone.
 #[derive(Debug)]
-struct StagingLock {
+struct StagingLock<'t> {
     _file: File,
-    tmp: std::os::fd::OwnedFd,
+    tmp: BorrowedFd<'t>,
     name: String,
 }
 
-impl Drop for StagingLock {
+impl Drop for StagingLock<'_> {
     fn drop(&mut self) {
         // Who locks it alone may remove it; whoever waits for it looks at the number of links.
-        let _ = sys::unlink(&self.tmp, &self.name);
+        let _ = sys::unlink(self.tmp, &self.name);
     }
 }
 
-impl Staging {
+impl<'t> Staging<'t> {
     /// Takes over a directory of this boot that nobody uses, or makes one.
-    pub(super) fn take(tmp: BorrowedFd<'_>, boot_id: &str) -> Result<Self> {
+    pub(super) fn take(tmp: BorrowedFd<'t>, boot_id: &str) -> Result<Self> {
         let prefix = format!("{PREFIX}{boot_id}-");
         let failed = |op| move |e| Error::io(op, "tmp", e);
         for (name, kind) in sys::list(tmp, ".").map_err(failed("list"))? {
-            if kind != FileType::Directory || !name.starts_with(&prefix) {
-                continue;
-            }
-            if let Some(lock) = try_lock(tmp, &name)? {
-                let staging = Self::open(tmp, name, lock, true)?;
-                // Young again, so that nobody takes it for rubbish.
-                let _ = sys::touch(&staging.objects);
+            if kind == FileType::Directory
+                && name.starts_with(&prefix)
+                && let Some(staging) = Self::resume(tmp, name)?
+            {
                 return Ok(staging);
             }
         }
         loop {
             let name = sys::temporary_dir(tmp, &prefix, 0o775).map_err(failed("mkdir"))?;
-            if let Some(lock) = try_lock(tmp, &name)? {
-                return Self::open(tmp, name, lock, false);
+            // Without descriptors or inodes it cannot be used, and shall not stay.
+            let removed = |_: &Error| drop(sys::rmdir(tmp, &name));
+            if let Some(lock) = try_lock(tmp, &name).inspect_err(removed)? {
+                let fd = fs::open_made_dir(tmp, &*name);
+                let fd = fd.map_err(|e| Error::io("open", format!("tmp/{name}"), e)).inspect_err(removed)?;
+                return Ok(Self::new(tmp, name, fd, lock, false));
             }
         }
     }
 
-    fn open(tmp: BorrowedFd<'_>, name: String, lock: StagingLock, resumed: bool) -> Result<Self> {
+    /// Takes over the directory `name`, if it is one of this user's and nobody uses it.
+    fn resume(tmp: BorrowedFd<'t>, name: String) -> Result<Option<Self>> {
         let path = format!("tmp/{name}");
-        let fd = sys::open_dir(tmp, &name).map_err(|e| Error::io("open", &path, e))?;
-        Ok(Self { objects: ObjectDir::new(fd, path), resumed, name, _lock: lock })
+        let path = path.as_str();
+        let failed = |op| move |e: io::Error| Error::io(op, path, e);
+        let Some(fd) = sys::open_own_dir(tmp, &name).map_err(failed("open"))? else { return Ok(None) };
+        let Some(lock) = try_lock(tmp, &name)? else { return Ok(None) };
+        // Its user may have removed it between our opening and our locking.
+        let opened = rustix::fs::fstat(&fd).map_err(|e| failed("stat")(e.into()))?;
+        let there = sys::lstat(tmp, &name).map_err(failed("stat"))?;
+        if there.is_none_or(|there| (there.st_dev, there.st_ino) != (opened.st_dev, opened.st_ino)) {
+            return Ok(None);
+        }
+        // Young again, so that nobody takes it for rubbish.
+        let _ = sys::touch(&fd);
+        Ok(Some(Self::new(tmp, name, fd, lock, true)))
+    }
+
+    fn new(tmp: BorrowedFd<'t>, name: String, fd: OwnedFd, lock: StagingLock<'t>, resumed: bool) -> Self {
+        let objects = ObjectDir::new(fd, format!("tmp/{name}"));
+        Self { objects, resumed, tmp, name, _lock: lock }
     }
 
     /// What was noted of the objects.
     pub(super) fn journal(&self) -> Vec<u8> {
-        sys::read_file(&self.objects, JOURNAL, MAX_CACHED_BYTES).ok().flatten().unwrap_or_default()
+        let journal = sys::read_file_nofollow(&self.objects, JOURNAL, MAX_CACHED_BYTES);
+        journal.ok().flatten().unwrap_or_default()
     }
 
     /// Notes it at once: the process may be killed at any moment. What cannot be noted is forgotten.
@@ -94,42 +118,52 @@ impl Staging {
     }
 
     /// Removes the directory with everything in it.
-    pub(super) fn remove(self, tmp: BorrowedFd<'_>) -> Result<()> {
-        sys::remove_all(tmp, &self.name).map_err(|e| Error::io("remove", self.objects.path(), e))
+    pub(super) fn remove(self) -> Result<()> {
+        let removed = fs::clear_dir(&self.objects).and_then(|()| sys::rmdir(self.tmp, &self.name));
+        removed.map_err(|e| Error::io("remove", self.objects.path(), e))
     }
 
     /// Leaves the directory to the next transaction, unless it is empty.
-    pub(super) fn leave(self, tmp: BorrowedFd<'_>) {
-        let _ = sys::rmdir(tmp, &self.name);
+    pub(super) fn leave(self) {
+        let _ = sys::rmdir(self.tmp, &self.name);
     }
 }
 
-/// Locks the staging directory `name`; `None` if somebody uses it or it is gone.
-fn try_lock(tmp: BorrowedFd<'_>, name: &str) -> Result<Option<StagingLock>> {
+/// Locks the staging directory `name`; `None` if somebody uses it, or the lock is somebody else's.
+fn try_lock<'t>(tmp: BorrowedFd<'t>, name: &str) -> Result<Option<StagingLock<'t>>> {
     let path = format!("{name}-lock");
     let failed = |op| move |e| Error::io(op, format!("tmp/{name}-lock"), e);
     loop {
-        let file = sys::open_or_create(tmp, &path, 0o600).map_err(failed("open"))?;
+        let file = match sys::open_or_create(tmp, &path, 0o600) {
+            Err(e) if is_of_others(&e) => return Ok(None),
+            opened => opened.map_err(failed("open"))?,
+        };
+        let stat = rustix::fs::fstat(&file).map_err(|e| failed("stat")(e.into()))?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if !is_file || !fs::is_own(tmp, &stat).map_err(failed("stat"))? {
+            return Ok(None);
+        }
         if !sys::try_lock(&file, LockKind::Exclusive).map_err(failed("lock"))? {
             return Ok(None);
         }
         let links = rustix::fs::fstat(&file).map_err(|e| failed("stat")(e.into()))?.st_nlink;
-        if links == 0 {
-            // Its owner removed it between our opening and our locking.
-            continue;
+        if links > 0 {
+            return Ok(Some(StagingLock { _file: file, tmp, name: path }));
         }
-        let own_tmp = tmp.try_clone_to_owned().map_err(failed("open"))?;
-        let lock = StagingLock { _file: file, tmp: own_tmp, name: path };
-        let there = sys::lstat(tmp, name).map_err(failed("stat"))?;
-        let is_dir = there.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
-        return Ok(is_dir.then_some(lock));
+        // Its owner removed it between our opening and our locking.
     }
+}
+
+/// Whether an error of opening says that something lies there which this user would not have made.
+fn is_of_others(e: &io::Error) -> bool {
+    let errno = Errno::from_io_error(e);
+    matches!(errno, Some(Errno::LOOP | Errno::ACCESS | Errno::PERM | Errno::ISDIR | Errno::NXIO))
 }
 
 /// Removes the staging directory `name`, if nobody uses it.
 pub(super) fn remove_unused(tmp: BorrowedFd<'_>, name: &str) -> Result<()> {
     match try_lock(tmp, name)? {
         None => Ok(()),
-        Some(_lock) => sys::remove_all(tmp, name).map_err(|e| Error::io("remove", format!("tmp/{name}"), e)),
+        Some(_lock) => fs::remove_all(tmp, name).map_err(|e| Error::io("remove", format!("tmp/{name}"), e)),
     }
 }

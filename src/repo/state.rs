@@ -13,14 +13,15 @@ use ostree_format::CommitId;
 use super::sys;
 use crate::store::{Completeness, Error, Result};
 
-fn path(commit: &CommitId) -> String {
+/// The file that says so, if it is there.
+pub(super) fn path(commit: &CommitId) -> String {
     format!("state/{commit}.commitpartial")
 }
 
 /// Whether all objects of a commit are there, as far as was noted.
 pub(super) fn completeness(repo: BorrowedFd<'_>, commit: &CommitId) -> Result<Completeness> {
     let path = path(commit);
-    let content = sys::read_file(repo, &path, 4096).map_err(|e| Error::io("read", &path, e))?;
+    let content = sys::read_file_nofollow(repo, &path, 4096).map_err(|e| Error::io("read", &path, e))?;
     Ok(match content.as_deref() {
         None => Completeness::Complete,
         Some([b'f', ..]) => Completeness::PartialByFsck,

@@ -96,9 +96,7 @@ impl Repo {
         self.replace_file("summary", &bytes)?;
         match signatures {
             Some(signatures) => self.replace_file("summary.sig", &signatures.to_bytes()),
-            None => sys::unlink(&self.root, "summary.sig")
-                .map(drop)
-                .map_err(|e| Error::io("unlink", "summary.sig", e)),
+            None => self.remove_file("summary.sig"),
         }
     }
 

@@ -3,16 +3,25 @@
 //! Every path is relative to a directory that is handed in. The two exceptions are `/proc/self/fd`, for
 //! ordinary users the only way to give a file without a name one, and the boot id in `/proc/sys`.
 
+mod open;
+
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::fs::{
     Access, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_NOW,
     UTIME_OMIT, Uid, XattrFlags,
 };
 use rustix::io::Errno;
+
+use crate::base::fs::unused_name;
+
+pub(super) use open::{
+    create_new, open_dir, open_nofollow, open_or_create, open_own_dir, open_to_append, read_file,
+    read_file_nofollow,
+};
 
 /// Turns "there is no such file" into `None`.
 pub(super) fn optional<T, E: Into<io::Error>>(result: Result<T, E>) -> io::Result<Option<T>> {
@@ -21,58 +30,6 @@ pub(super) fn optional<T, E: Into<io::Error>>(result: Result<T, E>) -> io::Resul
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-/// Opens a directory below `dir`.
-pub(super) fn open_dir(dir: impl AsFd, path: &str) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(dir, path, flags, Mode::empty())?)
-}
-
-/// Opens a file for reading. A symbolic link gives `ELOOP`.
-pub(super) fn open_nofollow(dir: impl AsFd, path: &str) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(dir, path, flags, Mode::empty())?.into())
-}
-
-/// Opens a file for reading, through symbolic links.
-pub(super) fn open_file(dir: impl AsFd, path: &str) -> io::Result<File> {
-    Ok(rustix::fs::openat(dir, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
-}
-
-/// Opens a file for reading and writing, made with `mode` if it is not there.
-pub(super) fn open_or_create(dir: impl AsFd, path: &str, mode: u32) -> io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
-    Ok(rustix::fs::openat(dir, path, flags, Mode::from_raw_mode(mode))?.into())
-}
-
-/// Opens a file to write at its end, made with `mode` if it is not there.
-pub(super) fn open_to_append(dir: impl AsFd, path: &str, mode: u32) -> io::Result<File> {
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(dir, path, flags, Mode::from_raw_mode(mode))?.into())
-}
-
-/// Makes a file that was not there; says whether it was not.
-pub(super) fn create_new(dir: impl AsFd, path: &str, mode: u32) -> io::Result<Option<File>> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
-    match rustix::fs::openat(dir, path, flags, Mode::from_raw_mode(mode)) {
-        Ok(fd) => Ok(Some(fd.into())),
-        Err(Errno::EXIST) => Ok(None),
-        Err(e) => Err(e.into()),
-    }
-}
-
-/// The whole file, if it is there; an error if it is larger than `limit_bytes`.
-pub(super) fn read_file(dir: impl AsFd, path: &str, limit_bytes: u64) -> io::Result<Option<Vec<u8>>> {
-    let Some(file) = optional(open_file(dir, path))? else { return Ok(None) };
-    let size = rustix::fs::fstat(&file)?.st_size.max(0).unsigned_abs();
-    // One byte more than the size, so that one read sees the end of the file.
-    let mut out = Vec::with_capacity(usize::try_from(size.min(limit_bytes)).unwrap_or(0) + 1);
-    file.take(limit_bytes.saturating_add(1)).read_to_end(&mut out)?;
-    if out.len() as u64 > limit_bytes {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit_bytes} bytes")));
-    }
-    Ok(Some(out))
 }
 
 /// `lstat`; `None` if nothing is there.
@@ -111,21 +68,6 @@ pub(super) fn unlink(dir: impl AsFd, path: &str) -> io::Result<bool> {
 /// Removes a directory that is empty.
 pub(super) fn rmdir(dir: impl AsFd, path: &str) -> io::Result<()> {
     Ok(rustix::fs::unlinkat(dir, path, AtFlags::REMOVEDIR)?)
-}
-
-/// Removes a file, or a directory with everything in it; nothing there is fine.
-pub(super) fn remove_all(dir: impl AsFd, name: &str) -> io::Result<()> {
-    let dir = dir.as_fd();
-    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        other => return optional(other).map(drop),
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Some(inner) = optional(rustix::fs::openat(dir, name, flags, Mode::empty()))? else { return Ok(()) };
-    for entry in read_dir(&inner)? {
-        remove_all(&inner, &entry.0)?;
-    }
-    optional(rmdir(dir, name)).map(drop)
 }
 
 /// The entries of an open directory, without `.` and `..`. Names that are not UTF-8 are left out: ostree
@@ -176,23 +118,6 @@ pub(super) fn temporary_dir(dir: impl AsFd, prefix: &str, mode: u32) -> io::Resu
     let dir = dir.as_fd();
     let mode = Mode::from_raw_mode(mode);
     unused_name(prefix, |name| Ok(rustix::fs::mkdirat(dir, name, mode)?)).map(|(name, ())| name)
-}
-
-/// Calls `make` with random names until one was not taken.
-fn unused_name<T>(prefix: &str, make: impl Fn(&str) -> io::Result<T>) -> io::Result<(String, T)> {
-    const LETTERS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    loop {
-        let mut bits = std::hash::RandomState::new().build_hasher().finish();
-        let mut name = prefix.to_owned();
-        for _ in 0..6 {
-            name.push(char::from(LETTERS[(bits % 62) as usize]));
-            bits /= 62;
-        }
-        match make(&name) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            other => return other.map(|made| (name, made)),
-        }
-    }
 }
 
 /// What [`TempFile::link`] and [`link`] found at the new name.

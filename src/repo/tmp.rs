@@ -8,14 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::FileType;
 
 use super::{staging, sys};
-use crate::store::{Error, Result};
+use crate::base::fs;
 
-/// Removes what nobody needs. `boot_id` is that of this boot, `expiry_secs` the age at which files of
-/// unknown origin go.
-pub(super) fn clean(tmp: BorrowedFd<'_>, boot_id: &str, expiry_secs: u64) -> Result<()> {
+/// Removes what nobody needs. `boot_id` is that of this boot, `expiry_secs` the age at which files of unknown
+/// origin go. What cannot be removed, since it belongs to others perhaps, stays: no work depends on it.
+pub(super) fn clean(tmp: BorrowedFd<'_>, boot_id: &str, expiry_secs: u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    let failed = |op| move |e| Error::io(op, "tmp", e);
-    for (name, kind) in sys::list(tmp, ".").map_err(failed("list"))? {
+    for (name, kind) in sys::list(tmp, ".").unwrap_or_default() {
         if name == "cache" {
             continue;
         }
@@ -23,15 +22,14 @@ pub(super) fn clean(tmp: BorrowedFd<'_>, boot_id: &str, expiry_secs: u64) -> Res
             && kind == FileType::Directory
         {
             if !rest.starts_with(boot_id) {
-                staging::remove_unused(tmp, &name)?;
+                let _ = staging::remove_unused(tmp, &name);
             }
             continue;
         }
-        let Some(stat) = sys::lstat(tmp, &name).map_err(failed("stat"))? else { continue };
+        let Ok(Some(stat)) = sys::lstat(tmp, &name) else { continue };
         let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
         if now.checked_sub(modified).is_some_and(|age| age > expiry_secs) {
-            sys::remove_all(tmp, &name).map_err(failed("remove"))?;
+            let _ = fs::remove_all(tmp, &name);
         }
     }
-    Ok(())
 }

@@ -27,7 +27,7 @@ impl Repo {
         if self.mode() != RepoMode::Archive || !self.config.uncompressed_cache || !self.writable {
             return Ok(None);
         }
-        let cache = self.uncompressed_dir()?;
+        let Some(cache) = self.uncompressed_dir()? else { return Ok(None) };
         let name = ObjectName::from(*id);
         let path = name.loose_path(RepoMode::BareUserOnly);
         if !cache.contains(&name, RepoMode::BareUserOnly)? {
@@ -48,13 +48,14 @@ impl Repo {
         Ok(Some(LooseFile { dir: cache.as_fd(), path: path.into(), mode: RepoMode::BareUserOnly }))
     }
 
-    fn uncompressed_dir(&self) -> Result<&ObjectDir> {
+    /// The cache; none if it is not this user's own, who would link to what others can change.
+    fn uncompressed_dir(&self) -> Result<Option<&ObjectDir>> {
         if let Some(dir) = self.uncompressed.get() {
-            return Ok(dir);
+            return Ok(Some(dir));
         }
-        let opened = sys::mkdir_all(&self.root, PATH, 0o775).and_then(|()| sys::open_dir(&self.root, PATH));
-        let dir = ObjectDir::new(opened.map_err(|e| Error::io("mkdir", PATH, e))?, PATH);
+        let opened = sys::mkdir(&self.root, PATH, 0o775).and_then(|_| sys::open_own_dir(&self.root, PATH));
+        let Some(fd) = opened.map_err(|e| Error::io("mkdir", PATH, e))? else { return Ok(None) };
         // Another thread may have been first.
-        Ok(self.uncompressed.get_or_init(|| dir))
+        Ok(Some(self.uncompressed.get_or_init(|| ObjectDir::new(fd, PATH))))
     }
 }

@@ -10,6 +10,7 @@ use super::{RegistryOptions, helper};
 use crate::base::Ctx;
 use crate::base::net::registry::Credentials;
 use crate::base::net::{HttpOptions, Identity, Limits, ProxyRule, TlsOptions, TlsVerify};
+use crate::cli::terminal;
 use crate::container::config::auth::{AuthFile, Found};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
 use crate::container::transport::{Place, RepositoryName};
@@ -41,7 +42,7 @@ impl<'a> Access<'a> {
             registries.add(&path.display().to_string(), &text, role)?;
         }
         for warning in registries.warnings() {
-            eprintln!("warning: {warning}");
+            terminal::say(format_args!("warning: {warning}"));
         }
         if let (paths, Required::Yes) = files::auth(options.authfile.as_deref())
             && let Some(missing) = paths.iter().find(|path| !path.exists())

@@ -117,6 +117,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if let Some(detached) = detached {
         txn.set_detached(&id, &detached)?;
     }
+    // The same commit may be made, and signed by others, at the same time.
+    let _lock = if args.gpg_sign.is_empty() { None } else { Some(repo.lock_edits(&session.ctx)?) };
     gpg::sign(&txn, &id, &args.gpg_sign, args.gpg_homedir.as_deref())?;
     if let Some(branch) = &args.branch {
         txn.set_ref(branch, Some(id))?;

@@ -6,8 +6,10 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::Common;
-use crate::cli::terminal::Session;
-use crate::repo::fsck::{Bindings, FsckOptions, FsckReport, FsckStep, MissingParents, OnCorruption, Problem};
+use crate::cli::terminal::{self, Session};
+use crate::repo::fsck::{
+    Bindings, Finding, FsckError, FsckOptions, FsckReport, FsckStep, MissingParents, OnCorruption, Problem,
+};
 
 /// Arguments of `fsck`.
 #[derive(clap::Args)]
@@ -77,13 +79,18 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         },
     };
     let talk = !args.quiet && !args.json;
-    let mut written = Ok(());
-    let report = {
+    let (mut written, mut findings) = (Ok(()), Vec::new());
+    let result = {
         let out = &mut session.out;
         let mut steps = |step: FsckStep<'_>| {
             let line = match step {
-                FsckStep::Found(finding) => return eprintln!("{finding}"),
-                FsckStep::MarkedPartial(commit) => return eprintln!("Marking commit as partial: {commit}"),
+                FsckStep::Found(finding) => {
+                    findings.push(FindingJson::of(finding));
+                    return terminal::say(finding);
+                }
+                FsckStep::MarkedPartial(commit) => {
+                    return terminal::say(format_args!("Marking commit as partial: {commit}"));
+                }
                 FsckStep::Refs if talk => "Validating refs...".to_owned(),
                 FsckStep::CollectionRefs if talk => "Validating refs in collections...".to_owned(),
                 FsckStep::Commits if talk => "Enumerating commits...".to_owned(),
@@ -100,41 +107,61 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
                 written = writeln!(out, "{line}").and_then(|()| out.flush());
             }
         };
-        repo.fsck(&options, &mut steps, &session.ctx)?
+        repo.fsck(&options, &mut steps, &session.ctx)
     };
     written?;
-    let result = report.result();
     if args.json {
-        let json = json(&report, result.as_ref().err().map(ToString::to_string));
-        serde_json::to_writer(&mut session.out, &json)?;
-        writeln!(session.out)?;
-        session.out.flush()?;
-        return Ok(result?);
+        return print_json(result, findings, session);
     }
+    let report = result?;
     if report.partial_commits > 0 && !args.add_tombstones {
         writeln!(session.out, "{} partial commits not verified", report.partial_commits)?;
     }
     session.out.flush().context("writing the result")?;
-    result?;
+    report.result()?;
     let commits = report.commits;
     Ok(writeln!(session.out, "object fsck of {commits} commits completed successfully - no errors found.")?)
 }
 
-fn json(report: &FsckReport, error: Option<String>) -> Json {
-    let findings = report.findings.iter().map(|finding| FindingJson {
-        object: finding.name.to_string(),
-        problem: if matches!(finding.problem, Problem::Missing) { "missing" } else { "corrupt" },
-        detail: finding.to_string(),
-        commits: finding.commits.iter().map(ToString::to_string).collect(),
-        path: finding.path.clone(),
-    });
-    Json {
+/// Prints what was found, also if the check ended with it.
+fn print_json(
+    result: Result<FsckReport, FsckError>,
+    mut findings: Vec<FindingJson>,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    if let Err(FsckError::Corrupt(finding)) = &result {
+        findings.push(FindingJson::of(finding));
+    }
+    let (report, error) = match result {
+        Ok(report) => {
+            let error = report.result().err();
+            (report, error)
+        }
+        Err(error) => (FsckReport::default(), Some(error)),
+    };
+    let json = Json {
         commits: report.commits,
         objects: report.objects,
         partial_commits: report.partial_commits,
         partial_by_fsck: report.partial_by_fsck,
-        findings: findings.collect(),
+        findings,
         tombstones: report.tombstones.iter().map(ToString::to_string).collect(),
-        error,
+        error: error.as_ref().map(ToString::to_string),
+    };
+    serde_json::to_writer(&mut session.out, &json)?;
+    writeln!(session.out)?;
+    session.out.flush()?;
+    error.map_or(Ok(()), |error| Err(error.into()))
+}
+
+impl FindingJson {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            object: finding.name.to_string(),
+            problem: if matches!(finding.problem, Problem::Missing) { "missing" } else { "corrupt" },
+            detail: finding.to_string(),
+            commits: finding.commits.iter().map(ToString::to_string).collect(),
+            path: finding.path.clone(),
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::gpg as keys;
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
 use crate::format::commitmeta::{self, SignatureKind};
-use crate::repo::Repo;
+use crate::repo::{Repo, Transaction};
 use crate::store::{Error, ObjectRead, Txn, load_commitmeta};
 
 /// Arguments of `gpg-sign`.
@@ -34,18 +34,26 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let id = resolve(&repo, &args.commit)?;
+    let txn = repo.begin(&session.ctx)?;
+    // Others may sign the same commit at the same time.
+    let _lock = repo.lock_edits(&session.ctx)?;
     if args.delete {
-        let deleted = delete(args, &repo, &id, session)?;
+        let deleted = delete(args, &repo, txn, &id, session)?;
         return Ok(writeln!(session.out, "Signatures deleted: {deleted}")?);
     }
-    let txn = repo.begin(&session.ctx)?;
     keys::sign(&txn, &id, &args.key_ids, args.gpg_homedir.as_deref())?;
     txn.commit(&session.ctx)?;
     Ok(())
 }
 
-fn delete(args: &Args, repo: &Repo, id: &CommitId, session: &Session) -> anyhow::Result<usize> {
-    let Some(mut detached) = load_commitmeta(repo, id)? else { return Ok(0) };
+fn delete(
+    args: &Args,
+    repo: &Repo,
+    txn: Transaction<'_>,
+    id: &CommitId,
+    session: &Session,
+) -> anyhow::Result<usize> {
+    let Some(mut detached) = load_commitmeta(&txn, id)? else { return Ok(0) };
     let commit = repo.read_meta(&(*id).into())?.ok_or(Error::NotFound((*id).into()))?;
     let keyring = keys::all(repo, args.gpg_homedir.as_deref())?;
     let verdicts = keys::verdicts(&keyring, &commit, Some(&detached))?;
@@ -61,7 +69,6 @@ fn delete(args: &Args, repo: &Repo, id: &CommitId, session: &Session) -> anyhow:
     }
     let deleted = kept.iter().filter(|signature| signature.is_none()).count();
     commitmeta::set_signatures(&mut detached, SignatureKind::Gpg, kept.into_iter().flatten().collect());
-    let txn = repo.begin(&session.ctx)?;
     txn.set_detached(id, &detached)?;
     txn.commit(&session.ctx)?;
     Ok(deleted)

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Common, resolve};
 use crate::cli::terminal::Session;
-use crate::format::{CollectionId, RefName, RefSpec};
+use crate::format::{CollectionId, CommitId, RefName, RefSpec};
 use crate::repo::Repo;
 use crate::store::Refs;
 
@@ -116,7 +116,8 @@ fn list(args: &Args, repo: &Repo, session: &mut Session) -> anyhow::Result<()> {
         let aliases = repo.aliases()?;
         aliases.into_iter().map(|(name, target)| (name.into(), target.to_string())).collect()
     } else {
-        repo.list()?.into_iter().map(|(refspec, id)| (refspec, id.to_string())).collect()
+        let shown = |id: Option<CommitId>| id.map(|id| id.to_string()).unwrap_or_default();
+        repo.ref_files()?.into_iter().map(|(refspec, id)| (refspec, shown(id))).collect()
     };
     if args.prefixes.is_empty() {
         found.extend(entries.into_iter().map(|(refspec, target)| (refspec.to_string(), target)));
@@ -142,7 +143,7 @@ fn print(args: &Args, found: Vec<(String, String)>, session: &mut Session) -> an
     if args.json {
         let json = |(r#ref, target)| match args.alias {
             true => RefJson { r#ref, commit: None, alias_of: Some(target) },
-            false => RefJson { r#ref, commit: Some(target), alias_of: None },
+            false => RefJson { r#ref, commit: Some(target).filter(|id| !id.is_empty()), alias_of: None },
         };
         serde_json::to_writer(&mut *out, &found.into_iter().map(json).collect::<Vec<_>>())?;
         return Ok(writeln!(out)?);
@@ -159,7 +160,7 @@ fn print(args: &Args, found: Vec<(String, String)>, session: &mut Session) -> an
 
 fn delete(repo: &Repo, prefix: &Prefix<'_>) -> anyhow::Result<()> {
     let aliases = repo.aliases()?;
-    for (refspec, _) in repo.list()? {
+    for refspec in repo.ref_files()?.into_keys() {
         if prefix.strip(&refspec).is_none() {
             continue;
         }

@@ -175,6 +175,12 @@ fn add(args: &AddArgs, session: &mut Session) -> anyhow::Result<()> {
     let group = remotes::group(&name);
     let options = options(args)?;
     repo.update_config(|config| {
+        // Somebody else may have been faster.
+        if !args.force && config.has_group(&group) {
+            return Err(Error::Usage(format!(
+                "Remote configuration for \"{name}\" already exists: (in config)"
+            )));
+        }
         config.remove_group(&group);
         options.iter().try_for_each(|option| option.write(&group, config))
     })?;
@@ -250,10 +256,7 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
             std::fs::remove_file(&file).with_context(|| format!("Deleting {}", file.display()))?;
         }
     }
-    match repo.dir().remove_file(gpg::keyring_name(&name)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("Deleting the keyring"),
-        _ => Ok(()),
-    }
+    Ok(repo.remove_file(&gpg::keyring_name(&name))?)
 }
 
 fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()> {
@@ -294,6 +297,7 @@ fn gpg_import(args: &GpgImportArgs, session: &mut Session) -> anyhow::Result<()>
 
 fn import(repo: &Repo, name: &RemoteName, keys: Keyring, session: &mut Session) -> anyhow::Result<()> {
     let file = gpg::keyring_name(name);
+    let _lock = repo.lock_edits(&session.ctx)?;
     let mut keyring = gpg::read_in(repo.dir(), &file)?.unwrap_or_default();
     let imported = keyring.extend(keys);
     repo.replace_file(&file, &keyring.to_bytes()?)?;

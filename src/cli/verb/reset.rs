@@ -23,7 +23,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let refspec: RefSpec = args.name.parse().with_context(|| format!("Invalid ref '{}'", args.name))?;
-    if repo.resolve_exact(&refspec)?.is_none() {
+    if !repo.ref_files()?.contains_key(&refspec) && repo.resolve_exact(&refspec)?.is_none() {
         bail!("Invalid ref '{}'", args.name);
     }
     let target = resolve(&repo, &args.commit)?;

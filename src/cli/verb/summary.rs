@@ -54,9 +54,9 @@ pub(crate) struct Args {
 
 /// Writes the summary, or shows it.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let repo = args.repo.open()?;
+    let mut repo = args.repo.open()?;
     if args.update {
-        return update(args, &repo, session);
+        return update(args, &mut repo, session);
     }
     if !(args.view || args.raw || args.list_metadata_keys || args.print_metadata_key.is_some()) {
         bail!("No option specified; use -u to update summary");
@@ -81,10 +81,11 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     dump::variant(out, value)
 }
 
-fn update(args: &Args, repo: &Repo, session: &Session) -> anyhow::Result<()> {
+fn update(args: &Args, repo: &mut Repo, session: &Session) -> anyhow::Result<()> {
     require_writable(repo)?;
     let mut additional = Dict::new();
     push_values(&mut additional, &args.add_metadata)?;
+    repo.reindex_deltas()?;
     if args.gpg_sign.is_empty() {
         return Ok(repo.update_summary(&additional, &SummaryOptions::default(), &session.ctx)?);
     }

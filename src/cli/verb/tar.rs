@@ -44,6 +44,9 @@ pub(crate) struct ExportArgs {
     /// Where the stream goes [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The version of the format, of which there is one
+    #[arg(long, value_name = "VERSION", hide = true, value_parser = clap::value_parser!(u8).range(1..=1))]
+    format_version: Option<u8>,
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,

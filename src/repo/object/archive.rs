@@ -18,7 +18,7 @@ use ostree_format::{
 };
 
 use super::super::dir::ObjectDir;
-use super::{Body, Exact, FileFormat, Links, Sink, failed, invalid, sys};
+use super::{Body, Exact, FileFormat, Links, Sink, failed, invalid, open_object, sys};
 use crate::store::{Content, Error, FileObject, Result};
 
 /// Bytes that are read and written at once.
@@ -78,8 +78,7 @@ impl FileFormat for Archive {
 
     fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>> {
         let path = ObjectName::from(*id).loose_path(RepoMode::Archive);
-        let file = sys::optional(sys::open_nofollow(objects.as_fd(), &path));
-        let Some(file) = file.map_err(failed("open", id))? else { return Ok(None) };
+        let Some((file, _)) = open_object(objects.as_fd(), &path, id)? else { return Ok(None) };
         let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
         let header = read_header(&mut file, id)?;
         let content = match header.file.kind {

@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use ostree_format::{FileHeader, FileId, FileKind, ObjectName, RepoMode, S_IFLNK, S_IFMT};
 
 use super::super::dir::ObjectDir;
-use super::{Body, FileFormat, Links, Sink, failed, invalid, sys};
+use super::{Body, FileFormat, Links, Sink, failed, invalid, open_object, sys};
 use crate::store::{Content, Error, FileObject, Result};
 
 /// The xattr that keeps what the file itself cannot.
@@ -60,8 +60,7 @@ impl FileFormat for BareUser {
 
     fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>> {
         let path = ObjectName::from(*id).loose_path(RepoMode::BareUser);
-        let file = sys::optional(sys::open_nofollow(objects.as_fd(), &path));
-        let Some(mut file) = file.map_err(failed("open", id))? else { return Ok(None) };
+        let Some((mut file, stat)) = open_object(objects.as_fd(), &path, id)? else { return Ok(None) };
         let meta =
             sys::get_xattr(&file, XATTR.as_bytes()).map_err(failed("getxattr(user.ostreemeta)", id))?;
         let mut target = None;
@@ -71,10 +70,7 @@ impl FileFormat for BareUser {
         let header = FileHeader::from_ostreemeta(&meta, || target).map_err(Error::corrupt(*id))?;
         let (len, content) = match header.kind {
             FileKind::Symlink(_) => (0, Content::Empty),
-            FileKind::Regular => {
-                let stat = rustix::fs::fstat(&file).map_err(|e| failed("stat", id)(e.into()))?;
-                (stat.st_size.max(0).unsigned_abs(), Content::File(file))
-            }
+            FileKind::Regular => (stat.st_size.max(0).unsigned_abs(), Content::File(file)),
         };
         Ok(Some(FileObject { header, len, content }))
     }

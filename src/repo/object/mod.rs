@@ -115,17 +115,21 @@ enum Loose {
     Link(Box<str>, Stat),
 }
 
+/// Opens the file of an object of a mode that keeps all of them in regular files.
+fn open_object(objects: BorrowedFd<'_>, path: &str, id: &FileId) -> Result<Option<(File, Stat)>> {
+    match open_loose(objects, path, id)? {
+        None => Ok(None),
+        Some(Loose::File(file, stat)) => Ok(Some((file, stat))),
+        Some(Loose::Link(..)) => Err(invalid(id, "a symbolic link, where a regular file should be")),
+    }
+}
+
 /// Opens what lies there. Regular files, nearly all, need two system calls.
 fn open_loose(objects: BorrowedFd<'_>, path: &str, id: &FileId) -> Result<Option<Loose>> {
     match sys::open_nofollow(objects, path) {
-        Ok(file) => {
-            let stat = rustix::fs::fstat(&file).map_err(|e| failed("stat", id)(e.into()))?;
-            if stat.st_mode & S_IFMT != S_IFREG {
-                return Err(invalid(id, "neither a regular file nor a symbolic link"));
-            }
-            Ok(Some(Loose::File(file, stat)))
-        }
+        Ok((file, stat)) => Ok(Some(Loose::File(file, stat))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(invalid(id, &e.to_string())),
         Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             let Some(stat) = sys::lstat(objects, path).map_err(failed("stat", id))? else { return Ok(None) };
             debug_assert_eq!(stat.st_mode & S_IFMT, S_IFLNK);

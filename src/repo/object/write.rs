@@ -5,10 +5,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_format::{FileHeader, FileId, Hasher, ObjectName, RepoMode};
+use rustix::fs::FileType;
 
 use super::super::dir::ObjectDir;
 use super::super::sys::{self, Linked, TempFile};
-use super::{FileFormat, failed};
+use super::{FileFormat, Links, failed};
 use crate::store::{Error, Result};
 
 /// Content up to this size is hashed in memory, and written only if it is new.
@@ -273,6 +274,16 @@ pub(in crate::repo) fn link_loose(
 ) -> Result<bool> {
     let Some(path) = from.path.to_str() else { return Ok(false) };
     let name = ObjectName::from(*id);
+    // Anything may lie there: what cannot be the file of an object is left to who opens it, and will say so.
+    let stat = sys::lstat(from.dir, path).map_err(failed("stat", id))?;
+    let kind = stat.map(|stat| FileType::from_raw_mode(stat.st_mode));
+    let fits = match kind {
+        Some(FileType::Symlink) => format.links() == Links::AsLinks,
+        kind => kind == Some(FileType::RegularFile),
+    };
+    if !fits {
+        return Ok(false);
+    }
     sink.objects.ensure_parent(&name)?;
     if !format.link_companions(sink, id, from)? {
         return Ok(false);

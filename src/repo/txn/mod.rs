@@ -4,7 +4,7 @@
 //! begin     .lock shared · staging directory taken over or made
 //! write     objects into the staging directory, from many threads; now and then what is there to disk
 //! commit    file system to disk · objects renamed into place · their directories to disk
-//!           · staging directory removed · tmp cleaned · refs written · hints written · unlocked
+//!           · staging directory removed · tmp cleaned · refs written, to disk · hints written · unlocked
 //! drop      staging directory removed: nothing happened
 //! suspend   staging directory left to the next transaction of this boot, as by a killed process; so does
 //!           a drop after the work was cancelled, since it will likely be tried again
@@ -27,12 +27,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ostree_format::{CollectionId, CommitId, ObjectName, RefName, RefSpec};
 
 use super::dir::ObjectDir;
+use super::durable::ChangedDirs;
 use super::fsync::Fsync;
 use super::lock::Lock;
 use super::object::{ObjectSync, Sink};
 use super::space::Space;
 use super::staging::Staging;
-use super::{Repo, sys, tmp};
+use super::{Repo, state, sys, tmp};
 use crate::base::{Cancel, Ctx};
 use crate::store::{Completeness, Error, Result};
 use names::{Counters, Names};
@@ -47,13 +48,15 @@ pub struct Transaction<'r> {
     repo: &'r Repo,
     cancel: Cancel,
     /// Taken out by commit and drop only.
-    staging: Option<Staging>,
+    staging: Option<Staging<'r>>,
     written: Names,
     space: Space,
     /// None if objects are synced one by one or never.
     writeback: Option<Writeback>,
     pending: Mutex<Pending>,
     counters: Counters,
+    /// Who owns `objects`.
+    owner_uid: u32,
     _lock: Lock,
 }
 
@@ -63,6 +66,8 @@ struct Pending {
     refs: BTreeMap<RefSpec, Option<CommitId>>,
     collection_refs: BTreeMap<(CollectionId, RefName), Option<CommitId>>,
     complete: BTreeSet<CommitId>,
+    /// Commits whose detached metadata this transaction has written.
+    detached: BTreeSet<CommitId>,
     /// Commits that this transaction was the first to mark as partial.
     newly_partial: BTreeSet<CommitId>,
     /// Files of the cache.
@@ -72,6 +77,14 @@ struct Pending {
 impl<'r> Transaction<'r> {
     pub(super) fn begin(repo: &'r Repo, ctx: &Ctx) -> Result<Self> {
         let lock = repo.lock_shared(ctx)?;
+        let writeback = match repo.fsync {
+            Fsync::Transaction => Some(Writeback::new(&repo.root)?),
+            Fsync::Object | Fsync::Never => None,
+        };
+        let owner =
+            rustix::fs::fstat(&repo.objects).map_err(|e| repo.objects.failed("stat", "", e.into()))?;
+        let space = Space::new(&repo.root, repo.config.min_free_space)?;
+        // Last: from here on the directory is either removed or left to the next transaction.
         let staging = Staging::take(repo.tmp.as_fd(), &repo.boot_id)?;
         let written = Names::new();
         if staging.resumed {
@@ -80,19 +93,16 @@ impl<'r> Transaction<'r> {
                 Ok(())
             })?;
         }
-        let writeback = match repo.fsync {
-            Fsync::Transaction => Some(Writeback::new(&repo.root)?),
-            Fsync::Object | Fsync::Never => None,
-        };
         Ok(Self {
             repo,
             cancel: ctx.cancel.clone(),
             staging: Some(staging),
             written,
-            space: Space::new(&repo.root, repo.config.min_free_space)?,
+            space,
             writeback,
             pending: Mutex::default(),
             counters: Counters::default(),
+            owner_uid: owner.st_uid,
             _lock: lock,
         })
     }
@@ -147,8 +157,9 @@ impl<'r> Transaction<'r> {
         if repo.fsync != Fsync::Never && !self.written.is_empty() {
             synced(sys::sync_filesystem(&repo.root))?;
         }
+        let pending = std::mem::take(&mut *self.pending());
         if let Some(staging) = &self.staging {
-            self.publish(staging)?;
+            self.publish(staging, &pending)?;
             match repo.fsync {
                 Fsync::Never => {}
                 // Who was interrupted may have moved some of the objects: which, nobody knows.
@@ -157,14 +168,16 @@ impl<'r> Transaction<'r> {
             }
         }
         if let Some(staging) = self.staging.take() {
-            staging.remove(repo.tmp.as_fd())?;
+            staging.remove()?;
         }
-        tmp::clean(repo.tmp.as_fd(), &repo.boot_id, repo.config.tmp_expiry_secs)?;
-        let pending = std::mem::take(&mut *self.pending());
+        tmp::clean(repo.tmp.as_fd(), &repo.boot_id, repo.config.tmp_expiry_secs);
+        let mut changed = ChangedDirs::default();
         for commit in &pending.complete {
-            repo.set_partial(commit, Completeness::Complete)?;
+            state::set_completeness(repo.root.as_fd(), commit, Completeness::Complete)?;
+            changed.note(&state::path(commit));
         }
-        self.write_refs(&pending)?;
+        self.write_refs(&pending, &mut changed)?;
+        repo.sync_changed(&changed)?;
         for (name, bytes) in &pending.cached {
             repo.write_cached(name, bytes);
         }
@@ -178,7 +191,7 @@ impl<'r> Transaction<'r> {
     /// already sent to the disk is waited for.
     pub fn suspend(mut self) {
         if let Some(staging) = self.staging.take() {
-            staging.leave(self.repo.tmp.as_fd());
+            staging.leave();
         }
     }
 
@@ -187,15 +200,15 @@ impl<'r> Transaction<'r> {
         self.counters.stats()
     }
 
-    fn write_refs(&self, pending: &Pending) -> Result<()> {
+    fn write_refs(&self, pending: &Pending, changed: &mut ChangedDirs) -> Result<()> {
         // Deleted ones first: a new one may need the name as a directory.
         for deleted in [true, false] {
             for (refspec, target) in pending.refs.iter().filter(|(_, target)| target.is_none() == deleted) {
-                self.repo.write_ref(refspec, *target)?;
+                self.repo.write_ref(refspec, *target, changed)?;
             }
             let refs = pending.collection_refs.iter().filter(|(_, target)| target.is_none() == deleted);
             for ((id, name), target) in refs {
-                self.repo.write_collection_ref(id, name, *target)?;
+                self.repo.write_collection_ref(id, name, *target, changed)?;
             }
         }
         match pending.refs.is_empty() && pending.collection_refs.is_empty() {
@@ -234,16 +247,15 @@ impl<'r> Transaction<'r> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         // Errors have nowhere to go, and what stays behind harms nobody.
-        let tmp = self.repo.tmp.as_fd();
         match self.staging.take() {
-            Some(staging) if self.cancel.check().is_err() => return staging.leave(tmp),
-            Some(staging) => drop(staging.remove(tmp)),
+            Some(staging) if self.cancel.check().is_err() => return staging.leave(),
+            Some(staging) => drop(staging.remove()),
             None => return,
         }
         let pending = self.pending.get_mut().unwrap_or_else(PoisonError::into_inner);
         for commit in &pending.newly_partial {
             let _ = self.repo.set_partial(commit, Completeness::Complete);
         }
-        let _ = tmp::clean(tmp, &self.repo.boot_id, self.repo.config.tmp_expiry_secs);
+        tmp::clean(self.repo.tmp.as_fd(), &self.repo.boot_id, self.repo.config.tmp_expiry_secs);
     }
 }

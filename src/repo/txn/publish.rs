@@ -2,17 +2,17 @@
 
 use std::os::fd::AsFd;
 
-use ostree_format::{ObjectName, ObjectType};
+use ostree_format::{CommitId, ObjectName, ObjectType};
 
 use super::super::staging::Staging;
 use super::super::sys;
-use super::Transaction;
+use super::{Pending, Transaction};
 use crate::store::Result;
 
 impl Transaction<'_> {
     /// Renames the staged objects into place, commits last: whole directories where there are none yet, and
     /// else one by one, what is named before what names it.
-    pub(super) fn publish(&self, staging: &Staging) -> Result<()> {
+    pub(super) fn publish(&self, staging: &Staging<'_>, pending: &Pending) -> Result<()> {
         let (objects, staged, mode) = (&self.repo.objects, &staging.objects, self.repo.mode());
         // A directory is moved only if `objects` would have made the same: not one that somebody else made,
         // with other permissions perhaps.
@@ -34,8 +34,10 @@ impl Transaction<'_> {
             let path = name.loose_path(mode);
             let (from, to) = (staged.as_fd(), objects.as_fd());
             let moved = match name.kind {
-                // Its name is the commit's, so another one may be there.
-                ObjectType::CommitMeta => sys::rename(from, &path, to, &path).map(|()| true),
+                // Its name is the commit's, so another one may be there: the newer one counts.
+                ObjectType::CommitMeta if pending.detached.contains(&CommitId::new(name.checksum)) => {
+                    sys::rename(from, &path, to, &path).map(|()| true)
+                }
                 _ => sys::rename_new(from, &path, to, &path),
             };
             moved.map_err(|e| objects.failed("rename", &path, e))?;

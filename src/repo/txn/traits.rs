@@ -24,6 +24,14 @@ impl ObjectRead for Transaction<'_> {
     }
 
     fn read_meta(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
+        // Detached metadata that an earlier transaction staged give way to the repository's own, which others may
+        // have changed since then.
+        if name.kind == ObjectType::CommitMeta
+            && !self.pending().detached.contains(&CommitId::new(name.checksum))
+            && let Some(bytes) = self.repo.read_meta(name)?
+        {
+            return Ok(Some(bytes));
+        }
         if let Some(staged) = self.staged(name)
             && let Some(bytes) = read_meta_in(staged, name, self.repo.mode())?
         {
@@ -90,10 +98,8 @@ impl Transaction<'_> {
     /// Whether the owner of another repository is that of this one: nobody else may change a file that
     /// both share.
     fn has_same_owner(&self, from: &LooseFile<'_>) -> Result<bool> {
-        let failed = |e| Error::io("stat", "objects", e);
-        let theirs = sys::lstat(from.dir, ".").map_err(failed)?;
-        let ours = sys::lstat(&self.repo.objects, ".").map_err(failed)?;
-        Ok(theirs.map(|stat| stat.st_uid) == ours.map(|stat| stat.st_uid))
+        let theirs = sys::lstat(from.dir, ".").map_err(|e| Error::io("stat", "objects", e))?;
+        Ok(theirs.is_some_and(|stat| stat.st_uid == self.owner_uid))
     }
 }
 
@@ -185,6 +191,7 @@ impl Txn for Transaction<'_> {
         let name = ObjectName::commitmeta(commit);
         object::replace_meta(&self.sink()?, self.repo.mode(), &name, &metadata.to_bytes())?;
         self.written.insert(name);
+        self.pending().detached.insert(*commit);
         Ok(())
     }
 

@@ -78,11 +78,11 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
                 })
             }
             Target::File(file, id) => {
-                match mkdirat(parent, name, Mode::RWXU) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                let fd = match mkdirat(parent, name, Mode::RWXU) {
+                    Ok(()) => open_made(parent, name)?,
+                    Err(Errno::EXIST) => open_destination(parent, name)?,
                     Err(e) => return Err(Error::io("mkdirat", name, e)),
-                }
-                let fd = open_destination(parent, name)?;
+                };
                 let (path, pending) = ("/".into(), AtomicUsize::new(1));
                 self.wanted_file(&Dir { fd, path, meta: None, pending, parent: None }, &file, &id)
             }
@@ -108,9 +108,10 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
         let process = self.options.whiteouts == Whiteouts::Process;
         let opaque = process && tree.files().any(|(name, _)| name == OPAQUE_WHITEOUT);
         let made = self.make(parent, name, opaque)?;
-        let fd = match above {
-            None => open_destination(parent, name)?,
-            Some(_) => open_made(parent, name)?,
+        let fd = match (made, &above) {
+            (true, _) => open_made(parent, name)?,
+            (false, None) => open_destination(parent, name)?,
+            (false, Some(_)) => open_below(parent, name)?,
         };
         if made && self.options.ownership == Ownership::Commit {
             write_xattrs(&fd, &meta.xattrs).map_err(|e| Error::io("Processing dirmeta of", &path, e))?;
@@ -223,11 +224,17 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
 
 const OPEN_DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// The caller may name the destination by a symbolic link.
+/// The caller may name a destination that is there by a symbolic link.
 fn open_destination(parent: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd> {
     openat(parent, name, OPEN_DIR, Mode::empty()).map_err(|e| Error::io("openat", name, e))
 }
 
-fn open_made(parent: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd> {
+/// A directory that was there before.
+fn open_below(parent: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd> {
     openat(parent, name, OPEN_DIR | OFlags::NOFOLLOW, Mode::empty()).map_err(|e| Error::io("openat", name, e))
+}
+
+/// A directory that this checkout has made, and nobody has put another in its place.
+fn open_made(parent: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd> {
+    fs::open_made_dir(parent, name).map_err(|e| Error::io("openat", name, e))
 }

@@ -40,7 +40,8 @@ impl<T: Send> Queue<T> {
     pub(super) fn run(&self, threads: usize, work: &(impl Fn(T) -> Result<()> + Sync)) -> Result<()> {
         std::thread::scope(|scope| {
             for _ in 1..threads {
-                scope.spawn(|| self.help(work));
+                // Where no more threads are to be had, fewer do the work.
+                drop(std::thread::Builder::new().spawn_scoped(scope, || self.help(work)));
             }
             self.help(work);
         });

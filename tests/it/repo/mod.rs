@@ -2,6 +2,7 @@
 
 mod interop;
 mod refs;
+mod strangers;
 mod txn;
 
 use std::fs;

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use ostree_rs::base::Ctx;
 use ostree_rs::format::{Checksum, CommitId, RefSpec, RepoMode};
-use ostree_rs::store::{Error, Refs, Txn};
+use ostree_rs::store::{Error, Refs, Txn, resolve_rev};
 
-use super::{create, refspec};
+use super::{create, files, refspec, write_commit};
 use crate::oracle::{need, run};
 
 fn id(text: &str) -> CommitId {
@@ -135,4 +135,43 @@ fn refs_of_collections() {
         .output()
         .unwrap();
     assert_eq!(config.stdout, b"origin\n");
+}
+
+/// A power cut may leave the file of a ref empty: it is seen, written anew, and deleted, and nothing is deleted
+/// because of it.
+#[test]
+fn damaged_refs() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::Archive);
+    repo.set_ref(&refspec("whole"), Some(id("whole"))).unwrap();
+    let write =
+        |name: &str, content: &str| fs::write(tmp.path().join("refs/heads").join(name), content).unwrap();
+    write("empty", "");
+    write("garbage", "no checksum");
+    let files = repo.ref_files().unwrap();
+    let expected = [("empty", None), ("garbage", None), ("whole", Some(id("whole")))];
+    assert_eq!(files, expected.map(|(name, id)| (refspec(name), id)).into());
+    assert_eq!(repo.resolve(&refspec("empty")).unwrap(), None);
+    assert!(matches!(repo.resolve(&refspec("garbage")), Err(Error::Invalid { .. })));
+    assert!(matches!(repo.list(), Err(Error::Invalid { .. })), "prune would take it for no ref at all");
+    repo.set_ref(&refspec("empty"), Some(id("new"))).unwrap();
+    repo.set_ref(&refspec("garbage"), None).unwrap();
+    let expected = [("empty", id("new")), ("whole", id("whole"))];
+    assert_eq!(repo.list().unwrap(), expected.map(|(name, id)| (refspec(name), id)).into());
+}
+
+/// A name that somebody gave goes before what it could abbreviate.
+#[test]
+fn refs_go_before_abbreviated_checksums() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::Archive);
+    let txn = repo.begin(&Ctx::default()).unwrap();
+    let (first, second) = (write_commit(&txn, &files()), write_commit(&txn, &files()[..1]));
+    txn.commit(&Ctx::default()).unwrap();
+    let rev = |text: &str| resolve_rev(&repo, &text.parse().unwrap()).unwrap();
+    let digits = &first.to_string()[..10];
+    assert_eq!(rev(digits), first);
+    repo.set_ref(&refspec(digits), Some(second)).unwrap();
+    assert_eq!(rev(digits), second);
+    assert_eq!((rev(&first.to_string()), rev(&first.to_string()[..11])), (first, first));
 }

@@ -119,3 +119,26 @@ fn signs_with_the_keys_of_libostrees_tests() {
     assert_eq!(info.primary.created, at(1_378_780_182));
     assert_eq!(info.users[0].id, "Ostree Tester <test@test.com>");
 }
+
+/// `gpg --batch` imports keys without a passphrase in a form of their own.
+#[test]
+fn keys_that_gpg_imported() {
+    if !oracle::need("gpg") {
+        return;
+    }
+    let home = Home::new();
+    for algorithm in ["rsa2048", "ed25519", "dsa2048", "nistp256", "nistp384", "nistp521"] {
+        home.generate(&format!("{algorithm}@example.org"), algorithm, "never");
+    }
+    let other = Home::new();
+    let file = other.path("secret");
+    std::fs::write(&file, home.gpg(&["--export-secret-keys"])).unwrap();
+    other.gpg(&["--import", file.to_str().unwrap()]);
+    let keys = SecretKeys::from_homedir(&other.dir()).unwrap();
+    assert_eq!(keys.public().certs().len(), 6);
+    for cert in keys.public().certs() {
+        let signer = keys.signer(&cert.fingerprint().to_hex(), SystemTime::now()).unwrap();
+        let status = home.status(&signer.sign(DATA, SystemTime::now()).unwrap());
+        assert!(status.contains(" GOODSIG "), "{status}");
+    }
+}

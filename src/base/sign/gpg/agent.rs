@@ -4,10 +4,16 @@
 //! canonical  (11:private-key(3:rsa(1:n257:…)(1:e3:…)(1:d256:…)(1:p…)(1:q…)(1:u…)))
 //! text       Created: 20240102T030405
 //!            Key: (private-key (ecc (curve Ed25519)(flags eddsa)(q #40…#)(d #…#)))
-//!              continued on lines that start with a space
+//!              continued on lines that start with a space, which is not part of the value
 //! ```
-//! `protected-private-key` needs a passphrase and `shadowed-private-key` lies on a smart card; both still hold
-//! the public numbers. The file's name, the keygrip, is not needed: keys are told by their public numbers.
+//! `protected-private-key` needs a passphrase, unless `gpg --batch` imported it, which leaves the numbers as they
+//! stood in the OpenPGP packet until the agent can ask for one:
+//!
+//! ```text
+//! (protected-private-key (rsa (n …)(e …)(protected openpgp-native
+//!   (openpgp-private-key (version "4")(algo RSA)(skey _ #n# _ #e# _ #d# _ #p# _ #q# _ #u#)(csum …)(protection none)))))
+//! ```
+//! `shadowed-private-key` lies on a smart card. All hold the public numbers. The file's name, the keygrip, is not needed: keys are told by their public numbers.
 
 use sequoia_openpgp::crypto::mpi::{ProtectedMPI, PublicKey, SecretKeyMaterial};
 
@@ -52,7 +58,10 @@ impl AgentKey {
         let public = strip_zeros(public.ok_or_else(|| bad("the public number is missing"))?).to_vec();
         let secret = match kind {
             b"private-key" => Secret::Clear(secret_numbers(algorithm)?.into()),
-            b"protected-private-key" => Secret::Protected,
+            b"protected-private-key" => match native_numbers(algorithm) {
+                Some(numbers) => Secret::Clear(numbers.into()),
+                None => Secret::Protected,
+            },
             b"shadowed-private-key" => Secret::Card,
             _ => return Err(bad("an unknown kind of key")),
         };
@@ -79,10 +88,46 @@ fn strip_zeros(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|b| **b == 0).count()..]
 }
 
+fn number(value: &[u8]) -> ProtectedMPI {
+    ProtectedMPI::from(strip_zeros(value).to_vec())
+}
+
+/// The secret numbers of a key that was imported without a passphrase; `None` if it needs one.
+fn native_numbers(algorithm: &Sexp) -> Option<SecretKeyMaterial> {
+    let key = match algorithm.member("protected")? {
+        [_, Sexp::Atom(form), key] if form == b"openpgp-native" => key,
+        _ => return None,
+    };
+    if key.value("protection") != Some(b"none") {
+        return None;
+    }
+    // Each is marked, "_" as one that is not encrypted.
+    let numbers: Vec<&[u8]> =
+        key.member("skey")?.get(1..)?.chunks(2).map(plain_number).collect::<Option<_>>()?;
+    match (algorithm.head()?, key.value("algo")?, numbers.as_slice()) {
+        (b"rsa", _, [_, _, d, p, q, u]) => {
+            Some(SecretKeyMaterial::RSA { d: number(d), p: number(p), q: number(q), u: number(u) })
+        }
+        (b"dsa", _, [.., x]) => Some(SecretKeyMaterial::DSA { x: number(x) }),
+        (b"elg", _, [.., x]) => Some(SecretKeyMaterial::ElGamal { x: number(x) }),
+        (b"ecc", b"ECDH", [.., d]) => Some(SecretKeyMaterial::ECDH { scalar: number(d) }),
+        (b"ecc", b"EDDSA", [.., d]) => Some(SecretKeyMaterial::EdDSA { scalar: number(d) }),
+        (b"ecc", _, [.., d]) => Some(SecretKeyMaterial::ECDSA { scalar: number(d) }),
+        _ => None,
+    }
+}
+
+fn plain_number(marked: &[Sexp]) -> Option<&[u8]> {
+    match marked {
+        [Sexp::Atom(mark), Sexp::Atom(number)] if mark == b"_" => Some(number),
+        _ => None,
+    }
+}
+
 fn secret_numbers(algorithm: &Sexp) -> Result<SecretKeyMaterial> {
     let number = |name: &str| {
         let value = algorithm.value(name).ok_or_else(|| bad(&format!("the number {name} is missing")))?;
-        Ok(ProtectedMPI::from(strip_zeros(value).to_vec()))
+        Ok(number(value))
     };
     match algorithm.head() {
         Some(b"rsa") => {
@@ -102,12 +147,13 @@ fn secret_numbers(algorithm: &Sexp) -> Result<SecretKeyMaterial> {
     }
 }
 
-/// The value of `Key:` in the text form, its continuation lines joined.
+/// The value of `Key:` in the text form, its continuation lines joined without the blank that they start with: a
+/// line may end in the middle of a word.
 fn key_line(file: &[u8]) -> Option<Vec<u8>> {
     let mut lines = file.split(|b| *b == b'\n').skip_while(|line| !line.starts_with(b"Key:"));
     let mut value = lines.next()?.get(4..)?.to_vec();
     for line in lines.take_while(|line| line.first().is_some_and(|b| *b == b' ' || *b == b'\t')) {
-        value.extend(line);
+        value.extend(&line[1..]);
     }
     Some(value)
 }
@@ -171,12 +217,18 @@ impl Sexp {
 
     /// The second item of the member list that starts with `name`.
     fn value(&self, name: &str) -> Option<&[u8]> {
-        let Self::List(items) = self else { return None };
-        let member = items.iter().find(|item| item.head() == Some(name.as_bytes()))?;
-        let Self::List(member) = member else { return None };
-        match member.get(1)? {
+        match self.member(name)?.get(1)? {
             Self::Atom(value) => Some(value),
             Self::List(_) => None,
         }
+    }
+
+    /// The member list that starts with `name`.
+    fn member(&self, name: &str) -> Option<&[Sexp]> {
+        let Self::List(items) = self else { return None };
+        items.iter().find_map(|item| match item {
+            Self::List(member) if item.head() == Some(name.as_bytes()) => Some(member.as_slice()),
+            _ => None,
+        })
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use crate::cli::terminal;
 use crate::repo::Repo;
 use crate::store::selinux::{Labeling, Policy, UsrEtc};
 use crate::store::{Error, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy};
@@ -64,7 +65,8 @@ impl Options {
             executables: if self.mode_ro_executables { Executables::ReadOnly } else { Executables::Keep },
             xattrs: if self.no_xattrs { XattrPolicy::Drop } else { XattrPolicy::Keep },
             selinux: match &self.selinux_policy {
-                Some(root) => Some(self.labeling(policy_in(root)?, &root.display().to_string())?),
+                Some(root) if !root.is_dir() => bail!("opendir({}): no such directory", root.display()),
+                Some(root) => self.labeling(policy_in(root)?, &root.display().to_string()),
                 None => None,
             },
             stat_overrides: match &self.statoverride {
@@ -90,11 +92,15 @@ impl Options {
         self.selinux_policy_from_base
     }
 
-    /// Labels as `policy` says, which was looked for in `root`.
-    pub(crate) fn labeling(&self, policy: Option<Policy>, root: &str) -> anyhow::Result<Labeling> {
-        let policy = policy.with_context(|| format!("There is no SELinux policy in {root}"))?;
+    /// Labels as `policy` says, which was looked for in `root`. Without one there are none, as with C ostree, but
+    /// it is said.
+    pub(crate) fn labeling(&self, policy: Option<Policy>, root: &str) -> Option<Labeling> {
+        let Some(policy) = policy else {
+            terminal::say(format_args!("There is no SELinux policy in {root}: files are not labeled"));
+            return None;
+        };
         let usr_etc = if self.selinux_labeling_epoch == 0 { UsrEtc::AsItIs } else { UsrEtc::AsEtc };
-        Ok(Labeling { policy: Arc::new(policy), usr_etc })
+        Some(Labeling { policy: Arc::new(policy), usr_etc })
     }
 }
 
@@ -115,10 +121,10 @@ pub(crate) fn policy_in(root: &Path) -> anyhow::Result<Option<Policy>> {
 /// If there are any.
 pub(crate) fn check_matched(modifier: &Modifier) -> anyhow::Result<()> {
     for path in modifier.stat_overrides.unmatched() {
-        eprintln!("Unmatched statoverride path: {path}");
+        terminal::say(format_args!("Unmatched statoverride path: {path}"));
     }
     for path in modifier.skip.unmatched() {
-        eprintln!("Unmatched skip-list path: {path}");
+        terminal::say(format_args!("Unmatched skip-list path: {path}"));
     }
     Ok(modifier.check_matched()?)
 }

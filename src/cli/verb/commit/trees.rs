@@ -94,7 +94,7 @@ impl Options {
         for (at, source) in trees.iter().enumerate() {
             let last = at + 1 == trees.len();
             if at == 0 && changes.labels_from_base() {
-                modifier.selinux = Some(labeling_of(source, txn, changes)?);
+                modifier.selinux = labeling_of(source, txn, changes)?;
             }
             match source {
                 Tree::Dir(path) => {
@@ -162,18 +162,18 @@ impl Options {
     }
 }
 
-/// The labels that the policy in a tree says.
+/// The labels that the policy in a tree says, if it has one.
 fn labeling_of(
     source: &Tree<'_>,
     txn: &Transaction<'_>,
     changes: &changes::Options,
-) -> anyhow::Result<Labeling> {
-    match source {
+) -> anyhow::Result<Option<Labeling>> {
+    Ok(match source {
         Tree::Dir(path) => changes.labeling(changes::policy_in(path)?, &path.display().to_string()),
         Tree::Ref(rev) => {
             let root = load_commit(txn, &resolve(txn, rev)?)?.root;
             changes.labeling(Policy::of_tree(txn, root)?, rev)
         }
         Tree::Tar(file) => bail!("The SELinux policy cannot be read from an archive: {file}"),
-    }
+    })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::images::{self, Demand, Dest, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
-use crate::cli::terminal::Session;
+use crate::cli::terminal::{self, Session};
 use crate::container::ImageReference;
 use crate::container::transport::{self, CopyOptions, Images};
 
@@ -65,7 +65,10 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(copied.manifest)?;
     if copied.signatures_lost > 0 && !args.quiet {
-        eprintln!("GPG signatures that cannot be kept at {}: {}", args.dest, copied.signatures_lost);
+        terminal::say(format_args!(
+            "GPG signatures that cannot be kept at {}: {}",
+            args.dest, copied.signatures_lost
+        ));
     }
     if args.json {
         let json = Json {

@@ -13,7 +13,7 @@ use super::super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
-use crate::cli::terminal::{Session, size};
+use crate::cli::terminal::{self, Session, size};
 use crate::cli::verb::Common;
 use crate::container::store::{self, Check, NameImage, PulledImage, StoreOptions, StoredImage, Unneeded};
 use crate::container::{self, PullOptions};
@@ -183,7 +183,10 @@ impl Args {
         if !pulled.left_out.is_empty() && !self.quiet {
             let parts: Vec<_> = pulled.left_out.iter().map(|(name, n)| format!(" {name}: {n}")).collect();
             session.out.flush()?;
-            eprintln!("Image contains files that a commit of ostree cannot hold:{}", parts.concat());
+            terminal::say(format_args!(
+                "Image contains files that a commit of ostree cannot hold:{}",
+                parts.concat()
+            ));
         }
         Ok(())
     }

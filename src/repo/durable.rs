@@ -1,0 +1,89 @@
+//! Small files that are replaced as a whole: refs, the config, the summary. They reach the disk before a command
+//! says that it is done, unless `core.fsync` says no.
+//!
+//! ```text
+//! temporary file written, to disk · renamed over the old one · directories to disk, each once
+//! ```
+//! libostree leaves the last step out, so that after a power cut the ref of a finished commit may be the old one.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::{Fsync, Repo, sys};
+use crate::store::{Error, Result};
+
+/// Directories of the repository in which names came, went or changed.
+#[derive(Debug, Default)]
+pub(super) struct ChangedDirs(BTreeSet<String>);
+
+impl ChangedDirs {
+    /// The file `path` came, went or was replaced; the directories on the way to it may be new.
+    pub(super) fn note(&mut self, path: &str) {
+        if !path.contains('/') {
+            self.0.insert(".".into());
+        }
+        self.0.extend(path.match_indices('/').map(|(end, _)| path[..end].to_owned()));
+    }
+}
+
+impl Repo {
+    /// Makes what happened in these directories reach the disk.
+    pub(super) fn sync_changed(&self, changed: &ChangedDirs) -> Result<()> {
+        if self.fsync == Fsync::Never {
+            return Ok(());
+        }
+        for path in &changed.0 {
+            // A directory may have given way to a ref of its name.
+            let Some(dir) = sys::optional(sys::open_dir(&self.root, path)).or_else(|e| match e.kind() {
+                io::ErrorKind::NotADirectory => Ok(None),
+                _ => Err(Error::io("open", path, e)),
+            })?
+            else {
+                continue;
+            };
+            sys::sync_file(dir).map_err(|e| Error::io("fsync", path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces a file of the repository.
+    pub(crate) fn replace_file(&self, path: &str, content: &[u8]) -> Result<()> {
+        let mut changed = ChangedDirs::default();
+        changed.note(path);
+        self.replace_file_at(path, content).map_err(|e| Error::io("write", path, e))?;
+        self.sync_changed(&changed)
+    }
+
+    /// Removes a file of the repository; nothing there is fine.
+    pub(crate) fn remove_file(&self, path: &str) -> Result<()> {
+        let mut changed = ChangedDirs::default();
+        changed.note(path);
+        match sys::unlink(&self.root, path).map_err(|e| Error::io("unlink", path, e))? {
+            true => self.sync_changed(&changed),
+            false => Ok(()),
+        }
+    }
+
+    /// [`Repo::replace_file`] without its last step.
+    pub(super) fn replace_file_at(&self, path: &str, content: &[u8]) -> io::Result<()> {
+        replace(self.tmp.as_fd(), self.root.as_fd(), path, content, self.fsync)
+    }
+}
+
+/// Replaces the file `path` of `dir`, by way of one in `tmp`.
+pub(super) fn replace(
+    tmp: BorrowedFd<'_>,
+    dir: BorrowedFd<'_>,
+    path: &str,
+    content: &[u8],
+    fsync: Fsync,
+) -> io::Result<()> {
+    let file = sys::TempFile::new(tmp)?;
+    file.file().write_all(content)?;
+    sys::set_mode(file.file(), 0o644)?;
+    if fsync != Fsync::Never {
+        sys::sync_file(file.file())?;
+    }
+    file.replace(dir, path)
+}
