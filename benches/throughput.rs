@@ -12,7 +12,9 @@ use cap_std::fs::Dir;
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use ostree_rs::base::Ctx;
-use ostree_rs::container::{BuildOptions, Compression, OciLayout, PullOptions, Signatures, build, pull};
+use ostree_rs::container::{
+    Admitted, BuildOptions, Compression, OciLayout, PullOptions, Vouching, build, pull,
+};
 use ostree_rs::format::{Checksum, CommitId, FileHeader, RepoMode, Xattrs};
 use ostree_rs::repo::Repo;
 use ostree_rs::store::{Modifier, MutableTree, ObjectWrite, load_commit};
@@ -212,10 +214,8 @@ fn images(c: &mut Criterion) {
         let dir = TempDir::new().unwrap();
         let source = layout(&dir, compression);
         let run = |(dir, repo): (TempDir, Repo)| {
-            let txn = repo.begin(&ctx).unwrap();
-            let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
-            pull(&source, &txn, &options, &ctx).unwrap();
-            txn.commit(&ctx).unwrap();
+            let options = PullOptions { vouching: Vouching::Nobody, ..PullOptions::default() };
+            pull(&Admitted::unjudged(&source).unwrap(), &repo, &options, &ctx).unwrap();
             dir
         };
         group.bench_function(format!("pull with {name}"), |b| {

@@ -23,7 +23,7 @@ use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::Dict;
 use crate::format::{CommitId, RemoteName};
 use crate::repo::Repo;
-use crate::store::{Error, Txn, load_commitmeta};
+use crate::store::{CommitBytes, Error, Refusal, Txn, Voucher, load_commitmeta};
 
 const SYSTEM_KEYRINGS: &str = "/usr/share/ostree/trusted.gpg.d";
 
@@ -214,4 +214,15 @@ pub(crate) fn sign_with(
 pub(crate) fn sign_bytes(keys: &SecretKeys, id: &str, data: &[u8]) -> anyhow::Result<Vec<u8>> {
     let now = SystemTime::now();
     Ok(keys.signer(id, now)?.sign(data, now)?)
+}
+
+/// Keys vouch for what they have signed.
+pub(crate) struct SignedBy<'a>(pub(crate) &'a Keyring);
+
+impl Voucher for SignedBy<'_> {
+    fn vouch(&self, commit: &CommitBytes<'_>) -> Result<(), Refusal> {
+        let detached = commit.detached.filter(|bytes| !bytes.is_empty()).map(Dict::parse).transpose()?;
+        require(self.0, commit.bytes, detached.as_ref())
+            .map_err(|why| format!("commit {}: {why:#}", commit.id).into())
+    }
 }

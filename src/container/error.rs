@@ -8,7 +8,7 @@ use ostree_format::ParseError;
 use super::config::ConfigError;
 use super::digest::{DiffId, Digest};
 use super::reference::ImageReference;
-use crate::base::{Cancelled, net};
+use crate::base::{Cancelled, ErrorKind, Kind, net};
 use crate::{store, tar};
 
 /// The result of every call on images.
@@ -168,6 +168,32 @@ pub enum Error {
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoSignaturePolicy | Self::UnsignedLayers { .. } | Self::Refused(_) => ErrorKind::Refused,
+            Self::TagNotFound { .. } | Self::BlobNotFound(_) | Self::NotStored(_) => ErrorKind::Missing,
+            Self::NotALayout(_)
+            | Self::Json { .. }
+            | Self::Mismatch { .. }
+            | Self::DiffIdMismatch { .. }
+            | Self::Size { .. }
+            | Self::TooLarge { .. }
+            | Self::Image(_) => ErrorKind::Damaged,
+            Self::Reference { .. } | Self::Ambiguous { .. } | Self::Usage(_) | Self::Config(_) => {
+                ErrorKind::Usage
+            }
+            Self::Io { source, .. } | Self::Layer { source, .. } => Kind::kind(source),
+            Self::Unsupported(_) => ErrorKind::Unsupported,
+            Self::Source { source, .. } => source.kind(),
+            Self::Tar(error) => error.kind(),
+            Self::Net(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+        }
+    }
 }
 
 impl Error {

@@ -63,6 +63,24 @@ pub trait ImageSource: Sync {
     }
 }
 
+impl<S: ImageSource + ?Sized> ImageSource for &S {
+    fn manifest(&self) -> Result<RawManifest> {
+        (**self).manifest()
+    }
+
+    fn manifest_of(&self, descriptor: &oci::Descriptor) -> Result<RawManifest> {
+        (**self).manifest_of(descriptor)
+    }
+
+    fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>> {
+        (**self).blob(descriptor)
+    }
+
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        (**self).signatures()
+    }
+}
+
 impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
     fn manifest(&self) -> Result<RawManifest> {
         (**self).manifest()

@@ -12,8 +12,9 @@ use ostree_format::{CommitId, DirMeta, DirMetaId, FileId, FileKind, FileName, Me
 
 use super::error::{Error, Result};
 use super::facts::labels;
+use super::fetch::{IMPLIED, LOWER_LINKS};
 use super::image::ImageSource;
-use super::import::{IMPLIED, LOWER_LINKS, Taken};
+use super::import::{Origin, Taken};
 use super::left_out::LeftOut;
 use crate::base::Ctx;
 use crate::store::selinux::Policy;
@@ -42,7 +43,7 @@ pub(super) fn merge(
     }
     let Some(policy) = Policy::of_tree(txn, root)?.map(Arc::new) else { return Ok(root) };
     if taken.policy.as_deref() != Some(&*policy) {
-        for layer in taken.plain_mut().iter_mut().filter(|layer| layer.fetched) {
+        for layer in taken.plain_mut().iter_mut().filter(|layer| layer.origin == Origin::Fetched) {
             let mut commit = load_commit(txn, &layer.commit)?;
             commit.root = relabel(txn, commit.root, &policy, ctx)?;
             layer.commit = CommitId::new(txn.write_meta(MetaKind::Commit, &commit.to_bytes())?);
@@ -64,8 +65,8 @@ fn lay_over(source: &dyn ImageSource, txn: &dyn Txn, taken: &Taken, ctx: &Ctx) -
         None => MutableTree::new(),
     };
     let layers: Vec<_> = taken.plain().iter().map(|taken| &taken.layer).collect();
-    let left_out = LeftOut::new(source, txn, taken.options, &layers, ctx);
-    let mut merging = Merging { txn, tree, left_out, options: taken.options, ctx };
+    let left_out = LeftOut::new(source, txn, taken.rules, &layers, ctx);
+    let mut merging = Merging { txn, tree, left_out, options: taken.rules, ctx };
     let commits: Result<Vec<_>, _> = taken.plain().iter().map(|l| load_commit(txn, &l.commit)).collect();
     let commits = commits?;
     for commit in &commits {
@@ -77,7 +78,7 @@ fn lay_over(source: &dyn ImageSource, txn: &dyn Txn, taken: &Taken, ctx: &Ctx) -
         let implied: Option<BTreeSet<&str>> =
             commit.metadata.get_strv(IMPLIED).map(|paths| paths.into_iter().collect());
         let listed = |path: &str| implied.as_ref().is_some_and(|implied| !implied.contains(path));
-        let upper = Upper { root: commit.root, listed: &listed, placement: &taken.options };
+        let upper = Upper { root: commit.root, listed: &listed, placement: &taken.rules };
         merging.tree.lay_over(txn, &upper)?;
         for (path, file) in links {
             merging.put(&path, file)?;

@@ -9,6 +9,7 @@
 //! registry in `name`; its bytes lie in a `layout` or `archive`. Manifests and configurations are the types of the
 //! crate `oci-spec`; digests are our own.
 
+mod admitted;
 mod archive;
 mod archive_write;
 mod buffers;
@@ -26,6 +27,7 @@ mod disk;
 mod encoders;
 mod error;
 mod facts;
+mod fetch;
 pub mod fuzz;
 mod image;
 mod import;
@@ -33,6 +35,7 @@ mod index;
 mod known;
 mod labels;
 mod layer_format;
+mod layer_record;
 mod layers;
 mod layout;
 mod left_out;
@@ -54,6 +57,7 @@ mod temp;
 pub mod transport;
 pub mod trust;
 
+pub use admitted::{Admitted, Verdict};
 pub use archive::{OciArchive, plain_archive};
 pub use archive_write::OciArchiveWriter;
 pub use build::{BuildOptions, Built, build};
@@ -68,5 +72,5 @@ pub use layer_format::LayerFormat;
 pub use layout::OciLayout;
 pub use machine::platform_of;
 pub use plan::{Documents, Image, LayerPlan, PlannedLayer};
-pub use pull::{PullOptions, Pulled, Signatures, pull};
+pub use pull::{PullOptions, Pulled, Vouching, pull};
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};

@@ -75,7 +75,11 @@ impl Image {
         Self::of_manifest(source, &raw)
     }
 
-    fn of_manifest(source: &dyn ImageSource, raw: &RawManifest) -> Result<Self> {
+    /// The image of a manifest that is known; its configuration is fetched from `source`.
+    ///
+    /// # Errors
+    /// As [`Image::fetch`].
+    pub(super) fn of_manifest(source: &dyn ImageSource, raw: &RawManifest) -> Result<Self> {
         if !media::is_manifest(&raw.media_type) {
             let why =
                 format!("manifest {} has the media type {}, which is no image", raw.digest, raw.media_type);

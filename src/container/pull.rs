@@ -7,44 +7,42 @@
 //! ```
 //! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by
 //! its signature before anything is written, every object by its checksum, and that none is missing.
-//! Nothing becomes visible before the caller commits the transaction; after an error it is to be dropped.
+//! Nothing becomes visible before all of it is there.
 
-use oci_spec::image::Arch;
-use ostree_format::CommitId;
+use ostree_format::{CommitId, RefSpec};
 
+use super::admitted::{Admitted, Verdict};
 use super::digest::Digest;
 use super::error::{Error, Result};
-use super::image::ImageSource;
-use super::import::{Layers, Taken, Taking, take};
+use super::import::{Layers, Origin, Taken, Taking, take};
 use super::merge::merge;
 use super::plan::{Image, LayerPlan};
-use super::pulled_layers::{PulledLayers, Reusable};
+use super::pulled_layers::PulledLayers;
 use super::resume::Resuming;
 use super::store::write_merge_commit;
 use crate::base::Ctx;
-use crate::store::Txn;
-use crate::tar::{Var, VerifyCommit};
+use crate::store::{Begin, Txn, Voucher, in_transaction};
+use crate::tar::Var;
 
-/// How the commit's signature is checked.
+/// Who vouches for the commit in an image.
 #[derive(Clone, Copy, Default)]
-pub enum Signatures<'a> {
+pub enum Vouching<'a> {
     /// Nobody said: the pull stops before it begins.
     #[default]
     Undecided,
-    /// This has to accept the commit. It vouches for nothing else: an image with plain layers is refused.
-    Verify(&'a VerifyCommit<'a>),
-    /// Any commit is taken.
-    Unverified,
+    /// Somebody who has to accept the commit, and vouches for nothing else: an image with plain layers is refused.
+    By(&'a dyn Voucher),
+    /// Nobody: any commit is taken.
+    Nobody,
 }
 
 /// How an image is pulled.
 #[derive(Clone, Default)]
 pub struct PullOptions<'a> {
-    /// Who vouches for the commit.
-    pub signatures: Signatures<'a>,
-    /// Which of several images to take; otherwise the one for the machines that this program was compiled
-    /// for.
-    pub architecture: Option<Arch>,
+    /// Who vouches for the commit. Nobody has to, where a policy said that the image is signed.
+    pub vouching: Vouching<'a>,
+    /// The ref that shall name the commit.
+    pub name: Option<RefSpec>,
     /// What happens to `var` of plain layers.
     pub var: Var,
 }
@@ -64,38 +62,42 @@ pub struct Pulled {
     pub reused: usize,
 }
 
-/// Pulls the commit out of an image into `txn`; of an image with plain layers, a commit of all layers
-/// together. No ref is set.
+/// Pulls the commit out of an image into `store`; of an image with plain layers, a commit of all layers together.
 ///
 /// Layers of the commit that an earlier pull brought into the same store are not fetched, as long as their
-/// objects are there: the store's cache tells ([`Txn::cached`]).
+/// objects are there: the store's cache tells ([`Txn::cached`]). What was finished when a pull fails is left to the
+/// next one, unless nobody vouches for it: see [`give_up`](crate::store::give_up).
 ///
 /// # Errors
-/// [`Error::NoSignaturePolicy`] if `options` do not say how to check the signature; [`Error::Tar`] with
-/// [`tar::Error::Refused`](crate::tar::Error::Refused) if it is not accepted; [`Error::UnsignedLayers`];
+/// [`Error::NoSignaturePolicy`] if nothing says who vouches for the commit; an error of the kind
+/// [`Refused`](crate::base::ErrorKind::Refused) if that is refused; [`Error::UnsignedLayers`];
 /// whatever is damaged or missing is named.
-pub fn pull(source: &dyn ImageSource, txn: &dyn Txn, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
-    options.signatures.decided()?;
-    let image = Image::fetch(source, &options.architecture.clone().unwrap_or_default())?;
+pub fn pull(image: &Admitted<'_>, store: &dyn Begin, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
+    options.vouching.decided(image)?;
+    in_transaction(store, ctx, |txn| pull_into(txn, image, options, ctx))
+}
+
+fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
+    let image = source.image()?;
     let plan = image.plan()?;
     let before = PulledLayers::read(txn);
-    let reusable = before.reusable(&plan, txn);
-    let attempt = |layers: &Reusable| take_image(&image, &plan, source, txn, options, layers, ctx);
-    let mut taken = match attempt(&reusable) {
-        Err(error) if reusable.may_have_caused(&error, &plan) => attempt(&Reusable::default())?,
-        taken => taken?,
-    };
+    let reusable = before.reusable(&plan, txn)?;
+    let mut taken = take_image(source, &plan, txn, options, &reusable, ctx)?;
     let commit = match (taken.base, &plan.derived[..]) {
         (Some(base), []) => base,
         (base, _) => {
             let root = merge(source, txn, &mut taken, ctx)?;
-            write_merge_commit(txn, &image, base, root)?
+            write_merge_commit(txn, image, base, root)?
         }
     };
     if let Some(base) = taken.base {
         before.note(&plan, base, txn);
     }
-    let (fetched, reused): (Vec<_>, Vec<_>) = taken.layers.iter().partition(|layer| layer.fetched);
+    if let Some(name) = &options.name {
+        txn.set_ref(name, Some(commit))?;
+    }
+    let (fetched, reused): (Vec<_>, Vec<_>) =
+        taken.layers.iter().partition(|layer| layer.origin == Origin::Fetched);
     Ok(Pulled {
         commit,
         manifest: image.digest,
@@ -105,46 +107,34 @@ pub fn pull(source: &dyn ImageSource, txn: &dyn Txn, options: &PullOptions<'_>, 
     })
 }
 
-impl<'a> Signatures<'a> {
-    /// Who decides, if anybody has to.
-    pub(super) fn decided(self) -> Result<Option<&'a VerifyCommit<'a>>> {
-        match self {
-            Signatures::Undecided => Err(Error::NoSignaturePolicy),
-            Signatures::Verify(verify) => Ok(Some(verify)),
-            Signatures::Unverified => Ok(None),
+impl<'a> Vouching<'a> {
+    /// Who decides about the commit of `image`, if anybody has to.
+    pub(super) fn decided(self, image: &Admitted<'_>) -> Result<Option<&'a dyn Voucher>> {
+        match (self, image.verdict()) {
+            (Self::By(voucher), _) => Ok(Some(voucher)),
+            (Self::Nobody, _) | (Self::Undecided, Verdict::Signed) => Ok(None),
+            (Self::Undecided, Verdict::Nothing) => Err(Error::NoSignaturePolicy),
         }
     }
 }
 
 /// Takes in all layers of an image, apart from those that are known or were finished by an interrupted pull.
 pub(super) fn take_image(
-    image: &Image,
+    source: &Admitted<'_>,
     plan: &LayerPlan,
-    source: &dyn ImageSource,
     txn: &dyn Txn,
     options: &PullOptions<'_>,
     layers: &dyn Layers,
     ctx: &Ctx,
 ) -> Result<Taken> {
-    let verify = options.signatures.decided()?;
-    if verify.is_some() {
+    let (image, voucher) = (source.image()?, options.vouching.decided(source)?);
+    if voucher.is_some() {
         only_of_commit(image, plan)?;
     }
-    let attempt = |layers: &dyn Layers| {
-        let mut bytes = 0;
-        for layer in image.layers()? {
-            if layers.known(&layer)?.is_none() {
-                bytes += layer.descriptor.size();
-            }
-        }
-        ctx.phase("Pulling image", None, Some(bytes));
-        take(plan, &Taking { source, txn, verify, layers, var: options.var }, ctx)
-    };
-    let resuming = Resuming::new(layers, txn, image, plan, options.var);
-    match attempt(&resuming) {
-        Err(error) if resuming.may_have_caused(&error) => attempt(&resuming.anew()),
-        taken => taken,
-    }
+    let bytes = image.manifest.layers().iter().map(|layer| layer.size()).sum();
+    ctx.phase("Pulling image", None, Some(bytes));
+    let layers = &Resuming::new(layers, txn);
+    take(plan, &Taking { source, txn, voucher, layers, var: options.var }, ctx)
 }
 
 /// A signed commit vouches for no other layers.

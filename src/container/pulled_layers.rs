@@ -3,8 +3,8 @@
 //! ```text
 //! COMMIT LAYER0 CHUNK …\n     the commit in an image, and the diffids of its layers; the newest pull first
 //! ```
-//! Each is 64 hexadecimal digits. A line is believed only if the store has that commit with all its objects,
-//! and every pull looks at its end whether it has all of its own. So nothing has to be kept for the hint's
+//! Each is 64 hexadecimal digits. A line is believed only if the store has that commit with all its objects, and
+//! speaks of content objects alone, which are what their checksums say. So nothing has to be kept for the hint's
 //! sake: no refs, no objects. Layers of images that the image store keeps are there, too.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,14 +12,12 @@ use std::iter;
 
 use ostree_format::{Checksum, CommitId, FileId};
 
-use super::digest::{DiffId, Digest};
-use super::error::{Error, Result};
-use super::import::{Layers, TakenLayer};
+use super::digest::DiffId;
+use super::error::Result;
+use super::import::{Kept, Layers, Role, TakenLayer};
 use super::plan::{LayerPlan, PlannedLayer};
-use super::resume::is_missing;
-use super::store::layer_ref;
+use super::store::{StoredLayers, is_whole};
 use crate::store::{Completeness, MAX_CACHED_BYTES, Txn};
-use crate::tar;
 
 /// The file in the cache.
 const FILE: &str = "ostree-rs-layers";
@@ -40,8 +38,12 @@ struct Record {
 }
 
 /// Layers that need not be fetched, each with a commit that keeps what is in it.
-#[derive(Debug, Default)]
-pub(super) struct Reusable(BTreeMap<DiffId, CommitId>);
+pub(super) struct Reusable<'a> {
+    /// The commit of the image, and its first layer.
+    first: Option<(DiffId, CommitId)>,
+    chunks: BTreeMap<DiffId, CommitId>,
+    stored: StoredLayers<'a>,
+}
 
 impl PulledLayers {
     /// What the store remembers; nothing, if the file is not exactly as one is written.
@@ -69,27 +71,24 @@ impl PulledLayers {
     }
 
     /// The layers of an image that need not be fetched.
-    pub(super) fn reusable(&self, plan: &LayerPlan, txn: &dyn Txn) -> Reusable {
-        let diff_ids = |layers: &[PlannedLayer]| layers.iter().map(|l| l.diff_id).collect::<BTreeSet<_>>();
-        let (chunks, plain) = (diff_ids(&plan.chunks), diff_ids(&plan.derived));
-        let mut found = BTreeMap::new();
-        for Record { commit, first, chunks: brought } in &self.0 {
+    pub(super) fn reusable<'a>(&self, plan: &LayerPlan, txn: &'a dyn Txn) -> Result<Reusable<'a>> {
+        let mut wanted: BTreeSet<_> = plan.chunks.iter().map(|layer| layer.diff_id).collect();
+        let mut found = Reusable { first: None, chunks: BTreeMap::new(), stored: StoredLayers::read(txn)? };
+        for Record { commit, first, chunks } in &self.0 {
             // No other commit is in that layer.
-            let promised = plan.commit.as_ref() == Some(commit);
-            let first = plan.ostree.iter().map(|layer| &layer.diff_id).filter(|id| promised && *id == first);
-            let layers: Vec<_> = first.chain(brought.iter().filter(|id| chunks.contains(id))).collect();
-            if !layers.is_empty() && is_whole(txn, commit) {
-                found.extend(layers.into_iter().map(|id| (*id, *commit)));
+            let is_first = plan.commit.as_ref() == Some(commit)
+                && plan.ostree.as_ref().is_some_and(|layer| layer.diff_id == *first);
+            let chunks: Vec<_> = chunks.iter().filter(|id| wanted.contains(id)).copied().collect();
+            if (!is_first && chunks.is_empty()) || !is_complete(txn, commit) {
+                continue;
+            }
+            found.first = found.first.or(is_first.then_some((*first, *commit)));
+            for id in chunks {
+                wanted.remove(&id);
+                found.chunks.insert(id, *commit);
             }
         }
-        for layer in plan.ostree.iter().chain(&plan.chunks) {
-            if let Some(commit) = kept_by_store(layer, txn) {
-                found.entry(layer.diff_id).or_insert(commit);
-            }
-        }
-        // There the same stream stands for other files.
-        found.retain(|id, _| !plain.contains(id));
-        Reusable(found)
+        Ok(found)
     }
 
     /// Notes that `commit` was pulled, with all layers that the plan has of it. Commits that are not there any
@@ -98,7 +97,7 @@ impl PulledLayers {
         let Some(first) = &plan.ostree else { return };
         let chunks = plan.chunks.iter().map(|layer| layer.diff_id).collect();
         let record = Record { commit, first: first.diff_id, chunks };
-        let others = self.0.iter().filter(|r| r.commit != commit && is_whole(txn, &r.commit));
+        let others = self.0.iter().filter(|r| r.commit != commit && is_marked_complete(txn, &r.commit));
         let new = Self(iter::once(&record).chain(others).take(MAX_COMMITS).cloned().collect());
         if new != *self {
             txn.set_cached(FILE, new.to_text().into_bytes());
@@ -121,47 +120,43 @@ impl Record {
     }
 }
 
-/// The commit that the image store keeps for a layer.
-fn kept_by_store(layer: &PlannedLayer, txn: &dyn Txn) -> Option<CommitId> {
-    let name = layer_ref(&Digest::of_descriptor(&layer.descriptor).ok()?).ok()?;
-    txn.resolve_exact(&name).ok()?.filter(|commit| is_whole(txn, commit))
-}
-
-/// Whether the store has a commit with all its objects. If that cannot be told, the commit is of no use.
-fn is_whole(txn: &dyn Txn, commit: &CommitId) -> bool {
+/// Whether the store has a commit, and nothing says that objects of it are missing. If that cannot be told, the
+/// commit is of no use.
+fn is_marked_complete(txn: &dyn Txn, commit: &CommitId) -> bool {
     matches!(txn.contains(&(*commit).into()), Ok(true))
         && matches!(txn.completeness(commit), Ok(Completeness::Complete))
 }
 
-impl Reusable {
-    /// Whether a pull that relied on these layers may succeed without: an object was missing, or the
-    /// signature that is stored is another than the one in the layer.
-    pub(super) fn may_have_caused(&self, error: &Error, plan: &LayerPlan) -> bool {
-        match error {
-            error if is_missing(error) => !self.0.is_empty(),
-            Error::Tar(tar::Error::Refused(_)) => {
-                plan.ostree.as_ref().is_some_and(|layer| self.0.contains_key(&layer.diff_id))
-            }
-            _ => false,
-        }
-    }
+/// Whether the store has a commit with all its objects.
+fn is_complete(txn: &dyn Txn, commit: &CommitId) -> bool {
+    is_marked_complete(txn, commit) && matches!(is_whole(txn, commit), Ok(true))
 }
 
 /// Nothing is kept but the commit itself.
-impl Layers for Reusable {
+impl Layers for Reusable<'_> {
     fn kind(&self) -> &'static str {
         "commit"
     }
 
-    fn known(&self, layer: &PlannedLayer) -> Result<Option<CommitId>> {
-        Ok(self.0.get(&layer.diff_id).copied())
+    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>> {
+        let commit = match role {
+            Role::Commit(promised) => {
+                self.first.filter(|first| *first == (layer.diff_id, promised)).map(|(_, commit)| commit)
+            }
+            Role::Chunk(_) => self.chunks.get(&layer.diff_id).copied(),
+            Role::Plain(_) => return Ok(None),
+        };
+        match commit {
+            Some(commit) => Ok(Some(Kept { commit, same_blob: false })),
+            None => self.stored.known(layer, role),
+        }
     }
 
-    fn keep_chunk(&self, base: CommitId, _objects: &BTreeSet<FileId>) -> Result<CommitId> {
+    fn keep_chunk(&self, _: &PlannedLayer, base: CommitId, _: &BTreeSet<FileId>) -> Result<CommitId> {
         Ok(base)
     }
 
-    fn finished(&self, _layer: &TakenLayer) -> Result<()> {
+    fn finished(&self, _: &TakenLayer) -> Result<()> {
         Ok(())
     }
 }

@@ -1,82 +1,52 @@
 //! Layers that an interrupted pull had finished: their objects are staged, and the next pull need not fetch them.
 //!
 //! ```text
-//! KIND MANIFEST VAR DIFFID COMMIT\n     in the transaction's journal, as soon as the layer is in
+//! KIND ROLE… DIGEST DIFFID COMMIT\n    in the transaction's journal, as soon as the layer is in
 //! ```
-//! Only a pull of the same image for the same purpose believes a line, and every pull looks at its end whether it
-//! has everything.
+//! KIND says who keeps layers, ROLE what the layer was taken in as: a line is believed by a pull that would do the
+//! same with the same blob, and if all that it names is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use ostree_format::{CommitId, FileId};
 
-use super::digest::DiffId;
-use super::error::{Error, Result};
-use super::import::{Layers, TakenLayer};
-use super::plan::{Image, LayerPlan, PlannedLayer};
-use crate::store::{self, Txn};
-use crate::tar::{self, ContentErrorKind, Var};
+use super::error::Result;
+use super::import::{Kept, Layers, Origin, Role, TakenLayer};
+use super::layer_record;
+use super::plan::PlannedLayer;
+use super::store::is_whole;
+use crate::store::Txn;
 
 /// What `layers` knows, and what an interrupted pull has finished.
 pub(super) struct Resuming<'a> {
     layers: &'a dyn Layers,
     txn: &'a dyn Txn,
-    /// What the lines of this pull start with.
-    key: String,
-    finished: BTreeMap<DiffId, CommitId>,
+    /// Commits by what stands before them in the line.
+    finished: HashMap<String, CommitId>,
 }
 
 impl<'a> Resuming<'a> {
-    pub(super) fn new(
-        layers: &'a dyn Layers,
-        txn: &'a dyn Txn,
-        image: &Image,
-        plan: &LayerPlan,
-        var: Var,
-    ) -> Self {
-        let var = match var {
-            Var::Factory => "factory",
-            Var::Keep => "keep",
-        };
-        let key = format!("{} {} {var} ", layers.kind(), image.digest);
+    pub(super) fn new(layers: &'a dyn Layers, txn: &'a dyn Txn) -> Self {
         let journal = txn.journal();
         let lines = std::str::from_utf8(&journal).unwrap_or_default().lines();
-        let mut finished: BTreeMap<_, _> =
-            lines.filter_map(|line| layer_and_commit(line.strip_prefix(&key)?)).collect();
-        // As a plain layer the same stream stands for other files.
-        if plan.derived.iter().any(|layer| plan.chunks.iter().any(|chunk| chunk.diff_id == layer.diff_id)) {
-            finished.clear();
-        }
-        Self { layers, txn, key, finished }
+        let finished = lines
+            .filter_map(|line| {
+                let (key, commit) = line.rsplit_once(' ')?;
+                Some((key.to_owned(), commit.parse().ok()?))
+            })
+            .collect();
+        Self { layers, txn, finished }
     }
 
-    /// The same as if nothing had been finished.
-    pub(super) fn anew(self) -> Self {
-        Self { finished: BTreeMap::new(), ..self }
+    /// What the line of a layer begins with.
+    fn key(&self, layer: &PlannedLayer, role: Role) -> String {
+        let role = match role {
+            Role::Commit(commit) => format!("commit {commit}"),
+            Role::Chunk(base) => format!("chunk {base}"),
+            Role::Plain(rules) => format!("plain {}", layer_record::words(rules)),
+        };
+        format!("{} {role} {} {}", self.layers.kind(), layer.descriptor.digest(), layer.diff_id)
     }
-
-    /// Whether a pull that failed so may succeed anew.
-    pub(super) fn may_have_caused(&self, error: &Error) -> bool {
-        !self.finished.is_empty()
-            && (is_missing(error) || matches!(error, Error::Tar(tar::Error::Refused(_))))
-    }
-}
-
-/// Whether something that was relied on is not there.
-pub(super) fn is_missing(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Store(store::Error::NotFound(_))
-            | Error::Tar(
-                tar::Error::Store(store::Error::NotFound(_))
-                    | tar::Error::Content(ContentErrorKind::Incomplete(..)),
-            )
-    )
-}
-
-fn layer_and_commit(text: &str) -> Option<(DiffId, CommitId)> {
-    let (diff_id, commit) = text.split_once(' ')?;
-    Some((diff_id.parse().ok()?, commit.parse().ok()?))
 }
 
 impl Layers for Resuming<'_> {
@@ -84,22 +54,34 @@ impl Layers for Resuming<'_> {
         self.layers.kind()
     }
 
-    fn known(&self, layer: &PlannedLayer) -> Result<Option<CommitId>> {
-        if let Some(commit) = self.layers.known(layer)? {
-            return Ok(Some(commit));
+    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>> {
+        if let Some(kept) = self.layers.known(layer, role)? {
+            return Ok(Some(kept));
         }
-        let Some(commit) = self.finished.get(&layer.diff_id) else { return Ok(None) };
-        Ok(self.txn.contains(&(*commit).into())?.then_some(*commit))
+        let Some(commit) = self.finished.get(&self.key(layer, role)).copied() else { return Ok(None) };
+        let is_there = match role {
+            // Its content, and that of a chunk that the commit itself keeps, is looked for at the end.
+            Role::Commit(_) => self.txn.contains(&commit.into())?,
+            Role::Chunk(base) if base == commit => self.txn.contains(&commit.into())?,
+            Role::Chunk(_) | Role::Plain(_) => is_whole(self.txn, &commit)?,
+        };
+        Ok(is_there.then_some(Kept { commit, same_blob: true }))
     }
 
-    fn keep_chunk(&self, base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {
-        self.layers.keep_chunk(base, objects)
+    fn keep_chunk(
+        &self,
+        layer: &PlannedLayer,
+        base: CommitId,
+        objects: &BTreeSet<FileId>,
+    ) -> Result<CommitId> {
+        self.layers.keep_chunk(layer, base, objects)
     }
 
     fn finished(&self, layer: &TakenLayer) -> Result<()> {
         self.layers.finished(layer)?;
-        if layer.fetched {
-            self.txn.add_to_journal(&format!("{}{} {}\n", self.key, layer.layer.diff_id, layer.commit));
+        if layer.origin == Origin::Fetched {
+            let key = self.key(&layer.layer, layer.role);
+            self.txn.add_to_journal(&format!("{key} {}\n", layer.commit));
         }
         Ok(())
     }

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use ostree_format::{Checksum, ObjectName, ParseError, RefSpec, Rev};
+use ostree_format::{Checksum, CommitId, ObjectName, ParseError, RefSpec, Rev};
 
-use crate::base::Cancelled;
+use super::Refusal;
+use crate::base::{Cancelled, ErrorKind, Kind};
 
 /// The result of every call on a store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -43,6 +44,14 @@ pub enum Error {
         expected: ObjectName,
         /// The checksum of its bytes.
         actual: Checksum,
+    },
+    /// Who has to vouch for a commit does not.
+    #[error("{why}")]
+    Refused {
+        /// The commit.
+        commit: CommitId,
+        /// Why not.
+        why: Refusal,
     },
     /// Input that is not an object is wrong: a config, a ref file, an argument.
     #[error("{what}: {source}")]
@@ -85,6 +94,22 @@ pub enum Error {
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound(_) | Self::RefNotFound(_) | Self::RevNotFound { .. } => ErrorKind::Missing,
+            Self::Corrupt { .. } | Self::Mismatch { .. } | Self::Invalid { .. } => ErrorKind::Damaged,
+            Self::Refused { .. } => ErrorKind::Refused,
+            Self::Io { source, .. } | Self::Read { source, .. } => Kind::kind(source),
+            Self::Locked(_) => ErrorKind::Locked,
+            Self::NoSpace(_) => ErrorKind::Exhausted,
+            Self::Unsupported(_) => ErrorKind::Unsupported,
+            Self::Usage(_) => ErrorKind::Usage,
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+        }
+    }
 }
 
 impl Error {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ostree_format::variant::Dict;
 use ostree_format::{
@@ -10,11 +10,14 @@ use ostree_format::{
     RefSpec,
 };
 
-use super::{Completeness, Content, Error, FileObject, ObjectRead, ObjectWrite, Refs, Result, Txn};
+use super::{
+    Begin, Completeness, Content, Error, FileObject, ObjectRead, ObjectWrite, OpenTxn, Refs, Result, Txn,
+};
+use crate::base::Ctx;
 
-/// Keeps everything in memory; changes are visible at once.
-#[derive(Debug, Default)]
-pub struct MemStore(Mutex<Inner>);
+/// Keeps everything in memory; changes are visible at once. Clones share what they keep.
+#[derive(Debug, Clone, Default)]
+pub struct MemStore(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -136,6 +139,21 @@ impl Refs for MemStore {
         let fitting = commits.filter(|name| name.checksum.hex().as_str().starts_with(digits));
         Ok(fitting.map(|name| CommitId::new(name.checksum)).collect())
     }
+}
+
+impl Begin for MemStore {
+    /// The store itself: nothing is rolled back.
+    fn begin(&self, _: &Ctx) -> Result<Box<dyn OpenTxn + '_>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl OpenTxn for MemStore {
+    fn commit(self: Box<Self>, _: &Ctx) -> Result<()> {
+        Ok(())
+    }
+
+    fn suspend(self: Box<Self>) {}
 }
 
 impl Txn for MemStore {

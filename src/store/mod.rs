@@ -7,6 +7,7 @@
 //! Everything above (tree, tar, diff, container) works on these traits. [`MemStore`] keeps all in memory;
 //! a repository on disk is in [`crate::repo`].
 
+mod begin;
 mod bindings;
 mod devino;
 mod error;
@@ -21,6 +22,7 @@ pub mod selinux;
 mod union;
 mod user_only;
 mod verify;
+mod voucher;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use ostree_format::{
     Xattrs,
 };
 
+pub use begin::{Begin, OpenTxn, give_up, in_transaction};
 pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings};
 pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
@@ -51,6 +54,7 @@ pub use rev::resolve_rev;
 pub use union::Upper;
 pub(crate) use user_only::{check_user_only, check_user_only_mode, is_user_only};
 pub use verify::{verify_file, verify_meta};
+pub use voucher::{CommitBytes, Refusal, Voucher, require_voucher, vouch_stored};
 pub use walk::{Reachable, walk_commit};
 
 /// A file of a cache has at most so many bytes.

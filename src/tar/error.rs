@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 use ostree_format::{ObjectName, ParseError};
 
+use crate::base::{ErrorKind, Kind};
 use crate::{base, store};
 
 /// The result of every call on a tar stream.
@@ -34,9 +35,6 @@ pub enum Error {
     /// The stream does not hold what it is for.
     #[error("tar stream: {0}")]
     Content(ContentErrorKind),
-    /// The caller's hook did not let the commit in.
-    #[error(transparent)]
-    Refused(Box<dyn std::error::Error + Send + Sync>),
     /// The stream could not be read.
     #[error("reading tar stream at byte {offset}: {source}")]
     Read {
@@ -51,6 +49,16 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Format { .. } | Self::Entry { .. } | Self::Content(_) => ErrorKind::Damaged,
+            Self::Read { source, .. } | Self::Write(source) => Kind::kind(source),
+            Self::Store(error) => error.kind(),
+        }
+    }
 }
 
 /// The ways in which bytes can fail to be a tar stream.

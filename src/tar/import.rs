@@ -25,19 +25,16 @@ use super::error::{ContentErrorKind, EntryErrorKind, Error, Result};
 use super::layout::Place;
 use super::reader::Reader;
 use crate::base::{Ctx, Pool, with_pool};
-use crate::store::{self, Completeness, ObjectRead, ObjectWrite, Reachable, Txn, walk_commit};
-
-/// What the caller's hook returns when it does not let a commit in.
-pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
-
-/// Decides about a commit: its id, its bytes, the bytes of its detached metadata.
-pub type VerifyCommit<'a> = dyn Fn(&CommitId, &[u8], Option<&[u8]>) -> Result<(), Refusal> + 'a;
+use crate::store::{
+    self, CommitBytes, Completeness, ObjectRead, ObjectWrite, Reachable, Txn, Voucher, require_voucher,
+    walk_commit,
+};
 
 /// How a commit is taken in.
 #[derive(Default, Clone, Copy)]
 pub struct ImportOptions<'a> {
-    /// Asked before anything is written; its error becomes [`Error::Refused`].
-    pub verify: Option<&'a VerifyCommit<'a>>,
+    /// Asked before anything is written.
+    pub voucher: Option<&'a dyn Voucher>,
 }
 
 /// A commit whose content may partly lie in other streams.
@@ -55,7 +52,8 @@ pub struct ImportedCommit {
 ///
 /// # Errors
 /// [`Error::Format`], [`Error::Entry`], [`Error::Read`] for a malformed stream; [`Error::Content`] if it
-/// holds no commit or not all of it; [`Error::Refused`]; [`Error::Store`].
+/// holds no commit or not all of it; [`Error::Store`] with [`store::Error::Refused`] if nobody vouches for it, and for
+/// what the store says.
 pub fn import_commit(
     input: &mut dyn Read,
     txn: &dyn Txn,
@@ -159,11 +157,15 @@ pub fn check_complete(store: &dyn ObjectRead, commit: &CommitId) -> Result<()> {
 }
 
 /// The commit with which ostree-ext keeps the objects of a layer: a flat directory that names each by its
-/// checksum. It is the same for the same objects. Source: ostree-ext tar/import.rs:757-795.
+/// checksum. It is the same for the same objects and `metadata`. Source: ostree-ext tar/import.rs:757-795.
 ///
 /// # Errors
 /// [`Error::Store`].
-pub fn write_object_set(store: &dyn ObjectWrite, objects: &BTreeSet<FileId>) -> Result<CommitId> {
+pub fn write_object_set(
+    store: &dyn ObjectWrite,
+    objects: &BTreeSet<FileId>,
+    metadata: Dict,
+) -> Result<CommitId> {
     let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
     let meta = DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes())?);
     let mut tree = DirTree::default();
@@ -173,7 +175,7 @@ pub fn write_object_set(store: &dyn ObjectWrite, objects: &BTreeSet<FileId>) -> 
     }
     let tree = DirTreeId::new(store.write_meta(MetaKind::DirTree, &tree.to_bytes())?);
     let commit = Commit {
-        metadata: Dict::default(),
+        metadata,
         parent: None,
         related: Vec::new(),
         subject: String::new(),
@@ -358,9 +360,9 @@ impl Import<'_, '_> {
 }
 
 fn verify(options: &ImportOptions<'_>, head: &Head) -> Result<()> {
-    let Some(verify) = options.verify else { return Ok(()) };
+    let Some(voucher) = options.voucher else { return Ok(()) };
     let detached = head.detached.as_ref().map(|(bytes, _)| &**bytes);
-    verify(&head.id, &head.commit, detached).map_err(Error::Refused)
+    Ok(require_voucher(voucher, &CommitBytes { id: head.id, bytes: &head.commit, detached })?)
 }
 
 /// Notes what a dirtree names; returns what was not named before.

@@ -40,8 +40,8 @@ pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result
 pub use export::{ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk};
 pub use filter::PathnameFilter;
 pub use import::{
-    ImportOptions, ImportedCommit, Refusal, VerifyCommit, check_complete, import_commit, import_commit_layer,
-    import_objects, write_object_set,
+    ImportOptions, ImportedCommit, check_complete, import_commit, import_commit_layer, import_objects,
+    write_object_set,
 };
 pub use layer::{LayerOptions, LayerTree, Toplevel, Var, import_layer};
 pub use plain::{LayerFacts, PlainOptions, PlainPurpose, PlainXattrs, export_plain};

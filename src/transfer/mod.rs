@@ -22,7 +22,10 @@ use ostree_format::{
 };
 
 use crate::base::{Ctx, Pool, with_pool};
-use crate::store::{Completeness, Depth, Error, ObjectRead, Result, Txn, load_commitmeta};
+use crate::store::{
+    CommitBytes, Completeness, Depth, Error, ObjectRead, Result, Txn, Voucher, load_commitmeta,
+    require_voucher,
+};
 
 use content::Content;
 use subpath::{Filter, Match};
@@ -59,10 +62,6 @@ pub enum FileModes {
     BareUserOnly,
 }
 
-/// Looks at a commit (id, bytes, detached metadata) before anything of it is written; an error ends the
-/// copy. Signatures and bindings are checked here.
-pub type CheckCommit<'a> = dyn Fn(&CommitId, &[u8], Option<&Dict>) -> Result<()> + 'a;
-
 /// What is copied, and how.
 #[derive(Clone)]
 pub struct Options<'a> {
@@ -74,8 +73,8 @@ pub struct Options<'a> {
     pub extent: Extent,
     /// Which modes of files are let through.
     pub file_modes: FileModes,
-    /// Asked about every commit.
-    pub check: Option<&'a CheckCommit<'a>>,
+    /// Asked about every commit before anything of it is written.
+    pub voucher: Option<&'a dyn Voucher>,
 }
 
 impl Default for Options<'_> {
@@ -85,7 +84,7 @@ impl Default for Options<'_> {
             trust: Trust::default(),
             extent: Extent::default(),
             file_modes: FileModes::default(),
-            check: None,
+            voucher: None,
         }
     }
 }
@@ -116,7 +115,7 @@ struct Counters {
 /// # Errors
 /// [`Error::NotFound`] if `from` lacks an object; [`Error::Mismatch`] or [`Error::Corrupt`] if one is
 /// damaged; [`Error::Unsupported`] if the target cannot keep a file, or `options` do not let its mode
-/// through; what [`Options::check`] returns; [`Error::Cancelled`]; what the stores give.
+/// through; [`Error::Refused`] if nobody vouches for a commit; [`Error::Cancelled`]; what the stores give.
 pub fn copy(
     from: &dyn ObjectRead,
     txn: &dyn Txn,
@@ -219,8 +218,9 @@ impl Walk<'_, '_> {
         // New signatures may have come since the commit was copied.
         let detached = load_commitmeta(self.from, id)?;
         let known = load_commitmeta(self.txn, id)?;
-        if let Some(check) = self.options.check {
-            check(id, &bytes, detached.as_ref().or(known.as_ref()))?;
+        if let Some(voucher) = self.options.voucher {
+            let detached = detached.as_ref().or(known.as_ref()).map(Dict::to_bytes);
+            require_voucher(voucher, &CommitBytes { id: *id, bytes: &bytes, detached: detached.as_deref() })?;
         }
         if !is_stored {
             self.txn.set_partial(id, Completeness::Partial)?;

@@ -8,10 +8,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::container::pull;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use ostree_rs::base::Ctx;
-use ostree_rs::container::{BuildOptions, OciLayout, PullOptions, Signatures, build, pull};
+use ostree_rs::container::{BuildOptions, OciLayout, PullOptions, Vouching, build};
 use ostree_rs::format::{CommitId, ObjectName, ObjectType, RefSpec, RepoMode};
 use ostree_rs::repo::Repo;
 use ostree_rs::store::{Modifier, MutableTree, Txn};
@@ -266,11 +267,9 @@ fn image() {
     let pull_image = |target: &Repo| -> Result<(), String> {
         let ctx = ctx();
         let source = OciLayout::open(open_dir(&oci), Some("tag")).map_err(|e| e.to_string())?;
-        let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
-        let txn = target.begin(&ctx).map_err(|e| e.to_string())?;
-        let pulled = pull(&source, &txn, &options, &ctx).map_err(|e| e.to_string())?;
-        txn.set_ref(&stable(), Some(pulled.commit)).map_err(|e| e.to_string())?;
-        txn.commit(&ctx).map(drop).map_err(|e| e.to_string())
+        let name = Some(stable());
+        let options = PullOptions { vouching: Vouching::Nobody, name, ..PullOptions::default() };
+        pull(&source, target, &options, &ctx).map(drop).map_err(|e| e.to_string())
     };
     let path = dir.path().join("good");
     pull_image(&new_repo(&path, RepoMode::BareUser)).unwrap();

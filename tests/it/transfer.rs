@@ -9,8 +9,8 @@ use ostree_rs::format::{
     Commit, CommitId, DirMeta, FileHeader, FileId, MetaKind, ObjectName, ObjectType, RootDir, Xattrs,
 };
 use ostree_rs::store::{
-    Completeness, Content, Depth, Error, FileObject, MemStore, MutableTree, ObjectRead, ObjectWrite,
-    Reachable, Result, Txn, load_commitmeta, walk_commit,
+    CommitBytes, Completeness, Content, Depth, Error, FileObject, MemStore, MutableTree, ObjectRead,
+    ObjectWrite, Reachable, Refusal, Result, Txn, load_commitmeta, walk_commit,
 };
 use ostree_rs::transfer::{self, Extent, FileModes, Options, Stats, Trust};
 
@@ -215,17 +215,17 @@ fn a_missing_parent_ends_the_history() {
 fn the_check_comes_before_anything_is_written() {
     let (from, commits) = source();
     let to = MemStore::new();
-    let check = |id: &CommitId, bytes: &[u8], detached: Option<&Dict>| {
-        assert_eq!(Commit::parse(bytes).unwrap().id(), *id);
-        match detached {
+    let check = |commit: &CommitBytes<'_>| -> Result<(), Refusal> {
+        assert_eq!(Commit::parse(commit.bytes).unwrap().id(), commit.id);
+        match commit.detached {
             Some(_) => Ok(()),
-            None => Err(Error::Usage(format!("{id} is not signed"))),
+            None => Err(format!("{} is not signed", commit.id).into()),
         }
     };
-    let options = Options { depth: Depth::All, check: Some(&check), ..Options::default() };
-    assert!(matches!(copy(&from, &to, commits[1], &options), Err(Error::Usage(_))));
+    let options = Options { depth: Depth::All, voucher: Some(&check), ..Options::default() };
+    assert!(matches!(copy(&from, &to, commits[1], &options), Err(Error::Refused { .. })));
     assert!(!to.contains(&commits[1].into()).unwrap());
-    let options = Options { check: Some(&check), ..Options::default() };
+    let options = Options { voucher: Some(&check), ..Options::default() };
     copy(&from, &to, commits[2], &options).unwrap();
 }
 

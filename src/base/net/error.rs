@@ -6,7 +6,7 @@ use reqwest::{StatusCode, Url};
 
 use super::patience::secs;
 use super::tls::is_authority;
-use crate::base::Cancelled;
+use crate::base::{Cancelled, ErrorKind, Kind};
 
 /// The result of every call over the network.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -94,6 +94,17 @@ pub enum Error {
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Status { .. } if self.is_not_found() => ErrorKind::Missing,
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+            Self::Config { .. } => ErrorKind::Usage,
+            _ => ErrorKind::Network,
+        }
+    }
 }
 
 impl Error {

@@ -25,7 +25,7 @@ use cap_std::fs::Dir;
 use rustix::fs::OFlags;
 
 use self::access::Access;
-pub(crate) use self::trust::{Demand, Verdict, gpg_signatures_of};
+pub(crate) use self::trust::{Demand, gpg_signatures_of};
 use crate::base::Ctx;
 use crate::base::net::Limits;
 use crate::container::transport::{
@@ -33,7 +33,7 @@ use crate::container::transport::{
     RegistryDest, RegistryImage, RepositoryName,
 };
 use crate::container::{
-    self, Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout,
+    self, Admitted, Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout,
     OstreeImageReference, Transport,
 };
 use crate::format::ParseError;
@@ -115,8 +115,8 @@ pub(crate) struct Opened {
     pub(crate) source: Box<dyn ImageSource>,
     /// The client of the registry, if it comes from one.
     pub(crate) repository: Option<(RepositoryName, crate::base::net::registry::Registry)>,
-    /// What the policy said, if it was asked.
-    pub(crate) verdict: Verdict,
+    /// What it was opened as.
+    pub(crate) reference: ImageReference,
 }
 
 /// Opens an image to be read.
@@ -140,7 +140,7 @@ pub(crate) fn open(
         true => source,
         false => Box::new(OnePlatform::new(source, options.platform.clone().unwrap_or_default())),
     };
-    Ok(Opened { source, repository, verdict: Verdict::Nothing })
+    Ok(Opened { source, repository, reference: reference.clone() })
 }
 
 /// Opens an image on disk.
@@ -163,16 +163,11 @@ fn open_local(reference: &ImageReference, ctx: &Ctx) -> anyhow::Result<Box<dyn I
     })
 }
 
-/// Opens an image that the policy lets in.
-pub(crate) fn open_trusted(
-    reference: &ImageReference,
-    options: &RegistryOptions,
-    demand: Demand,
-    ctx: &Ctx,
-) -> anyhow::Result<Opened> {
-    let opened = open(reference, options, ctx)?;
-    let verdict = trust::check(reference, &opened, demand, ctx)?;
-    Ok(Opened { verdict, ..opened })
+impl Opened {
+    /// The image, if the policy lets it in. What it judged is what is used from now on.
+    pub(crate) fn admit(&self, demand: Demand, ctx: &Ctx) -> anyhow::Result<Admitted<'_>> {
+        trust::admit(self, demand, ctx)
+    }
 }
 
 /// An image to be written.

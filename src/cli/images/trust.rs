@@ -14,9 +14,9 @@ use crate::base::Ctx;
 use crate::base::net::Http;
 use crate::container::config::policy::Policy;
 use crate::container::trust::{
-    self, Candidate, LookasideConfig, Signatures, SigstoreSignature, gpg_signatures, sigstore_signatures,
+    LookasideConfig, Signatures, SigstoreSignature, gpg_signatures, sigstore_signatures,
 };
-use crate::container::{Digest, Error, ImageReference, ImageSource as _, Result};
+use crate::container::{Admitted, Digest, Error, ImageSource as _, Result, Verdict};
 
 /// What the user demands of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,58 +27,42 @@ pub(crate) enum Demand {
     AsPolicySays,
 }
 
-/// What the policy said of an image that it let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// That a signature it asked for is good.
-    Signed,
-    /// Nothing: it asked for none, or there is no policy.
-    Nothing,
-}
-
-/// Refuses an image that the policy does not let in.
-pub(super) fn check(
-    reference: &ImageReference,
-    opened: &Opened,
-    demand: Demand,
-    ctx: &Ctx,
-) -> anyhow::Result<Verdict> {
+/// The image that was opened, if the policy lets it in.
+pub(super) fn admit<'o>(opened: &'o Opened, demand: Demand, ctx: &Ctx) -> anyhow::Result<Admitted<'o>> {
+    let image = Admitted::unjudged(&*opened.source)?;
     let Some(path) = files::policy() else {
         if demand == Demand::Signed {
-            bail!("{reference} shall be signed, but there is no policy.json that says by whom");
+            bail!("{} shall be signed, but there is no policy.json that says by whom", opened.reference);
         }
-        return Ok(Verdict::Nothing);
+        return Ok(image);
     };
     let shown = path.display().to_string();
     let policy = Policy::parse(&shown, &files::read(&path)?)?;
-    let name = scope(reference, opened)?;
-    let transport = reference.transport().prefix().trim_end_matches("//").trim_end_matches(':');
-    let manifest = opened.source.manifest()?.digest;
-    let image = Candidate { transport, name: &name, manifest };
-    let verdict = if trust::accepts_anything(&policy, &image) { Verdict::Nothing } else { Verdict::Signed };
-    if demand == Demand::Signed {
-        if policy.default_accepts_anything() {
-            bail!("{shown} accepts anything by default: it vouches for nothing. Let its default reject");
-        }
-        if verdict == Verdict::Nothing {
-            bail!("{shown} accepts anything as {name}: it vouches for nothing");
-        }
+    let name = scope(opened)?;
+    let transport = opened.reference.transport().prefix().trim_end_matches("//").trim_end_matches(':');
+    if demand == Demand::Signed && policy.default_accepts_anything() {
+        bail!("{shown} accepts anything by default: it vouches for nothing. Let its default reject");
     }
-    let from = Places { opened, image: manifest, ctx };
-    trust::check(&policy, &image, &from, SystemTime::now()).with_context(|| format!("Policy {shown}"))?;
-    Ok(verdict)
+    let from = Places { opened, image: image.raw_manifest().digest, ctx };
+    let image = image.judge(&policy, transport, &name, &from, SystemTime::now());
+    let image = image.with_context(|| format!("Policy {shown}"))?;
+    if demand == Demand::Signed && image.verdict() == Verdict::Nothing {
+        bail!("{shown} accepts anything as {name}: it vouches for nothing");
+    }
+    Ok(image)
 }
 
 /// The GPG signatures of an image, which nobody has verified.
-pub(crate) fn gpg_signatures_of(opened: &Opened, ctx: &Ctx) -> Result<Vec<Vec<u8>>> {
-    Places { opened, image: opened.source.manifest()?.digest, ctx }.gpg()
+pub(crate) fn gpg_signatures_of(opened: &Opened, image: Digest, ctx: &Ctx) -> Result<Vec<Vec<u8>>> {
+    Places { opened, image, ctx }.gpg()
 }
 
 /// How the policy calls an image: the full name in a registry, an absolute path elsewhere.
-fn scope(reference: &ImageReference, opened: &Opened) -> anyhow::Result<String> {
+fn scope(opened: &Opened) -> anyhow::Result<String> {
     if let Some((name, _)) = &opened.repository {
         return Ok(name.to_string());
     }
+    let reference = &opened.reference;
     let (path, tag) = reference.path_and_tag().unwrap_or((reference.name(), None));
     let path = fs::canonicalize(path).with_context(|| format!("Opening {path}"))?;
     let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();

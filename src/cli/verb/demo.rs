@@ -16,14 +16,12 @@ use cap_std::fs::Dir;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::base::sign::gpg::{Keyring, SecretKeys};
-use crate::cli::gpg;
+use crate::cli::gpg::{self, SignedBy};
 use crate::cli::terminal::{Session, size};
-use crate::container::{self, BuildOptions, OciLayout, PullOptions, Pulled, Signatures};
-use crate::format::variant::Dict;
+use crate::container::{self, Admitted, BuildOptions, OciLayout, PullOptions, Pulled, Vouching};
 use crate::format::{CommitId, RefSpec, RepoMode};
 use crate::repo::Repo;
 use crate::store::{Modifier, MutableTree, Txn, load_commit};
-use crate::tar::Refusal;
 use crate::tree::{
     Bindings, CheckoutOptions, CommitOptions, DirOptions, Linking, Ownership, Sealing, add_dir, checkout,
     write_commit,
@@ -171,21 +169,10 @@ impl Demo<'_> {
         image: &OciLayout,
         keyring: Option<&Keyring>,
     ) -> anyhow::Result<Pulled> {
-        let verify = |_: &CommitId, bytes: &[u8], detached: Option<&[u8]>| -> Result<(), Refusal> {
-            let detached = detached.map(Dict::parse).transpose()?;
-            let keyring = keyring.ok_or("no keyring")?;
-            Ok(gpg::require(keyring, bytes, detached.as_ref())?)
-        };
-        let signatures = match keyring {
-            Some(_) => Signatures::Verify(&verify),
-            None => Signatures::Undecided,
-        };
-        let options = PullOptions { signatures, ..PullOptions::default() };
-        let txn = target.begin(&self.session.ctx)?;
-        let pulled = container::pull(image, &txn, &options, &self.session.ctx)?;
-        txn.set_ref(&REF.parse()?, Some(pulled.commit))?;
-        txn.commit(&self.session.ctx)?;
-        Ok(pulled)
+        let signed_by = keyring.map(SignedBy);
+        let vouching = signed_by.as_ref().map_or(Vouching::Undecided, |voucher| Vouching::By(voucher));
+        let options = PullOptions { vouching, name: Some(REF.parse()?), ..PullOptions::default() };
+        Ok(container::pull(&Admitted::unjudged(image)?, target, &options, &self.session.ctx)?)
     }
 
     fn check_out(&mut self, target: &Repo, commit: &CommitId) -> anyhow::Result<PathBuf> {

@@ -7,12 +7,13 @@ use anyhow::{Context, anyhow, bail};
 
 use super::{Common, require_writable};
 use crate::base::sign::gpg::Keyring;
+use crate::cli::gpg::{self, SignedBy};
+use crate::cli::locate;
 use crate::cli::terminal::{Session, size};
-use crate::cli::{gpg, locate};
 use crate::format::variant::Dict;
 use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
 use crate::repo::{Fsync, Repo};
-use crate::store::{Depth, Error, Refs, Txn, check_bindings, load_commit};
+use crate::store::{Depth, Error, Refs, Txn, Voucher, check_bindings, load_commit};
 use crate::transfer::{self, Extent, FileModes, Options, Trust};
 
 /// Arguments of `pull-local`.
@@ -90,17 +91,13 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         verify_bindings(&wanted, &source, collection(args, &repo)?.as_ref())?;
     }
 
-    let check = |id: &CommitId, bytes: &[u8], detached: Option<&Dict>| match &keyring {
-        Some(keyring) if args.gpg_verify => gpg::require(keyring, bytes, detached)
-            .map_err(|error| Error::Usage(format!("Commit {id}: {error:#}"))),
-        _ => Ok(()),
-    };
+    let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).map(SignedBy);
     let options = Options {
         depth: u32::try_from(args.depth).map_or(Depth::All, Depth::Parents),
         trust: if args.untrusted { Trust::Nothing } else { Trust::Linked },
         extent: if args.commit_metadata_only { Extent::CommitOnly } else { Extent::Full },
         file_modes: if args.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
-        check: Some(&check),
+        voucher: signed_by.as_ref().map(|voucher| voucher as &dyn Voucher),
     };
     let txn = repo.begin(&session.ctx)?;
     let commits: Vec<CommitId> = wanted.iter().map(|(_, id)| *id).collect();

@@ -8,6 +8,7 @@
 //!             ostree.importer.version
 //!             ostree.manifest                 the manifest, as canonical JSON
 //!             ostree.manifest-digest          sha256:…, of the manifest as it was
+//!             ostree-rs.diffids               those of its layers, as they were computed
 //! ```
 //! The same image gives the same commit. Source: ostree-ext container/store.rs:1448-1610.
 
@@ -17,14 +18,16 @@ use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, MetaKind, RootDir};
 
 use crate::container::configuration;
+use crate::container::fetch::{IMPORTER, importer_version};
 use crate::container::image::canonical_json;
-use crate::container::import::{IMPORTER, importer_version};
 use crate::container::{Documents, Error, Image, Result};
 use crate::store::ObjectWrite;
 
 const DIGEST: &str = "ostree.manifest-digest";
 const MANIFEST: &str = "ostree.manifest";
 const CONFIG: &str = "ostree.container.image-config";
+/// Says that all layers were read, and which diffids they had: `as`.
+pub(super) const READ_LAYERS: &str = "ostree-rs.diffids";
 
 /// The keys under which an image is kept in some metadata.
 pub(super) struct Keys {
@@ -44,6 +47,8 @@ pub(in crate::container) fn write_merge_commit(
 ) -> Result<CommitId> {
     let mut entries = entries(image, &KEYS)?;
     entries.push((IMPORTER, Value::Str(importer_version())));
+    let diff_ids: Vec<_> = image.layers()?.iter().map(|layer| layer.diff_id.to_string()).collect();
+    entries.push((READ_LAYERS, Value::strv(diff_ids.iter().map(String::as_str))));
     entries.sort_by_key(|(key, _)| *key);
     let metadata = entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let commit = Commit {

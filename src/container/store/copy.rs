@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::ImageStore;
+use super::layers::LayerIndex;
 use super::names::{image_ref, layer_ref};
-use super::query::{layer_commit, require};
+use super::query::require;
 use crate::base::Ctx;
-use crate::container::{Digest, Error, ImageReference, Result};
+use crate::container::{ImageReference, Result};
 use crate::store::Txn;
 use crate::transfer;
 
@@ -23,11 +24,11 @@ pub fn copy(
 ) -> Result<()> {
     let stored = require(from, name)?;
     let mut commits = BTreeSet::from([stored.commit]);
-    for layer in stored.image.manifest.layers() {
-        let missing = || Error::Image(format!("layer {} of {name} is not here", layer.digest()));
-        let commit = layer_commit(from, layer)?.ok_or_else(missing)?;
+    let index = LayerIndex::read(from)?;
+    for layer in stored.image.layers()? {
+        let (digest, commit) = index.require(&layer.descriptor, Some(&layer.diff_id))?;
         commits.insert(commit);
-        txn.set_ref(&layer_ref(&Digest::of_descriptor(layer)?)?, Some(commit))?;
+        txn.set_ref(&layer_ref(&digest)?, Some(commit))?;
     }
     let commits: Vec<_> = commits.into_iter().collect();
     transfer::copy(from, txn, &commits, &transfer::Options::default(), ctx)?;

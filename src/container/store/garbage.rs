@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use ostree_format::{CommitId, RefSpec};
 
 use super::commit::parse_merge;
+use super::layers::LayerIndex;
 use super::names::{IMAGES, image_ref, layer_of_ref};
 use super::query::list;
 use crate::container::{Digest, ImageReference, Result};
@@ -52,12 +53,16 @@ pub fn prune_layers(txn: &dyn Txn) -> Result<usize> {
     let refs = txn.list()?;
     let roots: HashSet<CommitId> =
         refs.iter().filter(|(name, _)| is_root(name)).map(|(_, commit)| *commit).collect();
-    let mut needed = HashSet::new();
+    let (mut needed, index) = (HashSet::new(), LayerIndex::read(txn)?);
     for commit in roots {
         let metadata = load_commit(txn, &commit)?.metadata;
         let Some(image) = parse_merge(&commit, &metadata)? else { continue };
         for layer in image.manifest.layers() {
             needed.insert(Digest::of_descriptor(layer)?);
+        }
+        // A layer may be here by another blob with the same stream.
+        for layer in image.layers()? {
+            needed.extend(index.find(&layer.descriptor, Some(&layer.diff_id))?.map(|(digest, _)| digest));
         }
     }
     let mut pruned = 0;

@@ -14,6 +14,7 @@
 mod commit;
 mod copy;
 mod garbage;
+mod layers;
 mod names;
 mod pull;
 mod query;
@@ -23,6 +24,7 @@ mod update;
 pub(super) use commit::write_merge_commit;
 pub use copy::copy;
 pub use garbage::{prune_images, prune_layers, remove};
+pub(super) use layers::{StoredLayers, is_whole};
 pub use names::{IMAGES, LAYERS, escape_ref, image_of_ref, image_ref, layer_of_ref, layer_ref, unescape_ref};
 pub use pull::{Check, NameImage, PulledImage, StoreOptions, Unneeded, check, pull};
 pub use query::{StoredImage, list, query, query_commit, require};

@@ -3,26 +3,24 @@
 //! ```text
 //! manifest ► there already? ► layers that are not there ► merge ► refs of layers, ref of the image
 //! ```
-//! A layer is there if its ref is, or that of a layer with the same diffid of another image: recompressed,
-//! it is still the same. Layers that were finished before an error can be kept: see [`pull`].
+//! What is there is told by `layers`. Layers that were finished before an error can be kept: see [`pull`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
-use ostree_format::{CommitId, FileId};
+use ostree_format::CommitId;
 
 use super::garbage::prune_layers;
-use super::names::{image_ref, layer_ref};
-use super::query::{StoredImage, list, query};
+use super::layers::StoredLayers;
+use super::names::image_ref;
+use super::query::{StoredImage, query};
+use super::update::cache_update;
 use super::{ImageStore, write_merge_commit};
 use crate::base::Ctx;
-use crate::container::import::{Layers, TakenLayer, verify_stored};
+use crate::container::import::{Layers, Origin};
 use crate::container::merge::merge;
 use crate::container::pull::{only_of_commit, take_image};
-use crate::container::{
-    DiffId, Digest, Image, ImageReference, ImageSource, PlannedLayer, PullOptions, Result,
-};
-use crate::store::{Completeness, Txn};
-use crate::tar::write_object_set;
+use crate::container::{Admitted, Digest, ImageReference, PullOptions, Result};
+use crate::store::{Begin, Txn, in_transaction, vouch_stored};
 
 /// How an image is pulled into the store.
 #[derive(Clone, Default)]
@@ -81,15 +79,13 @@ pub enum Check {
     Current(Box<StoredImage>),
     /// It is not.
     Changed {
-        /// What its name stands for now.
-        image: Box<Image>,
         /// What is here under the name.
         stored: Option<Box<StoredImage>>,
     },
 }
 
-/// Asks `source` what the image is now, and looks whether that is here under the name `target`. What is here is
-/// vouched for as if it were pulled now: it may have come without.
+/// Looks whether `image` is here under the name `target`. What is here is vouched for as if it were pulled now: it may
+/// have come without.
 ///
 /// # Errors
 /// [`NoSignaturePolicy`](crate::container::Error::NoSignaturePolicy), and the other errors of signatures of
@@ -98,54 +94,65 @@ pub enum Check {
 /// here is damaged.
 pub fn check(
     store: &(impl ImageStore + ?Sized),
-    source: &dyn ImageSource,
+    image: &Admitted<'_>,
     target: &ImageReference,
     options: &PullOptions<'_>,
 ) -> Result<Check> {
-    let verify = options.signatures.decided()?;
-    let image = Image::fetch(source, &options.architecture.clone().unwrap_or_default())?;
+    let voucher = options.vouching.decided(image)?;
+    let new = image.image()?;
     let stored = query(store, target)?.map(Box::new);
-    let check = match stored {
-        Some(stored)
-            if stored.image.digest == image.digest
-                || stored.image.manifest.config().digest() == image.manifest.config().digest() =>
-        {
-            Check::Current(stored)
-        }
-        stored => Check::Changed { image: Box::new(image), stored },
+    let stored = match stored {
+        Some(stored) if stored.image.digest == new.digest && stored.is_of_read_layers(store)? => stored,
+        stored => return Ok(Check::Changed { stored }),
     };
-    if let (Check::Current(stored), Some(verify)) = (&check, verify) {
+    if let Some(voucher) = voucher {
         only_of_commit(&stored.image, &stored.image.plan()?)?;
-        verify_stored(store, &stored.base_commit(store)?, verify)?;
+        vouch_stored(store, &stored.base_commit(store)?, voucher)?;
     }
-    Ok(check)
+    Ok(Check::Current(stored))
 }
 
-/// Pulls `image` from `source` into `txn`, and lets the ref of `target` name it.
-///
-/// After an error of the network the transaction may be committed all the same: what is visible then are
-/// the refs of layers that are whole, which the next pull does not fetch again.
+/// Pulls `image` into `store`, and lets the ref of `target` name it. What was finished when a pull fails is left to
+/// the next one, unless nobody vouches for it: see [`give_up`](crate::store::give_up).
 ///
 /// # Errors
 /// As [`container::pull`](crate::container::pull()).
 pub fn pull(
-    image: &Image,
-    source: &dyn ImageSource,
-    txn: &dyn Txn,
+    image: &Admitted<'_>,
+    store: &dyn Begin,
     target: &ImageReference,
     options: &StoreOptions<'_>,
     ctx: &Ctx,
 ) -> Result<PulledImage> {
-    let layers = LayerRefs { txn, by_diff_id: layers_by_diff_id(txn)? };
-    let mut taken = take_image(image, &image.plan()?, source, txn, &options.pull, &layers, ctx)?;
+    options.pull.vouching.decided(image)?;
+    in_transaction(store, ctx, |txn| pull_into(txn, image, target, options, ctx))
+}
+
+fn pull_into(
+    txn: &dyn Txn,
+    source: &Admitted<'_>,
+    target: &ImageReference,
+    options: &StoreOptions<'_>,
+    ctx: &Ctx,
+) -> Result<PulledImage> {
+    let image = source.image()?;
+    if let Some(old) = query(txn, target)? {
+        cache_update(txn, &old.commit, image)?;
+    }
+    let layers = StoredLayers::read(txn)?;
+    let mut taken = take_image(source, &image.plan()?, txn, &options.pull, &layers, ctx)?;
     let root = merge(source, txn, &mut taken, ctx)?;
     // Labeled anew, layers may be other commits now.
-    taken.layers.iter().try_for_each(|layer| layers.finished(layer))?;
+    taken.layers.iter().filter(|layer| layer.is_read()).try_for_each(|layer| layers.finished(layer))?;
     let commit = write_merge_commit(txn, image, taken.base, root)?;
     if options.name == NameImage::Yes {
         txn.set_ref(&image_ref(target)?, Some(commit))?;
     }
-    let (fetched, reused): (Vec<_>, Vec<_>) = taken.layers.iter().partition(|layer| layer.fetched);
+    if let Some(name) = &options.pull.name {
+        txn.set_ref(name, Some(commit))?;
+    }
+    let (fetched, reused): (Vec<_>, Vec<_>) =
+        taken.layers.iter().partition(|layer| layer.origin == Origin::Fetched);
     let mut left_out = BTreeMap::new();
     for (name, n) in fetched.iter().flat_map(|layer| &layer.left_out) {
         *left_out.entry(name.clone()).or_default() += n;
@@ -159,51 +166,4 @@ pub fn pull(
         left_out,
         pruned: if options.unneeded == Unneeded::Prune { prune_layers(txn)? } else { 0 },
     })
-}
-
-/// Every layer is a commit with a ref.
-struct LayerRefs<'a> {
-    txn: &'a dyn Txn,
-    by_diff_id: HashMap<DiffId, Digest>,
-}
-
-impl Layers for LayerRefs<'_> {
-    fn kind(&self) -> &'static str {
-        "image"
-    }
-
-    /// It may be here under another digest.
-    fn known(&self, layer: &PlannedLayer) -> Result<Option<CommitId>> {
-        let own = Digest::of_descriptor(&layer.descriptor)?;
-        for digest in [Some(&own), self.by_diff_id.get(&layer.diff_id)].into_iter().flatten() {
-            let Some(commit) = self.txn.resolve_exact(&layer_ref(digest)?)? else { continue };
-            // What a check of the repository found to be damaged is fetched again.
-            let whole = self.txn.completeness(&commit)? != Completeness::PartialByFsck;
-            if whole && self.txn.contains(&commit.into())? {
-                return Ok(Some(commit));
-            }
-        }
-        Ok(None)
-    }
-
-    fn keep_chunk(&self, _base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {
-        Ok(write_object_set(self.txn, objects)?)
-    }
-
-    fn finished(&self, layer: &TakenLayer) -> Result<()> {
-        let digest = Digest::of_descriptor(&layer.layer.descriptor)?;
-        Ok(self.txn.set_ref(&layer_ref(&digest)?, Some(layer.commit))?)
-    }
-}
-
-/// Layers of every image, by the diffid: one blob of each.
-fn layers_by_diff_id(store: &(impl ImageStore + ?Sized)) -> Result<HashMap<DiffId, Digest>> {
-    let mut layers = HashMap::new();
-    for name in list(store)? {
-        let Some(stored) = query(store, &name)? else { continue };
-        for layer in stored.image.layers()? {
-            layers.insert(layer.diff_id, Digest::of_descriptor(&layer.descriptor)?);
-        }
-    }
-    Ok(layers)
 }

@@ -1,13 +1,14 @@
 //! What images there are, and what is known of each.
 
-use oci_spec::image::Descriptor;
 use ostree_format::CommitId;
 
 use super::ImageStore;
-use super::commit::parse_merge;
-use super::names::{image_of_ref, image_ref, layer_ref};
+use super::commit::{READ_LAYERS, parse_merge};
+use super::layers::LayerIndex;
+use super::names::{image_of_ref, image_ref};
 use super::update::read_update;
-use crate::container::{Digest, Error, Image, ImageReference, Result};
+use crate::container::fetch::{IMPORTER, OURS};
+use crate::container::{Error, Image, ImageReference, Result};
 use crate::store::{Refs, load_commit};
 
 /// An image that was pulled.
@@ -26,12 +27,23 @@ impl StoredImage {
     ///
     /// # Errors
     /// [`Error::Image`] if the layer's ref is not there; [`Error::Store`].
-    pub fn base_commit(&self, store: &(impl Refs + ?Sized)) -> Result<CommitId> {
+    pub fn base_commit(&self, store: &(impl ImageStore + ?Sized)) -> Result<CommitId> {
         let digest = self.image.digest;
         let first = self.image.manifest.layers().first();
         let first = first.ok_or_else(|| Error::Image(format!("image {digest} has no layers")))?;
-        let missing = || Error::Image(format!("layer {} of image {digest} is not here", first.digest()));
-        layer_commit(store, first)?.ok_or_else(missing)
+        let diff_id = self.image.layers()?.first().map(|layer| layer.diff_id);
+        Ok(LayerIndex::read(store)?.require(first, diff_id.as_ref())?.1)
+    }
+
+    /// Whether the image was pulled by who read all its layers, or believed none but those that had been read. Early
+    /// versions of this program believed what other images said of their layers.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the image's commit cannot be read.
+    pub(super) fn is_of_read_layers(&self, store: &(impl ImageStore + ?Sized)) -> Result<bool> {
+        let metadata = load_commit(store, &self.commit)?.metadata;
+        let importer = metadata.get_str(IMPORTER).unwrap_or_default();
+        Ok(!importer.starts_with(OURS) || metadata.contains_key(READ_LAYERS))
     }
 }
 
@@ -79,9 +91,4 @@ pub fn query_commit(store: &(impl ImageStore + ?Sized), commit: &CommitId) -> Re
 /// The commit that an image's ref names.
 pub(super) fn commit_of(store: &(impl Refs + ?Sized), image: &ImageReference) -> Result<Option<CommitId>> {
     Ok(store.resolve_exact(&image_ref(image)?)?)
-}
-
-/// The commit that a layer's ref names.
-pub(super) fn layer_commit(store: &(impl Refs + ?Sized), layer: &Descriptor) -> Result<Option<CommitId>> {
-    Ok(store.resolve_exact(&layer_ref(&Digest::of_descriptor(layer)?)?)?)
 }

@@ -11,20 +11,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use oci_spec::image::Descriptor;
 use ostree_format::{CommitId, FileId, ObjectType};
 
 use super::ImageStore;
-use super::query::{layer_commit, require};
+use super::layers::LayerIndex;
+use super::query::require;
 use crate::base::Ctx;
 use crate::container::build::Built;
+use crate::container::fetch::{IMPLIED, LOWER_LINKS};
 use crate::container::image::ImageDest;
-use crate::container::import::{IMPLIED, LOWER_LINKS};
 use crate::container::known::KnownLayers;
 use crate::container::labels::COMPONENTS;
 use crate::container::layers::{Layer, Origin, write_layers};
 use crate::container::rewrite::put_with_layers;
-use crate::container::{Compression, Error, ImageReference, PlannedLayer, Result};
+use crate::container::{Compression, ImageReference, PlannedLayer, Result};
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
     ChunkContent, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, export_chunk, export_final_chunk,
@@ -45,14 +45,14 @@ pub fn reexport(
 ) -> Result<Built> {
     let compression = dest.compression(compression);
     let image = require(store, name)?.image;
-    let plan = image.plan()?;
+    let (plan, index) = (image.plan()?, LayerIndex::read(store)?);
     ctx.phase("Building image", None, None);
     let mut layers = Vec::new();
     if let Some(first) = &plan.ostree {
-        of_commit(store, first, &plan.chunks, &mut layers)?;
+        of_commit(store, &index, first, &plan.chunks, &mut layers)?;
     }
     for layer in &plan.derived {
-        layers.push(plain(store, commit_of(store, &layer.descriptor)?)?);
+        layers.push(plain(store, index.require(&layer.descriptor, Some(&layer.diff_id))?.1)?);
     }
     let mut known = KnownLayers::default();
     for image in [Some(image.clone()), dest.current(image.config.architecture())?].into_iter().flatten() {
@@ -72,23 +72,19 @@ pub fn reexport(
     Ok(Built { manifest, layers: placed.len(), reused, written_bytes })
 }
 
-fn commit_of(store: &impl ImageStore, layer: &Descriptor) -> Result<CommitId> {
-    let missing = || Error::Image(format!("layer {} is not here", layer.digest()));
-    layer_commit(store, layer)?.ok_or_else(missing)
-}
-
 /// The layers of the commit.
 fn of_commit<'a>(
     store: &'a impl ImageStore,
+    index: &LayerIndex,
     first: &PlannedLayer,
     chunks: &[PlannedLayer],
     layers: &mut Vec<Layer<'a>>,
 ) -> Result<()> {
-    let commit = commit_of(store, &first.descriptor)?;
+    let (_, commit) = index.require(&first.descriptor, Some(&first.diff_id))?;
     let all = ChunkContent::of_commit(store, &commit)?;
     let mut placed: HashMap<FileId, usize> = HashMap::new();
     for (number, chunk) in chunks.iter().enumerate() {
-        for object in objects_of(store, &commit_of(store, &chunk.descriptor)?)? {
+        for object in objects_of(store, &index.require(&chunk.descriptor, Some(&chunk.diff_id))?.1)? {
             placed.entry(object).or_insert(number + 1);
         }
     }

@@ -11,11 +11,13 @@ use ostree_format::{
 use super::super::object;
 use super::super::staging::Staging;
 use super::super::sys::{self, Linked};
-use super::super::{loose_in, read_meta_in, refs};
+use super::super::{Repo, loose_in, read_meta_in, refs};
 use super::Transaction;
 use super::names::add;
+use crate::base::Ctx;
 use crate::store::{
-    Completeness, Error, FileObject, LooseFile, ObjectRead, ObjectWrite, Refs, Result, Txn, validate_meta,
+    Begin, Completeness, Error, FileObject, LooseFile, ObjectRead, ObjectWrite, OpenTxn, Refs, Result, Txn,
+    validate_meta,
 };
 
 impl ObjectRead for Transaction<'_> {
@@ -175,6 +177,22 @@ impl Refs for Transaction<'_> {
         out.sort_unstable();
         out.dedup();
         Ok(out)
+    }
+}
+
+impl Begin for Repo {
+    fn begin(&self, ctx: &Ctx) -> Result<Box<dyn OpenTxn + '_>> {
+        Ok(Box::new(Self::begin(self, ctx)?))
+    }
+}
+
+impl OpenTxn for Transaction<'_> {
+    fn commit(self: Box<Self>, ctx: &Ctx) -> Result<()> {
+        Transaction::commit(*self, ctx).map(drop)
+    }
+
+    fn suspend(self: Box<Self>) {
+        Transaction::suspend(*self);
     }
 }
 

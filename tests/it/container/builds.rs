@@ -8,15 +8,14 @@ use std::path::Path;
 use oci_spec::image::Arch;
 use ostree_rs::base::Ctx;
 use ostree_rs::container::{
-    BuildOptions, Compression, Digest, Error, Image, ImageSource, OciLayout, PullOptions, Signatures, build,
-    pull,
+    BuildOptions, Compression, Digest, Error, Image, ImageSource, OciLayout, PullOptions, Vouching, build,
 };
 use ostree_rs::format::variant::Value;
 use ostree_rs::format::{CommitId, MetaKind};
 use ostree_rs::store::{MemStore, ObjectWrite as _, load_commit};
 
 use super::pulls::assert_holds;
-use super::{dir, find_layout, new_layout};
+use super::{dir, find_layout, new_layout, pull};
 use crate::tar::{bare_store, commit_of, stable};
 use crate::{corpus, oracle};
 
@@ -68,7 +67,7 @@ fn the_same_commit_gives_the_same_image() {
         let source = OciLayout::open(dir(&temp.path().join("7")), Some("x")).unwrap();
         assert_eq!(source.manifest().unwrap().digest, digests[0]);
         let store = MemStore::new();
-        let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+        let options = PullOptions { vouching: Vouching::Nobody, ..PullOptions::default() };
         let pulled = pull(&source, &store, &options, &Ctx::default()).unwrap();
         assert_eq!((pulled.commit, pulled.manifest), (stable(), digests[0]));
         assert_holds(&store, &stable());

@@ -7,14 +7,14 @@ use std::path::Path;
 use oci_spec::image::Arch;
 use ostree_rs::base::Ctx;
 use ostree_rs::container::{
-    BuildOptions, Built, Compression, ContentMeta, Error, Image, Layering, OciLayout, PullOptions,
-    Signatures, build, pull,
+    BuildOptions, Built, Compression, ContentMeta, Error, Image, Layering, OciLayout, PullOptions, Vouching,
+    build,
 };
 use ostree_rs::format::CommitId;
 use ostree_rs::store::{MemStore, ObjectRead as _, Reachable, TreeEntry, load_commit, lookup, walk_commit};
 
 use super::debian::{Debian, noise_file};
-use super::{dir, find_layout, new_layout};
+use super::{dir, find_layout, new_layout, pull};
 use crate::corpus;
 use crate::tar::{bare_store, stable};
 
@@ -58,7 +58,7 @@ fn diff_ids(image: &Image) -> Vec<String> {
 fn assert_pulls(path: &Path, tag: &str, original: &MemStore, commit: &CommitId) {
     let store = MemStore::new();
     let source = OciLayout::open(dir(path), Some(tag)).unwrap();
-    let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+    let options = PullOptions { vouching: Vouching::Nobody, ..PullOptions::default() };
     assert_eq!(pull(&source, &store, &options, &Ctx::default()).unwrap().commit, *commit);
     walk_commit(original, commit, &mut Reachable::default(), &mut |name| {
         assert!(store.contains(&name)?, "{name}");

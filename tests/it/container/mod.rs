@@ -24,13 +24,26 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use oci_spec::image::{ImageConfigurationBuilder, ImageManifestBuilder, MediaType, RootFsBuilder};
 use ostree_rs::base::Ctx;
+use ostree_rs::container::transport::{OnePlatform, PlatformName};
 use ostree_rs::container::{
-    Compression, Digest, ImageDest, ImageSource, OciLayout, RawManifest, Result, WrittenLayer, put_json,
-    write_layer,
+    self, Admitted, Compression, Digest, ImageDest, ImageSource, OciLayout, PullOptions, Pulled, RawManifest,
+    Result, WrittenLayer, put_json, write_layer,
 };
+use ostree_rs::store::Begin;
 
 pub(crate) fn dir(path: &Path) -> Dir {
     Dir::open_ambient_dir(path, ambient_authority()).unwrap()
+}
+
+/// Pulls what `source` has now, which nobody has judged.
+pub(crate) fn pull(
+    source: &dyn ImageSource,
+    store: &dyn Begin,
+    options: &PullOptions<'_>,
+    ctx: &Ctx,
+) -> Result<Pulled> {
+    let one = OnePlatform::new(source, PlatformName::default());
+    container::pull(&Admitted::unjudged(&one)?, store, options, ctx)
 }
 
 /// The folder of an OCI layout somewhere below `root`.

@@ -2,23 +2,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use oci_spec::image::{Arch, ImageConfiguration, ImageManifest, MediaType};
-use ostree_rs::base::{Ctx, Event, Outcome, Progress};
+use ostree_rs::base::{Ctx, ErrorKind, Event, Kind as _, Outcome, Progress};
 use ostree_rs::container::{
     Digest, Error, Image, ImageDest, ImageSource, OciLayout, PullOptions, Pulled, RawManifest, Result,
-    Signatures, pull, put_json,
+    Vouching, put_json,
 };
 use ostree_rs::format::{CommitId, ObjectName, ObjectType};
 use ostree_rs::store::{
-    Completeness, MemStore, ObjectRead, Reachable, Refs, TreeEntry, Txn, load_commit, load_commitmeta,
-    lookup, resolve_rev, walk_commit,
+    CommitBytes, Completeness, MemStore, ObjectRead, Reachable, Refs, Refusal, TreeEntry, Txn, load_commit,
+    load_commitmeta, lookup, resolve_rev, walk_commit,
 };
 use ostree_rs::tar::{self, ContentErrorKind};
 use tempfile::TempDir;
 
-use super::{dir, find_layout};
+use super::{dir, find_layout, pull};
 use crate::corpus;
 use crate::tar::{bare_store, stable};
 
@@ -32,7 +33,7 @@ fn theirs() -> (TempDir, PathBuf) {
 
 fn pull_unverified(path: &Path, tag: &str, store: &MemStore) -> Result<Pulled> {
     let source = OciLayout::open(dir(path), Some(tag))?;
-    let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+    let options = PullOptions { vouching: Vouching::Nobody, ..PullOptions::default() };
     pull(&source, store, &options, &Ctx::default())
 }
 
@@ -96,7 +97,7 @@ fn progress_ends_where_it_says() {
         let source = OciLayout::open(dir(&path), Some(tag)).unwrap();
         let sum = Arc::new(Sum::default());
         let ctx = Ctx { progress: Arc::<Sum>::clone(&sum), ..Ctx::default() };
-        let options = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+        let options = PullOptions { vouching: Vouching::Nobody, ..PullOptions::default() };
         let store = MemStore::new();
         pull(&source, &store, &options, &ctx).unwrap();
         let mut files = 0;
@@ -120,19 +121,19 @@ fn the_signature_is_checked_before_anything_is_written() {
         let store = MemStore::new();
         let undecided = pull(&source, &store, &PullOptions::default(), &Ctx::default());
         assert!(matches!(undecided, Err(Error::NoSignaturePolicy)));
-        let seen = std::cell::Cell::new(0);
-        let refuse = |id: &CommitId, commit: &[u8], detached: Option<&[u8]>| -> Result<(), tar::Refusal> {
-            assert_eq!(*id, stable());
-            assert_eq!(*Digest::of(commit).checksum(), *stable().checksum());
-            assert!(detached.is_some_and(|d| d.windows(14).any(|w| w == b"ostree.gpgsigs")));
+        let seen = AtomicUsize::new(0);
+        let refuse = |commit: &CommitBytes<'_>| -> Result<(), Refusal> {
+            assert_eq!(commit.id, stable());
+            assert_eq!(*Digest::of(commit.bytes).checksum(), *stable().checksum());
+            assert!(commit.detached.is_some_and(|d| d.windows(14).any(|w| w == b"ostree.gpgsigs")));
             assert!(!store.contains(&ObjectName::from(stable())).unwrap());
-            seen.set(seen.get() + 1);
+            seen.fetch_add(1, Relaxed);
             Err("no".into())
         };
-        let options = PullOptions { signatures: Signatures::Verify(&refuse), ..PullOptions::default() };
+        let options = PullOptions { vouching: Vouching::By(&refuse), ..PullOptions::default() };
         let refused = pull(&source, &store, &options, &Ctx::default()).unwrap_err();
-        assert!(matches!(refused, Error::Tar(tar::Error::Refused(why)) if why.to_string() == "no"));
-        assert_eq!(seen.get(), 1);
+        assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Refused, "no".to_owned()));
+        assert_eq!(seen.load(Relaxed), 1);
         let root = ostree_rs::store::load_commit(&bare_store(), &stable()).unwrap().root;
         for name in [ObjectName::from(stable()), root.tree.into(), root.meta.into()] {
             assert!(!store.contains(&name).unwrap());
@@ -193,9 +194,9 @@ fn images_that_are_not_what_they_say() {
     let root = load_commit(&store, &plain).unwrap().root;
     assert!(matches!(lookup(&store, root, "usr/etc"), Ok(TreeEntry::Dir(_))));
     assert!(!store.contains(&stable().into()).unwrap());
-    let verify = |_: &CommitId, _: &[u8], _: Option<&[u8]>| Ok(());
+    let verify = |_: &CommitBytes<'_>| Ok(());
     let source = OciLayout::open(dir(&path), Some("new")).unwrap();
-    let options = PullOptions { signatures: Signatures::Verify(&verify), ..PullOptions::default() };
+    let options = PullOptions { vouching: Vouching::By(&verify), ..PullOptions::default() };
     let refused = pull(&source, &MemStore::new(), &options, &Ctx::default()).unwrap_err();
     assert!(matches!(refused, Error::UnsignedLayers { layers: 1, .. }), "{refused}");
 

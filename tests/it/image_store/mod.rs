@@ -2,6 +2,7 @@
 
 mod archives;
 mod buildah;
+mod claims;
 mod fixtures;
 mod labels;
 mod layers;
@@ -20,8 +21,8 @@ use oci_spec::image::{
 use ostree_rs::base::Ctx;
 use ostree_rs::container::store::{self, PulledImage, StoreOptions};
 use ostree_rs::container::{
-    Compression, Digest, Image, ImageDest, ImageReference, ImageSource, OciLayout, PullOptions, RawManifest,
-    Result, Signatures, put_json, write_layer,
+    Admitted, Compression, Digest, Image, ImageDest, ImageReference, ImageSource, OciLayout, PullOptions,
+    RawManifest, Result, Vouching, put_json, write_layer,
 };
 use ostree_rs::format::{CommitId, FileKind, RootDir};
 use ostree_rs::store::{MemStore, ObjectRead, load_commit, load_dirmeta, load_dirtree};
@@ -179,14 +180,13 @@ pub(super) fn name(text: &str) -> ImageReference {
 }
 
 pub(super) fn unverified() -> StoreOptions<'static> {
-    let pull = PullOptions { signatures: Signatures::Unverified, ..PullOptions::default() };
+    let pull = PullOptions { vouching: Vouching::Nobody, ..PullOptions::default() };
     StoreOptions { pull, ..StoreOptions::default() }
 }
 
 /// Pulls what a layout has into a store in memory.
 pub(super) fn pull(source: &dyn ImageSource, into: &MemStore, target: &str) -> Result<PulledImage> {
-    let image = Image::fetch(source, &Default::default())?;
-    store::pull(&image, source, into, &name(target), &unverified(), &Ctx::default())
+    store::pull(&Admitted::unjudged(source)?, into, &name(target), &unverified(), &Ctx::default())
 }
 
 /// Pulls an image of these plain layers.

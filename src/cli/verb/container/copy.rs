@@ -53,16 +53,17 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         true => (Images::All, args.registry.for_all_machines()),
         false => (Images::One, args.registry.clone()),
     };
-    let opened = images::open_trusted(&args.source, &registry, Demand::AsPolicySays, &session.ctx)?;
+    let opened = images::open(&args.source, &registry, &session.ctx)?;
+    let image = opened.admit(Demand::AsPolicySays, &session.ctx)?;
     let near = opened.repository.as_ref().map(|(name, _)| name);
     let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
     let signatures = match args.remove_signatures {
         true => Vec::new(),
-        false => images::gpg_signatures_of(&opened, &session.ctx)?,
+        false => images::gpg_signatures_of(&opened, image.raw_manifest().digest, &session.ctx)?,
     };
     let options = CopyOptions { format: dest.format(), signatures, images: which };
-    let copied = transport::copy(&*opened.source, dest.image(), &options, &session.ctx)
-        .map_err(images::writing(&args.dest))?;
+    let copied =
+        transport::copy(&image, dest.image(), &options, &session.ctx).map_err(images::writing(&args.dest))?;
     let digest = dest.finish(copied.manifest)?;
     if copied.signatures_lost > 0 && !args.quiet {
         terminal::say(format_args!(

@@ -5,14 +5,13 @@ use std::io::Write;
 use super::super::{Common, resolve};
 use super::Image;
 use super::build::Describing;
-use super::pull::take;
-use super::vouch::{KeyringOptions, Voucher};
+use super::vouch::{KeyringOptions, Who};
 use crate::cli::images::{self, Dest, RegistryOptions, parse_image};
+use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, BuildOptions, Compression, Error, ImageReference, PullOptions};
 use crate::format::RefSpec;
-use crate::store::Txn;
 
 /// Arguments of `container encapsulate`.
 #[derive(clap::Args)]
@@ -77,23 +76,20 @@ pub(crate) struct ImportArgs {
 /// Takes the commit out of an image that holds nothing else.
 pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    let voucher = Voucher::of(&args.image, &args.keyring, &repo)?;
-    let verify = voucher.verify();
-    let opened = images::open_trusted(&args.image.reference, &args.registry, voucher.demand(), &session.ctx)?;
-    let plan = container::Image::fetch(&*opened.source, &Default::default())?.plan()?;
+    let who = Who::of(&args.image, &args.keyring, &repo)?;
+    let keys = who.keys();
+    let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
+    let image = opened.admit(who.demand(), &session.ctx)?;
+    let plan = image.image()?.plan()?;
     if plan.ostree.is_none() || !plan.derived.is_empty() {
         let n = plan.derived.len();
         let why = format!("Image has {n} layers that are not of its commit: see 'container image pull'");
         return Err(Error::Unsupported(why).into());
     }
-    let signatures = voucher.signatures(&verify, opened.verdict);
-    let options = PullOptions { signatures, ..PullOptions::default() };
-    let (txn, pulled) = take(&repo, &*opened.source, &options, session)?;
+    let vouching = who.vouching(keys.as_ref());
+    let options = PullOptions { vouching, name: args.write_ref.clone(), ..PullOptions::default() };
+    let pulled = container::pull(&image, &repo, &options, &session.ctx).map_err(locate::writing(&repo))?;
     let commit = pulled.commit;
-    if let Some(name) = &args.write_ref {
-        txn.set_ref(name, Some(commit))?;
-    }
-    txn.commit(&session.ctx)?;
     let name = args.write_ref.as_ref().map(|name| format!("{name} => ")).unwrap_or_default();
     Ok(writeln!(session.out, "Imported: {name}{commit}")?)
 }

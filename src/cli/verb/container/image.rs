@@ -149,16 +149,12 @@ fn reexport(args: &ReexportArgs, session: &mut Session) -> anyhow::Result<()> {
 fn replace(args: &ReplaceArgs, session: &mut Session) -> anyhow::Result<()> {
     let read = |path: &PathBuf| fs::read(path).with_context(|| format!("Reading {}", path.display()));
     let metadata = args.contents.as_ref().map(read).transpose()?;
-    let opened = images::open_trusted(&args.src, &args.registry, Demand::AsPolicySays, &session.ctx)?;
+    let opened = images::open(&args.src, &args.registry, &session.ctx)?;
+    let image = opened.admit(Demand::AsPolicySays, &session.ctx)?;
     let near = opened.repository.as_ref().map(|(name, _)| name);
     let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
-    let new = container::replace_detached_metadata(
-        &*opened.source,
-        dest.image(),
-        metadata.as_deref(),
-        &session.ctx,
-    )
-    .map_err(images::writing(&args.dest))?;
+    let new = container::replace_detached_metadata(&image, dest.image(), metadata.as_deref(), &session.ctx)
+        .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(new)?;
     Ok(writeln!(session.out, "Pushed: {digest}")?)
 }

@@ -5,16 +5,14 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::super::Common;
-use super::vouch::{KeyringOptions, Voucher};
+use super::vouch::{KeyringOptions, Who};
 use super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::{self, ImageSource, PullOptions, Pulled};
+use crate::container::{self, PullOptions};
 use crate::format::RefSpec;
-use crate::repo::{Repo, Transaction};
-use crate::store::Txn;
 
 /// Arguments of `container pull`.
 #[derive(clap::Args)]
@@ -56,19 +54,13 @@ struct Json {
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    let voucher = Voucher::of(&args.image, &args.keyring, &repo)?;
-    let verify = voucher.verify();
-    let opened = images::open_trusted(&args.image.reference, &args.registry, voucher.demand(), &session.ctx)?;
-    let options = PullOptions {
-        signatures: voucher.signatures(&verify, opened.verdict),
-        var: args.plain.var(),
-        ..PullOptions::default()
-    };
-    let (txn, pulled) = take(&repo, &*opened.source, &options, session)?;
-    if let Some(name) = &args.name {
-        txn.set_ref(name, Some(pulled.commit))?;
-    }
-    txn.commit(&session.ctx)?;
+    let who = Who::of(&args.image, &args.keyring, &repo)?;
+    let keys = who.keys();
+    let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
+    let image = opened.admit(who.demand(), &session.ctx)?;
+    let options =
+        PullOptions { vouching: who.vouching(keys.as_ref()), name: args.name.clone(), var: args.plain.var() };
+    let pulled = container::pull(&image, &repo, &options, &session.ctx).map_err(locate::writing(&repo))?;
     if !args.json {
         return Ok(writeln!(session.out, "{}", pulled.commit)?);
     }
@@ -81,23 +73,4 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     };
     serde_json::to_writer(&mut session.out, &json)?;
     Ok(writeln!(session.out)?)
-}
-
-/// Pulls into a transaction; after a broken line, layers that are whole are left for the next one.
-pub(super) fn take<'r>(
-    repo: &'r Repo,
-    source: &dyn ImageSource,
-    options: &PullOptions<'_>,
-    session: &Session,
-) -> anyhow::Result<(Transaction<'r>, Pulled)> {
-    let txn = locate::begin(repo, &session.ctx)?;
-    match container::pull(source, &txn, options, &session.ctx) {
-        Ok(pulled) => Ok((txn, pulled)),
-        Err(error) => {
-            if matches!(error, container::Error::Net(_)) {
-                txn.suspend();
-            }
-            Err(locate::writing(repo)(error))
-        }
-    }
 }

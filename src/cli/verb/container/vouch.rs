@@ -4,13 +4,10 @@ use std::path::PathBuf;
 
 use super::Image;
 use crate::base::sign::gpg::Keyring;
-use crate::cli::gpg;
-use crate::cli::images::{Demand, Verdict};
-use crate::container::{SignatureSource, Signatures};
-use crate::format::CommitId;
-use crate::format::variant::Dict;
+use crate::cli::gpg::{self, SignedBy};
+use crate::cli::images::Demand;
+use crate::container::{SignatureSource, Vouching};
 use crate::repo::Repo;
-use crate::tar::{Refusal, VerifyCommit};
 
 /// Where the keys are that may sign commits.
 #[derive(clap::Args)]
@@ -21,12 +18,12 @@ pub(super) struct KeyringOptions {
 }
 
 /// Who vouches for an image.
-pub(super) struct Voucher {
+pub(super) struct Who {
     keyring: Option<Keyring>,
     source: Option<SignatureSource>,
 }
 
-impl Voucher {
+impl Who {
     /// Those that the image's name and the options say.
     pub(super) fn of(image: &Image, options: &KeyringOptions, repo: &Repo) -> anyhow::Result<Self> {
         let mut keyring = match &image.signature {
@@ -47,24 +44,17 @@ impl Voucher {
         }
     }
 
-    /// Decides about a commit by its signatures.
-    pub(super) fn verify(&self) -> impl Fn(&CommitId, &[u8], Option<&[u8]>) -> Result<(), Refusal> {
-        |commit, bytes, detached| {
-            let Some(keyring) = &self.keyring else { return Err("no keyring".into()) };
-            let detached = detached.filter(|bytes| !bytes.is_empty()).map(Dict::parse).transpose()?;
-            gpg::require(keyring, bytes, detached.as_ref())
-                .map_err(|why| format!("commit {commit}: {why:#}").into())
-        }
+    /// The keys, if any have to vouch for the commit.
+    pub(super) fn keys(&self) -> Option<SignedBy<'_>> {
+        self.keyring.as_ref().map(SignedBy)
     }
 
-    /// What that means for the commit, where `verify` is [`Voucher::verify`], and the policy let the image in with
-    /// this `verdict`.
-    pub(super) fn signatures<'a>(&self, verify: &'a VerifyCommit<'a>, verdict: Verdict) -> Signatures<'a> {
-        match (&self.keyring, &self.source, verdict) {
-            (Some(_), ..) => Signatures::Verify(verify),
-            (None, Some(SignatureSource::Unverified), _) => Signatures::Unverified,
-            (None, _, Verdict::Signed) => Signatures::Unverified,
-            (None, _, Verdict::Nothing) => Signatures::Undecided,
+    /// Who vouches for the commit, where `keys` are those of [`Who::keys`].
+    pub(super) fn vouching<'a>(&self, keys: Option<&'a SignedBy<'a>>) -> Vouching<'a> {
+        match (keys, &self.source) {
+            (Some(keys), _) => Vouching::By(keys),
+            (None, Some(SignatureSource::Unverified)) => Vouching::Nobody,
+            (None, _) => Vouching::Undecided,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use serde::Serialize;
 
-use super::super::vouch::{KeyringOptions, Voucher};
+use super::super::vouch::{KeyringOptions, Who};
 use super::super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
@@ -18,6 +18,7 @@ use crate::cli::verb::Common;
 use crate::container::store::{self, Check, NameImage, PulledImage, StoreOptions, StoredImage, Unneeded};
 use crate::container::{self, PullOptions};
 use crate::repo::Repo;
+use crate::store::in_transaction;
 
 /// Arguments of `container image pull`.
 #[derive(clap::Args)]
@@ -84,45 +85,32 @@ impl Json {
 /// Pulls, or looks whether there is something to pull.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let (repo, image) = args.repo_and_image()?;
-    let voucher = Voucher::of(&image, &args.keyring, &repo)?;
-    let verify = voucher.verify();
-    let opened = images::open_trusted(&image.reference, &args.registry, voucher.demand(), &session.ctx)?;
-    let pull = PullOptions {
-        signatures: voucher.signatures(&verify, opened.verdict),
-        var: args.plain.var(),
-        ..PullOptions::default()
-    };
+    let who = Who::of(&image, &args.keyring, &repo)?;
+    let keys = who.keys();
+    let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
+    let admitted = opened.admit(who.demand(), &session.ctx)?;
+    let pull = PullOptions { vouching: who.vouching(keys.as_ref()), name: None, var: args.plain.var() };
     let target = args.target.as_ref().map_or(&image.reference, |target| &target.reference);
-    let (new, old) = match store::check(&repo, &*opened.source, target, &pull)? {
+    let stored = match store::check(&repo, &admitted, target, &pull)? {
         Check::Current(stored) => return args.unchanged(&image, &stored, session),
-        Check::Changed { image, stored } => (image, stored),
+        Check::Changed { stored } => stored,
     };
-    let txn = locate::begin(&repo, &session.ctx)?;
-    if let Some(old) = &old {
-        store::cache_update(&txn, &old.commit, &new)?;
-    }
+    let new = admitted.image()?;
     if let Some(path) = &args.check {
-        txn.commit(&session.ctx)?;
+        if let Some(old) = stored {
+            in_transaction(&repo, &session.ctx, |txn| store::cache_update(txn, &old.commit, new))?;
+        }
         write_file(path, &new.documents.manifest)?;
-        return args.update(&image, &new, session);
+        return args.update(&image, new, session);
     }
     let options = StoreOptions {
         pull,
         unneeded: if args.skip_gc { Unneeded::Keep } else { Unneeded::Prune },
         name: if args.no_imgref { NameImage::No } else { NameImage::Yes },
     };
-    let pulled = match store::pull(&new, &*opened.source, &txn, target, &options, &session.ctx) {
-        Ok(pulled) => pulled,
-        Err(error) => {
-            // What is whole need not be fetched again.
-            if matches!(error, container::Error::Net(_)) {
-                txn.commit(&session.ctx)?;
-            }
-            return Err(locate::writing(&repo)(error));
-        }
-    };
-    txn.commit(&session.ctx)?;
-    args.report(&image, &new, &pulled, session)
+    let pulled =
+        store::pull(&admitted, &repo, target, &options, &session.ctx).map_err(locate::writing(&repo))?;
+    args.report(&image, new, &pulled, session)
 }
 
 impl Args {

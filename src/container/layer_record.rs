@@ -1,0 +1,82 @@
+//! What the commit that keeps a layer says of the blob that it was made of.
+//!
+//! ```text
+//! metadata    ostree-rs.diffid    sha256:HEX    of the tar stream, computed when the blob was read
+//!             ostree-rs.rules     "TOPLEVEL VAR"    how a plain layer was taken in: "leave-out factory", "keep keep" …
+//! ```
+//! What an image says of its layers is a claim. A layer that is here stands in for one of another image only if this
+//! record says that it is the same stream, taken in by the same rules.
+
+use ostree_format::variant::{Dict, Value};
+
+use super::digest::DiffId;
+use crate::tar::{LayerOptions, Toplevel, Var};
+
+const DIFF_ID: &str = "ostree-rs.diffid";
+const RULES: &str = "ostree-rs.rules";
+
+/// The record of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LayerRecord {
+    /// The diffid that the layer had when its blob was read.
+    pub(super) diff_id: DiffId,
+    /// How it was taken in; `None` for the content objects of a commit.
+    pub(super) rules: Option<LayerOptions>,
+}
+
+impl LayerRecord {
+    /// What `metadata` says; `None` if it is not the work of this program, or of a version that did not look.
+    pub(super) fn read(metadata: &Dict) -> Option<Self> {
+        let diff_id = metadata.get_str(DIFF_ID)?.parse().ok()?;
+        let rules = match metadata.get_str(RULES) {
+            Some(text) => Some(ALL_RULES.into_iter().find(|rules| words(*rules) == text)?),
+            None => None,
+        };
+        Some(Self { diff_id, rules })
+    }
+
+    /// Adds it to the metadata of the layer's commit.
+    pub(super) fn write(&self, metadata: &mut Dict) {
+        metadata.push(DIFF_ID, Value::Str(self.diff_id.to_string()));
+        if let Some(rules) = self.rules {
+            metadata.push(RULES, Value::Str(words(rules).to_owned()));
+        }
+    }
+}
+
+const ALL_RULES: [LayerOptions; 4] = [
+    LayerOptions { toplevel: Toplevel::LeaveOut, var: Var::Factory },
+    LayerOptions { toplevel: Toplevel::LeaveOut, var: Var::Keep },
+    LayerOptions { toplevel: Toplevel::Keep, var: Var::Factory },
+    LayerOptions { toplevel: Toplevel::Keep, var: Var::Keep },
+];
+
+/// The rules as they are written.
+pub(super) const fn words(rules: LayerOptions) -> &'static str {
+    match (rules.toplevel, rules.var) {
+        (Toplevel::LeaveOut, Var::Factory) => "leave-out factory",
+        (Toplevel::LeaveOut, Var::Keep) => "leave-out keep",
+        (Toplevel::Keep, Var::Factory) => "keep factory",
+        (Toplevel::Keep, Var::Keep) => "keep keep",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_and_read() {
+        let diff_id = DiffId::new(ostree_format::Checksum::of(b"x"));
+        for rules in ALL_RULES.into_iter().map(Some).chain([None]) {
+            let (record, mut metadata) = (LayerRecord { diff_id, rules }, Dict::new());
+            record.write(&mut metadata);
+            assert_eq!(LayerRecord::read(&metadata), Some(record));
+        }
+        assert_eq!(LayerRecord::read(&Dict::new()), None);
+        let mut odd = Dict::new();
+        odd.push(DIFF_ID, Value::Str(diff_id.to_string()));
+        odd.push(RULES, Value::Str("keep".to_owned()));
+        assert_eq!(LayerRecord::read(&odd), None);
+    }
+}

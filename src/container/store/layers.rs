@@ -1,0 +1,163 @@
+//! The layers that the image store keeps: which of them stand in for those of an image.
+//!
+//! ```text
+//! ref of the blob that was read ► commit ► record of its diffid: is it the layer that is asked for?
+//! ```
+//! A ref is written only by who read that blob to its end and verified it. A layer that was compressed anew has
+//! another blob: it is found by the diffid in the record, and gets no ref.
+
+use std::collections::{BTreeSet, HashMap};
+
+use oci_spec::image::Descriptor;
+use ostree_format::{CommitId, FileId};
+
+use super::ImageStore;
+use super::names::{layer_of_ref, layer_ref};
+use crate::container::fetch::{IMPORTER, OURS};
+use crate::container::import::{Kept, Layers, Role, TakenLayer};
+use crate::container::layer_record::LayerRecord;
+use crate::container::{DiffId, Digest, Error, PlannedLayer, Result};
+use crate::store::{self, Completeness, ObjectRead, Reachable, Txn, load_commit, load_dirtree, walk_commit};
+use crate::tar::write_object_set;
+
+/// The refs of all layers.
+pub(super) struct LayerIndex {
+    by_digest: HashMap<Digest, CommitId>,
+    /// Those whose record says that they were read.
+    by_diff_id: HashMap<DiffId, Digest>,
+}
+
+impl LayerIndex {
+    /// Reads the refs, and the records of the commits that they name.
+    pub(super) fn read(store: &(impl ImageStore + ?Sized)) -> Result<Self> {
+        let mut index = Self { by_digest: HashMap::new(), by_diff_id: HashMap::new() };
+        for (name, commit) in store.list()? {
+            let Some(digest) = layer_of_ref(&name)? else { continue };
+            index.by_digest.insert(digest, commit);
+            // One whose commit cannot be read is fetched again by who needs it.
+            let record = load_commit(store, &commit).ok().and_then(|c| LayerRecord::read(&c.metadata));
+            if let Some(record) = record {
+                index.by_diff_id.insert(record.diff_id, digest);
+            }
+        }
+        Ok(index)
+    }
+
+    /// The blob by which a layer is kept: its own, or one with the same stream; with the commit.
+    pub(super) fn find(
+        &self,
+        descriptor: &Descriptor,
+        diff_id: Option<&DiffId>,
+    ) -> Result<Option<(Digest, CommitId)>> {
+        let own = Digest::of_descriptor(descriptor)?;
+        let digest = match self.by_digest.contains_key(&own) {
+            true => Some(own),
+            false => diff_id.and_then(|diff_id| self.by_diff_id.get(diff_id).copied()),
+        };
+        Ok(digest.and_then(|digest| Some((digest, *self.by_digest.get(&digest)?))))
+    }
+
+    /// The blob and the commit by which a layer is kept that has to be here.
+    pub(super) fn require(
+        &self,
+        descriptor: &Descriptor,
+        diff_id: Option<&DiffId>,
+    ) -> Result<(Digest, CommitId)> {
+        let missing =
+            || Error::Image(format!("layer {} is not here: pull its image again", descriptor.digest()));
+        self.find(descriptor, diff_id)?.ok_or_else(missing)
+    }
+}
+
+/// Every layer is a commit with a ref.
+pub(in crate::container) struct StoredLayers<'a> {
+    txn: &'a dyn Txn,
+    index: LayerIndex,
+}
+
+impl<'a> StoredLayers<'a> {
+    /// What `txn` has.
+    pub(in crate::container) fn read(txn: &'a dyn Txn) -> Result<Self> {
+        Ok(Self { txn, index: LayerIndex::read(txn)? })
+    }
+
+    /// Whether `commit` is what `layer` becomes in this role, and whole.
+    fn is(&self, commit: &CommitId, layer: &PlannedLayer, role: Role) -> Result<bool> {
+        // What a check of the repository found to be damaged is fetched again.
+        let damaged = self.txn.completeness(commit)? == Completeness::PartialByFsck;
+        if damaged || !self.txn.contains(&(*commit).into())? {
+            return Ok(false);
+        }
+        if let Role::Commit(promised) = role {
+            // Its checksum says all.
+            return Ok(*commit == promised);
+        }
+        let loaded = load_commit(self.txn, commit)?;
+        let record = LayerRecord::read(&loaded.metadata);
+        let is_set = is_object_set(self.txn, commit)?;
+        let fits = match (role, record) {
+            // Content objects are what their checksums say, whoever brought them.
+            (Role::Chunk(_), record) => is_set && record.is_none_or(|record| record.rules.is_none()),
+            (Role::Plain(rules), Some(record)) => record.rules == Some(rules),
+            // Whoever else writes refs of layers has read them; early versions of this program had not always.
+            (Role::Plain(_), None) => {
+                let importer = loaded.metadata.get_str(IMPORTER).unwrap_or_default();
+                !is_set && !importer.starts_with(OURS)
+            }
+            (Role::Commit(_), _) => false,
+        };
+        if let Some(actual) = record.map(|record| record.diff_id).filter(|actual| *actual != layer.diff_id) {
+            let layer_digest = Digest::of_descriptor(&layer.descriptor)?;
+            return Err(Error::DiffIdMismatch { layer: layer_digest, expected: layer.diff_id, actual });
+        }
+        Ok(fits && is_whole(self.txn, commit)?)
+    }
+}
+
+impl Layers for StoredLayers<'_> {
+    fn kind(&self) -> &'static str {
+        "image"
+    }
+
+    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>> {
+        let Some((digest, commit)) = self.index.find(&layer.descriptor, Some(&layer.diff_id))? else {
+            return Ok(None);
+        };
+        let same_blob = digest == Digest::of_descriptor(&layer.descriptor)?;
+        Ok(self.is(&commit, layer, role)?.then_some(Kept { commit, same_blob }))
+    }
+
+    fn keep_chunk(&self, layer: &PlannedLayer, _: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {
+        let mut metadata = Default::default();
+        LayerRecord { diff_id: layer.diff_id, rules: None }.write(&mut metadata);
+        Ok(write_object_set(self.txn, objects, metadata)?)
+    }
+
+    fn finished(&self, layer: &TakenLayer) -> Result<()> {
+        let digest = Digest::of_descriptor(&layer.layer.descriptor)?;
+        Ok(self.txn.set_ref(&layer_ref(&digest)?, Some(layer.commit))?)
+    }
+}
+
+/// Whether everything that a commit names is there.
+pub(in crate::container) fn is_whole(store: &dyn ObjectRead, commit: &CommitId) -> Result<bool> {
+    let mut whole = true;
+    let walked = walk_commit(store, commit, &mut Reachable::default(), &mut |name| {
+        whole = whole && store.contains(&name)?;
+        Ok(())
+    });
+    match walked {
+        Err(store::Error::NotFound(_)) => Ok(false),
+        walked => Ok(walked.map(|()| whole)?),
+    }
+}
+
+/// Whether a commit is a flat directory that names objects by their checksums.
+fn is_object_set(store: &dyn ObjectRead, commit: &CommitId) -> Result<bool> {
+    let tree = match load_dirtree(store, &load_commit(store, commit)?.root.tree) {
+        Err(store::Error::NotFound(_)) => return Ok(false),
+        tree => tree?,
+    };
+    Ok(tree.dirs.is_empty()
+        && tree.files.iter().all(|(name, id)| name.as_str() == id.checksum().hex().as_str()))
+}
