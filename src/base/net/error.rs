@@ -186,35 +186,37 @@ fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a 
     error.downcast_ref()
 }
 
-/// An error with its causes: reqwest's own text names none of them.
+/// An error with its causes, but for those that only say that a request failed.
 fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    if let Some(text) = causes(error).filter_map(rustls_error).find_map(tls_text) {
+        return text;
+    }
     let mut text = String::new();
     for cause in causes(error) {
         let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            let colon = if text.is_empty() { "" } else { ": " };
-            text = format!("{text}{colon}{cause_text}");
+        let says_nothing = cause.is::<reqwest::Error>() || cause_text.starts_with("client error (");
+        if (says_nothing && cause.source().is_some()) || text.contains(&cause_text) {
+            continue;
         }
+        let colon = if text.is_empty() { "" } else { ": " };
+        text = format!("{text}{colon}{cause_text}");
     }
-    let advice = causes(error).filter_map(rustls_error).find_map(advice);
-    text += advice.unwrap_or_default();
     text
 }
 
-/// What to do about an error of TLS.
-fn advice(error: &rustls::Error) -> Option<&'static str> {
+/// An error of TLS that people can do something about.
+fn tls_text(error: &rustls::Error) -> Option<String> {
     use rustls::{CertificateError, Error, InvalidMessage};
-    match error {
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(
-            ": it does not speak TLS; --tls-verify=false, or insecure in registries.conf, lets it go without",
-        ),
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(
-            "; to trust the issuer, put its certificate (*.crt) into a directory for --cert-dir, or into certs.d",
-        ),
-        error if is_authority(error) => Some(
-            ": the server signed its certificate itself; to trust it, put it (*.crt) into a directory for --cert-dir, \
-             or into certs.d",
-        ),
-        _ => None,
-    }
+    let (what, whom) = match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            let way = "--tls-verify=false, or insecure in registries.conf, does without";
+            return Some(format!("the server does not speak TLS; {way}"));
+        }
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            (error.to_string(), "the issuer, put its certificate")
+        }
+        error if is_authority(error) => ("the server signed its certificate itself".into(), "it, put it"),
+        _ => return None,
+    };
+    Some(format!("{what}; to trust {whom} (*.crt) into a directory for --cert-dir, or into certs.d"))
 }

@@ -9,7 +9,7 @@ use reqwest::{Body, Client, Method, StatusCode, Url};
 
 use super::driver::Driver;
 use super::error::{Error, Result, shown};
-use super::patience::{Limits, Patience};
+use super::patience::{Limits, Patience, secs};
 use super::pieces::Pieces;
 use super::response::Response;
 use super::tls::{TlsOptions, TlsVerify};
@@ -231,6 +231,10 @@ impl Http {
             };
             let inner = match inner {
                 Some(Ok(inner)) => inner,
+                Some(Err(error)) if error.is_connect() && error.is_timeout() => {
+                    let why = format!("no connection within {}", secs(self.limits.connect));
+                    return Err(Error::transport(&url, why));
+                }
                 Some(Err(error)) => return Err(Error::transport(&url, error.without_url())),
                 None => return Err(Error::transport(&url, patience.slowness())),
             };

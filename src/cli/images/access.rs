@@ -11,6 +11,7 @@ use crate::base::Ctx;
 use crate::base::net::registry::Credentials;
 use crate::base::net::{HttpOptions, Identity, Limits, ProxyRule, TlsOptions, TlsVerify};
 use crate::cli::terminal;
+use crate::container::Transport;
 use crate::container::config::auth::{AuthFile, Found};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
 use crate::container::transport::{Place, RepositoryName};
@@ -57,7 +58,9 @@ impl<'a> Access<'a> {
         let full = match RepositoryName::is_short(text) {
             true => {
                 let (name, rest) = RepositoryName::split(text);
-                format!("{}{rest}", self.registries.qualify(name).map_err(|why| anyhow!(why))?)
+                let qualified = self.registries.qualify(name);
+                let qualified = qualified.map_err(|why| anyhow!(unknown_transport(text).unwrap_or(why)))?;
+                format!("{qualified}{rest}")
             }
             false => text.to_owned(),
         };
@@ -151,6 +154,17 @@ impl<'a> Access<'a> {
     }
 }
 
+/// What to say of `ocii:x`, which would be an image called `ocii` if there were one.
+fn unknown_transport(text: &str) -> Option<String> {
+    let (word, _) = text.split_once(':')?;
+    let distance =
+        |prefix: &str| strsim::osa_distance(word, prefix.trim_end_matches("//").trim_end_matches(':'));
+    let nearest =
+        Transport::ALL.map(|transport| transport.prefix()).into_iter().min_by_key(|prefix| distance(prefix));
+    let nearest = nearest.filter(|prefix| distance(prefix) <= 2)?;
+    Some(format!("unknown transport {word:?}: did you mean {nearest}?"))
+}
+
 /// `*.crt` are authorities; `X.cert` and `X.key` are who we are, the first of them by name.
 fn tls(cert_dir: Option<&Path>, host: &str) -> anyhow::Result<TlsOptions> {
     let mut tls = TlsOptions { verify: TlsVerify::Yes, ..TlsOptions::default() };
@@ -210,6 +224,18 @@ fn excepted(entries: &str, host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn transports_that_were_meant() {
+        let said = |text| unknown_transport(text);
+        assert_eq!(said("ocii:o1").as_deref(), Some("unknown transport \"ocii\": did you mean oci:?"));
+        assert_eq!(
+            said("dokcer:x").as_deref(),
+            Some("unknown transport \"dokcer\": did you mean docker://?")
+        );
+        assert_eq!(said("debian:12"), None);
+        assert_eq!(said("busybox"), None);
+    }
 
     #[test]
     fn no_proxy() {

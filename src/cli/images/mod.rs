@@ -57,8 +57,8 @@ pub(crate) struct RegistryOptions {
     /// Which image of several, or which machines a new one is for: OS/ARCHITECTURE[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformName>,
-    /// How long to wait for a registry, or for a credential helper, in which nothing gets on, with all that is tried
-    /// meanwhile (120 if not given); bodies slower than 1000 bytes a second for 30 seconds get nowhere either
+    /// Give up on a registry, or a credential helper, once nothing got on for so long, whatever was tried meanwhile;
+    /// 120 if not given. What is slower than 1000 bytes a second for 30 seconds does not get on either
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
     /// None of several is chosen.

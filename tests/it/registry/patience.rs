@@ -1,6 +1,6 @@
 //! Servers that keep us waiting: silent ones, slow ones, busy ones; and what is no reason to give up.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -223,6 +223,24 @@ fn the_program_gives_up_in_time() {
     soon(|| home.fails(&[&build[..], &timed].concat()));
     // The repository is free again.
     home.ok(&["--repo=new", "prune"]);
+}
+
+/// Nobody is told that a request was not sent, but why.
+#[test]
+fn what_went_wrong_is_said_at_once() {
+    let (home, plain) = (Home::new(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let image = format!("docker://{}/x:1", plain.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut line in plain.incoming().flatten() {
+            let _ = line.read(&mut [0; 4096]).and_then(|_| line.write_all(b"HTTP/1.1 400 Bad\r\n\r\n"));
+        }
+    });
+    let error = soon(|| home.fails(&["container", "info", &image]));
+    let expected = "/v2/x/manifests/1: the server does not speak TLS; --tls-verify=false";
+    assert!(error.contains(expected), "{error}");
+    let nobody = ["container", "info", "--timeout=1", "docker://127.0.0.1:9/x:1"];
+    let error = soon(|| home.fails(&nobody));
+    assert!(error.contains("/manifests/1: tcp connect error: Connection refused"), "{error}");
 }
 
 #[test]

@@ -255,6 +255,11 @@ fn a_self_signed_certificate_is_trusted() {
     let Some(server) = Server::start(&Login::Anybody, &Speech::Tls(&files)) else { return };
     let (home, image) = (Home::new(), format!("{}/org/app:1", server.address));
     home.write("certs/ca.crt", &String::from_utf8(files.read("server.crt")).unwrap());
+    let untrusted = ["--repo=repo", "container", "build", "--ref=main", &format!("--push={image}")];
+    let error = home.fails(&untrusted);
+    assert!(error.contains("signed its certificate itself") && error.contains("--cert-dir"), "{error}");
+    let nowhere = home.fails(&[&untrusted[..], &["--cert-dir=nodir"]].concat());
+    assert!(nowhere.contains("nodir: no such directory"), "{nowhere}");
     let digest = home.push(&image, &["--cert-dir=certs"]);
     let (dir, place) = (home.path("certs").display().to_string(), format!("docker://{image}"));
     if oracle::need("skopeo") {
