@@ -13,7 +13,7 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 
 use bzip2::read::MultiBzDecoder;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
 
@@ -94,7 +94,7 @@ impl Method {
 
     fn decoder<'a>(self, input: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
         let inner: Box<dyn Read + 'a> = match self {
-            Self::Gzip => Box::new(MultiGzDecoder::new(input)),
+            Self::Gzip => Box::new(Gzip(Some(GzDecoder::new(BufReader::new(input))))),
             Self::Zstd => Box::new(zstd::Decoder::new(input)?),
             Self::Xz => Box::new(XzReader::new_mem_limit(input, true, MAX_XZ_BYTES / 1024)),
             Self::Bzip2 => Box::new(MultiBzDecoder::new(input)),
@@ -145,6 +145,23 @@ impl Read for Decoder<'_> {
             }
             kind => io::Error::new(kind, format!("{method}: {error}")),
         })
+    }
+}
+
+/// Members of gzip, one after another; zeros behind them are padding, as for gzip itself.
+struct Gzip<R: Read>(Option<GzDecoder<BufReader<R>>>);
+
+impl<R: Read> Read for Gzip<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let n = member.read(buf)?;
+            if n > 0 || buf.is_empty() {
+                return Ok(n);
+            }
+            let is_end = matches!(member.get_mut().fill_buf()?, [] | [0, ..]);
+            self.0 = self.0.take().filter(|_| !is_end).map(|member| GzDecoder::new(member.into_inner()));
+        }
+        Ok(0)
     }
 }
 

@@ -14,7 +14,7 @@ use super::transport::PlatformName;
 use crate::store::{ObjectRead, load_commit};
 
 /// Names of the kernel and of distributions, and what Go calls these machines.
-const NAMES: [(&str, &str, Option<&str>); 27] = [
+const NAMES: [(&str, &str, Option<&str>); 26] = [
     ("x86_64", "amd64", None),
     ("x86-64", "amd64", None),
     ("i386", "386", None),
@@ -41,7 +41,6 @@ const NAMES: [(&str, &str, Option<&str>); 27] = [
     ("mipsel", "mipsle", None),
     ("powerpc", "ppc", None),
     ("riscv64gc", "riscv64", None),
-    ("sparc", "sparc", None),
 ];
 
 /// Names of Go that images have.
@@ -51,7 +50,7 @@ const GO: [&str; 18] = [
 ];
 
 /// What Go calls these machines, and their variant; `None` for a name that nobody knows.
-fn go_name(name: &str) -> Option<(&str, Option<&'static str>)> {
+pub(super) fn go_name(name: &str) -> Option<(&str, Option<&'static str>)> {
     let known = NAMES.iter().find(|(ours, ..)| *ours == name).map(|(_, go, variant)| (*go, *variant));
     known.or_else(|| GO.contains(&name).then_some((name, None)))
 }
@@ -71,14 +70,7 @@ pub fn platform_of(
         return Err(Error::Usage(format!("an image of a commit is one of Linux, not one for {other}")));
     }
     let Some(said) = labels::architecture(&load_commit(store, commit)?)? else {
-        let default = PlatformName::default();
-        let (architecture, variant) = go_name(&default.architecture).unwrap_or((&default.architecture, None));
-        let own = PlatformName {
-            variant: variant.map(str::to_owned),
-            architecture: architecture.into(),
-            ..default
-        };
-        return Ok(wanted.cloned().unwrap_or(own));
+        return Ok(wanted.cloned().unwrap_or_default());
     };
     let Some((architecture, variant)) = go_name(&said) else {
         let why = format!(

@@ -17,6 +17,7 @@ use ostree_format::ParseError;
 
 use super::error::{Error, Result};
 use super::image::{ImageSource, RawManifest};
+use super::machine::go_name;
 use super::media;
 
 /// An index may name others so many times.
@@ -40,14 +41,17 @@ pub struct PlatformName {
 impl Default for PlatformName {
     /// Linux on the machines that this program was compiled for.
     fn default() -> Self {
-        Self::linux(&Arch::default())
+        let own = Arch::default().to_string();
+        let (architecture, variant) = go_name(&own).unwrap_or((&own, None));
+        let variant = variant.map(str::to_owned);
+        Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant }
     }
 }
 
 impl FromStr for PlatformName {
     type Err = ParseError;
 
-    /// `linux/arm/v7`, `linux/amd64`; the kernel's names `x86_64` and `aarch64` are known too.
+    /// `linux/arm/v7`, `linux/amd64`; names of the kernel, such as `aarch64` and `armv7l`, are known too.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let parts: Vec<&str> = text.split('/').collect();
         let (os, architecture, variant) = match parts[..] {
@@ -58,12 +62,8 @@ impl FromStr for PlatformName {
         if parts.iter().any(|part| part.is_empty()) {
             return Err(ParseError::invalid("platform", 0, "a part is empty"));
         }
-        let architecture = match architecture {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        let variant = variant.map(str::to_string);
+        let (architecture, own_variant) = go_name(architecture).unwrap_or((architecture, None));
+        let variant = variant.or(own_variant).map(str::to_string);
         Ok(Self { os: os.into(), architecture: architecture.into(), variant })
     }
 }

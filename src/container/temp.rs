@@ -42,8 +42,7 @@ impl TempFile {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(Error::io("create", name)(e)),
             };
-            // Where there are no locks, nobody sweeps either.
-            let _ = lock(&file);
+            lock(&file).map_err(Error::io("lock", &name))?;
             let dir = dir.try_clone().map_err(Error::io("open", "."))?;
             let temp = Self { dir, name, file, kept: false };
             // Before it was locked, it looked like one that was left behind.
@@ -111,11 +110,13 @@ fn open_folder(dir: &Dir, sub: &Path) -> io::Result<File> {
     dir.open(if sub == Path::new("") { Path::new(".") } else { sub })
 }
 
-/// Waits for the lock of a file.
+/// Waits for the lock of a file. Where there are no locks (on NFS, for directories), nobody has to wait, and nothing
+/// is swept away.
 fn lock(file: impl AsFd) -> io::Result<()> {
     loop {
         match flock(&file, FlockOperation::LockExclusive) {
             Err(Errno::INTR) => {}
+            Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
             result => return Ok(result?),
         }
     }

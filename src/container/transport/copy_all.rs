@@ -62,8 +62,7 @@ impl Copier<'_> {
         let entries = index.get_mut("manifests").and_then(Value::as_array_mut);
         let mut changed = self.format == ManifestFormat::Oci && raw.media_type.as_ref() == DOCKER_INDEX;
         for entry in entries.into_iter().flatten() {
-            let descriptor: Descriptor =
-                serde_json::from_value(entry.clone()).map_err(Error::json(what.as_str()))?;
+            let descriptor = named_by(entry).map_err(Error::json(what.as_str()))?;
             let manifest = self.source.manifest_of(&descriptor)?;
             let stored = self.copy_named(manifest, copied, depth + 1)?;
             self.dest.put_instance(&stored)?;
@@ -81,4 +80,10 @@ impl Copier<'_> {
         let bytes = canonical_json(&index)?;
         Ok(RawManifest { digest: Digest::of(&bytes), bytes, media_type: MediaType::ImageIndex })
     }
+}
+
+/// The document that an entry names; what else it says is nobody's concern here.
+fn named_by(entry: &Value) -> serde_json::Result<Descriptor> {
+    let of_document = ["mediaType", "digest", "size"].map(|key| (key.to_owned(), entry[key].clone()));
+    serde_json::from_value(Value::Object(of_document.into_iter().collect()))
 }
