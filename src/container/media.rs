@@ -107,12 +107,7 @@ fn check_shape(shape: &Shape, media_type: &str, digest: &Digest) -> Result<()> {
 /// A manifest out of its bytes and what was said of them.
 pub(super) fn manifest(bytes: Vec<u8>, said: Option<&str>) -> Result<RawManifest> {
     let digest = Digest::of(&bytes);
-    let shape = Shape::read(&bytes, &digest).map_err(|error| match (error, said) {
-        (Error::Json { what, source }, Some(said)) => {
-            Error::Json { what: format!("{what}, which is said to be {said}"), source }
-        }
-        (error, _) => error,
-    })?;
+    let shape = Shape::read(&bytes, &digest)?;
     let known = |t: &&str| ACCEPT.contains(t);
     let said = said.map(|s| s.split(';').next().unwrap_or(s).trim()).filter(known);
     let own = shape.media_type.as_deref();

@@ -119,10 +119,12 @@ fn signed_by(
         let message = SignedMessage::parse(bytes).map_err(|e| e.to_string())?;
         let signatures = message.signatures.iter().map(Vec::as_slice);
         let verdicts = verify_gpg(&keyring, &message.content, signatures, now);
-        // All of them, and at least one: a message is taken as a whole.
-        if verdicts.is_empty() || !verdicts.iter().all(|v| v.is_valid()) {
-            let why = verdicts.first().map_or("no signature".into(), |v| format!("{:?}", v.status));
-            return Err(format!("its signature does not count: {why}"));
+        // Exactly one, or it is not clear whose claim this is.
+        let [verdict] = &verdicts[..] else {
+            return Err(format!("it has {} signatures, not one", verdicts.len()));
+        };
+        if !verdict.is_valid() {
+            return Err(format!("its signature does not count: {:?}", verdict.status));
         }
         Claim::parse(&message.content, ClaimKind::Atomic)?.fits(image, identity)
     };

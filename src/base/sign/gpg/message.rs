@@ -9,6 +9,7 @@
 
 use std::io::Read;
 
+use bzip2::read::BzDecoder;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
 use sequoia_openpgp::Packet;
 use sequoia_openpgp::serialize::SerializeInto;
@@ -64,6 +65,7 @@ fn inflate(algorithm: u8, body: &[u8]) -> Result<Vec<u8>> {
         0 => body.take(limit).read_to_end(&mut out),
         1 => DeflateDecoder::new(body).take(limit).read_to_end(&mut out),
         2 => ZlibDecoder::new(body).take(limit).read_to_end(&mut out),
+        3 => BzDecoder::new(body).take(limit).read_to_end(&mut out),
         other => return Err(bad(format!("compression algorithm {other} is not supported"))),
     }
     .map_err(bad)?;

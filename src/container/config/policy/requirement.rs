@@ -181,11 +181,12 @@ impl RawSignedBy {
 }
 
 impl RawSigstore {
-    fn requirement(self) -> Result<Requirement, String> {
-        let key_path = self.key_path.filter(|path| !path.is_empty());
-        let rekor_path = self.rekor_public_key_path.filter(|path| !path.is_empty());
+    fn requirement(mut self) -> Result<Requirement, String> {
+        // What is empty is not there.
+        self.key_path.take_if(|path| path.is_empty());
+        self.rekor_public_key_path.take_if(|path| path.is_empty());
         let sources = [
-            key_path.is_some(),
+            self.key_path.is_some(),
             self.key_paths.is_some(),
             self.key_data.is_some(),
             self.key_datas.is_some(),
@@ -199,58 +200,62 @@ impl RawSigstore {
                     .into(),
             );
         }
-        let rekor = [
-            ("rekorPublicKeyPath", rekor_path.is_some()),
-            ("rekorPublicKeyPaths", self.rekor_public_key_paths.is_some()),
-            ("rekorPublicKeyData", self.rekor_public_key_data.is_some()),
-            ("rekorPublicKeyDatas", self.rekor_public_key_datas.is_some()),
-        ];
-        let rekor: Vec<_> = rekor.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
-        let empty = self.key_paths.as_ref().is_some_and(Vec::is_empty)
-            || self.key_datas.as_ref().is_some_and(Vec::is_empty)
-            || self.rekor_public_key_paths.as_ref().is_some_and(Vec::is_empty)
-            || self.rekor_public_key_datas.as_ref().is_some_and(Vec::is_empty);
-        if empty {
+        let no_keys = is_empty(&self.key_paths) || is_empty(&self.key_datas);
+        if no_keys || is_empty(&self.rekor_public_key_paths) || is_empty(&self.rekor_public_key_datas) {
             return Err("sigstoreSigned: a list of keys is empty".into());
         }
-        if rekor.len() > 1 {
-            return Err(format!("sigstoreSigned: {} exclude each other", rekor.join(" and ")));
-        }
+        let rekor = self.rekor()?;
         if let Some(Object(fulcio)) = &self.fulcio {
-            fulcio.check(&rekor)?;
+            fulcio.check(rekor)?;
         }
         if let Some(Object(pki)) = &self.pki {
-            pki.check(&rekor)?;
+            pki.check(rekor)?;
         }
-        let authority = [("fulcio", self.fulcio.is_some()), ("pki", self.pki.is_some())];
-        let authority = authority.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
-        let unchecked: Vec<_> = authority.chain(rekor).collect();
+        let authority = self.fulcio.as_ref().map(|_| "fulcio").or(self.pki.as_ref().map(|_| "pki"));
+        let unchecked: Vec<_> = authority.into_iter().chain(rekor).collect();
         if !unchecked.is_empty() {
             return Ok(Requirement::Unchecked(format!("sigstoreSigned with {}", unchecked.join(" and "))));
         }
         let data = self.key_data.map(|data| vec![data]).or(self.key_datas);
-        let keys = Keys::new(key_path, self.key_paths, data);
+        let keys = Keys::new(self.key_path, self.key_paths, data);
         Ok(Requirement::SigstoreSigned { keys, identity: self.signed_identity })
+    }
+
+    /// The field that asks for an entry in the log Rekor, of which there is at most one.
+    fn rekor(&self) -> Result<Option<&'static str>, String> {
+        let fields = [
+            ("rekorPublicKeyPath", self.rekor_public_key_path.is_some()),
+            ("rekorPublicKeyPaths", self.rekor_public_key_paths.is_some()),
+            ("rekorPublicKeyData", self.rekor_public_key_data.is_some()),
+            ("rekorPublicKeyDatas", self.rekor_public_key_datas.is_some()),
+        ];
+        let mut given = fields.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+        match (given.next(), given.next()) {
+            (Some(one), Some(another)) => {
+                Err(format!("sigstoreSigned: {one} and {another} exclude each other"))
+            }
+            (found, _) => Ok(found),
+        }
     }
 }
 
 impl Fulcio {
-    fn check(&self, rekor: &[&str]) -> Result<(), String> {
+    fn check(&self, rekor: Option<&str>) -> Result<(), String> {
         if count([!self.ca_path.is_empty(), self.ca_data.is_some()]) != 1 {
             return Err("fulcio names its authority by exactly one of caPath, caData".into());
         }
         if self.oidc_issuer.is_empty() || self.subject_email.is_empty() {
             return Err("fulcio needs oidcIssuer and subjectEmail".into());
         }
-        match rekor.is_empty() {
-            true => Err("fulcio needs a rekorPublicKeyPath or one of its like".into()),
-            false => Ok(()),
+        match rekor {
+            None => Err("fulcio needs a rekorPublicKeyPath or one of its like".into()),
+            Some(_) => Ok(()),
         }
     }
 }
 
 impl Pki {
-    fn check(&self, rekor: &[&str]) -> Result<(), String> {
+    fn check(&self, rekor: Option<&str>) -> Result<(), String> {
         if count([!self.ca_roots_path.is_empty(), self.ca_roots_data.is_some()]) != 1 {
             return Err("pki names its authority by exactly one of caRootsPath, caRootsData".into());
         }
@@ -260,7 +265,7 @@ impl Pki {
         if self.subject_email.is_empty() && self.subject_hostname.is_empty() {
             return Err("pki needs subjectEmail or subjectHostname".into());
         }
-        match rekor.first() {
+        match rekor {
             Some(rekor) => Err(format!("pki and {rekor} exclude each other")),
             None => Ok(()),
         }
@@ -272,6 +277,10 @@ impl Keys {
         let paths = path.into_iter().chain(paths.into_iter().flatten()).collect();
         Self { paths, data: data.into_iter().flatten().map(|data| data.0).collect() }
     }
+}
+
+fn is_empty<T>(list: &Option<Vec<T>>) -> bool {
+    list.as_ref().is_some_and(Vec::is_empty)
 }
 
 fn count<const N: usize>(given: [bool; N]) -> usize {

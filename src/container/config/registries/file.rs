@@ -5,7 +5,7 @@
 //! noted, so that nobody takes a registry for blocked that is not.
 //! Source: containers-registries.conf(5), containers/image pkg/sysregistriesv2.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -208,7 +208,6 @@ fn check_all(
 ) -> Result<BTreeMap<String, Registry>, String> {
     let mut by_location = BTreeMap::<String, (bool, bool)>::new();
     let mut out = BTreeMap::new();
-    let mut noted = BTreeSet::new();
     for registry in registries {
         let registry = registry.checked()?;
         let Registry { prefix, location, insecure, blocked, .. } = &registry;
@@ -218,18 +217,17 @@ fn check_all(
             let key = if known.0 == *insecure { "blocked" } else { "insecure" };
             return Err(format!("two tables for {place:?} contradict each other: {key} is true and false"));
         }
-        // Whole names are compared, and "HOST:PORT" is no name with a tag.
-        if prefix.contains('/') && !RepositoryName::split(prefix).1.is_empty() && noted.insert(prefix.clone())
-        {
+        if out.contains_key(prefix) {
+            notes.push(format!("the second table for the prefix {prefix:?} has no effect"));
+            continue;
+        }
+        // Without a "/" it is HOST:PORT.
+        if prefix.contains('/') && !RepositoryName::split(prefix).1.is_empty() {
             notes.push(format!(
                 "the prefix {prefix:?} has a tag or digest: it fits no image, and has no effect"
             ));
         }
-        if out.contains_key(prefix) {
-            notes.push(format!("the second table for the prefix {prefix:?} has no effect"));
-        } else {
-            out.insert(prefix.clone(), registry);
-        }
+        out.insert(prefix.clone(), registry);
     }
     Ok(out)
 }

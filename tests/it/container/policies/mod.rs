@@ -1,5 +1,6 @@
 //! policy.json and what signatures sign, judged by us and by skopeo: the same image is let in, or not.
 
+mod messages;
 mod payloads;
 mod texts;
 
