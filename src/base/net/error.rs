@@ -50,7 +50,7 @@ pub enum Error {
         cause: Box<Error>,
     },
     /// An answer that should be JSON of some kind is none.
-    #[error("{url} answered {status} with {}, {why}: is it a registry?", content_type.as_deref().unwrap_or("no content type"))]
+    #[error("{url} answered {status} with {}, {why}: is it a registry?", type_text(.content_type.as_deref()))]
     NotJson {
         /// The request's URL, without query.
         url: String,
@@ -164,6 +164,10 @@ fn status_text(status: StatusCode, body: &str, retry_after: Option<Duration>) ->
     let colon = if body.is_empty() { "" } else { ": " };
     let wish = retry_after.map(|time| format!("; the server asks to wait {} (see --timeout)", secs(time)));
     format!("{status}{colon}{body}{}", wish.unwrap_or_default())
+}
+
+fn type_text(content_type: Option<&str>) -> &str {
+    content_type.unwrap_or("no content type")
 }
 
 fn of_size(size: Option<u64>) -> String {
