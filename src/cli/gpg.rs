@@ -8,7 +8,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -26,6 +25,8 @@ use crate::repo::Repo;
 use crate::store::{CommitBytes, Error, Refusal, Txn, Voucher, load_commitmeta};
 
 const SYSTEM_KEYRINGS: &str = "/usr/share/ostree/trusted.gpg.d";
+/// The largest keyring of a repository that is read; Debian's has 55 kB.
+const MAX_KEYRING_BYTES: u64 = 64 << 20;
 
 /// The name of a remote's keyring in its repository.
 pub(crate) fn keyring_name(remote: &RemoteName) -> String {
@@ -35,7 +36,7 @@ pub(crate) fn keyring_name(remote: &RemoteName) -> String {
 /// The keys that are trusted to sign for `remote`.
 pub(crate) fn of_remote(repo: &Repo, remote: &RemoteName) -> anyhow::Result<Keyring> {
     let config = remotes::get(repo, remote)?;
-    let mut keyring = match read_in(repo.dir(), &keyring_name(remote))? {
+    let mut keyring = match read_in(repo, &keyring_name(remote))? {
         Some(own) => own,
         None => of_system()?,
     };
@@ -48,7 +49,7 @@ pub(crate) fn of_remote(repo: &Repo, remote: &RemoteName) -> anyhow::Result<Keyr
 /// The keys that the remote itself brings, without the system's.
 pub(crate) fn imported(repo: &Repo, remote: &RemoteName) -> anyhow::Result<Keyring> {
     let config = remotes::get(repo, remote)?;
-    let mut keyring = read_in(repo.dir(), &keyring_name(remote))?.unwrap_or_default();
+    let mut keyring = read_in(repo, &keyring_name(remote))?.unwrap_or_default();
     for path in gpgkeypath(&config, remote)? {
         keyring.extend(from_path(&path)?);
     }
@@ -61,7 +62,7 @@ pub(crate) fn all(repo: &Repo, homedir: Option<&Path>) -> anyhow::Result<Keyring
     for entry in repo.dir().entries()? {
         let name = entry?.file_name();
         if Path::new(&name).extension() == Some(OsStr::new("gpg"))
-            && let Some(more) = read_in(repo.dir(), &name.to_string_lossy())?
+            && let Some(more) = read_in(repo, &name.to_string_lossy())?
         {
             keyring.extend(more);
         }
@@ -105,13 +106,12 @@ fn from_directory(dir: &Path) -> anyhow::Result<Keyring> {
     Ok(keyring)
 }
 
-/// Reads a keyring file of a directory, if there is one.
-pub(crate) fn read_in(dir: &Dir, name: &str) -> anyhow::Result<Option<Keyring>> {
-    match dir.read(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("Reading {name}")),
-        Ok(bytes) if bytes.is_empty() => Ok(Some(Keyring::default())),
-        Ok(bytes) => Ok(Some(Keyring::from_bytes(&bytes).with_context(|| name.to_owned())?)),
+/// Reads a keyring file of a repository, if there is one.
+pub(crate) fn read_in(repo: &Repo, name: &str) -> anyhow::Result<Option<Keyring>> {
+    match repo.read_file(name, MAX_KEYRING_BYTES)? {
+        None => Ok(None),
+        Some(bytes) if bytes.is_empty() => Ok(Some(Keyring::default())),
+        Some(bytes) => Ok(Some(Keyring::from_bytes(&bytes).with_context(|| name.to_owned())?)),
     }
 }
 

@@ -53,7 +53,7 @@ pub use overlay::{Entry, MutableTree};
 pub use rev::resolve_rev;
 pub use union::Upper;
 pub(crate) use user_only::{check_user_only, check_user_only_mode, is_user_only};
-pub use verify::{verify_file, verify_meta};
+pub use verify::{Sizes, verify_file, verify_meta};
 pub use voucher::{CommitBytes, Refusal, Voucher, require_voucher, vouch_stored};
 pub use walk::{Reachable, walk_commit};
 

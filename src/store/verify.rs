@@ -1,8 +1,13 @@
 //! Is an object what its name says?
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::{PoisonError, RwLock};
 
-use ostree_format::{Checksum, FileId, MetaKind, ObjectName, ObjectType, Xattrs};
+use ostree_format::{
+    Checksum, Commit, FileId, FileKind, MetaKind, ObjectName, ObjectType, ParseError, SIZES_KEY, Xattrs,
+    parse_sizes,
+};
 
 use super::{Error, FileObject, Result, validate_meta};
 use crate::base::Cancel;
@@ -47,5 +52,38 @@ pub fn verify_file(id: &FileId, mut file: FileObject, cancel: &Cancel) -> Result
     match actual == *id {
         true => Ok(len),
         false => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
+    }
+}
+
+/// How large commits say that their files are (`ostree.sizes`). A file that is larger needs not be read to be told
+/// from the one that was committed, and may be sparse and take days to read.
+#[derive(Debug, Default)]
+pub struct Sizes(RwLock<HashMap<Checksum, u64>>);
+
+impl Sizes {
+    /// Takes note of what a commit says; most say nothing.
+    pub fn note(&self, commit: &[u8]) {
+        let sizes = Commit::parse(commit).and_then(|commit| parse_sizes(&commit.metadata));
+        let Ok(Some(sizes)) = sizes else { return };
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for size in sizes.iter().filter(|size| size.object.kind == ObjectType::File) {
+            let most = known.entry(size.object.checksum).or_default();
+            *most = size.unpacked_bytes.max(*most);
+        }
+    }
+
+    /// Checks that a file is not larger.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn check(&self, id: &FileId, file: &FileObject) -> Result<()> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match known.get(id.checksum()) {
+            Some(most) if file.header.kind == FileKind::Regular && file.len > *most => {
+                let why = format!("it has {} bytes, and the commit says {most}", file.len);
+                Err(Error::corrupt(*id)(ParseError::invalid(SIZES_KEY, 0, why)))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -10,7 +10,8 @@ use super::{Counters, FileModes, Trust};
 use crate::base::Ctx;
 use crate::base::io::Cancellable;
 use crate::store::{
-    Error, FileObject, LooseFile, ObjectRead, Result, Txn, check_user_only_mode, is_user_only, verify_file,
+    Error, FileObject, LooseFile, ObjectRead, Result, Sizes, Txn, check_user_only_mode, is_user_only,
+    verify_file,
 };
 
 /// The permission bit that a bare-user repository adds to the files of all objects.
@@ -23,6 +24,7 @@ pub(super) struct Content<'env> {
     pub(super) txn: &'env dyn Txn,
     pub(super) trust: Trust,
     pub(super) modes: FileModes,
+    pub(super) sizes: &'env Sizes,
     pub(super) counters: &'env Counters,
     pub(super) ctx: &'env Ctx,
 }
@@ -42,6 +44,7 @@ impl Content<'_> {
         let name = ObjectName::from(*id);
         let file = self.from.open_file(id)?.ok_or(Error::NotFound(name))?;
         self.check_mode(id, &file.header)?;
+        self.sizes.check(id, &file)?;
         let may_link = match (self.trust, self.modes) {
             // Was tried.
             (Trust::Linked, FileModes::Any) => None,

@@ -23,7 +23,7 @@ use ostree_format::{
 
 use crate::base::{Ctx, Pool, with_pool};
 use crate::store::{
-    CommitBytes, Completeness, Depth, Error, ObjectRead, Result, Txn, Voucher, load_commitmeta,
+    CommitBytes, Completeness, Depth, Error, ObjectRead, Result, Sizes, Txn, Voucher, load_commitmeta,
     require_voucher,
 };
 
@@ -123,9 +123,9 @@ pub fn copy(
     options: &Options<'_>,
     ctx: &Ctx,
 ) -> Result<Stats> {
-    let counters = Counters::default();
-    let content =
-        Content { from, txn, trust: options.trust, modes: options.file_modes, counters: &counters, ctx };
+    let (counters, sizes) = (Counters::default(), Sizes::default());
+    let (trust, modes) = (options.trust, options.file_modes);
+    let content = Content { from, txn, trust, modes, sizes: &sizes, counters: &counters, ctx };
     ctx.phase("Importing objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
     let (metadata_objects, complete) = with_pool(ctx, u64::MAX, |pool| {
@@ -182,6 +182,7 @@ impl Walk<'_, '_> {
             self.seen.commits.insert(id, depth);
             let Some(bytes) = self.commit(&id, is_parent)? else { continue };
             let commit = CommitRef::parse(&bytes).map_err(Error::corrupt(id))?;
+            self.content.sizes.note(&bytes);
             if let (Some(parent), Some(depth)) = (commit.parent, depth.parent()) {
                 todo.push((parent, depth, true));
             }

@@ -298,7 +298,7 @@ fn gpg_import(args: &GpgImportArgs, session: &mut Session) -> anyhow::Result<()>
 fn import(repo: &Repo, name: &RemoteName, keys: Keyring, session: &mut Session) -> anyhow::Result<()> {
     let file = gpg::keyring_name(name);
     let _lock = repo.lock_edits(&session.ctx)?;
-    let mut keyring = gpg::read_in(repo.dir(), &file)?.unwrap_or_default();
+    let mut keyring = gpg::read_in(repo, &file)?.unwrap_or_default();
     let imported = keyring.extend(keys);
     repo.replace_file(&file, &keyring.to_bytes()?)?;
     let s = if imported == 1 { "" } else { "s" };

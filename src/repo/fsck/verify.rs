@@ -10,7 +10,7 @@ use ostree_format::{
 
 use super::{OnCorruption, Problem, Repo};
 use crate::base::{Ctx, Pool, with_pool};
-use crate::store::{Error, ObjectRead, Result, verify_file, verify_meta};
+use crate::store::{Error, ObjectRead, Result, Sizes, verify_file, verify_meta};
 
 /// What is wrong.
 #[derive(Default)]
@@ -37,6 +37,7 @@ struct Shared<'a> {
     repo: &'a Repo,
     on_corruption: OnCorruption,
     ctx: &'a Ctx,
+    sizes: Sizes,
     objects: AtomicU64,
     problems: Mutex<BTreeMap<ObjectName, Problem>>,
 }
@@ -49,7 +50,7 @@ pub(super) fn verify(
     ctx: &Ctx,
 ) -> Result<Found> {
     let (objects, problems) = (AtomicU64::new(0), Mutex::default());
-    let shared = Shared { repo, on_corruption, ctx, objects, problems };
+    let shared = Shared { repo, on_corruption, ctx, sizes: Sizes::default(), objects, problems };
     ctx.phase("fsck objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
     let result = with_pool(ctx, u64::MAX, |pool| {
@@ -102,7 +103,9 @@ impl Shared<'_> {
     fn file(&self, id: &FileId) -> Result<(), Stop> {
         let name = ObjectName::from(*id);
         let result = self.repo.open_file(id).and_then(|file| {
-            let bytes = verify_file(id, file.ok_or(Error::NotFound(name))?, &self.ctx.cancel)?;
+            let file = file.ok_or(Error::NotFound(name))?;
+            self.sizes.check(id, &file)?;
+            let bytes = verify_file(id, file, &self.ctx.cancel)?;
             self.ctx.object_done(bytes);
             Ok(())
         });
@@ -132,6 +135,7 @@ struct Walk<'env, 'p> {
 impl Walk<'_, '_> {
     fn commit(&mut self, id: &CommitId) -> Result<(), Stop> {
         let Some(bytes) = self.shared.meta((*id).into())? else { return Ok(()) };
+        self.shared.sizes.note(&bytes);
         let root = CommitRef::parse(&bytes).map_err(Error::corrupt(*id))?.root;
         self.dirmeta(root.meta)?;
         // A stack of its own: trees from outside may be nested deeper than a thread's stack.

@@ -115,3 +115,42 @@ fn interrupted() {
         assert!(start(OURS, tmp.path(), &["--repo=repo", "fsck"]).status.success());
     }
 }
+
+/// Who stands in a repository means that one; damage is told in JSON, too; nobody has to read errors.
+#[test]
+fn a_repository_and_its_errors() {
+    let tmp = repository_tree();
+    let ours = |args: &[&str]| start(OURS, tmp.path(), args);
+    for repo in ["here", "there"] {
+        assert!(ours(&[&format!("--repo={repo}"), "init", "--mode=archive"]).status.success());
+    }
+    let mut command = Command::new(OURS);
+    command.args(["commit", "-b", "x", "--tree=dir=../tree"]).current_dir(tmp.path().join("here"));
+    assert!(command.env("OSTREE_REPO", "../there").output().unwrap().status.success());
+    assert!(ours(&["--repo=here", "rev-parse", "x"]).status.success());
+    assert!(ours(&["help"]).status.success() && ours(&["help", "commit"]).status.success());
+
+    let dirs = fs::read_dir(tmp.path().join("here/objects")).unwrap().map(|dir| dir.unwrap().path());
+    let mut files = dirs.flat_map(|dir| fs::read_dir(dir).unwrap()).map(|file| file.unwrap().path());
+    let tree = files.find(|file| file.extension().is_some_and(|ext| ext == "dirtree")).unwrap();
+    fs::write(&tree, "damaged").unwrap();
+    let out = ours(&["--repo=here", "fsck", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((out.status.code(), json["findings"].as_array().unwrap().len()), (Some(1), 1), "{json}");
+    assert!(json["findings"][0]["object"].as_str().unwrap().ends_with(".dirtree"));
+
+    for args in [&["--repo=here", "fsck"][..], &["--repo=none", "refs"], &[], &["commit", "--nonsense"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let status = Command::new(OURS).args(args).current_dir(tmp.path()).stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{args:?}");
+    }
+}
+
+/// Options behind a verb are completed.
+#[test]
+fn bash_completes_options() {
+    let script = "source <($0 completions bash); COMP_WORDS=(ostree-rs commit --tab); COMP_CWORD=2; \
+                  _ostree__rs ostree-rs --tab commit; echo ${COMPREPLY[@]}";
+    let out = Command::new("bash").args(["-c", script, OURS]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "--table-output\n");
+}

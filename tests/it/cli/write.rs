@@ -124,3 +124,58 @@ fn copies_between_repositories() {
         same(tmp.path(), &["checksum", path]);
     }
 }
+
+/// Whoever changes the config at the same time as others loses nothing, and of two who add one remote, one is told.
+#[test]
+fn many_at_once() {
+    let tmp = tempfile::tempdir().unwrap();
+    let ours = |args: &[&str]| start(OURS, tmp.path(), &[&["--repo=repo"], args].concat());
+    assert!(ours(&["init", "--mode=archive"]).status.success());
+    let added = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|n| {
+                scope.spawn(move || {
+                    let key = format!("x.key{n}");
+                    assert!(ours(&["config", "set", &key, "value"]).status.success());
+                    let name = format!("remote{n}");
+                    assert!(ours(&["remote", "add", &name, "http://example.com"]).status.success());
+                    ours(&["remote", "add", "same", "http://example.com"]).status.success()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| u32::from(thread.join().unwrap())).sum::<u32>()
+    });
+    assert_eq!(added, 1);
+    let config = fs::read_to_string(tmp.path().join("repo/config")).unwrap();
+    assert_eq!((config.matches("key").count(), config.matches("[remote ").count()), (8, 9), "{config}");
+}
+
+/// What C ostree does, and what it says: labels without a policy, a subject that looks like an option, deltas that
+/// are indexed.
+#[test]
+fn as_c_ostree_does() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("archive");
+    let commit = ["commit", "--repo=repo", "--orphan", "--timestamp=@1", "--tree=dir=tree"];
+    same(tmp.path(), &[&commit[..], &["-P"]].concat());
+    same(tmp.path(), &[&commit[..], &["-s", "--version"]].concat());
+    run("ostree", &["--repo", tmp.path().join("repo").to_str().unwrap(), "static-delta", "generate", "main"]);
+    run(
+        "ostree",
+        &["--repo", tmp.path().join("repo").to_str().unwrap(), "static-delta", "generate", "--empty", "main"],
+    );
+    let indexes = |program: &str| {
+        assert!(start(program, tmp.path(), &["--repo=repo", "summary", "-u"]).status.success());
+        let dir = tmp.path().join("repo/delta-indexes");
+        let files = fs::read_dir(&dir).unwrap().flat_map(|dir| fs::read_dir(dir.unwrap().path()).unwrap());
+        let files: Vec<_> =
+            files.map(|file| file.unwrap()).map(|f| (f.file_name(), fs::read(f.path()).unwrap())).collect();
+        fs::remove_dir_all(dir).unwrap();
+        (files, fs::read_to_string(tmp.path().join("repo/config")).unwrap())
+    };
+    let theirs = indexes("ostree");
+    assert_eq!(theirs.0.len(), 1);
+    assert_eq!(indexes(OURS), theirs);
+}

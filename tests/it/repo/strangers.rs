@@ -5,12 +5,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ostree_rs::base::Ctx;
-use ostree_rs::format::RepoMode;
+use ostree_rs::base::{self, Ctx};
+use ostree_rs::format::{ObjectName, ObjectSize, RepoMode};
 use ostree_rs::repo::Repo;
 use ostree_rs::repo::fsck::{FsckOptions, OnCorruption};
-use ostree_rs::store::{Error, ObjectRead, Refs, Txn};
+use ostree_rs::store::{Error, ObjectRead, Refs, Txn, load_commit};
 use ostree_rs::transfer;
+use ostree_rs::tree::{CommitOptions, write_commit as write_commit_of};
 
 use super::{create, files, open, refspec, write_commit};
 
@@ -187,4 +188,46 @@ fn without_descriptors_nothing_stays() {
     }
     assert_eq!(last, Some(0));
     assert!(fs::metadata(repo.join("refs/heads/x")).unwrap().size() > 0);
+}
+
+/// Where others may write, they can put a directory of theirs, or a link, in the place of one that was just made.
+#[test]
+fn a_directory_that_was_swapped() {
+    let tmp = tempfile::tempdir().unwrap();
+    let parent = fs::File::open(tmp.path()).unwrap();
+    fs::create_dir(tmp.path().join("own")).unwrap();
+    base::fs::open_made_dir(&parent, "own").unwrap();
+    symlink("own", tmp.path().join("link")).unwrap();
+    base::fs::open_made_dir(&parent, "link").unwrap_err();
+    if rustix::process::geteuid().is_root() {
+        chown(tmp.path().join("own"), Some(NOBODY), None).unwrap();
+        let error = base::fs::open_made_dir(&parent, "own").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+}
+
+/// A file that is larger than the commit says is not read to be refused.
+#[test]
+fn a_commit_says_how_large_its_files_are() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("repo");
+    let repo = create(&path, RepoMode::BareUser);
+    let txn = repo.begin(&Ctx::default()).unwrap();
+    let plain = write_commit(&txn, &files());
+    let root = load_commit(&txn, &plain).unwrap().root;
+    let (_, header, content) = &files()[1];
+    let large = header.id_with(content);
+    let sizes = vec![ObjectSize { object: large.into(), archived_bytes: 1, unpacked_bytes: 2_800_000 }];
+    let commit = write_commit_of(&txn, root, &CommitOptions { sizes, ..CommitOptions::default() }).unwrap();
+    txn.commit(&Ctx::default()).unwrap();
+    repo.delete_object(&plain.into()).unwrap();
+    let file = path.join("objects").join(ObjectName::from(large).loose_path(RepoMode::BareUser).as_str());
+    let Ok(()) = fs::File::options().write(true).open(file).unwrap().set_len(1 << 42) else { return };
+    let options = FsckOptions { corrupt: OnCorruption::Report, ..FsckOptions::default() };
+    let report = open(&path).fsck(&options, &mut |_| {}, &Ctx::default()).unwrap();
+    assert_eq!(report.findings.len(), 1);
+    let target = create(&tmp.path().join("target"), RepoMode::Archive);
+    let txn = target.begin(&Ctx::default()).unwrap();
+    let copied = transfer::copy(&repo, &txn, &[commit], &transfer::Options::default(), &Ctx::default());
+    assert!(matches!(copied, Err(Error::Corrupt { .. })), "{copied:?}");
 }
