@@ -7,8 +7,8 @@ use anyhow::Context;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use crate::base::Ctx;
-use crate::repo::{Repo, Transaction};
+use crate::base::{Cancelled, Ctx, ErrorKind, Kind};
+use crate::repo::{Repo, Transaction, TransactionStats};
 use crate::{container, store, tar};
 
 /// The repository of the running system.
@@ -57,6 +57,37 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Repo> {
 /// Begins a transaction; an error names the repository.
 pub(crate) fn begin<'a>(repo: &'a Repo, ctx: &Ctx) -> anyhow::Result<Transaction<'a>> {
     repo.begin(ctx).map_err(|error| named(repo, error))
+}
+
+/// Does `work` in a transaction of `repo` and ends it, as [`store::in_transaction`] does.
+pub(crate) fn in_transaction<'r, T>(
+    repo: &'r Repo,
+    ctx: &Ctx,
+    work: impl FnOnce(&Transaction<'r>) -> anyhow::Result<T>,
+) -> anyhow::Result<(T, TransactionStats)> {
+    let txn = begin(repo, ctx)?;
+    match work(&txn) {
+        Ok(done) => Ok((done, txn.commit(ctx)?)),
+        Err(error) => Err(give_up(txn, error)),
+    }
+}
+
+/// Ends a transaction whose work failed, as [`store::give_up`] does; gives the error back.
+pub(crate) fn give_up(txn: Transaction<'_>, error: anyhow::Error) -> anyhow::Error {
+    store::give_up(Box::new(txn), kind(&error));
+    error
+}
+
+/// The kind of the first error that has one.
+fn kind(error: &anyhow::Error) -> ErrorKind {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        None.or_else(|| cause.downcast_ref::<container::Error>().map(Kind::kind))
+            .or_else(|| cause.downcast_ref::<tar::Error>().map(Kind::kind))
+            .or_else(|| cause.downcast_ref::<store::Error>().map(Kind::kind))
+            .or_else(|| cause.downcast_ref::<std::io::Error>().map(Kind::kind))
+            .or_else(|| cause.downcast_ref::<Cancelled>().map(|_| ErrorKind::Cancelled))
+    };
+    error.chain().find_map(kind).unwrap_or(ErrorKind::Usage)
 }
 
 /// What went wrong while an image came into a repository, which is named if it takes no more.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{Common, require_writable, resolve_if_present};
 use crate::cli::datetime;
 use crate::cli::gpg;
+use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::{CommitId, RefSpec, RepoMode, RootDir};
 use crate::repo::{Fsync, Repo, Transaction, TransactionStats};
@@ -102,9 +103,13 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut options = options(args, &repo)?;
     let detached = args.metadata.detached()?;
 
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     session.ctx.phase("Committing", None, None);
-    let (root, cache_hits) = args.trees.read(&repo, &txn, &mut modifier, &args.changes, &session.ctx)?;
+    let read = args.trees.read(&repo, &txn, &mut modifier, &args.changes, &session.ctx);
+    let (root, cache_hits) = match read {
+        Ok(read) => read,
+        Err(error) => return Err(locate::give_up(txn, error)),
+    };
     if args.skip_if_unchanged && is_unchanged(&txn, options.parent, root)? {
         // A parent is there, or nothing could be unchanged.
         let id = options.parent.context("no parent")?;

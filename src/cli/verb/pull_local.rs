@@ -99,15 +99,16 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         file_modes: if args.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
         voucher: signed_by.as_ref().map(|voucher| voucher as &dyn Voucher),
     };
-    let txn = repo.begin(&session.ctx)?;
     let commits: Vec<CommitId> = wanted.iter().map(|(_, id)| *id).collect();
-    let copied = transfer::copy(&source, &txn, &commits, &options, &session.ctx)?;
-    for (name, id) in wanted {
-        if let Some(name) = name {
-            txn.set_ref(&RefSpec { remote: args.remote.clone(), name }, Some(id))?;
+    let (copied, stats) = locate::in_transaction(&repo, &session.ctx, |txn| {
+        let copied = transfer::copy(&source, txn, &commits, &options, &session.ctx)?;
+        for (name, id) in wanted {
+            if let Some(name) = name {
+                txn.set_ref(&RefSpec { remote: args.remote.clone(), name }, Some(id))?;
+            }
         }
-    }
-    let stats = txn.commit(&session.ctx)?;
+        Ok(copied)
+    })?;
     if !args.quiet {
         let written = size(stats.content_bytes_written);
         let (metadata, content) = (copied.metadata_objects, copied.content_objects);

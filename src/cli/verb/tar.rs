@@ -9,8 +9,8 @@ use anyhow::Context;
 use super::{Common, resolve};
 use crate::cli::terminal::Session;
 use crate::format::RefSpec;
-use crate::store::Txn;
-use crate::tar::{ExportOptions, ImportOptions, export_commit, import_commit};
+use crate::store::in_transaction;
+use crate::tar::{self, ExportOptions, ImportOptions, export_commit, import_commit};
 
 /// The verbs below `tar`.
 #[derive(clap::Subcommand)]
@@ -68,13 +68,14 @@ fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
         Some(path) => Box::new(File::open(path).with_context(|| format!("Opening {}", path.display()))?),
         None => Box::new(io::stdin().lock()),
     };
-    let txn = repo.begin(&session.ctx)?;
     session.ctx.phase("Importing", None, None);
-    let id = import_commit(&mut input, &txn, &ImportOptions::default(), &session.ctx)?;
-    if let Some(refspec) = &args.write_ref {
-        txn.set_ref(refspec, Some(id))?;
-    }
-    txn.commit(&session.ctx)?;
+    let id = in_transaction(&repo, &session.ctx, |txn| -> tar::Result<_> {
+        let id = import_commit(&mut input, txn, &ImportOptions::default(), &session.ctx)?;
+        if let Some(refspec) = &args.write_ref {
+            txn.set_ref(refspec, Some(id))?;
+        }
+        Ok(id)
+    })?;
     Ok(writeln!(session.out, "Imported: {id}")?)
 }
 

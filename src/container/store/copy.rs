@@ -8,17 +8,27 @@ use super::names::{image_ref, layer_ref};
 use super::query::require;
 use crate::base::Ctx;
 use crate::container::{ImageReference, Result};
-use crate::store::Txn;
+use crate::store::{Begin, Txn, in_transaction};
 use crate::transfer;
 
-/// Copies the image `name` of `from` with all its layers into `txn`, where it is called `target`.
+/// Copies the image `name` of `from` with all its layers into `to`, where it is called `target`.
 ///
 /// # Errors
 /// [`Error::NotStored`]; [`Error::Image`] if a layer is not there; [`Error::Store`].
 pub fn copy(
     from: &impl ImageStore,
     name: &ImageReference,
+    to: &dyn Begin,
+    target: &ImageReference,
+    ctx: &Ctx,
+) -> Result<()> {
+    in_transaction(to, ctx, |txn| copy_into(txn, from, name, target, ctx))
+}
+
+fn copy_into(
     txn: &dyn Txn,
+    from: &impl ImageStore,
+    name: &ImageReference,
     target: &ImageReference,
     ctx: &Ctx,
 ) -> Result<()> {

@@ -129,11 +129,8 @@ pub(super) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
 fn copy(args: &CopyArgs, session: &mut Session) -> anyhow::Result<()> {
     let (from, to) = (locate::open(&args.src_repo)?, locate::open(&args.dest_repo)?);
     let name = &args.image.reference;
-    let txn = locate::begin(&to, &session.ctx)?;
     let new_name = args.name.as_ref().map_or(name, |new| &new.reference);
-    store::copy(&from, name, &txn, new_name, &session.ctx)?;
-    txn.commit(&session.ctx)?;
-    Ok(())
+    store::copy(&from, name, &to, new_name, &session.ctx).map_err(locate::writing(&to))
 }
 
 fn reexport(args: &ReexportArgs, session: &mut Session) -> anyhow::Result<()> {
