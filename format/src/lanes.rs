@@ -57,11 +57,6 @@ impl Lanes {
         (count <= MAX_LANES).then_some(Self { level, count })
     }
 
-    /// Whether they are faster than SHA instructions.
-    pub(crate) fn are_many(self) -> bool {
-        self.count == MAX_LANES
-    }
-
     /// The checksum of each message.
     pub(crate) fn checksums(self, messages: &[&[u8]]) -> Vec<Checksum> {
         let mut out = vec![Checksum::EMPTY; messages.len()];

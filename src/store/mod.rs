@@ -12,6 +12,7 @@ mod bindings;
 mod devino;
 mod error;
 mod follow;
+mod hashed;
 mod load;
 mod lookup;
 mod mem;
@@ -42,6 +43,8 @@ pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings
 pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
 pub use follow::{LinkTarget, Placement};
+pub use hashed::{Batch, HashedFile, LoadedFile, SMALL_FILE_BYTES};
+pub(crate) use hashed::{unreadable, wrong_length};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
 pub use lookup::{TreeEntry, lookup, read_path};
 pub use mem::MemStore;
@@ -155,6 +158,15 @@ pub trait ObjectWrite: ObjectRead {
             true => Ok(()),
             false => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
         }
+    }
+
+    /// Writes a content object that is in memory and hashed, unless it is already there.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_file`].
+    fn write_hashed(&self, file: &HashedFile) -> Result<()> {
+        let mut content = file.content();
+        self.write_file_as(file.id(), file.header(), content.len() as u64, &mut content)
     }
 
     /// Takes over an object of another store by a hard link; `false` if that is not possible between the

@@ -1,7 +1,7 @@
 //! Content objects out of a stream: their xattrs come first, then the file.
 //!
-//! Files of up to [`SMALL_BYTES`] are handed to the pool, so that hashing and writing run beside reading;
-//! larger ones go straight through.
+//! Files of up to [`SMALL_BYTES`] are handed to the pool, many at once, so that hashing and writing run beside
+//! reading; larger ones go straight through.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -14,7 +14,7 @@ use super::layout::Place;
 use super::reader::Reader;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool};
-use crate::store::{self, ObjectWrite};
+use crate::store::{self, Batch, LoadedFile, ObjectWrite};
 
 /// Files of up to so many bytes are read into memory.
 pub(super) const SMALL_BYTES: u64 = 128 * 1024;
@@ -38,11 +38,21 @@ pub(super) struct ContentWriter<'p, 'env> {
     xattrs_bytes: u64,
     /// Whose file has to come next, and its xattrs.
     next: Option<(FileId, Xattrs)>,
+    /// Small files that wait for more.
+    batch: Batch<FileId>,
 }
 
 impl<'p, 'env> ContentWriter<'p, 'env> {
     pub(super) fn new(store: &'env dyn ObjectWrite, pool: &'p Pool<'env, Error>, ctx: &'env Ctx) -> Self {
-        Self { store, pool, ctx, xattrs: HashMap::new(), xattrs_bytes: 0, next: None }
+        Self {
+            store,
+            pool,
+            ctx,
+            xattrs: HashMap::new(),
+            xattrs_bytes: 0,
+            next: None,
+            batch: Batch::default(),
+        }
     }
 
     /// Keeps a set of xattrs that lies under its checksum.
@@ -108,17 +118,16 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
         };
         let header =
             FileHeader { uid: entry.uid, gid: entry.gid, permissions: entry.permissions, kind, xattrs };
-        let (store, ctx, size) = (self.store, self.ctx, entry.size);
+        let (ctx, size) = (self.ctx, entry.size);
         if size <= SMALL_BYTES {
-            let content = read_content(entry, reader, SMALL_BYTES)?;
-            return self.pool.submit(size + JOB_COST_BYTES, move || {
-                write_file(store, id, &header, size, &mut &*content)?;
-                ctx.object_done(size);
-                Ok(())
-            });
+            let file = LoadedFile::read(header, size, &mut reader.content());
+            // What went wrong with the stream says more than what is missing of the file.
+            reader.take_failure().map_or(Ok(()), Err)?;
+            self.batch.push(id, file?);
+            return if self.batch.is_full() { self.submit() } else { Ok(()) };
         }
         let mut content = Cancellable::new(reader.content(), &ctx.cancel);
-        let written = write_file(store, id, &header, size, &mut content);
+        let written = write_file(self.store, id, &header, size, &mut content);
         ctx.cancel.check()?;
         // What went wrong with the stream says more than what the store saw of it.
         reader.take_failure().map_or(written, Err)?;
@@ -126,8 +135,23 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
         Ok(())
     }
 
+    /// Hands the files that wait to the pool.
+    fn submit(&mut self) -> Result<()> {
+        let (store, ctx, mut batch) = (self.store, self.ctx, std::mem::take(&mut self.batch));
+        self.pool.submit(batch.bytes() + JOB_COST_BYTES, move || {
+            batch.hash().into_iter().try_for_each(|(id, file)| {
+                ctx.cancel.check()?;
+                file.check(&id)?;
+                store.write_hashed(&file)?;
+                ctx.object_done(file.content().len() as u64);
+                Ok(())
+            })
+        })
+    }
+
     /// After the last entry.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.submit()?;
         self.pool.wait()?;
         match self.next {
             Some((id, _)) => Err(Error::Content(super::ContentErrorKind::Incomplete(id.into(), 1))),

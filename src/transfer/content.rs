@@ -10,8 +10,8 @@ use super::{Counters, FileModes, Trust};
 use crate::base::Ctx;
 use crate::base::io::Cancellable;
 use crate::store::{
-    Error, FileObject, LooseFile, ObjectRead, Result, Sizes, Txn, check_user_only_mode, is_user_only,
-    verify_file,
+    Batch, Error, FileObject, LoadedFile, LooseFile, ObjectRead, Result, SMALL_FILE_BYTES, Sizes, Txn,
+    check_user_only_mode, is_user_only, verify_file,
 };
 
 /// The permission bit that a bare-user repository adds to the files of all objects.
@@ -38,8 +38,20 @@ impl Content<'_> {
         }
     }
 
-    /// Copies or links an object.
-    pub(super) fn import(&self, id: &FileId) -> Result<()> {
+    /// Copies or links objects: small ones are hashed together.
+    pub(super) fn import_all(&self, ids: &[FileId]) -> Result<()> {
+        let mut batch = Batch::default();
+        for id in ids {
+            self.import(id, &mut batch)?;
+            if batch.is_full() {
+                self.write(&mut batch)?;
+            }
+        }
+        self.write(&mut batch)
+    }
+
+    /// Copies or links an object; what is small is read into `batch`.
+    fn import(&self, id: &FileId, batch: &mut Batch<FileId>) -> Result<()> {
         self.ctx.cancel.check()?;
         let name = ObjectName::from(*id);
         let file = self.from.open_file(id)?.ok_or(Error::NotFound(name))?;
@@ -52,7 +64,7 @@ impl Content<'_> {
             (Trust::Nothing, _) => self.from.loose_file(id).filter(is_ours),
         };
         if may_link.is_none() {
-            return self.copy(id, file);
+            return self.copy(id, file, batch);
         }
         if self.trust == Trust::Nothing {
             verify_file(id, file, &self.ctx.cancel)?;
@@ -60,7 +72,7 @@ impl Content<'_> {
         if self.link(id)? {
             return Ok(());
         }
-        self.copy(id, self.from.open_file(id)?.ok_or(Error::NotFound(name))?)
+        self.copy(id, self.from.open_file(id)?.ok_or(Error::NotFound(name))?, batch)
     }
 
     fn link(&self, id: &FileId) -> Result<bool> {
@@ -85,17 +97,35 @@ impl Content<'_> {
             && header.permissions & OWNER_MAY_READ != 0)
     }
 
-    fn copy(&self, id: &FileId, mut file: FileObject) -> Result<()> {
+    fn copy(&self, id: &FileId, mut file: FileObject, batch: &mut Batch<FileId>) -> Result<()> {
         let (header, len) = (file.header.clone(), file.len);
         let mut content = Cancellable::new(&mut file, &self.ctx.cancel);
-        let written = self.txn.write_file_as(id, &header, len, &mut content);
-        written.map_err(|e| match e {
+        let unreadable = |e| match e {
             Error::Read { source, .. } => Error::Read { what: ObjectName::from(*id).to_string(), source },
             other => other,
-        })?;
-        self.counters.bytes.fetch_add(len, Ordering::Relaxed);
-        self.done(len);
+        };
+        if len <= SMALL_FILE_BYTES {
+            batch.push(*id, LoadedFile::read(header, len, &mut content).map_err(unreadable)?);
+            return Ok(());
+        }
+        self.txn.write_file_as(id, &header, len, &mut content).map_err(unreadable)?;
+        self.copied(len);
         Ok(())
+    }
+
+    fn write(&self, batch: &mut Batch<FileId>) -> Result<()> {
+        for (id, file) in batch.hash() {
+            self.ctx.cancel.check()?;
+            file.check(&id)?;
+            self.txn.write_hashed(&file)?;
+            self.copied(file.content().len() as u64);
+        }
+        Ok(())
+    }
+
+    fn copied(&self, bytes: u64) {
+        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.done(bytes);
     }
 
     fn check_mode(&self, id: &FileId, header: &FileHeader) -> Result<()> {

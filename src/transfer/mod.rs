@@ -30,6 +30,9 @@ use crate::store::{
 use content::Content;
 use subpath::{Filter, Match};
 
+/// So many content objects are one job.
+const BATCH_FILES: usize = 64;
+
 /// Whether content objects of the source are believed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Trust {
@@ -129,8 +132,10 @@ pub fn copy(
     ctx.phase("Importing objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
     let (metadata_objects, complete) = with_pool(ctx, u64::MAX, |pool| {
-        let mut walk = Walk { from, txn, options, ctx, content, pool, written: 0, seen: Seen::default() };
+        let (batch, seen) = (Vec::new(), Seen::default());
+        let mut walk = Walk { from, txn, options, ctx, content, pool, batch, written: 0, seen };
         let complete = walk.commits(commits)?;
+        walk.submit()?;
         pool.wait()?;
         Ok::<_, Error>((walk.written, complete))
     })?;
@@ -164,6 +169,8 @@ struct Walk<'env, 'p> {
     ctx: &'env Ctx,
     content: Content<'env>,
     pool: &'p Pool<'env, Error>,
+    /// Content objects that wait for more: one alone is quicker copied than handed to a thread.
+    batch: Vec<FileId>,
     written: u64,
     seen: Seen,
 }
@@ -268,8 +275,14 @@ impl Walk<'_, '_> {
         if self.txn.contains(&id.into())? || self.content.link_at_once(&id)? {
             return Ok(());
         }
-        let content = self.content;
-        self.pool.submit(0, move || content.import(&id))
+        self.batch.push(id);
+        if self.batch.len() == BATCH_FILES { self.submit() } else { Ok(()) }
+    }
+
+    /// Hands the files that wait to the pool.
+    fn submit(&mut self) -> Result<()> {
+        let (content, files) = (self.content, std::mem::take(&mut self.batch));
+        self.pool.submit(0, move || content.import_all(&files))
     }
 
     fn dirmeta(&mut self, id: DirMetaId) -> Result<()> {

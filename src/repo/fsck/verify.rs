@@ -10,7 +10,12 @@ use ostree_format::{
 
 use super::{OnCorruption, Problem, Repo};
 use crate::base::{Ctx, Pool, with_pool};
-use crate::store::{Error, ObjectRead, Result, Sizes, verify_file, verify_meta};
+use crate::store::{
+    Batch, Error, LoadedFile, ObjectRead, Result, SMALL_FILE_BYTES, Sizes, verify_file, verify_meta,
+};
+
+/// So many content objects are one job.
+const BATCH_FILES: usize = 64;
 
 /// What is wrong.
 #[derive(Default)]
@@ -30,6 +35,14 @@ impl From<Error> for Stop {
     fn from(e: Error) -> Self {
         Self::Error(e)
     }
+}
+
+/// A content object in the middle of being checked.
+enum Opened {
+    /// It is in memory, to be hashed.
+    Loaded(LoadedFile),
+    /// It is intact, and has so many bytes.
+    Verified(u64),
 }
 
 /// What all threads share.
@@ -60,8 +73,10 @@ pub(super) fn verify(
             dirtrees: HashSet::new(),
             dirmetas: HashSet::new(),
             files: HashSet::new(),
+            batch: Vec::new(),
         };
         commits.iter().try_for_each(|commit| walk.commit(commit))?;
+        walk.submit()?;
         if repo.mode() == RepoMode::BareSplitXattrs {
             shared.shared_xattrs()?;
         }
@@ -100,16 +115,51 @@ impl Shared<'_> {
         self.note(name, result)
     }
 
-    fn file(&self, id: &FileId) -> Result<(), Stop> {
+    /// Checks content objects: small ones are hashed together.
+    fn files(&self, ids: &[FileId]) -> Result<(), Stop> {
+        let mut batch = Batch::default();
+        for id in ids {
+            self.ctx.cancel.check().map_err(Error::from)?;
+            match self.open(id) {
+                Ok(Opened::Loaded(file)) => batch.push(*id, file),
+                Ok(Opened::Verified(bytes)) => self.file(id, Ok(bytes))?,
+                Err(e) => self.file(id, Err(e))?,
+            }
+            if batch.is_full() {
+                self.batch(&mut batch)?;
+            }
+        }
+        self.batch(&mut batch)
+    }
+
+    /// Reads a content object if it is small, or verifies it.
+    fn open(&self, id: &FileId) -> Result<Opened> {
         let name = ObjectName::from(*id);
-        let result = self.repo.open_file(id).and_then(|file| {
-            let file = file.ok_or(Error::NotFound(name))?;
-            self.sizes.check(id, &file)?;
-            let bytes = verify_file(id, file, &self.ctx.cancel)?;
-            self.ctx.object_done(bytes);
-            Ok(())
-        });
-        self.note(name, result).map(drop)
+        let mut file = self.repo.open_file(id)?.ok_or(Error::NotFound(name))?;
+        self.sizes.check(id, &file)?;
+        if file.len > SMALL_FILE_BYTES {
+            return verify_file(id, file, &self.ctx.cancel).map(Opened::Verified);
+        }
+        let (header, len) = (file.header.clone(), file.len);
+        LoadedFile::read(header, len, &mut file).map(Opened::Loaded).map_err(|e| match e {
+            Error::Read { source, .. } => Error::Read { what: name.to_string(), source },
+            other => other,
+        })
+    }
+
+    fn batch(&self, batch: &mut Batch<FileId>) -> Result<(), Stop> {
+        batch
+            .hash()
+            .into_iter()
+            .try_for_each(|(id, file)| self.file(&id, file.check(&id).map(|()| file.content().len() as u64)))
+    }
+
+    /// Notes the result of checking a content object, and its bytes.
+    fn file(&self, id: &FileId, result: Result<u64>) -> Result<(), Stop> {
+        if let Ok(bytes) = &result {
+            self.ctx.object_done(*bytes);
+        }
+        self.note((*id).into(), result).map(drop)
     }
 
     /// Checks the xattrs that files share in mode bare-split-xattrs.
@@ -130,6 +180,8 @@ struct Walk<'env, 'p> {
     dirtrees: HashSet<DirTreeId>,
     dirmetas: HashSet<DirMetaId>,
     files: HashSet<FileId>,
+    /// Content objects that wait for more: one alone is quicker checked than handed to a thread.
+    batch: Vec<FileId>,
 }
 
 impl Walk<'_, '_> {
@@ -154,8 +206,10 @@ impl Walk<'_, '_> {
         let tree = DirTreeRef::parse(bytes).map_err(Error::corrupt(id))?;
         for (_, file) in tree.files() {
             if self.files.insert(file) {
-                let shared = self.shared;
-                self.pool.submit(0, move || shared.file(&file))?;
+                self.batch.push(file);
+            }
+            if self.batch.len() == BATCH_FILES {
+                self.submit()?;
             }
         }
         for (_, dir) in tree.dirs() {
@@ -163,6 +217,12 @@ impl Walk<'_, '_> {
             todo.push(dir.tree);
         }
         Ok(())
+    }
+
+    /// Hands the files that wait to the pool.
+    fn submit(&mut self) -> Result<(), Stop> {
+        let (shared, files) = (self.shared, std::mem::take(&mut self.batch));
+        self.pool.submit(0, move || shared.files(&files))
     }
 
     fn dirmeta(&mut self, id: DirMetaId) -> Result<(), Stop> {

@@ -38,8 +38,8 @@ pub(super) use bare_user::BareUser;
 pub(super) use bare_user_only::BareUserOnly;
 pub(super) use split_xattrs::SplitXattrs;
 pub(super) use write::{
-    Body, ObjectSync, Regular, SMALL_BYTES, Sink, Source, link_loose, link_meta, replace_meta, write_link,
-    write_meta, write_regular,
+    Body, ObjectSync, Regular, Sink, Source, link_loose, link_meta, replace_meta, write_link, write_meta,
+    write_regular,
 };
 
 /// One mode's way to keep content objects.

@@ -10,12 +10,9 @@ use rustix::fs::FileType;
 use super::super::dir::ObjectDir;
 use super::super::sys::{self, Linked, TempFile};
 use super::{FileFormat, Links, failed};
-use crate::store::{Error, Result};
+use crate::store::{Error, Result, unreadable, wrong_length};
 
-/// Content up to this size is hashed in memory, and written only if it is new.
-pub(in crate::repo) const SMALL_BYTES: u64 = 256 * 1024;
-
-/// Bytes of larger content that are in memory at once.
+/// Bytes of content that are in memory at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Whether each object reaches the disk before it gets its name.
@@ -91,18 +88,6 @@ impl<'r> Source<'r> {
         Self { read, left: len, hasher: header.hasher() }
     }
 
-    /// Reads everything into memory; for small content.
-    pub(in crate::repo) fn read_all(mut self) -> Result<(FileId, Vec<u8>)> {
-        // One byte more, so that the read that sees the end needs no larger buffer.
-        let mut bytes = Vec::with_capacity(usize::try_from(self.left).unwrap_or(0) + 1);
-        self.read.take(self.left + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 != self.left {
-            return Err(wrong_length(self.left, bytes.len() as u64));
-        }
-        self.hasher.update(&bytes);
-        Ok((self.id(), bytes))
-    }
-
     /// The next piece; 0 at the end, which is checked to be where it should be.
     fn next(&mut self, buffer: &mut [u8]) -> Result<usize> {
         loop {
@@ -124,18 +109,6 @@ impl<'r> Source<'r> {
     pub(in crate::repo) fn id(self) -> FileId {
         FileId::new(self.hasher.finish())
     }
-}
-
-fn unreadable(source: io::Error) -> Error {
-    Error::Read { what: "file content".into(), source }
-}
-
-fn wrong_length(expected: u64, got: u64) -> Error {
-    let why = match got > expected {
-        true => "there is more content than was announced".to_owned(),
-        false => format!("Unexpected EOF with {} bytes remaining", expected - got),
-    };
-    unreadable(io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 impl Sink<'_> {

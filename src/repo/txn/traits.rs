@@ -16,8 +16,8 @@ use super::Transaction;
 use super::names::add;
 use crate::base::Ctx;
 use crate::store::{
-    Begin, Completeness, Error, FileObject, LooseFile, ObjectRead, ObjectWrite, OpenTxn, Refs, Result, Txn,
-    validate_meta,
+    Begin, Completeness, Error, FileObject, HashedFile, LooseFile, ObjectRead, ObjectWrite, OpenTxn, Refs,
+    Result, Txn, validate_meta,
 };
 
 impl ObjectRead for Transaction<'_> {
@@ -126,6 +126,11 @@ impl ObjectWrite for Transaction<'_> {
         content: &mut dyn Read,
     ) -> Result<()> {
         self.write_checked(Some(id), header, len, content).map(drop)
+    }
+
+    fn write_hashed(&self, file: &HashedFile) -> Result<()> {
+        add(&self.counters.content_total, 1);
+        self.write_known(file)
     }
 
     fn link_file(&self, id: &FileId, from: &LooseFile<'_>) -> Result<bool> {

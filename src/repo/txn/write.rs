@@ -4,11 +4,11 @@ use std::io::Read;
 
 use ostree_format::{FileHeader, FileId};
 
-use super::super::object::{self, Links, Regular, SMALL_BYTES, Source};
+use super::super::object::{self, Links, Regular, Source};
 use super::super::sys::Linked;
 use super::Transaction;
 use super::names::add;
-use crate::store::{Error, Result};
+use crate::store::{Error, HashedFile, LoadedFile, Result, SMALL_FILE_BYTES};
 
 impl Transaction<'_> {
     /// Writes a content object, unless it is stored already; its id has to be the expected one.
@@ -20,15 +20,13 @@ impl Transaction<'_> {
         content: &mut dyn Read,
     ) -> Result<FileId> {
         add(&self.counters.content_total, 1);
-        if len > SMALL_BYTES {
+        if len > SMALL_FILE_BYTES {
             return self.write_stream(expected, header, len, content);
         }
-        let (id, bytes) = Source::new(header, len, content).read_all()?;
-        check_id(expected, &id)?;
-        if !self.is_stored(&id.into())? {
-            self.write_known(header, id, &bytes)?;
-        }
-        Ok(id)
+        let file = HashedFile::new(LoadedFile::read(header.clone(), len, content)?);
+        expected.map_or(Ok(()), |expected| file.check(expected))?;
+        self.write_known(&file)?;
+        Ok(*file.id())
     }
 
     /// Takes the room for a content object.
@@ -53,8 +51,12 @@ impl Transaction<'_> {
         }
     }
 
-    /// Writes a content object that is in memory and not stored.
-    fn write_known(&self, header: &FileHeader, id: FileId, bytes: &[u8]) -> Result<()> {
+    /// Writes a content object that is in memory, unless it is stored.
+    pub(super) fn write_known(&self, file: &HashedFile) -> Result<()> {
+        let (id, header, bytes) = (*file.id(), file.header(), file.content());
+        if self.is_stored(&id.into())? {
+            return Ok(());
+        }
         let sink = self.sink()?;
         let format = &*self.repo.format;
         let len = bytes.len() as u64;

@@ -1,9 +1,9 @@
-//! One file or symbolic link of a directory becomes a content object.
+//! Files and symbolic links of a directory become content objects.
 
 use std::fs::File;
 use std::io::{self, Seek};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostree_format::{FileHeader, FileId, FileKind, FileName};
@@ -14,7 +14,7 @@ use super::adopt::adopt;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, read_xattrs, read_xattrs_at};
 use crate::store::selinux::LABEL_XATTR;
-use crate::store::{Error, ObjectWrite, Result};
+use crate::store::{Batch, Error, LoadedFile, ObjectWrite, Result, SMALL_FILE_BYTES};
 
 /// A file that the walk found.
 pub(super) struct Job {
@@ -41,64 +41,110 @@ pub(super) enum XattrSource {
     File,
 }
 
-impl Job {
-    /// Writes the object.
-    pub(super) fn run<S: ObjectWrite + ?Sized>(self, store: &S, ctx: &Ctx) -> Result<(FileName, FileId)> {
+/// How far a job has come.
+enum Step {
+    /// The object is written.
+    Written(FileId),
+    /// It is in memory, to be hashed.
+    Loaded(LoadedFile),
+}
+
+/// Writes the objects of all jobs: small ones are hashed together. The order is not kept.
+pub(super) fn write_all<T, S: ObjectWrite + ?Sized>(
+    jobs: Vec<(T, Job)>,
+    store: &S,
+    ctx: &Ctx,
+) -> Result<Vec<(T, FileName, FileId)>> {
+    let mut written = Vec::with_capacity(jobs.len());
+    let mut batch = Batch::default();
+    for (tag, job) in jobs {
         ctx.cancel.check()?;
-        let Self { dir, name, path, mut header, len, xattrs, label, source } = self;
-        let failed = |op| {
-            let path = path.clone();
-            move |e: io::Error| Error::io(op, path, e)
-        };
-        let id = if header.kind == FileKind::Regular {
-            // A file that was exchanged for a FIFO or a link since it was found must not stop us or lead astray.
-            let flags =
-                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            let fd = openat(&*dir, name.as_str(), flags, Mode::empty())
-                .map_err(|e| Error::io("openat", path.clone(), e))?;
-            if xattrs == XattrSource::File {
-                header.xattrs = read_xattrs(&fd).map_err(failed("reading xattrs of"))?;
-            }
-            set_label(&mut header, label);
-            let file = File::from(fd);
-            let adopted = match source {
-                Source::Consume => adopt(store, &dir, &name, &file, &header, &ctx.cancel)?,
-                Source::Keep => None,
-            };
-            if let Some(id) = adopted {
-                consume(&dir, &name, &path)?;
-                ctx.object_done(len);
-                return Ok((name, id));
-            }
-            if source == Source::Consume {
-                (&file).rewind().map_err(failed("lseek"))?;
-            }
-            let mut content = Cancellable::new(file, &ctx.cancel);
-            store.write_file(&header, len, &mut content).map_err(|e| match e {
-                Error::Read { source, .. } => Error::Read { what: path.display().to_string(), source },
-                other => other,
-            })
-        } else {
-            let target = readlinkat(&*dir, name.as_str(), Vec::new())
-                .map_err(|e| Error::io("readlinkat", path.clone(), e))?;
+        let step = job.start(store, ctx);
+        // A read that failed because of the cancellation is not the file's fault.
+        ctx.cancel.check()?;
+        match step.map_err(|e| e.of_path(&job.shown()))? {
+            Step::Written(id) => written.push((tag, job.end(ctx)?, id)),
+            Step::Loaded(file) => batch.push((tag, job), file),
+        }
+        if batch.is_full() {
+            write_batch(&mut batch, store, ctx, &mut written)?;
+        }
+    }
+    write_batch(&mut batch, store, ctx, &mut written)?;
+    Ok(written)
+}
+
+fn write_batch<T, S: ObjectWrite + ?Sized>(
+    batch: &mut Batch<(T, Job)>,
+    store: &S,
+    ctx: &Ctx,
+    written: &mut Vec<(T, FileName, FileId)>,
+) -> Result<()> {
+    for ((tag, job), file) in batch.hash() {
+        ctx.cancel.check()?;
+        store.write_hashed(&file).map_err(|e| e.of_path(&job.shown()))?;
+        written.push((tag, job.end(ctx)?, *file.id()));
+    }
+    Ok(())
+}
+
+impl Job {
+    /// Writes the object if it is large, or reads it.
+    fn start<S: ObjectWrite + ?Sized>(&self, store: &S, ctx: &Ctx) -> Result<Step> {
+        let failed = |op| move |e: io::Error| Error::io(op, self.path.clone(), e);
+        let Self { dir, name, len, .. } = self;
+        let mut header = self.header.clone();
+        if header.kind != FileKind::Regular {
+            let target = readlinkat(&**dir, name.as_str(), Vec::new())
+                .map_err(|e| Error::io("readlinkat", self.path.clone(), e))?;
             let target = target
                 .into_string()
                 .map_err(|e| failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e)))?;
             header.kind = FileKind::Symlink(target.into());
-            if xattrs == XattrSource::File {
-                header.xattrs = read_xattrs_at(&*dir, &name).map_err(failed("reading xattrs of"))?;
+            if self.xattrs == XattrSource::File {
+                header.xattrs = read_xattrs_at(&**dir, name).map_err(failed("reading xattrs of"))?;
             }
-            set_label(&mut header, label);
-            store.write_file(&header, 0, &mut io::empty())
-        };
-        // A read that failed because of the cancellation is not the file's fault.
-        ctx.cancel.check()?;
-        let id = id.map_err(|e| e.of_path(&path.display().to_string()))?;
-        if source == Source::Consume {
-            consume(&dir, &name, &path)?;
+            set_label(&mut header, self.label.clone());
+            return LoadedFile::read(header, 0, &mut io::empty()).map(Step::Loaded);
         }
-        ctx.object_done(len);
-        Ok((name, id))
+        // A file that was exchanged for a FIFO or a link since it was found must not stop us or lead astray.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let fd = openat(&**dir, name.as_str(), flags, Mode::empty())
+            .map_err(|e| Error::io("openat", self.path.clone(), e))?;
+        if self.xattrs == XattrSource::File {
+            header.xattrs = read_xattrs(&fd).map_err(failed("reading xattrs of"))?;
+        }
+        set_label(&mut header, self.label.clone());
+        let file = File::from(fd);
+        if self.source == Source::Consume {
+            if let Some(id) = adopt(store, dir, name, &file, &header, &ctx.cancel)? {
+                return Ok(Step::Written(id));
+            }
+            (&file).rewind().map_err(failed("lseek"))?;
+        }
+        let mut content = Cancellable::new(file, &ctx.cancel);
+        let step = match *len <= SMALL_FILE_BYTES {
+            true => LoadedFile::read(header, *len, &mut content).map(Step::Loaded),
+            false => store.write_file(&header, *len, &mut content).map(Step::Written),
+        };
+        step.map_err(|e| match e {
+            Error::Read { source, .. } => Error::Read { what: self.shown(), source },
+            other => other,
+        })
+    }
+
+    /// The object is written.
+    fn end(self, ctx: &Ctx) -> Result<FileName> {
+        if self.source == Source::Consume {
+            let removed = unlinkat(&*self.dir, self.name.as_str(), AtFlags::empty());
+            removed.map_err(|e| Error::io("unlinkat", self.path.clone(), e))?;
+        }
+        ctx.object_done(self.len);
+        Ok(self.name)
+    }
+
+    fn shown(&self) -> String {
+        self.path.display().to_string()
     }
 }
 
@@ -106,8 +152,4 @@ fn set_label(header: &mut FileHeader, label: Option<Vec<u8>>) {
     if let Some(label) = label {
         header.xattrs.set(LABEL_XATTR.into(), label.into());
     }
-}
-
-fn consume(dir: &OwnedFd, name: &FileName, path: &Path) -> Result<()> {
-    unlinkat(dir, name.as_str(), AtFlags::empty()).map_err(|e| Error::io("unlinkat", path, e))
 }

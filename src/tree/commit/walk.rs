@@ -13,7 +13,7 @@ use ostree_format::{
 };
 use rustix::fs::{AtFlags, RawDir, Stat, fstat, statat, unlinkat};
 
-use super::file::{Job, XattrSource};
+use super::file::{Job, XattrSource, write_all};
 use super::{DevInoTrust, DirOptions, Sealing, Source, TreeStats};
 use crate::base::fs::{self, DIR_BUFFER_BYTES};
 use crate::base::{Ctx, Pool, read_xattrs, with_pool};
@@ -277,11 +277,7 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
         let (batch, bytes) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.batch_bytes));
         let (store, ctx, sender) = (self.store, self.ctx, self.sender.clone());
         self.pool.submit(bytes, move || {
-            let mut written = Vec::with_capacity(batch.len());
-            for (node, job) in batch {
-                let (name, id) = job.run(store, ctx)?;
-                written.push((node, name, id));
-            }
+            let written = write_all(batch, store, ctx)?;
             // Nobody listens any more after an error elsewhere.
             let _ = sender.send(written);
             Ok(())
