@@ -38,6 +38,11 @@ pub(super) fn is_manifest(media_type: &MediaType) -> bool {
     matches!(media_type.as_ref(), OCI_MANIFEST | DOCKER_MANIFEST)
 }
 
+/// Whether a document is the configuration of an image; artifacts have others.
+pub(super) fn is_config(media_type: &MediaType) -> bool {
+    *media_type == MediaType::ImageConfig || media_type.as_ref() == DOCKER_CONFIG
+}
+
 /// The parts that tell what a document is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -94,6 +94,11 @@ impl Image {
         let config = configuration::parse(&bytes, format!("config {}", manifest.config().digest()))?;
         let (layers, diff_ids) = (manifest.layers().len(), config.rootfs().diff_ids().len());
         if layers != diff_ids {
+            let kind = manifest.config().media_type();
+            if !media::is_config(kind) {
+                let why = format!("manifest {} is no image: its configuration is {kind}", raw.digest);
+                return Err(Error::Unsupported(why));
+            }
             let why = format!("manifest {} has {layers} layers, its configuration {diff_ids}", raw.digest);
             return Err(Error::Image(why));
         }

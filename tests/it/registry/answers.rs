@@ -5,6 +5,7 @@ use ostree_rs::base::net::{Error, Limits};
 use ostree_rs::format::Checksum;
 
 use super::peer::{Call, Peer};
+use super::program::Home;
 use super::{MANIFEST, noise};
 
 fn limits() -> Limits {
@@ -148,4 +149,24 @@ fn the_rest_comes_in_many_ways() {
             "{error}"
         );
     }
+}
+
+/// What has layers and is no image says what it is.
+#[test]
+fn a_chart_is_no_image() {
+    const HELM: &str = "application/vnd.cncf.helm.config.v1+json";
+    let (config, layer) = (b"{}", b"chart");
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "config": {"mediaType": HELM, "digest": format!("sha256:{}", Checksum::of(config)), "size": 2},
+        "layers": [{"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+                    "digest": format!("sha256:{}", Checksum::of(layer)), "size": 5}],
+    });
+    let peer = Peer::start(move |call| match call.head[0].contains("/manifests/") {
+        true => call.answer(&format!("200 OK\r\nContent-Type: {MANIFEST}"), manifest.to_string().as_bytes()),
+        false => call.answer("200 OK", config),
+    });
+    let image = format!("ostree-unverified-registry:{}/x:1", peer.address);
+    let error = Home::new().fails(&["--repo=new", "container", "pull", "--tls-verify=false", &image]);
+    assert!(error.contains("is no image") && error.contains(HELM), "{error}");
 }
