@@ -161,11 +161,9 @@ fn as_c_ostree_does() {
     let commit = ["commit", "--repo=repo", "--orphan", "--timestamp=@1", "--tree=dir=tree"];
     same(tmp.path(), &[&commit[..], &["-P"]].concat());
     same(tmp.path(), &[&commit[..], &["-s", "--version"]].concat());
-    run("ostree", &["--repo", tmp.path().join("repo").to_str().unwrap(), "static-delta", "generate", "main"]);
-    run(
-        "ostree",
-        &["--repo", tmp.path().join("repo").to_str().unwrap(), "static-delta", "generate", "--empty", "main"],
-    );
+    let repo = format!("--repo={}", tmp.path().join("repo").display());
+    run("ostree", &[&repo, "static-delta", "generate", "main"]);
+    run("ostree", &[&repo, "static-delta", "generate", "--empty", "main"]);
     let indexes = |program: &str| {
         assert!(start(program, tmp.path(), &["--repo=repo", "summary", "-u"]).status.success());
         let dir = tmp.path().join("repo/delta-indexes");
