@@ -56,7 +56,11 @@ impl MutableTree {
         while let Some(Above { path, place, entry }) = todo.pop() {
             let mut dir = &mut *self;
             for name in &place {
-                dir = dir.ensure_dir(store, FileName::clone(name))?;
+                // Where a link led may be something else by now.
+                if dir.files(store)?.contains_key(name) {
+                    dir.remove(store, name.as_str())?;
+                }
+                dir = dir.ensure_dir(store, name.clone())?;
                 if dir.meta().is_none() {
                     dir.set_meta(entry.meta);
                 }
@@ -82,11 +86,7 @@ impl MutableTree {
         place: Vec<FileName>,
     ) -> Result<Vec<FileName>> {
         let Some((name, parents)) = place.split_last() else { return Ok(place) };
-        let mut dir = &mut *self;
-        for name in parents {
-            dir = dir.ensure_dir(store, name.clone())?;
-        }
-        if !dir.files(store)?.contains_key(name) {
+        if !self.descend(store, parents)?.files(store)?.contains_key(name) {
             return Ok(place);
         }
         if !(upper.listed)(&joined(path))
@@ -95,12 +95,13 @@ impl MutableTree {
         {
             return Ok(names);
         }
-        let mut dir = self;
-        for name in parents {
-            dir = dir.ensure_dir(store, name.clone())?;
-        }
-        dir.remove(store, name.as_str())?;
+        self.descend(store, parents)?.remove(store, name.as_str())?;
         Ok(place)
+    }
+
+    /// The directory that these names lead to.
+    fn descend(&mut self, store: &(impl ObjectRead + ?Sized), names: &[FileName]) -> Result<&mut Self> {
+        names.iter().try_fold(self, |dir, name| dir.ensure_dir(store, name.clone()))
     }
 
     /// Where the directory `place` is after all symbolic links; `None` if these lead to no directory.

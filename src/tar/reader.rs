@@ -261,8 +261,11 @@ impl<R: Read> Reader<R> {
                 self.left = 0;
                 Ok(0)
             }
-            // Whether such entries have content is read differently by different programs.
-            _ => Err(Error::format(at, Kind::Unsupported("content in an entry that is no file"))),
+            // Some programs write one for links and directories; nobody takes it for content.
+            _ => {
+                (self.left, self.padding) = (0, 0);
+                Ok(0)
+            }
         }
     }
 

@@ -44,7 +44,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
             return Ok(());
         }
         let path = self.real_path(&entry.path, entry)?;
-        let place = match self.options.place(&path) {
+        let place = match self.options.locate(&path) {
             Place::In(place) => place,
             Place::Out(name) => {
                 self.leave_out(name);
@@ -95,8 +95,9 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
             return Ok(());
         }
         let meta = self.files.dirmeta(&meta)?;
-        self.make_dir(entry, place)?.set_meta(meta);
-        self.implied.remove(place);
+        let Self { files, tree, links, implied, .. } = self;
+        make_dir(files, tree, links, implied, entry, place)?.set_meta(meta);
+        implied.remove(place);
         Ok(())
     }
 
@@ -134,52 +135,25 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
 
     /// Takes away what is at `place`, with all below; also returns the directory, and the name in it.
     pub(super) fn clear<'n>(&mut self, entry: &Entry, place: &'n str) -> Result<(&mut MutableTree, &'n str)> {
-        let store = self.files.store;
         let (parent, name) = place.rsplit_once('/').unwrap_or(("", place));
         if name.is_empty() {
             return Err(entry.error(EntryErrorKind::Conflict("the root has to be a directory")));
         }
-        self.links.forget(place);
-        let dir = self.make_dir(entry, parent)?;
-        if dir.dirs(store)?.remove(name).is_some() {
-            self.links.forget_below(place);
-            self.implied.remove(place);
+        let Self { files, tree, links, implied, .. } = self;
+        links.forget(place);
+        let dir = make_dir(files, tree, links, implied, entry, parent)?;
+        if dir.dirs(files.store)?.remove(name).is_some() {
+            links.forget_below(place);
+            implied.remove(place);
             // `0` is the character behind the slash.
             let below = format!("{place}/")..format!("{place}0");
-            let gone: Vec<_> = self.implied.range(below).cloned().collect();
+            let gone: Vec<_> = implied.range(below).cloned().collect();
             for path in gone {
-                self.implied.remove(&path);
+                implied.remove(&path);
             }
         }
-        let dir = self.make_dir(entry, parent)?;
-        dir.remove(store, name)?;
+        dir.remove(files.store, name)?;
         Ok((dir, name))
-    }
-
-    /// The directory at `place`, made with all above it in place of whatever is there: root's, 0755.
-    fn make_dir(&mut self, entry: &Entry, place: &str) -> Result<&mut MutableTree> {
-        let Self { files, tree, links, implied, .. } = self;
-        let store = files.store;
-        if tree.meta().is_none() {
-            tree.set_meta(implied_meta(files)?);
-            implied.insert(String::new());
-        }
-        let (mut dir, mut path) = (tree, String::new());
-        for name in place.split('/').filter(|name| !name.is_empty()) {
-            path.push_str(if path.is_empty() { "" } else { "/" });
-            path.push_str(name);
-            let found = dir.dirs(store)?.contains_key(name);
-            if !found {
-                dir.remove(store, name)?;
-                links.forget(&path);
-                implied.insert(path.clone());
-            }
-            dir = dir.ensure_dir(store, file_name(entry, name)?)?;
-            if !found {
-                dir.set_meta(implied_meta(files)?);
-            }
-        }
-        Ok(dir)
     }
 
     /// After the last entry.
@@ -206,4 +180,35 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
 /// Of directories that no entry lists.
 fn implied_meta(files: &FileWriter<'_, '_>) -> Result<DirMetaId> {
     files.dirmeta(&DirMeta::new(0, 0, 0o755, Xattrs::EMPTY))
+}
+
+/// The directory at `place`, made with all above it in place of whatever is there: root's, 0755.
+fn make_dir<'t>(
+    files: &FileWriter<'_, '_>,
+    tree: &'t mut MutableTree,
+    links: &mut Links,
+    implied: &mut BTreeSet<String>,
+    entry: &Entry,
+    place: &str,
+) -> Result<&'t mut MutableTree> {
+    let store = files.store;
+    if tree.meta().is_none() {
+        tree.set_meta(implied_meta(files)?);
+        implied.insert(String::new());
+    }
+    let (mut dir, mut end) = (tree, 0);
+    for name in place.split('/').filter(|name| !name.is_empty()) {
+        end += name.len() + usize::from(end > 0);
+        let found = dir.dirs(store)?.contains_key(name);
+        if !found {
+            dir.remove(store, name)?;
+            links.forget(&place[..end]);
+            implied.insert(place[..end].to_owned());
+        }
+        dir = dir.ensure_dir(store, file_name(entry, name)?)?;
+        if !found {
+            dir.set_meta(implied_meta(files)?);
+        }
+    }
+    Ok(dir)
 }

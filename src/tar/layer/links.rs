@@ -117,7 +117,7 @@ impl LayerImport<'_, '_, '_> {
 
     fn target(&mut self, entry: &Entry) -> Result<Node> {
         let path = self.real_path(&entry.link, entry)?;
-        Ok(match self.options.place(&path) {
+        Ok(match self.options.locate(&path) {
             Place::In(place) => Node::Tree(place),
             Place::Out(_) => Node::Out(path),
             Place::Object(id) => Node::Object(id),

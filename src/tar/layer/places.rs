@@ -28,7 +28,7 @@ pub(super) enum Place {
 
 impl LayerOptions {
     /// Where `path` goes, which is relative and has no dots.
-    pub(super) fn place(&self, path: &str) -> Place {
+    pub(super) fn locate(&self, path: &str) -> Place {
         let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
         if let Some(aufs) = names.clone().find(|name| name.starts_with(AUFS) && *name != OPAQUE) {
             return Place::Out(aufs.to_owned());
@@ -65,7 +65,7 @@ impl LayerOptions {
 /// As directories go.
 impl Placement for LayerOptions {
     fn place(&self, path: &str) -> Option<String> {
-        match self.place(path) {
+        match self.locate(path) {
             Place::In(place) => Some(place),
             Place::Out(_) | Place::Object(_) => None,
         }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn places() {
-        let place = |options: LayerOptions, path| match options.place(path) {
+        let place = |options: LayerOptions, path| match options.locate(path) {
             Place::In(path) => path,
             Place::Out(name) => format!("out {name}"),
             Place::Object(id) => format!("object {id}"),

@@ -354,6 +354,12 @@ fn symbolic_links_that_lead_nowhere() {
         assert!(found.contains(&format!("/usr/{name}/x 644 0 x")), "{name}: {found:?}");
     }
     assert!(found.iter().any(|line| line.ends_with("/x 644 0 x") && line.len() > 1200), "{found:?}");
+    // The layer itself changes where the link leads.
+    let found = files(&[
+        &[file("usr/lib/x", "1"), symlink("usr/a", "lib")],
+        &[file("usr/lib", "3"), file("usr/a/y", "2")],
+    ]);
+    assert_eq!(found, ["/usr/a/y 644 0 2", "/usr/lib 644 0 3"]);
 }
 
 /// As in the container: `etc` of the layer is `usr/etc`, and `var` is where new systems get it from.

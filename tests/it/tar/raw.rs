@@ -9,7 +9,7 @@ use std::path::Path;
 use ostree_rs::tar::{EndMarker, Entry, EntryKind, Error, FormatErrorKind, Reader, Writer};
 use rustix::fs::{XattrFlags, lsetxattr};
 
-use super::build::{archive, entry, link, pax};
+use super::build::{archive, entry, header, link, pax};
 use crate::oracle::{need, run};
 
 const NEWLINES: &[u8] = b"a\nb\0c\xff\n";
@@ -256,6 +256,12 @@ fn types_beside_those_of_posix() {
     };
     for unknown in *b"7ZNEIAz9" {
         assert_eq!(kinds(unknown, b"abc").unwrap(), (EntryKind::Regular, b"abc".to_vec()));
+    }
+    // As every program has it, a size of what is no file means nothing.
+    for kind in *b"12345" {
+        let (entry, _) =
+            &read_all(&archive(&[header(kind, "a", "b", 3), entry(b'0', "b", b"b")])).unwrap()[0];
+        assert_eq!(entry.size, 0);
     }
     // GNU tar's: a directory with the names in it, a name of the archive, the rest of a file.
     assert_eq!(kinds(b'D', b"Yx\0\0").unwrap(), (EntryKind::Dir, Vec::new()));
