@@ -18,7 +18,7 @@ use super::import::{Origin, Taken};
 use super::left_out::LeftOut;
 use crate::base::Ctx;
 use crate::store::selinux::Policy;
-use crate::store::{Entry, MutableTree, Txn, Upper, load_commit};
+use crate::store::{Entry, ListedOverLink, MutableTree, Txn, Upper, load_commit};
 use crate::tar::LayerOptions;
 use crate::tree::add_commit;
 
@@ -72,13 +72,17 @@ fn lay_over(source: &dyn ImageSource, txn: &dyn Txn, taken: &Taken, ctx: &Ctx) -
     for commit in &commits {
         merging.left_out.want(link_targets(&commit.metadata));
     }
+    let listed_over_link = match taken.base {
+        Some(_) => ListedOverLink::Follows,
+        None => ListedOverLink::Replaces,
+    };
     for (n, commit) in commits.iter().enumerate() {
         let links = merging.resolve_links(n, &commit.metadata)?;
         // Layers that others took in do not say which of their directories are implied: perhaps all.
         let implied: Option<BTreeSet<&str>> =
             commit.metadata.get_strv(IMPLIED).map(|paths| paths.into_iter().collect());
         let listed = |path: &str| implied.as_ref().is_some_and(|implied| !implied.contains(path));
-        let upper = Upper { root: commit.root, listed: &listed, placement: &taken.rules };
+        let upper = Upper { root: commit.root, listed: &listed, placement: &taken.rules, listed_over_link };
         merging.tree.lay_over(txn, &upper)?;
         for (path, file) in links {
             merging.put(&path, file)?;

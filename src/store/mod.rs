@@ -54,7 +54,7 @@ pub use modifier::{
 };
 pub use overlay::{Entry, MutableTree};
 pub use rev::resolve_rev;
-pub use union::Upper;
+pub use union::{ListedOverLink, Upper};
 pub(crate) use user_only::{check_user_only, check_user_only_mode, is_user_only};
 pub use verify::{Sizes, verify_file, verify_meta};
 pub use voucher::{CommitBytes, Refusal, Voucher, require_voucher, vouch_stored};

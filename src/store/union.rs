@@ -5,6 +5,7 @@
 //! .wh..wh..opq    takes everything of the lower directory away; the directory itself stays
 //! NAME            replaces NAME of the lower tree, of whichever type; directories become one
 //! NAME/…          without an entry for NAME: below a symbolic link of the lower tree, where that leads
+//! NAME/           over such a link: takes its place, or goes where it leads: see `ListedOverLink`
 //! ```
 //! Whiteouts act on the lower tree only, wherever they stand in the layer, and are not in the result. A
 //! directory that both have keeps the lower one's owner, mode and xattrs, as in libostree's union checkout:
@@ -33,6 +34,18 @@ pub struct Upper<'a> {
     pub listed: &'a dyn Fn(&str) -> bool,
     /// Where symbolic links lead.
     pub placement: &'a dyn Placement,
+    /// What becomes of a directory that the layer lists where the lower tree has a symbolic link to one.
+    pub listed_over_link: ListedOverLink,
+}
+
+/// What becomes of a directory that a layer lists, over a symbolic link to a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedOverLink {
+    /// It takes the link's place, as in container runtimes.
+    Replaces,
+    /// The link stays, and what is in the directory goes where it leads, as in ostree-ext: a layer that lists `/lib`
+    /// does not take the libraries from a system that boots.
+    Follows,
 }
 
 /// A directory of a layer.
@@ -42,6 +55,8 @@ struct Above {
     /// The path of the directory over which it is laid.
     place: Vec<FileName>,
     entry: DirEntry,
+    /// Whether a link led there: then the directory is another, and keeps its owner and mode.
+    by_link: bool,
 }
 
 impl MutableTree {
@@ -52,8 +67,8 @@ impl MutableTree {
     pub fn lay_over(&mut self, store: &(impl ObjectWrite + ?Sized), upper: &Upper<'_>) -> Result<()> {
         let entry = DirEntry { tree: upper.root.tree, meta: upper.root.meta };
         // The stack is on the heap: trees may be deep.
-        let mut todo = vec![Above { path: Vec::new(), place: Vec::new(), entry }];
-        while let Some(Above { path, place, entry }) = todo.pop() {
+        let mut todo = vec![Above { path: Vec::new(), place: Vec::new(), entry, by_link: false }];
+        while let Some(Above { path, place, entry, by_link }) = todo.pop() {
             let mut dir = &mut *self;
             for name in &place {
                 // Where a link led may be something else by now.
@@ -65,19 +80,20 @@ impl MutableTree {
                     dir.set_meta(entry.meta);
                 }
             }
-            let dirs = dir.lay_one_over(store, upper, &path, &entry)?;
+            let is_listed = !by_link && (upper.listed)(&joined(&path));
+            let dirs = dir.lay_one_over(store, is_listed, &entry)?;
             for (name, entry) in dirs {
-                let [path, place] =
+                let [path, direct] =
                     [&path, &place].map(|dirs| [&dirs[..], std::slice::from_ref(&name)].concat());
-                let place = self.make_way(store, upper, &path, place)?;
-                todo.push(Above { path, place, entry });
+                let place = self.make_way(store, upper, &path, direct.clone())?;
+                todo.push(Above { path, by_link: place != direct, place, entry });
             }
         }
         Ok(())
     }
 
     /// Where the directory `path` of the layer goes: to `place`, from which a file is taken away, but for a
-    /// symbolic link to a directory that the layer does not list.
+    /// symbolic link to a directory that the layer does not list, or lists and follows.
     fn make_way(
         &mut self,
         store: &(impl ObjectWrite + ?Sized),
@@ -89,7 +105,7 @@ impl MutableTree {
         if !self.descend(store, parents)?.files(store)?.contains_key(name) {
             return Ok(place);
         }
-        if !(upper.listed)(&joined(path))
+        if (upper.listed_over_link == ListedOverLink::Follows || !(upper.listed)(&joined(path)))
             && let Some(real) = self.real_place(store, upper.placement, &joined(&place))?
             && let Ok(names) = real.split('/').map(FileName::new).collect()
         {
@@ -129,11 +145,10 @@ impl MutableTree {
     fn lay_one_over(
         &mut self,
         store: &(impl ObjectWrite + ?Sized),
-        upper: &Upper<'_>,
-        path: &[FileName],
+        is_listed: bool,
         dir: &DirEntry,
     ) -> Result<Vec<(FileName, DirEntry)>> {
-        self.set_meta(self.union_meta(store, upper, path, dir.meta)?);
+        self.set_meta(self.union_meta(store, is_listed, dir.meta)?);
         let DirTree { files, dirs } = load_dirtree(store, &dir.tree)?;
         if files.contains_key(OPAQUE) {
             self.clear();
@@ -158,12 +173,11 @@ impl MutableTree {
     fn union_meta(
         &self,
         store: &(impl ObjectWrite + ?Sized),
-        upper: &Upper<'_>,
-        path: &[FileName],
+        is_listed: bool,
         upper_meta: DirMetaId,
     ) -> Result<DirMetaId> {
         let Some(lower_meta) = self.meta() else { return Ok(upper_meta) };
-        if lower_meta == upper_meta || !(upper.listed)(&joined(path)) {
+        if lower_meta == upper_meta || !is_listed {
             return Ok(lower_meta);
         }
         let (lower, above) = (load_dirmeta(store, &lower_meta)?, load_dirmeta(store, &upper_meta)?);

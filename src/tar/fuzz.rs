@@ -11,7 +11,7 @@ use super::{
     import_tree,
 };
 use crate::base::Ctx;
-use crate::store::{MemStore, Modifier, MutableTree, Upper};
+use crate::store::{ListedOverLink, MemStore, Modifier, MutableTree, Upper};
 
 /// Every body.
 pub const TARGETS: [Target; 5] = [
@@ -93,9 +93,12 @@ pub fn layer(data: &[u8]) {
     };
     let Ok(layer) = read(&BTreeSet::new()) else { return };
     let Ok(layer) = read(&layer.wanted) else { return };
-    let mut tree = MutableTree::from_root(layer.root);
     let listed = |path: &str| !layer.implied.contains(path);
-    if tree.lay_over(&store, &Upper { root: layer.root, listed: &listed, placement: &options }).is_ok() {
-        let _ = tree.write(&store);
+    for listed_over_link in [ListedOverLink::Replaces, ListedOverLink::Follows] {
+        let mut tree = MutableTree::from_root(layer.root);
+        let upper = Upper { root: layer.root, listed: &listed, placement: &options, listed_over_link };
+        if tree.lay_over(&store, &upper).is_ok() {
+            let _ = tree.write(&store);
+        }
     }
 }

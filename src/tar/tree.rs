@@ -59,7 +59,8 @@ pub enum SpecialFiles {
 /// files that are there.
 ///
 /// # Errors
-/// [`Error::Format`], [`Error::Entry`], [`Error::Read`] for a malformed archive; [`Error::Store`].
+/// [`Format`](super::Error::Format), [`Entry`](super::Error::Entry), [`Read`](super::Error::Read) for a malformed archive;
+/// [`Store`](super::Error::Store).
 pub fn import_tree(
     input: &mut dyn Read,
     store: &dyn ObjectWrite,

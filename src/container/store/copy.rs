@@ -14,7 +14,7 @@ use crate::transfer;
 /// Copies the image `name` of `from` with all its layers into `to`, where it is called `target`.
 ///
 /// # Errors
-/// [`Error::NotStored`]; [`Error::Image`] if a layer is not there; [`Error::Store`].
+/// [`NotStored`](crate::container::Error::NotStored); [`Image`](crate::container::Error::Image) if a layer is not there; [`Store`](crate::container::Error::Store).
 pub fn copy(
     from: &impl ImageStore,
     name: &ImageReference,

@@ -35,7 +35,8 @@ use crate::tar::{
 /// [`ImageDest::compression`].
 ///
 /// # Errors
-/// [`Error::NotStored`]; [`Error::Image`] if a layer is not there; [`Error::Store`]; what `dest` says.
+/// [`NotStored`](crate::container::Error::NotStored); [`Image`](crate::container::Error::Image) if a layer is not there; [`Store`](crate::container::Error::Store);
+/// what `dest` says.
 pub fn reexport(
     store: &impl ImageStore,
     name: &ImageReference,

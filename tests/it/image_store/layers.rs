@@ -1,6 +1,12 @@
 //! What plain layers become, and how they lie over each other.
 
-use super::{Item, describe, dir, file, item, link, pull_layers, symlink};
+use ostree_rs::base::Ctx;
+use ostree_rs::container::{BuildOptions, Image, build};
+use ostree_rs::store::MemStore;
+
+use super::{
+    Item, add_layer, describe, dir, file, item, layer, link, new_layout, pull, pull_layers, symlink,
+};
 
 /// The paths and what is there, without directories.
 fn files(layers: &[&[Item]]) -> Vec<String> {
@@ -390,4 +396,29 @@ fn long_chains_of_links() {
     let found = files(&[&items, &[link("usr/m", &name(0)), link("usr/n", "usr/m")]]);
     assert_eq!(found.len(), n + 3);
     assert!(found.iter().all(|line| line.ends_with(" 644 0 x")));
+}
+
+/// On a system that boots, a layer that lists `lib` puts things where the link leads, as with ostree-ext 0.15.3: the
+/// link is not replaced, and the directory keeps its mode.
+#[test]
+fn a_listed_directory_over_a_link_of_the_commit() {
+    let conf = "[composefs]\nenabled = yes\n";
+    let (store, base) = pull_layers(&[&[
+        dir("usr/lib", 0o755),
+        file("usr/lib/libc.so", "libc"),
+        file("usr/lib/ostree/prepare-root.conf", conf),
+        symlink("lib", "usr/lib"),
+    ]]);
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path());
+    build(&store, &base.commit, &layout, &BuildOptions::default(), &Ctx::default()).unwrap();
+    let image = Image::fetch(&layout, &Default::default()).unwrap();
+    add_layer(&layout, &image, &layer(&[dir("lib", 0o700), dir("lib/drv", 0o711), file("lib/drv/x", "x")]));
+    let into = MemStore::new();
+    let pulled = pull(&layout, &into, "oci:x").unwrap();
+    let found = describe(&into, &pulled.commit);
+    assert_eq!(found["/lib"], "-> usr/lib");
+    assert_eq!(found["/usr/lib/"], describe(&store, &base.commit)["/usr/lib/"]);
+    assert!(found["/usr/lib/drv/"].starts_with("711 "), "{found:?}");
+    assert!(found.contains_key("/usr/lib/drv/x") && found.contains_key("/usr/lib/libc.so"));
 }
