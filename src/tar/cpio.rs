@@ -244,15 +244,6 @@ impl<R: Read> CpioReader<R> {
 /// Type and permission bits.
 fn kind_of(numbers: &Numbers) -> Option<(EntryKind, u32)> {
     let mode = u32::try_from(numbers.mode).ok()?;
-    let device = || Some((u32::try_from(numbers.rdev.0).ok()?, u32::try_from(numbers.rdev.1).ok()?));
-    let kind = match mode & 0o170_000 {
-        0o100_000 => EntryKind::Regular,
-        0o040_000 => EntryKind::Dir,
-        0o120_000 => EntryKind::Symlink,
-        0o020_000 => device().map(|(major, minor)| EntryKind::Char(major, minor))?,
-        0o060_000 => device().map(|(major, minor)| EntryKind::Block(major, minor))?,
-        0o010_000 => EntryKind::Fifo,
-        _ => EntryKind::Socket,
-    };
-    Some((kind, mode & 0o7777))
+    let device = (u32::try_from(numbers.rdev.0).ok()?, u32::try_from(numbers.rdev.1).ok()?);
+    Some((EntryKind::of_mode(mode, device), mode & 0o7777))
 }

@@ -46,13 +46,26 @@ pub enum EntryKind {
     Block(u32, u32),
     /// A named pipe.
     Fifo,
-    /// A socket; only cpio archives have them.
+    /// A socket; only cpio and zip archives have them.
     Socket,
     /// A name that GNU tar gave the whole archive: no file at all.
     VolumeLabel,
 }
 
 impl EntryKind {
+    /// What an `st_mode` says; `device` are the numbers of a device.
+    pub(super) const fn of_mode(mode: u32, device: (u32, u32)) -> Self {
+        match mode & 0o170_000 {
+            0o100_000 => Self::Regular,
+            0o040_000 => Self::Dir,
+            0o120_000 => Self::Symlink,
+            0o020_000 => Self::Char(device.0, device.1),
+            0o060_000 => Self::Block(device.0, device.1),
+            0o010_000 => Self::Fifo,
+            _ => Self::Socket,
+        }
+    }
+
     /// For messages.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -85,6 +85,8 @@ pub enum FormatErrorKind {
     AfterEnd,
     /// Not this format at all: what it is, and what to do with it.
     Foreign(&'static str),
+    /// The directory or a header of a zip archive is malformed; the text says how.
+    Zip(String),
     /// The map of a sparse file is malformed; the text says how.
     Sparse(&'static str),
     /// The holes of all sparse files together are larger than the limit, in bytes.
@@ -125,6 +127,10 @@ pub enum EntryErrorKind {
     LinkTarget(String),
     /// It would replace something of another type.
     Conflict(&'static str),
+    /// Its content is encrypted or compressed in a way that is not read: in which.
+    Packed(String),
+    /// Its content is not what its size and checksum say, or does not decompress; the text says how.
+    Damaged(String),
 }
 
 /// The ways in which a well-formed stream can miss its purpose.
@@ -163,6 +169,7 @@ impl fmt::Display for FormatErrorKind {
             Self::Unsupported(what) => write!(f, "{what} is not supported"),
             Self::Foreign(what) => write!(f, "it is {what}"),
             Self::AfterEnd => f.write_str("data after a lone zero block: two of them end an archive"),
+            Self::Zip(why) => write!(f, "malformed zip archive: {why}"),
             Self::Sparse(why) => write!(f, "malformed sparse file: {why}"),
             Self::Holes(limit) => write!(
                 f,
@@ -190,6 +197,8 @@ impl fmt::Display for EntryErrorKind {
             Self::NoParent(path) => write!(f, "the parent directory '{path}' is not in the archive"),
             Self::LinkTarget(target) => write!(f, "hard link to '{target}', which is not in the archive"),
             Self::Conflict(what) => f.write_str(what),
+            Self::Packed(how) => write!(f, "it is {how}, which is not read: unpack the archive first"),
+            Self::Damaged(why) => write!(f, "its content is damaged: {why}"),
         }
     }
 }

@@ -6,16 +6,18 @@ use std::io;
 use ostree_format::fuzz::Target;
 
 use super::archive::Archive;
+use super::zip::ZipReader;
 use super::{
-    ImportOptions, LayerOptions, Parents, Reader, TreeOptions, import_commit, import_layer, import_objects,
-    import_tree,
+    ImportOptions, LayerOptions, Parents, Reader, Source, TreeOptions, import_commit, import_layer,
+    import_objects, import_tree,
 };
 use crate::base::Ctx;
 use crate::store::{ListedOverLink, MemStore, Modifier, MutableTree, Upper};
 
 /// Every body.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("tar_reader", reader),
+    ("tar_zip", zip),
     ("tar_import", import),
     ("tar_objects", objects),
     ("tar_tree", tree),
@@ -39,10 +41,25 @@ pub fn reader(data: &[u8]) {
     }
 }
 
+/// Reads every entry of a zip archive and its content; sizes have to be as they say.
+pub fn zip(data: &[u8]) {
+    let Ok(mut reader) = ZipReader::open(data, data.len() as u64) else { return };
+    while let Ok(Some(entry)) = reader.next_entry() {
+        let (mut buffer, mut bytes) = ([0; 4096], 0);
+        loop {
+            match reader.read_content(&mut buffer) {
+                Ok(0) => break assert_eq!(bytes, entry.size),
+                Ok(n) => bytes += n as u64,
+                Err(_) => break,
+            }
+        }
+    }
+}
+
 /// Whether files have many more bytes than the archive: stores in memory are not for these.
 fn has_large_holes(data: &[u8]) -> bool {
     let (mut input, mut bytes) = (data, 0);
-    let Ok(mut archive) = Archive::open(&mut input) else { return false };
+    let Ok(mut archive) = Archive::open(Source::Stream(&mut input)) else { return false };
     while let Ok(Some(entry)) = archive.next_entry() {
         bytes += entry.size;
         if bytes > data.len() as u64 + MAX_HOLES_BYTES {
@@ -76,7 +93,9 @@ pub fn tree(data: &[u8]) {
     let (store, mut tree) = (MemStore::new(), MutableTree::new());
     let options = TreeOptions { parents: Parents::Create, ..TreeOptions::default() };
     let modifier = &mut Modifier::default();
-    if import_tree(&mut { data }, &store, &mut tree, modifier, &options, &Ctx::default()).is_ok() {
+    if import_tree(Source::Stream(&mut { data }), &store, &mut tree, modifier, &options, &Ctx::default())
+        .is_ok()
+    {
         let _ = tree.write(&store);
     }
 }

@@ -4,7 +4,7 @@
 //! Reader, Writer                entries in and out, of any tar stream
 //! export_commit, export_chunk   commits and layers in ostree-ext's format
 //! import_commit, import_objects and back, with everything verified
-//! export_plain, import_tree     ordinary tar, out and in
+//! export_plain, import_tree     ordinary tar, out and in; in also cpio and zip
 //! import_layer                  plain layers of images, in
 //! replace_detached              another signature, for a commit in a stream
 //! ```
@@ -32,7 +32,9 @@ mod reader;
 mod sparse;
 mod tree;
 mod writer;
+mod zip;
 
+pub use archive::Source;
 pub use chunk::ChunkContent;
 pub use detached::replace_detached;
 pub use entry::{Entry, EntryKind, split_path};

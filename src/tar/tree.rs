@@ -9,12 +9,11 @@
 mod links;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use ostree_format::{DirMeta, Xattrs};
 
 use self::links::Link;
-use super::archive::Archive;
+use super::archive::{Archive, Source};
 use super::content::POOL_BYTES;
 use super::entry::{Entry, EntryKind};
 use super::error::{EntryErrorKind, Result};
@@ -55,21 +54,21 @@ pub enum SpecialFiles {
     Ignore,
 }
 
-/// Adds the entries of an archive to `tree`: tar or cpio, plain or compressed by gzip or zstd. Files replace
-/// files that are there.
+/// Adds the entries of an archive to `tree`: tar or cpio, plain or compressed by gzip, zstd, xz, bzip2 or
+/// lz4; or zip. Files replace files that are there.
 ///
 /// # Errors
 /// [`Format`](super::Error::Format), [`Entry`](super::Error::Entry), [`Read`](super::Error::Read) for a malformed archive;
 /// [`Store`](super::Error::Store).
 pub fn import_tree(
-    input: &mut dyn Read,
+    source: Source<'_>,
     store: &dyn ObjectWrite,
     tree: &mut MutableTree,
     modifier: &mut Modifier,
     options: &TreeOptions,
     ctx: &Ctx,
 ) -> Result<()> {
-    let mut archive = Archive::open(input)?;
+    let mut archive = Archive::open(source)?;
     with_pool(ctx, POOL_BYTES, |pool| {
         let files = FileWriter { store, pool, ctx };
         let mut import = Import { files, tree, modifier, options, links: BTreeMap::new() };

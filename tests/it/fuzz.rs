@@ -141,8 +141,10 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let mut seeds = of_repositories();
     seeds.extend(of_images());
     for stream in crate::tar::fuzz::seeds() {
-        seeds
-            .extend(["tar_reader", "tar_import", "tar_tree", "tar_layer"].map(|name| (name, stream.clone())));
+        seeds.extend(
+            ["tar_reader", "tar_zip", "tar_import", "tar_tree", "tar_layer"]
+                .map(|name| (name, stream.clone())),
+        );
         for (kind, layer) in
             [(0, stream.clone()), (1, gzip(&stream)), (2, zstd::encode_all(&*stream, 1).unwrap())]
         {

@@ -25,7 +25,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         00000000000000000000000200000000a\0link\0\x00070701"
         .to_vec();
     let zstd = zstd::encode_all(&*plain, 1).unwrap();
-    [vec![full, plain, pax, newc, zstd], super::sparse::seeds()].concat()
+    let zip = |method| {
+        super::zip::python(&format!("add('d/', mode=0o40755); add('d/f', 'x' * 99, method={method})"))
+    };
+    [vec![full, plain, pax, newc, zstd, zip("0"), zip("ZIP_DEFLATED")], super::sparse::seeds()].concat()
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod import;
 mod raw;
 mod sparse;
 mod tree;
+mod zip;
 
 /// The commit that `corpus/ostree-ext` holds.
 const STABLE: &str = "6c8440ebf4876fa48d1aac58f8cb8cd5e50a0f36c4f310dd01a8528d73e8fa4c";

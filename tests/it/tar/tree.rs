@@ -8,8 +8,8 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::{Checksum, CommitId};
 use ostree_rs::store::{MemStore, Modifier, MutableTree, SkipList, StatOverrides, load_commit};
 use ostree_rs::tar::{
-    EntryErrorKind, Error, FormatErrorKind, Parents, PathnameFilter, PlainOptions, PlainXattrs, SpecialFiles,
-    TreeOptions, export_plain, import_tree,
+    EntryErrorKind, Error, FormatErrorKind, Parents, PathnameFilter, PlainOptions, PlainXattrs, Source,
+    SpecialFiles, TreeOptions, export_plain, import_tree,
 };
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, mknodat};
 
@@ -19,13 +19,20 @@ use crate::oracle::{need, run};
 
 fn import(archive: &[u8], options: &TreeOptions, modifier: Modifier) -> Result<Checksum, Error> {
     let (store, mut tree, mut modifier) = (MemStore::new(), MutableTree::new(), modifier);
-    import_tree(&mut { archive }, &store, &mut tree, &mut modifier, options, &Ctx::default())?;
+    import_tree(
+        Source::Stream(&mut { archive }),
+        &store,
+        &mut tree,
+        &mut modifier,
+        options,
+        &Ctx::default(),
+    )?;
     modifier.check_matched()?;
     Ok(tree.write(&store)?.content_checksum())
 }
 
 /// What C ostree makes of it: the content checksum.
-fn ostree(archive: &[u8], args: &[&str]) -> Checksum {
+pub(super) fn ostree(archive: &[u8], args: &[&str]) -> Checksum {
     let dir = tempfile::tempdir().unwrap();
     let repo = format!("--repo={}", dir.path().join("repo").display());
     run("ostree", &[&repo, "init", "--mode=archive"]);
@@ -38,7 +45,7 @@ fn ostree(archive: &[u8], args: &[&str]) -> Checksum {
     line.trim().parse().unwrap()
 }
 
-fn make_tree(dir: &Path) {
+pub(super) fn make_tree(dir: &Path) {
     let deep = dir.join("usr/lib").join("d".repeat(100));
     fs::create_dir_all(&deep).unwrap();
     fs::create_dir_all(dir.join("usr/bin")).unwrap();

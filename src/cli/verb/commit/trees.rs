@@ -1,8 +1,8 @@
 //! The trees that `commit` lays over each other.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -16,7 +16,7 @@ use crate::format::RootDir;
 use crate::repo::{Repo, Transaction};
 use crate::store::selinux::{Labeling, Policy};
 use crate::store::{DevIno, DevInoCache, Modifier, MutableTree, load_commit};
-use crate::tar::{Parents, PathnameFilter, SpecialFiles, TreeOptions, import_tree};
+use crate::tar::{self, Parents, PathnameFilter, SpecialFiles, TreeOptions, import_tree};
 use crate::tree::{DevInoTrust, DirOptions, Sealing, Source, add_commit, add_dir};
 
 /// Options that say what goes into the commit.
@@ -119,16 +119,21 @@ impl Options {
         modifier: &mut Modifier,
         ctx: &Ctx,
     ) -> anyhow::Result<()> {
-        let mut input: Box<dyn Read> = match file {
-            "-" => Box::new(io::stdin().lock()),
-            path => Box::new(File::open(path).with_context(|| format!("Opening {path}"))?),
+        let mut input = match file {
+            "-" => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            path => File::open(path),
+        }
+        .with_context(|| format!("Opening {file}"))?;
+        let source = match input.metadata().with_context(|| format!("stat({file})"))?.is_file() {
+            true => tar::Source::File(&input),
+            false => tar::Source::Stream(&mut input),
         };
         let options = TreeOptions {
             parents: if self.tar_autocreate_parents { Parents::Create } else { Parents::MustExist },
             special: SpecialFiles::Refuse,
             filter: self.tar_pathname_filter.as_deref().map(PathnameFilter::parse).transpose()?,
         };
-        Ok(import_tree(&mut input, txn, tree, modifier, &options, ctx)?)
+        Ok(import_tree(source, txn, tree, modifier, &options, ctx)?)
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a tree is read with, in the order of add_dir")]
