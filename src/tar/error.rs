@@ -89,8 +89,6 @@ pub enum FormatErrorKind {
     Zip(String),
     /// The map of a sparse file is malformed; the text says how.
     Sparse(&'static str),
-    /// The holes of all sparse files together are larger than the limit, in bytes.
-    Holes(u64),
 }
 
 /// The reasons for which an entry may not be in a stream.
@@ -131,6 +129,8 @@ pub enum EntryErrorKind {
     Packed(String),
     /// Its content is not what its size and checksum say, or does not decompress; the text says how.
     Damaged(String),
+    /// With it the holes of all sparse files of the stream are larger than the limit, in bytes.
+    Holes(u64),
 }
 
 /// The ways in which a well-formed stream can miss its purpose.
@@ -171,10 +171,6 @@ impl fmt::Display for FormatErrorKind {
             Self::AfterEnd => f.write_str("data after a lone zero block: two of them end an archive"),
             Self::Zip(why) => write!(f, "malformed zip archive: {why}"),
             Self::Sparse(why) => write!(f, "malformed sparse file: {why}"),
-            Self::Holes(limit) => write!(
-                f,
-                "sparse files with holes of more than {limit} bytes in all: leave them out of the archive"
-            ),
         }
     }
 }
@@ -199,6 +195,12 @@ impl fmt::Display for EntryErrorKind {
             Self::Conflict(what) => f.write_str(what),
             Self::Packed(how) => write!(f, "it is {how}, which is not read: unpack the archive first"),
             Self::Damaged(why) => write!(f, "its content is damaged: {why}"),
+            Self::Holes(limit) => {
+                write!(
+                    f,
+                    "the archive has sparse files with more than {limit} bytes of holes: leave this out"
+                )
+            }
         }
     }
 }

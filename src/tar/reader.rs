@@ -16,7 +16,7 @@ mod holes;
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::entry::{Entry, EntryKind};
-use super::error::{Error, FormatErrorKind as Kind, Result};
+use super::error::{EntryErrorKind, Error, FormatErrorKind as Kind, Result};
 use super::header::{
     entry_kind, header_path, header_size, is_dumpdir, narrow, number_in, until_nul, verify_checksum,
 };
@@ -213,7 +213,7 @@ impl<R: Read> Reader<R> {
         let kind = entry_kind(header, &path, at)?;
         let stored = pax.size.map_or_else(|| header_size(header, at), Ok)?;
         let size = self.begin_content(header, kind, stored, std::mem::take(&mut pax.sparse), at)?;
-        Ok(Entry {
+        let entry = Entry {
             offset: start,
             path,
             link: if matches!(kind, EntryKind::Link | EntryKind::Symlink) { link } else { Vec::new() },
@@ -229,7 +229,11 @@ impl<R: Read> Reader<R> {
             },
             size,
             xattrs: pax.into_xattrs(),
-        })
+        };
+        let holes = self.sparse.as_ref().map_or(0, |sparse| sparse.holes);
+        let left = self.holes_left.checked_sub(holes);
+        self.holes_left = left.ok_or_else(|| entry.error(EntryErrorKind::Holes(MAX_HOLE_BYTES)))?;
+        Ok(entry)
     }
 
     /// Gets ready to read the content, of which the stream has `stored` bytes; says how large it is.
@@ -246,12 +250,7 @@ impl<R: Read> Reader<R> {
         (self.left, self.padding) = (stored, padding_of(stored));
         if kind == EntryKind::Regular {
             self.sparse = self.sparse_file(header, records, at)?;
-            if let Some(SparseFile { size, holes, .. }) = self.sparse {
-                let left = self.holes_left.checked_sub(holes);
-                self.holes_left = left.ok_or_else(|| Error::format(at, Kind::Holes(MAX_HOLE_BYTES)))?;
-                return Ok(size);
-            }
-            return Ok(stored);
+            return Ok(self.sparse.as_ref().map_or(stored, |sparse| sparse.size));
         }
         match (stored, kind) {
             (0, _) | (_, EntryKind::VolumeLabel) => Ok(stored),

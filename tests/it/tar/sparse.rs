@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use ostree_rs::tar::{Error, FormatErrorKind};
+use ostree_rs::tar::{EntryErrorKind, Error, FormatErrorKind};
 
 use super::build::{archive, changed, entry, header, padded, pax};
 use super::raw::read_all;
@@ -143,14 +143,14 @@ fn too_large_holes_are_refused() {
     let terabyte = (1u64 << 40).to_string();
     let stream = posix(&[("map", "0,4"), ("size", &terabyte)], b"1234");
     let error = read_all(&stream).unwrap_err();
-    assert!(matches!(error, Error::Format { kind: FormatErrorKind::Holes(_), .. }), "{error}");
+    assert!(matches!(error, Error::Entry { kind: EntryErrorKind::Holes(_), .. }), "{error}");
     let part = posix(&[("map", "0,4"), ("size", &(1u64 << 33).to_string())], b"1234");
     let parts = archive(&vec![part[..part.len() - 1024].to_vec(); 9]);
     let mut reader = ostree_rs::tar::Reader::new(&*parts);
     for _ in 0..8 {
         assert_eq!(reader.next_entry().unwrap().unwrap().size, 1 << 33);
     }
-    assert!(matches!(reader.next_entry(), Err(Error::Format { kind: FormatErrorKind::Holes(_), .. })));
+    assert!(matches!(reader.next_entry(), Err(Error::Entry { kind: EntryErrorKind::Holes(_), .. })));
 }
 
 /// Small archives of every form.
