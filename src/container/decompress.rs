@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! source ─ blocks ─┬─► SHA-256 ► digest                                 own thread
-//!                  └─► inflate or zstd ─ blocks ─┬─► SHA-256 ► diffid   own threads
+//!                  └─► inflate or zstd ─ blocks ─┬─► SHA-256 ► diffid   own threads; plain layers only
 //!                                                └─► consume            the caller's thread
 //! ```
-//! Verified are the size and digest of the blob, the diffid, and that nothing follows the compressed stream. All of it
-//! has to be seen before a layer is called good: a source that breaks off behind the last byte that `consume` needs is
-//! an error as any other. The digest alone would pin the content, too. The diffid is hashed besides, since layers are
-//! found again by it, in whatever way they are compressed, and that must not rest on what a configuration claims.
-//! For a stream that is not compressed the two are the same hash, which is made once.
+//! Verified are the size and digest of the blob, and that nothing follows the compressed stream. All of it has to be
+//! seen before a layer is called good: a source that breaks off behind the last byte that `consume` needs is an error
+//! as any other.
+//!
+//! The digest alone pins the content: no byte of a blob can change without it. The diffid of a plain layer is hashed
+//! besides ([`read_layer`]), since such layers are found again by it, in whatever way they are compressed, and that
+//! must not rest on what a configuration claims. For a stream that is not compressed the two are the same hash, which
+//! is made once. The layers of a commit are read without ([`read_objects`]): each object in them is verified by its
+//! own checksum, the commit by its signature or the label's promise, and that nothing is missing is looked at in the
+//! end. Whatever diffid is claimed for them, what comes out is the same.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -62,6 +67,27 @@ pub fn read_layer<T>(
     ctx: &Ctx,
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
+    read(source, layer, Some(diff_id), ctx, consume)
+}
+
+/// Lets `consume` read the tar stream of a layer that holds objects, which it verifies by their checksums: as
+/// [`read_layer`], but without the diffid.
+pub(super) fn read_objects<T>(
+    source: &dyn ImageSource,
+    layer: &Descriptor,
+    ctx: &Ctx,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    read(source, layer, None, ctx, consume)
+}
+
+fn read<T>(
+    source: &(impl ImageSource + ?Sized),
+    layer: &Descriptor,
+    diff_id: Option<&DiffId>,
+    ctx: &Ctx,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
     let says = LayerFormat::of(layer.media_type())?;
     let digest = Digest::of_descriptor(layer)?;
     let item = Item::start(ctx, digest.to_string(), Some(layer.size()));
@@ -80,7 +106,9 @@ pub fn read_layer<T>(
                 ));
             }
         };
-        let decompress = scope.spawn(move || decompress(Blocks::new(compressed), &note, &to_consume, ctx));
+        let hash = if diff_id.is_some() { Hash::Stream } else { Hash::Nothing };
+        let decompress =
+            scope.spawn(move || decompress(Blocks::new(compressed), hash, &note, &to_consume, ctx));
         let mut stream = Blocks::new(stream);
         let consumed = consume(&mut stream);
         if consumed.as_ref().err().is_none_or(is_damage) {
@@ -98,10 +126,12 @@ pub fn read_layer<T>(
         (End::Whole(blob), End::Whole(stream)) => {
             blob.verify(digest, layer.size())?;
             let actual = DiffId::new(stream.unwrap_or(blob.checksum));
-            if actual != *diff_id {
-                return Err(Error::DiffIdMismatch { layer: digest, expected: *diff_id, actual });
+            match diff_id.filter(|expected| **expected != actual) {
+                None => Ok(()),
+                Some(expected) => {
+                    return Err(Error::DiffIdMismatch { layer: digest, expected: *expected, actual });
+                }
             }
-            Ok(())
         }
         _ => Err(broken(io::Error::other("was not read to its end"))),
     };
@@ -122,6 +152,13 @@ fn is_damage(error: &Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// What is hashed of a decompressed stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hash {
+    Stream,
+    Nothing,
 }
 
 /// How a thread ended that nothing went wrong in.
@@ -187,9 +224,10 @@ fn next_block(stream: &mut impl Read, buffers: &Buffers, queue: &Queue) -> io::R
     Ok(Arc::new(block))
 }
 
-/// Decompresses the blob. Gives the checksum of what came out, unless that is the blob's own.
+/// Decompresses the blob. Gives the checksum of what came out if that is to be hashed, unless it is the blob's own.
 fn decompress(
     mut blob: Blocks,
+    hash: Hash,
     note: &dyn Fn(LayerFormat),
     consumer: &Sender<Block>,
     ctx: &Ctx,
@@ -203,15 +241,12 @@ fn decompress(
     let format = LayerFormat::of_bytes(start);
     note(format);
     let end = match format {
-        LayerFormat::Tar => match send_blocks(&mut blob, &[consumer], ctx)? {
-            End::Whole(()) => End::Whole(None),
-            End::Stopped => End::Stopped,
-        },
-        LayerFormat::Gzip => send_hashed(&mut MultiGzDecoder::new(&mut blob), consumer, ctx)?,
+        LayerFormat::Tar => send_hashed(&mut blob, Hash::Nothing, consumer, ctx)?,
+        LayerFormat::Gzip => send_hashed(&mut MultiGzDecoder::new(&mut blob), hash, consumer, ctx)?,
         LayerFormat::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(&mut blob)?;
             decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
-            send_hashed(&mut decoder, consumer, ctx)?
+            send_hashed(&mut decoder, hash, consumer, ctx)?
         }
     };
     if matches!(end, End::Whole(_)) && !blob.fill_buf()?.is_empty() {
@@ -220,12 +255,19 @@ fn decompress(
     Ok(end)
 }
 
-/// Sends a stream to who uses it, and to a thread that hashes it.
+/// Sends a stream to who uses it, and to a thread that hashes it if that is wanted.
 fn send_hashed(
     stream: &mut impl Read,
+    hash: Hash,
     consumer: &Sender<Block>,
     ctx: &Ctx,
 ) -> io::Result<End<Option<Checksum>>> {
+    if hash == Hash::Nothing {
+        return Ok(match send_blocks(stream, &[consumer], ctx)? {
+            End::Whole(()) => End::Whole(None),
+            End::Stopped => End::Stopped,
+        });
+    }
     thread::scope(|scope| {
         let (to_hash, blocks) = bounded::<Block>(STREAM_QUEUE.blocks);
         let hasher = scope.spawn(move || {

@@ -1,7 +1,8 @@
 //! Fetches one layer of an image, as what it is to be.
 //!
 //! ```text
-//! blob ► digest, diffid ► objects, each by its checksum ► commit | object set | commit of a tree with whiteouts
+//! blob ► digest ► objects, each by its checksum ► commit | object set
+//! blob ► digest, diffid ► files                 ► commit of a tree with whiteouts
 //! ```
 //! A commit's signature is judged before anything of it is written.
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, FileId, MetaKind};
 
-use super::decompress::read_layer;
+use super::decompress::{read_layer, read_objects};
 use super::error::{Error, Result};
 use super::import::{Role, TakenLayer, Taking};
 use super::layer_record::LayerRecord;
@@ -39,7 +40,7 @@ pub(super) fn fetch_commit(
 ) -> Result<(TakenLayer, HashSet<FileId>)> {
     let import = ImportOptions { voucher: taking.voucher };
     let objects = objects_only(ctx);
-    let imported = read_layer(taking.source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+    let imported = read_objects(taking.source, &layer.descriptor, ctx, |stream| {
         import_commit_layer(stream, taking.txn, &import, &objects).map_err(Error::from)
     })?;
     let commit = imported.commit;
@@ -60,7 +61,7 @@ pub(super) fn fetch_chunk(
     ctx: &Ctx,
 ) -> Result<TakenLayer> {
     let objects_ctx = objects_only(ctx);
-    let objects = read_layer(taking.source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+    let objects = read_objects(taking.source, &layer.descriptor, ctx, |stream| {
         import_objects(stream, taking.txn, Some(expected), &objects_ctx).map_err(Error::from)
     })?;
     let commit = taking.layers.keep_chunk(layer, base, &objects)?;

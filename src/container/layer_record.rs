@@ -1,11 +1,13 @@
 //! What the commit that keeps a layer says of the blob that it was made of.
 //!
 //! ```text
-//! metadata    ostree-rs.diffid    sha256:HEX    of the tar stream, computed when the blob was read
+//! metadata    ostree-rs.diffid    sha256:HEX    of the tar stream; of a plain layer computed when it was read
 //!             ostree-rs.rules     "TOPLEVEL VAR"    how a plain layer was taken in: "leave-out factory", "keep keep" …
 //! ```
-//! What an image says of its layers is a claim. A layer that is here stands in for one of another image only if this
-//! record says that it is the same stream, taken in by the same rules.
+//! What an image says of its layers is a claim. A plain layer that is here stands in for one of another image only if
+//! this record says that it is the same stream, taken in by the same rules. For content objects of a commit the diffid
+//! is the one that was claimed, and a mere hint of where they may be: each is what its checksum says, and a pull looks
+//! at its end whether it has all of them.
 
 use ostree_format::variant::{Dict, Value};
 
@@ -18,7 +20,7 @@ const RULES: &str = "ostree-rs.rules";
 /// The record of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LayerRecord {
-    /// The diffid that the layer had when its blob was read.
+    /// The diffid that the layer had when its blob was read; without rules, the one that was claimed then.
     pub(super) diff_id: DiffId,
     /// How it was taken in; `None` for the content objects of a commit.
     pub(super) rules: Option<LayerOptions>,

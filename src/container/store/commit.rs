@@ -8,7 +8,7 @@
 //!             ostree.importer.version
 //!             ostree.manifest                 the manifest, as canonical JSON
 //!             ostree.manifest-digest          sha256:…, of the manifest as it was
-//!             ostree-rs.diffids               those of its layers, as they were computed
+//!             ostree-rs.diffids               those of its layers, which were read
 //! ```
 //! The same image gives the same commit. Source: ostree-ext container/store.rs:1448-1610.
 
@@ -26,7 +26,7 @@ use crate::store::ObjectWrite;
 const DIGEST: &str = "ostree.manifest-digest";
 const MANIFEST: &str = "ostree.manifest";
 const CONFIG: &str = "ostree.container.image-config";
-/// Says that all layers were read, and which diffids they had: `as`.
+/// The diffids of the layers, and that all of them were read: `as`.
 pub(super) const READ_LAYERS: &str = "ostree-rs.diffids";
 
 /// The keys under which an image is kept in some metadata.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ImageStore;
-use super::layers::LayerIndex;
+use super::layers::{Holds, LayerIndex};
 use super::names::{image_ref, layer_ref};
 use super::query::require;
 use crate::base::Ctx;
@@ -35,8 +35,17 @@ fn copy_into(
     let stored = require(from, name)?;
     let mut commits = BTreeSet::from([stored.commit]);
     let index = LayerIndex::read(from)?;
-    for layer in stored.image.layers()? {
-        let (digest, commit) = index.require(&layer.descriptor, Some(&layer.diff_id))?;
+    let mut kept = Vec::new();
+    // Early versions of ostree-ext kept no configuration, without which nothing is planned.
+    for layer in stored.image.manifest.layers() {
+        kept.extend(index.find(layer, None)?);
+    }
+    let plan = stored.image.plan()?;
+    let of_commit = plan.ostree.iter().chain(&plan.chunks).map(|layer| (layer, Holds::Objects));
+    for (layer, holds) in of_commit.chain(plan.derived.iter().map(|layer| (layer, Holds::Files))) {
+        kept.push(index.require(&layer.descriptor, Some((&layer.diff_id, holds)))?);
+    }
+    for (digest, commit) in kept {
         commits.insert(commit);
         txn.set_ref(&layer_ref(&digest)?, Some(commit))?;
     }

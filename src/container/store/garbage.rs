@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use ostree_format::{CommitId, RefSpec};
 
 use super::commit::parse_merge;
-use super::layers::LayerIndex;
+use super::layers::{Holds, LayerIndex};
 use super::names::{IMAGES, image_ref, layer_of_ref};
 use super::query::list;
 use crate::container::{Digest, ImageReference, Result};
@@ -62,7 +62,10 @@ pub fn prune_layers(txn: &dyn Txn) -> Result<usize> {
         }
         // A layer may be here by another blob with the same stream.
         for layer in image.layers()? {
-            needed.extend(index.find(&layer.descriptor, Some(&layer.diff_id))?.map(|(digest, _)| digest));
+            for holds in [Holds::Objects, Holds::Files] {
+                let found = index.find(&layer.descriptor, Some((&layer.diff_id, holds)))?;
+                needed.extend(found.map(|(digest, _)| digest));
+            }
         }
     }
     let mut pruned = 0;

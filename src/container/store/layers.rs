@@ -23,8 +23,17 @@ use crate::tar::write_object_set;
 /// The refs of all layers.
 pub(super) struct LayerIndex {
     by_digest: HashMap<Digest, CommitId>,
-    /// Those whose record says that they were read.
-    by_diff_id: HashMap<DiffId, Digest>,
+    /// Those with a record of their diffid.
+    by_diff_id: HashMap<(DiffId, Holds), Digest>,
+}
+
+/// What a layer holds: one that is found by its diffid has to hold the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Holds {
+    /// A commit, or content objects of one.
+    Objects,
+    /// Files.
+    Files,
 }
 
 impl LayerIndex {
@@ -37,7 +46,8 @@ impl LayerIndex {
             // One whose commit cannot be read is fetched again by who needs it.
             let record = load_commit(store, &commit).ok().and_then(|c| LayerRecord::read(&c.metadata));
             if let Some(record) = record {
-                index.by_diff_id.insert(record.diff_id, digest);
+                let holds = if record.rules.is_some() { Holds::Files } else { Holds::Objects };
+                index.by_diff_id.insert((record.diff_id, holds), digest);
             }
         }
         Ok(index)
@@ -47,12 +57,12 @@ impl LayerIndex {
     pub(super) fn find(
         &self,
         descriptor: &Descriptor,
-        diff_id: Option<&DiffId>,
+        diff_id: Option<(&DiffId, Holds)>,
     ) -> Result<Option<(Digest, CommitId)>> {
         let own = Digest::of_descriptor(descriptor)?;
         let digest = match self.by_digest.contains_key(&own) {
             true => Some(own),
-            false => diff_id.and_then(|diff_id| self.by_diff_id.get(diff_id).copied()),
+            false => diff_id.and_then(|(id, holds)| self.by_diff_id.get(&(*id, holds)).copied()),
         };
         Ok(digest.and_then(|digest| Some((digest, *self.by_digest.get(&digest)?))))
     }
@@ -61,7 +71,7 @@ impl LayerIndex {
     pub(super) fn require(
         &self,
         descriptor: &Descriptor,
-        diff_id: Option<&DiffId>,
+        diff_id: Option<(&DiffId, Holds)>,
     ) -> Result<(Digest, CommitId)> {
         let missing =
             || Error::Image(format!("layer {} is not here: pull its image again", descriptor.digest()));
@@ -106,7 +116,8 @@ impl<'a> StoredLayers<'a> {
             }
             (Role::Commit(_), _) => false,
         };
-        if let Some(actual) = record.map(|record| record.diff_id).filter(|actual| *actual != layer.diff_id) {
+        let computed = record.filter(|record| record.rules.is_some()).map(|record| record.diff_id);
+        if let Some(actual) = computed.filter(|actual| *actual != layer.diff_id) {
             let layer_digest = Digest::of_descriptor(&layer.descriptor)?;
             return Err(Error::DiffIdMismatch { layer: layer_digest, expected: layer.diff_id, actual });
         }
@@ -120,7 +131,12 @@ impl Layers for StoredLayers<'_> {
     }
 
     fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>> {
-        let Some((digest, commit)) = self.index.find(&layer.descriptor, Some(&layer.diff_id))? else {
+        let holds = match role {
+            Role::Commit(_) | Role::Chunk(_) => Holds::Objects,
+            Role::Plain(_) => Holds::Files,
+        };
+        let Some((digest, commit)) = self.index.find(&layer.descriptor, Some((&layer.diff_id, holds)))?
+        else {
             return Ok(None);
         };
         let same_blob = digest == Digest::of_descriptor(&layer.descriptor)?;

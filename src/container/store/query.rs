@@ -4,7 +4,7 @@ use ostree_format::CommitId;
 
 use super::ImageStore;
 use super::commit::{READ_LAYERS, parse_merge};
-use super::layers::LayerIndex;
+use super::layers::{Holds, LayerIndex};
 use super::names::{image_of_ref, image_ref};
 use super::update::read_update;
 use crate::container::fetch::{IMPORTER, OURS};
@@ -32,7 +32,9 @@ impl StoredImage {
         let first = self.image.manifest.layers().first();
         let first = first.ok_or_else(|| Error::Image(format!("image {digest} has no layers")))?;
         let diff_id = self.image.layers()?.first().map(|layer| layer.diff_id);
-        Ok(LayerIndex::read(store)?.require(first, diff_id.as_ref())?.1)
+        // A commit's layer is kept by its own blob alone.
+        let diff_id = diff_id.as_ref().map(|id| (id, Holds::Files));
+        Ok(LayerIndex::read(store)?.require(first, diff_id)?.1)
     }
 
     /// Whether the image was pulled by who read all its layers, or believed none but those that had been read. Early

@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use ostree_format::{CommitId, FileId, ObjectType};
 
 use super::ImageStore;
-use super::layers::LayerIndex;
+use super::layers::{Holds, LayerIndex};
 use super::query::require;
 use crate::base::Ctx;
 use crate::container::build::Built;
@@ -53,7 +53,7 @@ pub fn reexport(
         of_commit(store, &index, first, &plan.chunks, &mut layers)?;
     }
     for layer in &plan.derived {
-        layers.push(plain(store, index.require(&layer.descriptor, Some(&layer.diff_id))?.1)?);
+        layers.push(plain(store, index.require(&layer.descriptor, Some((&layer.diff_id, Holds::Files)))?.1)?);
     }
     let mut known = KnownLayers::default();
     for image in [Some(image.clone()), dest.current(image.config.architecture())?].into_iter().flatten() {
@@ -81,11 +81,13 @@ fn of_commit<'a>(
     chunks: &[PlannedLayer],
     layers: &mut Vec<Layer<'a>>,
 ) -> Result<()> {
-    let (_, commit) = index.require(&first.descriptor, Some(&first.diff_id))?;
+    let (_, commit) = index.require(&first.descriptor, None)?;
     let all = ChunkContent::of_commit(store, &commit)?;
     let mut placed: HashMap<FileId, usize> = HashMap::new();
     for (number, chunk) in chunks.iter().enumerate() {
-        for object in objects_of(store, &index.require(&chunk.descriptor, Some(&chunk.diff_id))?.1)? {
+        for object in
+            objects_of(store, &index.require(&chunk.descriptor, Some((&chunk.diff_id, Holds::Objects)))?.1)?
+        {
             placed.entry(object).or_insert(number + 1);
         }
     }
