@@ -2,7 +2,7 @@
 //! says that it is done, unless `core.fsync` says no.
 //!
 //! ```text
-//! temporary file written, to disk · renamed over the old one · directories to disk, each once
+//! temporary file written, to disk · renamed over the old one, to disk · directories to disk, each once
 //! ```
 //! libostree leaves the last step out, so that after a power cut the ref of a finished commit may be the old one.
 
@@ -87,8 +87,5 @@ pub(super) fn replace(
     let file = sys::TempFile::new(tmp)?;
     file.file().write_all(content)?;
     sys::set_mode(file.file(), 0o644)?;
-    if fsync != Fsync::Never {
-        sys::sync_file(file.file())?;
-    }
-    file.replace(dir, path)
+    file.replace(dir, path, fsync != Fsync::Never)
 }

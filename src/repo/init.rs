@@ -28,7 +28,7 @@ impl Repo {
             for path in DIRS {
                 sys::mkdir(&dir, path, 0o775).map_err(failed("mkdir", path))?;
             }
-            for path in ["refs", "."] {
+            for path in DIRS.into_iter().chain(["."]) {
                 let made = sys::open_dir(&dir, path).and_then(sys::sync_file);
                 made.map_err(failed("fsync", path))?;
             }
@@ -48,8 +48,7 @@ fn write_config(dir: &Dir, mode: RepoMode, collection: Option<&CollectionId>) ->
     let file = sys::TempFile::new(dir.as_fd())?;
     file.file().write_all(text.as_bytes())?;
     sys::set_mode(file.file(), 0o644)?;
-    sys::sync_file(file.file())?;
-    file.replace(dir.as_fd(), "config")
+    file.replace(dir.as_fd(), "config", true)
 }
 
 /// Fails if files cannot have xattrs, before anything was made.

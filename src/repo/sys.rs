@@ -178,8 +178,13 @@ impl<'d> TempFile<'d> {
         }
     }
 
-    /// Gives the file a name, in place of a file that has it.
-    pub(super) fn replace(mut self, dir: BorrowedFd<'_>, path: &str) -> io::Result<()> {
+    /// Gives the file a name, in place of a file that has it. With `sync` its content reaches the disk first, and
+    /// then that it has a name: without a journal a file system takes it for deleted otherwise, whatever the
+    /// directory says. The directory is the caller's.
+    pub(super) fn replace(mut self, dir: BorrowedFd<'_>, path: &str, sync: bool) -> io::Result<()> {
+        if sync {
+            sync_file(&self.file)?;
+        }
         let name = match self.name.take() {
             Some(name) => name,
             None => {
@@ -192,7 +197,8 @@ impl<'d> TempFile<'d> {
         };
         let renamed = rustix::fs::renameat(self.dir, name.as_str(), dir, path);
         self.name = renamed.is_err().then_some(name);
-        Ok(renamed?)
+        renamed?;
+        if sync { sync_file(&self.file) } else { Ok(()) }
     }
 }
 

@@ -222,11 +222,9 @@ pub(in crate::repo) fn replace_meta(
 ) -> Result<()> {
     let file = meta_file(sink, name, bytes)?;
     let path = name.loose_path(mode);
-    if sink.sync == ObjectSync::Each {
-        sys::sync_file(file.file()).map_err(|e| Error::io("fsync", &path, e))?;
-    }
     sink.objects.ensure_parent(name)?;
-    file.replace(sink.objects.as_fd(), &path).map_err(|e| Error::io("rename", &path, e))
+    let sync = sink.sync == ObjectSync::Each;
+    file.replace(sink.objects.as_fd(), &path, sync).map_err(|e| Error::io("replace", &path, e))
 }
 
 fn meta_file<'a>(sink: &Sink<'a>, name: &ObjectName, bytes: &[u8]) -> Result<TempFile<'a>> {

@@ -172,6 +172,8 @@ impl<'r> Transaction<'r> {
         }
         tmp::clean(repo.tmp.as_fd(), &repo.boot_id, repo.config.tmp_expiry_secs);
         let mut changed = ChangedDirs::default();
+        // Without a journal, a name that is still there on disk lays claim to what now has its inode.
+        changed.note("tmp/staging");
         for commit in &pending.complete {
             state::set_completeness(repo.root.as_fd(), commit, Completeness::Complete)?;
             changed.note(&state::path(commit));
