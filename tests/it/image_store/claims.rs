@@ -3,8 +3,10 @@
 use ostree_rs::base::{ErrorKind, Kind};
 use ostree_rs::container::store::{self, Check, layer_ref, prune_layers, remove};
 use ostree_rs::container::{Admitted, Digest, Error, Image, OciLayout, RawManifest, put_json};
+use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{CommitId, MetaKind};
 use ostree_rs::store::{MemStore, ObjectWrite, Refs, Txn, load_commit};
+use ostree_rs::tar::write_object_set;
 use tempfile::TempDir;
 
 use super::{describe, file, layer, name, new_layout, pull, put_image, unverified};
@@ -206,4 +208,29 @@ fn a_layer_by_another_blob_keeps_the_first() {
     assert_eq!(exported.manifest.layers().len(), 2);
     remove(&store, &name("oci:other")).unwrap();
     assert_eq!(prune_layers(&store).unwrap(), 2);
+}
+
+/// Content objects of a commit are noted with the diffid that was claimed for them: they stand in for no files.
+#[test]
+fn objects_stand_in_for_no_files() {
+    let fixture = Fixture::new();
+    let store = MemStore::new();
+    for (n, layer) in fixture.good.layers().unwrap().iter().enumerate() {
+        let mut metadata = Dict::new();
+        metadata.insert("ostree-rs.diffid", layer.diff_id.to_string());
+        let set = write_object_set(&store, &Default::default(), metadata).unwrap();
+        store.set_ref(&layer_ref(&Digest::of(&[n as u8])).unwrap(), Some(set)).unwrap();
+    }
+    let good = pull(&fixture.layout("good"), &store, "oci:good").unwrap();
+    assert_eq!((good.fetched, tool(&store, &good.commit)), (2, expected(&fixture)));
+    // Nor for those that are gone.
+    for layer in fixture.good.manifest.layers() {
+        store.set_ref(&layer_ref(&Digest::of_descriptor(layer).unwrap()).unwrap(), None).unwrap();
+    }
+    let stored = store::require(&store, &name("oci:good")).unwrap();
+    assert!(matches!(stored.base_commit(&store), Err(Error::Image(_))));
+    let target = fixture.layout("exported");
+    let gzip = ostree_rs::container::Compression::GZIP;
+    let exported = store::reexport(&store, &name("oci:good"), &target, gzip, &Default::default());
+    assert!(matches!(exported, Err(Error::Image(_))));
 }
