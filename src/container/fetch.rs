@@ -13,6 +13,7 @@ use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, FileId, MetaKind};
 
 use super::decompress::{read_layer, read_objects};
+use super::digest::Digest;
 use super::error::{Error, Result};
 use super::import::{Role, TakenLayer, Taking};
 use super::layer_record::LayerRecord;
@@ -90,7 +91,8 @@ pub(super) fn fetch_plain(
         tree = read(&tree.wanted)?;
     }
     let mut metadata = plain_metadata(&tree);
-    LayerRecord { diff_id: layer.diff_id, rules: Some(rules) }.write(&mut metadata);
+    let blob = Digest::of_descriptor(&layer.descriptor)?;
+    LayerRecord { blob, diff_id: layer.diff_id, rules: Some(rules) }.write(&mut metadata);
     let commit = Commit {
         metadata,
         parent: None,

@@ -21,7 +21,7 @@ use super::pulled_layers::PulledLayers;
 use super::resume::Resuming;
 use super::store::write_merge_commit;
 use crate::base::Ctx;
-use crate::store::{Begin, Txn, Voucher, in_transaction};
+use crate::store::{Begin, Txn, Voucher, check_new_ref, in_resumed};
 use crate::tar::Var;
 
 /// Who vouches for the commit in an image.
@@ -66,7 +66,7 @@ pub struct Pulled {
 ///
 /// Layers of the commit that an earlier pull brought into the same store are not fetched, as long as their
 /// objects are there: the store's cache tells ([`Txn::cached`]). What was finished when a pull fails is left to the
-/// next one, unless nobody vouches for it: see [`give_up`](crate::store::give_up).
+/// next one, unless it is refused: see [`give_up`](crate::store::give_up).
 ///
 /// # Errors
 /// [`Error::NoSignaturePolicy`] if nothing says who vouches for the commit; an error of the kind
@@ -74,7 +74,8 @@ pub struct Pulled {
 /// whatever is damaged or missing is named.
 pub fn pull(image: &Admitted<'_>, store: &dyn Begin, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
     options.vouching.decided(image)?;
-    in_transaction(store, ctx, |txn| pull_into(txn, image, options, ctx))
+    options.name.as_ref().map_or(Ok(()), check_new_ref)?;
+    in_resumed(store, ctx, |txn| pull_into(txn, image, options, ctx))
 }
 
 fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {

@@ -156,7 +156,7 @@ impl Repo {
     /// # Errors
     /// [`Error::Locked`] if the lock is not to be had in time; [`Error::Cancelled`]; [`Error::Io`].
     pub fn begin(&self, ctx: &Ctx) -> Result<Transaction<'_>> {
-        Transaction::begin(self, ctx)
+        Transaction::begin(self, staging::Takeover::Plain, ctx)
     }
 
     /// Takes the lock together with others. A repository that cannot be written needs none.

@@ -56,16 +56,28 @@ impl Drop for StagingLock<'_> {
     }
 }
 
+/// Which directories that others left are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takeover {
+    /// Those without a journal: one with a journal waits for who can read it.
+    Plain,
+    /// Those with a journal first.
+    Journaled,
+}
+
 impl<'t> Staging<'t> {
     /// Takes over a directory of this boot that nobody uses, or makes one.
-    pub(super) fn take(tmp: BorrowedFd<'t>, boot_id: &str) -> Result<Self> {
+    pub(super) fn take(tmp: BorrowedFd<'t>, boot_id: &str, takeover: Takeover) -> Result<Self> {
         let prefix = format!("{PREFIX}{boot_id}-");
         let failed = |op| move |e| Error::io(op, "tmp", e);
-        for (name, kind) in sys::list(tmp, ".").map_err(failed("list"))? {
-            if kind == FileType::Directory
-                && name.starts_with(&prefix)
-                && let Some(staging) = Self::resume(tmp, name)?
-            {
+        let mut left = sys::list(tmp, ".").map_err(failed("list"))?;
+        left.retain(|(name, kind)| *kind == FileType::Directory && name.starts_with(&prefix));
+        let has_journal =
+            |name: &str| sys::lstat(tmp, &format!("{name}/{JOURNAL}")).is_ok_and(|s| s.is_some());
+        let (journaled, plain): (Vec<_>, Vec<_>) = left.into_iter().partition(|(name, _)| has_journal(name));
+        let journaled = if takeover == Takeover::Journaled { journaled } else { Vec::new() };
+        for (name, _) in journaled.into_iter().chain(plain) {
+            if let Some(staging) = Self::resume(tmp, name)? {
                 return Ok(staging);
             }
         }

@@ -26,6 +26,12 @@ pub(super) fn clean(tmp: BorrowedFd<'_>, boot_id: &str, expiry_secs: u64) {
             }
             continue;
         }
+        // Somebody may hold it, for as long as the work takes; it goes with its directory.
+        if name.strip_suffix("-lock").is_some_and(|dir| dir.starts_with(staging::PREFIX))
+            && matches!(sys::lstat(tmp, name.trim_end_matches("-lock")), Ok(Some(_)))
+        {
+            continue;
+        }
         let Ok(Some(stat)) = sys::lstat(tmp, &name) else { continue };
         let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
         if now.checked_sub(modified).is_some_and(|age| age > expiry_secs) {

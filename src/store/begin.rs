@@ -16,6 +16,14 @@ pub trait Begin: Sync {
     /// # Errors
     /// [`Error::Locked`], [`Error::Io`], [`Error::Cancelled`].
     fn begin(&self, ctx: &Ctx) -> Result<Box<dyn OpenTxn + '_>>;
+
+    /// Begins a transaction that reads the [journal](Txn::journal), and goes on from one that has some if it can.
+    ///
+    /// # Errors
+    /// As [`Begin::begin`].
+    fn resume(&self, ctx: &Ctx) -> Result<Box<dyn OpenTxn + '_>> {
+        self.begin(ctx)
+    }
 }
 
 /// A transaction in the hands of who began it. Dropped, it is rolled back.
@@ -39,7 +47,26 @@ pub fn in_transaction<T, E: From<Error> + Kind>(
     ctx: &Ctx,
     work: impl FnOnce(&dyn Txn) -> Result<T, E>,
 ) -> Result<T, E> {
-    let txn = store.begin(ctx)?;
+    work_in(store.begin(ctx)?, ctx, work)
+}
+
+/// As [`in_transaction`], in one that [`Begin::resume`] begins.
+///
+/// # Errors
+/// As [`in_transaction`].
+pub fn in_resumed<T, E: From<Error> + Kind>(
+    store: &dyn Begin,
+    ctx: &Ctx,
+    work: impl FnOnce(&dyn Txn) -> Result<T, E>,
+) -> Result<T, E> {
+    work_in(store.resume(ctx)?, ctx, work)
+}
+
+fn work_in<T, E: From<Error> + Kind>(
+    txn: Box<dyn OpenTxn + '_>,
+    ctx: &Ctx,
+    work: impl FnOnce(&dyn Txn) -> Result<T, E>,
+) -> Result<T, E> {
     match work(&*txn) {
         Ok(done) => {
             txn.commit(ctx)?;

@@ -38,7 +38,7 @@ use ostree_format::{
     Xattrs,
 };
 
-pub use begin::{Begin, OpenTxn, give_up, in_transaction};
+pub use begin::{Begin, OpenTxn, give_up, in_resumed, in_transaction};
 pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings};
 pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
@@ -335,6 +335,17 @@ pub struct LooseFile<'a> {
     pub path: PathBuf,
     /// How the store keeps its objects; tells what the file looks like.
     pub mode: RepoMode,
+}
+
+/// Checks that a ref may be written: nobody could tell one that looks like a checksum from a commit.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn check_new_ref(refspec: &RefSpec) -> Result<()> {
+    match refspec.name.as_str().parse::<Checksum>() {
+        Ok(_) => Err(Error::Usage(format!("Rev name '{}' looks like a checksum", refspec.name))),
+        Err(_) => Ok(()),
+    }
 }
 
 /// The local ref `name`.

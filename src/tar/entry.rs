@@ -52,6 +52,15 @@ pub enum EntryKind {
     VolumeLabel,
 }
 
+impl Entry {
+    /// What is needed of a hard link that waits for its target: all but the xattrs, which may be large.
+    pub(super) fn to_wait(&self) -> Self {
+        let Self { offset, kind, permissions, uid, gid, mtime, size, .. } = *self;
+        let (path, link, xattrs) = (self.path.clone(), self.link.clone(), Xattrs::EMPTY);
+        Self { offset, path, link, kind, permissions, uid, gid, mtime, size, xattrs }
+    }
+}
+
 impl EntryKind {
     /// What an `st_mode` says; `device` are the numbers of a device.
     pub(super) const fn of_mode(mode: u32, device: (u32, u32)) -> Self {

@@ -60,7 +60,7 @@ pub fn import_commit(
     options: &ImportOptions<'_>,
     ctx: &Ctx,
 ) -> Result<CommitId> {
-    let (imported, _) = read_commit(input, txn, options, ctx)?;
+    let imported = read_commit(input, txn, options, ctx)?;
     let mut missing = Vec::new();
     for id in &imported.elsewhere {
         if !txn.contains(&(*id).into())? {
@@ -89,11 +89,7 @@ pub fn import_commit_layer(
     options: &ImportOptions<'_>,
     ctx: &Ctx,
 ) -> Result<ImportedCommit> {
-    let (imported, was_there) = read_commit(input, txn, options, ctx)?;
-    if !was_there && !imported.elsewhere.is_empty() {
-        txn.set_partial(&imported.commit, Completeness::Partial)?;
-    }
-    Ok(imported)
+    read_commit(input, txn, options, ctx)
 }
 
 /// Imports a layer that holds content objects and nothing else; returns them. Others than those in
@@ -186,13 +182,12 @@ pub fn write_object_set(
     Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
 }
 
-/// Also tells whether the commit was in the store before, with everything that belongs to it.
 fn read_commit(
     input: &mut dyn Read,
     txn: &dyn Txn,
     options: &ImportOptions<'_>,
     ctx: &Ctx,
-) -> Result<(ImportedCommit, bool)> {
+) -> Result<ImportedCommit> {
     with_pool(ctx, POOL_BYTES, |pool| {
         let mut reader = Reader::new(input);
         let mut import = Import {
@@ -334,7 +329,7 @@ impl Import<'_, '_> {
     }
 
     /// After the last entry: metadata that was not in the stream has to be in the store.
-    fn finish(mut self) -> Result<(ImportedCommit, bool)> {
+    fn finish(mut self) -> Result<ImportedCommit> {
         self.content.finish()?;
         let Some(head) = self.head.take() else { return Err(Error::Content(ContentErrorKind::NoCommit)) };
         if !self.decided {
@@ -347,15 +342,19 @@ impl Import<'_, '_> {
         objects.retain(|name, _| name.kind == ObjectType::File);
         let files = objects.keys().map(|name| FileId::new(name.checksum)).collect();
         objects.retain(|_, seen| *seen == Seen::Named);
-        let elsewhere = objects.keys().map(|name| FileId::new(name.checksum)).collect();
+        let elsewhere: HashSet<_> = objects.keys().map(|name| FileId::new(name.checksum)).collect();
         drop(objects);
         let was_there =
             self.txn.contains(&head.id.into())? && self.txn.completeness(&head.id)? == Completeness::Complete;
+        // Before it is there: whoever takes over what is left shall know.
+        if !was_there && !elsewhere.is_empty() {
+            self.txn.set_partial(&head.id, Completeness::Partial)?;
+        }
         self.txn.write_meta(MetaKind::Commit, &head.commit)?;
         if let Some((_, dict)) = &head.detached {
             self.txn.set_detached(&head.id, dict)?;
         }
-        Ok((ImportedCommit { commit: head.id, files, elsewhere }, was_there))
+        Ok(ImportedCommit { commit: head.id, files, elsewhere })
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) struct ZipReader<'a, R> {
 /// What the directory says about an entry.
 struct Found {
     entry: Entry,
+    /// Where its content ends, at the earliest: the size of its header is not counted.
+    end: u64,
     place: ZipArchiveEntryWayfinder,
     method: Method,
     encrypted: bool,
@@ -68,6 +70,11 @@ impl<'a, R: ReaderAt + Clone + 'a> ZipReader<'a, R> {
             found.push(Found::new(&record));
         }
         found.sort_by_key(|found| found.entry.offset);
+        // Each byte is read once: a small archive of overlapping entries could be decompressed for hours.
+        if let Some(pair) = found.windows(2).find(|pair| pair[0].end > pair[1].entry.offset) {
+            let why = "its entries overlap".to_owned();
+            return Err(Error::format(pair[1].entry.offset, Kind::Zip(why)));
+        }
         if found.first().is_some_and(|first| first.entry.offset != 0) {
             let why = "its directory lacks the entry at its start: it may be cut off within another one";
             return Err(Error::format(archive.directory_offset(), Kind::Zip(why.to_owned())));
@@ -78,7 +85,7 @@ impl<'a, R: ReaderAt + Clone + 'a> ZipReader<'a, R> {
     /// The next entry.
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry>> {
         self.current = None;
-        let Some(Found { mut entry, place, method, encrypted }) = self.entries.next() else {
+        let Some(Found { mut entry, place, method, encrypted, .. }) = self.entries.next() else {
             return Ok(None);
         };
         let located = self.archive.get_entry(place).map_err(|e| malformed(entry.offset, e))?;
@@ -136,7 +143,8 @@ impl Found {
             xattrs: Xattrs::EMPTY,
         };
         let encrypted = record.flags().is_encrypted() || record.flags().is_masked();
-        Self { entry, place: record.wayfinder(), method: record.compression_method(), encrypted }
+        let end = entry.offset.saturating_add(record.compressed_size_hint());
+        Self { entry, end, place: record.wayfinder(), method: record.compression_method(), encrypted }
     }
 }
 

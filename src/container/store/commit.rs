@@ -8,7 +8,7 @@
 //!             ostree.importer.version
 //!             ostree.manifest                 the manifest, as canonical JSON
 //!             ostree.manifest-digest          sha256:…, of the manifest as it was
-//!             ostree-rs.diffids               those of its layers, which were read
+//!             ostree-rs.diffids               those of its layers: none was believed to be here without a record
 //! ```
 //! The same image gives the same commit. Source: ostree-ext container/store.rs:1448-1610.
 

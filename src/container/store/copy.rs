@@ -47,7 +47,11 @@ fn copy_into(
     }
     for (digest, commit) in kept {
         commits.insert(commit);
-        txn.set_ref(&layer_ref(&digest)?, Some(commit))?;
+        let name = layer_ref(&digest)?;
+        // What is here was read by who wrote its ref.
+        if txn.resolve_exact(&name)?.is_none() {
+            txn.set_ref(&name, Some(commit))?;
+        }
     }
     let commits: Vec<_> = commits.into_iter().collect();
     transfer::copy(from, txn, &commits, &transfer::Options::default(), ctx)?;

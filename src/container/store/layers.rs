@@ -22,9 +22,16 @@ use crate::tar::write_object_set;
 
 /// The refs of all layers.
 pub(super) struct LayerIndex {
-    by_digest: HashMap<Digest, CommitId>,
+    by_digest: HashMap<Digest, Entry>,
     /// Those with a record of their diffid.
     by_diff_id: HashMap<(DiffId, Holds), Digest>,
+}
+
+/// A layer that has a ref.
+struct Entry {
+    commit: CommitId,
+    /// What is known of it, if the commit was made of that very blob.
+    record: Option<LayerRecord>,
 }
 
 /// What a layer holds: one that is found by its diffid has to hold the same.
@@ -42,9 +49,10 @@ impl LayerIndex {
         let mut index = Self { by_digest: HashMap::new(), by_diff_id: HashMap::new() };
         for (name, commit) in store.list()? {
             let Some(digest) = layer_of_ref(&name)? else { continue };
-            index.by_digest.insert(digest, commit);
             // One whose commit cannot be read is fetched again by who needs it.
             let record = load_commit(store, &commit).ok().and_then(|c| LayerRecord::read(&c.metadata));
+            let record = record.filter(|record| record.blob == digest);
+            index.by_digest.insert(digest, Entry { commit, record });
             if let Some(record) = record {
                 let holds = if record.rules.is_some() { Holds::Files } else { Holds::Objects };
                 index.by_diff_id.insert((record.diff_id, holds), digest);
@@ -64,7 +72,7 @@ impl LayerIndex {
             true => Some(own),
             false => diff_id.and_then(|(id, holds)| self.by_diff_id.get(&(*id, holds)).copied()),
         };
-        Ok(digest.and_then(|digest| Some((digest, *self.by_digest.get(&digest)?))))
+        Ok(digest.and_then(|digest| Some((digest, self.by_digest.get(&digest)?.commit))))
     }
 
     /// The blob and the commit by which a layer is kept that has to be here.
@@ -91,8 +99,8 @@ impl<'a> StoredLayers<'a> {
         Ok(Self { txn, index: LayerIndex::read(txn)? })
     }
 
-    /// Whether `commit` is what `layer` becomes in this role, and whole.
-    fn is(&self, commit: &CommitId, layer: &PlannedLayer, role: Role) -> Result<bool> {
+    /// Whether what is kept for the blob `digest`, which is `commit`, is what `layer` becomes in this role, and whole.
+    fn is(&self, digest: &Digest, commit: &CommitId, layer: &PlannedLayer, role: Role) -> Result<bool> {
         // What a check of the repository found to be damaged is fetched again.
         let damaged = self.txn.completeness(commit)? == Completeness::PartialByFsck;
         if damaged || !self.txn.contains(&(*commit).into())? {
@@ -103,16 +111,17 @@ impl<'a> StoredLayers<'a> {
             return Ok(*commit == promised);
         }
         let loaded = load_commit(self.txn, commit)?;
-        let record = LayerRecord::read(&loaded.metadata);
+        let record = self.index.by_digest.get(digest).and_then(|entry| entry.record);
         let is_set = is_object_set(self.txn, commit)?;
         let fits = match (role, record) {
             // Content objects are what their checksums say, whoever brought them.
             (Role::Chunk(_), record) => is_set && record.is_none_or(|record| record.rules.is_none()),
             (Role::Plain(rules), Some(record)) => record.rules == Some(rules),
-            // Whoever else writes refs of layers has read them; early versions of this program had not always.
+            // Whoever else writes refs of layers has read them; early versions of this program had not always. The
+            // commit in a first layer says nothing of an importer.
             (Role::Plain(_), None) => {
-                let importer = loaded.metadata.get_str(IMPORTER).unwrap_or_default();
-                !is_set && !importer.starts_with(OURS)
+                let importer = loaded.metadata.get_str(IMPORTER);
+                !is_set && importer.is_some_and(|importer| !importer.starts_with(OURS))
             }
             (Role::Commit(_), _) => false,
         };
@@ -140,12 +149,13 @@ impl Layers for StoredLayers<'_> {
             return Ok(None);
         };
         let same_blob = digest == Digest::of_descriptor(&layer.descriptor)?;
-        Ok(self.is(&commit, layer, role)?.then_some(Kept { commit, same_blob }))
+        Ok(self.is(&digest, &commit, layer, role)?.then_some(Kept { commit, same_blob }))
     }
 
     fn keep_chunk(&self, layer: &PlannedLayer, _: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {
         let mut metadata = Default::default();
-        LayerRecord { diff_id: layer.diff_id, rules: None }.write(&mut metadata);
+        let blob = Digest::of_descriptor(&layer.descriptor)?;
+        LayerRecord { blob, diff_id: layer.diff_id, rules: None }.write(&mut metadata);
         Ok(write_object_set(self.txn, objects, metadata)?)
     }
 

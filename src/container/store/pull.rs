@@ -20,7 +20,7 @@ use crate::container::import::{Layers, Origin};
 use crate::container::merge::merge;
 use crate::container::pull::{only_of_commit, take_image};
 use crate::container::{Admitted, Digest, ImageReference, PullOptions, Result};
-use crate::store::{Begin, Txn, in_transaction, vouch_stored};
+use crate::store::{Begin, Txn, in_resumed, vouch_stored};
 
 /// How an image is pulled into the store.
 #[derive(Clone, Default)]
@@ -113,7 +113,7 @@ pub fn check(
 }
 
 /// Pulls `image` into `store`, and lets the ref of `target` name it. What was finished when a pull fails is left to
-/// the next one, unless nobody vouches for it: see [`give_up`](crate::store::give_up).
+/// the next one, unless it is refused: see [`give_up`](crate::store::give_up).
 ///
 /// # Errors
 /// As [`container::pull`](crate::container::pull()).
@@ -125,7 +125,7 @@ pub fn pull(
     ctx: &Ctx,
 ) -> Result<PulledImage> {
     options.pull.vouching.decided(image)?;
-    in_transaction(store, ctx, |txn| pull_into(txn, image, target, options, ctx))
+    in_resumed(store, ctx, |txn| pull_into(txn, image, target, options, ctx))
 }
 
 fn pull_into(

@@ -4,10 +4,11 @@
 //! begin     .lock shared · staging directory taken over or made
 //! write     objects into the staging directory, from many threads; now and then what is there to disk
 //! commit    file system to disk · objects renamed into place · their directories to disk
-//!           · staging directory removed · tmp cleaned · refs written, to disk · hints written · unlocked
+//!           · refs written, to disk · staging directory removed · tmp cleaned · hints written · unlocked
 //! drop      staging directory removed: nothing happened
 //! suspend   staging directory left to the next transaction of this boot, as by a killed process; so does
-//!           a drop after the work was cancelled, since it will likely be tried again
+//!           a drop after the work was cancelled, since it will likely be tried again, after a commit that failed
+//!           when all was on the disk, and of a directory that was taken over
 //! ```
 //! Unlike in libostree, objects are staged also with `core.fsync=false` and `core.per-object-fsync`, so that
 //! a transaction that fails leaves no object behind. Source: libostree ostree-repo-commit.c:2289-2357,
@@ -32,7 +33,7 @@ use super::fsync::Fsync;
 use super::lock::Lock;
 use super::object::{ObjectSync, Sink};
 use super::space::Space;
-use super::staging::Staging;
+use super::staging::{Staging, Takeover};
 use super::{Repo, state, sys, tmp};
 use crate::base::{Cancel, Ctx};
 use crate::store::{Completeness, Error, Result};
@@ -57,7 +58,16 @@ pub struct Transaction<'r> {
     counters: Counters,
     /// Who owns `objects`.
     owner_uid: u32,
+    /// What becomes of the staging directory if this is dropped.
+    at_end: AtEnd,
     _lock: Lock,
+}
+
+/// What becomes of a staging directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtEnd {
+    Remove,
+    Leave,
 }
 
 /// What becomes true with the commit, apart from objects.
@@ -75,7 +85,7 @@ struct Pending {
 }
 
 impl<'r> Transaction<'r> {
-    pub(super) fn begin(repo: &'r Repo, ctx: &Ctx) -> Result<Self> {
+    pub(super) fn begin(repo: &'r Repo, takeover: Takeover, ctx: &Ctx) -> Result<Self> {
         let lock = repo.lock_shared(ctx)?;
         let writeback = match repo.fsync {
             Fsync::Transaction => Some(Writeback::new(&repo.root)?),
@@ -85,7 +95,7 @@ impl<'r> Transaction<'r> {
             rustix::fs::fstat(&repo.objects).map_err(|e| repo.objects.failed("stat", "", e.into()))?;
         let space = Space::new(&repo.root, repo.config.min_free_space)?;
         // Last: from here on the directory is either removed or left to the next transaction.
-        let staging = Staging::take(repo.tmp.as_fd(), &repo.boot_id)?;
+        let staging = Staging::take(repo.tmp.as_fd(), &repo.boot_id, takeover)?;
         let written = Names::new();
         if staging.resumed {
             staging.objects.for_each(repo.mode(), &mut |name| {
@@ -103,6 +113,7 @@ impl<'r> Transaction<'r> {
             pending: Mutex::default(),
             counters: Counters::default(),
             owner_uid: owner.st_uid,
+            at_end: AtEnd::Remove,
             _lock: lock,
         })
     }
@@ -157,6 +168,7 @@ impl<'r> Transaction<'r> {
         if repo.fsync != Fsync::Never && !self.written.is_empty() {
             synced(sys::sync_filesystem(&repo.root))?;
         }
+        self.at_end = AtEnd::Leave;
         let pending = std::mem::take(&mut *self.pending());
         if let Some(staging) = &self.staging {
             self.publish(staging, &pending)?;
@@ -167,10 +179,6 @@ impl<'r> Transaction<'r> {
                 _ => self.sync_dirs()?,
             }
         }
-        if let Some(staging) = self.staging.take() {
-            staging.remove()?;
-        }
-        tmp::clean(repo.tmp.as_fd(), &repo.boot_id, repo.config.tmp_expiry_secs);
         let mut changed = ChangedDirs::default();
         // Without a journal, a name that is still there on disk lays claim to what now has its inode.
         changed.note("tmp/staging");
@@ -180,6 +188,11 @@ impl<'r> Transaction<'r> {
         }
         self.write_refs(&pending, &mut changed)?;
         repo.sync_changed(&changed)?;
+        if let Some(staging) = self.staging.take() {
+            // What cannot be removed is taken over by the next one.
+            let _ = staging.remove();
+        }
+        tmp::clean(repo.tmp.as_fd(), &repo.boot_id, repo.config.tmp_expiry_secs);
         for (name, bytes) in &pending.cached {
             repo.write_cached(name, bytes);
         }
@@ -192,9 +205,13 @@ impl<'r> Transaction<'r> {
     /// this boot: for work that was interrupted and will be tried again. As when it is dropped, what was
     /// already sent to the disk is waited for.
     pub fn suspend(mut self) {
-        if let Some(staging) = self.staging.take() {
-            staging.leave();
-        }
+        self.at_end = AtEnd::Leave;
+    }
+
+    /// Whether what was sent to the disk early has got there: the system tells of a failure once, and whoever takes
+    /// the objects over would not hear of it.
+    fn reached_disk(&self) -> bool {
+        self.writeback.as_ref().is_none_or(|writeback| writeback.wait().is_ok())
     }
 
     /// What was done so far.
@@ -249,11 +266,12 @@ impl<'r> Transaction<'r> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         // Errors have nowhere to go, and what stays behind harms nobody.
-        match self.staging.take() {
-            Some(staging) if self.cancel.check().is_err() => return staging.leave(),
-            Some(staging) => drop(staging.remove()),
-            None => return,
+        let Some(staging) = self.staging.take() else { return };
+        let is_left = self.at_end == AtEnd::Leave || staging.resumed || self.cancel.check().is_err();
+        if is_left && self.reached_disk() {
+            return staging.leave();
         }
+        let _ = staging.remove();
         let pending = self.pending.get_mut().unwrap_or_else(PoisonError::into_inner);
         for commit in &pending.newly_partial {
             let _ = self.repo.set_partial(commit, Completeness::Complete);

@@ -9,7 +9,7 @@ use ostree_format::{
 };
 
 use super::super::object;
-use super::super::staging::Staging;
+use super::super::staging::{Staging, Takeover};
 use super::super::sys::{self, Linked};
 use super::super::{Repo, loose_in, read_meta_in, refs};
 use super::Transaction;
@@ -17,7 +17,7 @@ use super::names::add;
 use crate::base::Ctx;
 use crate::store::{
     Begin, Completeness, Error, FileObject, HashedFile, LooseFile, ObjectRead, ObjectWrite, OpenTxn, Refs,
-    Result, Txn, validate_meta,
+    Result, Txn, check_new_ref, validate_meta,
 };
 
 impl ObjectRead for Transaction<'_> {
@@ -189,6 +189,10 @@ impl Begin for Repo {
     fn begin(&self, ctx: &Ctx) -> Result<Box<dyn OpenTxn + '_>> {
         Ok(Box::new(Self::begin(self, ctx)?))
     }
+
+    fn resume(&self, ctx: &Ctx) -> Result<Box<dyn OpenTxn + '_>> {
+        Ok(Box::new(Transaction::begin(self, Takeover::Journaled, ctx)?))
+    }
 }
 
 impl OpenTxn for Transaction<'_> {
@@ -203,8 +207,8 @@ impl OpenTxn for Transaction<'_> {
 
 impl Txn for Transaction<'_> {
     fn set_ref(&self, refspec: &RefSpec, target: Option<CommitId>) -> Result<()> {
-        if target.is_some() && refspec.name.as_str().parse::<Checksum>().is_ok() {
-            return Err(Error::Usage(format!("Rev name '{}' looks like a checksum", refspec.name)));
+        if target.is_some() {
+            check_new_ref(refspec)?;
         }
         self.pending().refs.insert(refspec.clone(), target);
         Ok(())

@@ -98,7 +98,7 @@ impl LayerImport<'_, '_, '_> {
             return self.put(entry, place, id);
         }
         self.clear(entry, place)?;
-        self.links.waiting.insert(Node::Tree(place.to_owned()), (target, entry.clone()));
+        self.links.waiting.insert(Node::Tree(place.to_owned()), (target, entry.to_wait()));
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl LayerImport<'_, '_, '_> {
             Some(id) => self.links.set_outside(node, id),
             None => {
                 self.links.outside.remove(&node);
-                self.links.waiting.insert(node, (target, entry.clone()));
+                self.links.waiting.insert(node, (target, entry.to_wait()));
             }
         }
         Ok(())

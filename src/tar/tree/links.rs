@@ -19,7 +19,7 @@ impl Import<'_, '_, '_> {
     pub(super) fn link(&mut self, entry: &Entry, link: &[&str]) -> Result<()> {
         let target = self.place(&entry.link).map_err(|kind| entry.error(kind))?;
         let target = names(&target).map_err(|kind| entry.error(kind))?.join("/");
-        let link = Link { entry: entry.clone(), path: link.join("/") };
+        let link = Link { entry: entry.to_wait(), path: link.join("/") };
         self.links.entry(target).or_default().push(link);
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use ostree_rs::base::{ErrorKind, Kind};
 use ostree_rs::container::store::{self, Check, layer_ref, prune_layers, remove};
-use ostree_rs::container::{Admitted, Digest, Error, Image, OciLayout, RawManifest, put_json};
+use ostree_rs::container::{
+    Admitted, BuildOptions, Digest, Error, Image, OciLayout, RawManifest, build, put_json,
+};
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{CommitId, MetaKind};
 use ostree_rs::store::{MemStore, ObjectWrite, Refs, Txn, load_commit};
@@ -132,7 +134,7 @@ fn layers_of_early_versions_are_read_again() {
     pull(&fixture.layout("evil"), &store, "oci:evil").unwrap();
     let strip = |commit: &CommitId| {
         let mut commit = load_commit(&store, commit).unwrap();
-        for key in ["ostree-rs.diffid", "ostree-rs.rules", "ostree-rs.diffids"] {
+        for key in ["ostree-rs.blob", "ostree-rs.diffid", "ostree-rs.rules", "ostree-rs.diffids"] {
             commit.metadata.remove(key);
         }
         CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
@@ -217,6 +219,7 @@ fn objects_stand_in_for_no_files() {
     let store = MemStore::new();
     for (n, layer) in fixture.good.layers().unwrap().iter().enumerate() {
         let mut metadata = Dict::new();
+        metadata.insert("ostree-rs.blob", Digest::of(&[n as u8]).to_string());
         metadata.insert("ostree-rs.diffid", layer.diff_id.to_string());
         let set = write_object_set(&store, &Default::default(), metadata).unwrap();
         store.set_ref(&layer_ref(&Digest::of(&[n as u8])).unwrap(), Some(set)).unwrap();
@@ -233,4 +236,30 @@ fn objects_stand_in_for_no_files() {
     let gzip = ostree_rs::container::Compression::GZIP;
     let exported = store::reexport(&store, &name("oci:good"), &target, gzip, &Default::default());
     assert!(matches!(exported, Err(Error::Image(_))));
+}
+
+/// The first layer brings a commit of somebody else's making, whose metadata may say anything.
+#[test]
+fn a_commit_is_no_witness_for_itself() {
+    let fixture = Fixture::new();
+    let layers = fixture.good.layers().unwrap();
+    let (blob, diff_id) = (layers[1].descriptor.digest().to_string(), layers[1].diff_id.to_string());
+    for rules in ["leave-out factory", "keep factory"] {
+        let (made, store) = (MemStore::new(), MemStore::new());
+        let evil = pull(&fixture.layout("evil"), &made, "oci:evil").unwrap();
+        let mut commit = load_commit(&made, &evil.commit).unwrap();
+        let claims =
+            [("ostree-rs.blob", &*blob), ("ostree-rs.diffid", &*diff_id), ("ostree-rs.rules", rules)];
+        commit.metadata = Dict::new();
+        for (key, value) in claims {
+            commit.metadata.insert(key, value.to_owned());
+        }
+        commit.metadata.insert("ostree.importer.version", "other 1".to_owned());
+        let commit = CommitId::new(made.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap());
+        let layout = fixture.layout(rules);
+        build(&made, &commit, &layout, &BuildOptions::default(), &Default::default()).unwrap();
+        pull(&layout, &store, "oci:first").unwrap();
+        let good = pull(&fixture.layout("good"), &store, "oci:good").unwrap();
+        assert_eq!((good.fetched, tool(&store, &good.commit)), (2, expected(&fixture)));
+    }
 }
