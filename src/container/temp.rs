@@ -10,6 +10,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, File, OpenOptions};
 use rustix::fs::{FlockOperation, flock, fstat, fsync};
@@ -19,6 +21,10 @@ use super::disk::open_regular;
 use super::error::{Error, Result};
 
 const PREFIX: &str = ".ostree-rs-tmp-";
+/// How long a lock is waited for.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How often it is tried.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A file under a name of its own, removed when it is dropped before [`TempFile::persist`].
 #[derive(Debug)]
@@ -110,11 +116,16 @@ fn open_folder(dir: &Dir, sub: &Path) -> io::Result<File> {
     dir.open(if sub == Path::new("") { Path::new(".") } else { sub })
 }
 
-/// Waits for the lock of a file. Where there are no locks (on NFS, for directories), nobody has to wait, and nothing
-/// is swept away.
+/// Waits for the lock of a file, which nobody holds for longer than it takes to write a few small files. Where there
+/// are no locks (on NFS, for directories), nobody has to wait, and nothing is swept away.
 fn lock(file: impl AsFd) -> io::Result<()> {
+    let started = Instant::now();
     loop {
-        match flock(&file, FlockOperation::LockExclusive) {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if started.elapsed() < MAX_WAIT => thread::sleep(POLL),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(io::Error::other("another process keeps it locked"));
+            }
             Err(Errno::INTR) => {}
             Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
             result => return Ok(result?),

@@ -117,6 +117,8 @@ pub(crate) struct Opened {
     pub(crate) repository: Option<(RepositoryName, crate::base::net::registry::Registry)>,
     /// What it was opened as.
     pub(crate) reference: ImageReference,
+    /// Where it lies on disk, after all links: by this path it was opened, and by this one it is judged.
+    pub(crate) path: Option<PathBuf>,
 }
 
 /// Opens an image to be read.
@@ -125,7 +127,7 @@ pub(crate) fn open(
     options: &RegistryOptions,
     ctx: &Ctx,
 ) -> anyhow::Result<Opened> {
-    let mut repository = None;
+    let (mut repository, mut path) = (None, None);
     let source: Box<dyn ImageSource> = match reference.transport() {
         Transport::Registry => {
             let access = Access::load(options, ctx)?;
@@ -134,31 +136,37 @@ pub(crate) fn open(
             repository = Some((name, image.registry().clone()));
             Box::new(image)
         }
-        _ => Box::new(Located::new(open_local(reference, ctx)?, reference.to_string())),
+        _ => {
+            let given = reference.path_and_tag().map_or(reference.name(), |(path, _)| path);
+            // What cannot be found is told by who opens it.
+            let real = fs::canonicalize(given).unwrap_or_else(|_| given.into());
+            let source = Located::new(open_local(reference, &real, ctx)?, reference.to_string());
+            path = Some(real);
+            Box::new(source)
+        }
     };
     let source = match options.all_machines {
         true => source,
         false => Box::new(OnePlatform::new(source, options.platform.clone().unwrap_or_default())),
     };
-    Ok(Opened { source, repository, reference: reference.clone() })
+    Ok(Opened { source, repository, reference: reference.clone(), path })
 }
 
 /// Opens an image on disk.
-fn open_local(reference: &ImageReference, ctx: &Ctx) -> anyhow::Result<Box<dyn ImageSource>> {
+fn open_local(reference: &ImageReference, path: &Path, ctx: &Ctx) -> anyhow::Result<Box<dyn ImageSource>> {
     let place = || reference.to_string();
+    let archive = || open_archive(path, ctx).with_context(place);
     Ok(match (reference.transport(), reference.path_and_tag()) {
-        (Transport::OciDir, Some((path, tag))) => {
-            Box::new(OciLayout::open(open_dir(Path::new(path))?, tag).with_context(place)?)
+        (Transport::OciDir, Some((_, tag))) => {
+            Box::new(OciLayout::open(open_dir(path)?, tag).with_context(place)?)
         }
-        (Transport::OciArchive, Some((path, tag))) => {
-            Box::new(OciArchive::open(open_archive(path, ctx).with_context(place)?, tag).with_context(place)?)
+        (Transport::OciArchive, Some((_, tag))) => {
+            Box::new(OciArchive::open(archive()?, tag).with_context(place)?)
         }
-        (Transport::DockerArchive, Some((path, tag))) => Box::new(
-            DockerArchive::open(open_archive(path, ctx).with_context(place)?, tag).with_context(place)?,
-        ),
-        (Transport::Dir, Some((path, _))) => {
-            Box::new(DirImage::open(open_dir(Path::new(path))?).with_context(place)?)
+        (Transport::DockerArchive, Some((_, tag))) => {
+            Box::new(DockerArchive::open(archive()?, tag).with_context(place)?)
         }
+        (Transport::Dir, Some(_)) => Box::new(DirImage::open(open_dir(path)?).with_context(place)?),
         _ => bail!("{reference}: images of {} cannot be read", reference.transport()),
     })
 }
@@ -279,12 +287,12 @@ fn open_dir(path: &Path) -> anyhow::Result<Dir> {
 
 /// Opens an archive, which is read in any order: it can be no pipe, and none is waited for. One that is compressed is
 /// decompressed into a file without a name in TMPDIR, or else in /var/tmp, as podman does.
-fn open_archive(path: &str, ctx: &Ctx) -> anyhow::Result<File> {
+fn open_archive(path: &Path, ctx: &Ctx) -> anyhow::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let opened = File::options().read(true).custom_flags(flags).open(path);
-    let file = opened.with_context(|| format!("Opening {path}"))?;
-    if !file.metadata().with_context(|| format!("stat({path})"))?.is_file() {
-        bail!("Opening {path}: it is not a regular file");
+    let (opened, shown) = (File::options().read(true).custom_flags(flags).open(path), path.display());
+    let file = opened.with_context(|| format!("Opening {shown}"))?;
+    if !file.metadata().with_context(|| format!("stat({shown})"))?.is_file() {
+        bail!("Opening {shown}: it is not a regular file");
     }
     let spool = || tempfile::tempfile_in(files::variable("TMPDIR").unwrap_or_else(|| "/var/tmp".to_owned()));
     Ok(container::plain_archive(file, spool, ctx)?)

@@ -16,7 +16,7 @@ use crate::container::config::policy::Policy;
 use crate::container::trust::{
     LookasideConfig, Signatures, SigstoreSignature, gpg_signatures, sigstore_signatures,
 };
-use crate::container::{Admitted, Digest, Error, ImageSource as _, Result, Verdict};
+use crate::container::{Admitted, Digest, Error, ImageSource as _, Result, Transport, Verdict};
 
 /// What the user demands of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +63,13 @@ fn scope(opened: &Opened) -> anyhow::Result<String> {
         return Ok(name.to_string());
     }
     let reference = &opened.reference;
-    let (path, tag) = reference.path_and_tag().unwrap_or((reference.name(), None));
-    let path = fs::canonicalize(path).with_context(|| format!("Opening {path}"))?;
-    let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
-    Ok(format!("{}{tag}", path.display()))
+    let path = opened.path.as_ref().context("an image without a place")?.display().to_string();
+    let has_tags = matches!(reference.transport(), Transport::OciDir | Transport::OciArchive);
+    if has_tags && path.contains(':') {
+        bail!("{path} has a ':' in it: a policy could not tell it from a tag");
+    }
+    let tag = reference.path_and_tag().and_then(|(_, tag)| tag);
+    Ok(format!("{path}{}", tag.map(|tag| format!(":{tag}")).unwrap_or_default()))
 }
 
 /// Where the signatures of an image lie.
