@@ -108,18 +108,12 @@ struct Exporter<'a> {
     map: CheckoutMap,
     dirtrees: HashSet<DirTreeId>,
     dirmetas: HashSet<DirMetaId>,
-    files: HashMap<FileId, Names>,
+    /// Content objects, and how many names the file of each has.
+    files: HashMap<FileId, u32>,
+    /// Where copies of objects are whose own file has all the names that it can have.
+    copies: HashMap<FileId, String>,
     /// Sets of xattrs, and how many names each has.
     xattr_sets: HashMap<Checksum, u32>,
-}
-
-/// The names of a content object's file.
-#[derive(Default)]
-struct Names {
-    /// How many it has.
-    count: u32,
-    /// Where it is, if that is a copy of the object's own file, which has all the names that it can have.
-    copy: Option<Box<str>>,
 }
 
 /// What a walk does with files.
@@ -155,6 +149,7 @@ impl<'a> Exporter<'a> {
             dirtrees: HashSet::new(),
             dirmetas: HashSet::new(),
             files: HashMap::new(),
+            copies: HashMap::new(),
             xattr_sets: HashMap::new(),
         })
     }
@@ -271,7 +266,7 @@ impl<'a> Exporter<'a> {
             }
             return Ok((path, header));
         }
-        self.files.insert(*id, Names { count: 1, copy: None });
+        self.files.insert(*id, 1);
         self.write_xattrs(id, &file.header)?;
         let len = file.len;
         self.write_content_at(id, &path, &mut header, file)?;
@@ -338,16 +333,17 @@ impl<'a> Exporter<'a> {
             return self.out.append(&mut header, place);
         }
         let names = self.files.entry(*id).or_default();
-        if names.count == MAX_NAMES {
-            *names = Names { count: 1, copy: Some(place.into()) };
+        if *names == MAX_NAMES {
+            *names = 1;
+            self.copies.insert(*id, place.to_owned());
             let file = self.store.open_file(id)?.ok_or(store::Error::NotFound((*id).into()))?;
             return self.write_content_at(id, place, &mut header, file);
         }
-        names.count += 1;
+        *names += 1;
         header.set_size(0);
         header.set_entry_type(EntryType::Link);
-        if let Some(copy) = names.copy.clone() {
-            return self.out.append_link(&mut header, place, &copy);
+        if let Some(copy) = self.copies.get(id) {
+            return self.out.append_link(&mut header, place, copy);
         }
         // At most 100 bytes, and nothing in it to be normalized.
         header.set_link_name(object).map_err(Error::Write)?;
