@@ -19,8 +19,8 @@ use crate::base::Ctx;
 use crate::container::import::{Layers, Origin};
 use crate::container::merge::merge;
 use crate::container::pull::{only_of_commit, take_image};
-use crate::container::{Admitted, Digest, ImageReference, PullOptions, Result};
-use crate::store::{Begin, Txn, in_resumed, vouch_stored};
+use crate::container::{Admitted, Digest, Error, ImageReference, PullOptions, Result};
+use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
 
 /// How an image is pulled into the store.
 #[derive(Clone, Default)]
@@ -107,7 +107,10 @@ pub fn check(
     };
     if let Some(voucher) = voucher {
         only_of_commit(&stored.image, &stored.image.plan()?)?;
-        vouch_stored(store, &stored.base_commit(store)?, voucher)?;
+        // The one that the image was made of, whatever its layer's ref names by now.
+        let base = load_commit(store, &stored.commit)?.parent;
+        let missing = || Error::Image(format!("commit {} of the image names no parent", stored.commit));
+        vouch_stored(store, &base.ok_or_else(missing)?, voucher)?;
     }
     Ok(Check::Current(stored))
 }
