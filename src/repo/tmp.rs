@@ -14,6 +14,11 @@ use crate::base::fs;
 /// origin go. What cannot be removed, since it belongs to others perhaps, stays: no work depends on it.
 pub(super) fn clean(tmp: BorrowedFd<'_>, boot_id: &str, expiry_secs: u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let is_old = |name: &str| {
+        let Ok(Some(stat)) = sys::lstat(tmp, name) else { return false };
+        let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
+        now.checked_sub(modified).is_some_and(|age| age > expiry_secs)
+    };
     for (name, kind) in sys::list(tmp, ".").unwrap_or_default() {
         if name == "cache" {
             continue;
@@ -21,7 +26,8 @@ pub(super) fn clean(tmp: BorrowedFd<'_>, boot_id: &str, expiry_secs: u64) {
         if let Some(rest) = name.strip_prefix(staging::PREFIX)
             && kind == FileType::Directory
         {
-            if !rest.starts_with(boot_id) {
+            // One with a journal waits for a pull, which may never come.
+            if !rest.starts_with(boot_id) || is_old(&name) {
                 let _ = staging::remove_unused(tmp, &name);
             }
             continue;
@@ -32,9 +38,7 @@ pub(super) fn clean(tmp: BorrowedFd<'_>, boot_id: &str, expiry_secs: u64) {
         {
             continue;
         }
-        let Ok(Some(stat)) = sys::lstat(tmp, &name) else { continue };
-        let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
-        if now.checked_sub(modified).is_some_and(|age| age > expiry_secs) {
+        if is_old(&name) {
             let _ = fs::remove_all(tmp, &name);
         }
     }

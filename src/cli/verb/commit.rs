@@ -105,23 +105,30 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 
     let txn = locate::begin(&repo, &session.ctx)?;
     session.ctx.phase("Committing", None, None);
-    let read = args.trees.read(&repo, &txn, &mut modifier, &args.changes, &session.ctx);
-    let (root, cache_hits) = match read {
-        Ok(read) => read,
+    let mut write = || -> anyhow::Result<(Option<CommitId>, u64)> {
+        let read = args.trees.read(&repo, &txn, &mut modifier, &args.changes, &session.ctx);
+        let (root, cache_hits) = read?;
+        if args.skip_if_unchanged && is_unchanged(&txn, options.parent, root)? {
+            return Ok((None, cache_hits));
+        }
+        if args.generate_sizes && repo.mode() == RepoMode::Archive {
+            options.sizes = sizes::of_tree(&txn, root, &session.ctx)?;
+        }
+        let id = write_commit(&txn, root, &options)?;
+        if let Some(detached) = &detached {
+            txn.set_detached(&id, detached)?;
+        }
+        Ok((Some(id), cache_hits))
+    };
+    let (id, cache_hits) = match write() {
+        Ok((Some(id), cache_hits)) => (id, cache_hits),
+        Ok((None, cache_hits)) => {
+            // A parent is there, or nothing could be unchanged.
+            let id = options.parent.context("no parent")?;
+            return print(args, &id, TransactionStats::default(), cache_hits, session);
+        }
         Err(error) => return Err(locate::give_up(txn, error)),
     };
-    if args.skip_if_unchanged && is_unchanged(&txn, options.parent, root)? {
-        // A parent is there, or nothing could be unchanged.
-        let id = options.parent.context("no parent")?;
-        return print(args, &id, TransactionStats::default(), cache_hits, session);
-    }
-    if args.generate_sizes && repo.mode() == RepoMode::Archive {
-        options.sizes = sizes::of_tree(&txn, root, &session.ctx)?;
-    }
-    let id = write_commit(&txn, root, &options)?;
-    if let Some(detached) = detached {
-        txn.set_detached(&id, &detached)?;
-    }
     // The same commit may be made, and signed by others, at the same time.
     let _lock = if args.gpg_sign.is_empty() { None } else { Some(repo.lock_edits(&session.ctx)?) };
     gpg::sign(&txn, &id, &args.gpg_sign, args.gpg_homedir.as_deref())?;

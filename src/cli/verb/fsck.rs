@@ -59,10 +59,8 @@ struct FindingJson {
     path: Option<String>,
 }
 
-/// Checks, and ends with an error if anything is wrong.
-pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let mut repo = args.common.open()?;
-    let options = FsckOptions {
+fn options(args: &Args) -> FsckOptions {
+    FsckOptions {
         corrupt: match (args.delete, args.all) {
             (true, _) => OnCorruption::Delete,
             (false, true) => OnCorruption::Report,
@@ -77,7 +75,12 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             true => MissingParents::AddTombstones,
             false => MissingParents::Ignore,
         },
-    };
+    }
+}
+
+/// Checks, and ends with an error if anything is wrong.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let (mut repo, options) = (args.common.open()?, options(args));
     let talk = !args.quiet && !args.json;
     let (mut written, mut findings) = (Ok(()), Vec::new());
     let result = {

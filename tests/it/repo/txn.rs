@@ -9,7 +9,7 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{FileHeader, ObjectName, ObjectType, RepoMode, Xattrs};
 use ostree_rs::repo::{Fsync, Repo};
-use ostree_rs::store::{Completeness, Error, MAX_CACHED_BYTES, ObjectRead, ObjectWrite, Refs, Txn};
+use ostree_rs::store::{Begin, Completeness, Error, MAX_CACHED_BYTES, ObjectRead, ObjectWrite, Refs, Txn};
 
 use super::{create, files, open, read, refspec, write_commit};
 
@@ -448,5 +448,31 @@ fn cached_files() {
     assert_eq!(txn.cached(NAME), None);
     txn.set_cached(NAME, bytes());
     txn.commit(&ctx).unwrap();
+    assert_eq!(tmp_entries(tmp.path()), [""; 0]);
+}
+
+/// A pull that was interrupted and never came again keeps its directory for a day, or as long as the repository says.
+#[test]
+fn a_journal_waits_for_who_reads_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::BareUser);
+    let ctx = Ctx::default();
+    let txn = Begin::resume(&repo, &ctx).unwrap();
+    let commit = write_commit(&*txn, &files());
+    txn.add_to_journal("a line\n");
+    txn.suspend();
+    // Others leave it alone, whether they succeed or fail.
+    repo.begin(&ctx).unwrap().commit(&ctx).unwrap();
+    drop(repo.begin(&ctx).unwrap());
+    let txn = Begin::resume(&repo, &ctx).unwrap();
+    assert!(txn.journal() == b"a line\n" && txn.contains(&commit.into()).unwrap());
+    // Nor is it lost when what goes on from it fails.
+    drop(txn);
+    let left = tmp_entries(tmp.path());
+    assert_eq!((objects(&repo), left.len()), (0, 1));
+    let path = tmp.path().join("tmp").join(&left[0]);
+    let status = Command::new("touch").args(["-d", "2 days ago"]).arg(&path).status().unwrap();
+    assert!(status.success());
+    repo.begin(&ctx).unwrap().commit(&ctx).unwrap();
     assert_eq!(tmp_entries(tmp.path()), [""; 0]);
 }
