@@ -7,7 +7,8 @@
 //! ```
 //! After a restart of the machine, files in it may be incomplete, since nothing made them reach the disk:
 //! hence the boot id in the name. Within one boot the next transaction takes over what an earlier one of the same
-//! user left; what other users have put into `tmp` is never looked into.
+//! user left, one with a journal only if it reads journals; what nobody came back for is cleaned away by its age. What
+//! other users have put into `tmp` is never looked into.
 //!
 //! Source: libostree ostree-repo.c:6373-6525.
 
