@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// A file under a name of its own, removed when it is dropped before [`TempFile::persist`].
 #[derive(Debug)]
 pub(super) struct TempFile {
-    dir: Dir,
-    name: PathBuf,
+    /// The folder that it is in: open, so that it can be removed where no more files can be opened.
+    folder: Dir,
+    name: String,
     /// The open file, for reading and writing.
     pub(super) file: File,
     kept: bool,
@@ -41,16 +42,18 @@ impl TempFile {
     pub(super) fn new(dir: &Dir, sub: &Path) -> Result<Self> {
         let options = OpenOptions::new().read(true).write(true).create_new(true).to_owned();
         loop {
+            // Opened as a file: what cap-std opens as a directory cannot be synced.
+            let folder = dir.open(or_dot(sub)).map_err(Error::io("open", or_dot(sub)))?;
+            let folder = Dir::from_std_file(folder.into_std());
             // The hasher's keys are random: no two processes choose the same name.
-            let name = sub.join(format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish()));
-            let file = match dir.open_with(&name, &options) {
+            let name = format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish());
+            let file = match folder.open_with(&name, &options) {
                 Ok(file) => file,
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(Error::io("create", name)(e)),
+                Err(e) => return Err(Error::io("create", sub.join(name))(e)),
             };
-            lock(&file).map_err(Error::io("lock", &name))?;
-            let dir = dir.try_clone().map_err(Error::io("open", "."))?;
-            let temp = Self { dir, name, file, kept: false };
+            let temp = Self { folder, name, file, kept: false };
+            lock(&temp.file).map_err(Error::io("lock", &temp.name))?;
             // Before it was locked, it looked like one that was left behind.
             if fstat(&temp.file).map_err(|e| Error::io("stat", &temp.name)(e.into()))?.st_nlink > 0 {
                 return Ok(temp);
@@ -58,15 +61,17 @@ impl TempFile {
         }
     }
 
-    /// Gives the file its name, replacing what had it before. It is on disk then.
+    /// Gives the file its name in its folder, replacing what had it before. It is on disk then. `name` is the path
+    /// from where the folder's starts.
     pub(super) fn persist(mut self, name: &Path) -> Result<()> {
         self.file.sync_all().map_err(Error::io("sync", name))?;
-        self.dir.rename(&self.name, &self.dir, name).map_err(Error::io("rename to", name))?;
+        let file_name = Path::new(name.file_name().unwrap_or_default());
+        self.folder.rename(&self.name, &self.folder, file_name).map_err(Error::io("rename to", name))?;
         self.kept = true;
-        let folder = name.parent().unwrap_or(Path::new(""));
-        open_folder(&self.dir, folder)
-            .and_then(|folder| Ok(fsync(folder)?))
-            .map_err(Error::io("sync", folder))
+        fsync(&self.folder).map_err(|e| {
+            let folder = or_dot(name.parent().unwrap_or(Path::new("")));
+            Error::io("sync", folder)(e.into())
+        })
     }
 }
 
@@ -74,7 +79,7 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         if !self.kept {
             // Nothing is lost if this fails, and there is nobody to tell.
-            let _ = self.dir.remove_file(&self.name);
+            let _ = self.folder.remove_file(&self.name);
         }
     }
 }
@@ -89,7 +94,7 @@ pub(super) fn write_whole(dir: &Dir, name: &Path, bytes: &[u8]) -> Result<()> {
 /// Removes what processes that were killed left in the folder `sub` of `dir`. What cannot be removed, or belongs to
 /// somebody else, stays.
 pub(super) fn sweep(dir: &Dir, sub: &Path) {
-    let Ok(entries) = dir.read_dir(if sub == Path::new("") { Path::new(".") } else { sub }) else { return };
+    let Ok(entries) = dir.read_dir(or_dot(sub)) else { return };
     for entry in entries.flatten().filter(|entry| is_temp(&entry.file_name())) {
         let name = sub.join(entry.file_name());
         if let Ok(Some(file)) = open_regular(dir, &name)
@@ -107,13 +112,14 @@ pub(super) fn is_temp(name: &OsStr) -> bool {
 
 /// Makes everybody wait who locks the same directory, until the result is dropped.
 pub(super) fn lock_dir(dir: &Dir) -> Result<File> {
-    let file = open_folder(dir, Path::new("")).map_err(Error::io("open", "."))?;
+    let file = dir.open(".").map_err(Error::io("open", "."))?;
     lock(&file).map_err(Error::io("lock", "."))?;
     Ok(file)
 }
 
-fn open_folder(dir: &Dir, sub: &Path) -> io::Result<File> {
-    dir.open(if sub == Path::new("") { Path::new(".") } else { sub })
+/// The folder `sub`, where an empty path means the one that it is relative to.
+fn or_dot(sub: &Path) -> &Path {
+    if sub == Path::new("") { Path::new(".") } else { sub }
 }
 
 /// Waits for the lock of a file, which nobody holds for longer than it takes to write a few small files. Where there

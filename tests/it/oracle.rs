@@ -1,6 +1,6 @@
 //! The other implementations, which the tests compare us with.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Whether the program `name` can be run. Where it is missing the test is skipped with a line that says so;
 /// in CI a missing oracle fails.
@@ -28,4 +28,22 @@ pub(crate) fn run(program: &str, args: &[&str]) -> Vec<u8> {
         String::from_utf8_lossy(&out.stderr)
     );
     out.stdout
+}
+
+/// Runs `program` while strace makes system calls fail as `inject` says; `None`, with a line that says so, where that
+/// cannot be done.
+pub(crate) fn injected(inject: &[&str], program: &str, args: &[&str]) -> Option<Output> {
+    let strace = |inject: &[&str], program: &str, args: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", "/dev/null"]).args(inject).arg(program).args(args);
+        command.env_remove("OSTREE_REPO").output().unwrap()
+    };
+    if !need("strace") {
+        return None;
+    }
+    if !strace(&[], "true", &[]).status.success() {
+        eprintln!("skipped: strace may not trace here");
+        return None;
+    }
+    Some(strace(inject, program, args))
 }

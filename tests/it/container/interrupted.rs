@@ -137,3 +137,24 @@ fn files_under_way_stay() {
     second.finish().unwrap();
     assert_eq!(unfinished(temp.path()), [""; 0]);
 }
+
+/// Not even if it cannot be locked, or nothing more can be opened.
+#[test]
+fn no_unfinished_file_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let repo = repository(temp.path());
+    let locks = (2..5).map(|n| format!("inject=flock:error=EIO:when={n}"));
+    let opens = [13, 19, 25].map(|n| format!("inject=openat2:error=EMFILE:when={n}+"));
+    let mut failed = 0;
+    for inject in locks.chain(opens) {
+        for (kind, tag) in [("oci", ":x"), ("dir", ""), ("oci-archive", ":x")] {
+            let place = temp.path().join(format!("{kind}-{inject}").replace(':', "-"));
+            let to = format!("{kind}:{}{tag}", place.display());
+            let args = ["container", "build", "-q", "--repo", &repo, "--ref=os", "--push", &to];
+            let Some(out) = oracle::injected(&["-e", &inject], PROGRAM, &args) else { return };
+            failed += u32::from(!out.status.success());
+            assert_eq!(unfinished(temp.path()), [""; 0], "{kind}, {inject}");
+        }
+    }
+    assert!(failed >= 6, "{failed} builds failed");
+}

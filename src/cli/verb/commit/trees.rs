@@ -155,7 +155,7 @@ impl Options {
         let trust = if self.devino_canonical { DevInoTrust::Everything } else { DevInoTrust::Content };
         let source = if self.consume { Source::Consume } else { Source::Keep };
         // Objects that are under way are no part of a tree that has the repository in it.
-        let tmp = repo.dir().metadata("tmp")?;
+        let tmp = repo.dir().metadata("tmp").context("stat(tmp)")?;
         let exclude = Some(DevIno { dev: tmp.dev(), ino: tmp.ino() });
         let sealing = if last { Sealing::AsFinished } else { Sealing::AtTheEnd };
         let options = DirOptions { devino, trust, source, sealing, exclude };
