@@ -159,6 +159,21 @@ impl Repo {
         Transaction::begin(self, staging::Takeover::Plain, ctx)
     }
 
+    /// Ends a transaction that was stopped when all its objects were in place, as the next one would: for whoever finds
+    /// that there is nothing to do, since only then are its refs on the disk for certain.
+    ///
+    /// # Errors
+    /// As [`Repo::begin`] and [`Transaction::commit`].
+    pub fn settle(&self, ctx: &Ctx) -> Result<()> {
+        let takeover = staging::Takeover::Emptied;
+        match staging::Staging::take_over(self.tmp.as_fd(), &self.boot_id, takeover) {
+            Ok(Some(left)) => drop(left),
+            // What cannot be taken over is somebody else's, or the repository cannot be written.
+            Ok(None) | Err(_) => return Ok(()),
+        }
+        Transaction::begin(self, takeover, ctx)?.commit(ctx).map(drop)
+    }
+
     /// Takes the lock together with others. A repository that cannot be written needs none.
     ///
     /// # Errors

@@ -64,26 +64,20 @@ pub(super) enum Takeover {
     Plain,
     /// Those with a journal first.
     Journaled,
+    /// Those from which every object has gone into the repository, and whose transaction was stopped after that.
+    Emptied,
 }
 
 impl<'t> Staging<'t> {
     /// Takes over a directory of this boot that nobody uses, or makes one.
     pub(super) fn take(tmp: BorrowedFd<'t>, boot_id: &str, takeover: Takeover) -> Result<Self> {
-        let prefix = format!("{PREFIX}{boot_id}-");
-        let failed = |op| move |e| Error::io(op, "tmp", e);
-        let mut left = sys::list(tmp, ".").map_err(failed("list"))?;
-        left.retain(|(name, kind)| *kind == FileType::Directory && name.starts_with(&prefix));
-        let has_journal =
-            |name: &str| sys::lstat(tmp, &format!("{name}/{JOURNAL}")).is_ok_and(|s| s.is_some());
-        let (journaled, plain): (Vec<_>, Vec<_>) = left.into_iter().partition(|(name, _)| has_journal(name));
-        let journaled = if takeover == Takeover::Journaled { journaled } else { Vec::new() };
-        for (name, _) in journaled.into_iter().chain(plain) {
-            if let Some(staging) = Self::resume(tmp, name)? {
-                return Ok(staging);
-            }
+        if let Some(staging) = Self::take_over(tmp, boot_id, takeover)? {
+            return Ok(staging);
         }
+        let prefix = format!("{PREFIX}{boot_id}-");
+        let failed = |e| Error::io("mkdir", "tmp", e);
         loop {
-            let name = sys::temporary_dir(tmp, &prefix, 0o775).map_err(failed("mkdir"))?;
+            let name = sys::temporary_dir(tmp, &prefix, 0o775).map_err(failed)?;
             // Without descriptors or inodes it cannot be used, and shall not stay.
             let removed = |_: &Error| drop(sys::rmdir(tmp, &name));
             if let Some(lock) = try_lock(tmp, &name).inspect_err(removed)? {
@@ -92,6 +86,25 @@ impl<'t> Staging<'t> {
                 return Ok(Self::new(tmp, name, fd, lock, false));
             }
         }
+    }
+
+    /// Takes over a directory of this boot that nobody uses, if there is one.
+    pub(super) fn take_over(tmp: BorrowedFd<'t>, boot_id: &str, takeover: Takeover) -> Result<Option<Self>> {
+        let prefix = format!("{PREFIX}{boot_id}-");
+        let mut left = sys::list(tmp, ".").map_err(|e| Error::io("list", "tmp", e))?;
+        left.retain(|(name, kind)| *kind == FileType::Directory && name.starts_with(&prefix));
+        let has_journal =
+            |name: &str| sys::lstat(tmp, &format!("{name}/{JOURNAL}")).is_ok_and(|s| s.is_some());
+        let (journaled, plain): (Vec<_>, Vec<_>) = left.into_iter().partition(|(name, _)| has_journal(name));
+        let journaled = if takeover == Takeover::Plain { Vec::new() } else { journaled };
+        for (name, _) in journaled.into_iter().chain(plain) {
+            if let Some(staging) = Self::resume(tmp, name)?
+                && (takeover != Takeover::Emptied || staging.is_emptied()?)
+            {
+                return Ok(Some(staging));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes over the directory `name`, if it is one of this user's and nobody uses it.
@@ -115,6 +128,16 @@ impl<'t> Staging<'t> {
     fn new(tmp: BorrowedFd<'t>, name: String, fd: OwnedFd, lock: StagingLock<'t>, resumed: bool) -> Self {
         let objects = ObjectDir::new(fd, format!("tmp/{name}"));
         Self { objects, resumed, tmp, name, _lock: lock }
+    }
+
+    /// Whether no object is in it any more.
+    fn is_emptied(&self) -> Result<bool> {
+        for dir in self.objects.dirs()? {
+            if !sys::list(&self.objects, &dir).map_err(|e| self.objects.failed("list", &dir, e))?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What was noted of the objects.

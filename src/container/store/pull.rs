@@ -75,7 +75,8 @@ pub struct PulledImage {
 /// Whether an image is up to date.
 #[derive(Debug)]
 pub enum Check {
-    /// What its name stands for is here.
+    /// What its name stands for is here. The pull that brought it may have been stopped at its very end: `Repo::settle`
+    /// makes up for that.
     Current(Box<StoredImage>),
     /// It is not.
     Changed {

@@ -4,11 +4,11 @@
 //! begin     .lock shared · staging directory taken over or made
 //! write     objects into the staging directory, from many threads; now and then what is there to disk
 //! commit    file system to disk · objects renamed into place · their directories to disk
-//!           · refs written, to disk · staging directory removed · tmp cleaned · hints written · unlocked
+//!           · refs and hints written, to disk · staging directory removed · tmp cleaned · unlocked
 //! drop      staging directory removed: nothing happened
 //! suspend   staging directory left to the next transaction of this boot, as by a killed process; so does
 //!           a drop after the work was cancelled, since it will likely be tried again, after a commit that failed
-//!           when all was on the disk, and of a directory that was taken over
+//!           when all was on the disk, and of a directory that was taken over; not once a syncfs has failed
 //! ```
 //! Unlike in libostree, objects are staged also with `core.fsync=false` and `core.per-object-fsync`, so that
 //! a transaction that fails leaves no object behind. Source: libostree ostree-repo-commit.c:2289-2357,
@@ -66,8 +66,13 @@ pub struct Transaction<'r> {
 /// What becomes of a staging directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AtEnd {
+    /// It is removed, unless it was taken over or the work was cancelled.
     Remove,
+    /// The next transaction takes it over.
     Leave,
+    /// It is removed, whoever began it: what is in it may not have reached the disk, and whoever took it over would
+    /// not hear of that, since the system tells of it once.
+    Discard,
 }
 
 /// What becomes true with the commit, apart from objects.
@@ -164,6 +169,7 @@ impl<'r> Transaction<'r> {
         ctx.cancel.check()?;
         let repo = self.repo;
         let synced = |result: io::Result<()>| result.map_err(|e| Error::io("syncfs", ".", e));
+        self.at_end = AtEnd::Discard;
         self.writeback.as_ref().map_or(Ok(()), |writeback| synced(writeback.wait()))?;
         if repo.fsync != Fsync::Never && !self.written.is_empty() {
             synced(sys::sync_filesystem(&repo.root))?;
@@ -187,15 +193,15 @@ impl<'r> Transaction<'r> {
             changed.note(&state::path(commit));
         }
         self.write_refs(&pending, &mut changed)?;
+        for (name, bytes) in &pending.cached {
+            repo.write_cached(name, bytes);
+        }
         repo.sync_changed(&changed)?;
         if let Some(staging) = self.staging.take() {
             // What cannot be removed is taken over by the next one.
             let _ = staging.remove();
         }
         tmp::clean(repo.tmp.as_fd(), &repo.boot_id, repo.config.tmp_expiry_secs);
-        for (name, bytes) in &pending.cached {
-            repo.write_cached(name, bytes);
-        }
         // Older versions of libostree left it.
         sys::unlink(&repo.root, "transaction").map_err(|e| Error::io("unlink", "transaction", e))?;
         Ok(self.stats())
@@ -208,8 +214,7 @@ impl<'r> Transaction<'r> {
         self.at_end = AtEnd::Leave;
     }
 
-    /// Whether what was sent to the disk early has got there: the system tells of a failure once, and whoever takes
-    /// the objects over would not hear of it.
+    /// Whether what was sent to the disk early has got there, as far as is known: see [`AtEnd::Discard`].
     fn reached_disk(&self) -> bool {
         self.writeback.as_ref().is_none_or(|writeback| writeback.wait().is_ok())
     }
@@ -267,7 +272,11 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         // Errors have nowhere to go, and what stays behind harms nobody.
         let Some(staging) = self.staging.take() else { return };
-        let is_left = self.at_end == AtEnd::Leave || staging.resumed || self.cancel.check().is_err();
+        let is_left = match self.at_end {
+            AtEnd::Leave => true,
+            AtEnd::Remove => staging.resumed || self.cancel.check().is_err(),
+            AtEnd::Discard => false,
+        };
         if is_left && self.reached_disk() {
             return staging.leave();
         }

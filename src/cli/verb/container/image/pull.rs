@@ -92,7 +92,10 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let pull = PullOptions { vouching: who.vouching(keys.as_ref()), name: None, var: args.plain.var() };
     let target = args.target.as_ref().map_or(&image.reference, |target| &target.reference);
     let stored = match store::check(&repo, &admitted, target, &pull)? {
-        Check::Current(stored) => return args.unchanged(&image, &stored, session),
+        Check::Current(stored) => {
+            repo.settle(&session.ctx)?;
+            return args.unchanged(&image, &stored, session);
+        }
         Check::Changed { stored } => stored,
     };
     let new = admitted.image()?;
