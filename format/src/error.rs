@@ -78,7 +78,11 @@ impl fmt::Display for ParseErrorKind {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}: {}", self.what, self.offset, self.kind)
+        match self.offset {
+            // The whole of it is wrong, or its start: that it starts there needs no telling.
+            0 => write!(f, "{}: {}", self.what, self.kind),
+            offset => write!(f, "{} at byte {offset}: {}", self.what, self.kind),
+        }
     }
 }
 

@@ -18,15 +18,15 @@ pub(crate) enum Arranged {
     Unknown {
         /// The word that is no verb.
         verb: OsString,
-        /// The group in which it was looked for.
-        group: Option<String>,
+        /// The groups in which it was looked for, each within the one before.
+        groups: Vec<String>,
         /// All arguments, as they were given.
         argv: Vec<OsString>,
     },
     /// There is no verb.
     Missing {
-        /// The group that needs one.
-        group: Option<String>,
+        /// The groups of which the last needs one.
+        groups: Vec<String>,
     },
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn arrange(command: &Command, argv: Vec<OsString>) -> Arranged {
     let mut rest = argv.clone();
     let mut verbs: Vec<OsString> = Vec::new();
     let mut level = command;
-    let mut group = None;
+    let mut groups = Vec::new();
     while level.has_subcommands() {
         let Some(at) = first_word(&rest) else {
             return match () {
@@ -44,15 +44,18 @@ pub(crate) fn arrange(command: &Command, argv: Vec<OsString>) -> Arranged {
                 () if ["--help", "-h"].iter().any(|help| is_given(level, &rest, help)) => {
                     Arranged::Argv(chain(verbs, rest))
                 }
-                () => Arranged::Missing { group },
+                () => Arranged::Missing { groups },
             };
         };
         let word = rest.remove(at);
-        let Some(found) = level.get_subcommands().find(|sub| OsStr::new(sub.get_name()) == word) else {
-            return Arranged::Unknown { verb: word, group, argv };
+        let is_called = |sub: &&Command| {
+            std::iter::once(sub.get_name()).chain(sub.get_all_aliases()).any(|name| OsStr::new(name) == word)
         };
-        group = Some(found.get_name().to_owned());
-        verbs.push(word);
+        let Some(found) = level.get_subcommands().find(is_called) else {
+            return Arranged::Unknown { verb: word, groups, argv };
+        };
+        groups.push(found.get_name().to_owned());
+        verbs.push(found.get_name().into());
         level = found;
     }
     match is_given(level, &rest, "--version") {
@@ -111,21 +114,4 @@ fn first_word(argv: &[OsString]) -> Option<usize> {
         let skip = std::mem::replace(&mut value_of_repo, arg == "--repo");
         !skip && !arg.is_empty() && !arg.as_encoded_bytes().starts_with(b"-")
     })
-}
-
-/// The message for a verb that does not exist.
-pub(crate) fn unknown(group: Option<&str>, verb: &OsStr) -> String {
-    let verb = verb.to_string_lossy();
-    match group {
-        None => format!("Unknown command '{verb}'"),
-        Some(group) => format!("Unknown \"{group}\" subcommand '{verb}'"),
-    }
-}
-
-/// The message for a verb that was not given.
-pub(crate) fn missing(group: Option<&str>) -> String {
-    match group {
-        None => "No command specified".to_owned(),
-        Some(group) => format!("No \"{group}\" subcommand specified"),
-    }
 }

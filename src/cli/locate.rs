@@ -3,10 +3,11 @@
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
+use super::room::{Kept, Writing};
 use crate::base::{Cancelled, Ctx, ErrorKind, Kind};
 use crate::repo::{Repo, Transaction, TransactionStats};
 use crate::{container, store, tar};
@@ -56,7 +57,7 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<Repo> {
 
 /// Begins a transaction; an error names the repository.
 pub(crate) fn begin<'a>(repo: &'a Repo, ctx: &Ctx) -> anyhow::Result<Transaction<'a>> {
-    repo.begin(ctx).map_err(|error| named(repo, error))
+    repo.begin(ctx).map_err(|error| named(repo, error, Kept::Nothing))
 }
 
 /// Does `work` in a transaction of `repo` and ends it, as [`store::in_transaction`] does.
@@ -68,14 +69,16 @@ pub(crate) fn in_transaction<'r, T>(
     let txn = begin(repo, ctx)?;
     match work(&txn) {
         Ok(done) => Ok((done, txn.commit(ctx)?)),
-        Err(error) => Err(give_up(txn, error)),
+        Err(error) => Err(give_up(repo, txn, error)),
     }
 }
 
-/// Ends a transaction whose work failed, as [`store::give_up`] does; gives the error back.
-pub(crate) fn give_up(txn: Transaction<'_>, error: anyhow::Error) -> anyhow::Error {
-    store::give_up(Box::new(txn), kind(&error));
-    error
+/// Ends a transaction whose work failed, as [`store::give_up`] does; gives the error back, with the name of a
+/// repository that has no more room.
+pub(crate) fn give_up(repo: &Repo, txn: Transaction<'_>, error: anyhow::Error) -> anyhow::Error {
+    let kind = kind(&error);
+    store::give_up(Box::new(txn), kind);
+    if kind == ErrorKind::Exhausted { named(repo, error, Kept::Objects) } else { error }
 }
 
 /// The kind of the first error that has one.
@@ -95,15 +98,19 @@ pub(crate) fn writing(repo: &Repo) -> impl FnOnce(container::Error) -> anyhow::E
     use container::Error::{Store, Tar};
     use store::Error::{Io, NoSpace};
     move |error| match error {
-        Store(Io { .. } | NoSpace(_)) | Tar(tar::Error::Store(Io { .. } | NoSpace(_))) => named(repo, error),
+        Store(Io { .. } | NoSpace { .. }) | Tar(tar::Error::Store(Io { .. } | NoSpace { .. })) => {
+            named(repo, error, Kept::Objects)
+        }
         _ => error.into(),
     }
 }
 
-fn named(repo: &Repo, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
-    let error = anyhow::Error::new(error);
+fn named(repo: &Repo, error: impl Into<anyhow::Error>, kept: Kept) -> anyhow::Error {
+    let error = error.into();
     match path_of(repo) {
-        Some(path) => error.context(format!("Repository {}", path.display())),
+        Some(path) => {
+            error.context(Writing { place: format!("Repository {}", path.display()), path: Some(path), kept })
+        }
         None => error,
     }
 }
@@ -115,9 +122,14 @@ fn path_of(repo: &Repo) -> Option<PathBuf> {
 
 fn open_one(path: &Path) -> anyhow::Result<Repo> {
     let shown = path.display();
-    let dir =
-        Dir::open_ambient_dir(path, ambient_authority()).with_context(|| format!("opendir({shown})"))?;
-    let mut repo = Repo::open(dir).with_context(|| format!("Opening repository {shown}"))?;
+    let opening = || format!("Opening repository {shown}");
+    let dir = Dir::open_ambient_dir(path, ambient_authority()).with_context(opening)?;
+    let mut repo = match Repo::open(dir) {
+        Err(store::Error::NotARepository { .. }) => {
+            bail!("{shown} is not an ostree repository; `init` makes one")
+        }
+        repo => repo.with_context(opening)?,
+    };
     // Staged objects are taken up again after a crash, but not after a restart of the machine. Where its id
     // cannot be read, it can be given.
     if let Ok(boot_id) = std::env::var("OSTREE_BOOTID") {

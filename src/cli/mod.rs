@@ -7,8 +7,11 @@
 //!
 //! args.rs   argv → verb first, then its options       app.rs       every definition, in clap's terms
 //! verb/     one file per verb                          terminal.rs  output, Ctrl-C; progress.rs
+//! usage.rs  arguments that cannot be understood        advice.rs    where an error becomes text
 //! ```
 
+mod absent;
+mod advice;
 mod app;
 mod args;
 mod datetime;
@@ -17,17 +20,18 @@ mod extension;
 mod gpg;
 mod images;
 mod locate;
+mod near;
 mod progress;
 mod remotes;
+mod room;
 mod summary_text;
 mod terminal;
+mod usage;
 mod verb;
 mod version;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
-
-use clap::error::ErrorKind;
 
 use self::app::{App, Program};
 use self::args::Arranged;
@@ -55,29 +59,21 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
             session.finish()?;
             return Ok(ExitCode::SUCCESS);
         }
-        Arranged::Unknown { verb, group, argv } => {
-            let is_container = verb == "container" && group.is_none();
-            if program == Program::Ostree && group.is_none() {
+        Arranged::Unknown { verb, groups, argv } => {
+            if program == Program::Ostree && groups.is_empty() {
                 extension::exec_if_present(&verb, &argv)?;
             }
-            // `ostree container …` is `ostree-container …`, and C ostree starts that with its own name in front.
-            if is_container && program != Program::OstreeRs {
-                let mut argv = argv;
-                if let Some(at) = argv.iter().position(|arg| *arg == verb) {
-                    argv.remove(at);
-                }
-                return run(Program::OstreeContainer, argv, interrupt);
-            }
-            return usage_error(&command, group.as_deref(), &args::unknown(group.as_deref(), &verb));
+            return match elsewhere(program, &groups, &verb, argv) {
+                Some((program, argv)) => run(program, argv, interrupt),
+                None => usage::unknown_verb(&command, &groups, &verb),
+            };
         }
-        Arranged::Missing { group } => {
-            return usage_error(&command, group.as_deref(), &args::missing(group.as_deref()));
-        }
+        Arranged::Missing { groups } => return usage::missing_verb(&command, &groups),
         Arranged::Argv(argv) => argv,
     };
     let app = match App::parse(program, command, argv) {
         Ok(app) => app,
-        Err(error) => return clap_error(&error),
+        Err(error) => return usage::bad_arguments(&error),
     };
     let mut session = Session::new(&app.terminal, interrupt.cancel.clone())?;
     match verb::run(app.verb, &mut session).and_then(|()| Ok(session.finish()?)) {
@@ -86,27 +82,24 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
     }
 }
 
-/// Shows the usage of the program, or of one of its groups of verbs, and what is wrong.
-fn usage_error(command: &clap::Command, group: Option<&str>, message: &str) -> anyhow::Result<ExitCode> {
-    let mut command = command.clone();
-    command.build();
-    let shown = match group {
-        Some(group) => command.find_subcommand_mut(group),
-        None => Some(&mut command),
-    };
-    if let Some(shown) = shown {
-        terminal::say(shown.render_help());
+/// Whose arguments these are, if `program` itself has no such verb.
+fn elsewhere(
+    program: Program,
+    groups: &[String],
+    verb: &OsStr,
+    mut argv: Vec<OsString>,
+) -> Option<(Program, Vec<OsString>)> {
+    match (program, verb.to_str()?) {
+        _ if !groups.is_empty() => None,
+        // `ostree container …` is `ostree-container …`, and C ostree starts that with `container` in front.
+        (Program::Ostree | Program::OstreeContainer, "container") => {
+            argv.remove(argv.iter().position(|arg| arg == verb)?);
+            Some((Program::OstreeContainer, argv))
+        }
+        // The program of ostree-ext has both.
+        (Program::OstreeContainer, "tar") => Some((Program::OstreeRs, argv)),
+        _ => None,
     }
-    anyhow::bail!("{message}");
-}
-
-/// Help goes to standard output and is no error; everything else exits with 1, as C ostree does.
-fn clap_error(error: &clap::Error) -> anyhow::Result<ExitCode> {
-    error.print()?;
-    Ok(match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    })
 }
 
 /// Says what went wrong, to people and to a program that follows; 130 or 143 if a signal stopped the work, nothing
@@ -115,22 +108,8 @@ fn report(error: &anyhow::Error, interrupt: &Interrupt, progress: Option<&dyn Re
     if error.chain().any(terminal::is_stdout_closed) {
         return ExitCode::SUCCESS;
     }
-    let message = describe(error);
+    let message = advice::text(error);
     terminal::say(format_args!("{} {message}", terminal::error_label()));
     progress.into_iter().for_each(|progress| progress.failure(&message));
     interrupt.exit_code().map_or(ExitCode::FAILURE, ExitCode::from)
-}
-
-/// The whole chain on one line. A cause that its error already quotes is not said twice.
-fn describe(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if text.is_empty() {
-            text = cause;
-        } else if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }

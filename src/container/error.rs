@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use ostree_format::ParseError;
+use ostree_format::{CommitId, ParseError};
 
 use super::config::ConfigError;
 use super::digest::{DiffId, Digest};
@@ -130,22 +130,23 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// Nobody said who is to vouch for the commit.
-    #[error(
-        "the commit's signature cannot be checked: give a keyring (--gpg-keyring FILE, or a remote that has \
-         one: ostree-remote-image:REMOTE:IMAGE), let policy.json ask for a signature of the image, or accept any \
-         commit (ostree-unverified-image:IMAGE)"
-    )]
+    #[error("the commit's signature cannot be checked: nothing says whose it should be")]
     NoSignaturePolicy,
     /// A signed commit vouches for itself, not for the layers that others put on top of it.
-    #[error(
-        "image {image} has {layers} layers that the signature of its commit says nothing about: have the image \
-         itself signed (ostree-image-signed:IMAGE), or accept any (ostree-unverified-image:IMAGE)"
-    )]
+    #[error("image {image} has {layers} layers that the signature of its commit says nothing about")]
     UnsignedLayers {
         /// The image.
         image: Digest,
         /// How many layers there are on top of the commit.
         layers: usize,
+    },
+    /// A commit is for machines of a name that images do not know, and no others were named for the image.
+    #[error("commit {commit} is for machines called '{said}', which images do not know")]
+    UnknownMachine {
+        /// The commit.
+        commit: CommitId,
+        /// What its metadata calls them.
+        said: String,
     },
     /// The image store has no image of this name.
     #[error("no image {0} was pulled into this repository")]
@@ -182,9 +183,11 @@ impl Kind for Error {
             | Self::Size { .. }
             | Self::TooLarge { .. }
             | Self::Image(_) => ErrorKind::Damaged,
-            Self::Reference { .. } | Self::Ambiguous { .. } | Self::Usage(_) | Self::Config(_) => {
-                ErrorKind::Usage
-            }
+            Self::Reference { .. }
+            | Self::UnknownMachine { .. }
+            | Self::Ambiguous { .. }
+            | Self::Usage(_)
+            | Self::Config(_) => ErrorKind::Usage,
             Self::Io { source, .. } | Self::Layer { source, .. } => Kind::kind(source),
             Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::Source { source, .. } => source.kind(),

@@ -59,8 +59,8 @@ pub(super) fn go_name(name: &str) -> Option<(&str, Option<&'static str>)> {
 /// `wanted`, else those that this program was compiled for.
 ///
 /// # Errors
-/// [`Error::Usage`] if the commit is for other machines than `wanted`, or for those of a name that nobody knows, or if
-/// `wanted` is not Linux; [`Error::Store`].
+/// [`Error::UnknownMachine`] if the commit is for those of a name that nobody knows and none are `wanted`;
+/// [`Error::Usage`] if it is for other machines than `wanted`, or if `wanted` is not Linux; [`Error::Store`].
 pub fn platform_of(
     store: &dyn ObjectRead,
     commit: &CommitId,
@@ -73,10 +73,7 @@ pub fn platform_of(
         return Ok(wanted.cloned().unwrap_or_default());
     };
     let Some((architecture, variant)) = go_name(&said) else {
-        let why = format!(
-            "commit {commit} is for machines called '{said}', which images do not know: give --platform"
-        );
-        return wanted.cloned().ok_or(Error::Usage(why));
+        return wanted.cloned().ok_or(Error::UnknownMachine { commit: *commit, said });
     };
     let own = PlatformName {
         os: "linux".to_owned(),

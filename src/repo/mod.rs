@@ -84,11 +84,14 @@ impl Repo {
     /// [`Repo::set_parent`].
     ///
     /// # Errors
-    /// [`Error::Io`] if it is no repository; [`Error::Invalid`] if its config is not understood.
+    /// [`Error::NotARepository`]; [`Error::Invalid`] if its config is not understood; [`Error::Io`].
     pub fn open(dir: Dir) -> Result<Self> {
         let failed = |op, path: &'static str| move |e| Error::io(op, path, e);
         let root = sys::open_dir(&dir, ".").map_err(failed("open", "."))?;
-        let objects = sys::open_dir(&dir, "objects").map_err(failed("open", "objects"))?;
+        let objects = sys::open_dir(&dir, "objects").map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::NotARepository { missing: "objects" },
+            _ => Error::io("open", "objects", error),
+        })?;
         let writable = sys::is_writable(&objects);
         if writable {
             // Whoever looks for free space may have removed it.
@@ -323,7 +326,7 @@ impl Repo {
 
 fn read_config(dir: &Dir) -> Result<RepoConfig> {
     let text = sys::read_file(dir, "config", MAX_CONFIG_BYTES).map_err(|e| Error::io("read", "config", e))?;
-    let text = text.ok_or_else(|| Error::io("open", "config", io::ErrorKind::NotFound))?;
+    let text = text.ok_or(Error::NotARepository { missing: "config" })?;
     RepoConfig::parse(&text).map_err(invalid_config)
 }
 

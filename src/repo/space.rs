@@ -42,7 +42,8 @@ impl Space {
         let Some(wanted) = self.wanted(bytes) else { return Ok(()) };
         let taken =
             self.blocks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(wanted));
-        taken.map(drop).map_err(|_| Error::NoSpace(self.message(wanted.saturating_mul(self.block_bytes))))
+        let wanted = wanted.saturating_mul(self.block_bytes);
+        taken.map(drop).map_err(|_| Error::NoSpace { wanted, why: self.message(wanted) })
     }
 
     /// Gives back what [`Space::reserve`] took.

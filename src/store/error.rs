@@ -18,6 +18,12 @@ pub enum Error {
     /// An object that is needed is not there.
     #[error("No such metadata object {0}")]
     NotFound(ObjectName),
+    /// A directory should be a repository and lacks what makes one.
+    #[error("not an ostree repository: it has no {missing}")]
+    NotARepository {
+        /// The file or directory that every repository has.
+        missing: &'static str,
+    },
     /// A ref does not exist.
     #[error("Refspec '{0}' not found")]
     RefNotFound(RefSpec),
@@ -71,6 +77,21 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody else's file cannot be made: only root may give files away.
+    #[error("cannot give {path} to user {uid} and group {gid}: {source}", path = path.display())]
+    Owner {
+        /// The file or object.
+        path: PathBuf,
+        /// Whose it should be.
+        uid: u32,
+        /// Whose it should be.
+        gid: u32,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What should be made is there already.
+    #[error("{} exists", .0.display())]
+    Exists(PathBuf),
     /// A stream that was handed in could not be read.
     #[error("reading {what}: {source}")]
     Read {
@@ -82,9 +103,14 @@ pub enum Error {
     /// Another process holds the lock, and the time to wait for it is over.
     #[error("{0} is locked by another process")]
     Locked(String),
-    /// The file system would get fuller than the repository's configuration allows.
-    #[error("{0}")]
-    NoSpace(String),
+    /// The file system is full, or would get fuller than the repository's configuration allows.
+    #[error("{why}")]
+    NoSpace {
+        /// How many bytes should have been written next.
+        wanted: u64,
+        /// What the system said, or which limit would be exceeded.
+        why: String,
+    },
     /// The repository's mode cannot keep this, or the operation does not exist for it.
     #[error("{0}")]
     Unsupported(String),
@@ -99,14 +125,19 @@ pub enum Error {
 impl Kind for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound(_) | Self::RefNotFound(_) | Self::RevNotFound { .. } => ErrorKind::Missing,
+            Self::NotFound(_)
+            | Self::NotARepository { .. }
+            | Self::RefNotFound(_)
+            | Self::RevNotFound { .. } => ErrorKind::Missing,
             Self::Corrupt { .. } | Self::Mismatch { .. } | Self::Invalid { .. } => ErrorKind::Damaged,
             Self::Refused { .. } => ErrorKind::Refused,
-            Self::Io { source, .. } | Self::Read { source, .. } => Kind::kind(source),
+            Self::Io { source, .. } | Self::Owner { source, .. } | Self::Read { source, .. } => {
+                Kind::kind(source)
+            }
             Self::Locked(_) => ErrorKind::Locked,
-            Self::NoSpace(_) => ErrorKind::Exhausted,
+            Self::NoSpace { .. } => ErrorKind::Exhausted,
             Self::Unsupported(_) => ErrorKind::Unsupported,
-            Self::Usage(_) => ErrorKind::Usage,
+            Self::Usage(_) | Self::Exists(_) => ErrorKind::Usage,
             Self::Cancelled(_) => ErrorKind::Cancelled,
         }
     }
@@ -122,6 +153,17 @@ impl Error {
     pub(crate) fn of_path(self, path: &str) -> Self {
         match self {
             Self::Unsupported(why) => Self::Unsupported(format!("{path}: {why}")),
+            other => other,
+        }
+    }
+
+    /// Says how much room was wanted, if what went wrong is that there is none.
+    pub(crate) fn wanting(self, bytes: u64) -> Self {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Self::Io { op, path, source } if matches!(source.kind(), StorageFull | QuotaExceeded) => {
+                Self::NoSpace { wanted: bytes, why: format!("{op} {}: {source}", path.display()) }
+            }
             other => other,
         }
     }

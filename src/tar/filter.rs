@@ -1,4 +1,4 @@
-//! `--tar-pathname-filter=REGEX,REPLACEMENT`: what paths of an archive become.
+//! `REGEX,REPLACEMENT`: what paths of an archive become.
 
 use ostree_format::ParseError;
 use regex::Regex;
@@ -17,7 +17,7 @@ impl PathnameFilter {
     /// # Errors
     /// If there is no comma, or the regular expression is malformed.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        const WHAT: &str = "--tar-pathname-filter";
+        const WHAT: &str = "filter of path names";
         let (regex, replacement) =
             text.split_once(',').ok_or_else(|| ParseError::invalid(WHAT, 0, "Missing ','"))?;
         let regex = Regex::new(regex).map_err(|error| ParseError::invalid(WHAT, 0, error.to_string()))?;

@@ -37,6 +37,14 @@ pub enum Error {
         /// What went wrong. The message tells all of it, so it is no `source` to be told once more.
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// TLS cannot be spoken with the server, for a reason that somebody can do something about.
+    #[error("{host} {problem}")]
+    Tls {
+        /// The server, with its port if that is not the usual one.
+        host: String,
+        /// The reason.
+        problem: TlsProblem,
+    },
     /// A body broke off, and the rest could not be had.
     #[error("{url}: broke off after {received}{} bytes: {}", of_size(*.size), .cause.without_url())]
     BrokenOff {
@@ -74,8 +82,10 @@ pub enum Error {
     Denied {
         /// The server, with its port if that is not the usual one.
         host: String,
-        /// What it said, and what to do.
+        /// What it said.
         why: String,
+        /// Whether credentials were given for it.
+        login: Login,
     },
     /// A certificate, key, proxy or URL that was given cannot be used.
     #[error("{what}: {why}")]
@@ -94,6 +104,30 @@ pub enum Error {
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+/// Why TLS cannot be spoken with a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsProblem {
+    /// What came back is no TLS.
+    #[error("does not speak TLS")]
+    NotSpoken,
+    /// None of the authorities that are trusted signed the server's certificate.
+    #[error("has a certificate of an issuer that is not trusted (UnknownIssuer)")]
+    UnknownIssuer,
+    /// The server signed its certificate itself, and it is not among those that are trusted.
+    #[error("signed its certificate itself")]
+    SelfSigned,
+}
+
+/// Whether a server that did not let us in had been given credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// It had, and they do not suffice.
+    Insufficient,
+    /// There were none to give.
+    None,
 }
 
 impl Kind for Error {
@@ -144,7 +178,12 @@ impl Error {
     }
 
     pub(crate) fn transport(url: &Url, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Transport { url: shown(url), cause: cause.into() }
+        let cause = cause.into();
+        let problem = causes(&*cause).filter_map(rustls_error).find_map(tls_problem);
+        match problem {
+            Some(problem) => Self::Tls { host: host(url), problem },
+            None => Self::Transport { url: shown(url), cause },
+        }
     }
 }
 
@@ -162,7 +201,7 @@ pub(super) fn host(url: &Url) -> String {
 
 fn status_text(status: StatusCode, body: &str, retry_after: Option<Duration>) -> String {
     let colon = if body.is_empty() { "" } else { ": " };
-    let wish = retry_after.map(|time| format!("; the server asks to wait {} (see --timeout)", secs(time)));
+    let wish = retry_after.map(|time| format!("; the server asks to wait {}", secs(time)));
     format!("{status}{colon}{body}{}", wish.unwrap_or_default())
 }
 
@@ -192,9 +231,6 @@ fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a 
 
 /// An error with its causes, but for those that only say that a request failed.
 fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
-    if let Some(text) = causes(error).filter_map(rustls_error).find_map(tls_text) {
-        return text;
-    }
     let mut text = String::new();
     for cause in causes(error) {
         let cause_text = cause.to_string();
@@ -208,19 +244,13 @@ fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     text
 }
 
-/// An error of TLS that people can do something about.
-fn tls_text(error: &rustls::Error) -> Option<String> {
+/// What people can do something about.
+fn tls_problem(error: &rustls::Error) -> Option<TlsProblem> {
     use rustls::{CertificateError, Error, InvalidMessage};
-    let (what, whom) = match error {
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            let way = "--tls-verify=false, or insecure in registries.conf, does without";
-            return Some(format!("the server does not speak TLS; {way}"));
-        }
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            (error.to_string(), "the issuer, put its certificate")
-        }
-        error if is_authority(error) => ("the server signed its certificate itself".into(), "it, put it"),
-        _ => return None,
-    };
-    Some(format!("{what}; to trust {whom} (*.crt) into a directory for --cert-dir, or into certs.d"))
+    match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(TlsProblem::NotSpoken),
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(TlsProblem::UnknownIssuer),
+        error if is_authority(error) => Some(TlsProblem::SelfSigned),
+        _ => None,
+    }
 }

@@ -24,7 +24,7 @@ mod response;
 mod tls;
 
 pub use body::Resumed;
-pub use error::{Error, Result};
+pub use error::{Error, Login, Result, TlsProblem};
 pub use http::{Http, HttpOptions, ProxyRule, Request, Resend};
 pub use patience::Limits;
 pub(crate) use patience::Patience;

@@ -28,6 +28,7 @@ use self::access::Access;
 pub(crate) use self::trust::{Demand, gpg_signatures_of};
 use crate::base::Ctx;
 use crate::base::net::Limits;
+use crate::cli::room::{Kept, Writing};
 use crate::container::transport::{
     DirImage, DockerArchive, DockerArchiveWriter, Located, ManifestFormat, OnePlatform, PlatformName,
     RegistryDest, RegistryImage, RepositoryName,
@@ -270,12 +271,14 @@ impl Dest {
 
 /// What went wrong while an image was written to `dest`, which is named if there is no more room at it.
 pub(crate) fn writing(dest: &ImageReference) -> impl FnOnce(container::Error) -> anyhow::Error {
-    let dest = dest.to_string();
+    let dest = dest.clone();
     move |error| match &error {
         container::Error::Io { source, .. }
             if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
         {
-            anyhow::Error::new(error).context(format!("Writing {dest}"))
+            let path = dest.path_and_tag().map(|(path, _)| path.into());
+            let place = format!("Writing {dest}");
+            anyhow::Error::new(error).context(Writing { place, path, kept: Kept::Nothing })
         }
         _ => error.into(),
     }

@@ -4,13 +4,15 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use rustix::fs::CWD;
 
 use super::{Common, resolve};
+use crate::base::{ErrorKind, Kind};
+use crate::cli::room::{Kept, Writing};
 use crate::cli::terminal::Session;
 use crate::repo::Repo;
-use crate::store::{SkipList, load_commit};
+use crate::store::{Error, SkipList, load_commit};
 use crate::tree::{
     CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts,
     PlainFiles, Sync, Whiteouts, checkout,
@@ -113,7 +115,21 @@ fn one(
 ) -> anyhow::Result<()> {
     let root = load_commit(repo, &resolve(repo, rev)?)?.root;
     session.ctx.phase("Checking out", None, None);
-    Ok(checkout(repo, root, CWD, destination, options, &session.ctx)?)
+    checkout(repo, root, CWD, destination, options, &session.ctx).map_err(|error| failed(error, destination))
+}
+
+/// What is said of a checkout that failed.
+fn failed(error: Error, destination: &Path) -> anyhow::Error {
+    match error {
+        Error::Exists(_) => anyhow!("{error}: --union writes into it, or name another directory"),
+        Error::Owner { .. } => anyhow!("{error}; --user-mode (-U) leaves owners as they are"),
+        error if error.kind() == ErrorKind::Exhausted => {
+            let place = format!("Writing {}", destination.display());
+            let writing = Writing { place, path: Some(destination.to_owned()), kept: Kept::Nothing };
+            anyhow::Error::new(error).context(writing)
+        }
+        error => error.into(),
+    }
 }
 
 /// Pairs of revision and subpath, with a NUL behind each.

@@ -127,7 +127,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             let id = options.parent.context("no parent")?;
             return print(args, &id, TransactionStats::default(), cache_hits, session);
         }
-        Err(error) => return Err(locate::give_up(txn, error)),
+        Err(error) => return Err(locate::give_up(&repo, txn, error)),
     };
     // The same commit may be made, and signed by others, at the same time.
     let _lock = if args.gpg_sign.is_empty() { None } else { Some(repo.lock_edits(&session.ctx)?) };
@@ -165,6 +165,9 @@ fn options(args: &Args, repo: &Repo) -> anyhow::Result<CommitOptions> {
         (None, _) => None,
     };
     let branch = args.branch.as_ref();
+    if parent.is_none() && !args.metadata.keep_metadata.is_empty() {
+        bail!("Either --branch or --parent must be specified when using --keep-metadata");
+    }
     let message = args.message.message(branch)?;
     let refs = branch.into_iter().chain(&args.metadata.bind_refs).cloned().collect();
     let bindings = Bindings { refs, collection: repo.config().collection_id.clone() };

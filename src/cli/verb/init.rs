@@ -6,6 +6,7 @@ use std::io;
 use anyhow::Context;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::Common;
 use crate::format::{CollectionId, RepoMode};
@@ -16,12 +17,21 @@ use crate::repo::Repo;
 pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
-    /// How objects are kept: bare, bare-user, bare-user-only, bare-split-xattrs or archive
-    #[arg(long, default_value = "bare")]
+    /// How objects are kept
+    #[arg(long, default_value = "bare", value_parser = modes())]
     mode: RepoMode,
     /// A globally unique name for this collection of refs, such as org.example.Os
     #[arg(long, value_name = "COLLECTION-ID")]
     collection_id: Option<CollectionId>,
+}
+
+/// Reads a mode, and knows them all.
+fn modes() -> impl TypedValueParser<Value = RepoMode> {
+    let modes = RepoMode::ALL.map(|mode| match mode {
+        RepoMode::Archive => PossibleValue::new("archive").alias(mode.as_str()),
+        _ => PossibleValue::new(mode.as_str()),
+    });
+    PossibleValuesParser::new(modes).try_map(|mode| mode.parse())
 }
 
 /// Creates the repository; one that is already there is completed.

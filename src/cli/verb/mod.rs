@@ -33,6 +33,7 @@ use rustix::fs::{Access, AtFlags, accessat};
 
 use super::app::{OstreeVerb, Verb};
 use super::locate::RepoOptions;
+use super::near;
 use super::terminal::Session;
 use crate::format::{CommitId, RefSpec, Rev};
 use crate::repo::Repo;
@@ -94,7 +95,7 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
 /// The commit that `rev` names.
 fn resolve<S: ObjectRead + Refs + ?Sized>(store: &S, rev: &str) -> anyhow::Result<CommitId> {
     let rev: Rev = rev.parse().with_context(|| format!("Invalid refspec {rev}"))?;
-    Ok(resolve_rev(store, &rev)?)
+    resolve_rev(store, &rev).map_err(|error| near::with_nearest_ref(store, error))
 }
 
 /// The commit that a branch names, if it exists; as C ostree does, that of a remote if there is no local one.

@@ -9,6 +9,7 @@ use super::{Common, require_writable};
 use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg::{self, SignedBy};
 use crate::cli::locate;
+use crate::cli::near;
 use crate::cli::terminal::{Session, size};
 use crate::format::variant::Dict;
 use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
@@ -131,7 +132,8 @@ fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {
         }
         let name: RefName = given.parse().with_context(|| format!("Invalid ref name {given}"))?;
         let refspec = RefSpec::from(name.clone());
-        let id = source.resolve(&refspec)?.ok_or(Error::RefNotFound(refspec))?;
+        let missing = |refspec| near::with_nearest_ref(source, Error::RefNotFound(refspec));
+        let id = source.resolve(&refspec)?.ok_or_else(|| missing(refspec))?;
         Ok((Some(name), id))
     };
     args.refs.iter().map(one).collect()

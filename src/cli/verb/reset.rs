@@ -1,11 +1,12 @@
 //! `reset`: lets a ref name another commit.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::{Common, resolve};
+use crate::cli::near;
 use crate::cli::terminal::Session;
 use crate::format::RefSpec;
-use crate::store::{Refs, Txn};
+use crate::store::{Error, Refs, Txn};
 
 /// Arguments of `reset`.
 #[derive(clap::Args)]
@@ -24,7 +25,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let refspec: RefSpec = args.name.parse().with_context(|| format!("Invalid ref '{}'", args.name))?;
     if !repo.ref_files()?.contains_key(&refspec) && repo.resolve_exact(&refspec)?.is_none() {
-        bail!("Invalid ref '{}'", args.name);
+        let missing = near::with_nearest_ref(&repo, Error::RefNotFound(refspec));
+        return Err(missing.context(format!("Invalid ref '{}'", args.name)));
     }
     let target = resolve(&repo, &args.commit)?;
     let txn = repo.begin(&session.ctx)?;

@@ -50,7 +50,7 @@ impl Place {
         let limits = http.limits.with_patience(http.limits.patience / 2);
         let tls = HttpOptions { limits: Limits { retries: 0, ..limits }, ..http.clone() };
         match at("https", &tls)?.ping(ctx) {
-            Err(NetError::Transport { .. }) => {
+            Err(NetError::Transport { .. } | NetError::Tls { .. }) => {
                 match at("http", &HttpOptions { limits, ..http.clone() })?.ping(ctx) {
                     // Who is busy is there.
                     Ok(()) | Err(NetError::Status { .. }) => Ok(at("http", &http)?),

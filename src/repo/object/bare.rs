@@ -9,7 +9,7 @@ use std::fs::File;
 use ostree_format::{FileHeader, FileId, ObjectName, RepoMode, Xattrs};
 
 use super::super::dir::ObjectDir;
-use super::{FileFormat, Links, Loose, Sink, failed, open_plain, stat_loose, sys};
+use super::{FileFormat, Links, Loose, Sink, failed, not_given, open_plain, stat_loose, sys};
 use crate::base::{all_xattrs, all_xattrs_at, write_xattrs, write_xattrs_at};
 use crate::store::{Error, FileObject, LooseFile, Result};
 
@@ -50,14 +50,14 @@ impl FileFormat for Bare {
 
     fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
         // In this order: a new owner takes setuid bits and capabilities away.
-        sys::set_owner(file, header.uid, header.gid).map_err(failed("chown", id))?;
+        sys::set_owner(file, header.uid, header.gid).map_err(not_given(id, header))?;
         sys::set_mode(file, header.permissions).map_err(failed("chmod", id))?;
         write_xattrs(file, &header.xattrs).map_err(failed("setxattr", id))?;
         sys::set_mtime_zero(file).map_err(failed("utimens", id))
     }
 
     fn seal_link(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, name: &str) -> Result<()> {
-        sys::set_link_owner(sink.tmp, name, header.uid, header.gid).map_err(failed("chown", id))?;
+        sys::set_link_owner(sink.tmp, name, header.uid, header.gid).map_err(not_given(id, header))?;
         if header.xattrs.is_empty() {
             return Ok(());
         }

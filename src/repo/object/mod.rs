@@ -109,6 +109,12 @@ fn failed(op: &'static str, id: &FileId) -> impl FnOnce(io::Error) -> Error {
     move |e| Error::io(op, name.to_string(), e)
 }
 
+/// Turns an error of giving the object `id` to whom `header` says into one that tells whom.
+fn not_given(id: &FileId, header: &FileHeader) -> impl FnOnce(io::Error) -> Error {
+    let (path, uid, gid) = (ObjectName::from(*id).to_string().into(), header.uid, header.gid);
+    move |source| Error::Owner { path, uid, gid, source }
+}
+
 /// An object of a mode that keeps files as files and links as links: what lies there.
 enum Loose {
     File(File, Stat),

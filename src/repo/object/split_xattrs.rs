@@ -17,7 +17,7 @@ use ostree_format::{
 };
 
 use super::super::dir::ObjectDir;
-use super::{FileFormat, Links, Sink, failed, invalid, open_plain, sys, write_meta};
+use super::{FileFormat, Links, Sink, failed, invalid, not_given, open_plain, sys, write_meta};
 use crate::store::{Error, FileObject, LooseFile, Result};
 
 /// Mode bare-split-xattrs.
@@ -36,14 +36,14 @@ impl FileFormat for SplitXattrs {
     }
 
     fn seal(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
-        sys::set_owner(file, header.uid, header.gid).map_err(failed("chown", id))?;
+        sys::set_owner(file, header.uid, header.gid).map_err(not_given(id, header))?;
         sys::set_mode(file, header.permissions).map_err(failed("chmod", id))?;
         sys::set_mtime_zero(file).map_err(failed("utimens", id))?;
         put_xattrs(sink, id, &header.xattrs)
     }
 
     fn seal_link(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, name: &str) -> Result<()> {
-        sys::set_link_owner(sink.tmp, name, header.uid, header.gid).map_err(failed("chown", id))?;
+        sys::set_link_owner(sink.tmp, name, header.uid, header.gid).map_err(not_given(id, header))?;
         put_xattrs(sink, id, &header.xattrs)
     }
 

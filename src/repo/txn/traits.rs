@@ -86,7 +86,8 @@ impl Transaction<'_> {
             }
             _ => false,
         };
-        if linked || object::write_meta(&sink, self.repo.mode(), &name, bytes)? == Linked::New {
+        let write = || object::write_meta(&sink, self.repo.mode(), &name, bytes);
+        if linked || write().map_err(|error| error.wanting(bytes.len() as u64))? == Linked::New {
             add(&self.counters.metadata_written, 1);
         }
         self.written.insert(name);

@@ -62,12 +62,14 @@ impl Transaction<'_> {
         let len = bytes.len() as u64;
         self.reserve(len)?;
         let linked = match header.symlink_target().filter(|_| format.links() == Links::AsLinks) {
-            Some(target) => Some(object::write_link(&sink, format, &id, header, target)?),
+            Some(target) => object::write_link(&sink, format, &id, header, target).map(Some),
             None => {
                 let content = Regular::Known(id, bytes);
-                object::write_regular(&sink, format, header, content, &|_| Ok(false))?.1
+                object::write_regular(&sink, format, header, content, &|_| Ok(false))
+                    .map(|(_, linked)| linked)
             }
         };
+        let linked = linked.map_err(|error| error.wanting(len))?;
         self.wrote_file(id, len, linked);
         Ok(())
     }
@@ -88,6 +90,7 @@ impl Transaction<'_> {
             self.is_stored(&(*id).into())
         };
         let written = object::write_regular(&sink, &*self.repo.format, header, source, &is_there);
+        let written = written.map_err(|error| error.wanting(len));
         let (id, linked) = written.inspect_err(|_| self.space.release(len))?;
         self.wrote_file(id, len, linked);
         Ok(id)

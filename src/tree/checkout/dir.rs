@@ -13,6 +13,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::file::not_given;
 use super::queue::Queue;
 use super::target::Target;
 use super::{CheckoutOptions, DirectoryModes, Linking, Overwrite, Ownership, Sync, Whiteouts};
@@ -178,6 +179,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
         match mkdirat(parent, name, Mode::RWXU) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) if self.options.overwrite != Overwrite::Never => Ok(false),
+            Err(Errno::EXIST) => Err(Error::Exists(name.into())),
             Err(e) => Err(Error::io("mkdirat", name, e)),
         }
     }
@@ -204,7 +206,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
             fchmod(&dir.fd, Mode::from_raw_mode(meta.mode & mask)).map_err(io("fchmod"))?;
             if self.options.ownership == Ownership::Commit {
                 fchown(&dir.fd, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))
-                    .map_err(io("fchown"))?;
+                    .map_err(|e| not_given(&dir.path, meta.uid, meta.gid, e))?;
             }
             // The same in every checkout, except for copies, which are there to be changed.
             if self.options.linking != Linking::Never {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use ostree_format::{FileHeader, FileId, FileKind, FileName};
@@ -113,6 +114,10 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         self.place(dir, name, id, |file| {
             self.content(file, &mut object)
                 .map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))?;
+            if self.options.ownership == Ownership::Commit {
+                fchown(file, Some(Uid::from_raw(wanted.uid)), Some(Gid::from_raw(wanted.gid)))
+                    .map_err(|e| not_given(dir.path_of(name), wanted.uid, wanted.gid, e))?;
+            }
             self.attributes(file, &wanted).map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))
         })
     }
@@ -156,10 +161,9 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         copy_exact(&mut Cancellable::new(object, &self.ctx.cancel), &mut out, len)
     }
 
+    /// Everything but the owner, which comes first: a change of it takes capabilities away.
     fn attributes(&self, file: &OwnedFd, wanted: &FileHeader) -> io::Result<()> {
         if self.options.ownership == Ownership::Commit {
-            fchown(file, Some(Uid::from_raw(wanted.uid)), Some(Gid::from_raw(wanted.gid)))?;
-            // After the owner: a change of it takes capabilities away.
             base::write_xattrs(file, &wanted.xattrs)?;
         }
         fchmod(file, Mode::from_raw_mode(wanted.permissions))?;
@@ -192,8 +196,13 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
     fn chown_at(&self, dir: &Dir, name: &str, header: &FileHeader) -> Result<()> {
         let (uid, gid) = (Uid::from_raw(header.uid), Gid::from_raw(header.gid));
         chownat(&dir.fd, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|e| Error::io("fchownat", dir.path_of(name), e))
+            .map_err(|e| not_given(dir.path_of(name), header.uid, header.gid, e))
     }
+}
+
+/// The error for a file that cannot be given to whom it should belong.
+pub(super) fn not_given(path: impl Into<PathBuf>, uid: u32, gid: u32, why: Errno) -> Error {
+    Error::Owner { path: path.into(), uid, gid, source: why.into() }
 }
 
 impl Dir {

@@ -163,12 +163,13 @@ impl CheckoutOptions {
 /// directory `name`, which may be `.`.
 ///
 /// # Errors
-/// [`Error::NotFound`] and [`Error::Corrupt`] for objects; [`Error::Io`] with `EEXIST` for what is there and
-/// must not be replaced; [`Error::Unsupported`] if hard links are required and impossible; [`Error::Usage`] if
+/// [`Error::NotFound`] and [`Error::Corrupt`] for objects; [`Error::Exists`] for a destination that is
+/// there, [`Error::Io`] with `EEXIST` for a file in it, where that must not be replaced; [`Error::Unsupported`] if hard links are required and impossible; [`Error::Usage`] if
 /// the path is not in the tree. What was written before an error stays.
 ///
 /// [`Error::NotFound`]: crate::store::Error::NotFound
 /// [`Error::Corrupt`]: crate::store::Error::Corrupt
+/// [`Error::Exists`]: crate::store::Error::Exists
 /// [`Error::Io`]: crate::store::Error::Io
 /// [`Error::Unsupported`]: crate::store::Error::Unsupported
 /// [`Error::Usage`]: crate::store::Error::Usage

@@ -96,7 +96,7 @@ fn keep_metadata<S: ObjectRead + ?Sized>(
     if options.keep_metadata.is_empty() {
         return Ok(());
     }
-    let no_parent = "Either --branch or --parent must be specified when using --keep-metadata";
+    let no_parent = "metadata is kept of a parent, and there is none";
     let parent = options.parent.ok_or_else(|| Error::Usage(no_parent.into()))?;
     let old = load_commit(store, &parent)?.metadata;
     for key in &options.keep_metadata {

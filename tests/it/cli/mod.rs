@@ -1,6 +1,7 @@
 //! The program beside C ostree on the same repository: same output, same exit code.
 
 mod images;
+mod messages;
 mod own;
 mod read;
 mod write;

@@ -7,6 +7,7 @@ mod faults;
 mod front;
 mod identities;
 mod identity;
+mod messages;
 mod patience;
 mod peer;
 mod peers;

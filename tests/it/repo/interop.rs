@@ -456,7 +456,7 @@ fn the_disk_is_left_as_free_as_c_leaves_it() {
         let theirs = String::from_utf8(out.stderr).unwrap();
         let txn = repo.begin(&ctx).unwrap();
         let ours = txn.write_file(&header, 1_234_567, &mut &vec![1; 1_234_567][..]).unwrap_err();
-        assert!(matches!(ours, Error::NoSpace(_)));
+        assert!(matches!(ours, Error::NoSpace { .. }));
         assert!(theirs.trim_end().ends_with(&ours.to_string()), "{theirs}{ours}");
         // Metadata may be written all the same.
         let mut meta = vec![0; 12];

@@ -24,7 +24,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::IgnoredAny;
 
-use super::error::{host, shown};
+use super::error::{Login, host, shown};
 use super::{Error, Http, Limits, Patience, Request, Response, Result, Resumed};
 use crate::base::Ctx;
 
@@ -291,17 +291,15 @@ impl Registry {
 
     /// What to tell somebody who is not let in.
     fn denied(&self, mut response: Response, patience: &Patience) -> Error {
-        let hint = match &self.credentials {
-            Some(_) => "the credentials given for it do not suffice",
-            None => {
-                "it wants credentials and none are configured; log in with `podman login` or give --authfile"
-            }
+        let (login, hint) = match &self.credentials {
+            Some(_) => (Login::Insufficient, "the credentials given for it do not suffice"),
+            None => (Login::None, "it wants credentials and none are configured"),
         };
         let said = match response.words(patience) {
             said if said.is_empty() => said,
             said => format!(" ({said})"),
         };
         let why = format!("{}{said} for {}: {hint}", response.status(), self.name);
-        Error::Denied { host: host(&self.base), why }
+        Error::Denied { host: host(&self.base), why, login }
     }
 }

@@ -39,8 +39,8 @@ pub(crate) struct Options {
     #[arg(long)]
     tar_autocreate_parents: bool,
     /// Change the paths in a tar archive
-    #[arg(long, value_name = "REGEX,REPLACEMENT")]
-    tar_pathname_filter: Option<String>,
+    #[arg(long, value_name = "REGEX,REPLACEMENT", value_parser = PathnameFilter::parse)]
+    tar_pathname_filter: Option<PathnameFilter>,
     /// Delete the files of directories that were committed
     #[arg(long)]
     consume: bool,
@@ -131,7 +131,7 @@ impl Options {
         let options = TreeOptions {
             parents: if self.tar_autocreate_parents { Parents::Create } else { Parents::MustExist },
             special: SpecialFiles::Refuse,
-            filter: self.tar_pathname_filter.as_deref().map(PathnameFilter::parse).transpose()?,
+            filter: self.tar_pathname_filter.clone(),
         };
         Ok(import_tree(source, txn, tree, modifier, &options, ctx)?)
     }

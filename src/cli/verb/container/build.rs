@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long = "ref", value_name = "REV")]
     rev: String,
     /// The directory that becomes an OCI image layout, or is one
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["oci_archive", "push"])]
+    #[arg(long, value_name = "DIR")]
     oci_dir: Option<PathBuf>,
     /// A tar archive of an OCI image layout to write
     #[arg(long, value_name = "FILE", conflicts_with = "oci_dir")]
@@ -133,6 +133,7 @@ struct Layers {
 
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let place = build_dest(args)?;
     let repo = args.common.open()?;
     let commit = resolve(&repo, &args.rev)?;
     let platform = container::platform_of(&repo, &commit, args.registry.platform())?;
@@ -141,7 +142,6 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let options =
         BuildOptions { compression: args.compression, previous, platform: Some(platform), ..describing };
     let mount_from = repository.flatten();
-    let place = build_dest(args)?;
     let dest = Dest::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
     let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)
         .map_err(images::writing(&place))?;
@@ -179,7 +179,7 @@ fn build_dest(args: &Args) -> anyhow::Result<ImageReference> {
         (Some(reference), _, _) => return Ok(reference.clone()),
         (_, Some(path), _) => (Transport::OciDir, path),
         (_, _, Some(path)) => (Transport::OciArchive, path),
-        _ => bail!("Where shall the image go? Give --push, --oci-dir or --oci-archive"),
+        _ => bail!("where shall the image go? Give --oci-dir, --oci-archive or --push"),
     };
     let path = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     let tag = args.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
+
 use super::Image;
 use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg::{self, SignedBy};
@@ -32,6 +34,11 @@ impl Who {
         };
         for file in &options.gpg_keyring {
             keyring.get_or_insert_default().extend(gpg::from_path(file)?);
+        }
+        if let (Some(SignatureSource::OstreeRemote(remote)), Some(keyring)) = (&image.signature, &keyring)
+            && keyring.is_empty()
+        {
+            bail!("no key for remote {remote} yet: `remote gpg-import {remote} -k FILE` brings one");
         }
         Ok(Self { keyring, source: image.signature.clone() })
     }

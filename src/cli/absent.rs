@@ -1,0 +1,33 @@
+//! Commands that the peers have and this program does not: what to use instead.
+
+/// The group, the verb in it, and what is said of it.
+const ABSENT: &[(&str, &str, &str)] = &[
+    ("", "admin", "deployments are made by C ostree's `ostree admin`"),
+    ("", "create-usb", "`pull-local` copies commits to a repository on any disk"),
+    ("", "find-remotes", "name the remote"),
+    ("", "sign", "commits are signed by `gpg-sign`; other kinds of keys are for C ostree's `ostree sign`"),
+    ("", "static-delta", "C ostree's `ostree static-delta` makes and applies them"),
+    ("", "ima-sign", "ostree-ext's `ostree-ext-cli ima-sign` makes IMA signatures"),
+    (
+        "",
+        "provisional-repair",
+        "`fsck` finds what is damaged; ostree-ext's `ostree-ext-cli` repairs deployments",
+    ),
+    ("remote", "refs", "remotes are not reached over HTTP yet; C ostree's `ostree remote refs` does it"),
+    (
+        "remote",
+        "summary",
+        "remotes are not reached over HTTP yet; C ostree's `ostree remote summary` does it",
+    ),
+    ("remote", "add-cookie", "remotes are not reached over HTTP yet"),
+    ("remote", "delete-cookie", "remotes are not reached over HTTP yet"),
+    ("remote", "list-cookies", "remotes are not reached over HTTP yet"),
+    ("image", "deploy", "`container image pull` brings the image; `bootc` or ostree-ext deploys it"),
+];
+
+/// What is said of a verb that only the peers have; `group` is the innermost one that it was looked for in.
+pub(crate) fn advice(group: Option<&str>, verb: &str) -> Option<&'static str> {
+    let group = group.unwrap_or_default();
+    let found = ABSENT.iter().find(|(of, absent, _)| (*of, *absent) == (group, verb));
+    found.map(|(_, _, advice)| *advice)
+}

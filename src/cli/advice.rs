@@ -1,0 +1,129 @@
+//! Where an error becomes text: what went wrong, and what to do next.
+//!
+//! The library tells facts and kinds; which option, verb or file helps is known here alone.
+
+use super::room;
+use crate::base::net::{self, Login, TlsProblem};
+use crate::{container, store, tar};
+
+type Cause<'a> = &'a (dyn std::error::Error + 'static);
+
+/// All that is to be said of an error, on one line.
+pub(crate) fn text(error: &anyhow::Error) -> String {
+    let text = chain(error.chain());
+    match room::advice(error).or_else(|| error.chain().find_map(next_step).map(str::to_owned)) {
+        Some(advice) => format!("{text}; {advice}"),
+        None => text,
+    }
+}
+
+/// Causes in a row. One that its error already quotes is not said twice, and the numbers of the system's errors are
+/// left out: their words say it.
+pub(crate) fn chain<'a>(causes: impl Iterator<Item = Cause<'a>>) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for cause in causes {
+        let cause = without_numbers(&cause.to_string());
+        let is_quoted = |by: &String| by.starts_with(&cause) || by.ends_with(&cause);
+        if !said.last().is_some_and(is_quoted) {
+            said.push(cause);
+        }
+    }
+    said.join(": ")
+}
+
+/// `No such file or directory (os error 2)` without what stands in brackets.
+fn without_numbers(text: &str) -> String {
+    const START: &str = " (os error ";
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, behind)) = rest.split_once(START) {
+        out.push_str(before);
+        rest = match behind.split_once(')') {
+            Some((number, behind)) if number.parse::<i32>().is_ok() => behind,
+            _ => {
+                out.push_str(START);
+                behind
+            }
+        };
+    }
+    out + rest
+}
+
+/// What helps against `cause`, if it is an error of the library that something is known to help against.
+fn next_step(cause: Cause<'_>) -> Option<&'static str> {
+    None.or_else(|| cause.downcast_ref().and_then(of_container))
+        .or_else(|| cause.downcast_ref().and_then(of_tar))
+        .or_else(|| cause.downcast_ref().and_then(of_store))
+        .or_else(|| cause.downcast_ref().and_then(of_net))
+}
+
+fn of_container(error: &container::Error) -> Option<&'static str> {
+    use container::Error;
+    match error {
+        Error::NoSignaturePolicy => Some(
+            "give its keys (--gpg-keyring FILE, or a remote that has some: ostree-remote-image:REMOTE:IMAGE), let \
+             policy.json ask for a signature of the image, or accept any commit (ostree-unverified-image:IMAGE)",
+        ),
+        Error::UnsignedLayers { .. } => Some(
+            "have the image itself signed (ostree-image-signed:IMAGE), or accept any layers \
+             (ostree-unverified-image:IMAGE)",
+        ),
+        Error::UnknownMachine { .. } => Some("--platform says which it is for"),
+        Error::Source { source, .. } => of_container(source),
+        Error::Net(error) => of_net(error),
+        Error::Tar(error) => of_tar(error),
+        Error::Store(error) => of_store(error),
+        _ => None,
+    }
+}
+
+fn of_tar(error: &tar::Error) -> Option<&'static str> {
+    match error {
+        tar::Error::Store(error) => of_store(error),
+        _ => None,
+    }
+}
+
+fn of_store(error: &store::Error) -> Option<&'static str> {
+    match error {
+        store::Error::Owner { .. } => Some(
+            "a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without",
+        ),
+        _ => None,
+    }
+}
+
+fn of_net(error: &net::Error) -> Option<&'static str> {
+    match error {
+        net::Error::Tls { problem: TlsProblem::NotSpoken, .. } => {
+            Some("--tls-verify=false, or `insecure` in registries.conf, does without")
+        }
+        net::Error::Tls { problem: TlsProblem::UnknownIssuer, .. } => Some(
+            "to trust the issuer, put its certificate (*.crt) into a directory for --cert-dir, or into certs.d",
+        ),
+        net::Error::Tls { problem: TlsProblem::SelfSigned, .. } => {
+            Some("to trust it, put it (*.crt) into a directory for --cert-dir, or into certs.d")
+        }
+        net::Error::Denied { login: Login::None, .. } => {
+            Some("log in with `podman login`, or give --authfile or --creds")
+        }
+        net::Error::Status { retry_after: Some(_), .. } => Some("with a longer --timeout it is waited for"),
+        net::Error::BrokenOff { cause, .. } => of_net(cause),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_errors_say_nothing() {
+        for (given, said) in [
+            ("open x: No such file or directory (os error 2)", "open x: No such file or directory"),
+            ("a (os error 2), b (os error 17)!", "a, b!"),
+            ("a (os error b) (os error 2", "a (os error b) (os error 2"),
+        ] {
+            assert_eq!(without_numbers(given), said);
+        }
+    }
+}

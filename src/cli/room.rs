@@ -1,0 +1,83 @@
+//! What is said of a file system that is full: how much was needed, how much is free, what was kept.
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::terminal::size;
+use crate::{container, store, tar};
+
+/// Where something was written when it went wrong: a context of errors.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    /// The place in words.
+    pub(crate) place: String,
+    /// Where that lies on disk, if it does.
+    pub(crate) path: Option<PathBuf>,
+    /// What stays for the next run.
+    pub(crate) kept: Kept,
+}
+
+/// What stays of a command that failed for want of room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing that the next run could use.
+    Nothing,
+    /// Objects that were finished: the next run goes on from there.
+    Objects,
+}
+
+impl fmt::Display for Writing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+/// What there is to say of the file system if `error` is that it is full.
+pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
+    let wanted = error.chain().find_map(wanted)?;
+    let writing = error.downcast_ref::<Writing>()?;
+    let mut said: Vec<String> = Vec::new();
+    if let Some((free, mount)) = writing.path.as_deref().and_then(free) {
+        let wanted = wanted.map(|bytes| format!("{} were needed next, and ", size(bytes)));
+        let free = size(free);
+        said.push(format!("{}{free} are free on {}", wanted.unwrap_or_default(), mount.display()));
+    }
+    if writing.kept == Kept::Objects {
+        said.push("what was written is kept for the next run".to_owned());
+    }
+    Some(said.join("; ")).filter(|said| !said.is_empty())
+}
+
+/// Whether something failed for want of room: the bytes that were wanted, where they are known.
+fn wanted(cause: &(dyn std::error::Error + 'static)) -> Option<Option<u64>> {
+    if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+        return matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded).then_some(None);
+    }
+    let in_store = |error: &store::Error| match error {
+        store::Error::NoSpace { wanted, .. } => Some(Some(*wanted)),
+        _ => None,
+    };
+    match (cause.downcast_ref(), cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(error), _, _) => in_store(error),
+        (_, Some(tar::Error::Store(error)), _) => in_store(error),
+        (_, _, Some(container::Error::Store(error))) => in_store(error),
+        (_, _, Some(container::Error::Tar(tar::Error::Store(error)))) => in_store(error),
+        _ => None,
+    }
+}
+
+/// The bytes that are free where `path` lies, and where that file system is mounted.
+fn free(path: &Path) -> Option<(u64, PathBuf)> {
+    let there = path.ancestors().find_map(|path| match path.as_os_str().is_empty() {
+        true => fs::canonicalize(".").ok(),
+        false => fs::canonicalize(path).ok(),
+    })?;
+    let device = |path: &Path| path.metadata().map(|meta| meta.dev()).ok();
+    let ours = device(&there)?;
+    let mount = there.ancestors().take_while(|above| device(above) == Some(ours)).last()?;
+    let room = rustix::fs::statvfs(&there).ok()?;
+    Some((room.f_bavail.saturating_mul(room.f_frsize), mount.to_owned()))
+}

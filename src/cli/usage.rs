@@ -1,0 +1,87 @@
+//! What is said of arguments that cannot be understood.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::process::ExitCode;
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::{absent, advice, near, terminal};
+
+/// Says that a verb does not exist, and which one may have been meant; if none, the usage of the program or of the
+/// group of verbs is shown.
+pub(crate) fn unknown_verb(command: &Command, groups: &[String], verb: &OsStr) -> anyhow::Result<ExitCode> {
+    let (group, verb) = (groups.last().map(String::as_str), verb.to_string_lossy());
+    let message = match group {
+        None => format!("Unknown command '{verb}'"),
+        Some(group) => format!("Unknown \"{group}\" subcommand '{verb}'"),
+    };
+    if let Some(advice) = absent::advice(group, &verb) {
+        anyhow::bail!("{message}: it does not exist here; {advice}");
+    }
+    let level = below(command, groups);
+    let verbs = level.get_subcommands().map(Command::get_name);
+    if let Some(nearest) = near::nearest(&verb, verbs) {
+        anyhow::bail!("{message}; nearest: {nearest}");
+    }
+    show(command, groups);
+    anyhow::bail!("{message}");
+}
+
+/// Shows the usage where a verb is missing, and says so.
+pub(crate) fn missing_verb(command: &Command, groups: &[String]) -> anyhow::Result<ExitCode> {
+    show(command, groups);
+    match groups.last() {
+        None => anyhow::bail!("No command specified"),
+        Some(group) => anyhow::bail!("No \"{group}\" subcommand specified"),
+    }
+}
+
+fn show(command: &Command, groups: &[String]) {
+    let mut command = command.clone();
+    command.build();
+    terminal::say(below(&command, groups).clone().render_help());
+}
+
+/// The innermost of groups that lie within each other.
+fn below<'c>(command: &'c Command, groups: &[String]) -> &'c Command {
+    groups.iter().fold(command, |level, group| level.find_subcommand(group).unwrap_or(level))
+}
+
+/// Help goes to standard output and is no error; everything else exits with 1, as C ostree does.
+pub(crate) fn bad_arguments(error: &clap::Error) -> anyhow::Result<ExitCode> {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        error.print()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match bad_value(error) {
+        Some(why) => anyhow::bail!("{why}"),
+        None => error.print()?,
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// What is wrong with the value of an option or argument, if that is what is wrong.
+fn bad_value(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(&**text),
+        _ => None,
+    };
+    let (arg, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let option = arg.split([' ', '=', '[']).next().filter(|arg| arg.starts_with('-'));
+    let place = option.map(|option| format!("{option} ")).unwrap_or_default();
+    match (error.kind(), error.get(ContextKind::ValidValue)) {
+        // Nothing was given where a value has to be: clap says that.
+        (ErrorKind::InvalidValue, _) if value.is_empty() => None,
+        (ErrorKind::InvalidValue, Some(ContextValue::Strings(valid))) => {
+            let valid = near::sorted(value, valid.iter().map(String::as_str)).join(", ");
+            Some(format!("{place}'{value}': there are {valid}"))
+        }
+        (ErrorKind::ValueValidation, _) => {
+            let why = error.source().map(|cause| advice::chain(anyhow::Chain::new(cause)));
+            Some(format!("{place}'{value}': {}", why.unwrap_or_default()))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,225 @@
+//! Mistakes of somebody's first hour: every message says what to do. Those about registries are in
+//! `registry::messages`.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::{OURS, repository_tree, start};
+use crate::oracle::need;
+
+/// Nobody in particular.
+const NOBODY: u32 = 65534;
+
+/// A directory with a repository of the mode bare-user, which has `main` and `os/stable`.
+fn repository() -> TempDir {
+    let tmp = repository_tree();
+    for args in [
+        &["--repo=repo", "init", "--mode=bare-user"][..],
+        &["--repo=repo", "commit", "-b", "main", "--tree=dir=tree"],
+        &["--repo=repo", "refs", "--create=exampleos/x86_64/stable", "main"],
+    ] {
+        let out = start(OURS, tmp.path(), args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    tmp
+}
+
+/// The one line of a command that failed, without what tells nobody anything.
+fn line(args: &[&str], out: &Output) -> String {
+    let text = String::from_utf8(out.stderr.clone()).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{args:?}: {text}");
+    for noise in ["(os error", "at byte 0", "invalid value"] {
+        assert!(!text.contains(noise), "{args:?}: {text}");
+    }
+    let message = text.strip_prefix("error: ").and_then(|text| text.strip_suffix('\n'));
+    let message = message.unwrap_or_else(|| panic!("{args:?}: {text}"));
+    assert!(!message.contains('\n'), "{args:?}: {text}");
+    message.to_owned()
+}
+
+fn said(dir: &Path, args: &[&str]) -> String {
+    line(args, &start(OURS, dir, args))
+}
+
+#[test]
+fn mistakes_and_what_to_do() {
+    let tmp = repository();
+    fs::create_dir_all(tmp.path().join("x")).unwrap();
+    fs::create_dir_all(tmp.path().join("t")).unwrap();
+    start(OURS, tmp.path(), &["--repo=repo", "remote", "add", "origin", "http://example.com"]);
+    start(OURS, tmp.path(), &["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o"]);
+    for (args, message) in [
+        (
+            &["container", "pull", "--repo=repo", "ocii:o1"][..],
+            "unknown transport \"ocii\": did you mean oci:?",
+        ),
+        (&["--repo=x", "refs"], "x is not an ostree repository; `init` makes one"),
+        (&["--repo=gone", "refs"], "Opening repository gone: No such file or directory"),
+        (
+            &["--repo=repo", "checkout", "-U", "main", "t"],
+            "t exists: --union writes into it, or name another directory",
+        ),
+        (
+            &["--repo=repo", "container", "build", "--ref=main"],
+            "where shall the image go? Give --oci-dir, --oci-archive or --push",
+        ),
+        (
+            &["--repo=new", "init", "--mode=bear"],
+            "--mode 'bear': there are bare, bare-user, archive, bare-user-only, bare-split-xattrs",
+        ),
+        (
+            &["--repo=new", "init", "--mode=archiv"],
+            "--mode 'archiv': there are archive, bare, bare-user, bare-user-only, bare-split-xattrs",
+        ),
+        (
+            &["--repo=repo", "container", "pull", "ostree-remote-image:origin:oci:o"],
+            "no key for remote origin yet: `remote gpg-import origin -k FILE` brings one",
+        ),
+        (
+            &["--repo=repo", "commit", "-b", "", "--tree=dir=tree"],
+            "--branch '': ref name: invalid ref name : a component starts with a letter, digit or '_', and goes \
+             on with these, '-' or '.'",
+        ),
+        (
+            &["--repo=repo", "commit", "-b", "new", "--tar-pathname-filter=x", "--tree=tar=x"],
+            "--tar-pathname-filter 'x': filter of path names: Missing ','",
+        ),
+        (
+            &["--repo=repo", "commit", "-b", "new", "--keep-metadata=x", "--tree=dir=tree"],
+            "Either --branch or --parent must be specified when using --keep-metadata",
+        ),
+    ] {
+        assert_eq!(said(tmp.path(), args), message, "{args:?}");
+    }
+    let unsigned = said(tmp.path(), &["--repo=repo", "container", "pull", "oci:o"]);
+    assert!(unsigned.contains("cannot be checked") && unsigned.contains("; give its keys (--gpg-keyring"));
+}
+
+#[test]
+fn the_word_that_was_meant() {
+    let tmp = repository();
+    for (args, message) in [
+        (&["comit"][..], "Unknown command 'comit'; nearest: commit"),
+        (&["remote", "lst"], "Unknown \"remote\" subcommand 'lst'; nearest: list"),
+        (&["container", "pul"], "Unknown \"container\" subcommand 'pul'; nearest: pull"),
+        (&["container", "image", "lsit"], "Unknown \"image\" subcommand 'lsit'; nearest: list"),
+        (&["rev-parse", "mian"], "Refspec 'mian' not found; nearest: main"),
+        (&["ls", "stable"], "Refspec 'stable' not found; nearest: exampleos/x86_64/stable"),
+        (
+            &["checkout", "exampleos/x86-64/stabel"],
+            "Refspec 'exampleos/x86-64/stabel' not found; nearest: exampleos/x86_64/stable",
+        ),
+        (&["log", "mian^"], "Refspec 'mian' not found; nearest: main"),
+        (&["diff", "main", "nothing"], "Refspec 'nothing' not found"),
+        (&["pull-local", ".", "mian"], "Refspec 'mian' not found; nearest: main"),
+        (&["reset", "mian", "main"], "Invalid ref 'mian': Refspec 'mian' not found; nearest: main"),
+    ] {
+        assert_eq!(said(&tmp.path().join("repo"), args), message, "{args:?}");
+    }
+    // What is like nothing gets the usage, also of a group in a group.
+    for (args, usage) in [(&["xyzzy"][..], "rev-parse"), (&["container", "image", "xyzzy"], "prune-layers")] {
+        let text = String::from_utf8(start(OURS, tmp.path(), args).stderr).unwrap();
+        assert!(text.contains(usage) && !text.contains("nearest"), "{args:?}: {text}");
+    }
+}
+
+/// Only root may give files away.
+#[test]
+fn owners_take_root() {
+    let tmp = tempfile::tempdir().unwrap();
+    let program = tmp.path().join("ostree-rs");
+    fs::copy(OURS, &program).unwrap();
+    for path in [tmp.path(), &program] {
+        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let home = tmp.path().join("home");
+    fs::create_dir_all(home.join("tree/usr")).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let run = |args: &[&str]| {
+        let mut command = Command::new(&program);
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.args(args).current_dir(&home).env_remove("OSTREE_REPO").output().unwrap()
+    };
+    let commit = |repo: &str| {
+        let tree = ["commit", "-b", "x", "--tree=dir=tree", "--owner-uid=0", "--owner-gid=0"];
+        run(&[&[repo][..], &tree].concat())
+    };
+    fs::write(home.join("tree/usr/file"), b"content").unwrap();
+    for mode in ["bare", "bare-user"] {
+        assert!(run(&[&format!("--repo={mode}"), "init", &format!("--mode={mode}")]).status.success());
+    }
+    let refused = line(&["commit"], &commit("--repo=bare"));
+    let advice =
+        "; a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without";
+    assert!(refused.starts_with("cannot give ") && refused.ends_with(advice), "{refused}");
+    assert!(refused.contains(".file to user 0 and group 0: Operation not permitted"), "{refused}");
+
+    assert!(commit("--repo=bare-user").status.success());
+    let refused = line(&["checkout"], &run(&["--repo=bare-user", "checkout", "x", "out"]));
+    assert!(
+        refused.starts_with("cannot give ")
+            && refused.ends_with("; --user-mode (-U) leaves owners as they are")
+    );
+    assert!(run(&["--repo=bare-user", "checkout", "-U", "x", "user"]).status.success());
+}
+
+/// Runs a script with our program as `$0`, which may mount things.
+fn script(script: &str) -> (TempDir, Output) {
+    let temp = tempfile::tempdir().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", script, OURS]).current_dir(temp.path());
+    let out = command.env_remove("OSTREE_REPO").output().unwrap();
+    (temp, out)
+}
+
+/// A full file system is named, with what is free on it and what stays; with more room the next run succeeds.
+#[test]
+fn no_room() {
+    if !rustix::process::geteuid().is_root() || !need("unshare") {
+        return;
+    }
+    if !script("mount -t tmpfs -o size=6m none /mnt").1.status.success() {
+        eprintln!("skipped: no tmpfs can be mounted here");
+        return;
+    }
+    let full = "mkdir m tree; mount -t tmpfs -o size=6m none m; head -c 8000000 /dev/urandom >tree/large
+        $0 --repo=m/r init --mode=bare-user; $0 --repo=r init --mode=bare-user
+        $0 --repo=m/r config set core.min-free-space-percent LIMIT; $0 --repo=r commit -b x --tree=dir=tree >id
+        set +e\n";
+    let large = "8.0\u{a0}MB were needed next, and ";
+    for (limit, command, parts) in [
+        (
+            "0",
+            "--repo=m/r commit -b x --tree=dir=tree",
+            &["Repository ", "/m/r: write ", large, " are free on "][..],
+        ),
+        ("3", "--repo=m/r commit -b x --tree=dir=tree", &["/m/r: min-free-space-percent '3%'", large]),
+        ("0", "--repo=m/r pull-local --untrusted r", &["/m/r: write ", large]),
+        ("0", "--repo=r checkout -UC x m/out", &["Writing m/out: ", " are free on "]),
+        ("0", "--repo=r container build --ref=x --oci-dir=m/o", &["Writing oci:m/o: ", " are free on "]),
+    ] {
+        let again = match command.contains("commit") {
+            true => "mount -o remount,size=32m m && $0 --repo=m/r commit -b x --tree=dir=tree >again",
+            false => "true",
+        };
+        let (temp, out) =
+            script(&format!("{}$0 {command}; code=$?; {again} && exit $code", full.replace("LIMIT", limit)));
+        let message = line(&[command], &out);
+        let mount = temp.path().canonicalize().unwrap().join("m").display().to_string();
+        let kept = "; what was written is kept for the next run";
+        let end = format!(" on {mount}{}", if command.starts_with("--repo=m/r") { kept } else { "" });
+        assert!(message.contains("No space left on device") || limit == "3", "{command}: {message}");
+        assert!(message.ends_with(&end), "{command}: {message}");
+        parts.iter().for_each(|part| assert!(message.contains(part), "{part}: {message}"));
+    }
+}
