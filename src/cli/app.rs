@@ -9,7 +9,7 @@ use super::progress::ProgressOptions;
 use super::terminal;
 use super::verb::{
     cat, checkout, checksum, commit, completions, config, container, demo, diff, export, fsck, gpg_sign,
-    init, log, ls, man, prune, pull_local, refs, remote, reset, rev_parse, show, summary, tar,
+    init, log, ls, man, prune, pull, pull_local, refs, remote, reset, rev_parse, show, summary, tar,
 };
 
 /// The name under which the binary was started.
@@ -106,6 +106,8 @@ pub(crate) enum OstreeVerb {
     Ls(ls::Args),
     /// Delete objects that no ref needs
     Prune(prune::Args),
+    /// Take the commit out of a container image
+    Pull(Box<pull::Args>),
     /// Copy commits from another repository of this machine
     PullLocal(pull_local::Args),
     /// List, create or delete refs

@@ -86,7 +86,7 @@ impl<'a> Access<'a> {
     }
 
     fn place(&self, mut endpoint: Endpoint, given: Given) -> anyhow::Result<Place> {
-        if let Some(verify) = self.options.tls_verify {
+        if let Some(verify) = self.options.tls_verify() {
             endpoint.insecure = !verify;
         }
         let credentials = self.credentials(&endpoint, given)?;
@@ -110,6 +110,9 @@ impl<'a> Access<'a> {
 
     /// The first file or helper that knows the repository tells.
     fn credentials(&self, endpoint: &Endpoint, given: Given) -> anyhow::Result<Option<Credentials>> {
+        if self.options.auth_anonymous {
+            return Ok(None);
+        }
         if let (Some((user, password)), Given::ForIt) = (&self.options.creds, given) {
             return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
         }

@@ -2,7 +2,7 @@
 //! system have configured.
 //!
 //! ```text
-//! options    --authfile, --creds, --cert-dir, --tls-verify, --platform, --timeout
+//! options    --authfile, --auth-anonymous, --creds, --cert-dir, --tls-verify, --platform, --timeout
 //! files      where the configuration files of podman and skopeo lie
 //! access     credentials, certificates, mirrors → places in a registry
 //! trust      signatures, keys → may the image be used?
@@ -45,6 +45,9 @@ pub(crate) struct RegistryOptions {
     /// The file with credentials for registries, instead of those of podman, docker and ostree
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
+    /// Show no credentials to the registry, whatever is configured
+    #[arg(long, conflicts_with_all = ["authfile", "creds"])]
+    auth_anonymous: bool,
     /// The user and password for the registry
     #[arg(long, value_name = "USER:PASSWORD", value_parser = credentials)]
     creds: Option<(String, String)>,
@@ -55,6 +58,9 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = super::verb::boolean)]
     tls_verify: Option<bool>,
+    /// What ostree-ext calls --tls-verify=false
+    #[arg(long, conflicts_with = "tls_verify")]
+    insecure_skip_tls_verification: bool,
     /// Which image of several, or which machines a new one is for: OS/ARCHITECTURE[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformName>,
@@ -81,6 +87,11 @@ impl RegistryOptions {
     /// The same options for these machines.
     pub(crate) fn for_machines(&self, platform: PlatformName) -> Self {
         Self { platform: Some(platform), ..self.clone() }
+    }
+
+    /// Whether certificates are verified, if that was said.
+    fn tls_verify(&self) -> Option<bool> {
+        if self.insecure_skip_tls_verification { Some(false) } else { self.tls_verify }
     }
 
     /// How long servers and helpers may take.

@@ -7,7 +7,7 @@ mod encapsulate;
 mod image;
 mod info;
 mod prepare;
-mod pull;
+pub(super) mod pull;
 mod vouch;
 
 use std::str::FromStr;
@@ -45,7 +45,7 @@ pub(crate) enum Verb {
 
 /// An image, and who vouches for it if that was said.
 #[derive(Debug, Clone)]
-struct Image {
+pub(crate) struct Image {
     signature: Option<SignatureSource>,
     reference: ImageReference,
 }

@@ -17,6 +17,7 @@ pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod prune;
+pub(crate) mod pull;
 pub(crate) mod pull_local;
 pub(crate) mod refs;
 pub(crate) mod remote;
@@ -82,6 +83,7 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
         OstreeVerb::Log(args) => log::run(&args, session),
         OstreeVerb::Ls(args) => ls::run(&args, session),
         OstreeVerb::Prune(args) => prune::run(&args, session),
+        OstreeVerb::Pull(args) => pull::run(&args, session),
         OstreeVerb::PullLocal(args) => pull_local::run(&args, session),
         OstreeVerb::Refs(args) => refs::run(&args, session),
         OstreeVerb::Remote(verb) => remote::run(&verb, session),

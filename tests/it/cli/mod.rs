@@ -3,6 +3,7 @@
 mod images;
 mod messages;
 mod own;
+mod peers;
 mod read;
 mod write;
 

@@ -248,6 +248,23 @@ fn certificates_are_found() {
     home.push(&image, &[]);
 }
 
+/// What ostree-ext calls the options for credentials and certificates.
+#[test]
+fn nobody_in_particular_and_any_certificate() {
+    let Some(files) = Certificates::make() else { return };
+    let Some(server) = Server::start(&Login::Basic, &Speech::Tls(&files)) else { return };
+    let (home, host) = (Home::new(), server.address.to_string());
+    home.write(".config/containers/auth.json", &auth_json(&host));
+    let image = format!("docker://{host}/org/app:1");
+    home.push(&format!("{host}/org/app:1"), &["--insecure-skip-tls-verification"]);
+    let info = ["container", "info", "--insecure-skip-tls-verification", &image];
+    home.ok(&info);
+    let error = home.fails(&[&info[..], &["--auth-anonymous"]].concat());
+    assert!(error.contains("it wants credentials and none are configured"), "{error}");
+    let error = home.fails(&["container", "info", &image]);
+    assert!(error.contains("UnknownIssuer"), "{error}");
+}
+
 /// The certificate of `openssl req -x509` is the server's and an authority's at once.
 #[test]
 fn a_self_signed_certificate_is_trusted() {

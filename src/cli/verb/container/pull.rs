@@ -13,12 +13,24 @@ use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, PullOptions};
 use crate::format::RefSpec;
+use crate::repo::Repo;
 
 /// Arguments of `container pull`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    common: Common,
+    options: Options,
+    /// HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR, docker-archive:FILE[:NAME]; with
+    /// ostree-remote-image:REMOTE: in front, the remote's keys are asked for, with ostree-image-signed: the
+    /// policy's, with ostree-unverified-image: none; without, the policy has to ask for a signature
+    image: Image,
+}
+
+/// Options of `container pull`, and of `pull` for an image.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) common: Common,
     /// The ref that shall name the commit
     #[arg(long = "ref", value_name = "REF")]
     name: Option<RefSpec>,
@@ -36,10 +48,6 @@ pub(crate) struct Args {
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,
-    /// HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR, docker-archive:FILE[:NAME]; with
-    /// ostree-remote-image:REMOTE: in front, the remote's keys are asked for, with ostree-image-signed: the
-    /// policy's, with ostree-unverified-image: none; without, the policy has to ask for a signature
-    image: Image,
 }
 
 #[derive(Serialize)]
@@ -53,14 +61,19 @@ struct Json {
 
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let repo = args.common.open()?;
-    let who = Who::of(&args.image, &args.keyring, &repo)?;
+    let repo = args.options.common.open()?;
+    pull(&args.image, &repo, &args.options, session)
+}
+
+/// Pulls an image into `repo`.
+pub(crate) fn pull(image: &Image, repo: &Repo, args: &Options, session: &mut Session) -> anyhow::Result<()> {
+    let who = Who::of(image, &args.keyring, repo)?;
     let keys = who.keys();
-    let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
+    let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
     let image = opened.admit(who.demand(), &session.ctx)?;
     let options =
         PullOptions { vouching: who.vouching(keys.as_ref()), name: args.name.clone(), var: args.plain.var() };
-    let pulled = container::pull(&image, &repo, &options, &session.ctx).map_err(locate::writing(&repo))?;
+    let pulled = container::pull(&image, repo, &options, &session.ctx).map_err(locate::writing(repo))?;
     if !args.json {
         return Ok(writeln!(session.out, "{}", pulled.commit)?);
     }
