@@ -153,6 +153,11 @@ impl<'t> Staging<'t> {
         }
     }
 
+    /// Forgets what was noted, since something of it is missing.
+    pub(super) fn remove_journal(&self) -> Result<()> {
+        sys::unlink(&self.objects, JOURNAL).map(drop).map_err(|e| self.objects.failed("unlink", JOURNAL, e))
+    }
+
     /// Removes the directory with everything in it.
     pub(super) fn remove(self) -> Result<()> {
         let removed = fs::clear_dir(&self.objects).and_then(|()| sys::rmdir(self.tmp, &self.name));

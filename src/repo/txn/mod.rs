@@ -1,7 +1,7 @@
 //! Transactions: objects are staged, then become visible together, and refs come last.
 //!
 //! ```text
-//! begin     .lock shared · staging directory taken over or made
+//! begin     .lock shared · staging directory taken over, its objects verified, or made
 //! write     objects into the staging directory, from many threads; now and then what is there to disk
 //! commit    file system to disk · objects renamed into place · their directories to disk
 //!           · refs and hints written, to disk · staging directory removed · tmp cleaned · unlocked
@@ -16,6 +16,7 @@
 
 mod names;
 mod publish;
+mod takeover;
 mod traits;
 mod write;
 mod writeback;
@@ -101,13 +102,10 @@ impl<'r> Transaction<'r> {
         let space = Space::new(&repo.root, repo.config.min_free_space)?;
         // Last: from here on the directory is either removed or left to the next transaction.
         let staging = Staging::take(repo.tmp.as_fd(), &repo.boot_id, takeover)?;
-        let written = Names::new();
-        if staging.resumed {
-            staging.objects.for_each(repo.mode(), &mut |name| {
-                written.insert(name);
-                Ok(())
-            })?;
-        }
+        let written = match staging.resumed {
+            true => takeover::take_staged(repo, &staging, ctx)?,
+            false => Names::new(),
+        };
         Ok(Self {
             repo,
             cancel: ctx.cancel.clone(),

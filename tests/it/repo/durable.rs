@@ -134,3 +134,66 @@ fn a_pull_that_failed_at_its_very_end_leaves_nothing() {
         oracle::run("ostree", &["fsck", "--repo", &repo]);
     }
 }
+
+/// Empties each regular file below `dir` whose path `which` picks.
+fn lose(dir: &std::path::Path, which: &dyn Fn(&str) -> bool) -> usize {
+    let mut lost = 0;
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        if kind.is_dir() {
+            lost += lose(&path, which);
+        } else if kind.is_file() && which(path.to_str().unwrap()) {
+            fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+            lost += 1;
+        }
+    }
+    lost
+}
+
+/// As when the disk was pulled out, or its file system failed, and it was mounted again without a restart.
+#[test]
+fn staged_objects_that_were_lost_are_written_again() {
+    for kind in [".file", ".dirtree", ".dirmeta", ".commit"] {
+        let (temp, repo, tree) = repository_and_tree(b"content");
+        let tree = format!("--tree=dir={tree}");
+        let commit = ["commit", "--repo", &repo, "-b", "x", "--timestamp=@1", &tree];
+        let mut failing = Command::new(PROGRAM);
+        failing.args(commit).env("OSTREE_REPO_TEST_ERROR", "pre-commit");
+        assert!(!failing.output().unwrap().status.success());
+        assert_eq!(lose(&temp.path().join("d/tmp"), &|path| path.ends_with(kind)), 1, "{kind}");
+        oracle::run(PROGRAM, &commit);
+        oracle::run("ostree", &["fsck", "--repo", &repo]);
+        assert_eq!(left_in_tmp(&repo), [""; 0]);
+    }
+}
+
+/// A layer that the journal calls finished is fetched again if something of it was lost.
+#[test]
+fn layers_that_were_lost_are_fetched_again() {
+    let (temp, source, _) = repository_and_tree(b"");
+    let path = |name: &str| temp.path().join(name);
+    for n in 0..3 {
+        fs::create_dir_all(path(&format!("tree/{n}"))).unwrap();
+        fs::write(path(&format!("tree/{n}/large")), vec![n; 5 << 20]).unwrap();
+    }
+    let tree = format!("--tree=dir={}", path("tree").display());
+    oracle::run(PROGRAM, &["commit", "--repo", &source, "-b", "x", &tree]);
+    let layout = path("layout").display().to_string();
+    let build = ["container", "build", "-q", "--repo", &source, "--ref=x", "--oci-dir", &layout];
+    oracle::run(PROGRAM, &[&build[..], &["--max-layers=4", "--compression=none"]].concat());
+    let blobs = fs::read_dir(path("layout/blobs/sha256")).unwrap().map(|entry| entry.unwrap().path());
+    let last = blobs.filter(|blob| blob.metadata().unwrap().len() > 5 << 20).max().unwrap();
+    let image = format!("ostree-unverified-image:oci:{layout}");
+    for verb in [&["container", "image", "pull"][..], &["container", "pull", "--ref=y"]] {
+        let repo = path(verb[1]).display().to_string();
+        oracle::run(PROGRAM, &["init", "--repo", &repo, "--mode=bare-user"]);
+        let args = [verb, &["--repo", &repo, &image]].concat();
+        fs::rename(&last, path("hidden")).unwrap();
+        assert!(!Command::new(PROGRAM).args(&args).output().unwrap().status.success());
+        fs::rename(path("hidden"), &last).unwrap();
+        assert!(lose(&path(verb[1]).join("tmp"), &|path| path.ends_with(".file")) > 0);
+        oracle::run(PROGRAM, &args);
+        oracle::run("ostree", &["fsck", "--repo", &repo]);
+        assert_eq!(left_in_tmp(&repo), [""; 0]);
+    }
+}
