@@ -36,7 +36,7 @@ use super::app::{OstreeVerb, Verb};
 use super::locate::RepoOptions;
 use super::near;
 use super::terminal::Session;
-use crate::format::{CommitId, RefSpec, Rev};
+use crate::format::{CommitId, RefSpec, RemoteName, Rev};
 use crate::repo::Repo;
 use crate::store::{ObjectRead, Refs, resolve_rev};
 
@@ -106,6 +106,11 @@ fn resolve_if_present<S: ObjectRead + Refs + ?Sized>(
     branch: &RefSpec,
 ) -> anyhow::Result<Option<CommitId>> {
     Ok(store.resolve(branch)?)
+}
+
+/// What is said of a remote that has no keys of its own.
+fn no_key(remote: &RemoteName) -> String {
+    format!("no key for remote {remote} yet: `remote gpg-import {remote} -k FILE` brings one")
 }
 
 /// Stops early if nothing can be written.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::{Common, require_writable};
+use super::{Common, no_key, require_writable};
 use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg::{self, SignedBy};
 use crate::cli::locate;
@@ -84,6 +84,11 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         (None, true) => bail!("Must specify remote name to enable gpg verification"),
         (Some(remote), true) => Some(gpg::of_remote(&repo, remote)?),
     };
+    if let (Some(remote), Some(keyring)) = (&args.remote, &keyring)
+        && keyring.is_empty()
+    {
+        bail!("{}", no_key(remote));
+    }
     if let Some(keyring) = keyring.as_ref().filter(|_| args.gpg_verify_summary) {
         verify_summary(&source, keyring)?;
     }

@@ -25,6 +25,9 @@ fn signed_images() {
     gpg(&["--quick-generate-key", "Signer <signer@example.org>", "rsa2048", "sign", "never"]);
     gpg(&["--output", &at("public.gpg"), "--export"]);
     gpg(&["--output", &at("secret.asc"), "--armor", "--export-secret-keys"]);
+    gpg(&["--quick-generate-key", "Other <other@example.org>", "rsa2048", "sign", "never"]);
+    fs::create_dir(at("system")).unwrap();
+    gpg(&["--output", &at("system/other.gpg"), "--export", "other@example.org"]);
     run("gpgconf", &["--homedir", &home, "--kill", "all"]);
     fs::copy(at("public.gpg"), at("gnupg/pubring.gpg")).unwrap();
 
@@ -71,6 +74,23 @@ fn signed_images() {
     ok(&["--repo=new", "remote", "add", "--gpg-import=public.gpg", "r", "http://example.com"]);
     assert_eq!(ok(&["--repo=new", "container", "pull", "ostree-remote-image:r:oci:image:v1"]), commit);
     ok(&["--repo=new", "container", "pull", "ostree-unverified-image:oci:image:unsigned"]);
+    // Its own keys are missed, whether the system has some or none.
+    ok(&["--repo=new", "remote", "add", "keyless", "http://example.com"]);
+    let of_image = ["container", "pull", "ostree-remote-image:keyless:oci:image:v1"];
+    let of_commit = ["pull-local", "--remote=keyless", "--gpg-verify", "repo", "signed"];
+    for (keys, verb, why) in [
+        ("none", &of_image[..], "error: no key for"),
+        ("system", &of_image, "public key not found; no key for"),
+        ("none", &of_commit, "error: no key for"),
+    ] {
+        let keys = format!("OSTREE_GPG_HOME={keys}");
+        let out = start("env", tmp.path(), &[&[&keys, OURS, "--repo=new"], verb].concat());
+        let (error, end) = (
+            String::from_utf8_lossy(&out.stderr),
+            " remote keyless yet: `remote gpg-import keyless -k FILE` brings one\n",
+        );
+        assert!(error.contains(why) && error.ends_with(end), "{keys} {verb:?}: {error}");
+    }
     same(tmp.path(), &["--repo=new", "show", "pulled", "--gpg-verify-remote=r"]);
     same(tmp.path(), &["--repo=new", "remote", "gpg-list-keys", "r"]);
     assert_eq!(

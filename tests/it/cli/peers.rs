@@ -170,7 +170,14 @@ fn images_by_pull(dir: &Path, pulled: &str, commit: &str) {
     assert_eq!(pulled, commit);
     assert_eq!(start(OURS, dir, &["--repo=to", "rev-parse", "pulled"]).stdout, commit.as_bytes());
     start(OURS, dir, &["--repo=to", "remote", "add", "origin", "http://example.com"]);
-    for args in [&["origin", "main"][..], &["origin"], &["origin:main"], &["other", "main", "more"]] {
+    for args in [
+        &["origin", "main"][..],
+        &["origin"],
+        &["origin:main"],
+        &["other", "main", "more"],
+        &["--depth=1", "--mirror", "-L", "cache", "origin", "main"],
+        &["--subpath=/usr", "--untrusted", "--dry-run", "other"],
+    ] {
         let out = start(OURS, dir, &[&["pull", "--repo=to"], args].concat());
         let text = String::from_utf8(out.stderr).unwrap();
         assert!(text.contains("is a remote of ostree") && text.contains("does not exist here yet"), "{text}");

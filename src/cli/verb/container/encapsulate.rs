@@ -7,7 +7,6 @@ use super::Image;
 use super::build::Describing;
 use super::vouch::{KeyringOptions, Who};
 use crate::cli::images::{self, Dest, RegistryOptions, parse_image};
-use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, BuildOptions, Compression, Error, ImageReference, PullOptions};
@@ -88,7 +87,7 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
     }
     let vouching = who.vouching(keys.as_ref());
     let options = PullOptions { vouching, name: args.write_ref.clone(), ..PullOptions::default() };
-    let pulled = container::pull(&image, &repo, &options, &session.ctx).map_err(locate::writing(&repo))?;
+    let pulled = container::pull(&image, &repo, &options, &session.ctx).map_err(who.failed(&repo))?;
     let commit = pulled.commit;
     let name = args.write_ref.as_ref().map(|name| format!("{name} => ")).unwrap_or_default();
     Ok(writeln!(session.out, "Imported: {name}{commit}")?)

@@ -8,7 +8,6 @@ use super::super::Common;
 use super::vouch::{KeyringOptions, Who};
 use super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::{self, PullOptions};
@@ -73,7 +72,7 @@ pub(crate) fn pull(image: &Image, repo: &Repo, args: &Options, session: &mut Ses
     let image = opened.admit(who.demand(), &session.ctx)?;
     let options =
         PullOptions { vouching: who.vouching(keys.as_ref()), name: args.name.clone(), var: args.plain.var() };
-    let pulled = container::pull(&image, repo, &options, &session.ctx).map_err(locate::writing(repo))?;
+    let pulled = container::pull(&image, repo, &options, &session.ctx).map_err(who.failed(repo))?;
     if !args.json {
         return Ok(writeln!(session.out, "{}", pulled.commit)?);
     }

@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
+use super::super::no_key;
 use super::Image;
 use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg::{self, SignedBy};
 use crate::cli::images::Demand;
-use crate::container::{SignatureSource, Vouching};
+use crate::cli::locate;
+use crate::container::{Error, SignatureSource, Vouching};
+use crate::format::RemoteName;
 use crate::repo::Repo;
+use crate::{store, tar};
 
 /// Where the keys are that may sign commits.
 #[derive(clap::Args)]
@@ -23,24 +27,49 @@ pub(super) struct KeyringOptions {
 pub(super) struct Who {
     keyring: Option<Keyring>,
     source: Option<SignatureSource>,
+    /// The remote, if only the system's keys stand in for its own.
+    keyless: Option<RemoteName>,
+}
+
+/// Whether nobody vouched for the commit itself.
+fn is_refused_commit(error: &Error) -> bool {
+    use store::Error::Refused;
+    matches!(error, Error::Store(Refused { .. }) | Error::Tar(tar::Error::Store(Refused { .. })))
+}
+
+/// A commit that was refused, where the remote that vouches for it has no keys of its own yet.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}; {}", no_key(.remote))]
+struct Keyless {
+    remote: RemoteName,
+    source: Error,
 }
 
 impl Who {
     /// Those that the image's name and the options say.
     pub(super) fn of(image: &Image, options: &KeyringOptions, repo: &Repo) -> anyhow::Result<Self> {
-        let mut keyring = match &image.signature {
-            Some(SignatureSource::OstreeRemote(remote)) => Some(gpg::of_remote(repo, remote)?),
-            Some(SignatureSource::ContainerPolicy | SignatureSource::Unverified) | None => None,
-        };
+        let (mut keyring, mut keyless) = (None, None);
+        if let Some(SignatureSource::OstreeRemote(remote)) = &image.signature {
+            keyring = Some(gpg::of_remote(repo, remote)?);
+            keyless = gpg::imported(repo, remote)?.is_empty().then(|| remote.clone());
+        }
         for file in &options.gpg_keyring {
             keyring.get_or_insert_default().extend(gpg::from_path(file)?);
         }
         if let (Some(SignatureSource::OstreeRemote(remote)), Some(keyring)) = (&image.signature, &keyring)
             && keyring.is_empty()
         {
-            bail!("no key for remote {remote} yet: `remote gpg-import {remote} -k FILE` brings one");
+            bail!("{}", no_key(remote));
         }
-        Ok(Self { keyring, source: image.signature.clone() })
+        Ok(Self { keyring, source: image.signature.clone(), keyless })
+    }
+
+    /// What is said of a pull into `repo` that failed.
+    pub(super) fn failed(&self, repo: &Repo) -> impl FnOnce(Error) -> anyhow::Error {
+        move |source| match &self.keyless {
+            Some(remote) if is_refused_commit(&source) => Keyless { remote: remote.clone(), source }.into(),
+            _ => locate::writing(repo)(source),
+        }
     }
 
     /// What the policy has to say.

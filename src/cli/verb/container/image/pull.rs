@@ -111,8 +111,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         unneeded: if args.skip_gc { Unneeded::Keep } else { Unneeded::Prune },
         name: if args.no_imgref { NameImage::No } else { NameImage::Yes },
     };
-    let pulled =
-        store::pull(&admitted, &repo, target, &options, &session.ctx).map_err(locate::writing(&repo))?;
+    let pulled = store::pull(&admitted, &repo, target, &options, &session.ctx).map_err(who.failed(&repo))?;
     args.report(&image, new, &pulled, session)
 }
 
