@@ -35,10 +35,16 @@ impl LoadedFile {
     pub fn read(header: FileHeader, len: u64, content: &mut dyn Read) -> Result<Self> {
         let mut bytes = header.to_framed();
         let content_at = bytes.len();
-        // One byte more, so that the read that sees the end needs no larger buffer.
-        bytes.reserve_exact(usize::try_from(len.min(SMALL_FILE_BYTES)).unwrap_or(0) + 1);
-        let read = content.take(len.saturating_add(1)).read_to_end(&mut bytes);
-        let got = read.map_err(unreadable)? as u64;
+        // In one piece, where it is small: then it can be inflated in one, too.
+        let at_once = usize::try_from(len.min(SMALL_FILE_BYTES)).unwrap_or(0);
+        bytes.resize(content_at + at_once, 0);
+        let mut got = fill(content, &mut bytes[content_at..]).map_err(unreadable)?;
+        bytes.truncate(content_at + got);
+        if got == at_once {
+            let left = len.saturating_sub(got as u64);
+            got += content.take(left.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        }
+        let got = got as u64;
         if got != len { Err(wrong_length(len, got)) } else { Ok(Self { header, bytes, content_at }) }
     }
 }
@@ -128,6 +134,20 @@ impl<T> Batch<T> {
         let Self { files, tags, .. } = std::mem::take(self);
         tags.into_iter().zip(HashedFile::of_each(files)).collect()
     }
+}
+
+/// Reads until `buf` is full, or the content at its end; says how much.
+fn fill(content: &mut dyn Read, buf: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match content.read(&mut buf[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
 }
 
 /// Content that cannot be read.

@@ -7,21 +7,21 @@
 //! Mode 0644; the time of modification is that of writing.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
-use flate2::bufread::DeflateDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use ostree_format::{
     ArchiveHeader, FRAMING_BYTES, FileHeader, FileId, FileKind, ObjectName, RepoMode, parse_framing,
 };
 
 use super::super::dir::ObjectDir;
-use super::{Body, Exact, FileFormat, Links, Sink, failed, invalid, open_object, sys};
+use super::inflate::{Packed, Workspaces};
+use super::{Body, FileFormat, Links, Sink, failed, invalid, open_object, sys};
 use crate::store::{Content, Error, FileObject, Result};
 
-/// Bytes that are read and written at once.
+/// Bytes that are written at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Mode archive.
@@ -30,12 +30,13 @@ pub(in crate::repo) struct Archive {
     level: Compression,
     /// Compressors that no thread is using: each holds a quarter of a megabyte that is worth keeping.
     idle: Mutex<Vec<Compress>>,
+    workspaces: Workspaces,
 }
 
 impl Archive {
     /// Compresses at `level`, from 1 to 9.
     pub(in crate::repo) fn new(level: u32) -> Self {
-        Self { level: Compression::new(level), idle: Mutex::default() }
+        Self { level: Compression::new(level), idle: Mutex::default(), workspaces: Workspaces::default() }
     }
 
     fn deflate(&self, body: Body<'_, '_>, out: &mut Output<'_>) -> Result<()> {
@@ -78,21 +79,20 @@ impl FileFormat for Archive {
 
     fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>> {
         let path = ObjectName::from(*id).loose_path(RepoMode::Archive);
-        let Some((file, _)) = open_object(objects.as_fd(), &path, id)? else { return Ok(None) };
-        let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
-        let header = read_header(&mut file, id)?;
+        let Some((file, stat)) = open_object(objects.as_fd(), &path, id)? else { return Ok(None) };
+        let file_bytes = stat.st_size.max(0).unsigned_abs();
+        let file = Packed::new(file, file_bytes, &self.workspaces).map_err(failed("read", id))?;
+        let (header, at) = read_header(file.reader(), id)?;
         let content = match header.file.kind {
             FileKind::Symlink(_) => Content::Empty,
-            FileKind::Regular => {
-                let inner = DeflateDecoder::new(file);
-                Content::Stream(Box::new(Exact { inner, left: header.size }))
-            }
+            FileKind::Regular => Content::Stream(Box::new(file.into_content(at, header.size))),
         };
         Ok(Some(FileObject { header: header.file, len: header.size, content }))
     }
 }
 
-fn read_header(file: &mut BufReader<File>, id: &FileId) -> Result<ArchiveHeader> {
+/// The header, and where it ends.
+fn read_header(mut file: impl Read, id: &FileId) -> Result<(ArchiveHeader, u64)> {
     let mut framing = [0; FRAMING_BYTES];
     file.read_exact(&mut framing).map_err(failed("read", id))?;
     let len = parse_framing(framing).map_err(Error::corrupt(*id))?;
@@ -101,7 +101,8 @@ fn read_header(file: &mut BufReader<File>, id: &FileId) -> Result<ArchiveHeader>
     if bytes.len() != len {
         return Err(invalid(id, "the file ends inside of its header"));
     }
-    ArchiveHeader::parse(&bytes).map_err(Error::corrupt(*id))
+    let header = ArchiveHeader::parse(&bytes).map_err(Error::corrupt(*id))?;
+    Ok((header, (FRAMING_BYTES + len) as u64))
 }
 
 /// The file under work, with a buffer in front of it.

@@ -14,12 +14,13 @@ mod archive;
 mod bare;
 mod bare_user;
 mod bare_user_only;
+mod inflate;
 mod split_xattrs;
 mod write;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ostree_format::{
@@ -188,34 +189,6 @@ impl Loose {
         match self {
             Self::File(_, stat) | Self::Link(_, stat) => stat,
         }
-    }
-}
-
-/// Reads exactly `len` bytes of `inner`: more or fewer are an error.
-struct Exact<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Exact<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        if self.left == 0 {
-            return match self.inner.read(&mut [0])? {
-                0 => Ok(0),
-                _ => Err(io::Error::new(io::ErrorKind::InvalidData, "content longer than its header says")),
-            };
-        }
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
-        let n = self.inner.read(&mut buf[..most])?;
-        if n == 0 {
-            let why = format!("content ends {} bytes too early", self.left);
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
-        }
-        self.left -= n as u64;
-        Ok(n)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The repository on disk, compared with what C ostree writes and reads.
 
+mod archive;
 mod durable;
 mod interop;
 mod refs;
