@@ -12,9 +12,11 @@ use cap_std::fs::Dir;
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use ostree_rs::base::Ctx;
-use ostree_rs::container::{
-    Admitted, BuildOptions, Compression, OciLayout, PullOptions, Vouching, build, pull,
-};
+use ostree_rs::container::build::{BuildOptions, build};
+use ostree_rs::container::image::Compression;
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::pull::{PullOptions, Vouching, pull};
+use ostree_rs::container::trust::Admitted;
 use ostree_rs::format::{Checksum, CommitId, FileHeader, RepoMode, Xattrs};
 use ostree_rs::repo::Repo;
 use ostree_rs::store::{Modifier, MutableTree, ObjectWrite, load_commit};

@@ -7,7 +7,9 @@
 //!    tree        commit (tree in), checkout (tree out)                 F0–F2
 //!    tar · diff · transfer                                             F0–F2
 //! F2 store       what a place that keeps objects and refs can do       F0–F1
-//! F1 base        progress, cancel, streams, signatures                 F0
+//! F1 base        progress, cancel, streams, threads                    F0
+//!    sign        who signs, who vouches: OpenPGP                       F0, base
+//!    net         HTTP, TLS, registries                                 F0, base; used by container only
 //! F0 ostree_format   object formats                                    nothing
 //! ```
 //!
@@ -31,7 +33,9 @@ pub mod base;
 pub mod cli;
 pub mod container;
 pub mod diff;
+pub mod net;
 pub mod repo;
+pub mod sign;
 pub mod store;
 pub mod tar;
 pub mod transfer;

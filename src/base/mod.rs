@@ -6,13 +6,11 @@ pub mod fs;
 pub mod io;
 mod item;
 mod kind;
-pub mod net;
 mod par;
-pub mod sign;
 mod xattr;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Outcome, Progress, Silent};
 pub use item::Item;
 pub use kind::{ErrorKind, Kind};
-pub use par::{Pool, with_pool};
+pub use par::{Pool, join, with_pool};
 pub use xattr::{all_xattrs, all_xattrs_at, read_xattrs, read_xattrs_at, write_xattrs, write_xattrs_at};

@@ -6,7 +6,9 @@
 //! The first error ends the work: jobs that have not begun are dropped, and [`Pool::submit`] returns it.
 
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ScopedJoinHandle;
 
 use super::Ctx;
 
@@ -143,6 +145,11 @@ impl<'env, E> Pool<'env, E> {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// The result of a thread; a panic in it goes on in the calling one.
+pub fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 #[cfg(test)]

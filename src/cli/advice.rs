@@ -3,7 +3,7 @@
 //! The library tells facts and kinds; which option, verb or file helps is known here alone.
 
 use super::room;
-use crate::base::net::{self, Login, TlsProblem};
+use crate::net::{self, Login, TlsProblem};
 use crate::{container, store, tar};
 
 type Cause<'a> = &'a (dyn std::error::Error + 'static);
@@ -56,8 +56,8 @@ fn next_step(cause: Cause<'_>) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_net))
 }
 
-fn of_container(error: &container::Error) -> Option<&'static str> {
-    use container::Error;
+fn of_container(error: &container::image::Error) -> Option<&'static str> {
+    use container::image::Error;
     match error {
         Error::NoSignaturePolicy => Some(
             "give its keys (--gpg-keyring FILE, or a remote that has some: ostree-remote-image:REMOTE:IMAGE), let \

@@ -17,11 +17,11 @@ use cap_std::fs::Dir;
 use chrono::Local;
 
 use super::{remotes, terminal};
-use crate::base::sign::gpg::{self, Keyring, SecretKeys, Verdict};
 use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::Dict;
 use crate::format::{CommitId, RemoteName};
 use crate::repo::Repo;
+use crate::sign::gpg::{self, Keyring, SecretKeys, Verdict};
 use crate::store::{CommitBytes, Error, Refusal, Txn, Voucher, load_commitmeta};
 
 const SYSTEM_KEYRINGS: &str = "/usr/share/ostree/trusted.gpg.d";

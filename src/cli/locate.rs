@@ -84,7 +84,7 @@ pub(crate) fn give_up(repo: &Repo, txn: Transaction<'_>, error: anyhow::Error) -
 /// The kind of the first error that has one.
 fn kind(error: &anyhow::Error) -> ErrorKind {
     let kind = |cause: &(dyn std::error::Error + 'static)| {
-        None.or_else(|| cause.downcast_ref::<container::Error>().map(Kind::kind))
+        None.or_else(|| cause.downcast_ref::<container::image::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<tar::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<store::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<std::io::Error>().map(Kind::kind))
@@ -94,8 +94,8 @@ fn kind(error: &anyhow::Error) -> ErrorKind {
 }
 
 /// What went wrong while an image came into a repository, which is named if it takes no more.
-pub(crate) fn writing(repo: &Repo) -> impl FnOnce(container::Error) -> anyhow::Error {
-    use container::Error::{Store, Tar};
+pub(crate) fn writing(repo: &Repo) -> impl FnOnce(container::image::Error) -> anyhow::Error {
+    use container::image::Error::{Store, Tar};
     use store::Error::{Io, NoSpace};
     move |error| match error {
         Store(Io { .. } | NoSpace { .. }) | Tar(tar::Error::Store(Io { .. } | NoSpace { .. })) => {

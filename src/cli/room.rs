@@ -63,8 +63,8 @@ fn wanted(cause: &(dyn std::error::Error + 'static)) -> Option<Option<u64>> {
     match (cause.downcast_ref(), cause.downcast_ref(), cause.downcast_ref()) {
         (Some(error), _, _) => in_store(error),
         (_, Some(tar::Error::Store(error)), _) => in_store(error),
-        (_, _, Some(container::Error::Store(error))) => in_store(error),
-        (_, _, Some(container::Error::Tar(tar::Error::Store(error)))) => in_store(error),
+        (_, _, Some(container::image::Error::Store(error))) => in_store(error),
+        (_, _, Some(container::image::Error::Tar(tar::Error::Store(error)))) => in_store(error),
         _ => None,
     }
 }

@@ -6,11 +6,13 @@ use std::io::{self, Read};
 use oci_spec::image::{Arch, Descriptor, ImageManifest, MediaType};
 use ostree_format::fuzz::Target;
 
-use super::{
-    DiffId, Digest, Error, Image, ImageReference, ImageSource, OstreeImageReference, RawManifest, Result,
-    chunks, index, read_layer,
-};
 use crate::base::Ctx;
+use crate::container::blob::read_layer;
+use crate::container::build::chunks;
+use crate::container::image::{
+    DiffId, Digest, Error, Image, ImageReference, ImageSource, OstreeImageReference, RawManifest, Result,
+};
+use crate::container::place::index;
 
 /// Every body.
 pub const TARGETS: [Target; 5] = [

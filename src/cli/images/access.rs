@@ -8,13 +8,14 @@ use anyhow::{Context, anyhow};
 use super::files::{self, Required, has_extension, variable};
 use super::{RegistryOptions, helper};
 use crate::base::Ctx;
-use crate::base::net::registry::Credentials;
-use crate::base::net::{HttpOptions, Identity, Limits, ProxyRule, TlsOptions, TlsVerify};
 use crate::cli::terminal;
-use crate::container::Transport;
 use crate::container::config::auth::{AuthFile, Found};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
-use crate::container::transport::{Place, RepositoryName};
+use crate::container::image::RepositoryName;
+use crate::container::image::Transport;
+use crate::container::place::Place;
+use crate::net::registry::Credentials;
+use crate::net::{HttpOptions, Identity, Limits, ProxyRule, TlsOptions, TlsVerify};
 
 /// Hosts that are never reached through a proxy.
 const LOCAL: &str = "localhost,127.0.0.0/8,::1";

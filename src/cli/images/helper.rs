@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use crate::base::net::registry::Credentials;
 use crate::base::{Ctx, Event};
+use crate::net::registry::Credentials;
 
 /// What a helper says if it knows nothing.
 const NOT_FOUND: &str = "credentials not found in native keychain";

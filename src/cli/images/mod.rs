@@ -27,17 +27,20 @@ use rustix::fs::OFlags;
 use self::access::Access;
 pub(crate) use self::trust::{Demand, gpg_signatures_of};
 use crate::base::Ctx;
-use crate::base::net::Limits;
 use crate::cli::room::{Kept, Writing};
-use crate::container::transport::{
-    DirImage, DockerArchive, DockerArchiveWriter, Located, ManifestFormat, OnePlatform, PlatformName,
-    RegistryDest, RegistryImage, RepositoryName,
+use crate::container;
+use crate::container::image::{
+    Digest, ImageDest, ImageReference, ImageSource, OstreeImageReference, Transport,
 };
-use crate::container::{
-    self, Admitted, Digest, ImageDest, ImageReference, ImageSource, OciArchive, OciArchiveWriter, OciLayout,
-    OstreeImageReference, Transport,
+use crate::container::image::{PlatformName, RepositoryName};
+use crate::container::place::{
+    DirImage, DockerArchive, DockerArchiveWriter, Located, ManifestFormat, OnePlatform, RegistryDest,
+    RegistryImage,
 };
+use crate::container::place::{OciArchive, OciArchiveWriter, OciLayout};
+use crate::container::trust::Admitted;
 use crate::format::ParseError;
+use crate::net::Limits;
 
 /// Options of every verb that talks to registries.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -126,7 +129,7 @@ pub(crate) struct Opened {
     /// Where its manifest and blobs come from: one image for one machine, unless all were asked for.
     pub(crate) source: Box<dyn ImageSource>,
     /// The client of the registry, if it comes from one.
-    pub(crate) repository: Option<(RepositoryName, crate::base::net::registry::Registry)>,
+    pub(crate) repository: Option<(RepositoryName, crate::net::registry::Registry)>,
     /// What it was opened as.
     pub(crate) reference: ImageReference,
     /// Where it lies on disk, after all links: by this path it was opened, and by this one it is judged.
@@ -281,10 +284,10 @@ impl Dest {
 }
 
 /// What went wrong while an image was written to `dest`, which is named if there is no more room at it.
-pub(crate) fn writing(dest: &ImageReference) -> impl FnOnce(container::Error) -> anyhow::Error {
+pub(crate) fn writing(dest: &ImageReference) -> impl FnOnce(container::image::Error) -> anyhow::Error {
     let dest = dest.clone();
     move |error| match &error {
-        container::Error::Io { source, .. }
+        container::image::Error::Io { source, .. }
             if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
         {
             let path = dest.path_and_tag().map(|(path, _)| path.into());
@@ -309,7 +312,7 @@ fn open_archive(path: &Path, ctx: &Ctx) -> anyhow::Result<File> {
         bail!("Opening {shown}: it is not a regular file");
     }
     let spool = || tempfile::tempfile_in(files::variable("TMPDIR").unwrap_or_else(|| "/var/tmp".to_owned()));
-    Ok(container::plain_archive(file, spool, ctx)?)
+    Ok(container::place::plain_archive(file, spool, ctx)?)
 }
 
 /// The directory that a file lies in, and its name there.
@@ -328,7 +331,8 @@ mod tests {
     fn a_full_place_is_named() {
         let dest = parse_image("oci:image:x").unwrap();
         for (kind, named) in [(ErrorKind::StorageFull, true), (ErrorKind::NotFound, false)] {
-            let error = container::Error::Io { op: "write", path: "layer".into(), source: kind.into() };
+            let error =
+                container::image::Error::Io { op: "write", path: "layer".into(), source: kind.into() };
             assert_eq!(writing(&dest)(error).to_string() == "Writing oci:image:x", named);
         }
     }

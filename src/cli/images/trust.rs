@@ -11,12 +11,13 @@ use super::Opened;
 use super::access::base_http;
 use super::files;
 use crate::base::Ctx;
-use crate::base::net::Http;
 use crate::container::config::policy::Policy;
+use crate::container::image::{Digest, Error, ImageSource as _, Result, Transport};
+use crate::container::trust::{Admitted, Verdict};
 use crate::container::trust::{
     LookasideConfig, Signatures, SigstoreSignature, gpg_signatures, sigstore_signatures,
 };
-use crate::container::{Admitted, Digest, Error, ImageSource as _, Result, Transport, Verdict};
+use crate::net::Http;
 
 /// What the user demands of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use crate::cli::images::parse_image;
 use crate::cli::terminal::Session;
-use crate::container::{ImageReference, OstreeImageReference, SignatureSource};
+use crate::container::image::{ImageReference, OstreeImageReference, SignatureSource};
 use crate::tar::Var;
 
 /// The verbs below `container`.

@@ -15,12 +15,16 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::base::sign::gpg::{Keyring, SecretKeys};
 use crate::cli::gpg::{self, SignedBy};
 use crate::cli::terminal::{Session, size};
-use crate::container::{self, Admitted, BuildOptions, OciLayout, PullOptions, Pulled, Vouching};
+use crate::container;
+use crate::container::build::BuildOptions;
+use crate::container::place::OciLayout;
+use crate::container::pull::{PullOptions, Pulled, Vouching};
+use crate::container::trust::Admitted;
 use crate::format::{CommitId, RefSpec, RepoMode};
 use crate::repo::Repo;
+use crate::sign::gpg::{Keyring, SecretKeys};
 use crate::store::{Modifier, MutableTree, Txn, load_commit};
 use crate::tree::{
     Bindings, CheckoutOptions, CommitOptions, DirOptions, Linking, Ownership, Sealing, add_dir, checkout,
@@ -129,7 +133,8 @@ impl Demo<'_> {
 
     fn build(&mut self, repo: &Repo, commit: &CommitId) -> anyhow::Result<OciLayout> {
         let layout = OciLayout::create(self.make_dir("image")?, Some(REF))?;
-        let built = container::build(repo, commit, &layout, &BuildOptions::default(), &self.session.ctx)?;
+        let built =
+            container::build::build(repo, commit, &layout, &BuildOptions::default(), &self.session.ctx)?;
         let bytes: u64 = fs::read_dir(self.work.join("image/blobs/sha256"))?
             .map(|entry| Ok(entry?.metadata()?.len()))
             .sum::<std::io::Result<u64>>()?;
@@ -172,7 +177,7 @@ impl Demo<'_> {
         let signed_by = keyring.map(SignedBy);
         let vouching = signed_by.as_ref().map_or(Vouching::Undecided, |voucher| Vouching::By(voucher));
         let options = PullOptions { vouching, name: Some(REF.parse()?), ..PullOptions::default() };
-        Ok(container::pull(&Admitted::unjudged(image)?, target, &options, &self.session.ctx)?)
+        Ok(container::pull::pull(&Admitted::unjudged(image)?, target, &options, &self.session.ctx)?)
     }
 
     fn check_out(&mut self, target: &Repo, commit: &CommitId) -> anyhow::Result<PathBuf> {

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::{Common, resolve};
-use crate::base::sign::gpg;
 use crate::cli::gpg as keys;
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
 use crate::format::commitmeta::{self, SignatureKind};
 use crate::repo::{Repo, Transaction};
+use crate::sign::gpg;
 use crate::store::{Error, ObjectRead, Txn, load_commitmeta};
 
 /// Arguments of `gpg-sign`.

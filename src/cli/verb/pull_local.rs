@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 
 use super::{Common, no_key, require_writable};
-use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg::{self, SignedBy};
 use crate::cli::locate;
 use crate::cli::near;
@@ -14,6 +13,7 @@ use crate::cli::terminal::{Session, size};
 use crate::format::variant::Dict;
 use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
 use crate::repo::{Fsync, Repo};
+use crate::sign::gpg::Keyring;
 use crate::store::{Depth, Error, Refs, Txn, Voucher, check_bindings, load_commit};
 use crate::transfer::{self, Extent, FileModes, Options, Trust};
 

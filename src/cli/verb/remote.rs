@@ -8,13 +8,13 @@ use anyhow::{Context, bail};
 use chrono::Local;
 
 use super::Common;
-use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg;
 use crate::cli::remotes::{self, Place};
 use crate::cli::terminal::Session;
 use crate::format::RemoteName;
 use crate::format::keyfile::KeyFile;
 use crate::repo::Repo;
+use crate::sign::gpg::Keyring;
 use crate::store::Error;
 
 /// The verbs below `remote`.

@@ -8,7 +8,6 @@ use anyhow::{Context, bail};
 
 use super::commit::metadata::push_values;
 use super::require_writable;
-use crate::base::sign::gpg as openpgp;
 use crate::cli::locate::RepoOptions;
 use crate::cli::terminal::Session;
 use crate::cli::{dump, gpg, summary_text};
@@ -16,6 +15,7 @@ use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::{Dict, Type, Value};
 use crate::repo::Repo;
 use crate::repo::summary::{SummaryFile, SummaryOptions};
+use crate::sign::gpg as openpgp;
 use crate::store::Error;
 
 /// Arguments of `summary`. Here `-v` is not `--verbose`.

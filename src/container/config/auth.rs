@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::ConfigError;
-use crate::base::net::registry::Credentials;
+use crate::container::image::ConfigError;
+use crate::net::registry::Credentials;
 
 /// One file of credentials.
 #[derive(Debug, Default)]

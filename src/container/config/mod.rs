@@ -10,19 +10,3 @@
 pub mod auth;
 pub mod policy;
 pub mod registries;
-
-/// A configuration file that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {why}")]
-pub struct ConfigError {
-    /// The file.
-    pub file: String,
-    /// Where and what is wrong.
-    pub why: String,
-}
-
-impl ConfigError {
-    pub(crate) fn new(file: &str, why: impl std::fmt::Display) -> Self {
-        Self { file: file.into(), why: why.to_string() }
-    }
-}

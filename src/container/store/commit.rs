@@ -17,10 +17,10 @@ use oci_spec::image::ANNOTATION_CREATED;
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, MetaKind, RootDir};
 
-use crate::container::configuration;
-use crate::container::fetch::{IMPORTER, importer_version};
+use super::record::{IMPORTER, importer_version};
 use crate::container::image::canonical_json;
-use crate::container::{Documents, Error, Image, Result};
+use crate::container::image::configuration;
+use crate::container::image::{Documents, Error, Image, Result};
 use crate::store::ObjectWrite;
 
 const DIGEST: &str = "ostree.manifest-digest";

@@ -7,14 +7,14 @@ use super::layers::{Holds, LayerIndex};
 use super::names::{image_ref, layer_ref};
 use super::query::require;
 use crate::base::Ctx;
-use crate::container::{ImageReference, Result};
+use crate::container::image::{ImageReference, Result};
 use crate::store::{Begin, Txn, in_transaction};
 use crate::transfer;
 
 /// Copies the image `name` of `from` with all its layers into `to`, where it is called `target`.
 ///
 /// # Errors
-/// [`NotStored`](crate::container::Error::NotStored); [`Image`](crate::container::Error::Image) if a layer is not there; [`Store`](crate::container::Error::Store).
+/// [`NotStored`](crate::container::image::Error::NotStored); [`Image`](crate::container::image::Error::Image) if a layer is not there; [`Store`](crate::container::image::Error::Store).
 pub fn copy(
     from: &impl ImageStore,
     name: &ImageReference,

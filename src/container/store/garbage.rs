@@ -12,7 +12,7 @@ use super::commit::parse_merge;
 use super::layers::{Holds, LayerIndex};
 use super::names::{IMAGES, image_ref, layer_of_ref};
 use super::query::list;
-use crate::container::{Digest, ImageReference, Result};
+use crate::container::image::{Digest, ImageReference, Result};
 use crate::store::{Txn, load_commit};
 
 /// Where refs of commits are that may stand for images, apart from the images' own.
@@ -21,7 +21,7 @@ const ROOTS: [&str; 5] = [IMAGES, "ostree/container/baseimage", "ostree/0", "ost
 /// Deletes the ref of an image; says whether it was there. Its layers stay: see [`prune_layers`].
 ///
 /// # Errors
-/// [`Error::Store`](crate::container::Error::Store).
+/// [`Error::Store`](crate::container::image::Error::Store).
 pub fn remove(txn: &dyn Txn, image: &ImageReference) -> Result<bool> {
     let refspec = image_ref(image)?;
     let found = txn.resolve_exact(&refspec)?.is_some();
@@ -34,7 +34,7 @@ pub fn remove(txn: &dyn Txn, image: &ImageReference) -> Result<bool> {
 /// Deletes the refs of images that are not in `keep`; returns them.
 ///
 /// # Errors
-/// [`Error::Store`](crate::container::Error::Store); [`Error::Reference`](crate::container::Error::Reference) for a ref among the images that names none.
+/// [`Error::Store`](crate::container::image::Error::Store); [`Error::Reference`](crate::container::image::Error::Reference) for a ref among the images that names none.
 pub fn prune_images(txn: &dyn Txn, keep: &BTreeSet<ImageReference>) -> Result<Vec<ImageReference>> {
     let mut images = list(txn)?;
     images.retain(|image| !keep.contains(image));
@@ -47,7 +47,7 @@ pub fn prune_images(txn: &dyn Txn, keep: &BTreeSet<ImageReference>) -> Result<Ve
 /// Deletes the refs of layers that nothing needs; says how many there were.
 ///
 /// # Errors
-/// [`Error::Store`](crate::container::Error::Store); [`Error::Json`](crate::container::Error::Json), [`Error::Image`](crate::container::Error::Image) if an image does not say which layers it has: then
+/// [`Error::Store`](crate::container::image::Error::Store); [`Error::Json`](crate::container::image::Error::Json), [`Error::Image`](crate::container::image::Error::Image) if an image does not say which layers it has: then
 /// nothing is deleted.
 pub fn prune_layers(txn: &dyn Txn) -> Result<usize> {
     let refs = txn.list()?;

@@ -12,11 +12,11 @@ use oci_spec::image::Descriptor;
 use ostree_format::{CommitId, FileId};
 
 use super::ImageStore;
+use super::kept::{Kept, Layers, Role, TakenLayer};
 use super::names::{layer_of_ref, layer_ref};
-use crate::container::fetch::{IMPORTER, OURS};
-use crate::container::import::{Kept, Layers, Role, TakenLayer};
-use crate::container::layer_record::LayerRecord;
-use crate::container::{DiffId, Digest, Error, PlannedLayer, Result};
+use super::record::LayerRecord;
+use super::record::{IMPORTER, OURS};
+use crate::container::image::{DiffId, Digest, Error, PlannedLayer, Result};
 use crate::store::{self, Completeness, ObjectRead, Reachable, Txn, load_commit, load_dirtree, walk_commit};
 use crate::tar::write_object_set;
 

@@ -14,20 +14,22 @@
 mod commit;
 mod copy;
 mod garbage;
+mod kept;
 mod layers;
 mod names;
-mod pull;
 mod query;
+pub(super) mod record;
 mod reexport;
 mod update;
 
 pub(super) use commit::write_merge_commit;
 pub use copy::copy;
 pub use garbage::{prune_images, prune_layers, remove};
+pub(super) use kept::{Kept, Layers, Origin, Role, TakenLayer};
 pub(super) use layers::{StoredLayers, is_whole};
 pub use names::{IMAGES, LAYERS, escape_ref, image_of_ref, image_ref, layer_of_ref, layer_ref, unescape_ref};
-pub use pull::{Check, NameImage, PulledImage, StoreOptions, Unneeded, check, pull};
 pub use query::{StoredImage, list, query, query_commit, require};
+pub(super) use record::{IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, importer_version};
 pub use reexport::reexport;
 pub use update::{cache_update, clear_cached_update};
 

@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use ostree_format::{ParseError, RefName, RefSpec};
 
-use crate::container::{Digest, Error, ImageReference, Result};
+use crate::container::image::{Digest, Error, ImageReference, Result};
 
 /// Where the layers' refs are.
 pub const LAYERS: &str = "ostree/container/blob";

@@ -6,9 +6,9 @@ use super::ImageStore;
 use super::commit::{READ_LAYERS, parse_merge};
 use super::layers::{Holds, LayerIndex};
 use super::names::{image_of_ref, image_ref};
+use super::record::{IMPORTER, OURS};
 use super::update::read_update;
-use crate::container::fetch::{IMPORTER, OURS};
-use crate::container::{Error, Image, ImageReference, Result};
+use crate::container::image::{Error, Image, ImageReference, Result};
 use crate::store::{Refs, load_commit};
 
 /// An image that was pulled.
@@ -42,7 +42,7 @@ impl StoredImage {
     ///
     /// # Errors
     /// [`Error::Store`] if the image's commit cannot be read.
-    pub(super) fn is_of_read_layers(&self, store: &(impl ImageStore + ?Sized)) -> Result<bool> {
+    pub(in crate::container) fn is_of_read_layers(&self, store: &(impl ImageStore + ?Sized)) -> Result<bool> {
         let metadata = load_commit(store, &self.commit)?.metadata;
         let importer = metadata.get_str(IMPORTER).unwrap_or_default();
         Ok(!importer.starts_with(OURS) || metadata.contains_key(READ_LAYERS))

@@ -16,15 +16,16 @@ use ostree_format::{CommitId, FileId, ObjectType};
 use super::ImageStore;
 use super::layers::{Holds, LayerIndex};
 use super::query::require;
+use super::record::{IMPLIED, LOWER_LINKS};
 use crate::base::Ctx;
+use crate::container::blob::KnownLayers;
 use crate::container::build::Built;
-use crate::container::fetch::{IMPLIED, LOWER_LINKS};
+use crate::container::build::put_with_layers;
+use crate::container::build::{Layer, Origin, write_layers};
+use crate::container::image::COMPONENTS;
+use crate::container::image::Compression;
 use crate::container::image::ImageDest;
-use crate::container::known::KnownLayers;
-use crate::container::labels::COMPONENTS;
-use crate::container::layers::{Layer, Origin, write_layers};
-use crate::container::rewrite::put_with_layers;
-use crate::container::{Compression, ImageReference, PlannedLayer, Result};
+use crate::container::image::{ImageReference, PlannedLayer, Result};
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
     ChunkContent, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, export_chunk, export_final_chunk,
@@ -35,7 +36,7 @@ use crate::tar::{
 /// [`ImageDest::compression`].
 ///
 /// # Errors
-/// [`NotStored`](crate::container::Error::NotStored); [`Image`](crate::container::Error::Image) if a layer is not there; [`Store`](crate::container::Error::Store);
+/// [`NotStored`](crate::container::image::Error::NotStored); [`Image`](crate::container::image::Error::Image) if a layer is not there; [`Store`](crate::container::image::Error::Store);
 /// what `dest` says.
 pub fn reexport(
     store: &impl ImageStore,

@@ -10,7 +10,7 @@ use ostree_format::CommitId;
 use super::commit::{Keys, entries, parse};
 use super::query::commit_of;
 
-use crate::container::{Error, Image, ImageReference, Result};
+use crate::container::image::{Error, Image, ImageReference, Result};
 use crate::store::{ObjectRead, Txn, load_commitmeta};
 
 const KEYS: Keys = Keys {

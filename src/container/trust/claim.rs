@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Candidate;
 use crate::container::config::policy::SignedIdentity;
-use crate::container::strict::{Object, Unique};
+use crate::container::image::{Object, Unique};
 
 /// Which kind of signature a claim belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,12 +13,12 @@
 use std::collections::BTreeMap;
 
 use crate::base::Ctx;
-use crate::base::net::registry::Registry;
-use crate::base::net::{Http, Method, Request, Url};
-use crate::container::config::ConfigError;
 use crate::container::config::policy::wildcards;
-use crate::container::transport::RepositoryName;
-use crate::container::{Digest, Result};
+use crate::container::image::ConfigError;
+use crate::container::image::RepositoryName;
+use crate::container::image::{Digest, Result};
+use crate::net::registry::Registry;
+use crate::net::{Http, Method, Request, Url};
 
 const DEFAULT: &str = "default-docker";
 /// A signature has about a kilobyte.
@@ -124,7 +124,7 @@ fn split(line: &str) -> Option<(usize, &str, &str)> {
 /// `None` if it does not exist.
 ///
 /// # Errors
-/// [`Error::Net`](crate::container::Error::Net), and what `read_file` says.
+/// [`Error::Net`](crate::container::image::Error::Net), and what `read_file` says.
 #[expect(clippy::too_many_arguments, reason = "each is another thing, and there is one caller")]
 pub fn gpg_signatures(
     config: &LookasideConfig,

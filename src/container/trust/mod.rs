@@ -9,6 +9,7 @@
 //! Where signatures lie is in `lookaside` and [`Signatures`]; files are read by the caller.
 //! Source: containers-policy.json(5), containers/image docs/containers-signature.5.md.
 
+mod admitted;
 mod claim;
 mod lookaside;
 mod public_key;
@@ -19,14 +20,15 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+pub use admitted::{Admitted, Verdict};
 pub use lookaside::{LookasideConfig, gpg_signatures};
 pub use public_key::PublicKey;
 pub use sigstore::{SigstoreSignature, sigstore_signatures};
 
 use self::claim::{Claim, ClaimKind};
-use crate::base::sign::gpg::{Keyring, SignedMessage, verify as verify_gpg};
 use crate::container::config::policy::{Keys, Policy, Requirement, SignedIdentity};
-use crate::container::{Digest, Error, Result};
+use crate::container::image::{Digest, Error, Result};
+use crate::sign::gpg::{Keyring, SignedMessage, verify as verify_gpg};
 
 /// An image that asks to be let in.
 #[derive(Debug, Clone, Copy)]

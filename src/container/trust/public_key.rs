@@ -12,7 +12,7 @@ use ring::signature::{
     VerificationAlgorithm,
 };
 
-use crate::container::{Error, Result};
+use crate::container::image::{Error, Result};
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";

@@ -12,8 +12,8 @@ use std::io::Read;
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
 use crate::base::Ctx;
-use crate::base::net::registry::Registry;
-use crate::container::{Digest, Error, Result};
+use crate::container::image::{Digest, Error, Result};
+use crate::net::registry::Registry;
 
 const LAYER_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const ARTIFACT_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";

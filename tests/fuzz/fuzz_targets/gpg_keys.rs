@@ -1,4 +1,4 @@
-//! See `ostree_rs::base::sign::gpg::fuzz::keys`.
+//! See `ostree_rs::sign::gpg::fuzz::keys`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ostree_rs::base::sign::gpg::fuzz::keys(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ostree_rs::sign::gpg::fuzz::keys(data));

@@ -1,4 +1,4 @@
-//! See `ostree_rs::base::sign::gpg::fuzz::signature`.
+//! See `ostree_rs::sign::gpg::fuzz::signature`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ostree_rs::base::sign::gpg::fuzz::signature(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ostree_rs::sign::gpg::fuzz::signature(data));

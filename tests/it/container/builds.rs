@@ -7,9 +7,10 @@ use std::path::Path;
 
 use oci_spec::image::Arch;
 use ostree_rs::base::Ctx;
-use ostree_rs::container::{
-    BuildOptions, Compression, Digest, Error, Image, ImageSource, OciLayout, PullOptions, Vouching, build,
-};
+use ostree_rs::container::build::{BuildOptions, build};
+use ostree_rs::container::image::{Compression, Digest, Error, Image, ImageSource};
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::pull::{PullOptions, Vouching};
 use ostree_rs::format::variant::Value;
 use ostree_rs::format::{CommitId, MetaKind};
 use ostree_rs::store::{MemStore, ObjectWrite as _, load_commit};

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ostree_rs::base::Ctx;
-use ostree_rs::container::{Compression, Digest, Error, OciLayout, WrittenLayer, read_layer, write_layer};
+use ostree_rs::container::blob::{WrittenLayer, read_layer, write_layer};
+use ostree_rs::container::image::{Compression, Digest, Error};
+use ostree_rs::container::place::OciLayout;
 use serde_json::Value;
 use tar::EntryType;
 

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use oci_spec::image::Arch;
 use ostree_rs::base::Ctx;
-use ostree_rs::container::{
-    BuildOptions, Built, Compression, ContentMeta, Error, Image, Layering, OciLayout, PullOptions, Vouching,
-    build,
-};
+use ostree_rs::container::build::{BuildOptions, Built, ContentMeta, Layering, build};
+use ostree_rs::container::image::{Compression, Error, Image};
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::pull::{PullOptions, Vouching};
 use ostree_rs::format::CommitId;
 use ostree_rs::store::{MemStore, ObjectRead as _, Reachable, TreeEntry, load_commit, lookup, walk_commit};
 

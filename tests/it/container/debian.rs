@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 
-use ostree_rs::container::{Image, OciLayout, read_layer};
+use ostree_rs::container::blob::read_layer;
+use ostree_rs::container::image::Image;
+use ostree_rs::container::place::OciLayout;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{Commit, CommitId, DirMeta, DirMetaId, FileHeader, FileName, MetaKind, Xattrs};
 use ostree_rs::store::{MemStore, MutableTree, ObjectWrite as _};

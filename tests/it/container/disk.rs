@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use oci_spec::image::Arch;
-use ostree_rs::base::sign::gpg::{self, Keyring};
 use ostree_rs::base::{Ctx, ErrorKind, Kind};
-use ostree_rs::container::{
-    BuildOptions, Image, ImageSource, OciArchive, OciArchiveWriter, OciLayout, PullOptions, Pulled, Result,
-    Vouching, build,
-};
+use ostree_rs::container::build::{BuildOptions, build};
+use ostree_rs::container::image::{Image, ImageSource, Result};
+use ostree_rs::container::place::{OciArchive, OciArchiveWriter, OciLayout};
+use ostree_rs::container::pull::{PullOptions, Pulled, Vouching};
 use ostree_rs::format::commitmeta::{SignatureKind, signatures};
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{RefSpec, RepoMode};
 use ostree_rs::repo::Repo;
+use ostree_rs::sign::gpg::{self, Keyring};
 use ostree_rs::store::Completeness;
 use ostree_rs::store::{CommitBytes, Refusal};
 

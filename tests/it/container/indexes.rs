@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use ostree_rs::container::{Compression, Digest, ImageSource as _, OciLayout};
+use ostree_rs::container::image::{Compression, Digest, ImageSource as _};
+use ostree_rs::container::place::OciLayout;
 use serde_json::{Value, json};
 
 use super::{dir, new_layout, noise, put_image, small_tar};

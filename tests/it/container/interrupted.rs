@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use ostree_rs::container::transport::DirImage;
-use ostree_rs::container::{Compression, Error, ImageSource as _, OciArchiveWriter, OciLayout};
+use ostree_rs::container::image::{Compression, Error, ImageSource as _};
+use ostree_rs::container::place::DirImage;
+use ostree_rs::container::place::{OciArchiveWriter, OciLayout};
 
 use super::{dir, new_layout, noise, put_image, small_tar};
 use crate::oracle;

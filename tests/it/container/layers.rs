@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use oci_spec::image::{Descriptor, MediaType};
 use ostree_rs::base::{Ctx, Event, Progress};
-use ostree_rs::container::{
-    Compression, DiffId, Digest, Error, ImageDest, ImageSource, OciLayout, RawManifest, Result, read_layer,
-    write_layer,
+use ostree_rs::container::blob::{read_layer, write_layer};
+use ostree_rs::container::image::{
+    Compression, DiffId, Digest, Error, ImageDest, ImageSource, RawManifest, Result,
 };
+use ostree_rs::container::place::OciLayout;
 use ostree_rs::format::Checksum;
 
 use super::{blob_bytes, new_layout, noise, put_layer};

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use oci_spec::image::{ImageManifest, MediaType};
-use ostree_rs::container::{
-    Compression, Digest, Error, ImageDest, ImageSource, OciArchive, OciArchiveWriter, OciLayout, read_layer,
-};
+use ostree_rs::container::blob::read_layer;
+use ostree_rs::container::image::{Compression, Digest, Error, ImageDest, ImageSource};
+use ostree_rs::container::place::{OciArchive, OciArchiveWriter, OciLayout};
 
 use super::{dir, find_layout, new_layout, noise, put_image, put_layer, small_tar};
 use crate::{corpus, oracle};
@@ -38,7 +38,7 @@ fn check_image(source: &dyn ImageSource, tar: &[u8]) {
     let raw = source.manifest().unwrap();
     let manifest: ImageManifest = serde_json::from_slice(&raw.bytes).unwrap();
     let config: oci_spec::image::ImageConfiguration =
-        ostree_rs::container::read_json(source, "config", manifest.config()).unwrap();
+        ostree_rs::container::image::read_json(source, "config", manifest.config()).unwrap();
     let diff_id = config.rootfs().diff_ids()[0].parse().unwrap();
     let mut content = Vec::new();
     read_layer(source, &manifest.layers()[0], &diff_id, &Default::default(), |stream| {

@@ -24,11 +24,16 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use oci_spec::image::{ImageConfigurationBuilder, ImageManifestBuilder, MediaType, RootFsBuilder};
 use ostree_rs::base::Ctx;
-use ostree_rs::container::transport::{OnePlatform, PlatformName};
-use ostree_rs::container::{
-    self, Admitted, Compression, Digest, ImageDest, ImageSource, OciLayout, PullOptions, Pulled, RawManifest,
-    Result, WrittenLayer, put_json, write_layer,
+use ostree_rs::container;
+use ostree_rs::container::blob::{WrittenLayer, write_layer};
+use ostree_rs::container::image::PlatformName;
+use ostree_rs::container::image::{
+    Compression, Digest, ImageDest, ImageSource, RawManifest, Result, put_json,
 };
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::place::OnePlatform;
+use ostree_rs::container::pull::{PullOptions, Pulled};
+use ostree_rs::container::trust::Admitted;
 use ostree_rs::store::Begin;
 
 pub(crate) fn dir(path: &Path) -> Dir {
@@ -43,7 +48,7 @@ pub(crate) fn pull(
     ctx: &Ctx,
 ) -> Result<Pulled> {
     let one = OnePlatform::new(source, PlatformName::default());
-    container::pull(&Admitted::unjudged(&one)?, store, options, ctx)
+    container::pull::pull(&Admitted::unjudged(&one)?, store, options, ctx)
 }
 
 /// The folder of an OCI layout somewhere below `root`.

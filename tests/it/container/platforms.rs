@@ -4,8 +4,9 @@ use std::fs;
 use std::process::Command;
 
 use oci_spec::image::Arch;
-use ostree_rs::container::transport::{DirImage, OnePlatform};
-use ostree_rs::container::{Compression, Digest, Error, Image, ImageSource, OciLayout};
+use ostree_rs::container::image::{Compression, Digest, Error, Image, ImageSource};
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::place::{DirImage, OnePlatform};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

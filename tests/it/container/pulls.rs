@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use oci_spec::image::{Arch, ImageConfiguration, ImageManifest, MediaType};
 use ostree_rs::base::{Ctx, ErrorKind, Event, Kind as _, Outcome, Progress};
-use ostree_rs::container::{
-    Digest, Error, Image, ImageDest, ImageSource, OciLayout, PullOptions, Pulled, RawManifest, Result,
-    Vouching, put_json,
+use ostree_rs::container::image::{
+    Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, put_json,
 };
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::pull::{PullOptions, Pulled, Vouching};
 use ostree_rs::format::{CommitId, ObjectName, ObjectType};
 use ostree_rs::store::{
     CommitBytes, Completeness, MemStore, ObjectRead, Reachable, Refs, Refusal, TreeEntry, Txn, load_commit,

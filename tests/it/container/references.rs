@@ -1,6 +1,6 @@
 //! The grammar of image references; the cases are ostree-ext's.
 
-use ostree_rs::container::{ImageReference, OstreeImageReference, SignatureSource, Transport};
+use ostree_rs::container::image::{ImageReference, OstreeImageReference, SignatureSource, Transport};
 
 #[test]
 fn images() {

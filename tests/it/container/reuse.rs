@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use oci_spec::image::Descriptor;
 use ostree_rs::base::{Ctx, ErrorKind, Kind};
-use ostree_rs::container::{
-    BuildOptions, DiffId, Image, ImageSource, Layering, OciLayout, PullOptions, RawManifest, Result,
-    Vouching, build, read_layer, replace_detached_metadata,
-};
+use ostree_rs::container::blob::read_layer;
+use ostree_rs::container::build::{BuildOptions, Layering, build, replace_detached_metadata};
+use ostree_rs::container::image::{DiffId, Image, ImageSource, RawManifest, Result};
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::pull::{PullOptions, Vouching};
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{CommitId, FileId, ObjectName, ObjectType, RefSpec, RepoMode};
 use ostree_rs::repo::Repo;

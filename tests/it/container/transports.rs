@@ -5,16 +5,18 @@ use std::path::Path;
 
 use oci_spec::image::{Arch, ImageConfiguration, ImageManifest, MediaType, Os, PlatformBuilder};
 use ostree_rs::base::Ctx;
-use ostree_rs::base::net::HttpOptions;
+use ostree_rs::container::blob::read_layer;
 use ostree_rs::container::config::registries::Endpoint;
-use ostree_rs::container::transport::{
+use ostree_rs::container::image::RepositoryName;
+use ostree_rs::container::image::{
+    Compression, Digest, Error, ImageDest, ImageSource, RawManifest, read_json,
+};
+use ostree_rs::container::place::{
     CopyOptions, DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OnePlatform, Place,
-    RegistryDest, RegistryImage, RepositoryName, copy,
+    RegistryDest, RegistryImage, copy,
 };
-use ostree_rs::container::{
-    Compression, Digest, Error, ImageDest, ImageSource, OciArchiveWriter, OciLayout, RawManifest, read_json,
-    read_layer,
-};
+use ostree_rs::container::place::{OciArchiveWriter, OciLayout};
+use ostree_rs::net::HttpOptions;
 
 use super::{dir, new_layout, noise, put_image};
 use crate::oracle;

@@ -1,10 +1,12 @@
 //! Layers that are there already stand in only for what they were verified to be, whatever images claim.
 
 use ostree_rs::base::{ErrorKind, Kind};
-use ostree_rs::container::store::{self, Check, layer_ref, prune_layers, remove};
-use ostree_rs::container::{
-    Admitted, BuildOptions, Digest, Error, Image, OciLayout, RawManifest, build, put_json,
-};
+use ostree_rs::container::build::{BuildOptions, build};
+use ostree_rs::container::image::{Digest, Error, Image, RawManifest, put_json};
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::pull::{Check, check_image};
+use ostree_rs::container::store::{self, layer_ref, prune_layers, remove};
+use ostree_rs::container::trust::Admitted;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{CommitId, MetaKind};
 use ostree_rs::store::{MemStore, ObjectWrite, Refs, Txn, load_commit};
@@ -57,7 +59,7 @@ impl Fixture {
         let bytes = serde_json::to_vec(&manifest).unwrap();
         let digest = Digest::of(&bytes);
         let manifest = RawManifest { bytes, media_type: MediaType::ImageManifest, digest };
-        ostree_rs::container::ImageDest::put_manifest(&layout, &manifest, None).unwrap();
+        ostree_rs::container::image::ImageDest::put_manifest(&layout, &manifest, None).unwrap();
         layout
     }
 }
@@ -118,7 +120,7 @@ fn no_changes_is_said_of_manifests() {
     let store = MemStore::new();
     pull(&fixture.layout("evil"), &store, "oci:x").unwrap();
     let now = Admitted::unjudged(&claims).unwrap();
-    let check = store::check(&store, &now, &name("oci:x"), &unverified().pull).unwrap();
+    let check = check_image(&store, &now, &name("oci:x"), &unverified().pull).unwrap();
     assert!(matches!(check, Check::Changed { .. }));
     let claimed = pull(&claims, &store, "oci:x").unwrap();
     assert_eq!(claimed.fetched, 0);
@@ -153,7 +155,7 @@ fn layers_of_early_versions_are_read_again() {
     store.set_ref(&store::image_ref(&target).unwrap(), Some(old)).unwrap();
     let layout = fixture.layout("good");
     let now = Admitted::unjudged(&layout).unwrap();
-    let check = || store::check(&store, &now, &target, &unverified().pull).unwrap();
+    let check = || check_image(&store, &now, &target, &unverified().pull).unwrap();
     assert!(matches!(check(), Check::Changed { .. }));
     pull(&layout, &store, "oci:good").unwrap();
     assert!(matches!(check(), Check::Current(_)));
@@ -171,7 +173,7 @@ fn a_layer_by_another_blob_keeps_the_first() {
     let mut tars = Vec::new();
     for layer in fixture.good.layers().unwrap() {
         let mut tar = Vec::new();
-        ostree_rs::container::read_layer(
+        ostree_rs::container::blob::read_layer(
             &fixture.layout("good"),
             &layer.descriptor,
             &layer.diff_id,
@@ -186,16 +188,16 @@ fn a_layer_by_another_blob_keeps_the_first() {
             out.write_all(&tar).unwrap();
             Ok(())
         };
-        let zstd = ostree_rs::container::Compression::ZSTD;
+        let zstd = ostree_rs::container::image::Compression::ZSTD;
         let ((), written) =
-            ostree_rs::container::write_layer(&other, zstd, &Default::default(), write).unwrap();
+            ostree_rs::container::blob::write_layer(&other, zstd, &Default::default(), write).unwrap();
         tars.push(written.digest.descriptor(zstd.media_type(), written.size_bytes).unwrap());
     }
     manifest.set_layers(tars);
     manifest.set_config(put_json(&other, MediaType::ImageConfig, &fixture.good.config).unwrap());
     let bytes = serde_json::to_vec(&manifest).unwrap();
     let raw = RawManifest { digest: Digest::of(&bytes), bytes, media_type: MediaType::ImageManifest };
-    ostree_rs::container::ImageDest::put_manifest(&other, &raw, None).unwrap();
+    ostree_rs::container::image::ImageDest::put_manifest(&other, &raw, None).unwrap();
 
     let second = pull(&other, &store, "oci:other").unwrap();
     assert_eq!((second.fetched, second.reused), (0, 2));
@@ -204,7 +206,7 @@ fn a_layer_by_another_blob_keeps_the_first() {
     assert_eq!(prune_layers(&store).unwrap(), 0);
     store::require(&store, &name("oci:other")).unwrap().base_commit(&store).unwrap();
     let target = fixture.layout("exported");
-    let gzip = ostree_rs::container::Compression::GZIP;
+    let gzip = ostree_rs::container::image::Compression::GZIP;
     store::reexport(&store, &name("oci:other"), &target, gzip, &Default::default()).unwrap();
     let exported = Image::fetch(&target, &Default::default()).unwrap();
     assert_eq!(exported.manifest.layers().len(), 2);
@@ -233,7 +235,7 @@ fn objects_stand_in_for_no_files() {
     let stored = store::require(&store, &name("oci:good")).unwrap();
     assert!(matches!(stored.base_commit(&store), Err(Error::Image(_))));
     let target = fixture.layout("exported");
-    let gzip = ostree_rs::container::Compression::GZIP;
+    let gzip = ostree_rs::container::image::Compression::GZIP;
     let exported = store::reexport(&store, &name("oci:good"), &target, gzip, &Default::default());
     assert!(matches!(exported, Err(Error::Image(_))));
 }

@@ -1,7 +1,9 @@
 //! SELinux labels of layered images: those of the policy in the image, whatever the layers have.
 
 use ostree_rs::base::Ctx;
-use ostree_rs::container::{BuildOptions, Image, build, store};
+use ostree_rs::container::build::{BuildOptions, build};
+use ostree_rs::container::image::Image;
+use ostree_rs::container::store;
 use ostree_rs::format::{CommitId, RootDir};
 use ostree_rs::store::{
     MemStore, ObjectRead, Reachable, Refs, TreeEntry, load_commit, load_dirmeta, lookup, walk_commit,

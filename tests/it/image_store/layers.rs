@@ -1,7 +1,8 @@
 //! What plain layers become, and how they lie over each other.
 
 use ostree_rs::base::Ctx;
-use ostree_rs::container::{BuildOptions, Image, build};
+use ostree_rs::container::build::{BuildOptions, build};
+use ostree_rs::container::image::Image;
 use ostree_rs::store::MemStore;
 
 use super::{

@@ -4,10 +4,11 @@ use std::io::Read;
 
 use oci_spec::image::Descriptor;
 use ostree_rs::base::Ctx;
-use ostree_rs::container::store::{self, Check};
-use ostree_rs::container::{
-    Admitted, Digest, Error, Image, ImageReference, ImageSource, OciLayout, RawManifest, Result,
-};
+use ostree_rs::container::image::{Digest, Error, Image, ImageReference, ImageSource, RawManifest, Result};
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::pull::{Check, check_image, pull_image};
+use ostree_rs::container::store;
+use ostree_rs::container::trust::Admitted;
 use ostree_rs::store::{MemStore, Refs};
 
 use super::{Work, file, layer, name, new_layout, pull, put_image, unverified};
@@ -32,7 +33,7 @@ fn an_update_fetches_what_is_new() {
     let options = unverified();
     let check = || {
         let now = Admitted::unjudged(&layout).unwrap();
-        (store::check(&store, &now, &image, &options.pull).unwrap(), now.image().unwrap().clone())
+        (check_image(&store, &now, &image, &options.pull).unwrap(), now.image().unwrap().clone())
     };
     assert!(matches!(check().0, Check::Current(_)));
 
@@ -266,7 +267,7 @@ fn finished_layers_are_kept() {
     let ctx = Ctx { jobs: 1.try_into().unwrap(), ..Ctx::default() };
     let broken = Broken(&layout, last);
     let broken = Admitted::unjudged(&broken).unwrap();
-    let error = store::pull(&broken, &store, &target, &unverified(), &ctx).unwrap_err();
+    let error = pull_image(&broken, &store, &target, &unverified(), &ctx).unwrap_err();
     assert!(matches!(error, Error::BlobNotFound(_)), "{error}");
     assert_eq!(layers_of(&store), 3);
     assert!(store::query(&store, &target).unwrap().is_none());

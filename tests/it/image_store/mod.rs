@@ -19,11 +19,14 @@ use oci_spec::image::{
     ConfigBuilder, ImageConfigurationBuilder, ImageManifestBuilder, MediaType, RootFsBuilder,
 };
 use ostree_rs::base::Ctx;
-use ostree_rs::container::store::{self, PulledImage, StoreOptions};
-use ostree_rs::container::{
-    Admitted, Compression, Digest, Image, ImageDest, ImageReference, ImageSource, OciLayout, PullOptions,
-    RawManifest, Result, Vouching, put_json, write_layer,
+use ostree_rs::container::blob::write_layer;
+use ostree_rs::container::image::{
+    Compression, Digest, Image, ImageDest, ImageReference, ImageSource, RawManifest, Result, put_json,
 };
+use ostree_rs::container::place::OciLayout;
+use ostree_rs::container::pull::{self, PullOptions, Vouching};
+use ostree_rs::container::pull::{PulledImage, StoreOptions};
+use ostree_rs::container::trust::Admitted;
 use ostree_rs::format::{CommitId, FileKind, RootDir};
 use ostree_rs::store::{MemStore, ObjectRead, load_commit, load_dirmeta, load_dirtree};
 use tempfile::TempDir;
@@ -186,7 +189,7 @@ pub(super) fn unverified() -> StoreOptions<'static> {
 
 /// Pulls what a layout has into a store in memory.
 pub(super) fn pull(source: &dyn ImageSource, into: &MemStore, target: &str) -> Result<PulledImage> {
-    store::pull(&Admitted::unjudged(source)?, into, &name(target), &unverified(), &Ctx::default())
+    pull::pull_image(&Admitted::unjudged(source)?, into, &name(target), &unverified(), &Ctx::default())
 }
 
 /// Pulls an image of these plain layers.

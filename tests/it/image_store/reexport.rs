@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use ostree_rs::container::{Image, OciLayout};
+use ostree_rs::container::image::Image;
+use ostree_rs::container::place::OciLayout;
 use ostree_rs::format::ObjectName;
 use ostree_rs::store::ObjectRead;
 

@@ -1,8 +1,8 @@
 //! Answers that are not what they should be, and bodies whose rest comes in many ways.
 
 use ostree_rs::base::Ctx;
-use ostree_rs::base::net::{Error, Limits};
 use ostree_rs::format::Checksum;
+use ostree_rs::net::{Error, Limits};
 
 use super::peer::{Call, Peer};
 use super::program::Home;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use ostree_rs::container::Digest;
+use ostree_rs::container::image::Digest;
 
 use super::program::Home;
 use super::server::{Login, Server, Speech};

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use ostree_rs::container::Digest;
 use ostree_rs::container::config::policy::Policy;
-use ostree_rs::container::transport::RepositoryName;
+use ostree_rs::container::image::Digest;
+use ostree_rs::container::image::RepositoryName;
+use ostree_rs::container::image::{Error, Result};
 use ostree_rs::container::trust::{Candidate, Signatures, SigstoreSignature, check};
-use ostree_rs::container::{Error, Result};
 use serde_json::json;
 
 use super::program::Home;

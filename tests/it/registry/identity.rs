@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ostree_rs::base::Ctx;
-use ostree_rs::base::net::registry::Registry;
-use ostree_rs::base::net::{Error, Http, HttpOptions, Identity, Limits, TlsOptions};
 use ostree_rs::format::Checksum;
+use ostree_rs::net::registry::Registry;
+use ostree_rs::net::{Error, Http, HttpOptions, Identity, Limits, TlsOptions};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

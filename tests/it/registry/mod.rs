@@ -30,9 +30,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ostree_rs::base::Ctx;
-use ostree_rs::base::net::registry::{Access, Credentials, Registry};
-use ostree_rs::base::net::{Error, Http, HttpOptions, Limits, TlsOptions, TlsVerify};
 use ostree_rs::format::Checksum;
+use ostree_rs::net::registry::{Access, Credentials, Registry};
+use ostree_rs::net::{Error, Http, HttpOptions, Limits, TlsOptions, TlsVerify};
 
 use proxy::{Faults, Proxy};
 use server::{Certificates, Login, Server, Speech, USER};

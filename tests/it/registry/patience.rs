@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ostree_rs::base::net::registry::Registry;
-use ostree_rs::base::net::{Error, Limits};
 use ostree_rs::base::{Ctx, Event, Progress};
 use ostree_rs::format::Checksum;
+use ostree_rs::net::registry::Registry;
+use ostree_rs::net::{Error, Limits};
 
 use super::peer::{Call, Peer};
 use super::program::Home;

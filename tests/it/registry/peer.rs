@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ostree_rs::base::Ctx;
-use ostree_rs::base::net::registry::Registry;
-use ostree_rs::base::net::{Error, Http, HttpOptions, Limits};
 use ostree_rs::format::Checksum;
+use ostree_rs::net::registry::Registry;
+use ostree_rs::net::{Error, Http, HttpOptions, Limits};
 
 /// A server that does something with each connection after its first request; it ends with the test.
 pub(super) struct Peer {

@@ -1,9 +1,9 @@
 //! What refers to an image: by the referrers API, page by page, or by a tag.
 
 use ostree_rs::base::Ctx;
-use ostree_rs::base::net::Error;
-use ostree_rs::base::net::registry::Registry;
 use ostree_rs::format::Checksum;
+use ostree_rs::net::Error;
+use ostree_rs::net::registry::Registry;
 
 use super::front::{Answer, Front};
 use super::server::{Login, Server, Speech};

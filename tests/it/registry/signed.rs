@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ostree_rs::container::Digest;
+use ostree_rs::container::image::Digest;
 use serde_json::json;
 
 use super::MANIFEST;

@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ostree_rs::base::Ctx;
-use ostree_rs::base::net::registry::Registry;
-use ostree_rs::base::net::{Error, TlsOptions, TlsVerify};
+use ostree_rs::net::registry::Registry;
+use ostree_rs::net::{Error, TlsOptions, TlsVerify};
 use serde_json::json;
 
 use super::front::{Answer, Front};

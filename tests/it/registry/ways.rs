@@ -165,7 +165,7 @@ fn the_image_for_a_platform() {
     let index = json!({"schemaVersion": 2, "mediaType": index_type, "manifests": entries}).to_string();
     let repository = registry(&server.url(), "org/app", None);
     repository.put_manifest("all", index_type, index.as_bytes(), &Ctx::default()).unwrap();
-    let pinned = format!("@{}", ostree_rs::container::Digest::of(index.as_bytes()));
+    let pinned = format!("@{}", ostree_rs::container::image::Digest::of(index.as_bytes()));
     for suffix in [":all", &pinned] {
         let image = format!("{}/org/app{suffix}", server.address);
         let unverified = format!("ostree-unverified-registry:{image}");
@@ -188,7 +188,7 @@ fn the_image_for_a_platform() {
             let config = ["--override-arch", "arm64", "inspect", insecure, "--config", "--raw", &place];
             home.ok(&copy);
             let config = oracle::run("skopeo", &config);
-            let digest = ostree_rs::container::Digest::of(&config).to_string();
+            let digest = ostree_rs::container::image::Digest::of(&config).to_string();
             assert_eq!(fs::read(home.path("arm").join(&digest[7..])).unwrap(), config);
         }
     }

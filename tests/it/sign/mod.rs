@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use chrono::Utc;
-use ostree_rs::base::sign::gpg::{
+use ostree_rs::format::variant::Dict;
+use ostree_rs::sign::gpg::{
     CannotSign, Error, Keyring, SecretKeys, Status, Unusable, UserName, Verdict, lookup, require_valid,
     verify,
 };
-use ostree_rs::format::variant::Dict;
 use tempfile::TempDir;
 
 use crate::{corpus, oracle};

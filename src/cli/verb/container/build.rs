@@ -12,10 +12,10 @@ use super::super::{Common, resolve};
 use crate::cli::images::{self, Dest, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::transport::{PlatformName, RepositoryName};
-use crate::container::{
-    self, BuildOptions, Compression, ContentMeta, Image, ImageReference, Layering, Transport,
-};
+use crate::container;
+use crate::container::build::{BuildOptions, ContentMeta, Layering};
+use crate::container::image::{Compression, Image, ImageReference, Transport};
+use crate::container::image::{PlatformName, RepositoryName};
 
 /// Arguments of `container build`.
 #[derive(clap::Args)]
@@ -136,14 +136,14 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let place = build_dest(args)?;
     let repo = args.common.open()?;
     let commit = resolve(&repo, &args.rev)?;
-    let platform = container::platform_of(&repo, &commit, args.registry.platform())?;
+    let platform = container::image::platform_of(&repo, &commit, args.registry.platform())?;
     let (previous, repository) = previous(args, &platform, session)?.unzip();
     let describing = args.describing.options(args.max_layers)?;
     let options =
         BuildOptions { compression: args.compression, previous, platform: Some(platform), ..describing };
     let mount_from = repository.flatten();
     let dest = Dest::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
-    let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)
+    let built = container::build::build(&repo, &commit, dest.image(), &options, &session.ctx)
         .map_err(images::writing(&place))?;
     let digest = dest.finish(built.manifest)?;
     if args.json {

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::cli::images::{self, Demand, Dest, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{self, Session};
-use crate::container::ImageReference;
-use crate::container::transport::{self, CopyOptions, Images};
+use crate::container::image::ImageReference;
+use crate::container::place::{self, CopyOptions, Images};
 
 /// Arguments of `container copy`.
 #[derive(clap::Args)]
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     };
     let options = CopyOptions { format: dest.format(), signatures, images: which };
     let copied =
-        transport::copy(&image, dest.image(), &options, &session.ctx).map_err(images::writing(&args.dest))?;
+        place::copy(&image, dest.image(), &options, &session.ctx).map_err(images::writing(&args.dest))?;
     let digest = dest.finish(copied.manifest)?;
     if copied.signatures_lost > 0 && !args.quiet {
         terminal::say(format_args!(

@@ -9,7 +9,10 @@ use super::vouch::{KeyringOptions, Who};
 use crate::cli::images::{self, Dest, RegistryOptions, parse_image};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::{self, BuildOptions, Compression, Error, ImageReference, PullOptions};
+use crate::container;
+use crate::container::build::BuildOptions;
+use crate::container::image::{Compression, Error, ImageReference};
+use crate::container::pull::PullOptions;
 use crate::format::RefSpec;
 
 /// Arguments of `container encapsulate`.
@@ -46,7 +49,7 @@ pub(super) fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result
         ..args.describing.options(None)?
     };
     let dest = Dest::create(&args.image, &args.registry, None, &session.ctx)?;
-    let built = container::build(&repo, &commit, dest.image(), &options, &session.ctx)
+    let built = container::build::build(&repo, &commit, dest.image(), &options, &session.ctx)
         .map_err(images::writing(&args.image))?;
     Ok(writeln!(session.out, "{}", dest.finish(built.manifest)?)?)
 }
@@ -87,7 +90,7 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
     }
     let vouching = who.vouching(keys.as_ref());
     let options = PullOptions { vouching, name: args.write_ref.clone(), ..PullOptions::default() };
-    let pulled = container::pull(&image, &repo, &options, &session.ctx).map_err(who.failed(&repo))?;
+    let pulled = container::pull::pull(&image, &repo, &options, &session.ctx).map_err(who.failed(&repo))?;
     let commit = pulled.commit;
     let name = args.write_ref.as_ref().map(|name| format!("{name} => ")).unwrap_or_default();
     Ok(writeln!(session.out, "Imported: {name}{commit}")?)

@@ -16,7 +16,8 @@ use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::cli::verb::Common;
-use crate::container::{self, Compression, ImageReference, store};
+use crate::container::image::{Compression, ImageReference};
+use crate::container::{self, store};
 
 /// The verbs below `container image`.
 #[derive(clap::Subcommand)]
@@ -150,8 +151,9 @@ fn replace(args: &ReplaceArgs, session: &mut Session) -> anyhow::Result<()> {
     let image = opened.admit(Demand::AsPolicySays, &session.ctx)?;
     let near = opened.repository.as_ref().map(|(name, _)| name);
     let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
-    let new = container::replace_detached_metadata(&image, dest.image(), metadata.as_deref(), &session.ctx)
-        .map_err(images::writing(&args.dest))?;
+    let new =
+        container::build::replace_detached_metadata(&image, dest.image(), metadata.as_deref(), &session.ctx)
+            .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(new)?;
     Ok(writeln!(session.out, "Pushed: {digest}")?)
 }

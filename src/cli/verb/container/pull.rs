@@ -10,7 +10,8 @@ use super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
-use crate::container::{self, PullOptions};
+use crate::container;
+use crate::container::pull::PullOptions;
 use crate::format::RefSpec;
 use crate::repo::Repo;
 
@@ -72,7 +73,7 @@ pub(crate) fn pull(image: &Image, repo: &Repo, args: &Options, session: &mut Ses
     let image = opened.admit(who.demand(), &session.ctx)?;
     let options =
         PullOptions { vouching: who.vouching(keys.as_ref()), name: args.name.clone(), var: args.plain.var() };
-    let pulled = container::pull(&image, repo, &options, &session.ctx).map_err(who.failed(repo))?;
+    let pulled = container::pull::pull(&image, repo, &options, &session.ctx).map_err(who.failed(repo))?;
     if !args.json {
         return Ok(writeln!(session.out, "{}", pulled.commit)?);
     }

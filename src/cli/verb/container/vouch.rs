@@ -6,13 +6,14 @@ use anyhow::bail;
 
 use super::super::no_key;
 use super::Image;
-use crate::base::sign::gpg::Keyring;
 use crate::cli::gpg::{self, SignedBy};
 use crate::cli::images::Demand;
 use crate::cli::locate;
-use crate::container::{Error, SignatureSource, Vouching};
+use crate::container::image::{Error, SignatureSource};
+use crate::container::pull::Vouching;
 use crate::format::RemoteName;
 use crate::repo::Repo;
+use crate::sign::gpg::Keyring;
 use crate::{store, tar};
 
 /// Where the keys are that may sign commits.

@@ -26,8 +26,8 @@ pub use identity::SignedIdentity;
 pub use requirement::{Keys, Requirement};
 pub(in crate::container) use scope::wildcards;
 
-use super::ConfigError;
-use crate::container::strict::{Object, Unique, given};
+use crate::container::image::ConfigError;
+use crate::container::image::{Object, Unique, given};
 
 /// A whole policy.
 #[derive(Debug, Clone)]

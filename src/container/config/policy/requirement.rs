@@ -12,8 +12,8 @@
 
 use serde::Deserialize;
 
-use super::identity::SignedIdentity;
-use crate::container::strict::{Base64, Object, given};
+use crate::container::config::policy::identity::SignedIdentity;
+use crate::container::image::{Base64, Object, given};
 
 /// What an image must fulfil.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -11,7 +11,7 @@
 
 use std::path::{Component, Path};
 
-use crate::container::name::RepositoryName;
+use crate::container::image::RepositoryName;
 
 /// The scopes of an image, the most specific first; without that for all of a transport.
 pub(super) fn of_image(transport: &str, reference: &str) -> Vec<String> {

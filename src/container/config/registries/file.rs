@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{PullFrom, Role};
-use crate::container::name::{RepositoryName, is_host};
+use crate::container::config::registries::{PullFrom, Role};
+use crate::container::image::{RepositoryName, is_host};
 
 /// What a file says.
 #[derive(Debug, Default)]

@@ -23,8 +23,8 @@ mod file;
 use std::collections::BTreeMap;
 
 use self::file::{File, Registry};
-use super::ConfigError;
-use crate::container::name::RepositoryName;
+use crate::container::image::ConfigError;
+use crate::container::image::RepositoryName;
 
 /// What stands for auth.json in the list of helpers.
 const AUTH_FILES: &str = "containers-auth.json";

@@ -10,9 +10,9 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use ostree_rs::container::config::policy::Policy;
-use ostree_rs::container::transport::DirImage;
+use ostree_rs::container::image::{Compression, Digest, Error, Result};
+use ostree_rs::container::place::DirImage;
 use ostree_rs::container::trust::{Candidate, Signatures, SigstoreSignature, check};
-use ostree_rs::container::{Compression, Digest, Error, Result};
 use tempfile::TempDir;
 
 use super::{dir, put_image, small_tar};

@@ -15,8 +15,10 @@ use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{self, Session, size};
 use crate::cli::verb::Common;
-use crate::container::store::{self, Check, NameImage, PulledImage, StoreOptions, StoredImage, Unneeded};
-use crate::container::{self, PullOptions};
+use crate::container;
+use crate::container::pull::PullOptions;
+use crate::container::pull::{Check, NameImage, PulledImage, StoreOptions, Unneeded};
+use crate::container::store::{self, StoredImage};
 use crate::repo::Repo;
 use crate::store::in_transaction;
 
@@ -91,7 +93,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let admitted = opened.admit(who.demand(), &session.ctx)?;
     let pull = PullOptions { vouching: who.vouching(keys.as_ref()), name: None, var: args.plain.var() };
     let target = args.target.as_ref().map_or(&image.reference, |target| &target.reference);
-    let stored = match store::check(&repo, &admitted, target, &pull)? {
+    let stored = match container::pull::check_image(&repo, &admitted, target, &pull)? {
         Check::Current(stored) => {
             repo.settle(&session.ctx)?;
             return args.unchanged(&image, &stored, session);
@@ -111,7 +113,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         unneeded: if args.skip_gc { Unneeded::Keep } else { Unneeded::Prune },
         name: if args.no_imgref { NameImage::No } else { NameImage::Yes },
     };
-    let pulled = store::pull(&admitted, &repo, target, &options, &session.ctx).map_err(who.failed(&repo))?;
+    let pulled = container::pull::pull_image(&admitted, &repo, target, &options, &session.ctx)
+        .map_err(who.failed(&repo))?;
     args.report(&image, new, &pulled, session)
 }
 
@@ -138,7 +141,12 @@ impl Args {
     }
 
     /// There is something new, which was not pulled.
-    fn update(&self, image: &Image, new: &container::Image, session: &mut Session) -> anyhow::Result<()> {
+    fn update(
+        &self,
+        image: &Image,
+        new: &container::image::Image,
+        session: &mut Session,
+    ) -> anyhow::Result<()> {
         if self.json {
             return Json { changed: true, ..self.json(image, new) }.print(session);
         }
@@ -149,7 +157,7 @@ impl Args {
     fn report(
         &self,
         image: &Image,
-        new: &container::Image,
+        new: &container::image::Image,
         pulled: &PulledImage,
         session: &mut Session,
     ) -> anyhow::Result<()> {
@@ -190,7 +198,7 @@ impl Args {
     }
 
     /// What is known of the image without a pull.
-    fn json(&self, image: &Image, found: &container::Image) -> Json {
+    fn json(&self, image: &Image, found: &container::image::Image) -> Json {
         Json {
             image: image.to_string(),
             target: self.target.as_ref().map(|target| target.reference.to_string()),

@@ -1,0 +1,345 @@
+//! Reads a layer: fetched, decompressed, hashed and used at the same time, in bounded memory.
+//!
+//! ```text
+//! source ─ blocks ─┬─► SHA-256 ► digest                                 own thread
+//!                  └─► inflate or zstd ─ blocks ─┬─► SHA-256 ► diffid   own threads; plain layers only
+//!                                                └─► consume            the caller's thread
+//! ```
+//! Verified are the size and digest of the blob, and that nothing follows the compressed stream. All of it has to be
+//! seen before a layer is called good: a source that breaks off behind the last byte that `consume` needs is an error
+//! as any other.
+//!
+//! The digest alone pins the content: no byte of a blob can change without it. The diffid of a plain layer is hashed
+//! besides ([`read_layer`]), since such layers are found again by it, in whatever way they are compressed, and that
+//! must not rest on what a configuration claims. For a stream that is not compressed the two are the same hash, which
+//! is made once. The layers of a commit are read without ([`read_objects`]): each object in them is verified by its
+//! own checksum, the commit by its signature or the label's promise, and that nothing is missing is looked at in the
+//! end. Whatever diffid is claimed for them, what comes out is the same.
+
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use flate2::bufread::MultiGzDecoder;
+use oci_spec::image::Descriptor;
+use ostree_format::{Checksum, Hasher};
+
+use super::buffers::{Buffer, Buffers};
+use super::layer_format::{FORMAT_BYTES, LayerFormat, other_compression};
+use crate::base::io::Cancellable;
+use crate::base::join;
+use crate::base::{Ctx, Item};
+use crate::container::image::ImageSource;
+use crate::container::image::{DiffId, Digest};
+use crate::container::image::{Error, Result};
+use crate::{store, tar};
+
+/// Blocks of the blob, and how many of them may wait.
+const BLOB_QUEUE: Queue = Queue { block_bytes: 128 * 1024, blocks: 4 };
+/// The same of the uncompressed stream.
+const STREAM_QUEUE: Queue = Queue { block_bytes: 256 * 1024, blocks: 8 };
+/// A zstd stream may refer back so many bytes (as a power of two): this bounds the decoder's memory to
+/// 32 MiB. Levels up to 19 use 8 MiB at most.
+pub const MAX_ZSTD_WINDOW_LOG: u32 = 25;
+
+struct Queue {
+    block_bytes: usize,
+    blocks: usize,
+}
+
+/// A piece of a stream, shared by those who hash and those who use it.
+type Block = Arc<Buffer>;
+
+/// Lets `consume` read the tar stream of a layer, and verifies everything about it. What `consume` leaves
+/// is read and verified too.
+///
+/// The bytes of the blob are reported as progress, and the layer as an item; those of what is in it are the caller's affair.
+/// Not before this returns is known that the whole layer is what its digests say.
+///
+/// # Errors
+/// What `consume` returns; [`Error::Layer`] if the blob cannot be decompressed, [`Error::Size`],
+/// [`Error::Mismatch`], [`Error::DiffIdMismatch`], [`Error::Unsupported`], [`Error::Cancelled`].
+pub fn read_layer<T>(
+    source: &(impl ImageSource + ?Sized),
+    layer: &Descriptor,
+    diff_id: &DiffId,
+    ctx: &Ctx,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    read(source, layer, Some(diff_id), ctx, consume)
+}
+
+/// Lets `consume` read the tar stream of a layer that holds objects, which it verifies by their checksums: as
+/// [`read_layer`], but without the diffid.
+pub(in crate::container) fn read_objects<T>(
+    source: &dyn ImageSource,
+    layer: &Descriptor,
+    ctx: &Ctx,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    read(source, layer, None, ctx, consume)
+}
+
+fn read<T>(
+    source: &(impl ImageSource + ?Sized),
+    layer: &Descriptor,
+    diff_id: Option<&DiffId>,
+    ctx: &Ctx,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    let says = LayerFormat::of(layer.media_type())?;
+    let digest = Digest::of_descriptor(layer)?;
+    let item = Item::start(ctx, digest.to_string(), Some(layer.size()));
+    let inner = source.blob(layer)?.take(layer.size().saturating_add(1));
+    let blob = Reported { inner: Cancellable::new(inner, &ctx.cancel), ctx, item: &item };
+    let (fetched, decompressed, consumed) = thread::scope(|scope| {
+        let (to_decompress, compressed) = bounded(BLOB_QUEUE.blocks);
+        let (to_consume, stream) = bounded(STREAM_QUEUE.blocks);
+        let fetch = scope.spawn(move || fetch(blob, &to_decompress));
+        let note = move |is: LayerFormat| {
+            if is != says {
+                ctx.note(&format!(
+                    "layer {digest}: {}, not {} as its media type says",
+                    is.name(),
+                    says.name()
+                ));
+            }
+        };
+        let hash = if diff_id.is_some() { Hash::Stream } else { Hash::Nothing };
+        let decompress =
+            scope.spawn(move || decompress(Blocks::new(compressed), hash, &note, &to_consume, ctx));
+        let mut stream = Blocks::new(stream);
+        let consumed = consume(&mut stream);
+        if consumed.as_ref().err().is_none_or(is_damage) {
+            // The rest counts for the digests, and tells whether the blob is the one that was asked for.
+            stream.drain();
+        }
+        drop(stream);
+        (join(fetch), join(decompress), consumed)
+    });
+    ctx.cancel.check()?;
+    let broken = |source| Error::Layer { layer: digest, source };
+    // A blob that is not what it should be is the reason for whatever `consume` says, and a source that breaks off the
+    // reason for whatever the decompressor says.
+    let seen = match (fetched.map_err(broken)?, decompressed.map_err(broken)?) {
+        (End::Whole(blob), End::Whole(stream)) => {
+            blob.verify(digest, layer.size())?;
+            let actual = DiffId::new(stream.unwrap_or(blob.checksum));
+            match diff_id.filter(|expected| **expected != actual) {
+                None => Ok(()),
+                Some(expected) => {
+                    return Err(Error::DiffIdMismatch { layer: digest, expected: *expected, actual });
+                }
+            }
+        }
+        _ => Err(broken(io::Error::other("was not read to its end"))),
+    };
+    let consumed = consumed?;
+    seen?;
+    item.done();
+    Ok(consumed)
+}
+
+/// Whether an error may come from a damaged blob.
+fn is_damage(error: &Error) -> bool {
+    use store::Error::{Corrupt, Invalid, Mismatch};
+    use tar::Error::{Content, Entry, Format, Store};
+    match error {
+        Error::Tar(Format { .. } | Entry { .. } | Content(_)) => true,
+        Error::Tar(Store(error)) | Error::Store(error) => {
+            matches!(error, Corrupt { .. } | Invalid { .. } | Mismatch { .. })
+        }
+        _ => false,
+    }
+}
+
+/// What is hashed of a decompressed stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hash {
+    Stream,
+    Nothing,
+}
+
+/// How a thread ended that nothing went wrong in.
+enum End<T> {
+    /// It has seen everything.
+    Whole(T),
+    /// Nobody listened any more.
+    Stopped,
+}
+
+/// What a blob was found to be.
+struct Found {
+    bytes: u64,
+    checksum: Checksum,
+}
+
+impl Found {
+    fn verify(&self, expected: Digest, size: u64) -> Result<()> {
+        let (what, actual) = ("layer", Digest::new(self.checksum));
+        if self.bytes != size {
+            return Err(Error::Size { what, digest: expected, expected: size, actual: self.bytes });
+        }
+        if actual != expected { Err(Error::Mismatch { what, expected, actual }) } else { Ok(()) }
+    }
+}
+
+/// Reports what is read of a blob: at most one byte more than its descriptor says.
+struct Reported<'a, R> {
+    inner: R,
+    ctx: &'a Ctx,
+    item: &'a Item<'a>,
+}
+
+impl<R: Read> Read for Reported<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.ctx.bytes_done(n as u64);
+        self.item.advance(n as u64);
+        Ok(n)
+    }
+}
+
+/// Reads the blob to its end, and hashes it while what was read is decompressed.
+fn fetch(mut blob: impl Read, decompressor: &Sender<Block>) -> io::Result<End<Found>> {
+    let (buffers, mut hasher, mut bytes) = (Buffers::default(), Hasher::new(), 0);
+    loop {
+        let block = next_block(&mut blob, &buffers, &BLOB_QUEUE)?;
+        if block.is_empty() {
+            return Ok(End::Whole(Found { bytes, checksum: hasher.finish() }));
+        }
+        if decompressor.send(Arc::clone(&block)).is_err() {
+            return Ok(End::Stopped);
+        }
+        hasher.update(&block);
+        bytes += block.len() as u64;
+    }
+}
+
+/// Reads a block; an empty one at the end, and only there a short one.
+fn next_block(stream: &mut impl Read, buffers: &Buffers, queue: &Queue) -> io::Result<Block> {
+    let mut block = buffers.take(queue.block_bytes);
+    stream.by_ref().take(queue.block_bytes as u64).read_to_end(&mut block)?;
+    Ok(Arc::new(block))
+}
+
+/// Decompresses the blob. Gives the checksum of what came out if that is to be hashed, unless it is the blob's own.
+fn decompress(
+    mut blob: Blocks,
+    hash: Hash,
+    note: &dyn Fn(LayerFormat),
+    consumer: &Sender<Block>,
+    ctx: &Ctx,
+) -> io::Result<End<Option<Checksum>>> {
+    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let start = blob.fill_buf()?;
+    let start = &start[..start.len().min(FORMAT_BYTES)];
+    if let Some(other) = other_compression(start) {
+        return Err(invalid(format!("it is compressed by {other}; layers are gzip, zstd or not compressed")));
+    }
+    let format = LayerFormat::of_bytes(start);
+    note(format);
+    let end = match format {
+        LayerFormat::Tar => send_hashed(&mut blob, Hash::Nothing, consumer, ctx)?,
+        LayerFormat::Gzip => send_hashed(&mut MultiGzDecoder::new(&mut blob), hash, consumer, ctx)?,
+        LayerFormat::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(&mut blob)?;
+            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
+            send_hashed(&mut decoder, hash, consumer, ctx)?
+        }
+    };
+    if matches!(end, End::Whole(_)) && !blob.fill_buf()?.is_empty() {
+        return Err(invalid("bytes follow the compressed stream".to_owned()));
+    }
+    Ok(end)
+}
+
+/// Sends a stream to who uses it, and to a thread that hashes it if that is wanted.
+fn send_hashed(
+    stream: &mut impl Read,
+    hash: Hash,
+    consumer: &Sender<Block>,
+    ctx: &Ctx,
+) -> io::Result<End<Option<Checksum>>> {
+    if hash == Hash::Nothing {
+        return Ok(match send_blocks(stream, &[consumer], ctx)? {
+            End::Whole(()) => End::Whole(None),
+            End::Stopped => End::Stopped,
+        });
+    }
+    thread::scope(|scope| {
+        let (to_hash, blocks) = bounded::<Block>(STREAM_QUEUE.blocks);
+        let hasher = scope.spawn(move || {
+            let mut hasher = Hasher::new();
+            blocks.iter().for_each(|block| hasher.update(&block));
+            hasher.finish()
+        });
+        let sent = send_blocks(stream, &[&to_hash, consumer], ctx);
+        drop(to_hash);
+        let checksum = join(hasher);
+        Ok(match sent? {
+            End::Whole(()) => End::Whole(Some(checksum)),
+            End::Stopped => End::Stopped,
+        })
+    })
+}
+
+fn send_blocks(stream: &mut impl Read, queues: &[&Sender<Block>], ctx: &Ctx) -> io::Result<End<()>> {
+    let buffers = Buffers::default();
+    loop {
+        ctx.cancel.check().map_err(io::Error::other)?;
+        let block = next_block(stream, &buffers, &STREAM_QUEUE)?;
+        if block.is_empty() {
+            return Ok(End::Whole(()));
+        }
+        for queue in queues {
+            if queue.send(Arc::clone(&block)).is_err() {
+                return Ok(End::Stopped);
+            }
+        }
+    }
+}
+
+/// Puts the blocks of a queue together again. The end of the queue is that of the stream: who fills it knows whether
+/// something was missing.
+struct Blocks {
+    queue: Receiver<Block>,
+    block: Option<Block>,
+    position: usize,
+}
+
+impl Blocks {
+    fn new(queue: Receiver<Block>) -> Self {
+        Self { queue, block: None, position: 0 }
+    }
+
+    /// Takes what is still to come.
+    fn drain(&mut self) {
+        self.block = None;
+        self.queue.iter().for_each(drop);
+    }
+}
+
+impl BufRead for Blocks {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.block.as_ref().is_none_or(|block| self.position == block.len()) {
+            // Given back before the next one is waited for.
+            (self.block, self.position) = (None, 0);
+            self.block = self.queue.recv().ok();
+        }
+        Ok(self.block.as_ref().map_or(&[], |block| &block[self.position..]))
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.position += n;
+    }
+}
+
+impl Read for Blocks {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
+        Ok(n)
+    }
+}

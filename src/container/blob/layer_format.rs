@@ -1,0 +1,114 @@
+//! How the blob of a layer is compressed: what its media type says, and what its bytes are.
+//!
+//! The bytes decide, as for podman and docker: the diffid tells whether the right stream comes out. So a layer whose
+//! media type says another format is read, and the difference is reported.
+
+use oci_spec::image::MediaType;
+
+use crate::container::image::{Error, Result};
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The last three bytes of a zstd frame to be skipped; the first is 0x50 to 0x5f.
+const ZSTD_SKIPPABLE_MAGIC: [u8; 3] = [0x2a, 0x4d, 0x18];
+const XZ_MAGIC: [u8; 6] = *b"\xfd7zXZ\0";
+const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+/// `BZh` and the level alone may be the name of a tar stream's first file.
+const BZIP2_MAGIC: ([u8; 3], [u8; 6]) = (*b"BZh", *b"1AY&SY");
+/// So many bytes tell the format.
+pub(in crate::container) const FORMAT_BYTES: usize = 10;
+
+/// How a layer's blob is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerFormat {
+    /// Not at all.
+    Tar,
+    /// gzip, of one or more members.
+    Gzip,
+    /// zstd, of one or more frames.
+    Zstd,
+}
+
+impl LayerFormat {
+    /// The format that a descriptor's media type stands for.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for what is no layer.
+    pub fn of(media_type: &MediaType) -> Result<Self> {
+        match media_type.as_ref() {
+            "application/vnd.oci.image.layer.v1.tar"
+            | "application/vnd.oci.image.layer.nondistributable.v1.tar"
+            | "application/vnd.docker.image.rootfs.diff.tar"
+            | "application/vnd.docker.image.rootfs.foreign.diff.tar" => Ok(Self::Tar),
+            "application/vnd.oci.image.layer.v1.tar+gzip"
+            | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+            | "application/vnd.docker.image.rootfs.diff.tar.gzip"
+            | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" => Ok(Self::Gzip),
+            "application/vnd.oci.image.layer.v1.tar+zstd"
+            | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+            | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Ok(Self::Zstd),
+            other => Err(Error::Unsupported(format!("layer of media type {other}"))),
+        }
+    }
+
+    /// The format that a blob which begins so has: [`FORMAT_BYTES`], or fewer if it has no more.
+    pub(in crate::container) fn of_bytes(start: &[u8]) -> Self {
+        let skippable = matches!(start, [first, rest @ ..]
+            if first & 0xf0 == 0x50 && rest.starts_with(&ZSTD_SKIPPABLE_MAGIC));
+        if start.starts_with(&GZIP_MAGIC) {
+            Self::Gzip
+        } else if start.starts_with(&ZSTD_MAGIC) || skippable {
+            Self::Zstd
+        } else {
+            Self::Tar
+        }
+    }
+
+    /// What people call it.
+    pub(in crate::container) const fn name(self) -> &'static str {
+        match self {
+            Self::Tar => "a tar stream",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+/// The compression that a blob has which begins so, if layers are never compressed in that way.
+pub(in crate::container) fn other_compression(start: &[u8]) -> Option<&'static str> {
+    let is_bzip2 = |rest: &[u8]| rest.get(1..).is_some_and(|rest| rest.starts_with(&BZIP2_MAGIC.1));
+    if start.starts_with(&XZ_MAGIC) {
+        Some("xz")
+    } else if start.starts_with(&LZ4_MAGIC) {
+        Some("lz4")
+    } else {
+        start.strip_prefix(&BZIP2_MAGIC.0).filter(|rest| is_bzip2(rest)).map(|_| "bzip2")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_tell_the_format() {
+        for (start, expected) in [
+            (&b""[..], LayerFormat::Tar),
+            (&[0x1f], LayerFormat::Tar),
+            (&[0x1f, 0x8b], LayerFormat::Gzip),
+            (&[0x28, 0xb5, 0x2f, 0xfd, 0, 0], LayerFormat::Zstd),
+            (&[0x50, 0x2a, 0x4d, 0x18, 4, 0], LayerFormat::Zstd),
+            (&[0x5f, 0x2a, 0x4d, 0x18], LayerFormat::Zstd),
+            (&[0x60, 0x2a, 0x4d, 0x18], LayerFormat::Tar),
+            (b"BZh9/usr/b", LayerFormat::Tar),
+        ] {
+            assert_eq!(LayerFormat::of_bytes(start), expected, "{start:02x?}");
+            assert_eq!(other_compression(start), None, "{start:02x?}");
+        }
+        for (start, other) in
+            [(&b"\xfd7zXZ\0"[..], "xz"), (b"BZh91AY&SY", "bzip2"), (&[0x04, 0x22, 0x4d, 0x18], "lz4")]
+        {
+            assert_eq!(other_compression(start), Some(other));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The blobs of layers: compressed and read on several threads, hashed on the way, in bounded memory.
+//!
+//! ```text
+//! compress ─► encoders (zstd), deflate (gzip), chunked (zstd:chunked)      decompress ◄─ layer_format
+//! known: layers of other images, which need not be made again
+//! ```
+
+mod buffers;
+pub(super) mod chunked;
+mod compress;
+mod decompress;
+mod deflate;
+mod encoders;
+pub(super) mod known;
+mod layer_format;
+
+pub use compress::{WrittenLayer, write_layer};
+pub use decompress::{MAX_ZSTD_WINDOW_LOG, read_layer};
+pub use layer_format::LayerFormat;
+
+pub(super) use buffers::{Buffer, Buffers};
+pub(super) use compress::{Scratch, write_layer_with};
+pub(super) use decompress::read_objects;
+pub(super) use known::KnownLayers;

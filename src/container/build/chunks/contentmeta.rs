@@ -1,0 +1,122 @@
+//! Which object goes to which layer, as somebody else decided.
+//!
+//! ```text
+//! {"version": 1, "created": "2024-01-02T03:04:05Z", "labels": {"key": "value"},
+//!  "layers": {"id": "name", …},            in the order of the layers
+//!  "mapping": {"CHECKSUM": "id", …}}       every content object of the commit
+//! ```
+//! The file that `ostree-ext-cli container encapsulate --contentmeta` takes. Source: ostree-ext, cli.rs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use chrono::DateTime;
+use ostree_format::FileId;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use crate::container::image::{Error, Result};
+
+const WHAT: &str = "contentmeta";
+const VERSION: u32 = 1;
+
+/// Which object goes to which layer.
+#[derive(Debug, Clone)]
+pub struct ContentMeta {
+    /// When the image was made, in seconds since 1970.
+    pub(crate) created_secs: Option<u64>,
+    /// Labels for the image.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The id and the name of each layer.
+    pub(super) layers: Vec<(String, String)>,
+    /// The layer of each object.
+    pub(super) mapping: HashMap<FileId, usize>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    version: u32,
+    created: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    layers: Pairs,
+    mapping: HashMap<Object, String>,
+    ordered: Option<bool>,
+}
+
+/// A content object's checksum as a key.
+#[derive(PartialEq, Eq, Hash)]
+struct Object(FileId);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        text.parse().map(|checksum| Self(FileId::new(checksum))).map_err(serde::de::Error::custom)
+    }
+}
+
+/// An object's members in their order.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with the names of layers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut out = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    out.push(pair);
+                }
+                Ok(Pairs(out))
+            }
+        }
+        input.deserialize_map(Members)
+    }
+}
+
+impl ContentMeta {
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// [`Error::Json`]; [`Error::Unsupported`] for another version, or if it asks for an order of objects;
+    /// [`Error::Usage`] if it contradicts itself.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let document: Document = serde_json::from_slice(bytes).map_err(Error::json(WHAT))?;
+        if document.version != VERSION {
+            return Err(Error::Unsupported(format!("{WHAT} of version {}", document.version)));
+        }
+        if document.ordered == Some(true) {
+            return Err(Error::Unsupported(format!("{WHAT} that wants its objects in order")));
+        }
+        let mut numbers = HashMap::new();
+        for (number, (id, _)) in document.layers.0.iter().enumerate() {
+            if numbers.insert(id.as_str(), number).is_some() {
+                return Err(Error::Usage(format!("{WHAT}: two layers have the id {id:?}")));
+            }
+        }
+        let layer = |(object, id): (Object, String)| match numbers.get(id.as_str()) {
+            Some(number) => Ok((object.0, *number)),
+            None => {
+                Err(Error::Usage(format!("{WHAT}: object {} goes to {id:?}, which is no layer", object.0)))
+            }
+        };
+        let mapping = document.mapping.into_iter().map(layer).collect::<Result<_>>()?;
+        Ok(Self {
+            created_secs: document.created.as_deref().map(seconds).transpose()?,
+            labels: document.labels.unwrap_or_default(),
+            mapping,
+            layers: document.layers.0,
+        })
+    }
+}
+
+/// RFC 3339.
+fn seconds(text: &str) -> Result<u64> {
+    let time = DateTime::parse_from_rfc3339(text).ok().and_then(|t| u64::try_from(t.timestamp()).ok());
+    time.ok_or_else(|| Error::Usage(format!("{WHAT}: {text:?} is no time since 1970")))
+}

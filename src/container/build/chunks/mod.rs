@@ -1,0 +1,219 @@
+//! Which content objects go to which layer.
+//!
+//! ```text
+//! commit ─ Tree ─┬─ package databases in it ─ Owners ─┐
+//!                └─ contentmeta: somebody's decision ─┴► Components ─ packing ─► Chunk, Chunk, …
+//!                                                                       ▲
+//!                              the layers of the image before ──────────┘
+//! ```
+//! A component is what changes at once: the files of a package. What is in no chunk belongs to the first
+//! layer, with the commit: files that change with every package.
+
+mod contentmeta;
+mod database;
+mod owners;
+mod packing;
+mod paths;
+mod tree;
+mod volatile;
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+
+use ostree_format::CommitId;
+
+pub use self::contentmeta::ContentMeta;
+use self::owners::Owners;
+use self::tree::Tree;
+use crate::base::Ctx;
+use crate::container::image::COMPONENTS;
+use crate::container::image::Image;
+use crate::container::image::{Error, Result};
+use crate::store::ObjectRead;
+use crate::tar::ChunkContent;
+
+/// What an object takes in a layer apart from its content, roughly.
+const OVERHEAD_BYTES: u64 = 1024;
+/// Separates the names of components.
+const SEPARATOR: &str = ",";
+/// Names in a line of the history, at most.
+const MAX_LISTED: usize = 5;
+
+/// How the content of a commit is divided into layers.
+#[derive(Debug, Clone, Default)]
+pub enum Layering {
+    /// One layer for everything.
+    #[default]
+    Single,
+    /// By the packages that the databases of dpkg, apk and pacman in the commit name; what belongs to none, by
+    /// path and size. rpm's database is not read: see [`Layering::Mapped`].
+    Packages {
+        /// Layers of the image, at most, the first one included.
+        max_layers: NonZeroUsize,
+    },
+    /// As somebody else decided.
+    Mapped {
+        /// The decision.
+        meta: ContentMeta,
+        /// Layers of the image, at most; otherwise one for each of the decision's, and an empty one at the
+        /// end, as ostree-ext does.
+        max_layers: Option<NonZeroUsize>,
+    },
+}
+
+/// Content objects that change at once.
+#[derive(Debug)]
+struct Component {
+    /// For the history.
+    id: String,
+    /// For the next image.
+    name: String,
+    /// Components of one unit change together, such as the packages built from one source.
+    unit: String,
+    bytes: u64,
+    /// By their numbers in the walk of the commit.
+    files: Vec<usize>,
+}
+
+impl Component {
+    /// One with these files of the tree.
+    fn new(tree: &Tree, name: String, unit: String, files: Vec<usize>) -> Self {
+        let mut objects = HashSet::new();
+        let first = files.iter().map(|file| &tree.files[*file]).filter(|file| objects.insert(file.id));
+        let bytes = first.map(|file| file.bytes + OVERHEAD_BYTES).sum();
+        Self { id: name.clone(), name, unit, bytes, files }
+    }
+}
+
+/// A layer after the first one.
+#[derive(Debug)]
+pub(in crate::container) struct Chunk {
+    /// What the history says of it.
+    pub(in crate::container) created_by: String,
+    /// The names of its components.
+    pub(in crate::container) components: String,
+    /// Its objects.
+    pub(in crate::container) content: ChunkContent,
+    /// About how large it is.
+    pub(in crate::container) bytes: u64,
+}
+
+/// Divides the content of a commit: what is left for the first layer, and the others.
+pub(in crate::container) fn divide(
+    store: &dyn ObjectRead,
+    commit: &CommitId,
+    layering: &Layering,
+    previous: Option<&Image>,
+    ctx: &Ctx,
+) -> Result<(ChunkContent, Vec<Chunk>)> {
+    let (components, layers) = match layering {
+        Layering::Single => Default::default(),
+        Layering::Packages { max_layers } => {
+            let components = by_packages(store, commit, ctx)?;
+            let layers = packed(&components, *max_layers, previous)?;
+            (components, layers)
+        }
+        Layering::Mapped { meta, max_layers: Some(max_layers) } => {
+            let components = mapped(store, commit, meta, ctx)?;
+            let layers = packed(&components, *max_layers, previous)?;
+            (components, layers)
+        }
+        Layering::Mapped { meta, max_layers: None } => {
+            let components = mapped(store, commit, meta, ctx)?;
+            let reserved = (!components.is_empty()).then(Vec::new);
+            let layers = (0..components.len()).map(|n| vec![n]).chain(reserved).collect();
+            (components, layers)
+        }
+    };
+    let content = ChunkContent::of_commit(store, commit)?;
+    let mut places = vec![0; content.paths()];
+    for (layer, numbers) in layers.iter().enumerate() {
+        for file in numbers.iter().flat_map(|number| &components[*number].files) {
+            places[*file] = layer + 1;
+        }
+    }
+    let mut contents = content.divide(layers.len() + 1, |_, file| places[file]).into_iter();
+    let first = contents.next().unwrap_or_default();
+    let chunk = |(layer, content): (&Vec<usize>, ChunkContent)| {
+        let mut layer: Vec<&Component> = layer.iter().map(|number| &components[*number]).collect();
+        layer.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: Vec<_> = layer.iter().map(|component| component.name.as_str()).collect();
+        let bytes = layer.iter().map(|component| component.bytes).sum();
+        Chunk { created_by: created_by(&layer), components: names.join(SEPARATOR), content, bytes }
+    };
+    Ok((first, layers.iter().zip(contents).map(chunk).collect()))
+}
+
+/// As ostree-ext calls layers.
+fn created_by(components: &[&Component]) -> String {
+    match components.len() {
+        0 => "Reserved for new packages".to_owned(),
+        n if n > MAX_LISTED => format!("{n} components"),
+        _ => components.iter().map(|component| component.id.as_str()).collect::<Vec<_>>().join(" and "),
+    }
+}
+
+/// The layers after the first, as the numbers of components.
+fn packed(
+    components: &[Component],
+    max_layers: NonZeroUsize,
+    previous: Option<&Image>,
+) -> Result<Vec<Vec<usize>>> {
+    let max_chunks = max_layers.get() - 1;
+    if max_chunks == 0 || components.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(match previous.map(layers_of).transpose()? {
+        Some(previous) => packing::repack(components, &previous, max_chunks),
+        None => packing::pack(components, max_chunks),
+    })
+}
+
+/// The names of components in each layer of an image that holds nothing but these.
+fn layers_of(image: &Image) -> Result<Vec<Vec<String>>> {
+    let chunks = image.plan()?.chunks;
+    let names = chunks.iter().map(|chunk| {
+        let names = chunk.descriptor.annotations().as_ref().and_then(|all| all.get(COMPONENTS));
+        names.into_iter().flat_map(|names| names.split(SEPARATOR)).map(str::to_owned).collect()
+    });
+    Ok(names.collect())
+}
+
+fn by_packages(store: &dyn ObjectRead, commit: &CommitId, ctx: &Ctx) -> Result<Vec<Component>> {
+    let tree = Tree::load(store, commit, ctx)?;
+    let mut owners = Owners::new(&tree);
+    database::read(store, &tree, &mut owners)?;
+    Ok(owners.components())
+}
+
+/// The components that the decision names, also those without an object in the commit.
+fn mapped(
+    store: &dyn ObjectRead,
+    commit: &CommitId,
+    meta: &ContentMeta,
+    ctx: &Ctx,
+) -> Result<Vec<Component>> {
+    let tree = Tree::load(store, commit, ctx)?;
+    let mut files = vec![Vec::new(); meta.layers.len()];
+    for (number, file) in tree.files.iter().enumerate() {
+        let Some(layer) = meta.mapping.get(&file.id) else {
+            let path = tree.file_path(number);
+            return Err(Error::Usage(format!("contentmeta: no layer for object {} at /{path}", file.id)));
+        };
+        files[*layer].push(number);
+    }
+    let component = |((id, name), files): (&(String, String), Vec<usize>)| Component {
+        id: id.clone(),
+        ..Component::new(&tree, name.clone(), id.clone(), files)
+    };
+    Ok(meta.layers.iter().zip(files).map(component).collect())
+}
+
+/// What every fuzz target of the databases does: garbage is passed over.
+pub(in crate::container) fn read_anything(text: &[u8]) {
+    let _ = (database::dpkg::sources(text), database::dpkg::diversions(text));
+    assert!(database::dpkg::list(text).all(|(_, path)| !path.is_empty()));
+    let _ = database::apk::packages(text);
+    assert!(database::pacman::section(text, "%FILES%").all(|line| !line.is_empty()));
+    let _ = ContentMeta::parse(text);
+}

@@ -1,0 +1,250 @@
+//! What can go wrong with an image; every error names the thing.
+
+use std::io;
+use std::path::PathBuf;
+
+use ostree_format::{CommitId, ParseError};
+
+use super::digest::{DiffId, Digest};
+use super::reference::ImageReference;
+use crate::base::{Cancelled, ErrorKind, Kind};
+use crate::net;
+use crate::{store, tar};
+
+/// The result of every call on images.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with an image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An image reference or digest cannot be read.
+    #[error("{text:?}: {source}")]
+    Reference {
+        /// What was given.
+        text: String,
+        /// What is wrong, and where.
+        source: ParseError,
+    },
+    /// A system call failed.
+    #[error("{op} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        op: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory or archive that should be an OCI image layout is none.
+    #[error("not an OCI image layout: {0}")]
+    NotALayout(String),
+    /// A layout holds no image of this name.
+    #[error("no image tagged {tag:?} in this layout; it has: {}", known.join(", "))]
+    TagNotFound {
+        /// The name that was asked for.
+        tag: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A layout holds several images and none was named.
+    #[error("the layout holds several images, name one of: {}", known.join(", "))]
+    Ambiguous {
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A blob is not there.
+    #[error("blob {0} is missing")]
+    BlobNotFound(Digest),
+    /// The image at a place that has a name cannot be read.
+    #[error("{place}: {source}")]
+    Source {
+        /// The name.
+        place: String,
+        /// What is wrong there.
+        source: Box<Error>,
+    },
+    /// A manifest, configuration or index is no JSON, or not of the right shape.
+    #[error("{what}: {source}")]
+    Json {
+        /// The document.
+        what: String,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// Bytes do not have the digest that names them.
+    #[error("{what}: digest expected='{expected}' actual='{actual}'")]
+    Mismatch {
+        /// The kind of document or blob.
+        what: &'static str,
+        /// The digest that names it.
+        expected: Digest,
+        /// The digest of its bytes.
+        actual: Digest,
+    },
+    /// An uncompressed layer does not have the diffid of the image's configuration.
+    #[error("layer {layer}: diffid expected='{expected}' actual='{actual}'")]
+    DiffIdMismatch {
+        /// The layer's blob.
+        layer: Digest,
+        /// What the configuration says.
+        expected: DiffId,
+        /// What its content has.
+        actual: DiffId,
+    },
+    /// A document or blob does not have the size that its descriptor says.
+    #[error("{what} {digest}: {actual} bytes instead of {expected}")]
+    Size {
+        /// The kind of document or blob.
+        what: &'static str,
+        /// Which one.
+        digest: Digest,
+        /// What the descriptor says.
+        expected: u64,
+        /// What was found: for a longer one just one byte more.
+        actual: u64,
+    },
+    /// A document is larger than anything sensible.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// The document.
+        what: String,
+        /// How much is accepted.
+        limit: u64,
+    },
+    /// A layer's blob cannot be read or decompressed.
+    #[error("layer {layer}: {source}")]
+    Layer {
+        /// The layer's blob.
+        layer: Digest,
+        /// What its reader or decoder says.
+        source: io::Error,
+    },
+    /// A manifest or configuration says something that makes no sense.
+    #[error("{0}")]
+    Image(String),
+    /// The image is of a kind that is not dealt with.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Nobody said who is to vouch for the commit.
+    #[error("the commit's signature cannot be checked: nothing says whose it should be")]
+    NoSignaturePolicy,
+    /// A signed commit vouches for itself, not for the layers that others put on top of it.
+    #[error("image {image} has {layers} layers that the signature of its commit says nothing about")]
+    UnsignedLayers {
+        /// The image.
+        image: Digest,
+        /// How many layers there are on top of the commit.
+        layers: usize,
+    },
+    /// A commit is for machines of a name that images do not know, and no others were named for the image.
+    #[error("commit {commit} is for machines called '{said}', which images do not know")]
+    UnknownMachine {
+        /// The commit.
+        commit: CommitId,
+        /// What its metadata calls them.
+        said: String,
+    },
+    /// The image store has no image of this name.
+    #[error("no image {0} was pulled into this repository")]
+    NotStored(ImageReference),
+    /// The policy does not let the image in.
+    #[error("image refused: {0}")]
+    Refused(String),
+    /// A layer's tar stream is wrong, or what is in it.
+    #[error(transparent)]
+    Tar(#[from] tar::Error),
+    /// The network, or a registry, did not give or take something.
+    #[error(transparent)]
+    Net(net::Error),
+    /// A configuration file cannot be used, or forbids what was asked for.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store could not give or take an object.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The work was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoSignaturePolicy | Self::UnsignedLayers { .. } | Self::Refused(_) => ErrorKind::Refused,
+            Self::TagNotFound { .. } | Self::BlobNotFound(_) | Self::NotStored(_) => ErrorKind::Missing,
+            Self::NotALayout(_)
+            | Self::Json { .. }
+            | Self::Mismatch { .. }
+            | Self::DiffIdMismatch { .. }
+            | Self::Size { .. }
+            | Self::TooLarge { .. }
+            | Self::Image(_) => ErrorKind::Damaged,
+            Self::Reference { .. }
+            | Self::UnknownMachine { .. }
+            | Self::Ambiguous { .. }
+            | Self::Usage(_)
+            | Self::Config(_) => ErrorKind::Usage,
+            Self::Io { source, .. } | Self::Layer { source, .. } => Kind::kind(source),
+            Self::Unsupported(_) => ErrorKind::Unsupported,
+            Self::Source { source, .. } => source.kind(),
+            Self::Tar(error) => error.kind(),
+            Self::Net(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+        }
+    }
+}
+
+impl Error {
+    /// An [`Error::Io`]; an error of the network that a stream carried is taken out of it.
+    pub(in crate::container) fn io(
+        op: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| match source.downcast::<net::Error>() {
+            Ok(error) => error.into(),
+            Err(source) => Self::Io { op, path, source },
+        }
+    }
+
+    /// An [`Error::Image`].
+    pub(in crate::container) fn image(why: impl std::fmt::Display) -> Self {
+        Self::Image(why.to_string())
+    }
+
+    /// An [`Error::Json`].
+    pub(in crate::container) fn json(what: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Json { what, source }
+    }
+}
+
+impl From<net::Error> for Error {
+    fn from(error: net::Error) -> Self {
+        match error {
+            net::Error::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            error => Self::Net(error),
+        }
+    }
+}
+
+/// A configuration file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {why}")]
+pub struct ConfigError {
+    /// The file.
+    pub file: String,
+    /// Where and what is wrong.
+    pub why: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(file: &str, why: impl std::fmt::Display) -> Self {
+        Self { file: file.into(), why: why.to_string() }
+    }
+}

@@ -1,0 +1,39 @@
+//! What an image is: its names, its documents, and what a place of images can do.
+//!
+//! ```text
+//! digest · name · reference · platform, machine        what it and its parts are called
+//! strict ► media ► configuration, labels ► plan        its documents, as bytes and as values
+//! source · dest · compression                          what it is read from and written to
+//! ```
+
+mod compression;
+pub(super) mod configuration;
+mod dest;
+mod digest;
+mod error;
+pub(super) mod labels;
+mod machine;
+pub(super) mod media;
+mod name;
+mod plan;
+mod platform;
+mod reference;
+mod source;
+mod strict;
+
+pub use compression::Compression;
+pub use dest::{BlobWriter, ImageDest, put_json};
+pub use digest::{DiffId, Digest};
+pub use error::{ConfigError, Error, Result};
+pub use machine::platform_of;
+pub use name::RepositoryName;
+pub use plan::{Documents, Image, LayerPlan, PlannedLayer};
+pub use platform::PlatformName;
+pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};
+pub use source::{ImageSource, MAX_JSON_BYTES, RawManifest, read_json};
+
+pub(super) use dest::canonical_json;
+pub(super) use labels::{COMPONENTS, FINAL_DIFFID, Labels};
+pub(super) use name::{is_host, is_path};
+pub(super) use platform::MAX_DEPTH;
+pub(super) use strict::{Base64, Object, Unique, given};

@@ -1,0 +1,173 @@
+//! Which layers an image has, and what each is.
+//!
+//! ```text
+//! layer 0              the commit, its metadata, and content that is nowhere else
+//! 1 … final            content objects
+//! final+1 …            derived: plain file systems that others added
+//! ```
+//! The label `ostree.final-diffid` says where the commit ends. Without it there is none: all layers are plain.
+
+use std::collections::HashMap;
+
+use oci_spec::image::{ANNOTATION_VERSION, Arch, Descriptor, ImageConfiguration, ImageManifest};
+use ostree_format::CommitId;
+
+use super::configuration;
+use super::digest::{DiffId, Digest};
+use super::error::{Error, Result};
+use super::labels::{COMMIT, FINAL_DIFFID};
+use super::media;
+use super::platform::PlatformName;
+use super::source::{ImageSource, RawManifest, read_verified};
+
+/// An image: its manifest and configuration, both verified.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The digest of the manifest.
+    pub digest: Digest,
+    /// The layers.
+    pub manifest: ImageManifest,
+    /// What is in them, and the labels.
+    pub config: ImageConfiguration,
+    /// The two as they are, since the types do not hold all that others may write into them.
+    pub documents: Documents,
+}
+
+/// The JSON documents of an image.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// The manifest.
+    pub manifest: Vec<u8>,
+    /// The configuration.
+    pub config: Vec<u8>,
+}
+
+/// A layer by both its names.
+#[derive(Debug, Clone)]
+pub struct PlannedLayer {
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// The tar stream in it.
+    pub diff_id: DiffId,
+}
+
+/// What each layer of an image is.
+#[derive(Debug, Clone)]
+pub struct LayerPlan {
+    /// The commit that the labels promise.
+    pub commit: Option<CommitId>,
+    /// Holds the commit, if the image has one.
+    pub ostree: Option<PlannedLayer>,
+    /// Hold its content objects.
+    pub chunks: Vec<PlannedLayer>,
+    /// Were added by others, lowest first.
+    pub derived: Vec<PlannedLayer>,
+}
+
+impl Image {
+    /// Fetches manifest and configuration; of an image for several machines those for `architecture`.
+    ///
+    /// # Errors
+    /// What the source says; [`Error::Unsupported`] for something that is no image, or not for these
+    /// machines; [`Error::Image`] if the documents contradict themselves.
+    pub fn fetch(source: &dyn ImageSource, architecture: &Arch) -> Result<Self> {
+        let raw = PlatformName::linux(architecture).resolve(source, source.manifest()?)?;
+        Self::of_manifest(source, &raw)
+    }
+
+    /// The image of a manifest that is known; its configuration is fetched from `source`.
+    ///
+    /// # Errors
+    /// As [`Image::fetch`].
+    pub(in crate::container) fn of_manifest(source: &dyn ImageSource, raw: &RawManifest) -> Result<Self> {
+        if !media::is_manifest(&raw.media_type) {
+            let why =
+                format!("manifest {} has the media type {}, which is no image", raw.digest, raw.media_type);
+            return Err(Error::Unsupported(why));
+        }
+        let manifest: ImageManifest = parse(raw, "manifest")?;
+        // A document that two readers may take for different things is refused.
+        if manifest.media_type().as_ref().is_some_and(|t| *t != raw.media_type) {
+            return Err(Error::Image(format!("manifest {} has two media types", raw.digest)));
+        }
+        let bytes = read_verified(source, "config", manifest.config())?;
+        let config = configuration::parse(&bytes, format!("config {}", manifest.config().digest()))?;
+        let (layers, diff_ids) = (manifest.layers().len(), config.rootfs().diff_ids().len());
+        if layers != diff_ids {
+            let kind = manifest.config().media_type();
+            if !media::is_config(kind) {
+                let why = format!("manifest {} is no image: its configuration is {kind}", raw.digest);
+                return Err(Error::Unsupported(why));
+            }
+            let why = format!("manifest {} has {layers} layers, its configuration {diff_ids}", raw.digest);
+            return Err(Error::Image(why));
+        }
+        let documents = Documents { manifest: raw.bytes.clone(), config: bytes };
+        Ok(Self { digest: raw.digest, manifest, config, documents })
+    }
+
+    /// The labels.
+    pub fn labels(&self) -> HashMap<String, String> {
+        self.config.labels_of_config().cloned().unwrap_or_default()
+    }
+
+    /// The version of what is in it, as the labels say.
+    pub fn version(&self) -> Option<String> {
+        let labels = self.labels();
+        [ANNOTATION_VERSION, "version"].into_iter().find_map(|key| labels.get(key).cloned())
+    }
+
+    /// Tells what each layer is.
+    ///
+    /// # Errors
+    /// [`Error::Image`], [`Error::Reference`] if the labels are wrong.
+    pub fn plan(&self) -> Result<LayerPlan> {
+        let labels = self.labels();
+        let reference = |text: &str, source| Error::Reference { text: text.to_owned(), source };
+        let commit = labels.get(COMMIT).map(|c| c.parse().map_err(|e| reference(c, e))).transpose()?;
+        let mut layers = self.layers()?.into_iter();
+        let Some(last) = labels.get(FINAL_DIFFID) else {
+            return Ok(LayerPlan {
+                commit: None,
+                ostree: None,
+                chunks: Vec::new(),
+                derived: layers.collect(),
+            });
+        };
+        let last: DiffId = last.parse().map_err(|e| reference(last, e))?;
+        let mut of_commit = Vec::new();
+        loop {
+            let Some(layer) = layers.next() else {
+                let why =
+                    format!("no layer of image {} has the diffid of its label {FINAL_DIFFID}", self.digest);
+                return Err(Error::Image(why));
+            };
+            let found = layer.diff_id == last;
+            of_commit.push(layer);
+            if found {
+                break;
+            }
+        }
+        let ostree = Some(of_commit.remove(0));
+        Ok(LayerPlan { commit, ostree, chunks: of_commit, derived: layers.collect() })
+    }
+
+    /// Every layer, lowest first.
+    ///
+    /// # Errors
+    /// [`Error::Reference`] for a digest that is not SHA-256.
+    pub fn layers(&self) -> Result<Vec<PlannedLayer>> {
+        let layers = self.manifest.layers().iter().zip(self.config.rootfs().diff_ids());
+        layers
+            .map(|(descriptor, diff_id)| {
+                let diff_id =
+                    diff_id.parse().map_err(|source| Error::Reference { text: diff_id.clone(), source })?;
+                Ok(PlannedLayer { descriptor: descriptor.clone(), diff_id })
+            })
+            .collect()
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(raw: &RawManifest, what: &str) -> Result<T> {
+    serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("{what} {}", raw.digest)))
+}

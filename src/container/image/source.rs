@@ -1,0 +1,134 @@
+//! Where images come from: what a layout, an archive and a registry have in common.
+//!
+//! ```text
+//! manifest() ──► index? ──by digest──► manifest ──► config, layers (blobs, by digest)
+//! ```
+
+use std::io::Read;
+
+use oci_spec::image as oci;
+use serde::de::DeserializeOwned;
+
+use super::digest::Digest;
+use super::error::{Error, Result};
+
+/// Manifests, indexes and configurations may have so many bytes; podman and skopeo have the same limit.
+pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A manifest or index as its bytes, which its digest is made of.
+#[derive(Debug, Clone)]
+pub struct RawManifest {
+    /// The document.
+    pub bytes: Vec<u8>,
+    /// What kind of document it is.
+    pub media_type: oci::MediaType,
+    /// The digest of the bytes.
+    pub digest: Digest,
+}
+
+/// One image in a layout, archive or registry, to be read.
+pub trait ImageSource: Sync {
+    /// The manifest, or index of manifests, that the image's name stands for.
+    ///
+    /// # Errors
+    /// [`Error::TagNotFound`], [`Error::Ambiguous`], [`Error::Mismatch`], [`Error::Io`].
+    fn manifest(&self) -> Result<RawManifest>;
+
+    /// A manifest that an index names. Its digest and size are verified.
+    ///
+    /// # Errors
+    /// [`Error::BlobNotFound`], [`Error::Mismatch`], [`Error::Size`], [`Error::Io`].
+    fn manifest_of(&self, descriptor: &oci::Descriptor) -> Result<RawManifest> {
+        let bytes = read_verified(self, "manifest", descriptor)?;
+        let digest = Digest::of_descriptor(descriptor)?;
+        Ok(RawManifest { bytes, media_type: descriptor.media_type().clone(), digest })
+    }
+
+    /// The blob that a descriptor names, from its start. Nothing is verified: see [`read_json`] and
+    /// [`read_layer`](crate::container::blob::read_layer).
+    ///
+    /// # Errors
+    /// [`Error::BlobNotFound`], [`Error::Io`].
+    fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>>;
+
+    /// The signatures of the manifest that are kept beside it, as they are; nothing is verified.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        Ok(Vec::new())
+    }
+}
+
+impl<S: ImageSource + ?Sized> ImageSource for &S {
+    fn manifest(&self) -> Result<RawManifest> {
+        (**self).manifest()
+    }
+
+    fn manifest_of(&self, descriptor: &oci::Descriptor) -> Result<RawManifest> {
+        (**self).manifest_of(descriptor)
+    }
+
+    fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>> {
+        (**self).blob(descriptor)
+    }
+
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        (**self).signatures()
+    }
+}
+
+impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
+    fn manifest(&self) -> Result<RawManifest> {
+        (**self).manifest()
+    }
+
+    fn manifest_of(&self, descriptor: &oci::Descriptor) -> Result<RawManifest> {
+        (**self).manifest_of(descriptor)
+    }
+
+    fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>> {
+        (**self).blob(descriptor)
+    }
+
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        (**self).signatures()
+    }
+}
+
+/// Reads the JSON document that a descriptor names, and verifies its size and digest.
+///
+/// # Errors
+/// As [`ImageSource::manifest_of`]; [`Error::Json`].
+pub fn read_json<T: DeserializeOwned>(
+    source: &(impl ImageSource + ?Sized),
+    what: &'static str,
+    descriptor: &oci::Descriptor,
+) -> Result<T> {
+    let bytes = read_verified(source, what, descriptor)?;
+    serde_json::from_slice(&bytes).map_err(Error::json(format!("{what} {}", descriptor.digest())))
+}
+
+/// The whole document that a descriptor names.
+pub(in crate::container) fn read_verified(
+    source: &(impl ImageSource + ?Sized),
+    what: &'static str,
+    descriptor: &oci::Descriptor,
+) -> Result<Vec<u8>> {
+    let expected = Digest::of_descriptor(descriptor)?;
+    let size = descriptor.size();
+    if size > MAX_JSON_BYTES {
+        return Err(Error::TooLarge { what: format!("{what} {expected}"), limit: MAX_JSON_BYTES });
+    }
+    let mut bytes = Vec::new();
+    let path = || expected.to_string();
+    source.blob(descriptor)?.take(size + 1).read_to_end(&mut bytes).map_err(Error::io("read", path()))?;
+    let actual = Digest::of(&bytes);
+    if bytes.len() as u64 != size {
+        return Err(Error::Size { what, digest: expected, expected: size, actual: bytes.len() as u64 });
+    }
+    if actual != expected {
+        return Err(Error::Mismatch { what, expected, actual });
+    }
+    Ok(bytes)
+}

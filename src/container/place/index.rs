@@ -1,0 +1,93 @@
+//! `index.json` of a layout: which images it holds and what they are called.
+//!
+//! ```text
+//! {"schemaVersion":2,"manifests":[{"mediaType","digest","size","platform",
+//!     "annotations":{"org.opencontainers.image.ref.name":"TAG"}}]}
+//! ```
+
+use std::collections::HashMap;
+
+use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType, OciLayout};
+
+use crate::container::image::{Error, Result};
+
+pub(in crate::container) const INDEX_JSON: &str = "index.json";
+pub(in crate::container) const OCI_LAYOUT: &str = "oci-layout";
+pub(in crate::container) const BLOBS: &str = "blobs/sha256";
+/// What the file `oci-layout` holds.
+pub(in crate::container) const LAYOUT_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// Checks the content of the file `oci-layout`.
+pub(in crate::container) fn check_layout_version(content: &[u8]) -> Result<()> {
+    let layout: OciLayout = serde_json::from_slice(content).map_err(Error::json(OCI_LAYOUT))?;
+    match layout.image_layout_version().as_str() {
+        "1.0.0" => Ok(()),
+        other => Err(Error::Unsupported(format!("OCI image layout of version {other:?}"))),
+    }
+}
+
+/// An index without entries.
+pub(in crate::container) fn empty() -> Result<ImageIndex> {
+    ImageIndexBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests(Vec::new())
+        .build()
+        .map_err(|e| Error::Image(e.to_string()))
+}
+
+pub(in crate::container) fn parse(content: &[u8]) -> Result<ImageIndex> {
+    serde_json::from_slice(content).map_err(Error::json(INDEX_JSON))
+}
+
+/// The N of `@N`, by which an image is named that is number N among several. No tag begins so.
+pub(in crate::container) fn number(name: &str) -> Option<usize> {
+    name.strip_prefix('@')?.parse().ok()
+}
+
+/// Refuses the number of an image as the name of one to be written.
+pub(in crate::container) fn check_is_name(name: Option<&str>) -> Result<()> {
+    match name.and_then(number) {
+        Some(number) => {
+            Err(Error::Usage(format!("@{number} names an image that is there, not one to be written")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The entry called `tag`, or that of number N for `@N`; without a tag the only entry there is, or the only one
+/// without a tag.
+pub(in crate::container) fn find<'a>(index: &'a ImageIndex, tag: Option<&str>) -> Result<&'a Descriptor> {
+    let entries = index.manifests();
+    let known = || entries.iter().map(|d| tag_of(d).unwrap_or("(untagged)").to_owned()).collect();
+    if let Some(tag) = tag {
+        let named = match number(tag) {
+            Some(number) => entries.get(number),
+            None => entries.iter().find(|d| tag_of(d) == Some(tag)),
+        };
+        return named.ok_or_else(|| Error::TagNotFound { tag: tag.to_owned(), known: known() });
+    }
+    if let [only] = &entries[..] {
+        return Ok(only);
+    }
+    let mut untagged = entries.iter().filter(|d| tag_of(d).is_none());
+    match (untagged.next(), untagged.next()) {
+        (Some(only), None) => Ok(only),
+        _ if entries.is_empty() => Err(Error::NotALayout("it holds no image".to_owned())),
+        _ => Err(Error::Ambiguous { known: known() }),
+    }
+}
+
+/// Lets `tag` name `entry`; every other entry stays.
+pub(in crate::container) fn insert(index: &mut ImageIndex, mut entry: Descriptor, tag: Option<&str>) {
+    let annotation = tag.map(|t| HashMap::from([(ANNOTATION_REF_NAME.to_owned(), t.to_owned())]));
+    entry.set_annotations(annotation);
+    let mut entries = index.manifests().clone();
+    entries.retain(|d| tag_of(d) != tag);
+    entries.push(entry);
+    index.set_manifests(entries);
+}
+
+fn tag_of(descriptor: &Descriptor) -> Option<&str> {
+    descriptor.annotations().as_ref()?.get(ANNOTATION_REF_NAME).map(String::as_str)
+}

@@ -1,0 +1,43 @@
+//! An image on disk whose errors say where it lies.
+
+use std::io::Read;
+
+use oci_spec::image::Descriptor;
+
+use crate::container::image::{Error, ImageSource, RawManifest, Result};
+
+/// A source that was opened by a name, which stands before every error of it: files of a layout have the same
+/// names everywhere.
+pub struct Located<S> {
+    source: S,
+    place: String,
+}
+
+impl<S: ImageSource> Located<S> {
+    /// `source`, which people call `place`.
+    pub fn new(source: S, place: impl Into<String>) -> Self {
+        Self { source, place: place.into() }
+    }
+
+    fn at<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|source| Error::Source { place: self.place.clone(), source: Box::new(source) })
+    }
+}
+
+impl<S: ImageSource> ImageSource for Located<S> {
+    fn manifest(&self) -> Result<RawManifest> {
+        self.at(self.source.manifest())
+    }
+
+    fn manifest_of(&self, descriptor: &Descriptor) -> Result<RawManifest> {
+        self.at(self.source.manifest_of(descriptor))
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        self.at(self.source.blob(descriptor))
+    }
+
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        self.at(self.source.signatures())
+    }
+}

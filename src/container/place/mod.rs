@@ -1,0 +1,43 @@
+//! Where images lie: OCI layouts and archives of them, registries, plain directories, docker's archives.
+//!
+//! ```text
+//! layout             oci:PATH             index.json and one file for each blob
+//! archive            oci-archive:PATH     the same in a tar stream; archive_write makes one
+//! registry           docker://NAME        an ImageSource: the first place of a repository that answers, mirrors
+//!                                         before it
+//! registry_write                          an ImageDest: blobs in chunks, sent while the next chunk is compressed
+//! dir                dir:PATH             manifest.json and one file for each blob
+//! docker             docker-archive:PATH  what `docker save` writes
+//! located            any of them on disk, with its name in errors
+//! one_platform       one image out of an index of images for several machines
+//! copy, copy_all     from any of them to any of them; copy_all: an index and all that it names
+//! index, disk, temp  what several of them need
+//! ```
+
+mod archive;
+mod archive_write;
+mod copy;
+mod copy_all;
+mod dir;
+mod disk;
+mod docker;
+pub(super) mod index;
+mod layout;
+mod located;
+mod one_platform;
+mod registry;
+mod registry_write;
+mod temp;
+
+pub use archive::{OciArchive, plain_archive};
+pub use archive_write::OciArchiveWriter;
+pub use copy::{Copied, CopyOptions, Images, ManifestFormat, copy};
+pub use dir::DirImage;
+pub use docker::{DockerArchive, DockerArchiveWriter};
+pub use layout::OciLayout;
+pub use located::Located;
+pub use one_platform::OnePlatform;
+pub use registry::{Place, RegistryImage};
+pub use registry_write::RegistryDest;
+
+pub(super) use copy::copy_blobs;

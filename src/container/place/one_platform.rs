@@ -1,0 +1,43 @@
+//! A source that has one image, whatever index stands before it.
+
+use std::io::Read;
+
+use oci_spec::image::Descriptor;
+
+use crate::container::image::PlatformName;
+use crate::container::image::{ImageSource, RawManifest, Result, media};
+
+/// A source whose manifest is that of one image.
+pub struct OnePlatform<S> {
+    source: S,
+    platform: PlatformName,
+}
+
+impl<S: ImageSource> OnePlatform<S> {
+    /// The image for `platform` in `source`.
+    pub fn new(source: S, platform: PlatformName) -> Self {
+        Self { source, platform }
+    }
+}
+
+impl<S: ImageSource> ImageSource for OnePlatform<S> {
+    fn manifest(&self) -> Result<RawManifest> {
+        self.platform.resolve(&self.source, self.source.manifest()?)
+    }
+
+    fn manifest_of(&self, descriptor: &Descriptor) -> Result<RawManifest> {
+        self.source.manifest_of(descriptor)
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        self.source.blob(descriptor)
+    }
+
+    /// Those of an index are not the image's.
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        match media::is_index(&self.source.manifest()?.media_type) {
+            true => Ok(Vec::new()),
+            false => self.source.signatures(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! An image in a registry, to be read: `docker://HOST/PATH[:TAG][@DIGEST]`.
+//!
+//! ```text
+//! places   mirror, mirror, registry     the first that has the manifest gives the blobs too
+//! ```
+//! What is asked for by digest has that digest; what is asked for by tag has the digest that the registry
+//! says it has.
+
+use std::io::Read;
+
+use oci_spec::image::Descriptor;
+
+use crate::base::Ctx;
+use crate::container::config::registries::Endpoint;
+use crate::container::image::RepositoryName;
+use crate::container::image::media;
+use crate::container::image::media::ACCEPT;
+use crate::container::image::{Digest, Error, ImageSource, MAX_JSON_BYTES, RawManifest, Result};
+use crate::net::registry::{Credentials, Registry};
+use crate::net::{Error as NetError, Http, HttpOptions, Limits, TlsVerify};
+
+/// A place where a repository can be had, and how to get in.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// How to connect.
+    pub http: HttpOptions,
+    /// Who asks.
+    pub credentials: Option<Credentials>,
+}
+
+impl Place {
+    /// A client for it. At an insecure place certificates are not verified, and if it does not speak TLS,
+    /// plain HTTP will do.
+    ///
+    /// # Errors
+    /// [`Error::Net`] if what is configured for it cannot be used, or nobody answers.
+    pub fn connect(&self, ctx: &Ctx) -> Result<Registry> {
+        let Endpoint { host, path, insecure } = &self.endpoint;
+        let mut http = self.http.clone();
+        let host = if host == "docker.io" { "registry-1.docker.io" } else { host };
+        let at = |scheme: &str, http: &HttpOptions| {
+            Registry::new(Http::new(http)?, &format!("{scheme}://{host}"), path, self.credentials.clone())
+        };
+        if !insecure {
+            return Ok(at("https", &http)?);
+        }
+        http.tls.verify = TlsVerify::No;
+        // Together the two questions take no longer than the patience.
+        let limits = http.limits.with_patience(http.limits.patience / 2);
+        let tls = HttpOptions { limits: Limits { retries: 0, ..limits }, ..http.clone() };
+        match at("https", &tls)?.ping(ctx) {
+            Err(NetError::Transport { .. } | NetError::Tls { .. }) => {
+                match at("http", &HttpOptions { limits, ..http.clone() })?.ping(ctx) {
+                    // Who is busy is there.
+                    Ok(()) | Err(NetError::Status { .. }) => Ok(at("http", &http)?),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            _ => Ok(at("https", &http)?),
+        }
+    }
+}
+
+/// One image in a registry, to be read.
+#[derive(Debug)]
+pub struct RegistryImage {
+    registry: Registry,
+    manifest: RawManifest,
+    ctx: Ctx,
+}
+
+impl RegistryImage {
+    /// The image `name` at the first of `places` that has it.
+    ///
+    /// # Errors
+    /// The error of the last place, which is the registry itself after its mirrors; [`Error::Mismatch`] if a
+    /// place gave something else than the digest says; [`Error::Unsupported`], [`Error::Image`].
+    pub fn open(places: &[Place], name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
+        let mut last = Error::Usage(format!("there is no place to get {name} from"));
+        for place in places {
+            ctx.cancel.check()?;
+            match Self::open_at(place, name, ctx) {
+                Ok(image) => return Ok(image),
+                Err(error @ Error::Cancelled(_)) => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn open_at(place: &Place, name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
+        let registry = place.connect(ctx)?;
+        let manifest = fetch(&registry, &name.reference(), name.digest, ctx)?;
+        Ok(Self { registry, manifest, ctx: ctx.clone() })
+    }
+
+    /// The image that `reference`, a tag or digest, stands for in a registry.
+    pub(super) fn at(registry: Registry, reference: &str, ctx: &Ctx) -> Result<Self> {
+        let manifest = fetch(&registry, reference, None, ctx)?;
+        Ok(Self { registry, manifest, ctx: ctx.clone() })
+    }
+
+    /// The registry's client.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+/// A manifest, verified if its digest is known.
+pub(super) fn fetch(
+    registry: &Registry,
+    reference: &str,
+    expected: Option<Digest>,
+    ctx: &Ctx,
+) -> Result<RawManifest> {
+    let answer = registry.manifest(reference, &ACCEPT, ctx)?;
+    let what = "manifest";
+    if answer.bytes.len() as u64 > MAX_JSON_BYTES {
+        return Err(Error::TooLarge { what: format!("{what} {reference}"), limit: MAX_JSON_BYTES });
+    }
+    let actual = Digest::of(&answer.bytes);
+    // What the registry says guards a tag against nothing but damage on the way.
+    let said = answer.digest.as_deref().and_then(|d| d.parse().ok());
+    if let Some(expected) = expected.or(said)
+        && expected != actual
+    {
+        return Err(Error::Mismatch { what, expected, actual });
+    }
+    media::manifest(answer.bytes, answer.media_type.as_deref())
+}
+
+impl ImageSource for RegistryImage {
+    fn manifest(&self) -> Result<RawManifest> {
+        Ok(self.manifest.clone())
+    }
+
+    fn manifest_of(&self, descriptor: &Descriptor) -> Result<RawManifest> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        let raw = fetch(&self.registry, &digest.to_string(), Some(digest), &self.ctx)?;
+        let (expected, actual) = (descriptor.size(), raw.bytes.len() as u64);
+        if expected != actual {
+            return Err(Error::Size { what: "manifest", digest, expected, actual });
+        }
+        Ok(RawManifest { media_type: descriptor.media_type().clone(), ..raw })
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        match self.registry.blob(digest.checksum(), Some(descriptor.size()), &self.ctx) {
+            Ok(body) => Ok(Box::new(body)),
+            Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Fetches one layer of an image, as what it is to be.
+//!
+//! ```text
+//! blob ► digest ► objects, each by its checksum ► commit | object set
+//! blob ► digest, diffid ► files                 ► commit of a tree with whiteouts
+//! ```
+//! A commit's signature is judged before anything of it is written.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use ostree_format::variant::{Dict, Value};
+use ostree_format::{Commit, CommitId, FileId, MetaKind};
+
+use super::import::Taking;
+use crate::base::{Ctx, Event, Progress};
+use crate::container::blob::{read_layer, read_objects};
+use crate::container::image::Digest;
+use crate::container::image::PlannedLayer;
+use crate::container::image::{Error, Result};
+use crate::container::store::LayerRecord;
+use crate::container::store::{IMPLIED, IMPORTER, LOWER_LINKS, Role, TakenLayer, importer_version};
+use crate::store::Modifier;
+use crate::tar::{ImportOptions, LayerOptions, LayerTree, import_commit_layer, import_layer, import_objects};
+
+/// Fetches the first layer; also returns the content objects that its commit names. Chunks may bring copies of what
+/// the layer has.
+pub(in crate::container) fn fetch_commit(
+    layer: &PlannedLayer,
+    promised: Option<CommitId>,
+    taking: &Taking<'_>,
+    ctx: &Ctx,
+) -> Result<(TakenLayer, HashSet<FileId>)> {
+    let import = ImportOptions { voucher: taking.voucher };
+    let objects = objects_only(ctx);
+    let imported = read_objects(taking.source, &layer.descriptor, ctx, |stream| {
+        import_commit_layer(stream, taking.txn, &import, &objects).map_err(Error::from)
+    })?;
+    let commit = imported.commit;
+    if let Some(promised) = promised.filter(|promised| *promised != commit) {
+        return Err(Error::Image(format!("the labels promise commit {promised}, the image holds {commit}")));
+    }
+    let fetched = TakenLayer::fetched(layer, Role::Commit(commit), commit);
+    taking.layers.finished(&fetched)?;
+    Ok((fetched, imported.files))
+}
+
+/// Fetches a layer with content objects of the commit `base`: none but those that are `expected`.
+pub(in crate::container) fn fetch_chunk(
+    layer: &PlannedLayer,
+    base: CommitId,
+    expected: &HashSet<FileId>,
+    taking: &Taking<'_>,
+    ctx: &Ctx,
+) -> Result<TakenLayer> {
+    let objects_ctx = objects_only(ctx);
+    let objects = read_objects(taking.source, &layer.descriptor, ctx, |stream| {
+        import_objects(stream, taking.txn, Some(expected), &objects_ctx).map_err(Error::from)
+    })?;
+    let commit = taking.layers.keep_chunk(layer, base, &objects)?;
+    let fetched = TakenLayer::fetched(layer, Role::Chunk(base), commit);
+    taking.layers.finished(&fetched)?;
+    Ok(fetched)
+}
+
+/// Fetches a plain layer.
+pub(in crate::container) fn fetch_plain(
+    layer: &PlannedLayer,
+    rules: LayerOptions,
+    modifier: &Modifier,
+    taking: &Taking<'_>,
+    ctx: &Ctx,
+) -> Result<TakenLayer> {
+    let objects_ctx = objects_only(ctx);
+    let read = |wanted: &BTreeSet<String>| {
+        read_layer(taking.source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+            import_layer(stream, taking.txn, rules, wanted, modifier, &objects_ctx).map_err(Error::from)
+        })
+    };
+    let mut tree = read(&BTreeSet::new())?;
+    if !tree.wanted.is_empty() {
+        // Hard links name files that are left out: what these hold is known only now to be needed.
+        tree = read(&tree.wanted)?;
+    }
+    let mut metadata = plain_metadata(&tree);
+    let blob = Digest::of_descriptor(&layer.descriptor)?;
+    LayerRecord { blob, diff_id: layer.diff_id, rules: Some(rules) }.write(&mut metadata);
+    let commit = Commit {
+        metadata,
+        parent: None,
+        related: Vec::new(),
+        subject: String::new(),
+        body: String::new(),
+        // The same layer is the same commit, whenever it was pulled.
+        timestamp: 0,
+        root: tree.root,
+    };
+    let commit = CommitId::new(taking.txn.write_meta(MetaKind::Commit, &commit.to_bytes())?);
+    let fetched = TakenLayer::fetched(layer, Role::Plain(rules), commit);
+    taking.layers.finished(&fetched)?;
+    Ok(TakenLayer { left_out: tree.left_out, ..fetched })
+}
+
+fn plain_metadata(tree: &LayerTree) -> Dict {
+    let mut metadata = Dict::new();
+    metadata.push(IMPORTER, Value::Str(importer_version()));
+    metadata.push(IMPLIED, Value::strv(tree.implied.iter().map(String::as_str)));
+    if !tree.lower_links.is_empty() {
+        metadata.push(LOWER_LINKS, super::merge::links_value(&tree.lower_links));
+    }
+    metadata
+}
+
+/// Reports objects without their bytes: those of the blobs are counted, which are known beforehand.
+struct ObjectsOnly(Arc<dyn Progress>);
+
+impl Progress for ObjectsOnly {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Done { objects: 0, .. } => {}
+            Event::Done { objects, .. } => self.0.event(Event::Done { objects, bytes: 0 }),
+            other => self.0.event(other),
+        }
+    }
+}
+
+fn objects_only(ctx: &Ctx) -> Ctx {
+    Ctx { progress: Arc::new(ObjectsOnly(Arc::clone(&ctx.progress))), ..ctx.clone() }
+}

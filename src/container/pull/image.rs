@@ -1,0 +1,175 @@
+//! Pulls an image into the store.
+//!
+//! ```text
+//! manifest ► there already? ► layers that are not there ► merge ► refs of layers, ref of the image
+//! ```
+//! What is there is told by `layers`. Layers that were finished before an error can be kept: see [`pull`].
+
+use std::collections::BTreeMap;
+
+use ostree_format::CommitId;
+
+use super::commit::PullOptions;
+use super::commit::{only_of_commit, take_image};
+use super::merge::merge;
+use crate::base::Ctx;
+use crate::container::image::{Digest, Error, ImageReference, Result};
+use crate::container::store::StoredLayers;
+use crate::container::store::cache_update;
+use crate::container::store::image_ref;
+use crate::container::store::prune_layers;
+use crate::container::store::{ImageStore, write_merge_commit};
+use crate::container::store::{Layers, Origin};
+use crate::container::store::{StoredImage, query};
+use crate::container::trust::Admitted;
+use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
+
+/// How an image is pulled into the store.
+#[derive(Clone, Default)]
+pub struct StoreOptions<'a> {
+    /// How its layers are taken in.
+    pub pull: PullOptions<'a>,
+    /// What happens to layers that no image needs after it.
+    pub unneeded: Unneeded,
+    /// Whether the image gets its name.
+    pub name: NameImage,
+}
+
+/// What happens to layers that no image needs after a pull.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unneeded {
+    /// Their refs are deleted.
+    #[default]
+    Prune,
+    /// They stay.
+    Keep,
+}
+
+/// Whether an image gets its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NameImage {
+    /// It does.
+    #[default]
+    Yes,
+    /// Only its layers get theirs, so that a pull later on does not fetch them.
+    No,
+}
+
+/// What was pulled into the store.
+#[derive(Debug, Clone)]
+pub struct PulledImage {
+    /// The commit of all layers together.
+    pub commit: CommitId,
+    /// The digest of the image's manifest.
+    pub digest: Digest,
+    /// Layers that were fetched.
+    pub fetched: usize,
+    /// Their bytes, compressed.
+    pub fetched_bytes: u64,
+    /// Layers that were there.
+    pub reused: usize,
+    /// Entries of plain layers that were left out, by their first directory or their kind.
+    pub left_out: BTreeMap<String, u64>,
+    /// Layers that no image needs any more, and whose refs were deleted.
+    pub pruned: usize,
+}
+
+/// Whether an image is up to date.
+#[derive(Debug)]
+pub enum Check {
+    /// What its name stands for is here. The pull that brought it may have been stopped at its very end: `Repo::settle`
+    /// makes up for that.
+    Current(Box<StoredImage>),
+    /// It is not.
+    Changed {
+        /// What is here under the name.
+        stored: Option<Box<StoredImage>>,
+    },
+}
+
+/// Looks whether `image` is here under the name `target`. What is here is vouched for as if it were pulled now: it may
+/// have come without.
+///
+/// # Errors
+/// [`NoSignaturePolicy`](crate::container::image::Error::NoSignaturePolicy), and the other errors of signatures of
+/// [`container::pull`](crate::container::pull::pull()); what the source says;
+/// [`Error::Store`](crate::container::image::Error::Store); [`Error::Image`](crate::container::image::Error::Image) if what is
+/// here is damaged.
+pub fn check_image(
+    store: &(impl ImageStore + ?Sized),
+    image: &Admitted<'_>,
+    target: &ImageReference,
+    options: &PullOptions<'_>,
+) -> Result<Check> {
+    let voucher = options.vouching.decided(image)?;
+    let new = image.image()?;
+    let stored = query(store, target)?.map(Box::new);
+    let stored = match stored {
+        Some(stored) if stored.image.digest == new.digest && stored.is_of_read_layers(store)? => stored,
+        stored => return Ok(Check::Changed { stored }),
+    };
+    if let Some(voucher) = voucher {
+        only_of_commit(&stored.image, &stored.image.plan()?)?;
+        // The one that the image was made of, whatever its layer's ref names by now.
+        let base = load_commit(store, &stored.commit)?.parent;
+        let missing = || Error::Image(format!("commit {} of the image names no parent", stored.commit));
+        vouch_stored(store, &base.ok_or_else(missing)?, voucher)?;
+    }
+    Ok(Check::Current(stored))
+}
+
+/// Pulls `image` into `store`, and lets the ref of `target` name it. What was finished when a pull fails is left to
+/// the next one, unless it is refused: see [`give_up`](crate::store::give_up).
+///
+/// # Errors
+/// As [`container::pull`](crate::container::pull::pull()).
+pub fn pull_image(
+    image: &Admitted<'_>,
+    store: &dyn Begin,
+    target: &ImageReference,
+    options: &StoreOptions<'_>,
+    ctx: &Ctx,
+) -> Result<PulledImage> {
+    options.pull.vouching.decided(image)?;
+    in_resumed(store, ctx, |txn| pull_into(txn, image, target, options, ctx))
+}
+
+fn pull_into(
+    txn: &dyn Txn,
+    source: &Admitted<'_>,
+    target: &ImageReference,
+    options: &StoreOptions<'_>,
+    ctx: &Ctx,
+) -> Result<PulledImage> {
+    let image = source.image()?;
+    if let Some(old) = query(txn, target)? {
+        cache_update(txn, &old.commit, image)?;
+    }
+    let layers = StoredLayers::read(txn)?;
+    let mut taken = take_image(source, &image.plan()?, txn, &options.pull, &layers, ctx)?;
+    let root = merge(source, txn, &mut taken, ctx)?;
+    // Labeled anew, layers may be other commits now.
+    taken.layers.iter().filter(|layer| layer.is_read()).try_for_each(|layer| layers.finished(layer))?;
+    let commit = write_merge_commit(txn, image, taken.base, root)?;
+    if options.name == NameImage::Yes {
+        txn.set_ref(&image_ref(target)?, Some(commit))?;
+    }
+    if let Some(name) = &options.pull.name {
+        txn.set_ref(name, Some(commit))?;
+    }
+    let (fetched, reused): (Vec<_>, Vec<_>) =
+        taken.layers.iter().partition(|layer| layer.origin == Origin::Fetched);
+    let mut left_out = BTreeMap::new();
+    for (name, n) in fetched.iter().flat_map(|layer| &layer.left_out) {
+        *left_out.entry(name.clone()).or_default() += n;
+    }
+    Ok(PulledImage {
+        commit,
+        digest: image.digest,
+        fetched: fetched.len(),
+        fetched_bytes: fetched.iter().map(|layer| layer.layer.descriptor.size()).sum(),
+        reused: reused.len(),
+        left_out,
+        pruned: if options.unneeded == Unneeded::Prune { prune_layers(txn)? } else { 0 },
+    })
+}

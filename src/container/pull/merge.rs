@@ -1,0 +1,185 @@
+//! Puts the layers of an image together: one tree out of the commit and the plain layers on top of it.
+//!
+//! Nothing is checked out: directories that no layer touches stay ids and are never read. Files that build
+//! tools leave behind for the time of the build, `etc/hostname` and `etc/resolv.conf` without content, are
+//! taken away. Source: ostree-ext container/store.rs:615, 1448-1610.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ostree_format::variant::{Dict, Value};
+use ostree_format::{CommitId, DirMeta, DirMetaId, FileId, FileKind, FileName, MetaKind, RootDir, Xattrs};
+
+use super::facts::labels;
+use super::import::Taken;
+use super::left_out::LeftOut;
+use crate::base::Ctx;
+use crate::container::image::ImageSource;
+use crate::container::image::{Error, Result};
+use crate::container::store::{IMPLIED, LOWER_LINKS, Origin};
+use crate::store::selinux::Policy;
+use crate::store::{Entry, ListedOverLink, MutableTree, Txn, Upper, load_commit};
+use crate::tar::LayerOptions;
+use crate::tree::add_commit;
+
+/// What build tools mount over and leave behind.
+const INJECTED: [&str; 2] = ["hostname", "resolv.conf"];
+
+/// Lays the plain layers of an image over its commit. If there is an SELinux policy in the tree that comes
+/// out, everything is labeled as it says; commits of layers that were fetched are made anew then, so that
+/// nothing is stored with two labels.
+///
+/// # Errors
+/// If an object is missing or damaged, or a hard link has no target.
+pub(in crate::container) fn merge(
+    source: &dyn ImageSource,
+    txn: &dyn Txn,
+    taken: &mut Taken,
+    ctx: &Ctx,
+) -> Result<RootDir> {
+    let root = lay_over(source, txn, taken, ctx)?;
+    if taken.plain().is_empty() {
+        return Ok(root);
+    }
+    let Some(policy) = Policy::of_tree(txn, root)?.map(Arc::new) else { return Ok(root) };
+    if taken.policy.as_deref() != Some(&*policy) {
+        for layer in taken.plain_mut().iter_mut().filter(|layer| layer.origin == Origin::Fetched) {
+            let mut commit = load_commit(txn, &layer.commit)?;
+            commit.root = relabel(txn, commit.root, &policy, ctx)?;
+            layer.commit = CommitId::new(txn.write_meta(MetaKind::Commit, &commit.to_bytes())?);
+        }
+    }
+    relabel(txn, root, &policy, ctx)
+}
+
+fn relabel(txn: &dyn Txn, root: RootDir, policy: &Arc<Policy>, ctx: &Ctx) -> Result<RootDir> {
+    let mut tree = MutableTree::new();
+    add_commit(txn, &mut tree, root, &mut labels(Some(policy)), ctx)?;
+    Ok(tree.write(txn)?)
+}
+
+/// Lays the commits of the plain layers, lowest first, over the tree of the base.
+fn lay_over(source: &dyn ImageSource, txn: &dyn Txn, taken: &Taken, ctx: &Ctx) -> Result<RootDir> {
+    let tree = match &taken.base {
+        Some(base) => MutableTree::from_root(load_commit(txn, base)?.root),
+        None => MutableTree::new(),
+    };
+    let layers: Vec<_> = taken.plain().iter().map(|taken| &taken.layer).collect();
+    let left_out = LeftOut::new(source, txn, taken.rules, &layers, ctx);
+    let mut merging = Merging { txn, tree, left_out, options: taken.rules, ctx };
+    let commits: Result<Vec<_>, _> = taken.plain().iter().map(|l| load_commit(txn, &l.commit)).collect();
+    let commits = commits?;
+    for commit in &commits {
+        merging.left_out.want(link_targets(&commit.metadata));
+    }
+    let listed_over_link = match taken.base {
+        Some(_) => ListedOverLink::Follows,
+        None => ListedOverLink::Replaces,
+    };
+    for (n, commit) in commits.iter().enumerate() {
+        let links = merging.resolve_links(n, &commit.metadata)?;
+        // Layers that others took in do not say which of their directories are implied: perhaps all.
+        let implied: Option<BTreeSet<&str>> =
+            commit.metadata.get_strv(IMPLIED).map(|paths| paths.into_iter().collect());
+        let listed = |path: &str| implied.as_ref().is_some_and(|implied| !implied.contains(path));
+        let upper = Upper { root: commit.root, listed: &listed, placement: &taken.rules, listed_over_link };
+        merging.tree.lay_over(txn, &upper)?;
+        for (path, file) in links {
+            merging.put(&path, file)?;
+        }
+    }
+    let mut tree = merging.tree;
+    remove_injected(txn, &mut tree)?;
+    if tree.meta().is_none() {
+        // An image may have no layers at all.
+        let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY).to_bytes();
+        tree.set_meta(DirMetaId::new(txn.write_meta(MetaKind::DirMeta, &meta)?));
+    }
+    Ok(tree.write(txn)?)
+}
+
+/// The value of [`LOWER_LINKS`]: path and target, path and target.
+pub(in crate::container) fn links_value(links: &BTreeMap<String, String>) -> Value {
+    Value::strv(links.iter().flat_map(|(path, target)| [path.as_str(), target.as_str()]))
+}
+
+fn link_targets(metadata: &Dict) -> impl Iterator<Item = String> {
+    let pairs = metadata.get_strv(LOWER_LINKS).unwrap_or_default();
+    pairs.into_iter().skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
+/// The tree of the layers so far.
+struct Merging<'a> {
+    txn: &'a dyn Txn,
+    tree: MutableTree,
+    left_out: LeftOut<'a>,
+    options: LayerOptions,
+    ctx: &'a Ctx,
+}
+
+impl Merging<'_> {
+    /// The objects that the hard links into lower layers stand for, of layer number `layer`.
+    fn resolve_links(&mut self, layer: usize, metadata: &Dict) -> Result<Vec<(String, FileId)>> {
+        let mut resolved = Vec::new();
+        for pair in metadata.get_strv(LOWER_LINKS).unwrap_or_default().chunks(2) {
+            self.ctx.cancel.check()?;
+            let [path, target] = *pair else { return Err(Error::Image(format!("odd {LOWER_LINKS}"))) };
+            let txn = self.txn;
+            let found = match self.dir_of(target)? {
+                Some((dir, name)) => dir.files(txn)?.get(name).copied(),
+                None => None,
+            };
+            let found = match found {
+                None => self.left_out.find(layer, target)?,
+                found => found,
+            };
+            let missing = || Error::Image(format!("hard link {path} to {target}, which no layer has"));
+            resolved.push((path.to_owned(), found.ok_or_else(missing)?));
+        }
+        Ok(resolved)
+    }
+
+    /// Puts a file in place of whatever is there.
+    fn put(&mut self, path: &str, file: FileId) -> Result<()> {
+        self.ctx.cancel.check()?;
+        let (txn, wrong) = (self.txn, || Error::Image(format!("{path} cannot be a hard link")));
+        let (dir, name) = self.dir_of(path)?.ok_or_else(wrong)?;
+        dir.remove(txn, name)?;
+        Ok(dir.set_file(txn, FileName::new(name).map_err(|_| wrong())?, file)?)
+    }
+
+    /// The directory in which `path` lies, after all symbolic links, and its last name.
+    fn dir_of<'p>(&mut self, path: &'p str) -> Result<Option<(&mut MutableTree, &'p str)>> {
+        let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let real = match find_dir(self.txn, &mut self.tree, dirs)?.is_some() {
+            true => Some(dirs.to_owned()),
+            false => self.tree.real_place(self.txn, &self.options, dirs)?,
+        };
+        let Some(real) = real else { return Ok(None) };
+        Ok(find_dir(self.txn, &mut self.tree, &real)?.map(|dir| (dir, name)))
+    }
+}
+
+fn find_dir<'t>(txn: &dyn Txn, tree: &'t mut MutableTree, path: &str) -> Result<Option<&'t mut MutableTree>> {
+    let mut dir = tree;
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        match dir.get(txn, part)? {
+            Some(Entry::Dir(next)) => dir = next,
+            Some(Entry::File(_)) | None => return Ok(None),
+        }
+    }
+    Ok(Some(dir))
+}
+
+fn remove_injected(txn: &dyn Txn, tree: &mut MutableTree) -> Result<()> {
+    let Some(etc) = find_dir(txn, tree, "usr/etc")? else { return Ok(()) };
+    for name in INJECTED {
+        let Some(id) = etc.files(txn)?.get(name).copied() else { continue };
+        if let Some((header, 0)) = txn.stat_file(&id)?
+            && header.kind == FileKind::Regular
+        {
+            etc.remove(txn, name)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Layers that an interrupted pull had finished: their objects are staged, and the next pull need not fetch them.
+//!
+//! ```text
+//! KIND ROLE… DIGEST DIFFID COMMIT\n    in the transaction's journal, as soon as the layer is in
+//! ```
+//! KIND says who keeps layers, ROLE what the layer was taken in as: a line is believed by a pull that would do the
+//! same with the same blob, and if all that it names is there.
+
+use std::collections::{BTreeSet, HashMap};
+
+use ostree_format::{CommitId, FileId};
+
+use crate::container::image::PlannedLayer;
+use crate::container::image::Result;
+use crate::container::store::is_whole;
+use crate::container::store::record;
+use crate::container::store::{Kept, Layers, Origin, Role, TakenLayer};
+use crate::store::Txn;
+
+/// What `layers` knows, and what an interrupted pull has finished.
+pub(in crate::container) struct Resuming<'a> {
+    layers: &'a dyn Layers,
+    txn: &'a dyn Txn,
+    /// Commits by what stands before them in the line.
+    finished: HashMap<String, CommitId>,
+}
+
+impl<'a> Resuming<'a> {
+    pub(in crate::container) fn new(layers: &'a dyn Layers, txn: &'a dyn Txn) -> Self {
+        let journal = txn.journal();
+        let lines = std::str::from_utf8(&journal).unwrap_or_default().lines();
+        let finished = lines
+            .filter_map(|line| {
+                let (key, commit) = line.rsplit_once(' ')?;
+                Some((key.to_owned(), commit.parse().ok()?))
+            })
+            .collect();
+        Self { layers, txn, finished }
+    }
+
+    /// What the line of a layer begins with.
+    fn key(&self, layer: &PlannedLayer, role: Role) -> String {
+        let role = match role {
+            Role::Commit(commit) => format!("commit {commit}"),
+            Role::Chunk(base) => format!("chunk {base}"),
+            Role::Plain(rules) => format!("plain {}", record::words(rules)),
+        };
+        format!("{} {role} {} {}", self.layers.kind(), layer.descriptor.digest(), layer.diff_id)
+    }
+}
+
+impl Layers for Resuming<'_> {
+    fn kind(&self) -> &'static str {
+        self.layers.kind()
+    }
+
+    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>> {
+        if let Some(kept) = self.layers.known(layer, role)? {
+            return Ok(Some(kept));
+        }
+        let Some(commit) = self.finished.get(&self.key(layer, role)).copied() else { return Ok(None) };
+        let is_there = match role {
+            // Its content, and that of a chunk that the commit itself keeps, is looked for at the end.
+            Role::Commit(_) => self.txn.contains(&commit.into())?,
+            Role::Chunk(base) if base == commit => self.txn.contains(&commit.into())?,
+            Role::Chunk(_) | Role::Plain(_) => is_whole(self.txn, &commit)?,
+        };
+        Ok(is_there.then_some(Kept { commit, same_blob: true }))
+    }
+
+    fn keep_chunk(
+        &self,
+        layer: &PlannedLayer,
+        base: CommitId,
+        objects: &BTreeSet<FileId>,
+    ) -> Result<CommitId> {
+        self.layers.keep_chunk(layer, base, objects)
+    }
+
+    fn finished(&self, layer: &TakenLayer) -> Result<()> {
+        self.layers.finished(layer)?;
+        if layer.origin == Origin::Fetched {
+            let key = self.key(&layer.layer, layer.role);
+            self.txn.add_to_journal(&format!("{key} {}\n", layer.commit));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! What a pull asks of who keeps the layers of images, and what it tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ostree_format::{CommitId, FileId};
+
+use crate::container::image::{PlannedLayer, Result};
+use crate::tar::LayerOptions;
+
+/// What is known of layers before, and kept of them after they were taken in.
+pub(in crate::container) trait Layers: Sync {
+    /// What it keeps, in one word: layers that others keep are something else.
+    fn kind(&self) -> &'static str;
+
+    /// The commit that keeps a layer in the store, if the layer is there as what it is to be: this blob was read,
+    /// had this diffid, and what it was taken in as is there with all its objects.
+    ///
+    /// # Errors
+    /// [`Error::DiffIdMismatch`] if the blob was read and had another diffid.
+    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>>;
+
+    /// The commit that keeps the objects of a chunk of the commit `base` from now on.
+    fn keep_chunk(
+        &self,
+        layer: &PlannedLayer,
+        base: CommitId,
+        objects: &BTreeSet<FileId>,
+    ) -> Result<CommitId>;
+
+    /// Told of every layer that was read and is in the store now, from any thread.
+    fn finished(&self, layer: &TakenLayer) -> Result<()>;
+}
+
+/// A layer that is in the store already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::container) struct Kept {
+    /// The commit that it is there, or that keeps it.
+    pub(in crate::container) commit: CommitId,
+    /// Whether it came from the very blob that the image names: otherwise from another with the same stream.
+    pub(in crate::container) same_blob: bool,
+}
+
+/// What a layer of an image is taken in as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::container) enum Role {
+    /// This commit, with all its metadata.
+    Commit(CommitId),
+    /// Content objects of this commit.
+    Chunk(CommitId),
+    /// Files by these rules.
+    Plain(LayerOptions),
+}
+
+/// A layer that is in the store.
+#[derive(Debug, Clone)]
+pub(in crate::container) struct TakenLayer {
+    /// The layer.
+    pub(in crate::container) layer: PlannedLayer,
+    /// What it was taken in as.
+    pub(in crate::container) role: Role,
+    /// The commit that it is there, or that keeps it.
+    pub(in crate::container) commit: CommitId,
+    /// How it came there.
+    pub(in crate::container) origin: Origin,
+    /// Entries of a plain layer that were left out, by their first directory or their kind.
+    pub(in crate::container) left_out: BTreeMap<String, u64>,
+}
+
+/// How a layer came into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::container) enum Origin {
+    /// It was fetched.
+    Fetched,
+    /// Its blob was read earlier.
+    Kept,
+    /// Another blob with the same stream was read earlier.
+    Alike,
+}
+
+impl TakenLayer {
+    /// A layer that was fetched just now.
+    pub(in crate::container) fn fetched(layer: &PlannedLayer, role: Role, commit: CommitId) -> Self {
+        Self { layer: layer.clone(), role, commit, origin: Origin::Fetched, left_out: BTreeMap::new() }
+    }
+
+    /// Whether the blob that the image names was read, now or earlier.
+    pub(in crate::container) fn is_read(&self) -> bool {
+        self.origin != Origin::Alike
+    }
+}

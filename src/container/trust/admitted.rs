@@ -1,0 +1,110 @@
+//! An image that was looked at and may be used: what was judged is what is used.
+//!
+//! ```text
+//! source ── manifest, once ──► judged ──► Admitted ──► configuration and layers, by the digests in the manifest
+//! ```
+//! Whatever happens to the source afterwards, its name is not read again: the manifest is these bytes, and all that it
+//! leads to has the digests that it says.
+
+use std::io::Read;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use oci_spec::image::Descriptor;
+
+use super::{Candidate, Signatures};
+use crate::container::config::policy::Policy;
+use crate::container::image::Image;
+use crate::container::image::Result;
+use crate::container::image::{ImageSource, RawManifest};
+use crate::container::trust;
+
+/// An image by its manifest, or several by their index.
+pub struct Admitted<'s> {
+    source: &'s dyn ImageSource,
+    manifest: RawManifest,
+    image: OnceLock<Image>,
+    verdict: Verdict,
+}
+
+/// What a policy said of an image that it let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// That a signature it asked for is good.
+    Signed,
+    /// Nothing: it asked for none, or was not asked.
+    Nothing,
+}
+
+impl<'s> Admitted<'s> {
+    /// What `source` has now, which nobody has judged. [`OnePlatform`](crate::container::place::OnePlatform) chooses one of
+    /// images for several machines.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub fn unjudged(source: &'s dyn ImageSource) -> Result<Self> {
+        let manifest = source.manifest()?;
+        Ok(Self { source, manifest, image: OnceLock::new(), verdict: Verdict::Nothing })
+    }
+
+    /// Lets `policy` decide about the image, which `transport` knows by this `name`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`](super::Error::Refused); what `signatures` say.
+    pub fn judge(
+        self,
+        policy: &Policy,
+        transport: &str,
+        name: &str,
+        signatures: &dyn Signatures,
+        now: SystemTime,
+    ) -> Result<Self> {
+        let candidate = Candidate { transport, name, manifest: self.manifest.digest };
+        trust::check(policy, &candidate, signatures, now)?;
+        let verdict = match trust::accepts_anything(policy, &candidate) {
+            true => Verdict::Nothing,
+            false => Verdict::Signed,
+        };
+        Ok(Self { verdict, ..self })
+    }
+
+    /// The manifest.
+    pub fn raw_manifest(&self) -> &RawManifest {
+        &self.manifest
+    }
+
+    /// What was said of it.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// The image, with its configuration, which is fetched once.
+    ///
+    /// # Errors
+    /// As [`Image::fetch`]; [`Error::Unsupported`](super::Error::Unsupported) for an index.
+    pub fn image(&self) -> Result<&Image> {
+        if let Some(image) = self.image.get() {
+            return Ok(image);
+        }
+        let image = Image::of_manifest(self.source, &self.manifest)?;
+        Ok(self.image.get_or_init(|| image))
+    }
+}
+
+impl ImageSource for Admitted<'_> {
+    fn manifest(&self) -> Result<RawManifest> {
+        Ok(self.manifest.clone())
+    }
+
+    fn manifest_of(&self, descriptor: &Descriptor) -> Result<RawManifest> {
+        self.source.manifest_of(descriptor)
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        self.source.blob(descriptor)
+    }
+
+    fn signatures(&self) -> Result<Vec<Vec<u8>>> {
+        self.source.signatures()
+    }
+}

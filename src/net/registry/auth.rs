@@ -1,0 +1,192 @@
+//! Who asks: user and password, or a token that a server gives for them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use reqwest::{Method, StatusCode, Url};
+
+use super::challenge::{self, Challenge};
+use super::{Access, Registry};
+use crate::net::{Error, Patience, Request, Response, Result, TlsVerify};
+
+/// How long a token is used if the server does not say how long it lasts.
+const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// The largest answer of a token server, in bytes.
+const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
+
+/// What a registry is told about us.
+#[derive(Clone)]
+pub enum Credentials {
+    /// User and password.
+    Password {
+        /// User.
+        user: String,
+        /// Password or access token.
+        password: String,
+    },
+    /// A long-lived token, exchanged for short-lived ones.
+    IdentityToken(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+/// What to put into `Authorization`, for each access and further repository.
+pub(super) type Tokens = HashMap<(Access, Option<String>), Token>;
+
+#[derive(Clone)]
+pub(super) struct Token {
+    authorization: String,
+    expires: Option<Instant>,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+impl Registry {
+    /// Sends `request` with what is known about access, and once more when the registry asks who we are.
+    /// `from` is a second repository that the request reads.
+    pub(super) fn send_scoped(
+        &self,
+        request: &Request,
+        access: Access,
+        from: Option<&str>,
+        patience: &mut Patience,
+    ) -> Result<Response> {
+        let key = (access, from.map(str::to_string));
+        let known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = known.filter(|t| t.expires.is_none_or(|at| at > Instant::now()));
+        let response = self.http.send(&with_token(request, known.as_ref()), patience)?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        // Only the registry itself may ask; where a redirect led is somebody else.
+        if response.url.origin() != self.base.origin() {
+            return Ok(response);
+        }
+        let challenges = challenge::parse(&response.headers(WWW_AUTHENTICATE));
+        let Some(token) = self.answer(&challenges, access, from, patience)? else { return Ok(response) };
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(key, token.clone());
+        self.http.send(&with_token(request, Some(&token)), patience)
+    }
+
+    /// Answers a challenge; `None` if we cannot.
+    fn answer(
+        &self,
+        challenges: &[Challenge],
+        access: Access,
+        from: Option<&str>,
+        patience: &mut Patience,
+    ) -> Result<Option<Token>> {
+        for challenge in challenges {
+            match (challenge, &self.credentials) {
+                (Challenge::Bearer { realm, service, scope }, _) => {
+                    let scopes = self.scopes(scope.as_deref(), access, from);
+                    return self.fetch_token(realm, service.as_deref(), &scopes, patience).map(Some);
+                }
+                (Challenge::Basic, Some(Credentials::Password { user, password })) => {
+                    let authorization = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+                    return Ok(Some(Token { authorization, expires: None }));
+                }
+                (Challenge::Basic, _) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn scopes(&self, asked: Option<&str>, access: Access, from: Option<&str>) -> Vec<String> {
+        let actions = match access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+        };
+        let mut scopes = vec![format!("repository:{}:{actions}", self.name)];
+        scopes.extend(from.map(|name| format!("repository:{name}:pull")));
+        for scope in asked.unwrap_or_default().split(' ').filter(|s| !s.is_empty()) {
+            let same =
+                scope.strip_prefix("repository:").is_some_and(|s| s.starts_with(&format!("{}:", self.name)));
+            if !same && !scopes.iter().any(|s| s == scope) {
+                scopes.push(scope.into());
+            }
+        }
+        scopes
+    }
+
+    fn fetch_token(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        scopes: &[String],
+        patience: &mut Patience,
+    ) -> Result<Token> {
+        let mut url: Url =
+            realm.parse().map_err(|e| Error::protocol(&self.base, format!("token realm {realm:?}: {e}")))?;
+        // Nobody else is to hear them; where certificates are not verified, that was given up already.
+        let secret = self.credentials.is_some() && self.http.verify() == TlsVerify::Yes;
+        if secret && self.base.scheme() == "https" && url.scheme() != "https" {
+            return Err(Error::protocol(
+                &self.base,
+                format!("wants the credentials sent to {realm}, without TLS"),
+            ));
+        }
+        // Whom the registry trusts to say who we are gets all that proves it, a client certificate too.
+        let request = match &self.credentials {
+            Some(Credentials::IdentityToken(token)) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token);
+                form.append_pair("client_id", "ostree-rs").append_pair("scope", &scopes.join(" "));
+                form.append_pair("service", service.unwrap_or_default());
+                Request::new(Method::POST, url)
+                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                    .body(form.finish().into_bytes())
+            }
+            credentials => {
+                url.query_pairs_mut().extend_pairs(service.map(|s| ("service", s)));
+                url.query_pairs_mut().extend_pairs(scopes.iter().map(|s| ("scope", s)));
+                let mut request = Request::new(Method::GET, url);
+                if let Some(Credentials::Password { user, password }) = credentials {
+                    let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+                    request = request.header(AUTHORIZATION, &basic);
+                }
+                request
+            }
+        };
+        let (response, body) = self.http.read_whole(MAX_TOKEN_BYTES, patience, |patience| {
+            match self.http.send(&request, patience)? {
+                response if response.status().is_success() => Ok(response),
+                response => Err(self.denied(response, patience)),
+            }
+        })?;
+        let answer: TokenAnswer = response.parse("token", &body)?;
+        let token = answer.token.or(answer.access_token).filter(|t| !t.is_empty());
+        let token = token.ok_or_else(|| Error::protocol(&response.url, "an answer without a token"))?;
+        let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
+        // A little earlier, so that it does not expire on its way.
+        let expires = Instant::now().checked_add(life.saturating_sub(Duration::from_secs(5)));
+        Ok(Token { authorization: format!("Bearer {token}"), expires })
+    }
+}
+
+fn with_token(request: &Request, token: Option<&Token>) -> Request {
+    match token {
+        Some(token) => request.clone().header(AUTHORIZATION, &token.authorization),
+        None => request.clone(),
+    }
+}
