@@ -30,14 +30,13 @@ use crate::base::Ctx;
 use crate::cli::room::{Kept, Writing};
 use crate::container;
 use crate::container::image::{
-    Digest, ImageDest, ImageReference, ImageSource, OstreeImageReference, Transport,
+    Digest, ImageDest, ImageReference, ImageSource, OstreeImageReference, PlatformName, RepositoryName,
+    Transport,
 };
-use crate::container::image::{PlatformName, RepositoryName};
 use crate::container::place::{
-    DirImage, DockerArchive, DockerArchiveWriter, Located, ManifestFormat, OnePlatform, RegistryDest,
-    RegistryImage,
+    DirImage, DockerArchive, DockerArchiveWriter, Located, ManifestFormat, OciArchive, OciArchiveWriter,
+    OciLayout, OnePlatform, RegistryDest, RegistryImage,
 };
-use crate::container::place::{OciArchive, OciArchiveWriter, OciLayout};
 use crate::container::trust::Admitted;
 use crate::format::ParseError;
 use crate::net::Limits;

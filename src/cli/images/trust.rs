@@ -7,15 +7,13 @@ use std::{fs, io};
 
 use anyhow::{Context, bail};
 
-use super::Opened;
 use super::access::base_http;
-use super::files;
+use super::{Opened, files};
 use crate::base::Ctx;
 use crate::container::config::policy::Policy;
 use crate::container::image::{Digest, Error, ImageSource as _, Result, Transport};
-use crate::container::trust::{Admitted, Verdict};
 use crate::container::trust::{
-    LookasideConfig, Signatures, SigstoreSignature, gpg_signatures, sigstore_signatures,
+    Admitted, LookasideConfig, Signatures, SigstoreSignature, Verdict, gpg_signatures, sigstore_signatures,
 };
 use crate::net::Http;
 

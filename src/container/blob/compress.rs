@@ -17,15 +17,12 @@ use ostree_format::Hasher;
 
 use super::buffers::{Buffer, Buffers};
 use super::chunked::zstd_chunked;
-use super::deflate;
-use super::deflate::Block;
+use super::deflate::{self, Block};
 use super::encoders::{Encoders, Settings};
 use crate::base::io::Hashing;
 use crate::base::join;
 use crate::base::{Cancel, Ctx, Item};
-use crate::container::image::{BlobWriter, Compression, ImageDest};
-use crate::container::image::{DiffId, Digest};
-use crate::container::image::{Error, Result};
+use crate::container::image::{BlobWriter, Compression, DiffId, Digest, Error, ImageDest, Result};
 use crate::net;
 
 /// Blocks of the uncompressed stream have so many bytes; the last one may be shorter.

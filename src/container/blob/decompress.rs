@@ -30,9 +30,7 @@ use super::layer_format::{FORMAT_BYTES, LayerFormat, other_compression};
 use crate::base::io::Cancellable;
 use crate::base::join;
 use crate::base::{Ctx, Item};
-use crate::container::image::ImageSource;
-use crate::container::image::{DiffId, Digest};
-use crate::container::image::{Error, Result};
+use crate::container::image::{DiffId, Digest, Error, ImageSource, Result};
 use crate::{store, tar};
 
 /// Blocks of the blob, and how many of them may wait.

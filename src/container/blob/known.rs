@@ -15,11 +15,7 @@ use super::chunked;
 use super::compress::WrittenLayer;
 use super::layer_format::LayerFormat;
 use crate::base::io::Hashing;
-use crate::container::image::Compression;
-use crate::container::image::Image;
-use crate::container::image::{DiffId, Digest};
-use crate::container::image::{Error, Result};
-use crate::container::image::{ImageDest, ImageSource};
+use crate::container::image::{Compression, DiffId, Digest, Error, Image, ImageDest, ImageSource, Result};
 
 /// The blobs of layers by their diffids.
 #[derive(Debug, Default)]

@@ -11,15 +11,8 @@ use oci_spec::image::Descriptor;
 
 use super::rewrite::put_with_layers;
 use crate::base::Ctx;
-use crate::container::blob::LayerFormat;
-use crate::container::blob::chunked;
-use crate::container::blob::read_layer;
-use crate::container::blob::write_layer;
-use crate::container::image::Compression;
-use crate::container::image::Digest;
-use crate::container::image::Image;
-use crate::container::image::{Error, Result};
-use crate::container::image::{ImageDest, ImageSource};
+use crate::container::blob::{LayerFormat, chunked, read_layer, write_layer};
+use crate::container::image::{Compression, Digest, Error, Image, ImageDest, ImageSource, Result};
 use crate::container::place::copy_blobs;
 use crate::tar::replace_detached;
 

@@ -18,21 +18,14 @@ use oci_spec::image::{
 };
 use ostree_format::{Commit, CommitId};
 
-use super::chunks;
-use super::chunks::{Chunk, Layering};
-use super::layers;
-use super::layers::{Origin, write_layers};
+use super::chunks::{self, Chunk, Layering};
+use super::layers::{self, Origin, write_layers};
 use crate::base::Ctx;
-use crate::container::blob::KnownLayers;
-use crate::container::blob::WrittenLayer;
-use crate::container::image::Compression;
-use crate::container::image::Digest;
-use crate::container::image::Image;
-use crate::container::image::PlatformName;
-use crate::container::image::platform_of;
-use crate::container::image::{Error, Result};
-use crate::container::image::{ImageDest, RawManifest, canonical_json, put_json};
-use crate::container::image::{Labels, labels};
+use crate::container::blob::{KnownLayers, WrittenLayer};
+use crate::container::image::{
+    Compression, Digest, Error, Image, ImageDest, Labels, PlatformName, RawManifest, Result, canonical_json,
+    labels, platform_of, put_json,
+};
 use crate::store::{ObjectRead, load_commit};
 use crate::tar::{ChunkContent, ExportOptions, XattrDialect, export_chunk, export_final_chunk};
 

@@ -12,11 +12,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::{Ctx, Item, Pool, Silent, with_pool};
-use crate::container::blob::KnownLayers;
-use crate::container::blob::{Scratch, WrittenLayer, write_layer_with};
-use crate::container::image::Compression;
-use crate::container::image::ImageDest;
-use crate::container::image::{Error, Result};
+use crate::container::blob::{KnownLayers, Scratch, WrittenLayer, write_layer_with};
+use crate::container::image::{Compression, Error, ImageDest, Result};
 
 /// Content of a layer for which one thread will do.
 const SMALL_BYTES: u64 = 1024 * 1024;

@@ -10,11 +10,9 @@ use oci_spec::image::{Descriptor, MediaType};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::container::image::FINAL_DIFFID;
-use crate::container::image::Image;
-use crate::container::image::{DiffId, Digest};
-use crate::container::image::{Error, Result};
-use crate::container::image::{ImageDest, RawManifest, canonical_json, put_json};
+use crate::container::image::{
+    DiffId, Digest, Error, FINAL_DIFFID, Image, ImageDest, RawManifest, Result, canonical_json, put_json,
+};
 
 /// Stores `image` with `layers` in place of its own, as many; their blobs are there already. Returns the
 /// digest of its manifest.

@@ -12,13 +12,12 @@ use std::collections::HashMap;
 use oci_spec::image::{ANNOTATION_VERSION, Arch, Descriptor, ImageConfiguration, ImageManifest};
 use ostree_format::CommitId;
 
-use super::configuration;
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
 use super::labels::{COMMIT, FINAL_DIFFID};
-use super::media;
 use super::platform::PlatformName;
 use super::source::{ImageSource, RawManifest, read_verified};
+use super::{configuration, media};
 
 /// An image: its manifest and configuration, both verified.
 #[derive(Debug, Clone)]

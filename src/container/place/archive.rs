@@ -12,14 +12,11 @@ use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
-use super::index;
-use super::index::{BLOBS, INDEX_JSON, OCI_LAYOUT};
+use super::index::{self, BLOBS, INDEX_JSON, OCI_LAYOUT};
 use crate::base::Ctx;
 use crate::base::compressed::{self, Decompressed};
 use crate::base::io::Cancellable;
-use crate::container::image::Digest;
-use crate::container::image::{Error, Result};
-use crate::container::image::{ImageSource, MAX_JSON_BYTES, RawManifest};
+use crate::container::image::{Digest, Error, ImageSource, MAX_JSON_BYTES, RawManifest, Result};
 
 /// One image in an archive of a layout, to be read.
 #[derive(Debug)]

@@ -16,12 +16,9 @@ use cap_std::fs::Dir;
 use oci_spec::image::{ImageIndex, Platform};
 use tar::{EntryType, Header};
 
-use super::index;
-use super::index::{BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
+use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
 use super::temp::{TempFile, sweep};
-use crate::container::image::Digest;
-use crate::container::image::{BlobWriter, ImageDest, RawManifest, canonical_json};
-use crate::container::image::{Error, Result};
+use crate::container::image::{BlobWriter, Digest, Error, ImageDest, RawManifest, Result, canonical_json};
 
 const BLOCK_BYTES: u64 = 512;
 

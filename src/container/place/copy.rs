@@ -14,12 +14,10 @@ use oci_spec::image::{Descriptor, ImageManifest, MediaType};
 use super::copy_all::copy_named;
 use crate::base::io::Hashing;
 use crate::base::{Ctx, Item, with_pool};
-use crate::container::image::canonical_json;
-use crate::container::image::media;
 use crate::container::image::media::{
-    DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST,
+    self, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST,
 };
-use crate::container::image::{Digest, Error, ImageDest, ImageSource, RawManifest, Result};
+use crate::container::image::{Digest, Error, ImageDest, ImageSource, RawManifest, Result, canonical_json};
 use crate::net;
 
 /// Bytes that are moved at once.

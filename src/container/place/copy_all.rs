@@ -11,11 +11,10 @@ use serde_json::{Map, Value};
 
 use super::copy::{Copied, ManifestFormat, copy_blobs, in_format};
 use crate::base::Ctx;
-use crate::container::image::MAX_DEPTH;
-use crate::container::image::canonical_json;
-use crate::container::image::media;
-use crate::container::image::media::DOCKER_INDEX;
-use crate::container::image::{Digest, Error, ImageDest, ImageSource, RawManifest, Result};
+use crate::container::image::media::{self, DOCKER_INDEX};
+use crate::container::image::{
+    Digest, Error, ImageDest, ImageSource, MAX_DEPTH, RawManifest, Result, canonical_json,
+};
 
 /// Copies all that a manifest or index names, and adds to `copied` what that was. Returns the document that is to be
 /// stored in its place.

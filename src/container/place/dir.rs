@@ -18,9 +18,8 @@ use oci_spec::image::{Arch, Descriptor, Platform};
 use super::disk::{open_regular, read_small};
 use super::temp::{TempFile, is_temp, lock_dir, sweep, write_whole};
 use crate::container::blob::known;
-use crate::container::image::media;
 use crate::container::image::{
-    BlobWriter, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result,
+    BlobWriter, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, media,
 };
 
 const VERSION: &str = "version";

@@ -6,8 +6,7 @@ use std::path::Path;
 use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
 
-use crate::container::image::MAX_JSON_BYTES;
-use crate::container::image::{Error, Result};
+use crate::container::image::{Error, MAX_JSON_BYTES, Result};
 
 /// Opens a regular file; `None` if it is not there. Never waits, as a pipe would let us do without end.
 pub(in crate::container) fn open_regular(dir: &Dir, path: &Path) -> Result<Option<File>> {

@@ -19,19 +19,17 @@ use cap_std::fs::Dir;
 use oci_spec::image::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType, Platform};
 use serde::{Deserialize, Serialize};
 
-use super::OciArchiveWriter;
 use super::archive::{Extent, Slice, read_whole};
-use super::index;
+use super::{OciArchiveWriter, index};
 use crate::base::io::Hashing;
 use crate::container::blob::LayerFormat;
-use crate::container::image::Compression;
-use crate::container::image::RepositoryName;
-use crate::container::image::canonical_json;
-use crate::container::image::configuration;
 use crate::container::image::media::{
     DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST,
 };
-use crate::container::image::{BlobWriter, Digest, Error, ImageDest, ImageSource, RawManifest, Result};
+use crate::container::image::{
+    BlobWriter, Compression, Digest, Error, ImageDest, ImageSource, RawManifest, RepositoryName, Result,
+    canonical_json, configuration,
+};
 
 const MANIFEST: &str = "manifest.json";
 /// A link may lead to a link so many times.

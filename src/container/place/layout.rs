@@ -16,14 +16,12 @@ use cap_std::fs::{Dir, File};
 use oci_spec::image::{Arch, Descriptor, ImageIndex, Platform};
 
 use super::disk::{open_regular, read_small};
-use super::index;
-use super::index::{BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
+use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
 use super::temp::{TempFile, is_temp, lock_dir, sweep, write_whole};
 use crate::container::blob::known;
-use crate::container::image::Digest;
-use crate::container::image::Image;
-use crate::container::image::{BlobWriter, ImageDest, ImageSource, RawManifest, canonical_json};
-use crate::container::image::{Error, Result};
+use crate::container::image::{
+    BlobWriter, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, canonical_json,
+};
 
 /// One image in a layout directory, to be read or written.
 #[derive(Debug)]

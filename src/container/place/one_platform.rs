@@ -4,8 +4,7 @@ use std::io::Read;
 
 use oci_spec::image::Descriptor;
 
-use crate::container::image::PlatformName;
-use crate::container::image::{ImageSource, RawManifest, Result, media};
+use crate::container::image::{ImageSource, PlatformName, RawManifest, Result, media};
 
 /// A source whose manifest is that of one image.
 pub struct OnePlatform<S> {

@@ -12,10 +12,10 @@ use oci_spec::image::Descriptor;
 
 use crate::base::Ctx;
 use crate::container::config::registries::Endpoint;
-use crate::container::image::RepositoryName;
-use crate::container::image::media;
-use crate::container::image::media::ACCEPT;
-use crate::container::image::{Digest, Error, ImageSource, MAX_JSON_BYTES, RawManifest, Result};
+use crate::container::image::media::{self, ACCEPT};
+use crate::container::image::{
+    Digest, Error, ImageSource, MAX_JSON_BYTES, RawManifest, RepositoryName, Result,
+};
 use crate::net::registry::{Credentials, Registry};
 use crate::net::{Error as NetError, Http, HttpOptions, Limits, TlsVerify};
 

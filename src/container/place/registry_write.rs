@@ -20,10 +20,10 @@ use oci_spec::image::{Arch, Platform};
 
 use super::registry::{Place, RegistryImage};
 use crate::base::Ctx;
-use crate::container::blob::known;
-use crate::container::blob::{Buffer, Buffers};
-use crate::container::image::RepositoryName;
-use crate::container::image::{BlobWriter, Digest, Error, Image, ImageDest, RawManifest, Result};
+use crate::container::blob::{Buffer, Buffers, known};
+use crate::container::image::{
+    BlobWriter, Digest, Error, Image, ImageDest, RawManifest, RepositoryName, Result,
+};
 use crate::net;
 use crate::net::registry::{Access, Line, Registry, SMALLEST_CHUNK_BYTES, Upload};
 

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use ostree_format::CommitId;
 
-use super::prepare_root;
-use super::prepare_root::RootKind;
+use super::prepare_root::{self, RootKind};
 use crate::container::image::Result;
 use crate::store::selinux::{Labeling, Policy, UsrEtc};
 use crate::store::{self, Modifier, ObjectRead, load_commit};

@@ -15,11 +15,10 @@ use ostree_format::{Commit, CommitId, FileId, MetaKind};
 use super::import::Taking;
 use crate::base::{Ctx, Event, Progress};
 use crate::container::blob::{read_layer, read_objects};
-use crate::container::image::Digest;
-use crate::container::image::PlannedLayer;
-use crate::container::image::{Error, Result};
-use crate::container::store::LayerRecord;
-use crate::container::store::{IMPLIED, IMPORTER, LOWER_LINKS, Role, TakenLayer, importer_version};
+use crate::container::image::{Digest, Error, PlannedLayer, Result};
+use crate::container::store::{
+    IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, Role, TakenLayer, importer_version,
+};
 use crate::store::Modifier;
 use crate::tar::{ImportOptions, LayerOptions, LayerTree, import_commit_layer, import_layer, import_objects};
 

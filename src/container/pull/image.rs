@@ -9,18 +9,14 @@ use std::collections::BTreeMap;
 
 use ostree_format::CommitId;
 
-use super::commit::PullOptions;
-use super::commit::{only_of_commit, take_image};
+use super::commit::{PullOptions, only_of_commit, take_image};
 use super::merge::merge;
 use crate::base::Ctx;
 use crate::container::image::{Digest, Error, ImageReference, Result};
-use crate::container::store::StoredLayers;
-use crate::container::store::cache_update;
-use crate::container::store::image_ref;
-use crate::container::store::prune_layers;
-use crate::container::store::{ImageStore, write_merge_commit};
-use crate::container::store::{Layers, Origin};
-use crate::container::store::{StoredImage, query};
+use crate::container::store::{
+    ImageStore, Layers, Origin, StoredImage, StoredLayers, cache_update, image_ref, prune_layers, query,
+    write_merge_commit,
+};
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
 

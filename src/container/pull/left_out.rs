@@ -9,9 +9,7 @@ use ostree_format::FileId;
 
 use crate::base::Ctx;
 use crate::container::blob::read_layer;
-use crate::container::image::ImageSource;
-use crate::container::image::PlannedLayer;
-use crate::container::image::{Error, Result};
+use crate::container::image::{Error, ImageSource, PlannedLayer, Result};
 use crate::store::{Modifier, Placement as _, Txn};
 use crate::tar::{LayerOptions, import_layer};
 

@@ -12,11 +12,8 @@ use std::iter;
 
 use ostree_format::{Checksum, CommitId, FileId};
 
-use crate::container::image::DiffId;
-use crate::container::image::Result;
-use crate::container::image::{LayerPlan, PlannedLayer};
-use crate::container::store::{Kept, Layers, Role, TakenLayer};
-use crate::container::store::{StoredLayers, is_whole};
+use crate::container::image::{DiffId, LayerPlan, PlannedLayer, Result};
+use crate::container::store::{Kept, Layers, Role, StoredLayers, TakenLayer, is_whole};
 use crate::store::{Completeness, MAX_CACHED_BYTES, Txn};
 
 /// The file in the cache.

@@ -10,11 +10,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use ostree_format::{CommitId, FileId};
 
-use crate::container::image::PlannedLayer;
-use crate::container::image::Result;
-use crate::container::store::is_whole;
-use crate::container::store::record;
-use crate::container::store::{Kept, Layers, Origin, Role, TakenLayer};
+use crate::container::image::{PlannedLayer, Result};
+use crate::container::store::{Kept, Layers, Origin, Role, TakenLayer, is_whole, record};
 use crate::store::Txn;
 
 /// What `layers` knows, and what an interrupted pull has finished.

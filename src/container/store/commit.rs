@@ -18,9 +18,7 @@ use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, MetaKind, RootDir};
 
 use super::record::{IMPORTER, importer_version};
-use crate::container::image::canonical_json;
-use crate::container::image::configuration;
-use crate::container::image::{Documents, Error, Image, Result};
+use crate::container::image::{Documents, Error, Image, Result, canonical_json, configuration};
 use crate::store::ObjectWrite;
 
 const DIGEST: &str = "ostree.manifest-digest";

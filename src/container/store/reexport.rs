@@ -19,13 +19,8 @@ use super::query::require;
 use super::record::{IMPLIED, LOWER_LINKS};
 use crate::base::Ctx;
 use crate::container::blob::KnownLayers;
-use crate::container::build::Built;
-use crate::container::build::put_with_layers;
-use crate::container::build::{Layer, Origin, write_layers};
-use crate::container::image::COMPONENTS;
-use crate::container::image::Compression;
-use crate::container::image::ImageDest;
-use crate::container::image::{ImageReference, PlannedLayer, Result};
+use crate::container::build::{Built, Layer, Origin, put_with_layers, write_layers};
+use crate::container::image::{COMPONENTS, Compression, ImageDest, ImageReference, PlannedLayer, Result};
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
     ChunkContent, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, export_chunk, export_final_chunk,

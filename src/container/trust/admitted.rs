@@ -14,9 +14,7 @@ use oci_spec::image::Descriptor;
 
 use super::{Candidate, Signatures};
 use crate::container::config::policy::Policy;
-use crate::container::image::Image;
-use crate::container::image::Result;
-use crate::container::image::{ImageSource, RawManifest};
+use crate::container::image::{Image, ImageSource, RawManifest, Result};
 use crate::container::trust;
 
 /// An image by its manifest, or several by their index.

@@ -14,9 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::base::Ctx;
 use crate::container::config::policy::wildcards;
-use crate::container::image::ConfigError;
-use crate::container::image::RepositoryName;
-use crate::container::image::{Digest, Result};
+use crate::container::image::{ConfigError, Digest, RepositoryName, Result};
 use crate::net::registry::Registry;
 use crate::net::{Http, Method, Request, Url};
 

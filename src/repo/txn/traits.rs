@@ -8,10 +8,9 @@ use ostree_format::{
     Checksum, CommitId, FileHeader, FileId, MAX_METADATA_BYTES, MetaKind, ObjectName, ObjectType, RefSpec,
 };
 
-use super::super::object;
 use super::super::staging::{Staging, Takeover};
 use super::super::sys::{self, Linked};
-use super::super::{Repo, loose_in, read_meta_in, refs};
+use super::super::{Repo, loose_in, object, read_meta_in, refs};
 use super::Transaction;
 use super::names::add;
 use crate::base::Ctx;

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use ostree_rs::base::Ctx;
 use ostree_rs::container::image::{Compression, Error, ImageSource as _};
-use ostree_rs::container::place::{DockerArchive, DockerArchiveWriter};
-use ostree_rs::container::place::{OciArchive, OciArchiveWriter, OciLayout, plain_archive};
+use ostree_rs::container::place::{
+    DockerArchive, DockerArchiveWriter, OciArchive, OciArchiveWriter, OciLayout, plain_archive,
+};
 
 use super::{dir, new_layout, noise, put_image, small_tar};
 use crate::oracle::{self, need};

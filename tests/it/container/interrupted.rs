@@ -7,8 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use ostree_rs::container::image::{Compression, Error, ImageSource as _};
-use ostree_rs::container::place::DirImage;
-use ostree_rs::container::place::{OciArchiveWriter, OciLayout};
+use ostree_rs::container::place::{DirImage, OciArchiveWriter, OciLayout};
 
 use super::{dir, new_layout, noise, put_image, small_tar};
 use crate::oracle;

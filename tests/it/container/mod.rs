@@ -26,12 +26,10 @@ use oci_spec::image::{ImageConfigurationBuilder, ImageManifestBuilder, MediaType
 use ostree_rs::base::Ctx;
 use ostree_rs::container;
 use ostree_rs::container::blob::{WrittenLayer, write_layer};
-use ostree_rs::container::image::PlatformName;
 use ostree_rs::container::image::{
-    Compression, Digest, ImageDest, ImageSource, RawManifest, Result, put_json,
+    Compression, Digest, ImageDest, ImageSource, PlatformName, RawManifest, Result, put_json,
 };
-use ostree_rs::container::place::OciLayout;
-use ostree_rs::container::place::OnePlatform;
+use ostree_rs::container::place::{OciLayout, OnePlatform};
 use ostree_rs::container::pull::{PullOptions, Pulled};
 use ostree_rs::container::trust::Admitted;
 use ostree_rs::store::Begin;

@@ -5,8 +5,7 @@ use std::process::Command;
 
 use oci_spec::image::Arch;
 use ostree_rs::container::image::{Compression, Digest, Error, Image, ImageSource};
-use ostree_rs::container::place::OciLayout;
-use ostree_rs::container::place::{DirImage, OnePlatform};
+use ostree_rs::container::place::{DirImage, OciLayout, OnePlatform};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

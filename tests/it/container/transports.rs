@@ -7,15 +7,13 @@ use oci_spec::image::{Arch, ImageConfiguration, ImageManifest, MediaType, Os, Pl
 use ostree_rs::base::Ctx;
 use ostree_rs::container::blob::read_layer;
 use ostree_rs::container::config::registries::Endpoint;
-use ostree_rs::container::image::RepositoryName;
 use ostree_rs::container::image::{
-    Compression, Digest, Error, ImageDest, ImageSource, RawManifest, read_json,
+    Compression, Digest, Error, ImageDest, ImageSource, RawManifest, RepositoryName, read_json,
 };
 use ostree_rs::container::place::{
-    CopyOptions, DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OnePlatform, Place,
-    RegistryDest, RegistryImage, copy,
+    CopyOptions, DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OciArchiveWriter, OciLayout,
+    OnePlatform, Place, RegistryDest, RegistryImage, copy,
 };
-use ostree_rs::container::place::{OciArchiveWriter, OciLayout};
 use ostree_rs::net::HttpOptions;
 
 use super::{dir, new_layout, noise, put_image};

@@ -24,8 +24,7 @@ use ostree_rs::container::image::{
     Compression, Digest, Image, ImageDest, ImageReference, ImageSource, RawManifest, Result, put_json,
 };
 use ostree_rs::container::place::OciLayout;
-use ostree_rs::container::pull::{self, PullOptions, Vouching};
-use ostree_rs::container::pull::{PulledImage, StoreOptions};
+use ostree_rs::container::pull::{self, PullOptions, PulledImage, StoreOptions, Vouching};
 use ostree_rs::container::trust::Admitted;
 use ostree_rs::format::{CommitId, FileKind, RootDir};
 use ostree_rs::store::{MemStore, ObjectRead, load_commit, load_dirmeta, load_dirtree};

@@ -6,9 +6,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use ostree_rs::container::config::policy::Policy;
-use ostree_rs::container::image::Digest;
-use ostree_rs::container::image::RepositoryName;
-use ostree_rs::container::image::{Error, Result};
+use ostree_rs::container::image::{Digest, Error, RepositoryName, Result};
 use ostree_rs::container::trust::{Candidate, Signatures, SigstoreSignature, check};
 use serde_json::json;
 

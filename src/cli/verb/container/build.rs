@@ -14,8 +14,7 @@ use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container;
 use crate::container::build::{BuildOptions, ContentMeta, Layering};
-use crate::container::image::{Compression, Image, ImageReference, Transport};
-use crate::container::image::{PlatformName, RepositoryName};
+use crate::container::image::{Compression, Image, ImageReference, PlatformName, RepositoryName, Transport};
 
 /// Arguments of `container build`.
 #[derive(clap::Args)]

@@ -26,9 +26,7 @@ pub use self::contentmeta::ContentMeta;
 use self::owners::Owners;
 use self::tree::Tree;
 use crate::base::Ctx;
-use crate::container::image::COMPONENTS;
-use crate::container::image::Image;
-use crate::container::image::{Error, Result};
+use crate::container::image::{COMPONENTS, Error, Image, Result};
 use crate::store::ObjectRead;
 use crate::tar::ChunkContent;
 

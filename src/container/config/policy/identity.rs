@@ -12,8 +12,7 @@
 
 use serde::Deserialize;
 
-use crate::container::image::Object;
-use crate::container::image::{RepositoryName, is_host, is_path};
+use crate::container::image::{Object, RepositoryName, is_host, is_path};
 
 /// What name a signature must carry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]

@@ -26,8 +26,7 @@ pub use identity::SignedIdentity;
 pub use requirement::{Keys, Requirement};
 pub(in crate::container) use scope::wildcards;
 
-use crate::container::image::ConfigError;
-use crate::container::image::{Object, Unique, given};
+use crate::container::image::{ConfigError, Object, Unique, given};
 
 /// A whole policy.
 #[derive(Debug, Clone)]

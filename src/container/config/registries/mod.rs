@@ -23,8 +23,7 @@ mod file;
 use std::collections::BTreeMap;
 
 use self::file::{File, Registry};
-use crate::container::image::ConfigError;
-use crate::container::image::RepositoryName;
+use crate::container::image::{ConfigError, RepositoryName};
 
 /// What stands for auth.json in the list of helpers.
 const AUTH_FILES: &str = "containers-auth.json";
