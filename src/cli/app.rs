@@ -1,38 +1,13 @@
 //! The definitions that arguments are read by, and that help, completions and man pages are made of.
 
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::ffi::OsString;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Parser};
 
+use super::program::Program;
 use super::progress::ProgressOptions;
 use super::terminal;
-use super::verb::{
-    cat, checkout, checksum, commit, completions, config, container, demo, diff, export, fsck, gpg_sign,
-    init, log, ls, man, prune, pull, pull_local, refs, remote, reset, rev_parse, show, summary, tar,
-};
-
-/// The name under which the binary was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Program {
-    /// Its own.
-    OstreeRs,
-    /// `ostree`
-    Ostree,
-    /// `ostree-container`
-    OstreeContainer,
-}
-
-impl Program {
-    /// From `argv[0]`.
-    pub(crate) fn from_name(name: &OsStr) -> Self {
-        match Path::new(name).file_name().and_then(OsStr::to_str) {
-            Some("ostree") => Self::Ostree,
-            Some("ostree-container") => Self::OstreeContainer,
-            _ => Self::OstreeRs,
-        }
-    }
-}
+use super::verb::{ContainerVerb, OstreeVerb, Verb};
 
 /// Repositories, tar streams and container images of libostree.
 #[derive(Parser)]
@@ -55,74 +30,7 @@ struct Ostree {
 #[command(name = "ostree-container", override_usage = "ostree-container COMMAND [OPTIONS]")]
 struct OstreeContainer {
     #[command(subcommand)]
-    verb: container::Verb,
-}
-
-/// Every verb.
-#[derive(Subcommand)]
-pub(crate) enum Verb {
-    #[command(flatten)]
-    Ostree(OstreeVerb),
-    /// Lossless tar streams of commits, in ostree-ext's format
-    #[command(subcommand)]
-    Tar(tar::Verb),
-    /// Commits as container images, and back
-    #[command(subcommand)]
-    Container(container::Verb),
-    /// Print a completion script for a shell
-    Completions(completions::Args),
-    /// Write the manual pages into a directory
-    Man(man::Args),
-    /// Do the main job with a directory of this machine: commit, sign, build, pull, check out, compare
-    Demo(demo::Args),
-}
-
-/// The verbs that C ostree has too.
-#[derive(Subcommand)]
-pub(crate) enum OstreeVerb {
-    /// Print the content of files of a commit
-    Cat(cat::Args),
-    /// Check out a commit into a directory
-    Checkout(checkout::Args),
-    /// Print the checksum of a file or directory
-    Checksum(checksum::Args),
-    /// Commit directories, tar archives or other commits
-    Commit(Box<commit::Args>),
-    /// Read or change the configuration of a repository
-    Config(config::Args),
-    /// Compare commits or directories
-    Diff(diff::Args),
-    /// Write a commit as a plain tar archive
-    Export(export::Args),
-    /// Check that a repository is complete and undamaged
-    Fsck(fsck::Args),
-    /// Sign a commit with OpenPGP keys
-    GpgSign(gpg_sign::Args),
-    /// Create an empty repository
-    Init(init::Args),
-    /// Show a commit and those before it
-    Log(log::Args),
-    /// List files of a commit
-    Ls(ls::Args),
-    /// Delete objects that no ref needs
-    Prune(prune::Args),
-    /// Take the commit out of a container image
-    Pull(Box<pull::Args>),
-    /// Copy commits from another repository of this machine
-    PullLocal(pull_local::Args),
-    /// List, create or delete refs
-    Refs(refs::Args),
-    /// Configure where commits come from
-    #[command(subcommand)]
-    Remote(remote::Verb),
-    /// Let a ref name another commit
-    Reset(reset::Args),
-    /// Print the commit that a revision names
-    RevParse(rev_parse::Args),
-    /// Show an object
-    Show(show::Args),
-    /// Write or show the summary of a repository
-    Summary(summary::Args),
+    verb: ContainerVerb,
 }
 
 /// Arguments that were read.

@@ -1,12 +1,12 @@
 //! Floor 5: the program. Arguments, environment, terminal and exit codes are known here and nowhere else.
 //!
 //! ```text
-//! ostree-rs VERB …          ostree's verbs, and tar, container, completions, man, self-test
+//! ostree-rs VERB …          ostree's verbs, and tar, container, completions, man, demo
 //! ostree VERB …             the same binary under that name: ostree's verbs
 //! ostree-container VERB …   the same binary under that name: what stands behind `ostree-rs container`
 //!
 //! args.rs   argv → verb first, then its options       app.rs       every definition, in clap's terms
-//! verb/     one file per verb                          terminal.rs  output, Ctrl-C; progress.rs
+//! verb/     one file per verb, which app.rs knows      terminal.rs  output, Ctrl-C; progress.rs
 //! usage.rs  arguments that cannot be understood        advice.rs    where an error becomes text
 //! ```
 
@@ -21,6 +21,7 @@ mod gpg;
 mod images;
 mod locate;
 mod near;
+mod program;
 mod progress;
 mod remotes;
 mod room;
@@ -33,8 +34,9 @@ mod version;
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
-use self::app::{App, Program};
+use self::app::App;
 use self::args::Arranged;
+use self::program::Program;
 use self::progress::Report;
 use self::terminal::{Interrupt, Session};
 
@@ -76,7 +78,9 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
         Err(error) => return usage::bad_arguments(&error),
     };
     let mut session = Session::new(&app.terminal, interrupt.cancel.clone())?;
-    match verb::run(app.verb, &mut session).and_then(|()| Ok(session.finish()?)) {
+    match verb::run(app.verb, || app::command(Program::OstreeRs), &mut session)
+        .and_then(|()| Ok(session.finish()?))
+    {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => Ok(report(&error, interrupt, session.give_up().as_deref())),
     }

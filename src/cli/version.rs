@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::app::Program;
+use super::program::Program;
 use super::terminal::Session;
 
 /// What this program can do, in the names of C ostree's features: `gpgme` stands for OpenPGP signatures,

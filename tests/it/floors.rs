@@ -92,6 +92,24 @@ fn wings_import_from_lower_wings() {
     assert!(wrong.is_empty(), "imports between wings that go up:\n{}", wrong.join("\n"));
 }
 
+/// The definitions in `app` are made of the verbs; what stands above the verbs they do not know.
+#[test]
+fn verbs_know_nothing_of_the_program_above_them() {
+    let mut wrong = Vec::new();
+    for (file, source) in sources() {
+        let module = module_of(&file);
+        if !module.starts_with(&["cli".into(), "verb".into()]) {
+            continue;
+        }
+        for target in paths_below("crate::cli::", &source, module.len() - 1) {
+            if ["app", "args", "complete", "usage"].contains(&&*target) {
+                wrong.push(format!("{}: a verb may not use {target}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "verbs that know what is made of them:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn only_cli_is_ambient() {
     let mut wrong = Vec::new();

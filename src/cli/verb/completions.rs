@@ -2,7 +2,6 @@
 
 use clap_complete::Shell;
 
-use crate::cli::app::{Program, command};
 use crate::cli::terminal::Session;
 
 /// Arguments of `completions`.
@@ -12,9 +11,8 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-/// Prints the script.
-pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let mut command = command(Program::OstreeRs);
+/// Prints the script that knows the arguments of `command`.
+pub(crate) fn run(args: &Args, mut command: clap::Command, session: &mut Session) -> anyhow::Result<()> {
     // Into memory first: the generator cannot report a closed pipe.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "ostree-rs", &mut script);

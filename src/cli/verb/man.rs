@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::cli::app::{Program, command};
-
 /// Arguments of `man`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -14,10 +12,9 @@ pub(crate) struct Args {
     dir: PathBuf,
 }
 
-/// Writes the pages.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+/// Writes the pages about `command`.
+pub(crate) fn run(args: &Args, command: clap::Command) -> anyhow::Result<()> {
     let shown = args.dir.display();
     fs::create_dir_all(&args.dir).with_context(|| format!("Creating {shown}"))?;
-    clap_mangen::generate_to(command(Program::OstreeRs), &args.dir)
-        .with_context(|| format!("Writing manual pages into {shown}"))
+    clap_mangen::generate_to(command, &args.dir).with_context(|| format!("Writing manual pages into {shown}"))
 }

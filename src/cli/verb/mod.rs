@@ -1,4 +1,5 @@
-//! One file per verb: its arguments, and what it does with them.
+//! One file per verb: its arguments, and what it does with them. Verbs know nothing of the definitions in `app`,
+//! which are made of them.
 
 pub(crate) mod cat;
 pub(crate) mod checkout;
@@ -30,15 +31,84 @@ pub(crate) mod tar;
 use std::io;
 
 use anyhow::{Context, bail};
+use clap::{Command, Subcommand};
 use rustix::fs::{Access, AtFlags, accessat};
 
-use super::app::{OstreeVerb, Verb};
 use super::locate::RepoOptions;
 use super::near;
 use super::terminal::Session;
 use crate::format::{CommitId, RefSpec, RemoteName, Rev};
 use crate::repo::Repo;
 use crate::store::{ObjectRead, Refs, resolve_rev};
+
+pub(crate) use self::container::Verb as ContainerVerb;
+
+/// Every verb.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    #[command(flatten)]
+    Ostree(OstreeVerb),
+    /// Lossless tar streams of commits, in ostree-ext's format
+    #[command(subcommand)]
+    Tar(tar::Verb),
+    /// Commits as container images, and back
+    #[command(subcommand)]
+    Container(container::Verb),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Write the manual pages into a directory
+    Man(man::Args),
+    /// Do the main job with a directory of this machine: commit, sign, build, pull, check out, compare
+    Demo(demo::Args),
+}
+
+/// The verbs that C ostree has too.
+#[derive(Subcommand)]
+pub(crate) enum OstreeVerb {
+    /// Print the content of files of a commit
+    Cat(cat::Args),
+    /// Check out a commit into a directory
+    Checkout(checkout::Args),
+    /// Print the checksum of a file or directory
+    Checksum(checksum::Args),
+    /// Commit directories, tar archives or other commits
+    Commit(Box<commit::Args>),
+    /// Read or change the configuration of a repository
+    Config(config::Args),
+    /// Compare commits or directories
+    Diff(diff::Args),
+    /// Write a commit as a plain tar archive
+    Export(export::Args),
+    /// Check that a repository is complete and undamaged
+    Fsck(fsck::Args),
+    /// Sign a commit with OpenPGP keys
+    GpgSign(gpg_sign::Args),
+    /// Create an empty repository
+    Init(init::Args),
+    /// Show a commit and those before it
+    Log(log::Args),
+    /// List files of a commit
+    Ls(ls::Args),
+    /// Delete objects that no ref needs
+    Prune(prune::Args),
+    /// Take the commit out of a container image
+    Pull(Box<pull::Args>),
+    /// Copy commits from another repository of this machine
+    PullLocal(pull_local::Args),
+    /// List, create or delete refs
+    Refs(refs::Args),
+    /// Configure where commits come from
+    #[command(subcommand)]
+    Remote(remote::Verb),
+    /// Let a ref name another commit
+    Reset(reset::Args),
+    /// Print the commit that a revision names
+    RevParse(rev_parse::Args),
+    /// Show an object
+    Show(show::Args),
+    /// Write or show the summary of a repository
+    Summary(summary::Args),
+}
 
 /// Options of every verb that works on a repository.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -56,14 +126,18 @@ impl Common {
     }
 }
 
-/// Does what the arguments ask for.
-pub(crate) fn run(verb: Verb, session: &mut Session) -> anyhow::Result<()> {
+/// Does what the arguments ask for; `definitions` of all verbs are what scripts and manual pages are made of.
+pub(crate) fn run(
+    verb: Verb,
+    definitions: impl FnOnce() -> Command,
+    session: &mut Session,
+) -> anyhow::Result<()> {
     match verb {
         Verb::Ostree(verb) => run_ostree(verb, session),
         Verb::Tar(verb) => tar::run(&verb, session),
         Verb::Container(verb) => container::run(&verb, session),
-        Verb::Completions(args) => completions::run(&args, session),
-        Verb::Man(args) => man::run(&args),
+        Verb::Completions(args) => completions::run(&args, definitions(), session),
+        Verb::Man(args) => man::run(&args, definitions()),
         Verb::Demo(args) => demo::run(&args, session),
     }
 }
