@@ -4,10 +4,9 @@
 //! one stream       SHA instructions             the crate sha2
 //!                  none                         ring, whose AVX and SSSE3 code is a fifth to twice as fast as sha2
 //!                                               (without the feature `ring`, or for other processors, sha2)
-//! many messages    AVX-512 or AVX2, but no      16 or 8 side by side: see `lanes`
+//! many streams     AVX-512 or AVX2, but no      16 or 8 side by side: see [`Streams`](crate::Streams)
 //!                  SHA instructions
-//!                  else                         one after another: where there are SHA instructions, 16 lanes hash
-//!                                               twice as fast, but nothing that reads files becomes faster by it
+//!                  else                         one after another
 //! ```
 //! Built with `--cfg sha2_backend="soft"`, which sha2 knows, it is as if there were no SHA instructions: for
 //! measurements, and then ring has to be kept from using them as well.
@@ -82,23 +81,10 @@ impl Checksum {
         hasher.update(data);
         hasher.finish()
     }
-
-    /// The checksum of each message: of many small ones in a fraction of the time that one after another takes.
-    pub fn of_each(messages: &[&[u8]]) -> Vec<Self> {
-        match lanes() {
-            Some(lanes) => lanes.checksums(messages),
-            None => messages.iter().map(|message| Self::of(message)).collect(),
-        }
-    }
-
-    /// Whether [`Checksum::of_each`] takes less time for many messages than for each by itself.
-    pub fn gains_by_many() -> bool {
-        lanes().is_some()
-    }
 }
 
 /// The lanes of this processor, where they are the fastest.
-fn lanes() -> Option<Lanes> {
+pub(crate) fn lanes() -> Option<Lanes> {
     if has_sha_instructions() { None } else { Lanes::detect() }
 }
 
@@ -137,7 +123,6 @@ mod tests {
                 assert_eq!(hasher.finish(), expected, "{len}");
             }
             assert_eq!(Checksum::of(&data[..len]), expected);
-            assert_eq!(Checksum::of_each(&[&data[..len]]), [expected]);
         }
     }
 }

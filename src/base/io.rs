@@ -82,6 +82,42 @@ impl<R: Read> Read for Cancellable<'_, R> {
     }
 }
 
+/// Reads the content of a file, of which its header says how many bytes it has: more or fewer are an error.
+#[derive(Debug)]
+pub struct Exact<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R> Exact<R> {
+    /// Expects `len` bytes.
+    pub fn new(inner: R, len: u64) -> Self {
+        Self { inner, left: len }
+    }
+}
+
+impl<R: Read> Read for Exact<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            return match self.inner.read(&mut [0])? {
+                0 => Ok(0),
+                _ => Err(io::Error::new(io::ErrorKind::InvalidData, "content longer than its header says")),
+            };
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
+        let n = self.inner.read(&mut buf[..most])?;
+        if n == 0 {
+            let why = format!("content ends {} bytes too early", self.left);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+        }
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
 /// Copies exactly `len` bytes from `from` to `to` and checks that no more follow.
 ///
 /// # Errors

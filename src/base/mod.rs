@@ -7,10 +7,12 @@ pub mod io;
 mod item;
 mod kind;
 mod par;
+mod shared_streams;
 mod xattr;
 
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Outcome, Progress, Silent};
 pub use item::Item;
 pub use kind::{ErrorKind, Kind};
 pub use par::{Pool, join, with_pool};
+pub use shared_streams::SharedStreams;
 pub use xattr::{all_xattrs, all_xattrs_at, read_xattrs, read_xattrs_at, write_xattrs, write_xattrs_at};

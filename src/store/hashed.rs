@@ -1,30 +1,26 @@
-//! Small content objects in memory, many of which are hashed at once.
+//! Small content objects in memory, which are hashed before they are written: what is there already needs not be.
 //!
 //! ```text
-//! header, content ─► LoadedFile ─┐
-//! header, content ─► LoadedFile ─┼─ Batch ─► HashedFile, HashedFile, …    see `Checksum::of_each`
-//! …                              ┘
+//! header, content ─► LoadedFile ─► Streams ─► HashedFile ─► write_hashed
 //! ```
 
 use std::io::{self, Read};
 
-use ostree_format::{Checksum, FileHeader, FileId};
+use ostree_format::{Checksum, FileHeader, FileId, Finished};
 
 use super::{Error, Result};
 
 /// Content of up to so many bytes is small enough to be hashed in memory.
 pub const SMALL_FILE_BYTES: u64 = 256 * 1024;
-/// So many files are worth hashing together, or files with so many bytes.
-const BATCH_FILES: usize = 64;
-const BATCH_BYTES: usize = 1 << 20;
 
-/// A content object in memory: what is hashed, in one piece.
+/// A content object in memory. As a stream it gives what is hashed: the framed header, and the content behind it.
 #[derive(Debug)]
 pub struct LoadedFile {
     header: FileHeader,
-    /// The framed header, and the content behind it.
     bytes: Vec<u8>,
     content_at: usize,
+    /// How far it was read as a stream.
+    read_at: usize,
 }
 
 impl LoadedFile {
@@ -45,7 +41,19 @@ impl LoadedFile {
             got += content.take(left.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
         }
         let got = got as u64;
-        if got != len { Err(wrong_length(len, got)) } else { Ok(Self { header, bytes, content_at }) }
+        if got != len {
+            Err(wrong_length(len, got))
+        } else {
+            Ok(Self { header, bytes, content_at, read_at: 0 })
+        }
+    }
+}
+
+impl Read for LoadedFile {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.bytes.get(self.read_at..).unwrap_or_default().read(buf)?;
+        self.read_at += n;
+        Ok(n)
     }
 }
 
@@ -62,11 +70,13 @@ impl HashedFile {
         Self { id: FileId::new(Checksum::of(&file.bytes)), file }
     }
 
-    /// Hashes all of them, in less time.
-    pub fn of_each(files: Vec<LoadedFile>) -> Vec<Self> {
-        let messages: Vec<_> = files.iter().map(|file| &file.bytes[..]).collect();
-        let ids = Checksum::of_each(&messages);
-        ids.into_iter().zip(files).map(|(id, file)| Self { id: FileId::new(id), file }).collect()
+    /// One that was hashed as a stream, and what was said about it.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if it could not be read, which memory always can.
+    pub fn of<T>((tag, file, hashed): Finished<T, LoadedFile>) -> Result<(T, Self)> {
+        let id = FileId::new(hashed.map_err(unreadable)?);
+        Ok((tag, Self { id, file }))
     }
 
     /// Its id.
@@ -93,46 +103,6 @@ impl HashedFile {
             true => Ok(()),
             false => Err(Error::Mismatch { expected: (*expected).into(), actual: *self.id.checksum() }),
         }
-    }
-}
-
-/// Files that wait until hashing them together pays, each with what it is to the caller. Where it never does, each is
-/// a batch of its own.
-#[derive(Debug)]
-pub struct Batch<T> {
-    files: Vec<LoadedFile>,
-    tags: Vec<T>,
-    bytes: usize,
-}
-
-impl<T> Default for Batch<T> {
-    fn default() -> Self {
-        Self { files: Vec::new(), tags: Vec::new(), bytes: 0 }
-    }
-}
-
-impl<T> Batch<T> {
-    /// Adds a file.
-    pub fn push(&mut self, tag: T, file: LoadedFile) {
-        self.bytes += file.bytes.len();
-        self.files.push(file);
-        self.tags.push(tag);
-    }
-
-    /// Whether it is time to hash them.
-    pub fn is_full(&self) -> bool {
-        self.files.len() >= BATCH_FILES || self.bytes >= BATCH_BYTES || !Checksum::gains_by_many()
-    }
-
-    /// Bytes in memory.
-    pub fn bytes(&self) -> u64 {
-        self.bytes as u64
-    }
-
-    /// Hashes all of them, and is empty again.
-    pub fn hash(&mut self) -> Vec<(T, HashedFile)> {
-        let Self { files, tags, .. } = std::mem::take(self);
-        tags.into_iter().zip(HashedFile::of_each(files)).collect()
     }
 }
 

@@ -43,7 +43,7 @@ pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings
 pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};
 pub use follow::{LinkTarget, Placement};
-pub use hashed::{Batch, HashedFile, LoadedFile, SMALL_FILE_BYTES};
+pub use hashed::{HashedFile, LoadedFile, SMALL_FILE_BYTES};
 pub(crate) use hashed::{unreadable, wrong_length};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
 pub use lookup::{TreeEntry, lookup, read_path};
@@ -56,7 +56,7 @@ pub use overlay::{Entry, MutableTree};
 pub use rev::resolve_rev;
 pub use union::{ListedOverLink, Upper};
 pub(crate) use user_only::{check_user_only, check_user_only_mode, is_user_only};
-pub use verify::{Sizes, verify_file, verify_meta};
+pub use verify::{FramedFile, Sizes, check_hashed, verify_file, verify_meta};
 pub use voucher::{CommitBytes, Refusal, Voucher, require_voucher, vouch_stored};
 pub use walk::{Reachable, walk_commit};
 

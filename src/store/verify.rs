@@ -1,7 +1,7 @@
 //! Is an object what its name says?
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Chain, Cursor, Read};
 use std::sync::{PoisonError, RwLock};
 
 use ostree_format::{
@@ -11,7 +11,7 @@ use ostree_format::{
 
 use super::{Error, FileObject, Result, validate_meta};
 use crate::base::Cancel;
-use crate::base::io::{Cancellable, Hashing, copy_exact};
+use crate::base::io::{Cancellable, Exact, Hashing, copy_exact};
 
 /// Checks the bytes of a metadata object, or of `.file-xattrs`: their checksum, and that they are in the
 /// form of their type. Objects that are not named by their own checksum only have the form.
@@ -36,6 +36,33 @@ pub fn verify_meta(name: &ObjectName, bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// The stream whose checksum is the id of a content object: its framed header, and its content. It fails if the content
+/// is shorter or longer than the object says, and once the work is cancelled.
+pub type FramedFile<'a> = Chain<Cursor<Vec<u8>>, Cancellable<'a, Exact<FileObject>>>;
+
+impl FileObject {
+    /// What its id is the checksum of.
+    pub fn framed(self, cancel: &Cancel) -> FramedFile<'_> {
+        let (framed, len) = (self.header.to_framed(), self.len);
+        Cursor::new(framed).chain(Cancellable::new(Exact::new(self, len), cancel))
+    }
+}
+
+/// Checks what came of hashing [`FileObject::framed`].
+///
+/// # Errors
+/// As [`verify_file`].
+pub fn check_hashed(id: &FileId, hashed: io::Result<Checksum>, cancel: &Cancel) -> Result<()> {
+    match hashed.map(FileId::new) {
+        Ok(actual) if actual == *id => Ok(()),
+        Ok(actual) => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
+        Err(source) => {
+            cancel.check()?;
+            Err(Error::Read { what: ObjectName::from(*id).to_string(), source })
+        }
+    }
+}
+
 /// Reads a content object to its end and checks its checksum; gives back the bytes of its content.
 ///
 /// # Errors
@@ -44,15 +71,8 @@ pub fn verify_meta(name: &ObjectName, bytes: &[u8]) -> Result<()> {
 pub fn verify_file(id: &FileId, mut file: FileObject, cancel: &Cancel) -> Result<u64> {
     let len = file.len;
     let mut hashing = Hashing::with_hasher(io::sink(), file.header.hasher());
-    if let Err(source) = copy_exact(&mut Cancellable::new(&mut file, cancel), &mut hashing, len) {
-        cancel.check()?;
-        return Err(Error::Read { what: ObjectName::from(*id).to_string(), source });
-    }
-    let actual = FileId::new(hashing.finish().1);
-    match actual == *id {
-        true => Ok(len),
-        false => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
-    }
+    let copied = copy_exact(&mut Cancellable::new(&mut file, cancel), &mut hashing, len);
+    check_hashed(id, copied.map(|()| hashing.finish().1), cancel).map(|()| len)
 }
 
 /// How large commits say that their files are (`ostree.sizes`). A file that is larger needs not be read to be told

@@ -6,15 +6,17 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use ostree_format::{Checksum, FileHeader, FileId, FileKind, MAX_METADATA_BYTES, ObjectName, Xattrs};
+use ostree_format::{
+    Checksum, FileHeader, FileId, FileKind, Finished, MAX_METADATA_BYTES, ObjectName, Xattrs,
+};
 
 use super::entry::{Entry, EntryKind};
 use super::error::{EntryErrorKind, Error, Result};
 use super::layout::Place;
 use super::reader::Reader;
 use crate::base::io::Cancellable;
-use crate::base::{Ctx, Pool};
-use crate::store::{self, Batch, LoadedFile, ObjectWrite};
+use crate::base::{Ctx, Pool, SharedStreams};
+use crate::store::{self, HashedFile, LoadedFile, ObjectWrite};
 
 /// Files of up to so many bytes are read into memory.
 pub(super) const SMALL_BYTES: u64 = 128 * 1024;
@@ -28,6 +30,12 @@ const MAX_ALL_XATTRS_BYTES: u64 = 64 * 1024 * 1024;
 const XATTRS_COST_BYTES: u64 = 64;
 /// What a job costs, apart from the content.
 const JOB_COST_BYTES: u64 = 512;
+/// So many files are a job, or files with so many bytes.
+const BATCH_FILES: usize = 16;
+const BATCH_BYTES: u64 = 256 * 1024;
+
+/// Small files that are being hashed.
+pub(super) type SmallFiles = SharedStreams<FileId, LoadedFile>;
 
 /// Writes the content objects of a stream.
 pub(super) struct ContentWriter<'p, 'env> {
@@ -38,12 +46,19 @@ pub(super) struct ContentWriter<'p, 'env> {
     xattrs_bytes: u64,
     /// Whose file has to come next, and its xattrs.
     next: Option<(FileId, Xattrs)>,
-    /// Small files that wait for more.
-    batch: Batch<FileId>,
+    /// Small files that wait for more, with their bytes.
+    batch: Vec<(FileId, u64, LoadedFile)>,
+    batch_bytes: u64,
+    small: &'env SmallFiles,
 }
 
 impl<'p, 'env> ContentWriter<'p, 'env> {
-    pub(super) fn new(store: &'env dyn ObjectWrite, pool: &'p Pool<'env, Error>, ctx: &'env Ctx) -> Self {
+    pub(super) fn new(
+        store: &'env dyn ObjectWrite,
+        pool: &'p Pool<'env, Error>,
+        small: &'env SmallFiles,
+        ctx: &'env Ctx,
+    ) -> Self {
         Self {
             store,
             pool,
@@ -51,7 +66,9 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
             xattrs: HashMap::new(),
             xattrs_bytes: 0,
             next: None,
-            batch: Batch::default(),
+            batch: Vec::new(),
+            batch_bytes: 0,
+            small,
         }
     }
 
@@ -123,8 +140,10 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
             let file = LoadedFile::read(header, size, &mut reader.content());
             // What went wrong with the stream says more than what is missing of the file.
             reader.take_failure().map_or(Ok(()), Err)?;
-            self.batch.push(id, file?);
-            return if self.batch.is_full() { self.submit() } else { Ok(()) };
+            self.batch.push((id, size, file?));
+            self.batch_bytes += size;
+            let is_full = self.batch.len() == BATCH_FILES || self.batch_bytes >= BATCH_BYTES;
+            return if is_full { self.submit() } else { Ok(()) };
         }
         let mut content = Cancellable::new(reader.content(), &ctx.cancel);
         let written = write_file(self.store, id, &header, size, &mut content);
@@ -137,14 +156,14 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
 
     /// Hands the files that wait to the pool.
     fn submit(&mut self) -> Result<()> {
-        let (store, ctx, mut batch) = (self.store, self.ctx, std::mem::take(&mut self.batch));
-        self.pool.submit(batch.bytes() + JOB_COST_BYTES, move || {
-            batch.hash().into_iter().try_for_each(|(id, file)| {
-                ctx.cancel.check()?;
-                file.check(&id)?;
-                store.write_hashed(&file)?;
-                ctx.object_done(file.content().len() as u64);
-                Ok(())
+        let (batch, bytes) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.batch_bytes));
+        let (store, small, ctx) = (self.store, self.small, self.ctx);
+        self.pool.submit(bytes + JOB_COST_BYTES, move || {
+            small.with(|streams| {
+                batch.into_iter().try_for_each(|(id, len, file)| {
+                    let finished = streams.push(id, file, len);
+                    finished.map_or(Ok(()), |finished| write_hashed(finished, store, ctx))
+                })
             })
         })
     }
@@ -152,12 +171,24 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
     /// After the last entry.
     pub(super) fn finish(mut self) -> Result<()> {
         self.submit()?;
+        let (store, ctx) = (self.store, self.ctx);
+        self.small.finish(self.pool, move |finished| write_hashed(finished, store, ctx))?;
         self.pool.wait()?;
         match self.next {
             Some((id, _)) => Err(Error::Content(super::ContentErrorKind::Incomplete(id.into(), 1))),
             None => Ok(()),
         }
     }
+}
+
+/// Writes a small content object that was hashed, if it has the right id.
+fn write_hashed(finished: Finished<FileId, LoadedFile>, store: &dyn ObjectWrite, ctx: &Ctx) -> Result<()> {
+    ctx.cancel.check()?;
+    let (id, file) = HashedFile::of(finished)?;
+    file.check(&id)?;
+    store.write_hashed(&file)?;
+    ctx.object_done(file.content().len() as u64);
+    Ok(())
 }
 
 /// Writes a content object unless it is there, and verifies its id.

@@ -19,7 +19,7 @@ use ostree_format::{
     ObjectName, ObjectType, RootDir, Xattrs,
 };
 
-use super::content::{ContentWriter, POOL_BYTES, read_meta};
+use super::content::{ContentWriter, POOL_BYTES, SmallFiles, read_meta};
 use super::entry::Entry;
 use super::error::{ContentErrorKind, EntryErrorKind, Error, Result};
 use super::layout::Place;
@@ -103,9 +103,10 @@ pub fn import_objects(
     expected: Option<&HashSet<FileId>>,
     ctx: &Ctx,
 ) -> Result<BTreeSet<FileId>> {
+    let small = SmallFiles::new();
     with_pool(ctx, POOL_BYTES, |pool| {
         let mut reader = Reader::new(input);
-        let mut content = ContentWriter::new(store, pool, ctx);
+        let mut content = ContentWriter::new(store, pool, &small, ctx);
         let mut seen = BTreeSet::new();
         while let Some(entry) = reader.next_entry()? {
             ctx.cancel.check()?;
@@ -188,6 +189,7 @@ fn read_commit(
     options: &ImportOptions<'_>,
     ctx: &Ctx,
 ) -> Result<ImportedCommit> {
+    let small = SmallFiles::new();
     with_pool(ctx, POOL_BYTES, |pool| {
         let mut reader = Reader::new(input);
         let mut import = Import {
@@ -198,7 +200,7 @@ fn read_commit(
             head: None,
             decided: false,
             objects: HashMap::new(),
-            content: ContentWriter::new(txn, pool, ctx),
+            content: ContentWriter::new(txn, pool, &small, ctx),
         };
         while let Some(entry) = reader.next_entry()? {
             ctx.cancel.check()?;

@@ -2,20 +2,23 @@
 
 use std::sync::atomic::Ordering;
 
-use ostree_format::{FileHeader, FileId, FileKind, ObjectName, RepoMode};
+use ostree_format::{FileHeader, FileId, FileKind, Finished, ObjectName, RepoMode, Streams};
 use rustix::fs::fstat;
 use rustix::process::geteuid;
 
 use super::{Counters, FileModes, Trust};
-use crate::base::Ctx;
 use crate::base::io::Cancellable;
+use crate::base::{Ctx, SharedStreams};
 use crate::store::{
-    Batch, Error, FileObject, LoadedFile, LooseFile, ObjectRead, Result, SMALL_FILE_BYTES, Sizes, Txn,
+    Error, FileObject, HashedFile, LoadedFile, LooseFile, ObjectRead, Result, SMALL_FILE_BYTES, Sizes, Txn,
     check_user_only_mode, is_user_only, verify_file,
 };
 
 /// The permission bit that a bare-user repository adds to the files of all objects.
 const OWNER_MAY_READ: u32 = 0o400;
+
+/// Small objects that are being hashed.
+pub(super) type SmallFiles = SharedStreams<FileId, LoadedFile>;
 
 /// Copies content objects; shared by the threads.
 #[derive(Clone, Copy)]
@@ -25,6 +28,7 @@ pub(super) struct Content<'env> {
     pub(super) trust: Trust,
     pub(super) modes: FileModes,
     pub(super) sizes: &'env Sizes,
+    pub(super) small: &'env SmallFiles,
     pub(super) counters: &'env Counters,
     pub(super) ctx: &'env Ctx,
 }
@@ -38,20 +42,14 @@ impl Content<'_> {
         }
     }
 
-    /// Copies or links objects: small ones are hashed together.
+    /// Copies or links objects; small ones may be left to a later call or to
+    /// [`SmallFiles::finish`](SharedStreams::finish).
     pub(super) fn import_all(&self, ids: &[FileId]) -> Result<()> {
-        let mut batch = Batch::default();
-        for id in ids {
-            self.import(id, &mut batch)?;
-            if batch.is_full() {
-                self.write(&mut batch)?;
-            }
-        }
-        self.write(&mut batch)
+        self.small.with(|streams| ids.iter().try_for_each(|id| self.import(id, streams)))
     }
 
-    /// Copies or links an object; what is small is read into `batch`.
-    fn import(&self, id: &FileId, batch: &mut Batch<FileId>) -> Result<()> {
+    /// Copies or links an object.
+    fn import(&self, id: &FileId, streams: &mut Streams<FileId, LoadedFile>) -> Result<()> {
         self.ctx.cancel.check()?;
         let name = ObjectName::from(*id);
         let file = self.from.open_file(id)?.ok_or(Error::NotFound(name))?;
@@ -64,7 +62,7 @@ impl Content<'_> {
             (Trust::Nothing, _) => self.from.loose_file(id).filter(is_ours),
         };
         if may_link.is_none() {
-            return self.copy(id, file, batch);
+            return self.copy(id, file, streams);
         }
         if self.trust == Trust::Nothing {
             verify_file(id, file, &self.ctx.cancel)?;
@@ -72,7 +70,7 @@ impl Content<'_> {
         if self.link(id)? {
             return Ok(());
         }
-        self.copy(id, self.from.open_file(id)?.ok_or(Error::NotFound(name))?, batch)
+        self.copy(id, self.from.open_file(id)?.ok_or(Error::NotFound(name))?, streams)
     }
 
     fn link(&self, id: &FileId) -> Result<bool> {
@@ -97,7 +95,12 @@ impl Content<'_> {
             && header.permissions & OWNER_MAY_READ != 0)
     }
 
-    fn copy(&self, id: &FileId, mut file: FileObject, batch: &mut Batch<FileId>) -> Result<()> {
+    fn copy(
+        &self,
+        id: &FileId,
+        mut file: FileObject,
+        streams: &mut Streams<FileId, LoadedFile>,
+    ) -> Result<()> {
         let (header, len) = (file.header.clone(), file.len);
         let mut content = Cancellable::new(&mut file, &self.ctx.cancel);
         let unreadable = |e| match e {
@@ -105,21 +108,21 @@ impl Content<'_> {
             other => other,
         };
         if len <= SMALL_FILE_BYTES {
-            batch.push(*id, LoadedFile::read(header, len, &mut content).map_err(unreadable)?);
-            return Ok(());
+            let file = LoadedFile::read(header, len, &mut content).map_err(unreadable)?;
+            return streams.push(*id, file, len).map_or(Ok(()), |finished| self.write(finished));
         }
         self.txn.write_file_as(id, &header, len, &mut content).map_err(unreadable)?;
         self.copied(len);
         Ok(())
     }
 
-    fn write(&self, batch: &mut Batch<FileId>) -> Result<()> {
-        for (id, file) in batch.hash() {
-            self.ctx.cancel.check()?;
-            file.check(&id)?;
-            self.txn.write_hashed(&file)?;
-            self.copied(file.content().len() as u64);
-        }
+    /// Writes a small object that was hashed.
+    pub(super) fn write(&self, finished: Finished<FileId, LoadedFile>) -> Result<()> {
+        self.ctx.cancel.check()?;
+        let (id, file) = HashedFile::of(finished)?;
+        file.check(&id)?;
+        self.txn.write_hashed(&file)?;
+        self.copied(file.content().len() as u64);
         Ok(())
     }
 

@@ -27,7 +27,7 @@ use crate::store::{
     require_voucher,
 };
 
-use content::Content;
+use content::{Content, SmallFiles};
 use subpath::{Filter, Match};
 
 /// So many content objects are one job.
@@ -126,9 +126,9 @@ pub fn copy(
     options: &Options<'_>,
     ctx: &Ctx,
 ) -> Result<Stats> {
-    let (counters, sizes) = (Counters::default(), Sizes::default());
+    let (counters, sizes, small) = (Counters::default(), Sizes::default(), SmallFiles::new());
     let (trust, modes) = (options.trust, options.file_modes);
-    let content = Content { from, txn, trust, modes, sizes: &sizes, counters: &counters, ctx };
+    let content = Content { from, txn, trust, modes, sizes: &sizes, small: &small, counters: &counters, ctx };
     ctx.phase("Importing objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
     let (metadata_objects, complete) = with_pool(ctx, u64::MAX, |pool| {
@@ -136,6 +136,7 @@ pub fn copy(
         let mut walk = Walk { from, txn, options, ctx, content, pool, batch, written: 0, seen };
         let complete = walk.commits(commits)?;
         walk.submit()?;
+        small.finish(pool, move |finished| content.write(finished))?;
         pool.wait()?;
         Ok::<_, Error>((walk.written, complete))
     })?;

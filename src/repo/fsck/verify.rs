@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ostree_format::{
-    CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, ObjectName, ObjectType, RepoMode,
+    CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, Finished, ObjectName, ObjectType,
+    RepoMode, Streams,
 };
 
 use super::{OnCorruption, Problem, Repo};
-use crate::base::{Ctx, Pool, with_pool};
+use crate::base::{Ctx, Pool, SharedStreams, with_pool};
 use crate::store::{
-    Batch, Error, LoadedFile, ObjectRead, Result, SMALL_FILE_BYTES, Sizes, verify_file, verify_meta,
+    Content, Error, FileObject, FramedFile, ObjectRead, Result, SMALL_FILE_BYTES, Sizes, check_hashed,
+    verify_meta,
 };
 
 /// So many content objects are one job.
@@ -37,13 +39,8 @@ impl From<Error> for Stop {
     }
 }
 
-/// A content object in the middle of being checked.
-enum Opened {
-    /// It is in memory, to be hashed.
-    Loaded(LoadedFile),
-    /// It is intact, and has so many bytes.
-    Verified(u64),
-}
+/// Content objects that are being hashed, with their bytes.
+type Hashing<'a> = Streams<(FileId, u64), FramedFile<'a>>;
 
 /// What all threads share.
 struct Shared<'a> {
@@ -51,6 +48,7 @@ struct Shared<'a> {
     on_corruption: OnCorruption,
     ctx: &'a Ctx,
     sizes: Sizes,
+    streams: SharedStreams<(FileId, u64), FramedFile<'a>>,
     objects: AtomicU64,
     problems: Mutex<BTreeMap<ObjectName, Problem>>,
 }
@@ -63,7 +61,8 @@ pub(super) fn verify(
     ctx: &Ctx,
 ) -> Result<Found> {
     let (objects, problems) = (AtomicU64::new(0), Mutex::default());
-    let shared = Shared { repo, on_corruption, ctx, sizes: Sizes::default(), objects, problems };
+    let (sizes, streams) = (Sizes::default(), SharedStreams::new());
+    let shared = Shared { repo, on_corruption, ctx, sizes, streams, objects, problems };
     ctx.phase("fsck objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
     let result = with_pool(ctx, u64::MAX, |pool| {
@@ -77,6 +76,7 @@ pub(super) fn verify(
         };
         commits.iter().try_for_each(|commit| walk.commit(commit))?;
         walk.submit()?;
+        shared.streams.finish(pool, |finished| shared.hashed(finished))?;
         if repo.mode() == RepoMode::BareSplitXattrs {
             shared.shared_xattrs()?;
         }
@@ -91,7 +91,7 @@ pub(super) fn verify(
     }
 }
 
-impl Shared<'_> {
+impl<'a> Shared<'a> {
     /// Notes the result of checking an object; the bytes, if it is intact.
     fn note<T>(&self, name: ObjectName, result: Result<T>) -> Result<Option<T>, Stop> {
         self.objects.fetch_add(1, Ordering::Relaxed);
@@ -115,43 +115,37 @@ impl Shared<'_> {
         self.note(name, result)
     }
 
-    /// Checks content objects: small ones are hashed together.
+    /// Checks content objects, as many side by side as is fast; some may end with a later job.
     fn files(&self, ids: &[FileId]) -> Result<(), Stop> {
-        let mut batch = Batch::default();
-        for id in ids {
-            self.ctx.cancel.check().map_err(Error::from)?;
-            match self.open(id) {
-                Ok(Opened::Loaded(file)) => batch.push(*id, file),
-                Ok(Opened::Verified(bytes)) => self.file(id, Ok(bytes))?,
-                Err(e) => self.file(id, Err(e))?,
+        self.streams.with(|streams| {
+            for id in ids {
+                self.ctx.cancel.check().map_err(Error::from)?;
+                match self.open(id) {
+                    Err(e) => self.file(id, Err(e))?,
+                    Ok(file) => self.hash(id, file, streams)?,
+                }
             }
-            if batch.is_full() {
-                self.batch(&mut batch)?;
-            }
-        }
-        self.batch(&mut batch)
-    }
-
-    /// Reads a content object if it is small, or verifies it.
-    fn open(&self, id: &FileId) -> Result<Opened> {
-        let name = ObjectName::from(*id);
-        let mut file = self.repo.open_file(id)?.ok_or(Error::NotFound(name))?;
-        self.sizes.check(id, &file)?;
-        if file.len > SMALL_FILE_BYTES {
-            return verify_file(id, file, &self.ctx.cancel).map(Opened::Verified);
-        }
-        let (header, len) = (file.header.clone(), file.len);
-        LoadedFile::read(header, len, &mut file).map(Opened::Loaded).map_err(|e| match e {
-            Error::Read { source, .. } => Error::Read { what: name.to_string(), source },
-            other => other,
+            Ok(())
         })
     }
 
-    fn batch(&self, batch: &mut Batch<FileId>) -> Result<(), Stop> {
-        batch
-            .hash()
-            .into_iter()
-            .try_for_each(|(id, file)| self.file(&id, file.check(&id).map(|()| file.content().len() as u64)))
+    fn hash(&self, id: &FileId, file: FileObject, streams: &mut Hashing<'a>) -> Result<(), Stop> {
+        let len = file.len;
+        // What is compressed is inflated into memory as a whole: only small files may wait there.
+        let waits = len <= SMALL_FILE_BYTES || !matches!(file.content, Content::Stream(_));
+        let stream = file.framed(&self.ctx.cancel);
+        let finished = streams.push((*id, len), stream, if waits { len } else { u64::MAX });
+        finished.map_or(Ok(()), |finished| self.hashed(finished))
+    }
+
+    fn open(&self, id: &FileId) -> Result<FileObject> {
+        let file = self.repo.open_file(id)?.ok_or(Error::NotFound((*id).into()))?;
+        self.sizes.check(id, &file)?;
+        Ok(file)
+    }
+
+    fn hashed(&self, ((id, len), _, hashed): Finished<(FileId, u64), FramedFile<'_>>) -> Result<(), Stop> {
+        self.file(&id, check_hashed(&id, hashed, &self.ctx.cancel).map(|()| len))
     }
 
     /// Notes the result of checking a content object, and its bytes.
@@ -174,8 +168,8 @@ impl Shared<'_> {
 }
 
 /// Goes from commits to what they name, each object once.
-struct Walk<'env, 'p> {
-    shared: &'env Shared<'env>,
+struct Walk<'env, 'a, 'p> {
+    shared: &'env Shared<'a>,
     pool: &'p Pool<'env, Stop>,
     dirtrees: HashSet<DirTreeId>,
     dirmetas: HashSet<DirMetaId>,
@@ -184,7 +178,7 @@ struct Walk<'env, 'p> {
     batch: Vec<FileId>,
 }
 
-impl Walk<'_, '_> {
+impl Walk<'_, '_, '_> {
     fn commit(&mut self, id: &CommitId) -> Result<(), Stop> {
         let Some(bytes) = self.shared.meta((*id).into())? else { return Ok(()) };
         self.shared.sizes.note(&bytes);

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flate2::bufread::DeflateDecoder;
 use libdeflater::Decompressor;
 
+use crate::base::io::Exact;
+
 /// A file is looked at in so many bytes at first. Nearly all have no more.
 const FIRST_BYTES: u64 = 64 * 1024;
 /// A file of more bytes is not read into memory.
@@ -132,7 +134,7 @@ impl Packed {
     fn into_stream(mut self, at: u64, len: u64) -> io::Result<Stream> {
         self.file.seek(SeekFrom::Start(at))?;
         let inner = DeflateDecoder::new(BufReader::with_capacity(STREAM_BYTES, self.file));
-        Ok(Exact { inner, left: len })
+        Ok(Exact::new(inner, len))
     }
 }
 
@@ -184,33 +186,5 @@ impl Read for Inflated {
                 Ok(n)
             }
         }
-    }
-}
-
-/// Reads exactly `len` bytes of `inner`: more or fewer are an error.
-struct Exact<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Exact<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        if self.left == 0 {
-            return match self.inner.read(&mut [0])? {
-                0 => Ok(0),
-                _ => Err(io::Error::new(io::ErrorKind::InvalidData, "content longer than its header says")),
-            };
-        }
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
-        let n = self.inner.read(&mut buf[..most])?;
-        if n == 0 {
-            let why = format!("content ends {} bytes too early", self.left);
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
-        }
-        self.left -= n as u64;
-        Ok(n)
     }
 }

@@ -6,15 +6,15 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ostree_format::{FileHeader, FileId, FileKind, FileName};
+use ostree_format::{FileHeader, FileId, FileKind, FileName, Finished};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, unlinkat};
 
 use super::Source;
 use super::adopt::adopt;
 use crate::base::io::Cancellable;
-use crate::base::{Ctx, read_xattrs, read_xattrs_at};
+use crate::base::{Ctx, SharedStreams, read_xattrs, read_xattrs_at};
 use crate::store::selinux::LABEL_XATTR;
-use crate::store::{Batch, Error, LoadedFile, ObjectWrite, Result, SMALL_FILE_BYTES};
+use crate::store::{Error, HashedFile, LoadedFile, ObjectWrite, Result, SMALL_FILE_BYTES};
 
 /// A file that the walk found.
 pub(super) struct Job {
@@ -49,43 +49,49 @@ enum Step {
     Loaded(LoadedFile),
 }
 
-/// Writes the objects of all jobs: small ones are hashed together. The order is not kept.
+/// A file that was written: what it is to the caller, its name, its object.
+pub(super) type Written<T> = (T, FileName, FileId);
+/// Small files that are being hashed.
+pub(super) type SmallFiles<T> = SharedStreams<(T, Job), LoadedFile>;
+
+/// Writes the objects of jobs. The order is not kept, and small ones may be left to a later call or to
+/// [`SmallFiles::finish`](SharedStreams::finish).
 pub(super) fn write_all<T, S: ObjectWrite + ?Sized>(
     jobs: Vec<(T, Job)>,
+    small: &SmallFiles<T>,
     store: &S,
     ctx: &Ctx,
-) -> Result<Vec<(T, FileName, FileId)>> {
-    let mut written = Vec::with_capacity(jobs.len());
-    let mut batch = Batch::default();
-    for (tag, job) in jobs {
-        ctx.cancel.check()?;
-        let step = job.start(store, ctx);
-        // A read that failed because of the cancellation is not the file's fault.
-        ctx.cancel.check()?;
-        match step.map_err(|e| e.of_path(&job.shown()))? {
-            Step::Written(id) => written.push((tag, job.end(ctx)?, id)),
-            Step::Loaded(file) => batch.push((tag, job), file),
+) -> Result<Vec<Written<T>>> {
+    small.with(|streams| {
+        let mut written = Vec::with_capacity(jobs.len());
+        for (tag, job) in jobs {
+            ctx.cancel.check()?;
+            let step = job.start(store, ctx);
+            // A read that failed because of the cancellation is not the file's fault.
+            ctx.cancel.check()?;
+            match step.map_err(|e| e.of_path(&job.shown()))? {
+                Step::Written(id) => written.push((tag, job.end(ctx)?, id)),
+                Step::Loaded(file) => {
+                    let len = job.len;
+                    let finished = streams.push((tag, job), file, len);
+                    written.extend(finished.map(|finished| write_hashed(finished, store, ctx)).transpose()?);
+                }
+            }
         }
-        if batch.is_full() {
-            write_batch(&mut batch, store, ctx, &mut written)?;
-        }
-    }
-    write_batch(&mut batch, store, ctx, &mut written)?;
-    Ok(written)
+        Ok(written)
+    })
 }
 
-fn write_batch<T, S: ObjectWrite + ?Sized>(
-    batch: &mut Batch<(T, Job)>,
+/// Writes the object of a small file that was hashed.
+pub(super) fn write_hashed<T, S: ObjectWrite + ?Sized>(
+    finished: Finished<(T, Job), LoadedFile>,
     store: &S,
     ctx: &Ctx,
-    written: &mut Vec<(T, FileName, FileId)>,
-) -> Result<()> {
-    for ((tag, job), file) in batch.hash() {
-        ctx.cancel.check()?;
-        store.write_hashed(&file).map_err(|e| e.of_path(&job.shown()))?;
-        written.push((tag, job.end(ctx)?, *file.id()));
-    }
-    Ok(())
+) -> Result<Written<T>> {
+    ctx.cancel.check()?;
+    let ((tag, job), file) = HashedFile::of(finished)?;
+    store.write_hashed(&file).map_err(|e| e.of_path(&job.shown()))?;
+    Ok((tag, job.end(ctx)?, *file.id()))
 }
 
 impl Job {

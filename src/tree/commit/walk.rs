@@ -13,7 +13,7 @@ use ostree_format::{
 };
 use rustix::fs::{AtFlags, RawDir, Stat, fstat, statat, unlinkat};
 
-use super::file::{Job, XattrSource, write_all};
+use super::file::{Job, SmallFiles, Written, XattrSource, write_all, write_hashed};
 use super::{DevInoTrust, DirOptions, Sealing, Source, TreeStats};
 use crate::base::fs::{self, DIR_BUFFER_BYTES};
 use crate::base::{Ctx, Pool, read_xattrs, with_pool};
@@ -46,6 +46,7 @@ pub fn add_dir<S: ObjectWrite + ?Sized>(
     options: &DirOptions<'_>,
     ctx: &Ctx,
 ) -> Result<TreeStats> {
+    let small = SmallFiles::new();
     with_pool(ctx, QUEUE_BYTES, |pool| {
         let (sender, receiver) = channel();
         let walk = Walk {
@@ -54,6 +55,7 @@ pub fn add_dir<S: ObjectWrite + ?Sized>(
             options,
             ctx,
             pool,
+            small: &small,
             sender,
             receiver,
             batch: Vec::new(),
@@ -71,7 +73,6 @@ pub fn add_dir<S: ObjectWrite + ?Sized>(
 }
 
 type NodeId = u64;
-type Written = (NodeId, FileName, FileId);
 
 struct Walk<'a, 'env, S: ?Sized> {
     store: &'env S,
@@ -79,8 +80,9 @@ struct Walk<'a, 'env, S: ?Sized> {
     options: &'a DirOptions<'a>,
     ctx: &'env Ctx,
     pool: &'a Pool<'env, Error>,
-    sender: Sender<Vec<Written>>,
-    receiver: Receiver<Vec<Written>>,
+    small: &'env SmallFiles<NodeId>,
+    sender: Sender<Vec<Written<NodeId>>>,
+    receiver: Receiver<Vec<Written<NodeId>>>,
     /// Files that wait until there are enough for a job.
     batch: Vec<(NodeId, Job)>,
     batch_bytes: u64,
@@ -128,6 +130,12 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
             }
         }
         self.submit()?;
+        let (store, ctx, sender) = (self.store, self.ctx, self.sender.clone());
+        self.small.finish(self.pool, move |finished| {
+            // Nobody listens any more after an error elsewhere.
+            let _ = sender.send(vec![write_hashed(finished, store, ctx)?]);
+            Ok(())
+        })?;
         // From here on only jobs can send, so that the end of the channel is the end of the jobs.
         self.sender = channel().0;
         while let Ok(written) = self.receiver.recv() {
@@ -275,9 +283,9 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
     /// Hands the files that wait to the pool, and takes what it has finished.
     fn submit(&mut self) -> Result<()> {
         let (batch, bytes) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.batch_bytes));
-        let (store, ctx, sender) = (self.store, self.ctx, self.sender.clone());
+        let (store, small, ctx, sender) = (self.store, self.small, self.ctx, self.sender.clone());
         self.pool.submit(bytes, move || {
-            let written = write_all(batch, store, ctx)?;
+            let written = write_all(batch, small, store, ctx)?;
             // Nobody listens any more after an error elsewhere.
             let _ = sender.send(written);
             Ok(())
@@ -323,7 +331,7 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
         }
     }
 
-    fn written(&mut self, (node, name, id): Written) -> Result<()> {
+    fn written(&mut self, (node, name, id): Written<NodeId>) -> Result<()> {
         self.set_file(node, name, id)?;
         self.release(node)
     }
