@@ -1,4 +1,4 @@
-//! What every long call is told: whom to report to, when to stop, how many threads to use.
+//! What every long call is told: whom to report to, when to stop, how much to do at once.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -13,15 +13,21 @@ pub struct Ctx {
     pub progress: Arc<dyn Progress>,
     /// Tells the work to stop.
     pub cancel: Cancel,
-    /// Threads to use at most.
+    /// Threads to use at most for what the processor does.
     pub jobs: NonZeroUsize,
+    /// Requests to have under way at most: layers of an image that are fetched or sent at the same time, each of
+    /// which takes a few megabytes of memory. This has nothing to do with processors.
+    pub requests: NonZeroUsize,
 }
 
+/// So many layers at a time fill the line, and registries take no offence: podman's number for sending.
+const REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+
 impl Default for Ctx {
-    /// Silent, never cancelled, one thread per processor.
+    /// Silent, never cancelled, one thread per processor, three requests.
     fn default() -> Self {
         let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { progress: Arc::new(Silent), cancel: Cancel::default(), jobs }
+        Self { progress: Arc::new(Silent), cancel: Cancel::default(), jobs, requests: REQUESTS }
     }
 }
 

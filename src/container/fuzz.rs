@@ -95,7 +95,7 @@ pub fn image(data: &[u8]) {
     let Ok(image) = Image::fetch(&source, &Arch::Amd64) else { return };
     let Ok(plan) = image.plan() else { return };
     let layers = image.layers().map_or(0, |layers| layers.len());
-    assert_eq!(layers, plan.ostree.iter().count() + plan.chunks.len() + plan.derived.len());
+    assert_eq!(layers, plan.layers.len());
 }
 
 /// The index of a layout, with and without the name of an image.

@@ -30,7 +30,7 @@ pub fn replace_detached_metadata(
 ) -> Result<Digest> {
     let image = Image::fetch(source, &Default::default())?;
     let no_commit = || Error::Unsupported(format!("image {} holds no ostree commit", image.digest));
-    let layer = image.plan()?.ostree.ok_or_else(no_commit)?;
+    let layer = image.plan()?.commit_layer().cloned().ok_or_else(no_commit)?;
     let was_chunked = !chunked::annotations_of(&layer.descriptor).is_empty();
     let compression = match LayerFormat::of(layer.descriptor.media_type())? {
         LayerFormat::Tar => Compression::None,

@@ -57,8 +57,7 @@ pub(in crate::container) fn write_layers(
     for (slot, layer) in placed.iter_mut().zip(layers).filter(|(_, layer)| layer.bytes > SMALL_BYTES) {
         *slot = Some(place(dest, compression, layer, known, scratch, ctx)?);
     }
-    let jobs = ctx.jobs.get().max(2).min(dest.parallel_blobs()).max(1);
-    let pool_ctx = Ctx { jobs: jobs.try_into().unwrap_or(ctx.jobs), ..ctx.clone() };
+    let pool_ctx = Ctx { jobs: ctx.requests.min(dest.parallel_blobs()), ..ctx.clone() };
     let one_thread = Ctx { jobs: NonZeroUsize::MIN, ..ctx.clone() };
     let slots = Mutex::new(&mut placed);
     with_pool(&pool_ctx, u64::MAX, |pool: &Pool<'_, Error>| {

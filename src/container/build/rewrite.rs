@@ -23,7 +23,8 @@ pub(in crate::container) fn put_with_layers(
 ) -> Result<Digest> {
     let plan = image.plan()?;
     // The last layer that is the commit's.
-    let last = plan.ostree.and_then(|_| layers.get(plan.chunks.len())).map(|(_, diff_id)| *diff_id);
+    let last =
+        plan.layers_of_commit().checked_sub(1).and_then(|last| layers.get(last)).map(|(_, diff_id)| *diff_id);
     let (diff_ids, descriptors): (Vec<_>, Vec<_>) =
         layers.into_iter().map(|(descriptor, diff_id)| (diff_id.to_string(), descriptor)).unzip();
     let mut config = object("config", &image.documents.config)?;

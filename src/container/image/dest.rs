@@ -1,6 +1,7 @@
 //! Where images go to: what a layout, an archive and a registry have in common.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 
 use oci_spec::image as oci;
 use serde::Serialize;
@@ -25,9 +26,9 @@ pub trait ImageDest: Sync {
     /// [`Error::Io`]; [`Error::Usage`] if this destination takes one blob at a time.
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>>;
 
-    /// Blobs that may be written at the same time.
-    fn parallel_blobs(&self) -> usize {
-        3
+    /// Blobs that may be written at the same time: as many as the caller likes, if nothing else is said.
+    fn parallel_blobs(&self) -> NonZeroUsize {
+        NonZeroUsize::MAX
     }
 
     /// How layers are compressed that are made for this destination, if `wanted` is asked for.

@@ -27,7 +27,7 @@ pub use digest::{DiffId, Digest};
 pub use error::{ConfigError, Error, Result};
 pub use machine::platform_of;
 pub use name::RepositoryName;
-pub use plan::{Documents, Image, LayerPlan, PlannedLayer};
+pub use plan::{Documents, Image, ImageLayer, LayerKind, LayerPlan, PlannedLayer};
 pub use platform::PlatformName;
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};
 pub use source::{ImageSource, MAX_JSON_BYTES, RawManifest, read_json};

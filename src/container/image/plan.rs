@@ -1,9 +1,9 @@
 //! Which layers an image has, and what each is.
 //!
 //! ```text
-//! layer 0              the commit, its metadata, and content that is nowhere else
-//! 1 … final            content objects
-//! final+1 …            derived: plain file systems that others added
+//! layer 0       Commit   the commit, its metadata, and content that is nowhere else
+//! 1 … final     Chunk    content objects of the commit
+//! final+1 …     Plain    file systems that others added
 //! ```
 //! The label `ostree.final-diffid` says where the commit ends. Without it there is none: all layers are plain.
 
@@ -43,11 +43,31 @@ pub struct Documents {
 
 /// A layer by both its names.
 #[derive(Debug, Clone)]
-pub struct PlannedLayer {
+pub struct ImageLayer {
     /// The blob.
     pub descriptor: Descriptor,
     /// The tar stream in it.
     pub diff_id: DiffId,
+}
+
+/// What is in a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LayerKind {
+    /// The commit, its metadata, and content that no chunk has.
+    Commit,
+    /// Content objects of the commit.
+    Chunk,
+    /// Files, and whiteouts that hide files of lower layers.
+    Plain,
+}
+
+/// A layer, and what is in it.
+#[derive(Debug, Clone)]
+pub struct PlannedLayer {
+    /// The layer.
+    pub layer: ImageLayer,
+    /// What is in it.
+    pub kind: LayerKind,
 }
 
 /// What each layer of an image is.
@@ -55,12 +75,30 @@ pub struct PlannedLayer {
 pub struct LayerPlan {
     /// The commit that the labels promise.
     pub commit: Option<CommitId>,
-    /// Holds the commit, if the image has one.
-    pub ostree: Option<PlannedLayer>,
-    /// Hold its content objects.
-    pub chunks: Vec<PlannedLayer>,
-    /// Were added by others, lowest first.
-    pub derived: Vec<PlannedLayer>,
+    /// Every layer, lowest first: none or one with the commit, its chunks, plain ones.
+    pub layers: Vec<PlannedLayer>,
+}
+
+impl LayerPlan {
+    /// The layers of one kind, lowest first.
+    pub fn of_kind(&self, kind: LayerKind) -> impl Iterator<Item = &ImageLayer> {
+        self.layers.iter().filter(move |planned| planned.kind == kind).map(|planned| &planned.layer)
+    }
+
+    /// The layer that holds the commit, if the image has one.
+    pub fn commit_layer(&self) -> Option<&ImageLayer> {
+        self.of_kind(LayerKind::Commit).next()
+    }
+
+    /// How many layers are of the commit: its own and its chunks.
+    pub fn layers_of_commit(&self) -> usize {
+        self.layers.iter().filter(|planned| planned.kind != LayerKind::Plain).count()
+    }
+
+    /// How many layers are plain.
+    pub fn plain_layers(&self) -> usize {
+        self.layers.len() - self.layers_of_commit()
+    }
 }
 
 impl Image {
@@ -124,47 +162,43 @@ impl Image {
         let labels = self.labels();
         let reference = |text: &str, source| Error::Reference { text: text.to_owned(), source };
         let commit = labels.get(COMMIT).map(|c| c.parse().map_err(|e| reference(c, e))).transpose()?;
-        let mut layers = self.layers()?.into_iter();
+        let layers = self.layers()?;
         let Some(last) = labels.get(FINAL_DIFFID) else {
-            return Ok(LayerPlan {
-                commit: None,
-                ostree: None,
-                chunks: Vec::new(),
-                derived: layers.collect(),
-            });
+            return Ok(LayerPlan { commit: None, layers: layers.into_iter().map(plain).collect() });
         };
-        let last: DiffId = last.parse().map_err(|e| reference(last, e))?;
-        let mut of_commit = Vec::new();
-        loop {
-            let Some(layer) = layers.next() else {
-                let why =
-                    format!("no layer of image {} has the diffid of its label {FINAL_DIFFID}", self.digest);
-                return Err(Error::Image(why));
-            };
-            let found = layer.diff_id == last;
-            of_commit.push(layer);
-            if found {
-                break;
-            }
-        }
-        let ostree = Some(of_commit.remove(0));
-        Ok(LayerPlan { commit, ostree, chunks: of_commit, derived: layers.collect() })
+        let last_diff_id: DiffId = last.parse().map_err(|e| reference(last, e))?;
+        let last = layers.iter().position(|layer| layer.diff_id == last_diff_id).ok_or_else(|| {
+            Error::Image(format!(
+                "no layer of image {} has the diffid of its label {FINAL_DIFFID}",
+                self.digest
+            ))
+        })?;
+        let planned = layers.into_iter().enumerate().map(|(number, layer)| match number {
+            0 => PlannedLayer { layer, kind: LayerKind::Commit },
+            number if number <= last => PlannedLayer { layer, kind: LayerKind::Chunk },
+            _ => plain(layer),
+        });
+        Ok(LayerPlan { commit, layers: planned.collect() })
     }
 
     /// Every layer, lowest first.
     ///
     /// # Errors
     /// [`Error::Reference`] for a digest that is not SHA-256.
-    pub fn layers(&self) -> Result<Vec<PlannedLayer>> {
+    pub fn layers(&self) -> Result<Vec<ImageLayer>> {
         let layers = self.manifest.layers().iter().zip(self.config.rootfs().diff_ids());
         layers
             .map(|(descriptor, diff_id)| {
                 let diff_id =
                     diff_id.parse().map_err(|source| Error::Reference { text: diff_id.clone(), source })?;
-                Ok(PlannedLayer { descriptor: descriptor.clone(), diff_id })
+                Ok(ImageLayer { descriptor: descriptor.clone(), diff_id })
             })
             .collect()
     }
+}
+
+fn plain(layer: ImageLayer) -> PlannedLayer {
+    PlannedLayer { layer, kind: LayerKind::Plain }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(raw: &RawManifest, what: &str) -> Result<T> {

@@ -9,6 +9,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -104,8 +105,8 @@ impl ImageDest for OciArchiveWriter {
         Ok(blob)
     }
 
-    fn parallel_blobs(&self) -> usize {
-        1
+    fn parallel_blobs(&self) -> NonZeroUsize {
+        NonZeroUsize::MIN
     }
 
     fn put_instance(&self, manifest: &RawManifest) -> Result<()> {

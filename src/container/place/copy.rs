@@ -124,8 +124,7 @@ pub(in crate::container) fn copy_blobs(
             todo.push(blob);
         }
     }
-    let jobs = ctx.jobs.get().max(2).min(dest.parallel_blobs()).max(1);
-    let pool_ctx = Ctx { jobs: jobs.try_into().unwrap_or(ctx.jobs), ..ctx.clone() };
+    let pool_ctx = Ctx { jobs: ctx.requests.min(dest.parallel_blobs()), ..ctx.clone() };
     with_pool(&pool_ctx, u64::MAX, |pool| {
         todo.iter().try_for_each(|blob| pool.submit(1, move || copy_blob(source, dest, blob, ctx)))?;
         pool.wait()

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -249,7 +250,7 @@ impl ImageDest for DockerArchiveWriter {
         self.archive.new_blob()
     }
 
-    fn parallel_blobs(&self) -> usize {
+    fn parallel_blobs(&self) -> NonZeroUsize {
         self.archive.parallel_blobs()
     }
 

@@ -1,7 +1,7 @@
 //! Pulls the commit out of an image.
 //!
 //! ```text
-//! manifest ► config ► plan ► layers (see `import`) ► commit
+//! manifest ► config ► plan ► layers (see `take`) ► commit
 //!                     │                            └ plain layers on top of it: merge commit
 //!                     └ without those that an earlier pull brought (see `pulled_layers`, `resume`)
 //! ```
@@ -11,10 +11,10 @@
 
 use ostree_format::{CommitId, RefSpec};
 
-use super::import::{Taken, Taking, take};
 use super::merge::merge;
 use super::pulled_layers::PulledLayers;
 use super::resume::Resuming;
+use super::take::{Taken, Taking, take};
 use crate::base::Ctx;
 use crate::container::image::{Digest, Error, Image, LayerPlan, Result};
 use crate::container::store::{Layers, Origin, write_merge_commit};
@@ -82,8 +82,8 @@ fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ct
     let before = PulledLayers::read(txn);
     let reusable = before.reusable(&plan, txn)?;
     let mut taken = take_image(source, &plan, txn, options, &reusable, ctx)?;
-    let commit = match (taken.base, &plan.derived[..]) {
-        (Some(base), []) => base,
+    let commit = match (taken.base, plan.plain_layers()) {
+        (Some(base), 0) => base,
         (base, _) => {
             let root = merge(source, txn, &mut taken, ctx)?;
             write_merge_commit(txn, image, base, root)?
@@ -138,8 +138,8 @@ pub(in crate::container) fn take_image(
 
 /// A signed commit vouches for no other layers.
 pub(in crate::container) fn only_of_commit(image: &Image, plan: &LayerPlan) -> Result<()> {
-    match plan.ostree.is_some() && plan.derived.is_empty() {
+    match plan.commit_layer().is_some() && plan.plain_layers() == 0 {
         true => Ok(()),
-        false => Err(Error::UnsignedLayers { image: image.digest, layers: plan.derived.len() }),
+        false => Err(Error::UnsignedLayers { image: image.digest, layers: plan.plain_layers() }),
     }
 }

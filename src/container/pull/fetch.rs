@@ -12,10 +12,10 @@ use std::sync::Arc;
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, FileId, MetaKind};
 
-use super::import::Taking;
+use super::take::Taking;
 use crate::base::{Ctx, Event, Progress};
 use crate::container::blob::{read_layer, read_objects};
-use crate::container::image::{Digest, Error, PlannedLayer, Result};
+use crate::container::image::{Digest, Error, ImageLayer, Result};
 use crate::container::store::{
     IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, Role, TakenLayer, importer_version,
 };
@@ -25,7 +25,7 @@ use crate::tar::{ImportOptions, LayerOptions, LayerTree, import_commit_layer, im
 /// Fetches the first layer; also returns the content objects that its commit names. Chunks may bring copies of what
 /// the layer has.
 pub(in crate::container) fn fetch_commit(
-    layer: &PlannedLayer,
+    layer: &ImageLayer,
     promised: Option<CommitId>,
     taking: &Taking<'_>,
     ctx: &Ctx,
@@ -46,7 +46,7 @@ pub(in crate::container) fn fetch_commit(
 
 /// Fetches a layer with content objects of the commit `base`: none but those that are `expected`.
 pub(in crate::container) fn fetch_chunk(
-    layer: &PlannedLayer,
+    layer: &ImageLayer,
     base: CommitId,
     expected: &HashSet<FileId>,
     taking: &Taking<'_>,
@@ -64,7 +64,7 @@ pub(in crate::container) fn fetch_chunk(
 
 /// Fetches a plain layer.
 pub(in crate::container) fn fetch_plain(
-    layer: &PlannedLayer,
+    layer: &ImageLayer,
     rules: LayerOptions,
     modifier: &Modifier,
     taking: &Taking<'_>,

@@ -9,7 +9,7 @@ use ostree_format::FileId;
 
 use crate::base::Ctx;
 use crate::container::blob::read_layer;
-use crate::container::image::{Error, ImageSource, PlannedLayer, Result};
+use crate::container::image::{Error, ImageLayer, ImageSource, Result};
 use crate::store::{Modifier, Placement as _, Txn};
 use crate::tar::{LayerOptions, import_layer};
 
@@ -18,7 +18,7 @@ pub(in crate::container) struct LeftOut<'a> {
     source: &'a dyn ImageSource,
     txn: &'a dyn Txn,
     options: LayerOptions,
-    layers: Vec<&'a PlannedLayer>,
+    layers: Vec<&'a ImageLayer>,
     wanted: BTreeSet<String>,
     /// What layers have of it, by their numbers.
     read: HashMap<usize, BTreeMap<String, FileId>>,
@@ -31,7 +31,7 @@ impl<'a> LeftOut<'a> {
         source: &'a dyn ImageSource,
         txn: &'a dyn Txn,
         options: LayerOptions,
-        layers: &[&'a PlannedLayer],
+        layers: &[&'a ImageLayer],
         ctx: &'a Ctx,
     ) -> Self {
         let (wanted, read) = (BTreeSet::new(), HashMap::new());

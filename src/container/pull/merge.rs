@@ -11,8 +11,8 @@ use ostree_format::variant::{Dict, Value};
 use ostree_format::{CommitId, DirMeta, DirMetaId, FileId, FileKind, FileName, MetaKind, RootDir, Xattrs};
 
 use super::facts::labels;
-use super::import::Taken;
 use super::left_out::LeftOut;
+use super::take::Taken;
 use crate::base::Ctx;
 use crate::container::image::{Error, ImageSource, Result};
 use crate::container::store::{IMPLIED, LOWER_LINKS, Origin};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! commit    pull(): the commit in an image ┐                     ┌ fetch     one layer, as what it is to be
-//! image     pull_image(): all its layers   ┴► import: each layer ┤ resume, pulled_layers   those that are here
+//! image     pull_image(): all its layers   ┴► take: each layer ┤ resume, pulled_layers   those that are here
 //!                                                                └► merge: one tree of all
 //! ```
 
@@ -10,12 +10,12 @@ mod commit;
 mod facts;
 mod fetch;
 mod image;
-mod import;
 mod left_out;
 mod merge;
 mod prepare_root;
 mod pulled_layers;
 mod resume;
+mod take;
 
 pub use commit::{PullOptions, Pulled, Vouching, pull};
 pub use image::{Check, NameImage, PulledImage, StoreOptions, Unneeded, check_image, pull_image};

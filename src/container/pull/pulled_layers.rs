@@ -12,7 +12,7 @@ use std::iter;
 
 use ostree_format::{Checksum, CommitId, FileId};
 
-use crate::container::image::{DiffId, LayerPlan, PlannedLayer, Result};
+use crate::container::image::{DiffId, ImageLayer, LayerKind, LayerPlan, Result};
 use crate::container::store::{Kept, Layers, Role, StoredLayers, TakenLayer, is_whole};
 use crate::store::{Completeness, MAX_CACHED_BYTES, Txn};
 
@@ -73,12 +73,12 @@ impl PulledLayers {
         plan: &LayerPlan,
         txn: &'a dyn Txn,
     ) -> Result<Reusable<'a>> {
-        let mut wanted: BTreeSet<_> = plan.chunks.iter().map(|layer| layer.diff_id).collect();
+        let mut wanted: BTreeSet<_> = plan.of_kind(LayerKind::Chunk).map(|layer| layer.diff_id).collect();
         let mut found = Reusable { first: None, chunks: BTreeMap::new(), stored: StoredLayers::read(txn)? };
         for Record { commit, first, chunks } in &self.0 {
             // No other commit is in that layer.
             let is_first = plan.commit.as_ref() == Some(commit)
-                && plan.ostree.as_ref().is_some_and(|layer| layer.diff_id == *first);
+                && plan.commit_layer().is_some_and(|layer| layer.diff_id == *first);
             let chunks: Vec<_> = chunks.iter().filter(|id| wanted.contains(id)).copied().collect();
             if (!is_first && chunks.is_empty()) || !is_complete(txn, commit) {
                 continue;
@@ -95,8 +95,8 @@ impl PulledLayers {
     /// Notes that `commit` was pulled, with all layers that the plan has of it. Commits that are not there any
     /// more are forgotten.
     pub(in crate::container) fn note(&self, plan: &LayerPlan, commit: CommitId, txn: &dyn Txn) {
-        let Some(first) = &plan.ostree else { return };
-        let chunks = plan.chunks.iter().map(|layer| layer.diff_id).collect();
+        let Some(first) = plan.commit_layer() else { return };
+        let chunks = plan.of_kind(LayerKind::Chunk).map(|layer| layer.diff_id).collect();
         let record = Record { commit, first: first.diff_id, chunks };
         let others = self.0.iter().filter(|r| r.commit != commit && is_marked_complete(txn, &r.commit));
         let new = Self(iter::once(&record).chain(others).take(MAX_COMMITS).cloned().collect());
@@ -139,7 +139,7 @@ impl Layers for Reusable<'_> {
         "commit"
     }
 
-    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>> {
+    fn known(&self, layer: &ImageLayer, role: Role) -> Result<Option<Kept>> {
         let commit = match role {
             Role::Commit(promised) => {
                 self.first.filter(|first| *first == (layer.diff_id, promised)).map(|(_, commit)| commit)
@@ -153,7 +153,7 @@ impl Layers for Reusable<'_> {
         }
     }
 
-    fn keep_chunk(&self, _: &PlannedLayer, base: CommitId, _: &BTreeSet<FileId>) -> Result<CommitId> {
+    fn keep_chunk(&self, _: &ImageLayer, base: CommitId, _: &BTreeSet<FileId>) -> Result<CommitId> {
         Ok(base)
     }
 

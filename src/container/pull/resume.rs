@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ostree_format::{CommitId, FileId};
 
-use crate::container::image::{PlannedLayer, Result};
+use crate::container::image::{ImageLayer, Result};
 use crate::container::store::{Kept, Layers, Origin, Role, TakenLayer, is_whole, record};
 use crate::store::Txn;
 
@@ -36,7 +36,7 @@ impl<'a> Resuming<'a> {
     }
 
     /// What the line of a layer begins with.
-    fn key(&self, layer: &PlannedLayer, role: Role) -> String {
+    fn key(&self, layer: &ImageLayer, role: Role) -> String {
         let role = match role {
             Role::Commit(commit) => format!("commit {commit}"),
             Role::Chunk(base) => format!("chunk {base}"),
@@ -51,7 +51,7 @@ impl Layers for Resuming<'_> {
         self.layers.kind()
     }
 
-    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>> {
+    fn known(&self, layer: &ImageLayer, role: Role) -> Result<Option<Kept>> {
         if let Some(kept) = self.layers.known(layer, role)? {
             return Ok(Some(kept));
         }
@@ -65,12 +65,7 @@ impl Layers for Resuming<'_> {
         Ok(is_there.then_some(Kept { commit, same_blob: true }))
     }
 
-    fn keep_chunk(
-        &self,
-        layer: &PlannedLayer,
-        base: CommitId,
-        objects: &BTreeSet<FileId>,
-    ) -> Result<CommitId> {
+    fn keep_chunk(&self, layer: &ImageLayer, base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {
         self.layers.keep_chunk(layer, base, objects)
     }
 

@@ -7,7 +7,7 @@ use super::layers::{Holds, LayerIndex};
 use super::names::{image_ref, layer_ref};
 use super::query::require;
 use crate::base::Ctx;
-use crate::container::image::{ImageReference, Result};
+use crate::container::image::{ImageReference, PlannedLayer, Result};
 use crate::store::{Begin, Txn, in_transaction};
 use crate::transfer;
 
@@ -41,9 +41,8 @@ fn copy_into(
         kept.extend(index.find(layer, None)?);
     }
     let plan = stored.image.plan()?;
-    let of_commit = plan.ostree.iter().chain(&plan.chunks).map(|layer| (layer, Holds::Objects));
-    for (layer, holds) in of_commit.chain(plan.derived.iter().map(|layer| (layer, Holds::Files))) {
-        kept.push(index.require(&layer.descriptor, Some((&layer.diff_id, holds)))?);
+    for PlannedLayer { layer, kind } in &plan.layers {
+        kept.push(index.require(&layer.descriptor, Some((&layer.diff_id, Holds::of(*kind))))?);
     }
     for (digest, commit) in kept {
         commits.insert(commit);

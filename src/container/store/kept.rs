@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostree_format::{CommitId, FileId};
 
-use crate::container::image::{PlannedLayer, Result};
+use crate::container::image::{ImageLayer, LayerKind, Result};
 use crate::tar::LayerOptions;
 
 /// What is known of layers before, and kept of them after they were taken in.
@@ -17,15 +17,10 @@ pub(in crate::container) trait Layers: Sync {
     ///
     /// # Errors
     /// [`Error::DiffIdMismatch`] if the blob was read and had another diffid.
-    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>>;
+    fn known(&self, layer: &ImageLayer, role: Role) -> Result<Option<Kept>>;
 
     /// The commit that keeps the objects of a chunk of the commit `base` from now on.
-    fn keep_chunk(
-        &self,
-        layer: &PlannedLayer,
-        base: CommitId,
-        objects: &BTreeSet<FileId>,
-    ) -> Result<CommitId>;
+    fn keep_chunk(&self, layer: &ImageLayer, base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId>;
 
     /// Told of every layer that was read and is in the store now, from any thread.
     fn finished(&self, layer: &TakenLayer) -> Result<()>;
@@ -51,11 +46,22 @@ pub(in crate::container) enum Role {
     Plain(LayerOptions),
 }
 
+impl Role {
+    /// The kind of layer that is taken in so.
+    pub(in crate::container) fn kind(self) -> LayerKind {
+        match self {
+            Self::Commit(_) => LayerKind::Commit,
+            Self::Chunk(_) => LayerKind::Chunk,
+            Self::Plain(_) => LayerKind::Plain,
+        }
+    }
+}
+
 /// A layer that is in the store.
 #[derive(Debug, Clone)]
 pub(in crate::container) struct TakenLayer {
     /// The layer.
-    pub(in crate::container) layer: PlannedLayer,
+    pub(in crate::container) layer: ImageLayer,
     /// What it was taken in as.
     pub(in crate::container) role: Role,
     /// The commit that it is there, or that keeps it.
@@ -79,7 +85,7 @@ pub(in crate::container) enum Origin {
 
 impl TakenLayer {
     /// A layer that was fetched just now.
-    pub(in crate::container) fn fetched(layer: &PlannedLayer, role: Role, commit: CommitId) -> Self {
+    pub(in crate::container) fn fetched(layer: &ImageLayer, role: Role, commit: CommitId) -> Self {
         Self { layer: layer.clone(), role, commit, origin: Origin::Fetched, left_out: BTreeMap::new() }
     }
 

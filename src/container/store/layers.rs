@@ -15,7 +15,7 @@ use super::ImageStore;
 use super::kept::{Kept, Layers, Role, TakenLayer};
 use super::names::{layer_of_ref, layer_ref};
 use super::record::{IMPORTER, LayerRecord, OURS};
-use crate::container::image::{DiffId, Digest, Error, PlannedLayer, Result};
+use crate::container::image::{DiffId, Digest, Error, ImageLayer, LayerKind, Result};
 use crate::store::{self, Completeness, ObjectRead, Reachable, Txn, load_commit, load_dirtree, walk_commit};
 use crate::tar::write_object_set;
 
@@ -40,6 +40,16 @@ pub(super) enum Holds {
     Objects,
     /// Files.
     Files,
+}
+
+impl Holds {
+    /// What a layer of this kind holds.
+    pub(super) fn of(kind: LayerKind) -> Self {
+        match kind {
+            LayerKind::Commit | LayerKind::Chunk => Self::Objects,
+            LayerKind::Plain => Self::Files,
+        }
+    }
 }
 
 impl LayerIndex {
@@ -99,7 +109,7 @@ impl<'a> StoredLayers<'a> {
     }
 
     /// Whether what is kept for the blob `digest`, which is `commit`, is what `layer` becomes in this role, and whole.
-    fn is(&self, digest: &Digest, commit: &CommitId, layer: &PlannedLayer, role: Role) -> Result<bool> {
+    fn is(&self, digest: &Digest, commit: &CommitId, layer: &ImageLayer, role: Role) -> Result<bool> {
         // What a check of the repository found to be damaged is fetched again.
         let damaged = self.txn.completeness(commit)? == Completeness::PartialByFsck;
         if damaged || !self.txn.contains(&(*commit).into())? {
@@ -138,11 +148,8 @@ impl Layers for StoredLayers<'_> {
         "image"
     }
 
-    fn known(&self, layer: &PlannedLayer, role: Role) -> Result<Option<Kept>> {
-        let holds = match role {
-            Role::Commit(_) | Role::Chunk(_) => Holds::Objects,
-            Role::Plain(_) => Holds::Files,
-        };
+    fn known(&self, layer: &ImageLayer, role: Role) -> Result<Option<Kept>> {
+        let holds = Holds::of(role.kind());
         let Some((digest, commit)) = self.index.find(&layer.descriptor, Some((&layer.diff_id, holds)))?
         else {
             return Ok(None);
@@ -151,7 +158,7 @@ impl Layers for StoredLayers<'_> {
         Ok(self.is(&digest, &commit, layer, role)?.then_some(Kept { commit, same_blob }))
     }
 
-    fn keep_chunk(&self, layer: &PlannedLayer, _: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {
+    fn keep_chunk(&self, layer: &ImageLayer, _: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {
         let mut metadata = Default::default();
         let blob = Digest::of_descriptor(&layer.descriptor)?;
         LayerRecord { blob, diff_id: layer.diff_id, rules: None }.write(&mut metadata);

@@ -20,7 +20,9 @@ use super::record::{IMPLIED, LOWER_LINKS};
 use crate::base::Ctx;
 use crate::container::blob::KnownLayers;
 use crate::container::build::{Built, Layer, Origin, put_with_layers, write_layers};
-use crate::container::image::{COMPONENTS, Compression, ImageDest, ImageReference, PlannedLayer, Result};
+use crate::container::image::{
+    COMPONENTS, Compression, ImageDest, ImageReference, LayerKind, LayerPlan, Result,
+};
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
     ChunkContent, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, export_chunk, export_final_chunk,
@@ -45,10 +47,8 @@ pub fn reexport(
     let (plan, index) = (image.plan()?, LayerIndex::read(store)?);
     ctx.phase("Building image", None, None);
     let mut layers = Vec::new();
-    if let Some(first) = &plan.ostree {
-        of_commit(store, &index, first, &plan.chunks, &mut layers)?;
-    }
-    for layer in &plan.derived {
+    of_commit(store, &index, &plan, &mut layers)?;
+    for layer in plan.of_kind(LayerKind::Plain) {
         layers.push(plain(store, index.require(&layer.descriptor, Some((&layer.diff_id, Holds::Files)))?.1)?);
     }
     let mut known = KnownLayers::default();
@@ -73,10 +73,11 @@ pub fn reexport(
 fn of_commit<'a>(
     store: &'a impl ImageStore,
     index: &LayerIndex,
-    first: &PlannedLayer,
-    chunks: &[PlannedLayer],
+    plan: &LayerPlan,
     layers: &mut Vec<Layer<'a>>,
 ) -> Result<()> {
+    let Some(first) = plan.commit_layer() else { return Ok(()) };
+    let chunks: Vec<_> = plan.of_kind(LayerKind::Chunk).collect();
     let (_, commit) = index.require(&first.descriptor, None)?;
     let all = ChunkContent::of_commit(store, &commit)?;
     let mut placed: HashMap<FileId, usize> = HashMap::new();

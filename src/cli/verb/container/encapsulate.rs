@@ -83,8 +83,8 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
     let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
     let image = opened.admit(who.demand(), &session.ctx)?;
     let plan = image.image()?.plan()?;
-    if plan.ostree.is_none() || !plan.derived.is_empty() {
-        let n = plan.derived.len();
+    if plan.commit_layer().is_none() || plan.plain_layers() > 0 {
+        let n = plan.plain_layers();
         let why = format!("Image has {n} layers that are not of its commit: see 'container image pull'");
         return Err(Error::Unsupported(why).into());
     }

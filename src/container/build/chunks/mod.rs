@@ -26,7 +26,7 @@ pub use self::contentmeta::ContentMeta;
 use self::owners::Owners;
 use self::tree::Tree;
 use crate::base::Ctx;
-use crate::container::image::{COMPONENTS, Error, Image, Result};
+use crate::container::image::{COMPONENTS, Error, Image, LayerKind, Result};
 use crate::store::ObjectRead;
 use crate::tar::ChunkContent;
 
@@ -169,8 +169,8 @@ fn packed(
 
 /// The names of components in each layer of an image that holds nothing but these.
 fn layers_of(image: &Image) -> Result<Vec<Vec<String>>> {
-    let chunks = image.plan()?.chunks;
-    let names = chunks.iter().map(|chunk| {
+    let plan = image.plan()?;
+    let names = plan.of_kind(LayerKind::Chunk).map(|chunk| {
         let names = chunk.descriptor.annotations().as_ref().and_then(|all| all.get(COMPONENTS));
         names.into_iter().flat_map(|names| names.split(SEPARATOR)).map(str::to_owned).collect()
     });
