@@ -1,21 +1,23 @@
 //! The way of a commit into an image.
 //!
 //! ```text
+//! plan       BuildPlan: a recipe for each layer, and what the documents will say; build() makes and writes one
 //! chunks     what goes into which layer
-//! layers     writes several at a time; those that are there already are not made again
-//! image      the whole: layers, configuration, manifest
+//! write      several layers at a time; those that are there already are not made again
+//! documents  configuration and manifest
 //! rewrite    an image that is there, with other layers; detached: with other detached metadata of its commit
 //! ```
 
 pub(super) mod chunks;
 mod detached;
-mod image;
-mod layers;
+mod documents;
+mod plan;
 mod rewrite;
+mod write;
 
 pub use chunks::{ContentMeta, Layering};
 pub use detached::replace_detached_metadata;
-pub use image::{BuildOptions, Built, build};
+pub use plan::{BuildOptions, BuildPlan, Built, LayerRecipe, build};
 
-pub(super) use layers::{Layer, Origin, write_layers};
 pub(super) use rewrite::put_with_layers;
+pub(super) use write::write_layers;

@@ -33,7 +33,7 @@ pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Trans
 pub use source::{ImageSource, MAX_JSON_BYTES, RawManifest, read_json};
 
 pub(super) use dest::canonical_json;
-pub(super) use labels::{COMPONENTS, FINAL_DIFFID, Labels};
+pub(super) use labels::{COMPONENTS, FINAL_DIFFID};
 pub(super) use name::{is_host, is_path};
 pub(super) use platform::MAX_DEPTH;
 pub(super) use strict::{Base64, Object, Unique, given};

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use ostree_format::CommitId;
 
-use super::commit::{PullOptions, only_of_commit, take_image};
 use super::merge::merge;
+use super::options::{PullOptions, only_of_commit};
+use super::take::take;
 use crate::base::Ctx;
 use crate::container::image::{Digest, Error, ImageReference, Result};
 use crate::container::store::{
@@ -142,7 +143,7 @@ fn pull_into(
         cache_update(txn, &old.commit, image)?;
     }
     let layers = StoredLayers::read(txn)?;
-    let mut taken = take_image(source, &image.plan()?, txn, &options.pull, &layers, ctx)?;
+    let mut taken = take(source, &image.plan()?, txn, &options.pull, &layers, ctx)?;
     let root = merge(source, txn, &mut taken, ctx)?;
     // Labeled anew, layers may be other commits now.
     taken.layers.iter().filter(|layer| layer.is_read()).try_for_each(|layer| layers.finished(layer))?;

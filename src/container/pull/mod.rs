@@ -1,10 +1,21 @@
 //! The way of an image into a store: its commit alone, or all its layers.
 //!
+//! The way of a layer, with every function that it passes, in order:
+//!
 //! ```text
-//! commit    pull(): the commit in an image ┐                     ┌ fetch     one layer, as what it is to be
-//! image     pull_image(): all its layers   ┴► take: each layer ┤ resume, pulled_layers   those that are here
-//!                                                                └► merge: one tree of all
+//! pull() · pull_image()            begin a transaction; plan          commit.rs · image.rs
+//! ├─ take()                        the commit's layer first, then all others, several at a time
+//! │  ├─ Layers::known()            is it here? told by Resuming (what an interrupted pull had finished) and by who keeps
+//! │  │                             layers: the image store, or a hint (PulledLayers)                       yes ► done
+//! │  ├─ fetch_commit(), fetch_chunk(), fetch_plain()
+//! │  │  ├─ blob::read_layer()      blob ► digest ► decompressed ► diffid
+//! │  │  ├─ tar::import_…()         entries ► objects, each by its checksum
+//! │  │  └─ Layers::finished()      the journal and the ref tell the next pull
+//! │  └─ complete()                 nothing of the commit is missing; what was said to be here and is not, is fetched
+//! └─ merge()                       plain layers over the commit: one tree, one commit
 //! ```
+//! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by its signature
+//! before anything is written, every object by its checksum. Nothing becomes visible before all of it is there.
 
 mod commit;
 mod facts;
@@ -12,10 +23,12 @@ mod fetch;
 mod image;
 mod left_out;
 mod merge;
+mod options;
 mod prepare_root;
 mod pulled_layers;
 mod resume;
 mod take;
 
-pub use commit::{PullOptions, Pulled, Vouching, pull};
+pub use commit::{Pulled, pull};
 pub use image::{Check, NameImage, PulledImage, StoreOptions, Unneeded, check_image, pull_image};
+pub use options::{PullOptions, Vouching};

@@ -17,17 +17,20 @@ use ostree_format::{CommitId, FileId};
 
 use super::facts::BaseFacts;
 use super::fetch::{fetch_chunk, fetch_commit, fetch_plain};
+use super::options::{PullOptions, only_of_commit};
 use super::prepare_root::RootKind;
+use super::resume::Resuming;
 use crate::base::{Ctx, Item, Pool, with_pool};
 use crate::container::image::{Error, ImageLayer, ImageSource, LayerKind, LayerPlan, PlannedLayer, Result};
 use crate::container::store::{Kept, Layers, Origin, Role, TakenLayer, is_whole};
+use crate::container::trust::Admitted;
 use crate::store::selinux::Policy;
 use crate::store::{self, Completeness, Reachable, Txn, Voucher, vouch_stored, walk_commit};
 use crate::tar::{LayerOptions, Toplevel, Var, check_complete};
 
 /// How layers are taken in.
 #[derive(Clone, Copy)]
-pub(in crate::container) struct Taking<'a> {
+pub(super) struct Taking<'a> {
     /// Where the layers come from.
     pub(in crate::container) source: &'a dyn ImageSource,
     /// Where they go to.
@@ -53,35 +56,29 @@ pub(in crate::container) struct Taken {
     pub(in crate::container) rules: LayerOptions,
 }
 
-/// Takes in all layers.
+/// Takes in all layers of an image, apart from those that are known to `layers` or were finished by an interrupted pull.
 ///
 /// # Errors
 /// [`store::Error::Refused`] if the commit is not let in; [`Error::Image`] if the image does not hold what it
 /// says; whatever is damaged or missing is named.
-pub(in crate::container) fn take(plan: &LayerPlan, taking: &Taking<'_>, ctx: &Ctx) -> Result<Taken> {
-    let (expected, taken) = (HashSet::new(), vec![None; plan.layers.len()]);
-    let mut take = Take { plan, taking, ctx, expected, taken };
-    let base = take.commit()?;
-    let early = match base {
-        Some(base) if plan.plain_layers() > 0 => BaseFacts::of_commit(taking.txn, &base)?,
-        _ => Some(BaseFacts::NO_BASE),
-    };
-    take.others(base, early.as_ref())?;
-    if let Some(base) = base {
-        take.complete(&base)?;
+pub(in crate::container) fn take(
+    source: &Admitted<'_>,
+    plan: &LayerPlan,
+    txn: &dyn Txn,
+    options: &PullOptions<'_>,
+    layers: &dyn Layers,
+    ctx: &Ctx,
+) -> Result<Taken> {
+    let (image, voucher) = (source.image()?, options.vouching.decided(source)?);
+    if voucher.is_some() {
+        only_of_commit(image, plan)?;
     }
-    let facts = match (early, base) {
-        (None, Some(base)) => {
-            // They depend on a file that came in some chunk.
-            let missing = || Error::Image(format!("commit {base}: its configuration is not there"));
-            let facts = BaseFacts::of_commit(taking.txn, &base)?.ok_or_else(missing)?;
-            take.others(Some(base), Some(&facts))?;
-            facts
-        }
-        (early, _) => early.unwrap_or(BaseFacts::NO_BASE),
-    };
-    let layers = take.taken.into_iter().flatten().collect();
-    Ok(Taken { base, layers, rules: rules(&facts, taking.var), policy: facts.policy })
+    let bytes = image.manifest.layers().iter().map(|layer| layer.size()).sum();
+    ctx.phase("Pulling image", None, Some(bytes));
+    let layers = &Resuming::new(layers, txn);
+    let taking = &Taking { source, txn, voucher, layers, var: options.var };
+    let (expected, taken) = (HashSet::new(), vec![None; plan.layers.len()]);
+    Take { plan, taking, ctx, expected, taken }.all()
 }
 
 /// By which rules plain layers are taken in on top of such a commit.
@@ -105,6 +102,31 @@ struct Take<'a> {
 }
 
 impl Take<'_> {
+    /// The commit first, then its chunks and the plain layers on top of it.
+    fn all(mut self) -> Result<Taken> {
+        let base = self.commit()?;
+        let early = match base {
+            Some(base) if self.plan.plain_layers() > 0 => BaseFacts::of_commit(self.taking.txn, &base)?,
+            _ => Some(BaseFacts::NO_BASE),
+        };
+        self.others(base, early.as_ref())?;
+        if let Some(base) = base {
+            self.complete(&base)?;
+        }
+        let facts = match (early, base) {
+            (None, Some(base)) => {
+                // They depend on a file that came in some chunk.
+                let missing = || Error::Image(format!("commit {base}: its configuration is not there"));
+                let facts = BaseFacts::of_commit(self.taking.txn, &base)?.ok_or_else(missing)?;
+                self.others(Some(base), Some(&facts))?;
+                facts
+            }
+            (early, _) => early.unwrap_or(BaseFacts::NO_BASE),
+        };
+        let layers = self.taken.into_iter().flatten().collect();
+        Ok(Taken { base, layers, rules: rules(&facts, self.taking.var), policy: facts.policy })
+    }
+
     /// The layer that holds the commit; `None` if the image has none.
     fn commit(&mut self) -> Result<Option<CommitId>> {
         let (taking, ctx) = (self.taking, self.ctx);

@@ -10,6 +10,7 @@
 //! the old one's label for its last layer, and cannot be pulled then.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write;
 
 use ostree_format::{CommitId, FileId, ObjectType};
 
@@ -19,9 +20,10 @@ use super::query::require;
 use super::record::{IMPLIED, LOWER_LINKS};
 use crate::base::Ctx;
 use crate::container::blob::KnownLayers;
-use crate::container::build::{Built, Layer, Origin, put_with_layers, write_layers};
+use crate::container::build::{Built, LayerRecipe, put_with_layers, write_layers};
 use crate::container::image::{
-    COMPONENTS, Compression, ImageDest, ImageReference, LayerKind, LayerPlan, Result,
+    COMPONENTS, Compression, ImageDest, ImageLayer, ImageReference, LayerKind, LayerPlan, PlannedLayer,
+    Result,
 };
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
@@ -46,67 +48,71 @@ pub fn reexport(
     let image = require(store, name)?.image;
     let (plan, index) = (image.plan()?, LayerIndex::read(store)?);
     ctx.phase("Building image", None, None);
-    let mut layers = Vec::new();
-    of_commit(store, &index, &plan, &mut layers)?;
+    let mut recipes = of_commit(store, &index, &plan)?;
     for layer in plan.of_kind(LayerKind::Plain) {
-        layers.push(plain(store, index.require(&layer.descriptor, Some((&layer.diff_id, Holds::Files)))?.1)?);
+        let (_, commit) = index.require(&layer.descriptor, Some((&layer.diff_id, Holds::Files)))?;
+        recipes.push(plain(store, layer, commit)?);
     }
     let mut known = KnownLayers::default();
     for image in [Some(image.clone()), dest.current(image.config.architecture())?].into_iter().flatten() {
         known.add(&image, compression);
     }
-    let placed = write_layers(dest, compression, &layers, &known, ctx)?;
-    let written = placed.iter().filter(|layer| layer.origin == Origin::Written);
-    let written_bytes = written.map(|layer| layer.layer.size_bytes).sum();
-    let reused = placed.iter().filter(|layer| layer.origin == Origin::Known).count();
-    let listed = placed.iter().zip(image.manifest.layers()).map(|(placed, old)| {
-        let mut layer = placed.layer.clone();
-        let components = old.annotations().as_ref().and_then(|all| all.get(COMPONENTS));
-        layer.annotations.extend(components.map(|names| (COMPONENTS.to_owned(), names.clone())));
-        Ok((layer.descriptor(compression)?, layer.diff_id))
-    });
+    let placed = write_layers(dest, compression, &recipes, &known, ctx)?;
+    let listed =
+        placed.iter().map(|placed| Ok((placed.layer.descriptor(compression)?, placed.layer.diff_id)));
     let manifest = put_with_layers(dest, &image, listed.collect::<Result<_>>()?)?;
-    Ok(Built { manifest, layers: placed.len(), reused, written_bytes })
+    Ok(Built::new(manifest, &placed))
 }
 
-/// The layers of the commit.
+/// The layers of the commit, if the image has one.
 fn of_commit<'a>(
     store: &'a impl ImageStore,
     index: &LayerIndex,
     plan: &LayerPlan,
-    layers: &mut Vec<Layer<'a>>,
-) -> Result<()> {
-    let Some(first) = plan.commit_layer() else { return Ok(()) };
-    let chunks: Vec<_> = plan.of_kind(LayerKind::Chunk).collect();
+) -> Result<Vec<LayerRecipe<'a>>> {
+    let Some(first) = plan.commit_layer() else { return Ok(Vec::new()) };
     let (_, commit) = index.require(&first.descriptor, None)?;
-    let all = ChunkContent::of_commit(store, &commit)?;
     let mut placed: HashMap<FileId, usize> = HashMap::new();
-    for (number, chunk) in chunks.iter().enumerate() {
-        for object in
-            objects_of(store, &index.require(&chunk.descriptor, Some((&chunk.diff_id, Holds::Objects)))?.1)?
-        {
+    for (number, chunk) in plan.of_kind(LayerKind::Chunk).enumerate() {
+        let (_, set) = index.require(&chunk.descriptor, Some((&chunk.diff_id, Holds::Objects)))?;
+        for object in objects_of(store, &set)? {
             placed.entry(object).or_insert(number + 1);
         }
     }
-    let contents = all.divide(chunks.len() + 1, |id, _| placed.get(id).copied().unwrap_or(0));
-    for (number, content) in contents.into_iter().enumerate() {
-        let options = ExportOptions::default();
-        layers.push(match number {
-            0 => Layer {
-                produce: Box::new(move |out, ctx| {
-                    Ok(export_final_chunk(store, &commit, &content, out, &options, ctx)?)
-                }),
-                bytes: u64::MAX,
-            },
-            _ => Layer {
-                bytes: chunks[number - 1].descriptor.size(),
-                produce: Box::new(move |out, ctx| {
-                    Ok(export_chunk(store, &commit, &content, out, &options, ctx)?)
-                }),
-            },
+    let all = ChunkContent::of_commit(store, &commit)?;
+    let contents = all.divide(plan.layers_of_commit(), |id, _| placed.get(id).copied().unwrap_or(0));
+    let options = ExportOptions::default();
+    Ok(plan
+        .layers
+        .iter()
+        .zip(contents)
+        .map(|(planned, content)| recipe(store, commit, planned, content, options))
+        .collect())
+}
+
+/// How the layer with the commit, or one of its chunks, is made.
+fn recipe<'a>(
+    store: &'a impl ImageStore,
+    commit: CommitId,
+    PlannedLayer { layer, kind }: &PlannedLayer,
+    content: ChunkContent,
+    options: ExportOptions,
+) -> LayerRecipe<'a> {
+    let (kind, components) = (*kind, components_of(layer));
+    if kind == LayerKind::Commit {
+        let stream = Box::new(move |out: &mut dyn Write, ctx: &Ctx| {
+            Ok(export_final_chunk(store, &commit, &content, out, &options, ctx)?)
         });
+        return LayerRecipe { kind, components, size_bytes: None, stream };
     }
-    Ok(())
+    let stream = Box::new(move |out: &mut dyn Write, ctx: &Ctx| {
+        Ok(export_chunk(store, &commit, &content, out, &options, ctx)?)
+    });
+    LayerRecipe { kind, components, size_bytes: Some(layer.descriptor.size()), stream }
+}
+
+fn components_of(layer: &ImageLayer) -> Option<String> {
+    layer.descriptor.annotations().as_ref().and_then(|all| all.get(COMPONENTS)).cloned()
 }
 
 /// The content objects that the commit of an object set names.
@@ -121,14 +127,18 @@ fn objects_of(store: &dyn ObjectRead, set: &CommitId) -> Result<HashSet<FileId>>
     Ok(objects)
 }
 
-fn plain<'a>(store: &'a impl ImageStore, commit: CommitId) -> Result<Layer<'a>> {
+/// How a plain layer is made.
+fn plain<'a>(store: &'a impl ImageStore, layer: &ImageLayer, commit: CommitId) -> Result<LayerRecipe<'a>> {
     let metadata = load_commit(store, &commit)?.metadata;
     let links = metadata.get_strv(LOWER_LINKS).unwrap_or_default();
     let lower = links.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
     let implied = metadata.get_strv(IMPLIED).unwrap_or_default().into_iter().map(str::to_owned).collect();
     let purpose = PlainPurpose::Layer(LayerFacts { lower, implied });
     let options = PlainOptions { purpose, ..PlainOptions::default() };
-    let produce =
-        move |out: &mut dyn std::io::Write, ctx: &Ctx| Ok(export_plain(store, &commit, out, &options, ctx)?);
-    Ok(Layer { produce: Box::new(produce), bytes: u64::MAX })
+    Ok(LayerRecipe {
+        kind: LayerKind::Plain,
+        components: components_of(layer),
+        size_bytes: None,
+        stream: Box::new(move |out, ctx| Ok(export_plain(store, &commit, out, &options, ctx)?)),
+    })
 }

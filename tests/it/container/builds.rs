@@ -7,12 +7,12 @@ use std::path::Path;
 
 use oci_spec::image::Arch;
 use ostree_rs::base::Ctx;
-use ostree_rs::container::build::{BuildOptions, build};
-use ostree_rs::container::image::{Compression, Digest, Error, Image, ImageSource};
+use ostree_rs::container::build::{BuildOptions, BuildPlan, Layering, build};
+use ostree_rs::container::image::{Compression, DiffId, Digest, Error, Image, ImageSource};
 use ostree_rs::container::place::OciLayout;
 use ostree_rs::container::pull::{PullOptions, Vouching};
 use ostree_rs::format::variant::Value;
-use ostree_rs::format::{CommitId, MetaKind};
+use ostree_rs::format::{Checksum, CommitId, MetaKind};
 use ostree_rs::store::{MemStore, ObjectWrite as _, load_commit};
 
 use super::pulls::assert_holds;
@@ -73,6 +73,39 @@ fn the_same_commit_gives_the_same_image() {
         assert_eq!((pulled.commit, pulled.manifest), (stable(), digests[0]));
         assert_holds(&store, &stable());
     }
+}
+
+/// What a recipe writes is what the image has as its layer, every time; ostree-ext's own layer is the same stream.
+#[test]
+fn a_plan_can_be_written_again_and_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let (store, ctx) = (bare_store(), Ctx::default());
+    let layering = Layering::Packages { max_layers: NonZeroUsize::new(4).unwrap() };
+    for layering in [Layering::Single, layering] {
+        let options = BuildOptions { layering, ..BuildOptions::default() };
+        let plan = BuildPlan::new(&store, &stable(), &options, &ctx).unwrap();
+        let manifests: Vec<_> = ["a", "b"]
+            .map(|name| plan.write(&new_layout(&temp.path().join(name), Some("x")), &ctx).unwrap().manifest)
+            .to_vec();
+        assert_eq!(manifests[0], manifests[1]);
+        let image = fetch(&temp.path().join("a"), "x");
+        let (planned, layers) = (image.plan().unwrap().layers, plan.layers());
+        assert_eq!(layers.len(), planned.len());
+        for (recipe, planned) in layers.iter().zip(&planned) {
+            assert_eq!(recipe.kind, planned.kind);
+            for _ in 0..2 {
+                let mut stream = Vec::new();
+                recipe.write_stream(&mut stream, &ctx).unwrap();
+                assert_eq!(DiffId::new(Checksum::of(&stream)), planned.layer.diff_id);
+            }
+        }
+    }
+    let theirs = corpus::unpack("ostree-ext/oci.tar.zst");
+    let theirs = fetch(&find_layout(theirs.path()), "single").layers().unwrap().remove(0);
+    let plan = BuildPlan::new(&store, &stable(), &BuildOptions::default(), &ctx).unwrap();
+    let mut stream = Vec::new();
+    plan.layers()[0].write_stream(&mut stream, &ctx).unwrap();
+    assert_eq!(DiffId::new(Checksum::of(&stream)), theirs.diff_id);
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! The documents of an image that is built: configuration and manifest.
+//!
+//! ```text
+//! config      machine, command, labels, history, diffids
+//! manifest    layers; the same labels as annotations
+//! ```
+
+use std::collections::HashMap;
+
+use chrono::DateTime;
+use oci_spec::OciSpecError;
+use oci_spec::image::{
+    Arch, Config, HistoryBuilder, ImageConfiguration, ImageConfigurationBuilder, ImageManifestBuilder,
+    MediaType, Os, Platform, PlatformBuilder, RootFsBuilder,
+};
+use ostree_format::{Commit, CommitId};
+
+use super::chunks::{Chunk, Layering};
+use super::plan::BuildOptions;
+use super::write::PlacedLayer;
+use crate::container::image::labels::{self, Labels};
+use crate::container::image::{
+    Compression, Digest, Error, ImageDest, PlatformName, RawManifest, Result, canonical_json, put_json,
+};
+
+/// What the documents say, but for the digests of layers.
+pub(super) struct Outline {
+    /// The machines that the image is for.
+    pub(super) platform: PlatformName,
+    /// Without the one that names the last layer of the commit.
+    labels: Labels,
+    /// What containers are run with.
+    container: Config,
+    /// RFC 3339, in UTC.
+    created: String,
+    /// What made each layer.
+    history: Vec<String>,
+}
+
+impl Outline {
+    pub(super) fn new(
+        id: &CommitId,
+        commit: &Commit,
+        platform: PlatformName,
+        chunks: &[Chunk],
+        options: &BuildOptions,
+    ) -> Result<Self> {
+        let mut labels = labels::of_commit(id, commit, &options.copy_meta_keys, &options.copy_meta_opt_keys)?;
+        let mut created_secs = commit.timestamp;
+        if let Layering::Mapped { meta, .. } = &options.layering {
+            labels.extend(meta.labels.clone());
+            created_secs = meta.created_secs.unwrap_or(created_secs);
+        }
+        labels.extend(options.labels.clone());
+        let mut container = options.config.clone().unwrap_or_default();
+        if let Some(cmd) = options.cmd.clone().or_else(|| labels::container_cmd(commit)) {
+            container.set_cmd(Some(cmd));
+        }
+        let subject = match &*commit.subject {
+            "" => format!("ostree export of commit {id}"),
+            subject => subject.to_owned(),
+        };
+        let history = std::iter::once(subject).chain(chunks.iter().map(|chunk| chunk.created_by.clone()));
+        Ok(Self {
+            platform,
+            labels,
+            container,
+            created: time(options.created_secs.unwrap_or(created_secs))?,
+            history: history.collect(),
+        })
+    }
+
+    /// Stores the documents of an image with these layers; gives the digest of the manifest.
+    pub(super) fn put(
+        &self,
+        dest: &dyn ImageDest,
+        compression: Compression,
+        layers: &[PlacedLayer],
+    ) -> Result<Digest> {
+        let mut labels: HashMap<String, String> = self.labels.clone().into_iter().collect();
+        if let Some(last) = layers.last() {
+            labels.insert(labels::FINAL_DIFFID.to_owned(), last.layer.diff_id.to_string());
+        }
+        let config = put_json(dest, MediaType::ImageConfig, &self.config(&labels, layers)?)?;
+        let entries = layers.iter().map(|placed| placed.layer.descriptor(compression));
+        let manifest = ImageManifestBuilder::default()
+            .schema_version(2u32)
+            .media_type(MediaType::ImageManifest)
+            .config(config)
+            .layers(entries.collect::<Result<Vec<_>>>()?)
+            .annotations(labels)
+            .build()
+            .map_err(spec)?;
+        let bytes = canonical_json(&manifest)?;
+        let digest = Digest::of(&bytes);
+        let raw = RawManifest { bytes, media_type: MediaType::ImageManifest, digest };
+        dest.put_manifest(&raw, Some(&entry(&self.platform)?))?;
+        Ok(digest)
+    }
+
+    fn config(&self, labels: &HashMap<String, String>, layers: &[PlacedLayer]) -> Result<ImageConfiguration> {
+        let mut container = self.container.clone();
+        let own = container.labels().clone().unwrap_or_default();
+        container.set_labels(Some(own.into_iter().chain(labels.clone()).collect()));
+        let history = self.history.iter().map(|created_by| {
+            HistoryBuilder::default().created(self.created.clone()).created_by(created_by.clone()).build()
+        });
+        let diff_ids: Vec<_> = layers.iter().map(|placed| placed.layer.diff_id.to_string()).collect();
+        let mut config = ImageConfigurationBuilder::default()
+            .created(self.created.clone())
+            .architecture(Arch::from(&*self.platform.architecture))
+            .os(Os::from(&*self.platform.os))
+            .config(container)
+            .rootfs(RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().map_err(spec)?)
+            .history(history.collect::<Result<Vec<_>, _>>().map_err(spec)?)
+            .build()
+            .map_err(spec)?;
+        config.set_variant(self.platform.variant.clone());
+        Ok(config)
+    }
+}
+
+/// What an index says of the image.
+fn entry(platform: &PlatformName) -> Result<Platform> {
+    let mut entry = PlatformBuilder::default()
+        .architecture(Arch::from(&*platform.architecture))
+        .os(Os::from(&*platform.os))
+        .build()
+        .map_err(spec)?;
+    entry.set_variant(platform.variant.clone());
+    Ok(entry)
+}
+
+/// RFC 3339, in UTC.
+fn time(secs: u64) -> Result<String> {
+    let time = i64::try_from(secs).ok().and_then(|secs| DateTime::from_timestamp(secs, 0));
+    let time = time.ok_or_else(|| Error::Usage(format!("{secs} seconds since 1970 is no date")))?;
+    Ok(time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+fn spec(error: OciSpecError) -> Error {
+    Error::Image(error.to_string())
+}

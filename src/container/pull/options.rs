@@ -1,0 +1,50 @@
+//! How an image is pulled, and who vouches for it.
+
+use ostree_format::RefSpec;
+
+use crate::container::image::{Error, Image, LayerPlan, Result};
+use crate::container::trust::{Admitted, Verdict};
+use crate::store::Voucher;
+use crate::tar::Var;
+
+/// Who vouches for the commit in an image.
+#[derive(Clone, Copy, Default)]
+pub enum Vouching<'a> {
+    /// Nobody said: the pull stops before it begins.
+    #[default]
+    Undecided,
+    /// Somebody who has to accept the commit, and vouches for nothing else: an image with plain layers is refused.
+    By(&'a dyn Voucher),
+    /// Nobody: any commit is taken.
+    Nobody,
+}
+
+/// How an image is pulled.
+#[derive(Clone, Default)]
+pub struct PullOptions<'a> {
+    /// Who vouches for the commit. Nobody has to, where a policy said that the image is signed.
+    pub vouching: Vouching<'a>,
+    /// The ref that shall name the commit.
+    pub name: Option<RefSpec>,
+    /// What happens to `var` of plain layers.
+    pub var: Var,
+}
+
+impl<'a> Vouching<'a> {
+    /// Who decides about the commit of `image`, if anybody has to.
+    pub(in crate::container) fn decided(self, image: &Admitted<'_>) -> Result<Option<&'a dyn Voucher>> {
+        match (self, image.verdict()) {
+            (Self::By(voucher), _) => Ok(Some(voucher)),
+            (Self::Nobody, _) | (Self::Undecided, Verdict::Signed) => Ok(None),
+            (Self::Undecided, Verdict::Nothing) => Err(Error::NoSignaturePolicy),
+        }
+    }
+}
+
+/// A signed commit vouches for no other layers.
+pub(in crate::container) fn only_of_commit(image: &Image, plan: &LayerPlan) -> Result<()> {
+    match plan.commit_layer().is_some() && plan.plain_layers() == 0 {
+        true => Ok(()),
+        false => Err(Error::UnsignedLayers { image: image.digest, layers: plan.plain_layers() }),
+    }
+}
