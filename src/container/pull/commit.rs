@@ -41,8 +41,8 @@ pub struct Pulled {
 /// next one, unless it is refused: see [`give_up`](crate::store::give_up).
 ///
 /// # Errors
-/// [`Error::NoSignaturePolicy`] if nothing says who vouches for the commit; an error of the kind
-/// [`Refused`](crate::base::ErrorKind::Refused) if that is refused; [`Error::UnsignedLayers`];
+/// [`NoSignaturePolicy`](crate::container::image::Error::NoSignaturePolicy) if nothing says who vouches for the commit; an error of the kind
+/// [`Refused`](crate::base::ErrorKind::Refused) if that is refused; [`UnsignedLayers`](crate::container::image::Error::UnsignedLayers);
 /// whatever is damaged or missing is named.
 pub fn pull(image: &Admitted<'_>, store: &dyn Begin, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
     options.vouching.decided(image)?;
