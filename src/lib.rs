@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! F5 cli         arguments, terminal, exit codes                       may use all
+//!    host        what is configured on a machine: begin here           all but cli
 //! F4 container   commit ↔ OCI image                                    F0–F3
 //! F3 repo        the store on disk: modes, transactions, refs, lock    F0–F2
 //!    tree        commit (tree in), checkout (tree out)                 F0–F2
@@ -33,6 +34,7 @@ pub mod base;
 pub mod cli;
 pub mod container;
 pub mod diff;
+pub mod host;
 pub mod net;
 pub mod repo;
 pub mod sign;

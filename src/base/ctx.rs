@@ -61,6 +61,11 @@ pub enum Event<'a> {
         /// A sentence.
         text: &'a str,
     },
+    /// Something that is probably not as it was meant to be, though the work goes on.
+    Warning {
+        /// A sentence.
+        text: &'a str,
+    },
     /// One of several named things that are under way at the same time begins: see [`Item`](super::Item).
     ItemStart {
         /// Its number, which no other has.
@@ -160,6 +165,11 @@ impl Ctx {
     /// Reports something worth knowing that is no error.
     pub fn note(&self, text: &str) {
         self.progress.event(Event::Note { text });
+    }
+
+    /// Reports something that is probably not as it was meant to be.
+    pub fn warn(&self, text: &str) {
+        self.progress.event(Event::Warning { text });
     }
 
     /// Reports one finished object of so many bytes.

@@ -4,7 +4,7 @@
 
 use super::room;
 use crate::net::{self, Login, TlsProblem};
-use crate::{container, store, tar};
+use crate::{container, host, store, tar};
 
 type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
@@ -50,10 +50,27 @@ fn without_numbers(text: &str) -> String {
 
 /// What helps against `cause`, if it is an error of the library that something is known to help against.
 fn next_step(cause: Cause<'_>) -> Option<&'static str> {
-    None.or_else(|| cause.downcast_ref().and_then(of_container))
+    None.or_else(|| cause.downcast_ref().and_then(of_host))
+        .or_else(|| cause.downcast_ref().and_then(of_container))
         .or_else(|| cause.downcast_ref().and_then(of_tar))
         .or_else(|| cause.downcast_ref().and_then(of_store))
         .or_else(|| cause.downcast_ref().and_then(of_net))
+}
+
+fn of_host(error: &host::Error) -> Option<&'static str> {
+    use host::{Error, HelperProblem};
+    match error {
+        Error::NotARepository(_) => Some("`init` makes one"),
+        Error::NoSecretKeys => Some("--gpg-homedir names their directory"),
+        Error::Helper { problem: HelperProblem::Silent(_), .. } => {
+            Some("with a longer --timeout it is waited for")
+        }
+        Error::At { source, .. } => of_host(source),
+        Error::Image(error) => of_container(error),
+        Error::Policy { source, .. } => of_container(source),
+        Error::Store(error) | Error::Repository { source: error, .. } => of_store(error),
+        _ => None,
+    }
 }
 
 fn of_container(error: &container::image::Error) -> Option<&'static str> {

@@ -1,19 +1,15 @@
-//! Which repository a command works on: `--repo`, the current directory, `OSTREE_REPO`, the system's.
+//! Which repository a command works on, and what is said when writing to it fails.
 
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use anyhow::Context;
 
 use super::room::{Kept, Writing};
 use crate::base::{Cancelled, Ctx, ErrorKind, Kind};
+use crate::host::Machine;
 use crate::repo::{Repo, Transaction, TransactionStats};
 use crate::{container, store, tar};
-
-/// The repository of the running system.
-const SYSTEM_REPO: &str = "/sysroot/ostree/repo";
 
 /// Options of every verb that works on a repository.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -34,25 +30,13 @@ impl RepoOptions {
         if let Some(path) = &self.repo {
             return Ok(path.clone());
         }
-        let given = || std::env::var_os("OSTREE_REPO").filter(|path| !path.is_empty()).map(PathBuf::from);
-        // Who stands in a repository means that one.
-        let here = is_repo(Path::new(".")).then(|| PathBuf::from("."));
-        let system = || is_repo(Path::new(SYSTEM_REPO)).then(|| SYSTEM_REPO.into());
-        here.or_else(given).or_else(system).context("Command requires a --repo argument")
+        Machine::from_env().repo_path().context("Command requires a --repo argument")
     }
-}
-
-fn is_repo(path: &Path) -> bool {
-    path.join("objects").is_dir() && path.join("config").is_file()
 }
 
 /// Opens the repository at `path`, and the one that it calls its parent.
 pub(crate) fn open(path: &Path) -> anyhow::Result<Repo> {
-    let mut repo = open_one(path)?;
-    if let Some(parent) = repo.config().parent.clone() {
-        repo.set_parent(open_one(Path::new(&parent))?);
-    }
-    Ok(repo)
+    Ok(Machine::from_env().open_repo(path)?)
 }
 
 /// Begins a transaction; an error names the repository.
@@ -118,22 +102,4 @@ fn named(repo: &Repo, error: impl Into<anyhow::Error>, kept: Kept) -> anyhow::Er
 /// Where an open repository lies, as far as the system tells.
 fn path_of(repo: &Repo) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", repo.dir().as_raw_fd())).ok()
-}
-
-fn open_one(path: &Path) -> anyhow::Result<Repo> {
-    let shown = path.display();
-    let opening = || format!("Opening repository {shown}");
-    let dir = Dir::open_ambient_dir(path, ambient_authority()).with_context(opening)?;
-    let mut repo = match Repo::open(dir) {
-        Err(store::Error::NotARepository { .. }) => {
-            bail!("{shown} is not an ostree repository; `init` makes one")
-        }
-        repo => repo.with_context(opening)?,
-    };
-    // Staged objects are taken up again after a crash, but not after a restart of the machine. Where its id
-    // cannot be read, it can be given.
-    if let Ok(boot_id) = std::env::var("OSTREE_BOOTID") {
-        repo.set_boot_id(boot_id);
-    }
-    Ok(repo)
 }

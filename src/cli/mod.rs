@@ -1,4 +1,4 @@
-//! Floor 5: the program. Arguments, environment, terminal and exit codes are known here and nowhere else.
+//! Floor 5: the program. Arguments, terminal and exit codes are known here and nowhere else.
 //!
 //! ```text
 //! ostree-rs VERB …          ostree's verbs, and tar, container, completions, man, demo
@@ -17,13 +17,11 @@ mod args;
 mod datetime;
 mod dump;
 mod extension;
-mod gpg;
 mod images;
 mod locate;
 mod near;
 mod program;
 mod progress;
-mod remotes;
 mod room;
 mod summary_text;
 mod terminal;

@@ -202,6 +202,7 @@ impl Progress for Bars {
                 self.phase.inc(if self.counts_bytes.load(Ordering::Relaxed) { bytes } else { objects });
             }
             Event::Note { .. } => {}
+            Event::Warning { text } => self.all.suspend(|| terminal::warn(text)),
             Event::ItemStart { id, name, bytes } => self.start(id, name, bytes),
             Event::ItemAdvance { id, bytes } => {
                 if let Some(bar) = self.items().get(&id) {
@@ -293,6 +294,7 @@ impl Progress for JsonLines {
                 }
             }
             Event::Note { text } => say(&json!({"event": "note", "text": text})),
+            Event::Warning { text } => say(&json!({"event": "warning", "text": text})),
             Event::ItemStart { id, name, bytes } => {
                 state.items.insert(id, Item { name: name.into(), bytes, done: 0, said: now });
                 say(&json!({"event": "start", "id": id, "item": name, "bytes": bytes}));

@@ -50,7 +50,7 @@ impl Session {
         let progress: Arc<dyn Progress> = match &report {
             Some(report) => Arc::clone(report) as Arc<dyn Progress>,
             None if options.verbose => Arc::new(Lines),
-            None => Arc::new(Silent),
+            None => Arc::new(OnlyWarnings),
         };
         let ctx = Ctx { progress, cancel, ..Ctx::default() };
         Ok(Self { out: Out(BufWriter::with_capacity(64 * 1024, out)), ctx, report })
@@ -106,6 +106,11 @@ pub(crate) fn say(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Writes a line about what is probably not as it was meant to be.
+pub(crate) fn warn(text: &str) {
+    say(format_args!("warning: {text}"));
+}
+
 /// `error:`, in red on a terminal.
 pub(crate) fn error_label() -> &'static str {
     if io::stderr().is_terminal() { "\x1b[31m\x1b[1merror:\x1b[0m" } else { "error:" }
@@ -154,7 +159,19 @@ impl Progress for Lines {
             Event::Waiting { host, why, pause } => {
                 say(format_args!("OT: {}", progress::waiting(host, why, pause)));
             }
+            Event::Warning { text } => warn(text),
             _ => {}
+        }
+    }
+}
+
+/// Warnings, whoever wants to hear nothing else.
+struct OnlyWarnings;
+
+impl Progress for OnlyWarnings {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Warning { text } = event {
+            warn(text);
         }
     }
 }

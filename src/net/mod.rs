@@ -10,8 +10,8 @@
 //! driver     the thread that moves bytes
 //! tls        roots, client certificates
 //! ```
-//! Every wait ends at once when the work is cancelled. Proxies are told by the
-//! caller: the library does not read the environment.
+//! Every wait ends at once when the work is cancelled. Proxies and certificate authorities are told by the caller:
+//! neither the environment nor the system's files are read here.
 
 mod body;
 mod driver;
@@ -30,4 +30,5 @@ pub use patience::Limits;
 pub(crate) use patience::Patience;
 pub use reqwest::{Method, StatusCode, Url};
 pub use response::Response;
-pub use tls::{Identity, TlsOptions, TlsVerify};
+pub use rustls::pki_types::CertificateDer;
+pub use tls::{Authorities, Identity, TlsOptions, TlsVerify};

@@ -1,10 +1,10 @@
 //! An answer: its status, headers, and a body that is read or becomes an error.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
@@ -52,7 +52,7 @@ impl Response {
 
     /// How long the server asks to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        self.header(RETRY_AFTER).and_then(delay)
+        self.header(RETRY_AFTER).and_then(|value| delay(value, self.header(DATE)))
     }
 
     /// Reads once; 0 bytes are the end.
@@ -157,14 +157,15 @@ fn registry_message(body: &serde_json::Value) -> Option<String> {
     Some(errors.iter().filter_map(text).collect::<Vec<_>>().join("; "))
 }
 
-/// How long `Retry-After` asks to wait: so many seconds, or until a date.
-fn delay(value: &str) -> Option<Duration> {
+/// How long `Retry-After` asks to wait: so many seconds, or until a time by the server's own clock, which its `Date`
+/// tells.
+fn delay(value: &str, date: Option<&str>) -> Option<Duration> {
     if let Ok(secs) = value.trim().parse() {
         return Some(Duration::from_secs(secs));
     }
-    let until = SystemTime::from(chrono::DateTime::parse_from_rfc2822(value.trim()).ok()?);
-    // A date that has passed asks for no more than the usual pause.
-    until.duration_since(SystemTime::now()).ok()
+    let time = |text: &str| chrono::DateTime::parse_from_rfc2822(text.trim()).ok();
+    // A time that has passed asks for no more than the usual pause.
+    time(value)?.signed_duration_since(time(date?)?).to_std().ok()
 }
 
 #[cfg(test)]
@@ -173,11 +174,17 @@ mod tests {
 
     #[test]
     fn retry_after() {
-        assert_eq!(delay("7"), Some(Duration::from_secs(7)));
-        assert_eq!(delay("Wed, 21 Oct 2015 07:28:00 GMT"), None);
-        let later = delay("Fri, 01 Jan 2100 00:00:00 GMT").unwrap();
-        assert!(later > Duration::from_secs(3600));
-        assert_eq!(delay("soon"), None);
+        let date = Some("Wed, 21 Oct 2015 07:28:00 GMT");
+        for (value, date, expected) in [
+            ("7", None, Some(7)),
+            ("7", date, Some(7)),
+            ("Wed, 21 Oct 2015 07:27:59 GMT", date, None),
+            ("Wed, 21 Oct 2015 08:28:01 GMT", date, Some(3601)),
+            ("Wed, 21 Oct 2015 08:28:01 GMT", None, None),
+            ("soon", date, None),
+        ] {
+            assert_eq!(delay(value, date), expected.map(Duration::from_secs), "{value} {date:?}");
+        }
     }
 
     #[test]

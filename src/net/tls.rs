@@ -20,14 +20,24 @@ use super::error::{Error, Result};
 /// Whom to trust, and who we are.
 #[derive(Debug, Clone, Default)]
 pub struct TlsOptions {
-    /// More certificate authorities, each file in PEM form, apart from those of the system.
+    /// Authorities that are trusted for every server.
+    pub authorities: Authorities,
+    /// More certificate authorities, each file in PEM form.
     pub roots: Vec<Vec<u8>>,
-    /// Trust only [`TlsOptions::roots`], none of the system's.
-    pub only_these_roots: bool,
     /// Certificate and key that the server may ask for; one that a redirect led to gets none.
     pub identity: Option<Identity>,
     /// Whether the server's certificate matters.
     pub verify: TlsVerify,
+}
+
+/// Certificate authorities that are trusted for every server.
+#[derive(Debug, Clone, Default)]
+pub enum Authorities {
+    /// Mozilla's, which are part of this program.
+    #[default]
+    Mozilla,
+    /// These, such as those that a system trusts; none of them means that [`TlsOptions::roots`] are all there are.
+    These(Arc<[CertificateDer<'static>]>),
 }
 
 /// A client certificate.
@@ -109,13 +119,13 @@ impl TlsOptions {
         }
     }
 
-    /// The system's authorities, or Mozilla's where the system has none, and those that were given.
+    /// All authorities. What a system trusts and cannot be read is left out.
     fn root_store(&self) -> Result<RootCertStore> {
         let mut store = RootCertStore::empty();
-        if !self.only_these_roots {
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if store.is_empty() {
-                store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        match &self.authorities {
+            Authorities::Mozilla => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Authorities::These(certificates) => {
+                store.add_parsable_certificates(certificates.iter().cloned());
             }
         }
         for certificate in self.given()? {

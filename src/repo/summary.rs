@@ -8,7 +8,7 @@
 //! empty. Source: libostree ostree-repo.c:5875-6267, ostree-repo-commit.c:4689-4749.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::os::fd::AsFd;
 
 use ostree_format::variant::{Dict, Type, Value};
 use ostree_format::{
@@ -16,7 +16,7 @@ use ostree_format::{
     RefSpec, RootDir, Summary, SummaryContent, SummaryRef, Xattrs,
 };
 
-use super::{Repo, sys};
+use super::{Repo, sys, tmp};
 use crate::base::Ctx;
 use crate::store::{COLLECTION_BINDING, Error, ObjectRead, ObjectWrite, REF_BINDING, Refs, Result, Txn};
 
@@ -31,7 +31,7 @@ pub type Sign<'a> = dyn Fn(&[u8]) -> Result<Dict> + 'a;
 pub struct SummaryOptions<'a> {
     /// Signs the summary, and the commit with the metadata.
     pub sign: Option<&'a Sign<'a>>,
-    /// The time to note, in seconds since 1970; now if none is given.
+    /// The time to note, in seconds since 1970; if none is given, now by the clock of the file system.
     pub now_secs: Option<u64>,
 }
 
@@ -54,7 +54,7 @@ impl Repo {
     /// [`Error::NotFound`] or [`Error::Corrupt`] for the commit of a ref; what signing gives;
     /// [`Error::Locked`], [`Error::Io`].
     pub fn update_summary(&self, additional: &Dict, options: &SummaryOptions<'_>, ctx: &Ctx) -> Result<()> {
-        let now_secs = options.now_secs.unwrap_or_else(now_secs);
+        let now_secs = options.now_secs.map_or_else(|| self.now_secs(), Ok)?;
         if let Some(collection) = &self.config.collection_id {
             self.commit_metadata(collection, additional, options.sign, now_secs, ctx)?;
         }
@@ -85,9 +85,13 @@ impl Repo {
     /// Writes the summary anew if the config asks for that after each change of refs.
     pub(super) fn auto_update_summary(&self) -> Result<()> {
         match self.config.auto_update_summary {
-            true => self.write_summary(&Dict::new(), None, now_secs()),
+            true => self.write_summary(&Dict::new(), None, self.now_secs()?),
             false => Ok(()),
         }
+    }
+
+    fn now_secs(&self) -> Result<u64> {
+        tmp::now_secs(self.tmp.as_fd()).map_err(|e| Error::io("create", "tmp", e))
     }
 
     fn write_summary(&self, additional: &Dict, sign: Option<&Sign<'_>>, now_secs: u64) -> Result<()> {
@@ -180,8 +184,4 @@ impl Repo {
         txn.set_ref(&RefSpec::from(name), Some(id))?;
         txn.commit(ctx).map(drop)
     }
-}
-
-fn now_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use super::{Common, require_writable, resolve_if_present};
 use crate::cli::datetime;
-use crate::cli::gpg;
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::{CommitId, RefSpec, RepoMode, RootDir};
@@ -131,7 +130,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     };
     // The same commit may be made, and signed by others, at the same time.
     let _lock = if args.gpg_sign.is_empty() { None } else { Some(repo.lock_edits(&session.ctx)?) };
-    gpg::sign(&txn, &id, &args.gpg_sign, args.gpg_homedir.as_deref())?;
+    super::sign(&txn, &id, &args.gpg_sign, args.gpg_homedir.as_deref())?;
     if let Some(branch) = &args.branch {
         txn.set_ref(branch, Some(id))?;
     }

@@ -12,9 +12,9 @@ mod vouch;
 
 use std::str::FromStr;
 
-use crate::cli::images::parse_image;
 use crate::cli::terminal::Session;
 use crate::container::image::{ImageReference, OstreeImageReference, SignatureSource};
+use crate::host::parse_image;
 use crate::tar::Var;
 
 /// The verbs below `container`.

@@ -15,7 +15,6 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::cli::gpg::{self, SignedBy};
 use crate::cli::terminal::{Session, size};
 use crate::container;
 use crate::container::build::BuildOptions;
@@ -23,6 +22,7 @@ use crate::container::place::OciLayout;
 use crate::container::pull::{PullOptions, Pulled, Vouching};
 use crate::container::trust::Admitted;
 use crate::format::{CommitId, RefSpec, RepoMode};
+use crate::host::{SignedBy, sign_commit};
 use crate::repo::Repo;
 use crate::sign::gpg::{Keyring, SecretKeys};
 use crate::store::{Modifier, MutableTree, Txn, load_commit};
@@ -121,7 +121,7 @@ impl Demo<'_> {
             ..CommitOptions::default()
         };
         let id = write_commit(&txn, tree.write(&txn)?, &options)?;
-        gpg::sign_with(&txn, &id, keys, &[USER.to_owned()])?;
+        sign_commit(&txn, &id, keys, &[USER.to_owned()])?;
         txn.set_ref(&name, Some(id))?;
         txn.commit(ctx)?;
         let files = format!("{} files, {}", stats.files, size(stats.bytes));
@@ -174,7 +174,7 @@ impl Demo<'_> {
         image: &OciLayout,
         keyring: Option<&Keyring>,
     ) -> anyhow::Result<Pulled> {
-        let signed_by = keyring.map(SignedBy);
+        let signed_by = keyring.cloned().map(SignedBy);
         let vouching = signed_by.as_ref().map_or(Vouching::Undecided, |voucher| Vouching::By(voucher));
         let options = PullOptions { vouching, name: Some(REF.parse()?), ..PullOptions::default() };
         Ok(container::pull::pull(&Admitted::unjudged(image)?, target, &options, &self.session.ctx)?)

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::{Common, resolve};
-use crate::cli::gpg as keys;
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
 use crate::format::commitmeta::{self, SignatureKind};
+use crate::host::{self, Machine};
 use crate::repo::{Repo, Transaction};
 use crate::sign::gpg;
 use crate::store::{Error, ObjectRead, Txn, load_commitmeta};
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         let deleted = delete(args, &repo, txn, &id, session)?;
         return Ok(writeln!(session.out, "Signatures deleted: {deleted}")?);
     }
-    keys::sign(&txn, &id, &args.key_ids, args.gpg_homedir.as_deref())?;
+    super::sign(&txn, &id, &args.key_ids, args.gpg_homedir.as_deref())?;
     txn.commit(&session.ctx)?;
     Ok(())
 }
@@ -55,8 +55,8 @@ fn delete(
 ) -> anyhow::Result<usize> {
     let Some(mut detached) = load_commitmeta(&txn, id)? else { return Ok(0) };
     let commit = repo.read_meta(&(*id).into())?.ok_or(Error::NotFound((*id).into()))?;
-    let keyring = keys::all(repo, args.gpg_homedir.as_deref())?;
-    let verdicts = keys::verdicts(&keyring, &commit, Some(&detached))?;
+    let keyring = Machine::from_env().all_keys(repo, args.gpg_homedir.as_deref())?;
+    let verdicts = host::verdicts(&keyring, &commit, Some(&detached))?;
     let signatures = commitmeta::signatures(&detached, SignatureKind::Gpg)?;
     let mut kept: Vec<Option<Vec<u8>>> = signatures.into_iter().map(|s| Some(s.to_vec())).collect();
     for key in &args.key_ids {

@@ -29,6 +29,7 @@ pub(crate) mod summary;
 pub(crate) mod tar;
 
 use std::io;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use clap::{Command, Subcommand};
@@ -36,10 +37,11 @@ use rustix::fs::{Access, AtFlags, accessat};
 
 use super::locate::RepoOptions;
 use super::near;
-use super::terminal::Session;
+use super::terminal::{self, Session};
 use crate::format::{CommitId, RefSpec, RemoteName, Rev};
+use crate::host::{self, Machine};
 use crate::repo::Repo;
-use crate::store::{ObjectRead, Refs, resolve_rev};
+use crate::store::{ObjectRead, Refs, Txn, resolve_rev};
 
 pub(crate) use self::container::Verb as ContainerVerb;
 
@@ -185,6 +187,19 @@ fn resolve_if_present<S: ObjectRead + Refs + ?Sized>(
 /// What is said of a remote that has no keys of its own.
 fn no_key(remote: &RemoteName) -> String {
     format!("no key for remote {remote} yet: `remote gpg-import {remote} -k FILE` brings one")
+}
+
+/// Signs a commit with the keys that go by `ids`; those that have signed it already are left out, and named on
+/// standard error.
+fn sign(txn: &dyn Txn, id: &CommitId, ids: &[String], homedir: Option<&Path>) -> anyhow::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let keys = Machine::from_env().secret_keys(homedir)?;
+    for key in host::sign_commit(txn, id, &keys, ids)?.there_already {
+        terminal::say(format_args!("Commit is already signed with GPG key {key}"));
+    }
+    Ok(())
 }
 
 /// Stops early if nothing can be written.

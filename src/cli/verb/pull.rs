@@ -4,9 +4,9 @@ use anyhow::bail;
 use clap::ArgAction;
 
 use super::container::{Image, pull as image};
-use crate::cli::remotes;
 use crate::cli::terminal::Session;
 use crate::format::RemoteName;
+use crate::host::Machine;
 use crate::repo::Repo;
 
 /// Arguments of `pull`.
@@ -66,5 +66,5 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 /// Whether this is what C ostree pulls from: `REMOTE`, `REMOTE:REF`.
 fn is_remote(repo: &Repo, text: &str) -> bool {
     let remote = text.split_once(':').map_or(text, |(remote, _)| remote);
-    remote.parse().is_ok_and(|name: RemoteName| remotes::get(repo, &name).is_ok())
+    remote.parse().is_ok_and(|name: RemoteName| Machine::from_env().remote(repo, &name).is_ok())
 }

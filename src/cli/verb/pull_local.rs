@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 
 use super::{Common, no_key, require_writable};
-use crate::cli::gpg::{self, SignedBy};
 use crate::cli::locate;
 use crate::cli::near;
 use crate::cli::terminal::{Session, size};
 use crate::format::variant::Dict;
 use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
+use crate::host::{Machine, SignedBy, remote_group, require_signature};
 use crate::repo::{Fsync, Repo};
 use crate::sign::gpg::Keyring;
 use crate::store::{Depth, Error, Refs, Txn, Voucher, check_bindings, load_commit};
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let keyring = match (&args.remote, args.gpg_verify || args.gpg_verify_summary) {
         (_, false) => None,
         (None, true) => bail!("Must specify remote name to enable gpg verification"),
-        (Some(remote), true) => Some(gpg::of_remote(&repo, remote)?),
+        (Some(remote), true) => Some(Machine::from_env().keyring_of_remote(&repo, remote)?),
     };
     if let (Some(remote), Some(keyring)) = (&args.remote, &keyring)
         && keyring.is_empty()
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         verify_bindings(&wanted, &source, collection(args, &repo)?.as_ref())?;
     }
 
-    let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).map(SignedBy);
+    let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).cloned().map(SignedBy);
     let options = Options {
         depth: u32::try_from(args.depth).map_or(Depth::All, Depth::Parents),
         trust: if args.untrusted { Trust::Nothing } else { Trust::Linked },
@@ -147,7 +147,7 @@ fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {
 /// The collection that the refs of the remote belong to.
 fn collection(args: &Args, repo: &Repo) -> anyhow::Result<Option<CollectionId>> {
     let Some(remote) = &args.remote else { return Ok(None) };
-    let group = crate::cli::remotes::group(remote);
+    let group = remote_group(remote);
     Ok(repo.config().keyfile().get_string(&group, "collection-id")?.map(|id| id.parse()).transpose()?)
 }
 
@@ -174,5 +174,5 @@ fn verify_summary(source: &Repo, keyring: &Keyring) -> anyhow::Result<()> {
     let summary = source.dir().read("summary").map_err(missing("summary"))?;
     let signatures = source.dir().read("summary.sig").map_err(missing("summary signatures"))?;
     let signatures = Dict::parse(&signatures).context("summary.sig")?;
-    gpg::require(keyring, &summary, Some(&signatures)).context("summary")
+    require_signature(keyring, &summary, Some(&signatures)).context("summary")
 }

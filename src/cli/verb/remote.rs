@@ -8,11 +8,10 @@ use anyhow::{Context, bail};
 use chrono::Local;
 
 use super::Common;
-use crate::cli::gpg;
-use crate::cli::remotes::{self, Place};
 use crate::cli::terminal::Session;
 use crate::format::RemoteName;
 use crate::format::keyfile::KeyFile;
+use crate::host::{Machine, RemotePlace, keyring_in, keyring_name, remote_group};
 use crate::repo::Repo;
 use crate::sign::gpg::Keyring;
 use crate::store::Error;
@@ -144,7 +143,7 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::GpgListKeys(args) => gpg_list_keys(args, session),
         Verb::ShowUrl(args) => {
             let (repo, name) = (args.common.open()?, remote_name(&args.name)?);
-            Ok(writeln!(session.out, "{}", remotes::get(&repo, &name)?.url(&name)?)?)
+            Ok(writeln!(session.out, "{}", Machine::from_env().remote(&repo, &name)?.url(&name)?)?)
         }
     }
 }
@@ -159,20 +158,20 @@ fn add(args: &AddArgs, session: &mut Session) -> anyhow::Result<()> {
     }
     let mut repo = args.common.open()?;
     let name = remote_name(&args.name)?;
-    match remotes::all(&repo)?.get(&name).map(|remote| &remote.place) {
+    match Machine::from_env().remotes(&repo)?.get(&name).map(|remote| &remote.place) {
         Some(_) if args.if_not_exists => return Ok(()),
-        Some(Place::File(file)) if args.force => bail!("{name} is configured in {}", file.display()),
+        Some(RemotePlace::File(file)) if args.force => bail!("{name} is configured in {}", file.display()),
         Some(_) if args.force => {}
         Some(place) => {
             let place = match place {
-                Place::File(file) => file.display().to_string(),
-                Place::Config | Place::Parent => "(in config)".to_owned(),
+                RemotePlace::File(file) => file.display().to_string(),
+                RemotePlace::Config | RemotePlace::Parent => "(in config)".to_owned(),
             };
             bail!("Remote configuration for \"{name}\" already exists: {place}");
         }
         None => {}
     }
-    let group = remotes::group(&name);
+    let group = remote_group(&name);
     let options = options(args)?;
     repo.update_config(|config| {
         // Somebody else may have been faster.
@@ -185,7 +184,7 @@ fn add(args: &AddArgs, session: &mut Session) -> anyhow::Result<()> {
         options.iter().try_for_each(|option| option.write(&group, config))
     })?;
     match &args.gpg_import {
-        Some(file) => import(&repo, &name, gpg::from_path(file)?, session),
+        Some(file) => import(&repo, &name, Machine::from_env().keyring(file)?, session),
         None => Ok(()),
     }
 }
@@ -239,28 +238,28 @@ fn options(args: &AddArgs) -> anyhow::Result<Vec<Setting<'_>>> {
 fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
     let name = remote_name(&args.name)?;
-    let remote = match remotes::get(&repo, &name) {
+    let remote = match Machine::from_env().remote(&repo, &name) {
         Err(_) if args.if_exists => return Ok(()),
         remote => remote?,
     };
     match remote.place {
-        Place::Config => {
-            let group = remotes::group(&name);
+        RemotePlace::Config => {
+            let group = remote_group(&name);
             repo.update_config(|config| {
                 config.remove_group(&group);
                 Ok(())
             })?;
         }
-        Place::Parent => bail!("Remote \"{name}\" belongs to the parent repository"),
-        Place::File(file) => {
+        RemotePlace::Parent => bail!("Remote \"{name}\" belongs to the parent repository"),
+        RemotePlace::File(file) => {
             std::fs::remove_file(&file).with_context(|| format!("Deleting {}", file.display()))?;
         }
     }
-    Ok(repo.remove_file(&gpg::keyring_name(&name))?)
+    Ok(repo.remove_file(&keyring_name(&name))?)
 }
 
 fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()> {
-    let remotes = remotes::all(&args.common.open()?)?;
+    let remotes = Machine::from_env().remotes(&args.common.open()?)?;
     let width = remotes.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
     for (name, remote) in &remotes {
         if args.show_urls {
@@ -275,9 +274,9 @@ fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()> {
 fn gpg_import(args: &GpgImportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let name = remote_name(&args.name)?;
-    remotes::get(&repo, &name)?;
+    Machine::from_env().remote(&repo, &name)?;
     let mut keys = if args.keyrings.is_empty() && !args.stdin {
-        gpg::secret_keys(None)?.public().clone()
+        Machine::from_env().secret_keys(None)?.public().clone()
     } else {
         Keyring::default()
     };
@@ -287,7 +286,7 @@ fn gpg_import(args: &GpgImportArgs, session: &mut Session) -> anyhow::Result<()>
         keys.extend(Keyring::from_bytes(&bytes)?);
     }
     for file in &args.keyrings {
-        keys.extend(gpg::from_path(file)?);
+        keys.extend(Machine::from_env().keyring(file)?);
     }
     if !args.key_ids.is_empty() {
         keys = keys.select(&args.key_ids)?;
@@ -296,9 +295,9 @@ fn gpg_import(args: &GpgImportArgs, session: &mut Session) -> anyhow::Result<()>
 }
 
 fn import(repo: &Repo, name: &RemoteName, keys: Keyring, session: &mut Session) -> anyhow::Result<()> {
-    let file = gpg::keyring_name(name);
+    let file = keyring_name(name);
     let _lock = repo.lock_edits(&session.ctx)?;
-    let mut keyring = gpg::read_in(repo, &file)?.unwrap_or_default();
+    let mut keyring = keyring_in(repo, &file)?.unwrap_or_default();
     let imported = keyring.extend(keys);
     repo.replace_file(&file, &keyring.to_bytes()?)?;
     let s = if imported == 1 { "" } else { "s" };
@@ -308,8 +307,8 @@ fn import(repo: &Repo, name: &RemoteName, keys: Keyring, session: &mut Session) 
 fn gpg_list_keys(args: &GpgListKeysArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let keyring = match &args.name {
-        Some(name) => gpg::imported(&repo, &remote_name(name)?)?,
-        None => gpg::of_system()?,
+        Some(name) => Machine::from_env().imported_keyring(&repo, &remote_name(name)?)?,
+        None => Machine::from_env().system_keyring()?,
     };
     for cert in keyring.certs() {
         write!(session.out, "{}", cert.info(SystemTime::now()).describe(&Local))?;

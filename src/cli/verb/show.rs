@@ -8,13 +8,13 @@ use anyhow::Context;
 
 use super::{Common, resolve};
 use crate::cli::dump::{self, Form};
-use crate::cli::gpg;
 use crate::cli::terminal::{Session, size};
 use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::{Annotate, Dict, Type, Value};
 use crate::format::{
     Checksum, Commit, CommitId, FileId, FileKind, ObjectName, ObjectType, RemoteName, parse_sizes,
 };
+use crate::host::{Machine, describe_verdicts, verdicts};
 use crate::repo::Repo;
 use crate::store::{Error, ObjectRead, load_commit, load_commitmeta};
 
@@ -186,11 +186,11 @@ fn print_signatures(
         return Ok(());
     }
     let keyring = match &args.gpg_verify_remote {
-        Some(remote) => gpg::of_remote(repo, remote)?,
-        None => gpg::all(repo, args.gpg_homedir.as_deref())?,
+        Some(remote) => Machine::from_env().keyring_of_remote(repo, remote)?,
+        None => Machine::from_env().all_keys(repo, args.gpg_homedir.as_deref())?,
     };
-    let verdicts = gpg::verdicts(&keyring, commit, Some(&detached))?;
+    let verdicts = verdicts(&keyring, commit, Some(&detached))?;
     let s = if verdicts.len() == 1 { "" } else { "s" };
     writeln!(session.out, "Found {} signature{s}:", verdicts.len())?;
-    Ok(write!(session.out, "{}", gpg::describe(&verdicts))?)
+    Ok(write!(session.out, "{}", describe_verdicts(&verdicts))?)
 }

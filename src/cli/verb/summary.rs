@@ -10,9 +10,10 @@ use super::commit::metadata::push_values;
 use super::require_writable;
 use crate::cli::locate::RepoOptions;
 use crate::cli::terminal::Session;
-use crate::cli::{dump, gpg, summary_text};
+use crate::cli::{dump, summary_text};
 use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::{Dict, Type, Value};
+use crate::host::{self, Machine};
 use crate::repo::Repo;
 use crate::repo::summary::{SummaryFile, SummaryOptions};
 use crate::sign::gpg as openpgp;
@@ -89,11 +90,11 @@ fn update(args: &Args, repo: &mut Repo, session: &Session) -> anyhow::Result<()>
     if args.gpg_sign.is_empty() {
         return Ok(repo.update_summary(&additional, &SummaryOptions::default(), &session.ctx)?);
     }
-    let keys = gpg::secret_keys(args.gpg_homedir.as_deref())?;
+    let keys = Machine::from_env().secret_keys(args.gpg_homedir.as_deref())?;
     let sign = |bytes: &[u8]| {
         let mut signatures = Dict::new();
         for id in &args.gpg_sign {
-            let signature = gpg::sign_bytes(&keys, id, bytes).map_err(|e| Error::Usage(format!("{e:#}")))?;
+            let signature = host::sign_bytes(&keys, id, bytes).map_err(|e| Error::Usage(e.to_string()))?;
             commitmeta::add_signature(&mut signatures, SignatureKind::Gpg, signature)
                 .map_err(|source| Error::Invalid { what: "summary.sig".into(), source })?;
         }
@@ -116,9 +117,9 @@ fn print_signatures(
     if signatures.is_empty() {
         return Ok(());
     }
-    let keyring = gpg::all(repo, args.gpg_homedir.as_deref())?;
+    let keyring = Machine::from_env().all_keys(repo, args.gpg_homedir.as_deref())?;
     let verdicts = openpgp::verify(&keyring, &file.bytes, signatures, SystemTime::now());
     let s = if verdicts.len() == 1 { "" } else { "s" };
     writeln!(out, "\nFound {} signature{s} on the summary:", verdicts.len())?;
-    Ok(write!(out, "{}", gpg::describe(&verdicts))?)
+    Ok(write!(out, "{}", host::describe_verdicts(&verdicts))?)
 }

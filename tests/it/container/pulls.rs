@@ -85,7 +85,7 @@ impl Progress for Sum {
             Event::ItemStart { bytes, .. } => sum.3 += bytes.unwrap(),
             Event::ItemAdvance { bytes, .. } => sum.3 -= bytes,
             Event::ItemEnd { outcome, .. } => assert_eq!(outcome, Outcome::Done),
-            Event::Note { text } => panic!("{text}"),
+            Event::Note { text } | Event::Warning { text } => panic!("{text}"),
             Event::Waiting { .. } => {}
         }
     }

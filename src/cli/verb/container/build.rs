@@ -9,12 +9,13 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 use super::super::{Common, resolve};
-use crate::cli::images::{self, Dest, RegistryOptions};
+use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container;
 use crate::container::build::{BuildOptions, ContentMeta, Layering};
 use crate::container::image::{Compression, Image, ImageReference, PlatformName, RepositoryName, Transport};
+use crate::host::{WhichImage, parse_image};
 
 /// Arguments of `container build`.
 #[derive(clap::Args)]
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     oci_archive: Option<PathBuf>,
     /// Where to push the image: HOST/PATH[:TAG], or any other place that images can be written to
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["oci_dir", "oci_archive", "tag"],
-          value_parser = images::parse_image)]
+          value_parser = parse_image)]
     push: Option<ImageReference>,
     #[command(flatten)]
     registry: RegistryOptions,
@@ -52,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     max_layers: Option<NonZeroUsize>,
     /// An image made before: packages stay in their layers, and layers that are the same are not sent again
-    #[arg(long, value_name = "IMAGE", value_parser = images::parse_image)]
+    #[arg(long, value_name = "IMAGE", value_parser = parse_image)]
     previous: Option<ImageReference>,
     /// Print one JSON object
     #[arg(long)]
@@ -141,8 +142,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let options =
         BuildOptions { compression: args.compression, previous, platform: Some(platform), ..describing };
     let mount_from = repository.flatten();
-    let dest = Dest::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
-    let built = container::build::build(&repo, &commit, dest.image(), &options, &session.ctx)
+    let dest = images::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
+    let built = container::build::build(&repo, &commit, dest.dest(), &options, &session.ctx)
         .map_err(images::writing(&place))?;
     let digest = dest.finish(built.manifest)?;
     if args.json {
@@ -166,10 +167,11 @@ fn previous(
     session: &Session,
 ) -> anyhow::Result<Option<(Image, Option<RepositoryName>)>> {
     let Some(reference) = &args.previous else { return Ok(None) };
-    let opened = images::open(reference, &args.registry.for_machines(platform.clone()), &session.ctx)?;
+    let opened =
+        images::open(reference, &args.registry.choosing(WhichImage::Of(platform.clone())), &session.ctx)?;
     // One platform was chosen already.
-    let image = Image::fetch(&*opened.source, &Default::default())?;
-    Ok(Some((image, opened.repository.map(|(name, _)| name))))
+    let image = Image::fetch(opened.source(), &Default::default())?;
+    Ok(Some((image, opened.repository_name().cloned())))
 }
 
 /// Where the image goes.

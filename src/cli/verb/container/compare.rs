@@ -28,7 +28,7 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let fetch = |image: &Image, session: &Session| -> anyhow::Result<ImageManifest> {
         let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
-        Ok(container::image::Image::fetch(&*opened.source, &Default::default())?.manifest)
+        Ok(container::image::Image::fetch(opened.source(), &Default::default())?.manifest)
     };
     let (old, new) = (fetch(&args.old, session)?, fetch(&args.new, session)?);
     let removed = only_in(&old, &new);

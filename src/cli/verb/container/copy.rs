@@ -4,11 +4,12 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use crate::cli::images::{self, Demand, Dest, RegistryOptions};
+use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{self, Session};
 use crate::container::image::ImageReference;
 use crate::container::place::{self, CopyOptions, Images};
+use crate::host::{Demand, WhichImage, parse_image};
 
 /// Arguments of `container copy`.
 #[derive(clap::Args)]
@@ -32,10 +33,10 @@ pub(crate) struct Args {
     quiet: bool,
     /// docker://HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR,
     /// docker-archive:FILE[:NAME]
-    #[arg(value_parser = images::parse_image)]
+    #[arg(value_parser = parse_image)]
     source: ImageReference,
     /// The same
-    #[arg(value_parser = images::parse_image)]
+    #[arg(value_parser = parse_image)]
     dest: ImageReference,
 }
 
@@ -50,20 +51,19 @@ struct Json {
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let (which, registry) = match args.all {
-        true => (Images::All, args.registry.for_all_machines()),
+        true => (Images::All, args.registry.choosing(WhichImage::All)),
         false => (Images::One, args.registry.clone()),
     };
     let opened = images::open(&args.source, &registry, &session.ctx)?;
     let image = opened.admit(Demand::AsPolicySays, &session.ctx)?;
-    let near = opened.repository.as_ref().map(|(name, _)| name);
-    let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
+    let dest = images::create(&args.dest, &args.registry, opened.repository_name(), &session.ctx)?;
     let signatures = match args.remove_signatures {
         true => Vec::new(),
-        false => images::gpg_signatures_of(&opened, image.raw_manifest().digest, &session.ctx)?,
+        false => opened.gpg_signatures(image.raw_manifest().digest, &session.ctx)?,
     };
     let options = CopyOptions { format: dest.format(), signatures, images: which };
     let copied =
-        place::copy(&image, dest.image(), &options, &session.ctx).map_err(images::writing(&args.dest))?;
+        place::copy(&image, dest.dest(), &options, &session.ctx).map_err(images::writing(&args.dest))?;
     let digest = dest.finish(copied.manifest)?;
     if copied.signatures_lost > 0 && !args.quiet {
         terminal::say(format_args!(

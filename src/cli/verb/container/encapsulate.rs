@@ -6,7 +6,7 @@ use super::super::{Common, resolve};
 use super::Image;
 use super::build::Describing;
 use super::vouch::{KeyringOptions, Who};
-use crate::cli::images::{self, Dest, RegistryOptions, parse_image};
+use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container;
@@ -14,6 +14,7 @@ use crate::container::build::BuildOptions;
 use crate::container::image::{Compression, Error, ImageReference};
 use crate::container::pull::PullOptions;
 use crate::format::RefSpec;
+use crate::host::parse_image;
 
 /// Arguments of `container encapsulate`.
 #[derive(clap::Args)]
@@ -48,8 +49,8 @@ pub(super) fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result
         platform: args.registry.platform().cloned(),
         ..args.describing.options(None)?
     };
-    let dest = Dest::create(&args.image, &args.registry, None, &session.ctx)?;
-    let built = container::build::build(&repo, &commit, dest.image(), &options, &session.ctx)
+    let dest = images::create(&args.image, &args.registry, None, &session.ctx)?;
+    let built = container::build::build(&repo, &commit, dest.dest(), &options, &session.ctx)
         .map_err(images::writing(&args.image))?;
     Ok(writeln!(session.out, "{}", dest.finish(built.manifest)?)?)
 }
@@ -79,7 +80,6 @@ pub(crate) struct ImportArgs {
 pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let who = Who::of(&args.image, &args.keyring, &repo)?;
-    let keys = who.keys();
     let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
     let image = opened.admit(who.demand(), &session.ctx)?;
     let plan = image.image()?.plan()?;
@@ -88,7 +88,7 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
         let why = format!("Image has {n} layers that are not of its commit: see 'container image pull'");
         return Err(Error::Unsupported(why).into());
     }
-    let vouching = who.vouching(keys.as_ref());
+    let vouching = who.vouching();
     let options = PullOptions { vouching, name: args.write_ref.clone(), ..PullOptions::default() };
     let pulled = container::pull::pull(&image, &repo, &options, &session.ctx).map_err(who.failed(&repo))?;
     let commit = pulled.commit;

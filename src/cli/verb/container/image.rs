@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::build::compression;
-use crate::cli::images::{self, Demand, Dest, RegistryOptions, parse_image};
+use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::cli::verb::Common;
 use crate::container::image::{Compression, ImageReference};
 use crate::container::{self, store};
+use crate::host::{Demand, parse_image};
 
 /// The verbs below `container image`.
 #[derive(clap::Subcommand)]
@@ -137,8 +138,8 @@ fn copy(args: &CopyArgs, session: &mut Session) -> anyhow::Result<()> {
 fn reexport(args: &ReexportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let compression = if args.compression_fast { Compression::Gzip(1) } else { args.compression };
-    let dest = Dest::create(&args.dest, &args.registry, None, &session.ctx)?;
-    let built = store::reexport(&repo, &args.source.reference, dest.image(), compression, &session.ctx)
+    let dest = images::create(&args.dest, &args.registry, None, &session.ctx)?;
+    let built = store::reexport(&repo, &args.source.reference, dest.dest(), compression, &session.ctx)
         .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(built.manifest)?;
     Ok(writeln!(session.out, "Exported: {digest}")?)
@@ -149,10 +150,9 @@ fn replace(args: &ReplaceArgs, session: &mut Session) -> anyhow::Result<()> {
     let metadata = args.contents.as_ref().map(read).transpose()?;
     let opened = images::open(&args.src, &args.registry, &session.ctx)?;
     let image = opened.admit(Demand::AsPolicySays, &session.ctx)?;
-    let near = opened.repository.as_ref().map(|(name, _)| name);
-    let dest = Dest::create(&args.dest, &args.registry, near, &session.ctx)?;
+    let dest = images::create(&args.dest, &args.registry, opened.repository_name(), &session.ctx)?;
     let new =
-        container::build::replace_detached_metadata(&image, dest.image(), metadata.as_deref(), &session.ctx)
+        container::build::replace_detached_metadata(&image, dest.dest(), metadata.as_deref(), &session.ctx)
             .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(new)?;
     Ok(writeln!(session.out, "Pushed: {digest}")?)

@@ -23,10 +23,10 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let opened = images::open(&args.image.reference, &args.registry, &session.ctx)?;
     if !args.json {
-        let digest = container::image::ImageSource::manifest(&*opened.source)?.digest;
+        let digest = container::image::ImageSource::manifest(opened.source())?.digest;
         return Ok(writeln!(session.out, "{} digest: {digest}", args.image)?);
     }
-    let image = container::image::Image::fetch(&*opened.source, &Default::default())?;
+    let image = container::image::Image::fetch(opened.source(), &Default::default())?;
     let json = serde_json::json!({
         "image": args.image.to_string(),
         "manifest_digest": image.digest.to_string(),

@@ -68,11 +68,9 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 /// Pulls an image into `repo`.
 pub(crate) fn pull(image: &Image, repo: &Repo, args: &Options, session: &mut Session) -> anyhow::Result<()> {
     let who = Who::of(image, &args.keyring, repo)?;
-    let keys = who.keys();
     let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
     let image = opened.admit(who.demand(), &session.ctx)?;
-    let options =
-        PullOptions { vouching: who.vouching(keys.as_ref()), name: args.name.clone(), var: args.plain.var() };
+    let options = PullOptions { vouching: who.vouching(), name: args.name.clone(), var: args.plain.var() };
     let pulled = container::pull::pull(&image, repo, &options, &session.ctx).map_err(who.failed(repo))?;
     if !args.json {
         return Ok(writeln!(session.out, "{}", pulled.commit)?);

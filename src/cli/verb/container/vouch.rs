@@ -6,14 +6,12 @@ use anyhow::bail;
 
 use super::super::no_key;
 use super::Image;
-use crate::cli::gpg::{self, SignedBy};
-use crate::cli::images::Demand;
 use crate::cli::locate;
 use crate::container::image::{Error, SignatureSource};
 use crate::container::pull::Vouching;
 use crate::format::RemoteName;
+use crate::host::{Demand, Machine, SignedBy};
 use crate::repo::Repo;
-use crate::sign::gpg::Keyring;
 use crate::{store, tar};
 
 /// Where the keys are that may sign commits.
@@ -26,7 +24,7 @@ pub(super) struct KeyringOptions {
 
 /// Who vouches for an image.
 pub(super) struct Who {
-    keyring: Option<Keyring>,
+    keys: Option<SignedBy>,
     source: Option<SignatureSource>,
     /// The remote, if only the system's keys stand in for its own.
     keyless: Option<RemoteName>,
@@ -49,20 +47,21 @@ struct Keyless {
 impl Who {
     /// Those that the image's name and the options say.
     pub(super) fn of(image: &Image, options: &KeyringOptions, repo: &Repo) -> anyhow::Result<Self> {
+        let machine = Machine::from_env();
         let (mut keyring, mut keyless) = (None, None);
         if let Some(SignatureSource::OstreeRemote(remote)) = &image.signature {
-            keyring = Some(gpg::of_remote(repo, remote)?);
-            keyless = gpg::imported(repo, remote)?.is_empty().then(|| remote.clone());
+            keyring = Some(machine.keyring_of_remote(repo, remote)?);
+            keyless = machine.imported_keyring(repo, remote)?.is_empty().then(|| remote.clone());
         }
         for file in &options.gpg_keyring {
-            keyring.get_or_insert_default().extend(gpg::from_path(file)?);
+            keyring.get_or_insert_default().extend(machine.keyring(file)?);
         }
         if let (Some(SignatureSource::OstreeRemote(remote)), Some(keyring)) = (&image.signature, &keyring)
             && keyring.is_empty()
         {
             bail!("{}", no_key(remote));
         }
-        Ok(Self { keyring, source: image.signature.clone(), keyless })
+        Ok(Self { keys: keyring.map(SignedBy), source: image.signature.clone(), keyless })
     }
 
     /// What is said of a pull into `repo` that failed.
@@ -81,14 +80,9 @@ impl Who {
         }
     }
 
-    /// The keys, if any have to vouch for the commit.
-    pub(super) fn keys(&self) -> Option<SignedBy<'_>> {
-        self.keyring.as_ref().map(SignedBy)
-    }
-
-    /// Who vouches for the commit, where `keys` are those of [`Who::keys`].
-    pub(super) fn vouching<'a>(&self, keys: Option<&'a SignedBy<'a>>) -> Vouching<'a> {
-        match (keys, &self.source) {
+    /// Who vouches for the commit.
+    pub(super) fn vouching(&self) -> Vouching<'_> {
+        match (&self.keys, &self.source) {
             (Some(keys), _) => Vouching::By(keys),
             (None, Some(SignatureSource::Unverified)) => Vouching::Nobody,
             (None, _) => Vouching::Undecided,

@@ -87,10 +87,9 @@ impl Json {
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let (repo, image) = args.repo_and_image()?;
     let who = Who::of(&image, &args.keyring, &repo)?;
-    let keys = who.keys();
     let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
     let admitted = opened.admit(who.demand(), &session.ctx)?;
-    let pull = PullOptions { vouching: who.vouching(keys.as_ref()), name: None, var: args.plain.var() };
+    let pull = PullOptions { vouching: who.vouching(), name: None, var: args.plain.var() };
     let target = args.target.as_ref().map_or(&image.reference, |target| &target.reference);
     let stored = match container::pull::check_image(&repo, &admitted, target, &pull)? {
         Check::Current(stored) => {

@@ -10,9 +10,9 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use super::super::{Error, HelperProblem, Result};
 use crate::base::{Ctx, Event};
 use crate::net::registry::Credentials;
 
@@ -34,44 +34,44 @@ struct Answer {
 }
 
 /// Asks the helper `name` for the credentials of `server`; one that takes longer than `patience` is ended.
-pub(super) fn ask(
-    name: &str,
+pub(super) fn ask(name: &str, server: &str, patience: Duration, ctx: &Ctx) -> Result<Option<Credentials>> {
+    let program = format!("docker-credential-{name}");
+    run(&program, server, patience, ctx).map_err(|problem| match problem {
+        HelperProblem::Cancelled(cancelled) => cancelled.into(),
+        problem => Error::Helper { program, server: server.to_owned(), problem },
+    })
+}
+
+fn run(
+    program: &str,
     server: &str,
     patience: Duration,
     ctx: &Ctx,
-) -> anyhow::Result<Option<Credentials>> {
-    let program = format!("docker-credential-{name}");
-    if name.contains('/') {
-        bail!("{program:?} is no name of a credential helper");
+) -> Result<Option<Credentials>, HelperProblem> {
+    if program.contains('/') {
+        return Err(HelperProblem::Name);
     }
-    let mut child = Command::new(&program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .with_context(|| format!("Running {program}"))?;
+    let mut command = Command::new(program);
+    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that does not listen will say so by its answer.
         let _ = stdin.write_all(server.as_bytes());
     }
-    let answered = answer(&mut child, &program, patience, ctx);
+    let answered = answer(&mut child, program, patience, ctx);
     if answered.is_err() {
         // It may have ended by itself just now.
         let _ = child.kill();
         let _ = child.wait();
     }
-    let (status, said) = answered.with_context(|| format!("{program} for {server}"))?;
+    let (status, said) = answered?;
     if !status.success() {
-        if said.trim() == NOT_FOUND {
-            return Ok(None);
-        }
-        bail!("{program} for {server}: {status}: {}", said.trim());
+        return match said.trim() {
+            NOT_FOUND => Ok(None),
+            said => Err(HelperProblem::Failed { status, said: said.to_owned() }),
+        };
     }
-    // The answer is not quoted: it holds a secret.
-    let answer: Answer = serde_json::from_str(&said)
-        .ok()
-        .with_context(|| format!("{program}: its answer is not understood"))?;
+    let answer: Answer = serde_json::from_str(&said).map_err(|_| HelperProblem::Answer)?;
     Ok(match (answer.username.as_str(), answer.secret) {
         (_, secret) if secret.is_empty() => None,
         ("<token>", secret) => Some(Credentials::IdentityToken(secret)),
@@ -85,7 +85,7 @@ fn answer(
     program: &str,
     patience: Duration,
     ctx: &Ctx,
-) -> anyhow::Result<(ExitStatus, String)> {
+) -> Result<(ExitStatus, String), HelperProblem> {
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let stdout = child.stdout.take();
     // The thread ends with the output, which a program that the helper started may hold open.
@@ -107,7 +107,7 @@ fn answer(
         ctx.cancel.check()?;
         let time = began.elapsed();
         if time >= patience {
-            bail!("no answer within {} s; it was ended (see --timeout)", patience.as_secs());
+            return Err(HelperProblem::Silent(patience));
         }
         if time >= next_word {
             next_word *= 2;

@@ -1,32 +1,31 @@
 //! What is configured for a registry: its place or places, credentials, certificates, proxies.
 
 use std::net::Ipv6Addr;
-use std::path::Path;
 
-use anyhow::{Context, anyhow};
-
-use super::files::{self, Required, has_extension, variable};
-use super::{RegistryOptions, helper};
+use super::super::{Environment, Error, Machine, Result};
+use super::files::{self, Required, has_extension};
+use super::{ImageOptions, WhoAsks, helper};
 use crate::base::Ctx;
-use crate::cli::terminal;
 use crate::container::config::auth::{AuthFile, Found};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
-use crate::container::image::{RepositoryName, Transport};
+use crate::container::image::RepositoryName;
 use crate::container::place::Place;
 use crate::net::registry::Credentials;
-use crate::net::{HttpOptions, Identity, Limits, ProxyRule, TlsOptions, TlsVerify};
+use crate::net::{Authorities, HttpOptions, Identity, Limits, ProxyRule, TlsOptions, TlsVerify};
 
 /// Hosts that are never reached through a proxy.
 const LOCAL: &str = "localhost,127.0.0.0/8,::1";
 
 /// Everything that is configured.
 pub(super) struct Access<'a> {
-    options: &'a RegistryOptions,
+    machine: &'a Machine,
+    options: &'a ImageOptions,
     registries: Registries,
     ctx: &'a Ctx,
 }
 
-/// Whom what the command line tells of us is for: the host that it names, not mirrors and locations elsewhere.
+/// Whether a place is the host that the caller named. What the caller says of itself, login and client certificate, is
+/// for that one only, not for mirrors and locations elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Given {
     ForIt,
@@ -35,43 +34,41 @@ enum Given {
 
 impl<'a> Access<'a> {
     /// Reads the files.
-    pub(super) fn load(options: &'a RegistryOptions, ctx: &'a Ctx) -> anyhow::Result<Self> {
+    pub(super) fn load(machine: &'a Machine, options: &'a ImageOptions, ctx: &'a Ctx) -> Result<Self> {
         let mut registries = Registries::default();
-        for (path, role) in files::registries()? {
-            let text = String::from_utf8(files::read(&path)?)
-                .map_err(|_| anyhow!("{} is not UTF-8", path.display()))?;
-            registries.add(&path.display().to_string(), &text, role)?;
+        for (path, role) in files::registries(&machine.env)? {
+            registries.add(&path.display().to_string(), &files::read_text(&path)?, role)?;
         }
         for warning in registries.warnings() {
-            terminal::say(format_args!("warning: {warning}"));
+            ctx.warn(warning);
         }
-        if let (paths, Required::Yes) = files::auth(options.authfile.as_deref())
+        if let (paths, Required::Yes) = files::auth(&machine.env, options.authfile.as_deref())
             && let Some(missing) = paths.iter().find(|path| !path.exists())
         {
-            return Err(anyhow!("{} does not exist", missing.display()));
+            return Err(Error::NoAuthFile(missing.clone()));
         }
-        Ok(Self { options, registries, ctx })
+        Ok(Self { machine, options, registries, ctx })
     }
 
     /// The full name of an image.
-    pub(super) fn name(&self, text: &str) -> anyhow::Result<RepositoryName> {
+    pub(super) fn name(&self, text: &str) -> Result<RepositoryName> {
         let full = match RepositoryName::is_short(text) {
             true => {
                 let (name, rest) = RepositoryName::split(text);
                 let qualified = self.registries.qualify(name);
-                let qualified = qualified.map_err(|why| anyhow!(unknown_transport(text).unwrap_or(why)))?;
+                let qualified = qualified.map_err(|why| Error::ShortName { name: text.to_owned(), why })?;
                 format!("{qualified}{rest}")
             }
             false => text.to_owned(),
         };
-        full.parse().with_context(|| format!("Image {text:?}"))
+        full.parse().map_err(|source| Error::ImageName { name: text.to_owned(), source })
     }
 
     /// Where to pull from, mirrors first.
-    pub(super) fn pull_places(&self, name: &RepositoryName) -> anyhow::Result<Vec<Place>> {
+    pub(super) fn pull_places(&self, name: &RepositoryName) -> Result<Vec<Place>> {
         let pinned = if name.digest.is_some() { Pinned::Digest } else { Pinned::Tag };
         let endpoints = self.registries.endpoints(&name.host, &name.path, pinned);
-        let endpoints = endpoints.map_err(|why| anyhow!(why))?;
+        let endpoints = endpoints.map_err(Error::Registries)?;
         let places = endpoints.into_iter().map(|endpoint| {
             let given = if endpoint.host == name.host { Given::ForIt } else { Given::ForAnother };
             self.place(endpoint, given)
@@ -80,28 +77,28 @@ impl<'a> Access<'a> {
     }
 
     /// Where to push to.
-    pub(super) fn push_place(&self, name: &RepositoryName) -> anyhow::Result<Place> {
+    pub(super) fn push_place(&self, name: &RepositoryName) -> Result<Place> {
         let endpoint = self.registries.push_endpoint(&name.host, &name.path);
-        self.place(endpoint.map_err(|why| anyhow!(why))?, Given::ForIt)
+        self.place(endpoint.map_err(Error::Registries)?, Given::ForIt)
     }
 
-    fn place(&self, mut endpoint: Endpoint, given: Given) -> anyhow::Result<Place> {
-        if let Some(verify) = self.options.tls_verify() {
-            endpoint.insecure = !verify;
+    fn place(&self, mut endpoint: Endpoint, given: Given) -> Result<Place> {
+        if let Some(verify) = self.options.tls_verify {
+            endpoint.insecure = verify == TlsVerify::No;
         }
         let credentials = self.credentials(&endpoint, given)?;
-        let mut tls = tls(self.options.cert_dir.as_deref(), &endpoint.host)?;
+        let mut tls = self.tls(&endpoint.host)?;
         if self.options.cert_dir.is_some() && given == Given::ForAnother {
             tls.identity = None;
         }
-        let (proxies, no_proxy) = proxies(&endpoint.host);
+        let (proxies, no_proxy) = proxies(&self.machine.env, &endpoint.host);
         Ok(Place {
             endpoint,
             http: HttpOptions {
                 tls,
                 proxies,
                 no_proxy,
-                limits: self.options.limits(),
+                limits: self.options.limits,
                 ..HttpOptions::default()
             },
             credentials,
@@ -109,12 +106,13 @@ impl<'a> Access<'a> {
     }
 
     /// The first file or helper that knows the repository tells.
-    fn credentials(&self, endpoint: &Endpoint, given: Given) -> anyhow::Result<Option<Credentials>> {
-        if self.options.auth_anonymous {
-            return Ok(None);
-        }
-        if let (Some((user, password)), Given::ForIt) = (&self.options.creds, given) {
-            return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
+    fn credentials(&self, endpoint: &Endpoint, given: Given) -> Result<Option<Credentials>> {
+        match (&self.options.who, given) {
+            (WhoAsks::Anonymous, _) => return Ok(None),
+            (WhoAsks::User { user, password }, Given::ForIt) => {
+                return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
+            }
+            (WhoAsks::User { .. } | WhoAsks::AsConfigured, _) => {}
         }
         // A helper that fails may know nothing of this registry: the others are asked before that is an error.
         let mut failed = None;
@@ -135,12 +133,12 @@ impl<'a> Access<'a> {
         failed.map_or(Ok(None), Err)
     }
 
-    fn ask_helper(&self, name: &str, server: &str) -> anyhow::Result<Option<Credentials>> {
-        helper::ask(name, server, self.options.limits().patience, self.ctx)
+    fn ask_helper(&self, name: &str, server: &str) -> Result<Option<Credentials>> {
+        helper::ask(name, server, self.options.limits.patience, self.ctx)
     }
 
-    fn credentials_in_files(&self, endpoint: &Endpoint) -> anyhow::Result<Option<Credentials>> {
-        let (paths, required) = files::auth(self.options.authfile.as_deref());
+    fn credentials_in_files(&self, endpoint: &Endpoint) -> Result<Option<Credentials>> {
+        let (paths, required) = files::auth(&self.machine.env, self.options.authfile.as_deref());
         for path in paths {
             let Some(bytes) = files::read_if_present(&path, required)? else { continue };
             let file = AuthFile::parse(&path.display().to_string(), &bytes)?;
@@ -155,43 +153,46 @@ impl<'a> Access<'a> {
         }
         Ok(None)
     }
-}
 
-/// What to say of `ocii:x`, which would be an image called `ocii` if there were one.
-fn unknown_transport(text: &str) -> Option<String> {
-    let (word, _) = text.split_once(':')?;
-    let distance =
-        |prefix: &str| strsim::osa_distance(word, prefix.trim_end_matches("//").trim_end_matches(':'));
-    let nearest =
-        Transport::ALL.map(|transport| transport.prefix()).into_iter().min_by_key(|prefix| distance(prefix));
-    let nearest = nearest.filter(|prefix| distance(prefix) <= 2)?;
-    Some(format!("unknown transport {word:?}: did you mean {nearest}?"))
-}
-
-/// `*.crt` are authorities; `X.cert` and `X.key` are who we are, the first of them by name.
-fn tls(cert_dir: Option<&Path>, host: &str) -> anyhow::Result<TlsOptions> {
-    let mut tls = TlsOptions { verify: TlsVerify::Yes, ..TlsOptions::default() };
-    for path in files::certificates(cert_dir, host)? {
-        if has_extension(&path, "crt") {
-            tls.roots.push(files::read(&path)?);
-        } else if has_extension(&path, "cert") && tls.identity.is_none() {
-            let key = files::read(&path.with_extension("key"));
-            let key = key.with_context(|| format!("Client certificate {}", path.display()))?;
-            tls.identity = Some(Identity { certificates: files::read(&path)?, key });
+    /// `*.crt` are authorities; `X.cert` and `X.key` are who we are, the first of them by name.
+    fn tls(&self, host: &str) -> Result<TlsOptions> {
+        let authorities = self.machine.authorities().clone();
+        let mut tls = TlsOptions { authorities, verify: TlsVerify::Yes, ..TlsOptions::default() };
+        for path in files::certificates(&self.machine.env, self.options.cert_dir.as_deref(), host)? {
+            if has_extension(&path, "crt") {
+                tls.roots.push(files::read(&path)?);
+            } else if has_extension(&path, "cert") && tls.identity.is_none() {
+                let key = files::read(&path.with_extension("key")).map_err(|source| Error::ClientKey {
+                    certificate: path.clone(),
+                    source: Box::new(source),
+                })?;
+                tls.identity = Some(Identity { certificates: files::read(&path)?, key });
+            }
         }
+        Ok(tls)
     }
-    Ok(tls)
 }
 
-/// For servers that nothing is configured for.
-pub(super) fn base_http(limits: Limits) -> HttpOptions {
-    let (proxies, no_proxy) = proxies("");
-    HttpOptions { proxies, no_proxy, limits, ..HttpOptions::default() }
+impl Machine {
+    /// Whom the machine trusts, or Mozilla's authorities where it trusts nobody.
+    fn authorities(&self) -> &Authorities {
+        self.authorities.get_or_init(|| match rustls_native_certs::load_native_certs().certs {
+            none if none.is_empty() => Authorities::Mozilla,
+            certificates => Authorities::These(certificates.into()),
+        })
+    }
+
+    /// For servers that nothing is configured for.
+    pub(super) fn base_http(&self, limits: Limits) -> HttpOptions {
+        let (proxies, no_proxy) = proxies(&self.env, "");
+        let tls = TlsOptions { authorities: self.authorities().clone(), ..TlsOptions::default() };
+        HttpOptions { tls, proxies, no_proxy, limits, ..HttpOptions::default() }
+    }
 }
 
 /// As the environment says, for a client of `host`. Small letters win, as they do elsewhere.
-fn proxies(host: &str) -> (Vec<ProxyRule>, Option<String>) {
-    let either = |name: &str| variable(&name.to_lowercase()).or_else(|| variable(name));
+fn proxies(env: &Environment, host: &str) -> (Vec<ProxyRule>, Option<String>) {
+    let either = |name: &str| env.text(&name.to_lowercase()).or_else(|| env.text(name)).map(str::to_owned);
     let rules = [
         either("HTTPS_PROXY").map(ProxyRule::Https),
         either("HTTP_PROXY").map(ProxyRule::Http),
@@ -227,18 +228,6 @@ fn excepted(entries: &str, host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn transports_that_were_meant() {
-        let said = |text| unknown_transport(text);
-        assert_eq!(said("ocii:o1").as_deref(), Some("unknown transport \"ocii\": did you mean oci:?"));
-        assert_eq!(
-            said("dokcer:x").as_deref(),
-            Some("unknown transport \"dokcer\": did you mean docker://?")
-        );
-        assert_eq!(said("debian:12"), None);
-        assert_eq!(said("busybox"), None);
-    }
 
     #[test]
     fn no_proxy() {

@@ -1,0 +1,170 @@
+//! The options that say how images are opened, and what is said when that fails.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+
+use crate::base::Ctx;
+use crate::cli::room::{Kept, Writing};
+use crate::container;
+use crate::container::image::{ImageReference, PlatformName, RepositoryName, Transport};
+use crate::host::{Error, ImageOptions, Machine, NewImage, OpenedImage, WhichImage, WhoAsks};
+use crate::net::{Limits, TlsVerify};
+
+/// Options of every verb that talks to registries.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct RegistryOptions {
+    /// The file with credentials for registries, instead of those of podman, docker and ostree
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// Show no credentials to the registry, whatever is configured
+    #[arg(long, conflicts_with_all = ["authfile", "creds"])]
+    auth_anonymous: bool,
+    /// The user and password for the registry
+    #[arg(long, value_name = "USER:PASSWORD", value_parser = credentials)]
+    creds: Option<(String, String)>,
+    /// A directory with certificates and keys (*.crt, *.cert, *.key) for the registry
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+    /// Whether to verify certificates; with "false", plain HTTP will do too
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = super::verb::boolean)]
+    tls_verify: Option<bool>,
+    /// What ostree-ext calls --tls-verify=false
+    #[arg(long, conflicts_with = "tls_verify")]
+    insecure_skip_tls_verification: bool,
+    /// Which image of several, or which machines a new one is for: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<PlatformName>,
+    /// Give up on a registry, or a credential helper, once nothing got on for so long, whatever was tried meanwhile;
+    /// 120 if not given. What is slower than 1000 bytes a second for 30 seconds does not get on either
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: Option<u64>,
+    /// Which of several is chosen, where that is not for the user to say.
+    #[arg(skip)]
+    which: Option<WhichImage>,
+}
+
+impl RegistryOptions {
+    /// The machines that were asked for.
+    pub(crate) fn platform(&self) -> Option<&PlatformName> {
+        self.platform.as_ref()
+    }
+
+    /// The same options, and another choice among several images.
+    pub(crate) fn choosing(&self, which: WhichImage) -> Self {
+        Self { which: Some(which), ..self.clone() }
+    }
+
+    /// What the library is told.
+    fn options(&self) -> ImageOptions {
+        let who = match (&self.creds, self.auth_anonymous) {
+            (_, true) => WhoAsks::Anonymous,
+            (Some((user, password)), _) => WhoAsks::User { user: user.clone(), password: password.clone() },
+            (None, _) => WhoAsks::AsConfigured,
+        };
+        let tls_verify = if self.insecure_skip_tls_verification { Some(false) } else { self.tls_verify };
+        let asked_for = || self.platform.clone().map(WhichImage::Of);
+        let limits = Limits::default();
+        ImageOptions {
+            authfile: self.authfile.clone(),
+            who,
+            cert_dir: self.cert_dir.clone(),
+            tls_verify: tls_verify.map(|verify| if verify { TlsVerify::Yes } else { TlsVerify::No }),
+            which: self.which.clone().or_else(asked_for).unwrap_or_default(),
+            limits: self.timeout.map_or(limits, |secs| limits.with_patience(Duration::from_secs(secs))),
+        }
+    }
+}
+
+fn credentials(text: &str) -> anyhow::Result<(String, String)> {
+    let (user, password) = text.split_once(':').context("no ':' in it")?;
+    Ok((user.to_owned(), password.to_owned()))
+}
+
+/// Opens an image to be read.
+pub(crate) fn open(
+    reference: &ImageReference,
+    options: &RegistryOptions,
+    ctx: &Ctx,
+) -> anyhow::Result<OpenedImage> {
+    Machine::from_env().open(reference, &options.options(), ctx).map_err(said)
+}
+
+/// Opens an image to be written. `mount_from` is a registry's repository that has its blobs, perhaps.
+pub(crate) fn create(
+    reference: &ImageReference,
+    options: &RegistryOptions,
+    mount_from: Option<&RepositoryName>,
+    ctx: &Ctx,
+) -> anyhow::Result<NewImage> {
+    Machine::from_env().create(reference, &options.options(), mount_from, ctx).map_err(said)
+}
+
+/// In the words of the command line.
+fn said(error: Error) -> anyhow::Error {
+    match &error {
+        Error::NoCertificateDirectory(dir) => anyhow!("--cert-dir {}: no such directory", dir.display()),
+        Error::ShortName { name, .. } => match unknown_transport(name) {
+            Some(text) => anyhow!(text),
+            None => error.into(),
+        },
+        _ => error.into(),
+    }
+}
+
+/// What to say of `ocii:x`, which would be an image called `ocii` if there were one.
+fn unknown_transport(text: &str) -> Option<String> {
+    let (word, _) = text.split_once(':')?;
+    let distance =
+        |prefix: &str| strsim::osa_distance(word, prefix.trim_end_matches("//").trim_end_matches(':'));
+    let nearest =
+        Transport::ALL.map(|transport| transport.prefix()).into_iter().min_by_key(|prefix| distance(prefix));
+    let nearest = nearest.filter(|prefix| distance(prefix) <= 2)?;
+    Some(format!("unknown transport {word:?}: did you mean {nearest}?"))
+}
+
+/// What went wrong while an image was written to `dest`, which is named if there is no more room at it.
+pub(crate) fn writing(dest: &ImageReference) -> impl FnOnce(container::image::Error) -> anyhow::Error {
+    let dest = dest.clone();
+    move |error| match &error {
+        container::image::Error::Io { source, .. }
+            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            let path = dest.path_and_tag().map(|(path, _)| path.into());
+            let place = format!("Writing {dest}");
+            anyhow::Error::new(error).context(Writing { place, path, kept: Kept::Nothing })
+        }
+        _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::parse_image;
+
+    #[test]
+    fn transports_that_were_meant() {
+        let said = |text| unknown_transport(text);
+        assert_eq!(said("ocii:o1").as_deref(), Some("unknown transport \"ocii\": did you mean oci:?"));
+        assert_eq!(
+            said("dokcer:x").as_deref(),
+            Some("unknown transport \"dokcer\": did you mean docker://?")
+        );
+        assert_eq!(said("debian:12"), None);
+        assert_eq!(said("busybox"), None);
+    }
+
+    #[test]
+    fn a_full_place_is_named() {
+        let dest = parse_image("oci:image:x").unwrap();
+        for (kind, named) in [(ErrorKind::StorageFull, true), (ErrorKind::NotFound, false)] {
+            let error =
+                container::image::Error::Io { op: "write", path: "layer".into(), source: kind.into() };
+            assert_eq!(writing(&dest)(error).to_string() == "Writing oci:image:x", named);
+        }
+    }
+}

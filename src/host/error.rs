@@ -1,0 +1,202 @@
+//! What can be wrong with a machine's configuration, and with what it leads to.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use ostree_format::{ParseError, RemoteName};
+
+use crate::base::Cancelled;
+use crate::container::image::{self, ConfigError, ImageReference};
+use crate::sign::gpg;
+use crate::store;
+
+/// What went wrong on the way to a repository, key or image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or directory could not be read or written.
+    #[error("{op} {}: {source}", path.display())]
+    Io {
+        /// What was tried, such as `"Reading"`.
+        op: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file should be text.
+    #[error("{} is not UTF-8", .0.display())]
+    NotUtf8(PathBuf),
+    /// A directory that should be a repository is none.
+    #[error("{} is not an ostree repository", .0.display())]
+    NotARepository(PathBuf),
+    /// A repository could not be opened.
+    #[error("Opening repository {}: {source}", path.display())]
+    Repository {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: store::Error,
+    },
+    /// A repository could not be read or written.
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    /// Nobody configured a remote of this name.
+    #[error("Remote \"{0}\" not found")]
+    RemoteNotFound(RemoteName),
+    /// It is not said where a remote is.
+    #[error("No \"url\" option in remote \"{0}\"")]
+    NoUrl(RemoteName),
+    /// A value of a format cannot be read.
+    #[error("{0}")]
+    Parse(#[from] ParseError),
+    /// A configuration file cannot be read.
+    #[error("{}: {source}", path.display())]
+    KeyFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong in it, and where.
+        source: ParseError,
+    },
+    /// A file holds no OpenPGP keys, or such that cannot be read.
+    #[error("{}: {source}", path.display())]
+    Keys {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: gpg::Error,
+    },
+    /// Something could not be signed, or a signature not be read.
+    #[error("{0}")]
+    Gpg(#[from] gpg::Error),
+    /// Neither the caller nor the environment says where the secret keys are.
+    #[error("it is not known where the secret keys are: neither GNUPGHOME nor HOME is set")]
+    NoSecretKeys,
+    /// A good signature was asked for.
+    #[error("{0}")]
+    NotSigned(String),
+    /// An image could not be opened, read or written.
+    #[error("{0}")]
+    Image(#[from] image::Error),
+    /// Something is wrong at a place that has a name, such as an archive.
+    #[error("{place}: {source}")]
+    At {
+        /// The name.
+        place: String,
+        /// What is wrong there.
+        source: Box<Error>,
+    },
+    /// A file of podman's or skopeo's configuration cannot be understood.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// A registry's configuration does not allow what was asked for.
+    #[error("{0}")]
+    Registries(String),
+    /// A short name of an image stands for nothing.
+    #[error("{why}")]
+    ShortName {
+        /// The name.
+        name: String,
+        /// Why it cannot be completed.
+        why: String,
+    },
+    /// The name of an image cannot be read.
+    #[error("Image {name:?}: {source}")]
+    ImageName {
+        /// The name.
+        name: String,
+        /// What is wrong with it, and where.
+        source: ParseError,
+    },
+    /// Images of this kind are not read here.
+    #[error("{_0}: images of {} cannot be read", _0.transport())]
+    CannotRead(ImageReference),
+    /// Images of this kind are not written here.
+    #[error("{_0}: images cannot be written to {}", _0.transport())]
+    CannotWrite(ImageReference),
+    /// An image is written under a tag, not under a digest, which is known only afterwards.
+    #[error("an image is pushed to a tag, not to the digest {0}")]
+    PushToDigest(image::Digest),
+    /// A directory of certificates that was named does not exist.
+    #[error("directory of certificates {}: no such directory", .0.display())]
+    NoCertificateDirectory(PathBuf),
+    /// The private key of a client certificate could not be read.
+    #[error("Client certificate {}: {source}", certificate.display())]
+    ClientKey {
+        /// The certificate.
+        certificate: PathBuf,
+        /// What is wrong with the file of its key.
+        source: Box<Error>,
+    },
+    /// The file of credentials that was named does not exist.
+    #[error("{} does not exist", .0.display())]
+    NoAuthFile(PathBuf),
+    /// What should be an archive is a directory, a pipe, a device.
+    #[error("Opening {}: it is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// A credential helper gave no credentials.
+    #[error("{program} for {server}: {problem}")]
+    Helper {
+        /// The program.
+        program: String,
+        /// The registry that it was asked about.
+        server: String,
+        /// What was wrong.
+        problem: HelperProblem,
+    },
+    /// A policy does not let an image in, or cannot be asked about it.
+    #[error("Policy {}: {source}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<image::Error>,
+    },
+    /// A signature was demanded of an image, and no policy asks for one.
+    #[error("{0}")]
+    NoPolicy(String),
+    /// The work was told to stop.
+    #[error("{0}")]
+    Cancelled(#[from] Cancelled),
+}
+
+/// What was wrong with a credential helper.
+#[derive(Debug, thiserror::Error)]
+pub enum HelperProblem {
+    /// A name with a slash would leave the directories that are searched.
+    #[error("this is no name of a credential helper")]
+    Name,
+    /// It could not be started or waited for.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It failed, and said so.
+    #[error("{status}: {said}")]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed.
+        said: String,
+    },
+    /// What it printed is not what helpers print; it may hold a secret, and is not quoted.
+    #[error("its answer is not understood")]
+    Answer,
+    /// It was ended after this time.
+    #[error("no answer within {} s; it was ended", .0.as_secs())]
+    Silent(Duration),
+    /// The work was told to stop.
+    #[error("{0}")]
+    Cancelled(#[from] Cancelled),
+}
+
+/// The result of looking at the machine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What was tried on which file, before what the system said.
+    pub(super) fn io(op: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { op, path, source }
+    }
+}

@@ -1,0 +1,26 @@
+//! What is configured on a machine.
+
+use std::sync::OnceLock;
+
+use super::Environment;
+use crate::net::Authorities;
+
+/// A machine, as a process with this environment sees it. Files are read when they are needed.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    pub(super) env: Environment,
+    /// Whom the machine trusts on TLS connections.
+    pub(super) authorities: OnceLock<Authorities>,
+}
+
+impl Machine {
+    /// The machine, with the environment of this process.
+    pub fn from_env() -> Self {
+        Self::new(Environment::of_process())
+    }
+
+    /// The machine, with another environment.
+    pub fn new(env: Environment) -> Self {
+        Self { env, authorities: OnceLock::new() }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a tool on a real machine needs: repositories, remotes, keys and images, as the environment and the well-known
+//! files configure them. This is the one place of the library that looks at its surroundings: environment, absolute
+//! paths, clock, other programs.
+//!
+//! ```text
+//! Machine       what is configured here ─┬─ repos      repositories by path, and the one that is meant
+//!   └ Environment   variables, read once ├─ remotes    config, /etc/ostree/remotes.d
+//!                                        ├─ keys       keyrings of remotes and of the system, secret keys
+//!                                        └─ images     docker://…, oci:…: registries.conf, policy.json, auth.json,
+//!                                                      certs.d, credential helpers, proxies
+//! ```
+//!
+//! A pull with everything that is configured, and a keyring:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "net", feature = "openpgp", feature = "container"))]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ostree_rs::base::Ctx;
+//! use ostree_rs::container::pull::{PullOptions, Vouching, pull};
+//! use ostree_rs::host::{Demand, ImageOptions, Machine, SignedBy};
+//!
+//! let (machine, ctx) = (Machine::from_env(), Ctx::default());
+//! let repo = machine.open_repo("repo")?;
+//! let keys = SignedBy(machine.keyring("key.asc")?);
+//! let opened = machine.open(&"docker://quay.io/exampleos/os:1".parse()?, &ImageOptions::default(), &ctx)?;
+//! let image = opened.admit(Demand::AsPolicySays, &ctx)?;
+//! let pulled = pull(&image, &repo, &PullOptions { vouching: Vouching::By(&keys), ..Default::default() }, &ctx)?;
+//! assert!(repo.begin(&ctx).is_ok(), "{}", pulled.commit);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "net", feature = "openpgp", feature = "container")))]
+//! # fn main() {}
+//! ```
+
+mod environment;
+mod error;
+mod images;
+mod keys;
+mod machine;
+mod remotes;
+mod repos;
+
+pub use environment::Environment;
+pub use error::{Error, HelperProblem, Result};
+pub use images::{Demand, ImageOptions, NewImage, OpenedImage, WhichImage, WhoAsks, parse_image};
+pub use keys::{
+    SignedBy, Signing, describe_verdicts, keyring_in, keyring_name, require_signature, sign_bytes,
+    sign_commit, verdicts,
+};
+pub use machine::Machine;
+pub use remotes::{Remote, RemotePlace, remote_group};

@@ -1,0 +1,114 @@
+//! Where remotes are configured: in the repository's `config`, in that of its parent, and for the system's
+//! repository in `/etc/ostree/remotes.d/*.conf` too.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use ostree_format::RemoteName;
+use ostree_format::keyfile::KeyFile;
+
+use super::{Error, Machine, Result};
+use crate::repo::Repo;
+
+const SYSTEM_REPO: &str = "/ostree/repo";
+const REMOTES_D: &str = "/etc/ostree/remotes.d";
+
+/// Where a remote is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemotePlace {
+    /// In the repository's `config`.
+    Config,
+    /// In the `config` of the repository that `core.parent` names.
+    Parent,
+    /// In a file of its own.
+    File(PathBuf),
+}
+
+/// A configured remote.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Where its group stands.
+    pub place: RemotePlace,
+    /// The file that has its group.
+    pub file: KeyFile,
+}
+
+/// The group of a remote in a key file.
+pub fn remote_group(name: &RemoteName) -> String {
+    format!("remote \"{name}\"")
+}
+
+impl Remote {
+    /// Its URL.
+    ///
+    /// # Errors
+    /// [`Error::NoUrl`]; [`Error::Parse`] if the value cannot be read.
+    pub fn url(&self, name: &RemoteName) -> Result<String> {
+        let url = self.file.get_string(&remote_group(name), "url")?;
+        url.ok_or_else(|| Error::NoUrl(name.clone()))
+    }
+}
+
+impl Machine {
+    /// Every remote that `repo` knows.
+    ///
+    /// # Errors
+    /// As [`Machine::open_repo`] for the parent; [`Error::KeyFile`], [`Error::Io`].
+    pub fn remotes(&self, repo: &Repo) -> Result<BTreeMap<RemoteName, Remote>> {
+        let mut out = BTreeMap::new();
+        if let Some(parent) = &repo.config().parent {
+            let parent = self.open_repo(parent)?;
+            collect(parent.config().keyfile(), &RemotePlace::Parent, &mut out);
+        }
+        collect(repo.config().keyfile(), &RemotePlace::Config, &mut out);
+        if is_system(repo) {
+            for path in conf_files(Path::new(REMOTES_D))? {
+                let bytes = fs::read(&path).map_err(Error::io("Reading", &path))?;
+                let file =
+                    KeyFile::parse(&bytes).map_err(|source| Error::KeyFile { path: path.clone(), source })?;
+                collect(&file, &RemotePlace::File(path), &mut out);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The remote of this name.
+    ///
+    /// # Errors
+    /// [`Error::RemoteNotFound`], and as [`Machine::remotes`].
+    pub fn remote(&self, repo: &Repo, name: &RemoteName) -> Result<Remote> {
+        self.remotes(repo)?.remove(name).ok_or_else(|| Error::RemoteNotFound(name.clone()))
+    }
+}
+
+fn collect(file: &KeyFile, place: &RemotePlace, out: &mut BTreeMap<RemoteName, Remote>) {
+    for name in file.groups().filter_map(|g| g.strip_prefix("remote \"")?.strip_suffix('"')?.parse().ok()) {
+        out.insert(name, Remote { place: place.clone(), file: file.clone() });
+    }
+}
+
+fn is_system(repo: &Repo) -> bool {
+    let same = |ours: &cap_std::fs::Metadata, system: &fs::Metadata| {
+        use cap_std::fs::MetadataExt as _;
+        (ours.dev(), ours.ino()) == (system.dev(), system.ino())
+    };
+    match (repo.dir().dir_metadata(), fs::metadata(SYSTEM_REPO)) {
+        (Ok(ours), Ok(system)) => same(&ours, &system),
+        _ => false,
+    }
+}
+
+fn conf_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(dir) else { return Ok(Vec::new()) };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::io("Reading", dir))?.path();
+        if path.extension().is_some_and(|extension| extension == "conf") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

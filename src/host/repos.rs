@@ -1,0 +1,60 @@
+//! Repositories by their paths.
+
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+use super::{Error, Machine, Result};
+use crate::repo::Repo;
+use crate::store;
+
+/// The repository of the running system.
+const SYSTEM_REPO: &str = "/sysroot/ostree/repo";
+
+impl Machine {
+    /// Opens the repository at `path`, and the one that it calls its parent.
+    ///
+    /// # Errors
+    /// [`Error::NotARepository`], [`Error::Repository`], [`Error::Io`].
+    pub fn open_repo(&self, path: impl AsRef<Path>) -> Result<Repo> {
+        let mut repo = self.open_one(path.as_ref())?;
+        if let Some(parent) = repo.config().parent.clone() {
+            repo.set_parent(self.open_one(Path::new(&parent))?);
+        }
+        Ok(repo)
+    }
+
+    /// The repository that is meant where none is named: the current directory if it is one, that of `OSTREE_REPO`,
+    /// that of the running system.
+    pub fn repo_path(&self) -> Option<PathBuf> {
+        // Who stands in a repository means that one.
+        let here = is_repo(Path::new(".")).then(|| PathBuf::from("."));
+        let system = || is_repo(Path::new(SYSTEM_REPO)).then(|| SYSTEM_REPO.into());
+        here.or_else(|| self.env.path("OSTREE_REPO")).or_else(system)
+    }
+
+    fn open_one(&self, path: &Path) -> Result<Repo> {
+        let dir = open_dir("Opening repository", path)?;
+        let mut repo = match Repo::open(dir) {
+            Err(store::Error::NotARepository { .. }) => return Err(Error::NotARepository(path.into())),
+            Err(source) => return Err(Error::Repository { path: path.into(), source }),
+            Ok(repo) => repo,
+        };
+        // Staged objects are taken up again after a crash, but not after a restart of the machine. Where its id
+        // cannot be read, it can be given.
+        if let Some(boot_id) = self.env.text("OSTREE_BOOTID") {
+            repo.set_boot_id(boot_id);
+        }
+        Ok(repo)
+    }
+}
+
+fn is_repo(path: &Path) -> bool {
+    path.join("objects").is_dir() && path.join("config").is_file()
+}
+
+/// Opens a directory; `op` is what an error says was tried.
+pub(super) fn open_dir(op: &'static str, path: &Path) -> Result<Dir> {
+    Dir::open_ambient_dir(path, ambient_authority()).map_err(Error::io(op, path))
+}
