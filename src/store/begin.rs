@@ -17,7 +17,7 @@ pub trait Begin: Sync {
     /// [`Error::Locked`], [`Error::Io`], [`Error::Cancelled`].
     fn begin(&self, ctx: &Ctx) -> Result<Box<dyn OpenTxn + '_>>;
 
-    /// Begins a transaction that reads the [journal](Txn::journal), and goes on from one that has some if it can.
+    /// Begins a transaction that reads the [journal](super::Hints::journal), and goes on from one that has some if it can.
     ///
     /// # Errors
     /// As [`Begin::begin`].
@@ -85,7 +85,9 @@ fn work_in<T, E: From<Error> + Kind>(
 pub fn give_up(txn: Box<dyn OpenTxn + '_>, why: ErrorKind) {
     let is_kept = match why {
         ErrorKind::Cancelled | ErrorKind::Network | ErrorKind::Exhausted | ErrorKind::System => true,
-        ErrorKind::Damaged | ErrorKind::Missing => !txn.journal().is_empty(),
+        ErrorKind::Damaged | ErrorKind::Missing => {
+            txn.hints().is_some_and(|hints| !hints.journal().is_empty())
+        }
         ErrorKind::Refused | ErrorKind::Locked | ErrorKind::Unsupported | ErrorKind::Usage => false,
     };
     if is_kept {

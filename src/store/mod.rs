@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Txn ─┬─ ObjectWrite ── ObjectRead      objects go in, from many threads at once
-//!      └─ Refs                           names of commits
+//!      ├─ Refs                           names of commits
+//!      └┄ Hints                          what some stores remember: a cache, a journal
 //! ```
 //! Everything above (tree, tar, diff, container) works on these traits. [`MemStore`] keeps all in memory;
 //! a repository on disk is in [`crate::repo`].
@@ -13,6 +14,7 @@ mod devino;
 mod error;
 mod follow;
 mod hashed;
+mod hints;
 mod load;
 mod lookup;
 mod mem;
@@ -45,6 +47,7 @@ pub use error::{Error, Result};
 pub use follow::{LinkTarget, Placement};
 pub use hashed::{HashedFile, LoadedFile, SMALL_FILE_BYTES};
 pub(crate) use hashed::{unreadable, wrong_length};
+pub use hints::{Hints, MAX_CACHED_BYTES};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
 pub use lookup::{TreeEntry, lookup, read_path};
 pub use mem::MemStore;
@@ -59,9 +62,6 @@ pub(crate) use user_only::{check_user_only, check_user_only_mode, is_user_only};
 pub use verify::{FramedFile, Sizes, check_hashed, verify_file, verify_meta};
 pub use voucher::{CommitBytes, Refusal, Voucher, require_voucher, vouch_stored};
 pub use walk::{Reachable, walk_commit};
-
-/// A file of a cache has at most so many bytes.
-pub const MAX_CACHED_BYTES: u64 = 1 << 20;
 
 /// Objects can be read.
 pub trait ObjectRead: Sync {
@@ -235,23 +235,10 @@ pub trait Txn: ObjectWrite + Refs {
     /// [`Error::Io`].
     fn completeness(&self, commit: &CommitId) -> Result<Completeness>;
 
-    /// The file `name` of the store's cache: a hint, which may be gone, old or wrong at any time. `None` if it
-    /// cannot be read or has more than [`MAX_CACHED_BYTES`]; stores in memory have no cache.
-    fn cached(&self, _name: &'static str) -> Option<Vec<u8>> {
+    /// What the store remembers from one transaction to the next, if it remembers anything: one in memory does not.
+    fn hints(&self) -> Option<&dyn Hints> {
         None
     }
-
-    /// Replaces it once the transaction is committed, if that is possible.
-    fn set_cached(&self, _name: &'static str, _bytes: Vec<u8>) {}
-
-    /// What was added to the journal in this transaction, and in interrupted ones whose objects it took over: a
-    /// hint of what these objects are. Stores in memory have none.
-    fn journal(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// Adds to it at once, if that is possible. It is gone when the transaction is committed or rolled back.
-    fn add_to_journal(&self, _line: &str) {}
 }
 
 /// How far the history of a commit is followed.

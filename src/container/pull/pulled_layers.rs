@@ -45,7 +45,10 @@ pub(in crate::container) struct Reusable<'a> {
 impl PulledLayers {
     /// What the store remembers; nothing, if the file is not exactly as one is written.
     pub(in crate::container) fn read(txn: &dyn Txn) -> Self {
-        txn.cached(FILE).and_then(|bytes| Self::parse(std::str::from_utf8(&bytes).ok()?)).unwrap_or_default()
+        txn.hints()
+            .and_then(|hints| hints.cached(FILE))
+            .and_then(|bytes| Self::parse(std::str::from_utf8(&bytes).ok()?))
+            .unwrap_or_default()
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -101,7 +104,7 @@ impl PulledLayers {
         let others = self.0.iter().filter(|r| r.commit != commit && is_marked_complete(txn, &r.commit));
         let new = Self(iter::once(&record).chain(others).take(MAX_COMMITS).cloned().collect());
         if new != *self {
-            txn.set_cached(FILE, new.to_text().into_bytes());
+            txn.hints().iter().for_each(|hints| hints.set_cached(FILE, new.to_text().into_bytes()));
         }
     }
 }

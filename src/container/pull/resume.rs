@@ -12,7 +12,7 @@ use ostree_format::{CommitId, FileId};
 
 use crate::container::image::{ImageLayer, Result};
 use crate::container::store::{Kept, Layers, Origin, Role, TakenLayer, is_whole, record};
-use crate::store::Txn;
+use crate::store::{Hints, Txn};
 
 /// What `layers` knows, and what an interrupted pull has finished.
 pub(in crate::container) struct Resuming<'a> {
@@ -24,7 +24,7 @@ pub(in crate::container) struct Resuming<'a> {
 
 impl<'a> Resuming<'a> {
     pub(in crate::container) fn new(layers: &'a dyn Layers, txn: &'a dyn Txn) -> Self {
-        let journal = txn.journal();
+        let journal = txn.hints().map(Hints::journal).unwrap_or_default();
         let lines = std::str::from_utf8(&journal).unwrap_or_default().lines();
         let finished = lines
             .filter_map(|line| {
@@ -73,7 +73,10 @@ impl Layers for Resuming<'_> {
         self.layers.finished(layer)?;
         if layer.origin == Origin::Fetched {
             let key = self.key(&layer.layer, layer.role);
-            self.txn.add_to_journal(&format!("{key} {}\n", layer.commit));
+            self.txn
+                .hints()
+                .iter()
+                .for_each(|hints| hints.add_to_journal(&format!("{key} {}\n", layer.commit)));
         }
         Ok(())
     }

@@ -15,8 +15,8 @@ use super::Transaction;
 use super::names::add;
 use crate::base::Ctx;
 use crate::store::{
-    Begin, Completeness, Error, FileObject, HashedFile, LooseFile, ObjectRead, ObjectWrite, OpenTxn, Refs,
-    Result, Txn, check_new_ref, validate_meta,
+    Begin, Completeness, Error, FileObject, HashedFile, Hints, LooseFile, ObjectRead, ObjectWrite, OpenTxn,
+    Refs, Result, Txn, check_new_ref, validate_meta,
 };
 
 impl ObjectRead for Transaction<'_> {
@@ -245,6 +245,12 @@ impl Txn for Transaction<'_> {
         }
     }
 
+    fn hints(&self) -> Option<&dyn Hints> {
+        Some(self)
+    }
+}
+
+impl Hints for Transaction<'_> {
     fn cached(&self, name: &'static str) -> Option<Vec<u8>> {
         let pending = self.pending().cached.get(name).cloned();
         pending.or_else(|| self.repo.read_cached(name))

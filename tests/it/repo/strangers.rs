@@ -9,7 +9,7 @@ use ostree_rs::base::{self, Ctx};
 use ostree_rs::format::{ObjectName, ObjectSize, RepoMode};
 use ostree_rs::repo::Repo;
 use ostree_rs::repo::fsck::{FsckOptions, OnCorruption};
-use ostree_rs::store::{Error, ObjectRead, Refs, Txn, load_commit};
+use ostree_rs::store::{Error, Hints, ObjectRead, Refs, Txn, load_commit};
 use ostree_rs::transfer;
 use ostree_rs::tree::{CommitOptions, write_commit as write_commit_of};
 

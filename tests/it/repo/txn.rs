@@ -9,7 +9,9 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{FileHeader, ObjectName, ObjectType, RepoMode, Xattrs};
 use ostree_rs::repo::{Fsync, Repo};
-use ostree_rs::store::{Begin, Completeness, Error, MAX_CACHED_BYTES, ObjectRead, ObjectWrite, Refs, Txn};
+use ostree_rs::store::{
+    Begin, Completeness, Error, Hints, MAX_CACHED_BYTES, ObjectRead, ObjectWrite, Refs, Txn,
+};
 
 use super::{create, files, open, read, refspec, write_commit};
 

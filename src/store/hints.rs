@@ -1,0 +1,26 @@
+//! What a store remembers from one transaction to the next, without promising anything.
+//!
+//! ```text
+//! cache      small files by name; written when a transaction is committed, gone at any time
+//! journal    lines of a transaction under way; written at once, read by the one that goes on from an interrupted one
+//! ```
+
+/// A file of a cache has at most so many bytes.
+pub const MAX_CACHED_BYTES: u64 = 1 << 20;
+
+/// Hints may be gone, old or wrong at any time: whoever reads them looks whether they hold.
+pub trait Hints: Sync {
+    /// The file `name` of the cache; `None` if it cannot be read or has more than [`MAX_CACHED_BYTES`].
+    fn cached(&self, name: &'static str) -> Option<Vec<u8>>;
+
+    /// Replaces a file of the cache once the transaction is committed, if that is possible.
+    fn set_cached(&self, name: &'static str, bytes: Vec<u8>);
+
+    /// The lines that were added to the journal in this transaction, and in interrupted ones whose objects it took
+    /// over: they tell what these objects are.
+    fn journal(&self) -> Vec<u8>;
+
+    /// Adds a line to the journal at once, if that is possible. The journal is gone when the transaction is committed
+    /// or rolled back.
+    fn add_to_journal(&self, line: &str);
+}
