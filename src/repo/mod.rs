@@ -54,7 +54,9 @@ pub use refs::CollectionRef;
 pub use txn::{Transaction, TransactionStats};
 
 use crate::base::Ctx;
-use crate::store::{Completeness, DevInoCache, Error, FileObject, LooseFile, ObjectRead, Result};
+use crate::store::{
+    ArchivedFile, Completeness, DevInoCache, Error, FileObject, LooseFile, ObjectRead, Result,
+};
 use dir::ObjectDir;
 use object::{FileFormat, ObjectSync, Sink};
 use sys::LockKind;
@@ -358,6 +360,17 @@ impl ObjectRead for Repo {
     fn open_file(&self, id: &FileId) -> Result<Option<FileObject>> {
         match (self.format.open(&self.objects, id)?, &self.parent) {
             (None, Some(parent)) => parent.open_file(id),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn open_archived(&self, id: &FileId) -> Result<Option<ArchivedFile>> {
+        let own = match self.mode() {
+            RepoMode::Archive => object::open_archived(&self.objects, id)?,
+            _ => None,
+        };
+        match (own, &self.parent) {
+            (None, Some(parent)) => parent.open_archived(id),
             (found, _) => Ok(found),
         }
     }

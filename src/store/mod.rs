@@ -40,6 +40,8 @@ use ostree_format::{
     Xattrs,
 };
 
+use crate::base::Cancel;
+
 pub use begin::{Begin, OpenTxn, give_up, in_resumed, in_transaction};
 pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings};
 pub use devino::{DevIno, DevInoCache};
@@ -110,6 +112,15 @@ pub trait ObjectRead: Sync {
         Ok(None)
     }
 
+    /// The content object as archive repositories keep it, compressed, to be passed on as it is; `None` if it is not
+    /// there, or this store keeps it in another way. The checksum is not verified here.
+    ///
+    /// # Errors
+    /// As [`ObjectRead::open_file`].
+    fn open_archived(&self, _id: &FileId) -> Result<Option<ArchivedFile>> {
+        Ok(None)
+    }
+
     /// The same for a metadata object, which is the same file in stores of every mode.
     fn loose_meta(&self, _name: &ObjectName) -> Option<LooseFile<'_>> {
         None
@@ -167,6 +178,17 @@ pub trait ObjectWrite: ObjectRead {
     fn write_hashed(&self, file: &HashedFile) -> Result<()> {
         let mut content = file.content();
         self.write_file_as(file.id(), file.header(), content.len() as u64, &mut content)
+    }
+
+    /// Writes a content object as another store gave it by [`ObjectRead::open_archived`], unless it is already there:
+    /// nothing is compressed anew, and all of it is verified on the way. `false` if this store keeps objects in another
+    /// way, or does not take that file: then the caller has to write the content.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the object has another id; [`Error::Corrupt`], [`Error::Read`] if it is damaged;
+    /// [`Error::Io`], [`Error::NoSpace`].
+    fn write_archived(&self, _id: &FileId, _file: ArchivedFile, _cancel: &Cancel) -> Result<bool> {
+        Ok(false)
     }
 
     /// Takes over an object of another store by a hard link; `false` if that is not possible between the
@@ -291,6 +313,14 @@ pub struct FileObject {
     pub len: u64,
     /// The content.
     pub content: Content,
+}
+
+/// A content object as archive repositories keep it: the framed header, and the content as a raw deflate stream.
+pub struct ArchivedFile {
+    /// Bytes of the file.
+    pub len: u64,
+    /// The file, from its start.
+    pub read: Box<dyn Read + Send>,
 }
 
 /// Where the bytes of a content object come from.

@@ -102,6 +102,14 @@ impl Content<'_> {
         streams: &mut Streams<FileId, LoadedFile>,
     ) -> Result<()> {
         let (header, len) = (file.header.clone(), file.len);
+        // From one archive to another nothing is compressed anew.
+        if self.txn.loose_file(id).is_some_and(|ours| ours.mode == RepoMode::Archive)
+            && let Some(archived) = self.from.open_archived(id)?
+            && self.txn.write_archived(id, archived, &self.ctx.cancel)?
+        {
+            self.copied(len);
+            return Ok(());
+        }
         let mut content = Cancellable::new(&mut file, &self.ctx.cancel);
         let unreadable = |e| match e {
             Error::Read { source, .. } => Error::Read { what: ObjectName::from(*id).to_string(), source },

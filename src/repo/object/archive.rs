@@ -92,7 +92,7 @@ impl FileFormat for Archive {
 }
 
 /// The header, and where it ends.
-fn read_header(mut file: impl Read, id: &FileId) -> Result<(ArchiveHeader, u64)> {
+pub(super) fn read_header(mut file: impl Read, id: &FileId) -> Result<(ArchiveHeader, u64)> {
     let mut framing = [0; FRAMING_BYTES];
     file.read_exact(&mut framing).map_err(failed("read", id))?;
     let len = parse_framing(framing).map_err(Error::corrupt(*id))?;

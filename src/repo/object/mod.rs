@@ -11,6 +11,7 @@
 //! known, and only then it gets owner, mode and name, so that a half-written setuid program never exists.
 
 mod archive;
+mod archived;
 mod bare;
 mod bare_user;
 mod bare_user_only;
@@ -34,6 +35,7 @@ use super::sys;
 use crate::store::{Content, Error, FileObject, LooseFile, Result};
 
 pub(super) use archive::Archive;
+pub(super) use archived::{open_archived, write_archived};
 pub(super) use bare::Bare;
 pub(super) use bare_user::BareUser;
 pub(super) use bare_user_only::BareUserOnly;

@@ -113,7 +113,7 @@ impl<'r> Source<'r> {
 
 impl Sink<'_> {
     /// Gives a finished file the object's name.
-    fn place(&self, file: &TempFile<'_>, name: &ObjectName, mode: RepoMode) -> Result<Linked> {
+    pub(super) fn place(&self, file: &TempFile<'_>, name: &ObjectName, mode: RepoMode) -> Result<Linked> {
         let path = name.loose_path(mode);
         if self.sync == ObjectSync::Each {
             sys::sync_file(file.file()).map_err(|e| Error::io("fsync", &path, e))?;

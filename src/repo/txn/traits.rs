@@ -13,10 +13,10 @@ use super::super::sys::{self, Linked};
 use super::super::{Repo, loose_in, object, read_meta_in, refs};
 use super::Transaction;
 use super::names::add;
-use crate::base::Ctx;
+use crate::base::{Cancel, Ctx};
 use crate::store::{
-    Begin, Completeness, Error, FileObject, HashedFile, Hints, LooseFile, ObjectRead, ObjectWrite, OpenTxn,
-    Refs, Result, Txn, check_new_ref, validate_meta,
+    ArchivedFile, Begin, Completeness, Error, FileObject, HashedFile, Hints, LooseFile, ObjectRead,
+    ObjectWrite, OpenTxn, Refs, Result, Txn, check_new_ref, validate_meta,
 };
 
 impl ObjectRead for Transaction<'_> {
@@ -131,6 +131,10 @@ impl ObjectWrite for Transaction<'_> {
     fn write_hashed(&self, file: &HashedFile) -> Result<()> {
         add(&self.counters.content_total, 1);
         self.write_known(file)
+    }
+
+    fn write_archived(&self, id: &FileId, file: ArchivedFile, cancel: &Cancel) -> Result<bool> {
+        self.pass_on(id, file, cancel)
     }
 
     fn link_file(&self, id: &FileId, from: &LooseFile<'_>) -> Result<bool> {

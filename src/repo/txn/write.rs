@@ -2,13 +2,14 @@
 
 use std::io::Read;
 
-use ostree_format::{FileHeader, FileId};
+use ostree_format::{FileHeader, FileId, RepoMode};
 
 use super::super::object::{self, Links, Regular, Source};
 use super::super::sys::Linked;
 use super::Transaction;
 use super::names::add;
-use crate::store::{Error, HashedFile, LoadedFile, Result, SMALL_FILE_BYTES};
+use crate::base::Cancel;
+use crate::store::{ArchivedFile, Error, HashedFile, LoadedFile, Result, SMALL_FILE_BYTES};
 
 impl Transaction<'_> {
     /// Writes a content object, unless it is stored already; its id has to be the expected one.
@@ -72,6 +73,27 @@ impl Transaction<'_> {
         let linked = linked.map_err(|error| error.wanting(len))?;
         self.wrote_file(id, len, linked);
         Ok(())
+    }
+
+    /// Writes a content object of another archive repository as it is, unless it is stored; `false` if this repository
+    /// is none, or does not take that file.
+    pub(super) fn pass_on(&self, id: &FileId, file: ArchivedFile, cancel: &Cancel) -> Result<bool> {
+        if self.repo.mode() != RepoMode::Archive {
+            return Ok(false);
+        }
+        let len = file.len;
+        if !self.is_stored(&(*id).into())? {
+            self.reserve(len)?;
+            let linked = object::write_archived(&self.sink()?, id, file, cancel)
+                .map_err(|error| error.wanting(len))
+                .inspect_err(|_| self.space.release(len))?;
+            self.wrote_file(*id, len, linked);
+            if linked.is_none() {
+                return Ok(false);
+            }
+        }
+        add(&self.counters.content_total, 1);
+        Ok(true)
     }
 
     /// Writes a content object that is too large for memory.

@@ -5,9 +5,11 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use ostree_rs::base::Ctx;
-use ostree_rs::format::{FileHeader, FileId, ObjectName, RepoMode, Xattrs};
+use ostree_rs::format::{Checksum, FileHeader, FileId, ObjectName, RepoMode, Xattrs};
 use ostree_rs::repo::Repo;
-use ostree_rs::store::{FileObject, ObjectRead, ObjectWrite, Refs, TreeEntry, load_commit, lookup};
+use ostree_rs::store::{
+    ArchivedFile, FileObject, ObjectRead, ObjectWrite, Refs, TreeEntry, load_commit, lookup,
+};
 use tempfile::TempDir;
 
 use super::{create, open, refspec};
@@ -63,12 +65,8 @@ fn object(repo: &Repo, id: &FileId) -> FileObject {
     repo.open_file(id).unwrap().unwrap()
 }
 
-#[test]
-fn what_c_has_compressed_is_read_whole() {
-    if !need("ostree") {
-        return;
-    }
-    let work = TempDir::new().unwrap();
+/// An archive repository that C ostree makes below `work`, and the objects of [`contents`] in it.
+fn by_ostree(work: &TempDir) -> (Repo, Vec<FileId>) {
     let (tree, path) = (work.path().join("tree"), work.path().join("repo"));
     fs::create_dir(&tree).unwrap();
     contents().iter().for_each(|(name, content)| fs::write(tree.join(name), content).unwrap());
@@ -78,8 +76,22 @@ fn what_c_has_compressed_is_read_whole() {
     let repo = open(&path);
     let commit = repo.resolve(&refspec("test")).unwrap().unwrap();
     let root = load_commit(&repo, &commit).unwrap().root;
-    for (name, content) in contents() {
-        let TreeEntry::File(id) = lookup(&repo, root, name).unwrap() else { panic!("{name} is a directory") };
+    let id = |(name, _): &(&str, Vec<u8>)| match lookup(&repo, root, name).unwrap() {
+        TreeEntry::File(id) => id,
+        TreeEntry::Dir(_) => panic!("{name} is a directory"),
+    };
+    let ids = contents().iter().map(id).collect();
+    (repo, ids)
+}
+
+#[test]
+fn what_c_has_compressed_is_read_whole() {
+    if !need("ostree") {
+        return;
+    }
+    let work = TempDir::new().unwrap();
+    let (repo, ids) = by_ostree(&work);
+    for ((name, content), id) in contents().into_iter().zip(ids) {
         for piece in [1000, 300 << 10, 9 << 20] {
             assert!(read_by(object(&repo, &id), piece).unwrap() == content, "{name} by {piece}");
         }
@@ -155,5 +167,42 @@ fn content_of_another_length_is_refused() {
         // What follows the compressed stream is no content, to libostree neither.
         fs::write(&file, [&whole[..], b"more"].concat()).unwrap();
         assert!(read_by(object(&repo, id), 11 << 20).unwrap() == *content);
+    }
+}
+
+/// From one archive to another that cannot share files, objects go as they are: the same bytes, which are those of
+/// C ostree here. What is damaged, or has something behind its end, is found out.
+#[test]
+fn objects_pass_from_archive_to_archive_as_they_are() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = TempDir::new().unwrap();
+    let (_, files) = by_ostree(&tmp);
+    let to_path = tmp.path().join("to");
+    let to = create(&to_path, RepoMode::Archive);
+    let pass = |name: &FileId, bytes: Vec<u8>| {
+        let ctx = Ctx::default();
+        let txn = to.begin(&ctx).unwrap();
+        let file = ArchivedFile { len: bytes.len() as u64, read: Box::new(io::Cursor::new(bytes)) };
+        let passed = txn.write_archived(name, file, &ctx.cancel);
+        txn.commit(&ctx).unwrap();
+        passed
+    };
+    for name in &files {
+        let path = ObjectName::from(*name).loose_path(RepoMode::Archive);
+        let theirs = fs::read(tmp.path().join("repo/objects").join(&path)).unwrap();
+        let ours = to_path.join("objects").join(&path);
+        let mut behind = theirs.clone();
+        behind.push(0);
+        assert!(!pass(name, behind).unwrap());
+        let mut damaged = theirs.clone();
+        *damaged.last_mut().unwrap() ^= 0x55;
+        assert!(pass(name, damaged).is_err());
+        assert!(pass(name, theirs[..theirs.len() - 1].to_vec()).is_err());
+        assert!(pass(&FileId::new(Checksum::of(b"another")), theirs.clone()).is_err());
+        assert!(!ours.exists());
+        assert!(pass(name, theirs.clone()).unwrap());
+        assert_eq!(fs::read(&ours).unwrap(), theirs);
     }
 }

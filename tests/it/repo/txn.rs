@@ -461,13 +461,13 @@ fn a_journal_waits_for_who_reads_it() {
     let ctx = Ctx::default();
     let txn = Begin::resume(&repo, &ctx).unwrap();
     let commit = write_commit(&*txn, &files());
-    txn.add_to_journal("a line\n");
+    txn.hints().unwrap().add_to_journal("a line\n");
     txn.suspend();
     // Others leave it alone, whether they succeed or fail.
     repo.begin(&ctx).unwrap().commit(&ctx).unwrap();
     drop(repo.begin(&ctx).unwrap());
     let txn = Begin::resume(&repo, &ctx).unwrap();
-    assert!(txn.journal() == b"a line\n" && txn.contains(&commit.into()).unwrap());
+    assert!(txn.hints().unwrap().journal() == b"a line\n" && txn.contains(&commit.into()).unwrap());
     // Nor is it lost when what goes on from it fails.
     drop(txn);
     let left = tmp_entries(tmp.path());
