@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// A body and its name.
-pub type Target = (&'static str, fn(&[u8]));
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// Every body.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [FuzzTarget; 13] = [
     ("commit", commit),
     ("dirtree", dirtree),
     ("dirmeta", dirmeta),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 
 use oci_spec::image::{Arch, Descriptor, ImageManifest, MediaType};
-use ostree_format::fuzz::Target;
+use ostree_format::fuzz::FuzzTarget;
 
 use crate::base::Ctx;
 use crate::container::blob::read_layer;
@@ -15,7 +15,7 @@ use crate::container::image::{
 use crate::container::place::index;
 
 /// Every body.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [FuzzTarget; 5] = [
     ("layer", layer),
     ("image", image),
     ("image_index", image_index),

@@ -26,18 +26,18 @@ pub struct FilesOptions {
 
 /// A directory, opened when it is needed.
 pub(super) struct DiskDir {
-    place: Place,
+    place: DiskPlace,
     options: FilesOptions,
 }
 
 /// Anything but a directory.
 pub(super) struct DiskFile {
-    place: Place,
+    place: DiskPlace,
     options: FilesOptions,
 }
 
 /// A name in an open directory, or the open directory itself.
-struct Place {
+struct DiskPlace {
     dir: Arc<Dir>,
     /// `.` for the directory itself.
     name: Box<str>,
@@ -47,7 +47,7 @@ struct Place {
 
 impl DiskDir {
     pub(super) fn root(dir: Dir, options: FilesOptions) -> Self {
-        Self { place: Place { dir: Arc::new(dir), name: ".".into(), path: "/".into() }, options }
+        Self { place: DiskPlace { dir: Arc::new(dir), name: ".".into(), path: "/".into() }, options }
     }
 
     pub(super) fn meta(&self) -> Result<DirMeta> {
@@ -73,7 +73,7 @@ impl DiskDir {
                 let source = io::Error::new(io::ErrorKind::InvalidData, "the name is not UTF-8");
                 return Err(Error::io("read", path, source));
             };
-            let place = Place { dir: Arc::clone(&dir), name: name.clone(), path };
+            let place = DiskPlace { dir: Arc::clone(&dir), name: name.clone(), path };
             let options = self.options;
             match entry.file_type().map_err(failed)?.is_dir() {
                 true => listing.dirs.push((name, DirNode::Disk(Self { place, options }))),
@@ -90,7 +90,7 @@ impl DiskFile {
     /// The id that it would have as an object; a checksum of its type and number if it is a device or
     /// the like, which no object can be.
     pub(super) fn identity(&self) -> Result<Checksum> {
-        let Place { dir, name, .. } = &self.place;
+        let DiskPlace { dir, name, .. } = &self.place;
         let stat = statat(dir, &**name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| self.place.error("stat", e.into()))?;
         match stat.st_mode & S_IFMT {
@@ -120,7 +120,7 @@ impl DiskFile {
 
     fn hash_symlink(&self, stat: &Stat) -> Result<Checksum> {
         use std::os::fd::AsFd;
-        let Place { dir, name, .. } = &self.place;
+        let DiskPlace { dir, name, .. } = &self.place;
         let target =
             readlinkat(dir, &**name, Vec::new()).map_err(|e| self.place.error("read link", e.into()))?;
         let xattrs = match self.options.xattrs {
@@ -141,7 +141,7 @@ impl FilesOptions {
     }
 }
 
-impl Place {
+impl DiskPlace {
     fn open(&self, flags: OFlags) -> Result<File> {
         let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.dir, &*self.name, flags, Mode::empty());

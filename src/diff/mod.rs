@@ -23,8 +23,8 @@ use crate::store::{Error, ObjectRead, Refs, Result, load_commit, resolve_rev};
 
 pub use files::FilesOptions;
 pub use side::Side;
-pub use stats::{Stats, stats};
-use walk::{Event, What, walk};
+pub use stats::{DiffStats, stats};
+use walk::{Difference, What, walk};
 
 /// A sorted set of paths.
 pub type FileSet = BTreeSet<String>;
@@ -78,13 +78,13 @@ pub fn diff<S: ObjectRead + Refs>(
     let mut out = FileTreeDiff { subdir: subdir.map(Into::into), ..Default::default() };
     walk(side(from)?, side(to)?, &Ctx::default(), &mut |event| {
         let (set, path) = match event {
-            Event::Modified(What::File, path) => (&mut out.changed_files, path),
-            Event::Modified(What::Dir, path) => (&mut out.changed_dirs, path),
-            Event::Removed(What::File, path) => (&mut out.removed_files, path),
-            Event::Removed(What::Dir, path) => (&mut out.removed_dirs, path),
-            Event::Added(node, path) if node.is_dir() => (&mut out.added_dirs, path),
-            Event::Added(_, path) => (&mut out.added_files, path),
-            Event::Replaced { was, path } => {
+            Difference::Modified(What::File, path) => (&mut out.changed_files, path),
+            Difference::Modified(What::Dir, path) => (&mut out.changed_dirs, path),
+            Difference::Removed(What::File, path) => (&mut out.removed_files, path),
+            Difference::Removed(What::Dir, path) => (&mut out.removed_dirs, path),
+            Difference::Added(node, path) if node.is_dir() => (&mut out.added_dirs, path),
+            Difference::Added(_, path) => (&mut out.added_files, path),
+            Difference::Replaced { was, path } => {
                 let (removed, added) = match was {
                     What::File => (&mut out.removed_files, &mut out.added_dirs),
                     What::Dir => (&mut out.removed_dirs, &mut out.added_files),
@@ -110,11 +110,11 @@ pub fn changes(from: Side<'_>, to: Side<'_>, ctx: &Ctx) -> Result<Changes> {
     let mut out = Changes::default();
     walk(from, to, ctx, &mut |event| {
         match event {
-            Event::Modified(_, path) | Event::Replaced { path, .. } => {
+            Difference::Modified(_, path) | Difference::Replaced { path, .. } => {
                 out.modified.push(path[skip_from..].into());
             }
-            Event::Removed(_, path) => out.removed.push(path[skip_from..].into()),
-            Event::Added(node, path) => {
+            Difference::Removed(_, path) => out.removed.push(path[skip_from..].into()),
+            Difference::Added(node, path) => {
                 out.added.push(path[skip_to..].into());
                 node.each_below(path, &mut |path| out.added.push(path[skip_to..].into()))?;
             }

@@ -8,7 +8,7 @@ use crate::store::{Error, ObjectRead, Reachable, Refs, Result, resolve_rev, walk
 
 /// What `ostree diff --stats` prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Stats {
+pub struct DiffStats {
     /// Objects of the first commit, itself included.
     pub from_objects: u64,
     /// Objects of the second commit.
@@ -30,10 +30,10 @@ pub fn stats<S: ObjectRead + Refs>(
     to: &Rev,
     stored_bytes: &mut dyn FnMut(&ObjectName) -> Result<u64>,
     ctx: &Ctx,
-) -> Result<Stats> {
+) -> Result<DiffStats> {
     let (from, to) = (resolve_rev(repo, from)?, resolve_rev(repo, to)?);
     let (a, b) = (reachable(repo, &from, ctx)?, reachable(repo, &to, ctx)?);
-    let mut out = Stats { from_objects: count(&a), to_objects: count(&b), ..Stats::default() };
+    let mut out = DiffStats { from_objects: count(&a), to_objects: count(&b), ..DiffStats::default() };
     let mut common = |name: ObjectName| {
         out.common_objects += 1;
         out.common_bytes += stored_bytes(&name)?;

@@ -14,7 +14,7 @@ pub(super) enum What {
 }
 
 /// One difference, with its path from the root: `/usr/bin`.
-pub(super) enum Event<'e> {
+pub(super) enum Difference<'e> {
     Modified(What, &'e str),
     Removed(What, &'e str),
     Added(Node<'e>, &'e str),
@@ -25,7 +25,7 @@ pub(super) enum Event<'e> {
     },
 }
 
-type Visit<'v> = &'v mut dyn FnMut(Event<'_>) -> Result<()>;
+type Visit<'v> = &'v mut dyn FnMut(Difference<'_>) -> Result<()>;
 
 /// A directory that both sides have and whose content may differ.
 struct Pair<'a> {
@@ -72,11 +72,11 @@ impl<'a> Pair<'a> {
             let path = format!("{}/{name}", self.path);
             match find(&self.to.files, name) {
                 Some(to) if same(from, to)? => {}
-                Some(_) => visit(Event::Modified(What::File, &path))?,
+                Some(_) => visit(Difference::Modified(What::File, &path))?,
                 None if find(&self.to.dirs, name).is_some() => {
-                    visit(Event::Replaced { was: What::File, path: &path })?;
+                    visit(Difference::Replaced { was: What::File, path: &path })?;
                 }
-                None => visit(Event::Removed(What::File, &path))?,
+                None => visit(Difference::Removed(What::File, &path))?,
             }
         }
         Ok(())
@@ -90,14 +90,14 @@ impl<'a> Pair<'a> {
         match find(&self.to.dirs, name) {
             Some(to) => {
                 if from.meta()? != to.meta()? {
-                    visit(Event::Modified(What::Dir, &path))?;
+                    visit(Difference::Modified(What::Dir, &path))?;
                 }
                 return pair_of(path, from, to);
             }
             None if find(&self.to.files, name).is_some() => {
-                visit(Event::Replaced { was: What::Dir, path: &path })?;
+                visit(Difference::Replaced { was: What::Dir, path: &path })?;
             }
-            None => visit(Event::Removed(What::Dir, &path))?,
+            None => visit(Difference::Removed(What::Dir, &path))?,
         }
         Ok(None)
     }
@@ -106,10 +106,10 @@ impl<'a> Pair<'a> {
         let is_new =
             |name: &str| find(&self.from.files, name).is_none() && find(&self.from.dirs, name).is_none();
         for (name, _) in self.to.files.iter().filter(|(name, _)| is_new(name)) {
-            visit(Event::Added(Node::File, &format!("{}/{name}", self.path)))?;
+            visit(Difference::Added(Node::File, &format!("{}/{name}", self.path)))?;
         }
         for (name, dir) in self.to.dirs.iter().filter(|(name, _)| is_new(name)) {
-            visit(Event::Added(Node::Dir(dir), &format!("{}/{name}", self.path)))?;
+            visit(Difference::Added(Node::Dir(dir), &format!("{}/{name}", self.path)))?;
         }
         Ok(())
     }

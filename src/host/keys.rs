@@ -19,7 +19,7 @@ use ostree_format::{CommitId, RemoteName};
 use super::repos::open_dir;
 use super::{Error, Machine, Remote, Result};
 use crate::repo::Repo;
-use crate::sign::gpg::{self, Keyring, SecretKeys, Verdict};
+use crate::sign::gpg::{self, Keyring, SecretKeys, SignatureVerdict};
 use crate::store::{self, CommitBytes, Refusal, Txn, Voucher, load_commitmeta};
 
 const SYSTEM_KEYRINGS: &str = "/usr/share/ostree/trusted.gpg.d";
@@ -158,7 +158,7 @@ pub fn keyring_in(repo: &Repo, name: &str) -> Result<Option<Keyring>> {
 ///
 /// # Errors
 /// [`Error::Parse`] if the metadata holds no list of signatures where one belongs.
-pub fn verdicts(keyring: &Keyring, commit: &[u8], detached: Option<&Dict>) -> Result<Vec<Verdict>> {
+pub fn verdicts(keyring: &Keyring, commit: &[u8], detached: Option<&Dict>) -> Result<Vec<SignatureVerdict>> {
     let signatures = match detached {
         Some(detached) => commitmeta::signatures(detached, SignatureKind::Gpg)?,
         None => Vec::new(),
@@ -179,7 +179,7 @@ pub fn require_signature(keyring: &Keyring, commit: &[u8], detached: Option<&Dic
 }
 
 /// The lines that describe signatures, each set apart by an empty line, in local time.
-pub fn describe_verdicts(verdicts: &[Verdict]) -> String {
+pub fn describe_verdicts(verdicts: &[SignatureVerdict]) -> String {
     verdicts.iter().map(|verdict| format!("\n{}", verdict.describe("  ", &Local))).collect()
 }
 

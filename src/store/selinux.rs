@@ -28,7 +28,7 @@ const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Labeling {
     /// What the labels are.
-    pub policy: Arc<Policy>,
+    pub policy: Arc<SelinuxPolicy>,
     /// How `usr/etc` is labeled.
     pub usr_etc: UsrEtc,
 }
@@ -58,7 +58,7 @@ impl Labeling {
 
 /// Which label a file has by its path and type.
 #[derive(Debug)]
-pub struct Policy {
+pub struct SelinuxPolicy {
     name: String,
     /// Of everything that was read.
     checksum: Checksum,
@@ -84,7 +84,7 @@ struct Spec {
 #[derive(Debug, Default)]
 struct Substitutions(Vec<(String, String)>);
 
-impl Policy {
+impl SelinuxPolicy {
     /// The policy in the tree of a commit; none if there is none, or it is disabled.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ impl Policy {
 }
 
 /// Policies that were read from the same bytes give the same labels.
-impl PartialEq for Policy {
+impl PartialEq for SelinuxPolicy {
     fn eq(&self, other: &Self) -> bool {
         self.checksum == other.checksum
     }
@@ -301,7 +301,7 @@ fn literal_prefix(regex: &str) -> String {
 mod tests {
     use super::*;
 
-    fn policy(contexts: &str, subs: &str) -> Policy {
+    fn policy(contexts: &str, subs: &str) -> SelinuxPolicy {
         let read = |path: &str| -> Result<Option<Vec<u8>>> {
             Ok(match path {
                 "usr/etc/selinux/config" => Some(b"# x\nSELINUX=enforcing\nSELINUXTYPE=targeted\n".to_vec()),
@@ -311,7 +311,7 @@ mod tests {
             })
         };
         let mut read = read;
-        Policy::load(&mut read).unwrap().unwrap()
+        SelinuxPolicy::load(&mut read).unwrap().unwrap()
     }
 
     #[test]
@@ -346,6 +346,6 @@ mod tests {
         assert_eq!(enabled_policy("SELINUX=disabled\nSELINUXTYPE=x\n"), None);
         assert_eq!(enabled_policy("SELINUX=permissive\n"), None);
         assert_eq!(enabled_policy("SELINUXTYPE=x\nSELINUXTYPE= y \n").as_deref(), Some("y"));
-        assert!(Policy::load(&mut |_| Ok(None)).unwrap().is_none());
+        assert!(SelinuxPolicy::load(&mut |_| Ok(None)).unwrap().is_none());
     }
 }

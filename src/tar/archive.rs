@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rawzip::FileReader;
 
 use super::cpio::{self, CpioReader};
-use super::entry::Entry;
+use super::entry::TarEntry;
 use super::error::{Error, FormatErrorKind, Result};
 use super::header::verify_checksum;
 use super::reader::{EndMarker, Reader};
@@ -15,7 +15,7 @@ use super::zip::{self, ZipReader};
 use crate::base::compressed::{self, Decompressed};
 
 /// Where the bytes of an archive come from.
-pub enum Source<'a> {
+pub enum ArchiveInput<'a> {
     /// A pipe or the like, read once from front to back: any archive but zip, whose directory is at its end.
     Stream(&'a mut dyn Read),
     /// A regular file: any archive. It starts at the current position, a zip archive at the start of the file.
@@ -32,11 +32,11 @@ pub(super) enum Archive<'a> {
 
 impl<'a> Archive<'a> {
     /// Looks at the first bytes of `source`.
-    pub(super) fn open(source: Source<'a>) -> Result<Self> {
+    pub(super) fn open(source: ArchiveInput<'a>) -> Result<Self> {
         let failed = |source| Error::Read { offset: 0, source };
         let (input, file): (Box<dyn Read + 'a>, _) = match source {
-            Source::Stream(stream) => (Box::new(stream), None),
-            Source::File(file) => (Box::new(file), Some(file)),
+            ArchiveInput::Stream(stream) => (Box::new(stream), None),
+            ArchiveInput::File(file) => (Box::new(file), Some(file)),
         };
         let Decompressed { head, stream, was_compressed } = compressed::decompress(input).map_err(failed)?;
         // A tar header begins with a name, which may be any bytes.
@@ -65,7 +65,7 @@ impl<'a> Archive<'a> {
     }
 
     /// The next entry; skips what is left of the one before.
-    pub(super) fn next_entry(&mut self) -> Result<Option<Entry>> {
+    pub(super) fn next_entry(&mut self) -> Result<Option<TarEntry>> {
         match self {
             Self::Tar(reader) => reader.next_entry(),
             Self::Cpio(reader, _) => reader.next_entry(),

@@ -10,9 +10,9 @@ use ostree_format::{
     Checksum, FileHeader, FileId, FileKind, Finished, MAX_METADATA_BYTES, ObjectName, Xattrs,
 };
 
-use super::entry::{Entry, EntryKind};
+use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Error, Result};
-use super::layout::Place;
+use super::layout::EntryRole;
 use super::reader::Reader;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool, SharedStreams};
@@ -76,7 +76,7 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
     pub(super) fn xattrs<R: Read>(
         &mut self,
         checksum: Checksum,
-        entry: &Entry,
+        entry: &TarEntry,
         reader: &mut Reader<R>,
     ) -> Result<()> {
         let bytes = read_regular(entry, reader, MAX_XATTRS_BYTES)?;
@@ -100,7 +100,7 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
     pub(super) fn xattrs_of<R: Read>(
         &mut self,
         id: FileId,
-        entry: &Entry,
+        entry: &TarEntry,
         reader: &mut Reader<R>,
     ) -> Result<()> {
         let wrong = |why| entry.error(EntryErrorKind::Xattrs(why));
@@ -108,7 +108,8 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
             return Err(wrong("those before belong to no file"));
         }
         let xattrs = if entry.kind == EntryKind::Link {
-            let checksum = Place::xattrs_target(entry).ok_or_else(|| wrong("the link leads elsewhere"))?;
+            let checksum =
+                EntryRole::xattrs_target(entry).ok_or_else(|| wrong("the link leads elsewhere"))?;
             let bytes = self.xattrs.get(&checksum).ok_or_else(|| wrong("they did not come before"))?;
             parse_xattrs(entry, bytes)?
         } else {
@@ -119,7 +120,12 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
     }
 
     /// Writes a content object and verifies its id, now or in the pool.
-    pub(super) fn file<R: Read>(&mut self, id: FileId, entry: &Entry, reader: &mut Reader<R>) -> Result<()> {
+    pub(super) fn file<R: Read>(
+        &mut self,
+        id: FileId,
+        entry: &TarEntry,
+        reader: &mut Reader<R>,
+    ) -> Result<()> {
         let xattrs = match self.next.take() {
             Some((owner, xattrs)) if owner == id => xattrs,
             Some(_) => return Err(entry.error(EntryErrorKind::Xattrs("those before are another file's"))),
@@ -209,14 +215,14 @@ fn write_file(
     Ok(())
 }
 
-fn parse_xattrs(entry: &Entry, bytes: &[u8]) -> Result<Xattrs> {
+fn parse_xattrs(entry: &TarEntry, bytes: &[u8]) -> Result<Xattrs> {
     Xattrs::parse(bytes).map_err(|error| entry.error(EntryErrorKind::Parse(error)))
 }
 
 /// Reads a metadata object and verifies its checksum, where the name has one.
 pub(super) fn read_meta<R: Read>(
     name: &ObjectName,
-    entry: &Entry,
+    entry: &TarEntry,
     reader: &mut Reader<R>,
 ) -> Result<Vec<u8>> {
     let bytes = read_regular(entry, reader, MAX_METADATA_BYTES)?;
@@ -229,14 +235,14 @@ pub(super) fn read_meta<R: Read>(
     Ok(bytes)
 }
 
-fn read_regular<R: Read>(entry: &Entry, reader: &mut Reader<R>, max_bytes: u64) -> Result<Vec<u8>> {
+fn read_regular<R: Read>(entry: &TarEntry, reader: &mut Reader<R>, max_bytes: u64) -> Result<Vec<u8>> {
     match entry.kind {
         EntryKind::Regular => read_content(entry, reader, max_bytes),
         other => Err(entry.error(EntryErrorKind::Type(other.as_str()))),
     }
 }
 
-fn read_content<R: Read>(entry: &Entry, reader: &mut Reader<R>, max_bytes: u64) -> Result<Vec<u8>> {
+fn read_content<R: Read>(entry: &TarEntry, reader: &mut Reader<R>, max_bytes: u64) -> Result<Vec<u8>> {
     if entry.size > max_bytes {
         return Err(entry.error(EntryErrorKind::TooLarge(max_bytes)));
     }

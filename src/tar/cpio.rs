@@ -17,7 +17,7 @@ use std::io::{BufReader, Read};
 
 use ostree_format::Xattrs;
 
-use super::entry::{Entry, EntryKind};
+use super::entry::{EntryKind, TarEntry};
 use super::error::{Error, FormatErrorKind as Kind, Result};
 use super::reader::MAX_NAME_BYTES;
 
@@ -79,7 +79,7 @@ impl<R: Read> CpioReader<R> {
     }
 
     /// The next entry; skips what is left of the one before.
-    pub(super) fn next_entry(&mut self) -> Result<Option<Entry>> {
+    pub(super) fn next_entry(&mut self) -> Result<Option<TarEntry>> {
         if self.ended {
             return Ok(None);
         }
@@ -124,7 +124,7 @@ impl<R: Read> CpioReader<R> {
                 }
             }
         }
-        Ok(Some(Entry {
+        Ok(Some(TarEntry {
             offset: start,
             path,
             link,

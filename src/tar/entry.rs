@@ -6,7 +6,7 @@ use super::error::{EntryErrorKind, Error, Result};
 
 /// One entry of a tar stream; the content comes from [`Reader::content`](super::Reader::content).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TarEntry {
     /// Offset of its first header block in the stream, extended headers included.
     pub offset: u64,
     /// Its path, as it stands there.
@@ -52,7 +52,7 @@ pub enum EntryKind {
     VolumeLabel,
 }
 
-impl Entry {
+impl TarEntry {
     /// What is needed of a hard link that waits for its target: all but the xattrs, which may be large.
     pub(super) fn to_wait(&self) -> Self {
         let Self { offset, kind, permissions, uid, gid, mtime, size, .. } = *self;
@@ -91,7 +91,7 @@ impl EntryKind {
     }
 }
 
-impl Entry {
+impl TarEntry {
     /// The names that its path consists of; none for the root. `.` and doubled slashes are left out.
     ///
     /// # Errors

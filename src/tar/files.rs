@@ -6,7 +6,7 @@ use ostree_format::{DirMeta, DirMetaId, FileHeader, FileId, FileName, MetaKind};
 
 use super::archive::Archive;
 use super::content::SMALL_BYTES;
-use super::entry::{Entry, EntryKind, split_path};
+use super::entry::{EntryKind, TarEntry, split_path};
 use super::error::{EntryErrorKind, Error, Result};
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool};
@@ -30,7 +30,7 @@ impl FileWriter<'_, '_> {
     pub(super) fn write(
         &self,
         header: FileHeader,
-        entry: &Entry,
+        entry: &TarEntry,
         archive: &mut Archive<'_>,
     ) -> Result<FileId> {
         let (store, ctx, size) = (self.store, self.ctx, entry.size);
@@ -65,7 +65,7 @@ impl FileWriter<'_, '_> {
 }
 
 /// The header of the content object that an entry becomes.
-pub(super) fn file_header(entry: &Entry) -> Result<FileHeader> {
+pub(super) fn file_header(entry: &TarEntry) -> Result<FileHeader> {
     let (uid, gid, xattrs) = (entry.uid, entry.gid, entry.xattrs.clone());
     if entry.kind != EntryKind::Symlink {
         return Ok(FileHeader::regular(uid, gid, entry.permissions, xattrs));
@@ -77,7 +77,7 @@ pub(super) fn file_header(entry: &Entry) -> Result<FileHeader> {
     }
 }
 
-pub(super) fn file_name(entry: &Entry, name: &str) -> Result<FileName> {
+pub(super) fn file_name(entry: &TarEntry, name: &str) -> Result<FileName> {
     FileName::new(name).map_err(|error| entry.error(EntryErrorKind::Parse(error)))
 }
 

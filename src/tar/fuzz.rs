@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use ostree_format::fuzz::Target;
+use ostree_format::fuzz::FuzzTarget;
 
 use super::archive::Archive;
 use super::zip::ZipReader;
 use super::{
-    ImportOptions, LayerOptions, Parents, Reader, Source, TreeOptions, import_commit, import_layer,
+    ArchiveInput, ImportOptions, LayerOptions, Parents, Reader, TreeOptions, import_commit, import_layer,
     import_objects, import_tree,
 };
 use crate::base::Ctx;
 use crate::store::{ListedOverLink, MemStore, Modifier, MutableTree, Upper};
 
 /// Every body.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [FuzzTarget; 6] = [
     ("tar_reader", reader),
     ("tar_zip", zip),
     ("tar_import", import),
@@ -59,7 +59,7 @@ pub fn zip(data: &[u8]) {
 /// Whether files have many more bytes than the archive: stores in memory are not for these.
 fn has_large_holes(data: &[u8]) -> bool {
     let (mut input, mut bytes) = (data, 0);
-    let Ok(mut archive) = Archive::open(Source::Stream(&mut input)) else { return false };
+    let Ok(mut archive) = Archive::open(ArchiveInput::Stream(&mut input)) else { return false };
     while let Ok(Some(entry)) = archive.next_entry() {
         bytes += entry.size;
         if bytes > data.len() as u64 + MAX_HOLES_BYTES {
@@ -93,8 +93,15 @@ pub fn tree(data: &[u8]) {
     let (store, mut tree) = (MemStore::new(), MutableTree::new());
     let options = TreeOptions { parents: Parents::Create, ..TreeOptions::default() };
     let modifier = &mut Modifier::default();
-    if import_tree(Source::Stream(&mut { data }), &store, &mut tree, modifier, &options, &Ctx::default())
-        .is_ok()
+    if import_tree(
+        ArchiveInput::Stream(&mut { data }),
+        &store,
+        &mut tree,
+        modifier,
+        &options,
+        &Ctx::default(),
+    )
+    .is_ok()
     {
         let _ = tree.write(&store);
     }

@@ -20,9 +20,9 @@ use ostree_format::{
 };
 
 use super::content::{ContentWriter, POOL_BYTES, SmallFiles, read_meta};
-use super::entry::Entry;
+use super::entry::TarEntry;
 use super::error::{ContentErrorKind, EntryErrorKind, Error, Result};
-use super::layout::Place;
+use super::layout::EntryRole;
 use super::reader::Reader;
 use crate::base::{Ctx, Pool, with_pool};
 use crate::store::{
@@ -110,12 +110,12 @@ pub fn import_objects(
         let mut seen = BTreeSet::new();
         while let Some(entry) = reader.next_entry()? {
             ctx.cancel.check()?;
-            match Place::of(&entry)? {
-                Place::Ignored => {}
-                Place::Meta(_) => return Err(entry.error(EntryErrorKind::Unexpected)),
-                Place::Xattrs(checksum) => content.xattrs(checksum, &entry, &mut reader)?,
-                Place::XattrsOf(id) => content.xattrs_of(id, &entry, &mut reader)?,
-                Place::File(id) => {
+            match EntryRole::of(&entry)? {
+                EntryRole::Ignored => {}
+                EntryRole::Meta(_) => return Err(entry.error(EntryErrorKind::Unexpected)),
+                EntryRole::Xattrs(checksum) => content.xattrs(checksum, &entry, &mut reader)?,
+                EntryRole::XattrsOf(id) => content.xattrs_of(id, &entry, &mut reader)?,
+                EntryRole::File(id) => {
                     if expected.is_some_and(|expected| !expected.contains(&id)) {
                         return Err(entry.error(EntryErrorKind::Unexpected));
                     }
@@ -238,32 +238,34 @@ struct Import<'p, 'env> {
 }
 
 impl Import<'_, '_> {
-    fn entry<R: Read>(&mut self, entry: &Entry, reader: &mut Reader<R>) -> Result<()> {
-        let place = Place::of(entry)?;
+    fn entry<R: Read>(&mut self, entry: &TarEntry, reader: &mut Reader<R>) -> Result<()> {
+        let place = EntryRole::of(entry)?;
         match place {
-            Place::Ignored => return Ok(()),
-            Place::Meta(name) if name.kind == ObjectType::Commit => return self.commit(&name, entry, reader),
-            Place::Meta(name) if name.kind == ObjectType::CommitMeta => {
+            EntryRole::Ignored => return Ok(()),
+            EntryRole::Meta(name) if name.kind == ObjectType::Commit => {
+                return self.commit(&name, entry, reader);
+            }
+            EntryRole::Meta(name) if name.kind == ObjectType::CommitMeta => {
                 return self.commitmeta(&name, entry, reader);
             }
             _ => self.decide(entry)?,
         }
         match place {
-            Place::Xattrs(checksum) => self.content.xattrs(checksum, entry, reader),
-            Place::XattrsOf(id) => self.content.xattrs_of(id, entry, reader),
-            Place::File(id) => {
+            EntryRole::Xattrs(checksum) => self.content.xattrs(checksum, entry, reader),
+            EntryRole::XattrsOf(id) => self.content.xattrs_of(id, entry, reader),
+            EntryRole::File(id) => {
                 self.expect(id.into(), entry)?;
                 self.content.file(id, entry, reader)
             }
-            Place::Meta(name) => {
+            EntryRole::Meta(name) => {
                 self.expect(name, entry)?;
                 self.meta(name, read_meta(&name, entry, reader)?)
             }
-            Place::Ignored => Ok(()),
+            EntryRole::Ignored => Ok(()),
         }
     }
 
-    fn commit<R: Read>(&mut self, name: &ObjectName, entry: &Entry, reader: &mut Reader<R>) -> Result<()> {
+    fn commit<R: Read>(&mut self, name: &ObjectName, entry: &TarEntry, reader: &mut Reader<R>) -> Result<()> {
         if self.head.is_some() {
             return Err(entry.error(EntryErrorKind::Duplicate));
         }
@@ -276,7 +278,7 @@ impl Import<'_, '_> {
     fn commitmeta<R: Read>(
         &mut self,
         name: &ObjectName,
-        entry: &Entry,
+        entry: &TarEntry,
         reader: &mut Reader<R>,
     ) -> Result<()> {
         match &mut self.head {
@@ -295,7 +297,7 @@ impl Import<'_, '_> {
     }
 
     /// Before the first object that would be written: commit and detached metadata are known, or never.
-    fn decide(&mut self, entry: &Entry) -> Result<()> {
+    fn decide(&mut self, entry: &TarEntry) -> Result<()> {
         if self.decided {
             return Ok(());
         }
@@ -307,7 +309,7 @@ impl Import<'_, '_> {
         Ok(())
     }
 
-    fn expect(&mut self, name: ObjectName, entry: &Entry) -> Result<()> {
+    fn expect(&mut self, name: ObjectName, entry: &TarEntry) -> Result<()> {
         match self.objects.get_mut(&name) {
             None => Err(entry.error(EntryErrorKind::Unexpected)),
             Some(Seen::Here) => Err(entry.error(EntryErrorKind::Duplicate)),

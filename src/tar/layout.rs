@@ -14,7 +14,7 @@
 
 use ostree_format::{Checksum, Commit, FileId, ObjectName, ObjectType, RepoMode};
 
-use super::entry::{Entry, EntryKind, split_path};
+use super::entry::{EntryKind, TarEntry, split_path};
 use super::error::{EntryErrorKind, Result};
 use crate::store::{self, ObjectRead, load_dirtree};
 
@@ -36,8 +36,8 @@ pub(super) fn object_path(name: &ObjectName) -> String {
 /// The content object that lies at `path`, which starts behind [`REPO`].
 pub(super) fn object_of_path(path: &str) -> Option<FileId> {
     let (dir, file) = path.strip_prefix("/objects/")?.split_once('/')?;
-    match Place::of_object(dir, file)? {
-        Place::File(id) => Some(id),
+    match EntryRole::of_object(dir, file)? {
+        EntryRole::File(id) => Some(id),
         _ => None,
     }
 }
@@ -95,7 +95,7 @@ impl CheckoutMap {
 
 /// What an entry is in the repository of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum EntryRole {
     /// Directories, the config, refs, the checkout: nothing to import.
     Ignored,
     /// A commit, dirtree, dirmeta or commitmeta.
@@ -108,9 +108,9 @@ pub(super) enum Place {
     XattrsOf(FileId),
 }
 
-impl Place {
+impl EntryRole {
     /// Finds out what `entry` is; every path has to be sane, also of what is ignored.
-    pub(super) fn of(entry: &Entry) -> Result<Self> {
+    pub(super) fn of(entry: &TarEntry) -> Result<Self> {
         let names = entry.names()?;
         if entry.kind == EntryKind::Link {
             let unsafe_target = |kind| match kind {
@@ -153,8 +153,8 @@ impl Place {
         }
     }
 
-    /// The checksum of the xattrs at which a hard link from [`Place::XattrsOf`] points.
-    pub(super) fn xattrs_target(entry: &Entry) -> Option<Checksum> {
+    /// The checksum of the xattrs at which a hard link from [`EntryRole::XattrsOf`] points.
+    pub(super) fn xattrs_target(entry: &TarEntry) -> Option<Checksum> {
         match &split_path(&entry.link).ok()?[..] {
             ["sysroot", "ostree", "repo", "objects", dir, file] => match Self::of_object(dir, file)? {
                 Self::Xattrs(checksum) => Some(checksum),

@@ -34,10 +34,10 @@ mod tree;
 mod writer;
 mod zip;
 
-pub use archive::Source;
+pub use archive::ArchiveInput;
 pub use chunk::ChunkContent;
 pub use detached::replace_detached;
-pub use entry::{Entry, EntryKind, split_path};
+pub use entry::{EntryKind, TarEntry, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};
 pub use export::{ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk};
 pub use filter::PathnameFilter;

@@ -15,7 +15,7 @@ mod holes;
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::entry::{Entry, EntryKind};
+use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Error, FormatErrorKind as Kind, Result};
 use super::header::{
     entry_kind, header_path, header_size, is_dumpdir, narrow, number_in, until_nul, verify_checksum,
@@ -103,7 +103,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// [`Error::Format`] if this is no tar stream or ends too early, [`Error::Read`].
-    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
+    pub fn next_entry(&mut self) -> Result<Option<TarEntry>> {
         if self.ended {
             return Ok(None);
         }
@@ -195,7 +195,13 @@ impl<R: Read> Reader<R> {
     }
 
     /// Puts the entry together from its header block and what came before it.
-    fn begin_entry(&mut self, header: &tar::Header, start: u64, at: u64, ext: Extensions) -> Result<Entry> {
+    fn begin_entry(
+        &mut self,
+        header: &tar::Header,
+        start: u64,
+        at: u64,
+        ext: Extensions,
+    ) -> Result<TarEntry> {
         let mut pax = ext.pax.unwrap_or_default();
         let old = header.as_old();
         let shown_path = pax.sparse.name.take().or(pax.path.take());
@@ -213,7 +219,7 @@ impl<R: Read> Reader<R> {
         let kind = entry_kind(header, &path, at)?;
         let stored = pax.size.map_or_else(|| header_size(header, at), Ok)?;
         let size = self.begin_content(header, kind, stored, std::mem::take(&mut pax.sparse), at)?;
-        let entry = Entry {
+        let entry = TarEntry {
             offset: start,
             path,
             link: if matches!(kind, EntryKind::Link | EntryKind::Symlink) { link } else { Vec::new() },
@@ -343,7 +349,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// The content of the current entry; gives exactly [`Entry::size`] bytes or fails.
+/// The content of the current entry; gives exactly [`TarEntry::size`] bytes or fails.
 pub struct EntryContent<'a, R>(&'a mut Reader<R>);
 
 impl<R: Read> Read for EntryContent<'_, R> {

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use ostree_format::{DirMeta, Xattrs};
 
 use self::links::Link;
-use super::archive::{Archive, Source};
+use super::archive::{Archive, ArchiveInput};
 use super::content::POOL_BYTES;
-use super::entry::{Entry, EntryKind};
+use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Result};
 use super::files::{FileWriter, file_header, file_name, names, relative};
 use super::filter::PathnameFilter;
@@ -61,7 +61,7 @@ pub enum SpecialFiles {
 /// [`Format`](super::Error::Format), [`Entry`](super::Error::Entry), [`Read`](super::Error::Read) for a malformed archive;
 /// [`Store`](super::Error::Store).
 pub fn import_tree(
-    source: Source<'_>,
+    source: ArchiveInput<'_>,
     store: &dyn ObjectWrite,
     tree: &mut MutableTree,
     modifier: &mut Modifier,
@@ -91,7 +91,7 @@ struct Import<'a, 'p, 'env> {
 }
 
 impl Import<'_, '_, '_> {
-    fn entry(&mut self, entry: &Entry, archive: &mut Archive<'_>) -> Result<()> {
+    fn entry(&mut self, entry: &TarEntry, archive: &mut Archive<'_>) -> Result<()> {
         if entry.kind == EntryKind::VolumeLabel {
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl Import<'_, '_, '_> {
         Ok(self.options.filter.as_ref().map_or_else(|| path.to_owned(), |filter| filter.apply(path)))
     }
 
-    fn dir(&mut self, entry: &Entry, names: &[&str], path: &str) -> Result<()> {
+    fn dir(&mut self, entry: &TarEntry, names: &[&str], path: &str) -> Result<()> {
         let mut meta = DirMeta::new(entry.uid, entry.gid, entry.permissions, entry.xattrs.clone());
         if self.modifier.apply_to_dir(path, &mut meta) == Decision::Skip {
             return Ok(());
@@ -132,7 +132,13 @@ impl Import<'_, '_, '_> {
         Ok(())
     }
 
-    fn file(&mut self, entry: &Entry, names: &[&str], path: &str, archive: &mut Archive<'_>) -> Result<()> {
+    fn file(
+        &mut self,
+        entry: &TarEntry,
+        names: &[&str],
+        path: &str,
+        archive: &mut Archive<'_>,
+    ) -> Result<()> {
         let Some((name, _)) = names.split_last() else {
             return Err(entry.error(EntryErrorKind::Conflict("the root has to be a directory")));
         };
@@ -154,7 +160,7 @@ impl Import<'_, '_, '_> {
     }
 
     /// The directory in which an entry lies, made if the options say so.
-    fn parent(&mut self, entry: &Entry, names: &[&str]) -> Result<&mut MutableTree> {
+    fn parent(&mut self, entry: &TarEntry, names: &[&str]) -> Result<&mut MutableTree> {
         let (store, parents) = (self.files.store, &names[..names.len().saturating_sub(1)]);
         if walk(self.tree, store, parents)?.is_none() {
             if self.options.parents == Parents::MustExist {

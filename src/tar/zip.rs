@@ -24,7 +24,7 @@ use rawzip::{
     ZipFileHeaderRecord, ZipLocator, ZipVerifier,
 };
 
-use super::entry::{Entry, EntryKind};
+use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Error, FormatErrorKind as Kind, Result};
 use super::reader::MAX_NAME_BYTES;
 
@@ -45,12 +45,12 @@ pub(super) struct ZipReader<'a, R> {
     buffer: Vec<u8>,
     entries: std::vec::IntoIter<Found>,
     /// The current entry and its content.
-    current: Option<(Entry, ZipVerifier<Box<dyn Read + 'a>>)>,
+    current: Option<(TarEntry, ZipVerifier<Box<dyn Read + 'a>>)>,
 }
 
 /// What the directory says about an entry.
 struct Found {
-    entry: Entry,
+    entry: TarEntry,
     /// Where its content ends, at the earliest: the size of its header is not counted.
     end: u64,
     place: ZipArchiveEntryWayfinder,
@@ -83,7 +83,7 @@ impl<'a, R: ReaderAt + Clone + 'a> ZipReader<'a, R> {
     }
 
     /// The next entry.
-    pub(super) fn next_entry(&mut self) -> Result<Option<Entry>> {
+    pub(super) fn next_entry(&mut self) -> Result<Option<TarEntry>> {
         self.current = None;
         let Some(Found { mut entry, place, method, encrypted, .. }) = self.entries.next() else {
             return Ok(None);
@@ -130,7 +130,7 @@ impl Found {
     fn new(record: &ZipFileHeaderRecord<'_>) -> Self {
         let (path, mode) = path_and_mode(record);
         let (uid, gid) = owner(record.extra_fields()).unwrap_or_default();
-        let entry = Entry {
+        let entry = TarEntry {
             offset: record.local_header_offset(),
             path,
             link: Vec::new(),
@@ -206,7 +206,7 @@ fn owner(fields: ExtraFields<'_>) -> Option<(u32, u32)> {
 fn decoder<'a>(
     packed: BufReader<impl Read + 'a>,
     method: Method,
-    entry: &Entry,
+    entry: &TarEntry,
 ) -> Result<Box<dyn Read + 'a>> {
     Ok(match method {
         Method::STORE => Box::new(packed),
@@ -231,7 +231,7 @@ fn malformed(offset: u64, error: rawzip::Error) -> Error {
     }
 }
 
-fn damaged(entry: &Entry, source: io::Error) -> Error {
+fn damaged(entry: &TarEntry, source: io::Error) -> Error {
     match source.raw_os_error() {
         Some(_) => Error::Read { offset: entry.offset, source },
         None => entry.error(EntryErrorKind::Damaged(source.to_string())),

@@ -22,7 +22,7 @@ pub(super) type SmallFiles = SharedStreams<FileId, LoadedFile>;
 
 /// Copies content objects; shared by the threads.
 #[derive(Clone, Copy)]
-pub(super) struct Content<'env> {
+pub(super) struct ContentCopy<'env> {
     pub(super) from: &'env dyn ObjectRead,
     pub(super) txn: &'env dyn Txn,
     pub(super) trust: Trust,
@@ -33,7 +33,7 @@ pub(super) struct Content<'env> {
     pub(super) ctx: &'env Ctx,
 }
 
-impl Content<'_> {
+impl ContentCopy<'_> {
     /// Hard-links an object that needs not be looked at: a link is quicker made than handed to a thread.
     pub(super) fn link_at_once(&self, id: &FileId) -> Result<bool> {
         match (self.trust, self.modes) {

@@ -27,7 +27,7 @@ use crate::store::{
     require_voucher,
 };
 
-use content::{Content, SmallFiles};
+use content::{ContentCopy, SmallFiles};
 use subpath::{Filter, Match};
 
 /// So many content objects are one job.
@@ -67,7 +67,7 @@ pub enum FileModes {
 
 /// What is copied, and how.
 #[derive(Clone)]
-pub struct Options<'a> {
+pub struct TransferOptions<'a> {
     /// Parents to copy as well. A parent that the source does not have ends the history.
     pub depth: Depth,
     /// Whether content objects are believed.
@@ -80,7 +80,7 @@ pub struct Options<'a> {
     pub voucher: Option<&'a dyn Voucher>,
 }
 
-impl Default for Options<'_> {
+impl Default for TransferOptions<'_> {
     fn default() -> Self {
         Self {
             depth: Depth::Parents(0),
@@ -94,7 +94,7 @@ impl Default for Options<'_> {
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct TransferStats {
     /// Commits, dirtrees and dirmetas.
     pub metadata_objects: u64,
     /// Content objects.
@@ -123,12 +123,13 @@ pub fn copy(
     from: &dyn ObjectRead,
     txn: &dyn Txn,
     commits: &[CommitId],
-    options: &Options<'_>,
+    options: &TransferOptions<'_>,
     ctx: &Ctx,
-) -> Result<Stats> {
+) -> Result<TransferStats> {
     let (counters, sizes, small) = (Counters::default(), Sizes::default(), SmallFiles::new());
     let (trust, modes) = (options.trust, options.file_modes);
-    let content = Content { from, txn, trust, modes, sizes: &sizes, small: &small, counters: &counters, ctx };
+    let content =
+        ContentCopy { from, txn, trust, modes, sizes: &sizes, small: &small, counters: &counters, ctx };
     ctx.phase("Importing objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
     let (metadata_objects, complete) = with_pool(ctx, u64::MAX, |pool| {
@@ -144,7 +145,7 @@ pub fn copy(
         txn.set_partial(&commit, Completeness::Complete)?;
     }
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    Ok(Stats {
+    Ok(TransferStats {
         metadata_objects,
         content_objects: get(&counters.content),
         linked_objects: get(&counters.linked),
@@ -166,9 +167,9 @@ struct Seen {
 struct Walk<'env, 'p> {
     from: &'env dyn ObjectRead,
     txn: &'env dyn Txn,
-    options: &'env Options<'env>,
+    options: &'env TransferOptions<'env>,
     ctx: &'env Ctx,
-    content: Content<'env>,
+    content: ContentCopy<'env>,
     pool: &'p Pool<'env, Error>,
     /// Content objects that wait for more: one alone is quicker copied than handed to a thread.
     batch: Vec<FileId>,

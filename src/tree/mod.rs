@@ -15,6 +15,6 @@ pub use checkout::{
     PlainFiles, Sync, Whiteouts, checkout,
 };
 pub use commit::{
-    Bindings, Bootable, CommitOptions, DevInoTrust, DirOptions, Sealing, Source, TreeStats, add_commit,
-    add_dir, bootable_metadata, write_commit,
+    Bootable, CommitOptions, DevInoTrust, DirOptions, RefBindings, Sealing, SourceFate, TreeStats,
+    add_commit, add_dir, bootable_metadata, write_commit,
 };

@@ -133,7 +133,8 @@ fn refused_or_same(
 /// What a pull from `source` gives.
 fn copy_all(source: &Repo, commit: &CommitId, target: &Repo) -> Result<(), String> {
     let ctx = ctx();
-    let options = transfer::Options { trust: transfer::Trust::Nothing, ..transfer::Options::default() };
+    let options =
+        transfer::TransferOptions { trust: transfer::Trust::Nothing, ..transfer::TransferOptions::default() };
     let txn = target.begin(&ctx).map_err(|e| e.to_string())?;
     transfer::copy(source, &txn, &[*commit], &options, &ctx).map_err(|e| e.to_string())?;
     txn.set_ref(&stable(), Some(*commit)).map_err(|e| e.to_string())?;

@@ -11,7 +11,7 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::{CommitId, ObjectName, RepoMode};
 use ostree_rs::repo::Repo;
 use ostree_rs::repo::fsck::{
-    Bindings, FsckError, FsckOptions, FsckReport, FsckStep, MissingParents, OnCorruption,
+    BindingChecks, FsckError, FsckOptions, FsckReport, FsckStep, MissingParents, OnCorruption,
 };
 use ostree_rs::store::{Completeness, Reachable, resolve_rev, walk_commit};
 
@@ -252,14 +252,14 @@ fn bindings() {
         return;
     }
     let fixture = Fixture::new(RepoMode::Archive);
-    let check = FsckOptions { bindings: Bindings::Check, ..FsckOptions::default() };
+    let check = FsckOptions { bindings: BindingChecks::Check, ..FsckOptions::default() };
     fixture.fsck(&check).1.unwrap().result().unwrap();
     run("ostree", &[&fixture.arg, "refs", "--create=other", "x"]);
     let error = fixture.fsck(&check).1.unwrap_err();
     assert_eq!(fixture.theirs(&["--verify-bindings"]), [format!("error: {error}")]);
     run("ostree", &[&fixture.arg, "refs", "--delete", "other"]);
 
-    let back = FsckOptions { bindings: Bindings::CheckBack, ..FsckOptions::default() };
+    let back = FsckOptions { bindings: BindingChecks::CheckBack, ..FsckOptions::default() };
     let error = fixture.fsck(&back).1.unwrap_err();
     assert!(matches!(error, FsckError::BackRefElsewhere { .. }));
     assert_eq!(fixture.theirs(&["--verify-back-refs"]), [format!("error: {error}")]);

@@ -11,7 +11,7 @@ use ostree_rs::{container, format, sign, tar};
 use crate::corpus::{self, loose_objects};
 
 fn targets() -> BTreeMap<&'static str, fn(&[u8])> {
-    let lists: [&[format::fuzz::Target]; 4] =
+    let lists: [&[format::fuzz::FuzzTarget]; 4] =
         [&format::fuzz::TARGETS, &tar::fuzz::TARGETS, &container::fuzz::TARGETS, &sign::gpg::fuzz::TARGETS];
     let all: BTreeMap<_, _> = lists.concat().into_iter().collect();
     assert_eq!(all.len(), lists.iter().map(|list| list.len()).sum::<usize>(), "two of one name");

@@ -203,7 +203,7 @@ fn what_belongs_to_nothing_goes_too() {
     let ctx = Ctx::default();
     let head = source.resolve(&refspec("dev")).unwrap().unwrap();
     let txn = repo.begin(&ctx).unwrap();
-    transfer::copy(&source, &txn, &[head], &transfer::Options::default(), &ctx).unwrap();
+    transfer::copy(&source, &txn, &[head], &transfer::TransferOptions::default(), &ctx).unwrap();
     txn.set_ref(&refspec("dev"), Some(head)).unwrap();
     // Detached metadata of a commit that is nowhere.
     let mut detached = Dict::new();

@@ -12,7 +12,7 @@ use ostree_rs::store::{
     CommitBytes, Completeness, Content, Depth, Error, FileObject, MemStore, MutableTree, ObjectRead,
     ObjectWrite, Reachable, Refusal, Result, Txn, load_commitmeta, walk_commit,
 };
-use ostree_rs::transfer::{self, Extent, FileModes, Options, Stats, Trust};
+use ostree_rs::transfer::{self, Extent, FileModes, TransferOptions, TransferStats, Trust};
 
 /// A store whose objects can be taken away or damaged, and that counts reads of content.
 struct Flawed {
@@ -115,7 +115,12 @@ fn objects(store: &MemStore, commit: &CommitId) -> Result<Vec<ObjectName>> {
     Ok(names)
 }
 
-fn copy(from: &Flawed, to: &MemStore, commit: CommitId, options: &Options<'_>) -> Result<Stats> {
+fn copy(
+    from: &Flawed,
+    to: &MemStore,
+    commit: CommitId,
+    options: &TransferOptions<'_>,
+) -> Result<TransferStats> {
     transfer::copy(from, to, &[commit], options, &Ctx::default())
 }
 
@@ -123,9 +128,12 @@ fn copy(from: &Flawed, to: &MemStore, commit: CommitId, options: &Options<'_>) -
 fn depth_and_resumption() {
     let (from, commits) = source();
     let to = MemStore::new();
-    let stats = copy(&from, &to, commits[2], &Options::default()).unwrap();
+    let stats = copy(&from, &to, commits[2], &TransferOptions::default()).unwrap();
     // A commit, three dirtrees, a dirmeta, six files of at least six bytes.
-    assert_eq!(stats, Stats { metadata_objects: 5, content_objects: 6, linked_objects: 0, copied_bytes: 30 });
+    assert_eq!(
+        stats,
+        TransferStats { metadata_objects: 5, content_objects: 6, linked_objects: 0, copied_bytes: 30 }
+    );
     assert_eq!(objects(&to, &commits[2]).unwrap(), objects(&from.inner, &commits[2]).unwrap());
     assert_eq!(to.completeness(&commits[2]).unwrap(), Completeness::Complete);
     assert_eq!(
@@ -133,12 +141,12 @@ fn depth_and_resumption() {
         Some(&b"bytes"[..])
     );
     assert!(!to.contains(&commits[1].into()).unwrap());
-    assert_eq!(copy(&from, &to, commits[2], &Options::default()).unwrap(), Stats::default());
+    assert_eq!(copy(&from, &to, commits[2], &TransferOptions::default()).unwrap(), TransferStats::default());
 
-    let one = Options { depth: Depth::Parents(1), ..Options::default() };
+    let one = TransferOptions { depth: Depth::Parents(1), ..TransferOptions::default() };
     assert_eq!(copy(&from, &to, commits[2], &one).unwrap().metadata_objects, 4);
     assert!(!to.contains(&commits[0].into()).unwrap());
-    let all = Options { depth: Depth::All, ..Options::default() };
+    let all = TransferOptions { depth: Depth::All, ..TransferOptions::default() };
     copy(&from, &to, commits[2], &all).unwrap();
     objects(&to, &commits[0]).unwrap();
 }
@@ -147,10 +155,11 @@ fn depth_and_resumption() {
 fn commit_only_first() {
     let (from, commits) = source();
     let to = MemStore::new();
-    let only = Options { extent: Extent::CommitOnly, depth: Depth::All, ..Options::default() };
+    let only =
+        TransferOptions { extent: Extent::CommitOnly, depth: Depth::All, ..TransferOptions::default() };
     assert_eq!(copy(&from, &to, commits[2], &only).unwrap().metadata_objects, 3);
     assert_eq!(to.completeness(&commits[0]).unwrap(), Completeness::Partial);
-    copy(&from, &to, commits[1], &Options::default()).unwrap();
+    copy(&from, &to, commits[1], &TransferOptions::default()).unwrap();
     assert_eq!(to.completeness(&commits[1]).unwrap(), Completeness::Complete);
     assert_eq!(to.completeness(&commits[2]).unwrap(), Completeness::Partial);
     objects(&to, &commits[1]).unwrap();
@@ -160,13 +169,13 @@ fn commit_only_first() {
 fn subpaths_leave_the_commit_partial() {
     let (from, commits) = source();
     let to = MemStore::new();
-    let some = |paths: &[&str]| Options {
+    let some = |paths: &[&str]| TransferOptions {
         extent: Extent::Subpaths(paths.iter().map(|p| (*p).into()).collect()),
-        ..Options::default()
+        ..TransferOptions::default()
     };
     assert_eq!(copy(&from, &to, commits[2], &some(&["/usr/file1"])).unwrap().content_objects, 1);
     assert_eq!(copy(&from, &to, commits[2], &some(&["/usr"])).unwrap().content_objects, 2);
-    assert_eq!(copy(&from, &to, commits[2], &some(&["/us", "/usr/file"])).unwrap(), Stats::default());
+    assert_eq!(copy(&from, &to, commits[2], &some(&["/us", "/usr/file"])).unwrap(), TransferStats::default());
     assert_eq!(to.completeness(&commits[2]).unwrap(), Completeness::Partial);
     assert_eq!(copy(&from, &to, commits[2], &some(&["/"])).unwrap().content_objects, 3);
     objects(&to, &commits[2]).unwrap();
@@ -181,7 +190,7 @@ fn every_flaw_is_named() {
             (from.missing, from.damaged) = if damage { (None, Some(name)) } else { (Some(name), None) };
             for trust in [Trust::Linked, Trust::Nothing] {
                 let to = MemStore::new();
-                let options = Options { trust, ..Options::default() };
+                let options = TransferOptions { trust, ..TransferOptions::default() };
                 match copy(&from, &to, commits[2], &options) {
                     Err(Error::NotFound(missing)) if !damage => assert_eq!(missing, name),
                     Err(Error::Mismatch { expected, .. }) if damage => assert_eq!(expected, name),
@@ -205,7 +214,7 @@ fn a_missing_parent_ends_the_history() {
     let (mut from, commits) = source();
     from.missing = Some(commits[0].into());
     let to = MemStore::new();
-    let all = Options { depth: Depth::All, ..Options::default() };
+    let all = TransferOptions { depth: Depth::All, ..TransferOptions::default() };
     copy(&from, &to, commits[2], &all).unwrap();
     assert!(to.contains(&commits[1].into()).unwrap());
     assert!(matches!(copy(&from, &to, commits[0], &all), Err(Error::NotFound(_))));
@@ -222,17 +231,17 @@ fn the_check_comes_before_anything_is_written() {
             None => Err(format!("{} is not signed", commit.id).into()),
         }
     };
-    let options = Options { depth: Depth::All, voucher: Some(&check), ..Options::default() };
+    let options = TransferOptions { depth: Depth::All, voucher: Some(&check), ..TransferOptions::default() };
     assert!(matches!(copy(&from, &to, commits[1], &options), Err(Error::Refused { .. })));
     assert!(!to.contains(&commits[1].into()).unwrap());
-    let options = Options { voucher: Some(&check), ..Options::default() };
+    let options = TransferOptions { voucher: Some(&check), ..TransferOptions::default() };
     copy(&from, &to, commits[2], &options).unwrap();
 }
 
 #[test]
 fn modes_that_bare_user_only_cannot_keep() {
     let (from, commits) = source();
-    let options = Options { file_modes: FileModes::BareUserOnly, ..Options::default() };
+    let options = TransferOptions { file_modes: FileModes::BareUserOnly, ..TransferOptions::default() };
     let error = copy(&from, &MemStore::new(), commits[0], &options).unwrap_err();
     assert!(error.to_string().contains("invalid mode 0104755 with bits 04000"), "{error}");
 }
@@ -278,7 +287,7 @@ fn every_mode_into_every_other() {
                 let target = Repo::create(open(&to), to_mode, None).unwrap();
                 let ctx = Ctx::default();
                 let txn = target.begin(&ctx).unwrap();
-                let options = Options { trust, ..Options::default() };
+                let options = TransferOptions { trust, ..TransferOptions::default() };
                 let stats = transfer::copy(&source, &txn, &[commit], &options, &ctx).unwrap();
                 txn.set_ref(&main, Some(commit)).unwrap();
                 txn.commit(&ctx).unwrap();

@@ -13,7 +13,7 @@
 //! whole container. Padding is zero.
 
 use super::MAX_DEPTH;
-use super::ty::{Basic, Kind, Type};
+use super::ty::{Basic, Type, TypeKind};
 use super::value::{ObjectPath, Signature, Value};
 use crate::{ParseError, ParseErrorKind, Result};
 
@@ -113,18 +113,20 @@ impl<'a> Reader<'a> {
             return fail(span.end.min(span.start.saturating_add(size)), kind);
         }
         match ty.kind() {
-            Kind::Basic(basic) => self.basic(*basic, span),
-            Kind::Variant => self.variant(span, depth),
-            Kind::Maybe(inner) => self.maybe(inner, span, depth),
-            Kind::Array(element) if **element == Type::BYTE => Ok(Value::Bytes(self.bytes(span).to_vec())),
-            Kind::Array(element) => match element.fixed_size() {
+            TypeKind::Basic(basic) => self.basic(*basic, span),
+            TypeKind::Variant => self.variant(span, depth),
+            TypeKind::Maybe(inner) => self.maybe(inner, span, depth),
+            TypeKind::Array(element) if **element == Type::BYTE => {
+                Ok(Value::Bytes(self.bytes(span).to_vec()))
+            }
+            TypeKind::Array(element) => match element.fixed_size() {
                 Some(size) => self.fixed_array(element, size, span, depth),
                 None => self.array(element, span, depth),
             },
-            Kind::Tuple(members) => {
+            TypeKind::Tuple(members) => {
                 Ok(Value::Tuple(self.members(ty, members.iter(), members.len(), span, depth)?))
             }
-            Kind::Entry(key, value) => {
+            TypeKind::Entry(key, value) => {
                 let key = Type::basic(*key);
                 let mut parts = self.members(ty, [&key, &**value].into_iter(), 2, span, depth)?.into_iter();
                 match (parts.next(), parts.next()) {

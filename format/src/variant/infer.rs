@@ -4,7 +4,7 @@
 //! unified; what is still open after that gets the usual type, `i` for numbers and `s` for strings.
 
 use super::text::{Node, NodeKind, error};
-use super::ty::{Basic, Kind, Type};
+use super::ty::{Basic, Type, TypeKind};
 use super::value::{ObjectPath, Signature, Value};
 use crate::{ParseError, Result};
 
@@ -117,7 +117,7 @@ fn close(shape: &Shape) -> Option<Type> {
         Shape::Array(element) => Type::array(close(element)?),
         Shape::Tuple(members) => Type::tuple(members.iter().map(close).collect::<Option<_>>()?),
         Shape::Entry(key, value) => match close(key)?.kind() {
-            Kind::Basic(key) => Type::entry(*key, close(value)?),
+            TypeKind::Basic(key) => Type::entry(*key, close(value)?),
             _ => return None,
         },
     })
@@ -127,12 +127,12 @@ impl From<&Type> for Shape {
     fn from(ty: &Type) -> Self {
         let inner = |ty: &Type| Box::new(Self::from(ty));
         match ty.kind() {
-            Kind::Basic(basic) => Self::Basic(*basic),
-            Kind::Variant => Self::Variant,
-            Kind::Maybe(ty) => Self::Maybe(inner(ty)),
-            Kind::Array(ty) => Self::Array(inner(ty)),
-            Kind::Tuple(members) => Self::Tuple(members.iter().map(Self::from).collect()),
-            Kind::Entry(key, value) => Self::Entry(Box::new(Self::Basic(*key)), inner(value)),
+            TypeKind::Basic(basic) => Self::Basic(*basic),
+            TypeKind::Variant => Self::Variant,
+            TypeKind::Maybe(ty) => Self::Maybe(inner(ty)),
+            TypeKind::Array(ty) => Self::Array(inner(ty)),
+            TypeKind::Tuple(members) => Self::Tuple(members.iter().map(Self::from).collect()),
+            TypeKind::Entry(key, value) => Self::Entry(Box::new(Self::Basic(*key)), inner(value)),
         }
     }
 }
@@ -158,16 +158,16 @@ pub(super) fn build(node: &Node<'_>, ty: &Type, depth: usize) -> Result<Value> {
     };
     match (&node.kind, ty.kind()) {
         (NodeKind::Typed(_, inner), _) => build(inner, ty, depth),
-        (NodeKind::Maybe(None), Kind::Maybe(inner)) => Ok(Value::Nothing(inner.clone())),
-        (NodeKind::Maybe(Some(value)), Kind::Maybe(inner)) => {
+        (NodeKind::Maybe(None), TypeKind::Maybe(inner)) => Ok(Value::Nothing(inner.clone())),
+        (NodeKind::Maybe(Some(value)), TypeKind::Maybe(inner)) => {
             Ok(Value::Just(Box::new(build(value, inner, depth)?)))
         }
-        (_, Kind::Maybe(inner)) => Ok(Value::Just(Box::new(build(node, inner, depth)?))),
-        (NodeKind::Bool(b), Kind::Basic(Basic::Bool)) => Ok(Value::Bool(*b)),
-        (NodeKind::Number(token), Kind::Basic(basic)) if is_number(*basic) => {
+        (_, TypeKind::Maybe(inner)) => Ok(Value::Just(Box::new(build(node, inner, depth)?))),
+        (NodeKind::Bool(b), TypeKind::Basic(Basic::Bool)) => Ok(Value::Bool(*b)),
+        (NodeKind::Number(token), TypeKind::Basic(basic)) if is_number(*basic) => {
             number(token, *basic).map_err(|why| error(node.at, why))
         }
-        (NodeKind::Text(text), Kind::Basic(basic)) => {
+        (NodeKind::Text(text), TypeKind::Basic(basic)) => {
             let inside = |e: ParseError| error(node.at, e.kind.to_string());
             match basic {
                 Basic::Str => Ok(Value::Str(text.clone())),
@@ -176,22 +176,22 @@ pub(super) fn build(node: &Node<'_>, ty: &Type, depth: usize) -> Result<Value> {
                 _ => Err(mismatch()),
             }
         }
-        (NodeKind::Bytes(bytes), Kind::Array(element)) if **element == Type::BYTE => {
+        (NodeKind::Bytes(bytes), TypeKind::Array(element)) if **element == Type::BYTE => {
             Ok(Value::Bytes(bytes.clone()))
         }
-        (NodeKind::Variant(inner), Kind::Variant) => Ok(build(inner, &infer(inner)?, depth)?.boxed()),
-        (NodeKind::Array(items), Kind::Array(element)) => {
+        (NodeKind::Variant(inner), TypeKind::Variant) => Ok(build(inner, &infer(inner)?, depth)?.boxed()),
+        (NodeKind::Array(items), TypeKind::Array(element)) => {
             let items = items.iter().map(|item| build(item, element, depth)).collect::<Result<_>>()?;
             Ok(Value::array_unchecked((**element).clone(), items))
         }
-        (NodeKind::Dictionary(entries), Kind::Array(element)) => {
-            let Kind::Entry(key, value) = element.kind() else { return Err(mismatch()) };
+        (NodeKind::Dictionary(entries), TypeKind::Array(element)) => {
+            let TypeKind::Entry(key, value) = element.kind() else { return Err(mismatch()) };
             let items =
                 entries.iter().map(|parts| entry(parts, *key, value, depth)).collect::<Result<_>>()?;
             Ok(Value::array_unchecked((**element).clone(), items))
         }
-        (NodeKind::Entry(parts), Kind::Entry(key, value)) => entry(parts, *key, value, depth),
-        (NodeKind::Tuple(members), Kind::Tuple(types)) if members.len() == types.len() => {
+        (NodeKind::Entry(parts), TypeKind::Entry(key, value)) => entry(parts, *key, value, depth),
+        (NodeKind::Tuple(members), TypeKind::Tuple(types)) if members.len() == types.len() => {
             let members = members.iter().zip(types).map(|(m, ty)| build(m, ty, depth));
             Ok(Value::Tuple(members.collect::<Result<_>>()?))
         }

@@ -26,8 +26,8 @@ mod value;
 
 pub use dict::Dict;
 pub use print::Annotate;
-pub use ty::{Basic, Kind, Type};
-pub use value::{Array, Entry, ObjectPath, Signature, Value};
+pub use ty::{Basic, Type, TypeKind};
+pub use value::{Array, DictEntry, ObjectPath, Signature, Value};
 
 /// How deep types and values may nest: GLib's own limit.
 pub const MAX_DEPTH: usize = 128;

@@ -111,7 +111,7 @@ fn maybe(value: &Value, annotate: Annotate, out: &mut String) {
 }
 
 fn print_array(element: &Type, items: &[Value], annotate: Annotate, out: &mut String) {
-    let dictionary = matches!(element.kind(), super::Kind::Entry(..));
+    let dictionary = matches!(element.kind(), super::TypeKind::Entry(..));
     if items.is_empty() {
         if annotate == Annotate::Types {
             let _ = write!(out, "@a{element} ");

@@ -45,7 +45,7 @@ pub enum Basic {
 
 /// What a [`Type`] is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum TypeKind {
     /// A type without parts.
     Basic(Basic),
     /// `v`: a value that brings its type along.
@@ -65,7 +65,7 @@ pub enum Kind {
 /// Knows its alignment and, where all its values have the same size, that size.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Type {
-    kind: Kind,
+    kind: TypeKind,
     align: u8,
     fixed_size: Option<usize>,
 }
@@ -134,29 +134,29 @@ impl Type {
     /// `s`
     pub const STR: Self = Self::basic(Basic::Str);
     /// `v`
-    pub const VARIANT: Self = Self { kind: Kind::Variant, align: 8, fixed_size: None };
+    pub const VARIANT: Self = Self { kind: TypeKind::Variant, align: 8, fixed_size: None };
 
     /// A type without parts.
     pub const fn basic(basic: Basic) -> Self {
         let size = basic.size();
         let (align, fixed_size) = if size == 0 { (1, None) } else { (size as u8, Some(size)) };
-        Self { kind: Kind::Basic(basic), align, fixed_size }
+        Self { kind: TypeKind::Basic(basic), align, fixed_size }
     }
 
     /// `mT`
     pub fn maybe(inner: Self) -> Self {
-        Self { align: inner.align, fixed_size: None, kind: Kind::Maybe(Box::new(inner)) }
+        Self { align: inner.align, fixed_size: None, kind: TypeKind::Maybe(Box::new(inner)) }
     }
 
     /// `aT`
     pub fn array(element: Self) -> Self {
-        Self { align: element.align, fixed_size: None, kind: Kind::Array(Box::new(element)) }
+        Self { align: element.align, fixed_size: None, kind: TypeKind::Array(Box::new(element)) }
     }
 
     /// `(T…)`
     pub fn tuple(members: Vec<Self>) -> Self {
         let (align, fixed_size) = layout(members.iter().map(|m| (m.align, m.fixed_size)));
-        Self { align, fixed_size, kind: Kind::Tuple(members) }
+        Self { align, fixed_size, kind: TypeKind::Tuple(members) }
     }
 
     /// `{KT}`
@@ -164,7 +164,7 @@ impl Type {
         let key_type = Self::basic(key);
         let parts = [(key_type.align, key_type.fixed_size), (value.align, value.fixed_size)];
         let (align, fixed_size) = layout(parts.into_iter());
-        Self { align, fixed_size, kind: Kind::Entry(key, Box::new(value)) }
+        Self { align, fixed_size, kind: TypeKind::Entry(key, Box::new(value)) }
     }
 
     /// `ay`, the type of [`Value::Bytes`](super::Value::Bytes).
@@ -190,7 +190,7 @@ impl Type {
     }
 
     /// What the type is made of.
-    pub fn kind(&self) -> &Kind {
+    pub fn kind(&self) -> &TypeKind {
         &self.kind
     }
 
@@ -223,16 +223,16 @@ impl FromStr for Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Basic(basic) => write!(f, "{}", basic.code()),
-            Kind::Variant => f.write_str("v"),
-            Kind::Maybe(inner) => write!(f, "m{inner}"),
-            Kind::Array(element) => write!(f, "a{element}"),
-            Kind::Tuple(members) => {
+            TypeKind::Basic(basic) => write!(f, "{}", basic.code()),
+            TypeKind::Variant => f.write_str("v"),
+            TypeKind::Maybe(inner) => write!(f, "m{inner}"),
+            TypeKind::Array(element) => write!(f, "a{element}"),
+            TypeKind::Tuple(members) => {
                 f.write_str("(")?;
                 members.iter().try_for_each(|m| write!(f, "{m}"))?;
                 f.write_str(")")
             }
-            Kind::Entry(key, value) => write!(f, "{{{}{value}}}", key.code()),
+            TypeKind::Entry(key, value) => write!(f, "{{{}{value}}}", key.code()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ty::{Basic, Kind, Type, layout};
+use super::ty::{Basic, Type, TypeKind, layout};
 use crate::{ParseError, Result};
 
 /// A value of any GVariant type.
@@ -51,7 +51,7 @@ pub enum Value {
     /// `(T…)`
     Tuple(Vec<Value>),
     /// `{KT}`
-    Entry(Box<Entry>),
+    Entry(Box<DictEntry>),
 }
 
 /// Values of one type; see [`Value::array`].
@@ -63,7 +63,7 @@ pub struct Array {
 
 /// A dictionary entry; see [`Value::entry`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct DictEntry {
     key: Value,
     value: Value,
 }
@@ -129,7 +129,7 @@ impl Value {
     }
 
     pub(crate) fn entry_unchecked(key: Value, value: Value) -> Self {
-        Self::Entry(Box::new(Entry { key, value }))
+        Self::Entry(Box::new(DictEntry { key, value }))
     }
 
     /// The type of the value.
@@ -152,18 +152,18 @@ impl Value {
     /// Whether the value has the type `ty`.
     pub fn is(&self, ty: &Type) -> bool {
         match (self, ty.kind()) {
-            (Self::Variant(_), Kind::Variant) => true,
-            (Self::Nothing(inner), Kind::Maybe(expected)) => inner == expected,
-            (Self::Just(value), Kind::Maybe(expected)) => value.is(expected),
-            (Self::Array(array), Kind::Array(expected)) => array.element == *expected,
-            (Self::Bytes(_), Kind::Array(expected)) => **expected == Type::BYTE,
-            (Self::Tuple(members), Kind::Tuple(expected)) => {
+            (Self::Variant(_), TypeKind::Variant) => true,
+            (Self::Nothing(inner), TypeKind::Maybe(expected)) => inner == expected,
+            (Self::Just(value), TypeKind::Maybe(expected)) => value.is(expected),
+            (Self::Array(array), TypeKind::Array(expected)) => array.element == *expected,
+            (Self::Bytes(_), TypeKind::Array(expected)) => **expected == Type::BYTE,
+            (Self::Tuple(members), TypeKind::Tuple(expected)) => {
                 members.len() == expected.len() && members.iter().zip(expected).all(|(m, e)| m.is(e))
             }
-            (Self::Entry(entry), Kind::Entry(key, value)) => {
+            (Self::Entry(entry), TypeKind::Entry(key, value)) => {
                 entry.key.basic() == Some(*key) && entry.value.is(value)
             }
-            (_, Kind::Basic(basic)) => self.basic() == Some(*basic),
+            (_, TypeKind::Basic(basic)) => self.basic() == Some(*basic),
             _ => false,
         }
     }
@@ -245,7 +245,7 @@ impl Array {
     }
 }
 
-impl Entry {
+impl DictEntry {
     /// The key, a value of a basic type.
     pub fn key(&self) -> &Value {
         &self.key

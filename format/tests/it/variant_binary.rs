@@ -2,7 +2,7 @@
 //! the same bytes is tested with the text form.
 
 use gvariant::{Marker, Structure, gv};
-use ostree_format::variant::{Basic, Kind, ObjectPath, Signature, Type, Value};
+use ostree_format::variant::{Basic, ObjectPath, Signature, Type, TypeKind, Value};
 use ostree_format::{ParseError, ParseErrorKind};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -189,26 +189,26 @@ pub(crate) fn any_value() -> BoxedStrategy<Value> {
 
 fn value_of(ty: &Type, variants: u32) -> BoxedStrategy<Value> {
     match ty.kind() {
-        Kind::Basic(basic) => basic_value(*basic),
-        Kind::Variant if variants == 0 => Just(Value::Byte(1).boxed()).boxed(),
-        Kind::Variant => {
+        TypeKind::Basic(basic) => basic_value(*basic),
+        TypeKind::Variant if variants == 0 => Just(Value::Byte(1).boxed()).boxed(),
+        TypeKind::Variant => {
             any_type().prop_flat_map(move |ty| value_of(&ty, variants - 1)).prop_map(Value::boxed).boxed()
         }
-        Kind::Maybe(inner) => {
+        TypeKind::Maybe(inner) => {
             let nothing = Value::Nothing(inner.clone());
             prop_oneof![Just(nothing), value_of(inner, variants).prop_map(|v| Value::Just(Box::new(v)))]
                 .boxed()
         }
-        Kind::Array(element) => {
+        TypeKind::Array(element) => {
             let element = (**element).clone();
             let items = prop::collection::vec(value_of(&element, variants), 0..5);
             items.prop_map(move |items| Value::array(element.clone(), items).unwrap()).boxed()
         }
-        Kind::Tuple(members) => {
+        TypeKind::Tuple(members) => {
             let members: Vec<_> = members.iter().map(|ty| value_of(ty, variants)).collect();
             members.prop_map(Value::Tuple).boxed()
         }
-        Kind::Entry(key, value) => (basic_value(*key), value_of(value, variants))
+        TypeKind::Entry(key, value) => (basic_value(*key), value_of(value, variants))
             .prop_map(|(key, value)| Value::entry(key, value).unwrap())
             .boxed(),
     }

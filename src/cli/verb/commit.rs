@@ -20,7 +20,7 @@ use crate::cli::terminal::Session;
 use crate::format::{CommitId, RefSpec, RepoMode, RootDir};
 use crate::repo::{Fsync, Repo, Transaction, TransactionStats};
 use crate::store::{Txn, load_commit};
-use crate::tree::{Bindings, Bootable, CommitOptions, write_commit};
+use crate::tree::{Bootable, CommitOptions, RefBindings, write_commit};
 
 /// Arguments of `commit`.
 #[derive(clap::Args)]
@@ -169,7 +169,7 @@ fn options(args: &Args, repo: &Repo) -> anyhow::Result<CommitOptions> {
     }
     let message = args.message.message(branch)?;
     let refs = branch.into_iter().chain(&args.metadata.bind_refs).cloned().collect();
-    let bindings = Bindings { refs, collection: repo.config().collection_id.clone() };
+    let bindings = RefBindings { refs, collection: repo.config().collection_id.clone() };
     Ok(CommitOptions {
         parent,
         subject: message.subject,

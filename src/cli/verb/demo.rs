@@ -27,7 +27,7 @@ use crate::repo::Repo;
 use crate::sign::gpg::{Keyring, SecretKeys};
 use crate::store::{Modifier, MutableTree, Txn, load_commit};
 use crate::tree::{
-    Bindings, CheckoutOptions, CommitOptions, DirOptions, Linking, Ownership, Sealing, add_dir, checkout,
+    CheckoutOptions, CommitOptions, DirOptions, Linking, Ownership, RefBindings, Sealing, add_dir, checkout,
     write_commit,
 };
 
@@ -117,7 +117,7 @@ impl Demo<'_> {
         let options = CommitOptions {
             subject: format!("{} as it is today", source.display()),
             timestamp: chrono::Utc::now().timestamp().cast_unsigned(),
-            bindings: Some(Bindings { refs: vec![name.clone()], collection: None }),
+            bindings: Some(RefBindings { refs: vec![name.clone()], collection: None }),
             ..CommitOptions::default()
         };
         let id = write_commit(&txn, tree.write(&txn)?, &options)?;

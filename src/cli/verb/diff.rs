@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Common, resolve};
 use crate::cli::terminal::{Session, size};
-use crate::diff::{self, Changes, FilesOptions, Side, Stats};
+use crate::diff::{self, Changes, DiffStats, FilesOptions, Side};
 use crate::format::{ObjectName, RepoMode};
 use crate::repo::Repo;
 use crate::store::{XattrPolicy, load_commit};
@@ -50,7 +50,7 @@ struct Json {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     changes: Option<Changes>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stats: Option<Stats>,
+    stats: Option<DiffStats>,
 }
 
 /// Prints changed, deleted and added files, or statistics.
@@ -104,7 +104,7 @@ fn side<'a>(args: &Args, repo: &'a Repo, given: &str) -> anyhow::Result<Side<'a>
     Ok(Side::Files { dir, options })
 }
 
-fn print_stats(stats: &Stats, session: &mut Session) -> anyhow::Result<()> {
+fn print_stats(stats: &DiffStats, session: &mut Session) -> anyhow::Result<()> {
     let out = &mut session.out;
     writeln!(out, "[A] Object Count: {}", stats.from_objects)?;
     writeln!(out, "[B] Object Count: {}", stats.to_objects)?;

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::Common;
 use crate::cli::terminal::{self, Session};
 use crate::repo::fsck::{
-    Bindings, Finding, FsckError, FsckOptions, FsckReport, FsckStep, MissingParents, OnCorruption, Problem,
+    BindingChecks, Finding, FsckError, FsckOptions, FsckReport, FsckStep, MissingParents, OnCorruption,
+    Problem,
 };
 
 /// Arguments of `fsck`.
@@ -67,9 +68,9 @@ fn options(args: &Args) -> FsckOptions {
             (false, false) => OnCorruption::Stop,
         },
         bindings: match (args.verify_back_refs, args.verify_bindings) {
-            (true, _) => Bindings::CheckBack,
-            (false, true) => Bindings::Check,
-            (false, false) => Bindings::Ignore,
+            (true, _) => BindingChecks::CheckBack,
+            (false, true) => BindingChecks::Check,
+            (false, false) => BindingChecks::Ignore,
         },
         missing_parents: match args.add_tombstones {
             true => MissingParents::AddTombstones,

@@ -15,7 +15,7 @@ use crate::host::{Machine, SignedBy, remote_group, require_signature};
 use crate::repo::{Fsync, Repo};
 use crate::sign::gpg::Keyring;
 use crate::store::{Depth, Error, Refs, Txn, Voucher, check_bindings, load_commit};
-use crate::transfer::{self, Extent, FileModes, Options, Trust};
+use crate::transfer::{self, Extent, FileModes, TransferOptions, Trust};
 
 /// Arguments of `pull-local`.
 #[derive(clap::Args)]
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
 
     let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).cloned().map(SignedBy);
-    let options = Options {
+    let options = TransferOptions {
         depth: u32::try_from(args.depth).map_or(Depth::All, Depth::Parents),
         trust: if args.untrusted { Trust::Nothing } else { Trust::Linked },
         extent: if args.commit_metadata_only { Extent::CommitOnly } else { Extent::Full },

@@ -20,7 +20,7 @@ use crate::net::registry::Credentials;
 #[derive(Debug, Default)]
 pub struct AuthFile {
     file: String,
-    auths: BTreeMap<String, Entry>,
+    auths: BTreeMap<String, AuthEntry>,
     helpers: BTreeMap<String, String>,
     store: Option<String>,
 }
@@ -28,7 +28,7 @@ pub struct AuthFile {
 #[derive(Debug, Default, Deserialize)]
 struct Raw {
     #[serde(default)]
-    auths: BTreeMap<String, Entry>,
+    auths: BTreeMap<String, AuthEntry>,
     #[serde(default, rename = "credHelpers")]
     helpers: BTreeMap<String, String>,
     #[serde(default, rename = "credsStore")]
@@ -36,14 +36,14 @@ struct Raw {
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct AuthEntry {
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
     identitytoken: Option<String>,
 }
 
-impl std::fmt::Debug for Entry {
+impl std::fmt::Debug for AuthEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Entry")
     }
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Entry {
 
 /// What a file knows about a repository.
 #[derive(Debug)]
-pub enum Found {
+pub enum FoundCredentials {
     /// The credentials.
     Credentials(Credentials),
     /// The program `docker-credential-NAME` has them, under this key.
@@ -87,9 +87,9 @@ impl AuthFile {
     ///
     /// # Errors
     /// If the entry that fits is damaged.
-    pub fn find(&self, host: &str, path: &str) -> Result<Option<Found>, ConfigError> {
+    pub fn find(&self, host: &str, path: &str) -> Result<Option<FoundCredentials>, ConfigError> {
         if let Some(name) = self.helpers.get(host) {
-            return Ok(Some(Found::Helper { name: name.clone(), server: host.into() }));
+            return Ok(Some(FoundCredentials::Helper { name: name.clone(), server: host.into() }));
         }
         let whole = format!("{host}/{path}");
         let parents = std::iter::successors(Some(whole.as_str()), |key| Some(key.rsplit_once('/')?.0));
@@ -99,17 +99,17 @@ impl AuthFile {
                     .credentials()
                     .map_err(|why| ConfigError::new(&self.file, format!("auths {key:?}: {why}")))?
             {
-                return Ok(Some(Found::Credentials(credentials)));
+                return Ok(Some(FoundCredentials::Credentials(credentials)));
             }
         }
         Ok(self.store.as_ref().map(|name| {
             let server = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
-            Found::Helper { name: name.clone(), server: server.into() }
+            FoundCredentials::Helper { name: name.clone(), server: server.into() }
         }))
     }
 }
 
-impl Entry {
+impl AuthEntry {
     fn credentials(&self) -> Result<Option<Credentials>, String> {
         if let Some(token) = self.identitytoken.as_ref().filter(|t| !t.is_empty()) {
             return Ok(Some(Credentials::IdentityToken(token.clone())));
@@ -155,7 +155,7 @@ mod tests {
         );
         let file = AuthFile::parse("auth.json", json.as_bytes()).unwrap();
         let user = |host, path| match file.find(host, path) {
-            Ok(Some(Found::Credentials(Credentials::Password { user, password }))) => {
+            Ok(Some(FoundCredentials::Credentials(Credentials::Password { user, password }))) => {
                 format!("{user}:{password}")
             }
             other => format!("{other:?}"),
@@ -165,9 +165,9 @@ mod tests {
         assert_eq!(user("quay.io", "organic/app"), "a:b:c");
         assert!(matches!(
             file.find("docker.io", "library/debian"),
-            Ok(Some(Found::Credentials(Credentials::IdentityToken(_))))
+            Ok(Some(FoundCredentials::Credentials(Credentials::IdentityToken(_))))
         ));
-        assert!(matches!(file.find("gcr.io", "x"), Ok(Some(Found::Helper { .. }))));
+        assert!(matches!(file.find("gcr.io", "x"), Ok(Some(FoundCredentials::Helper { .. }))));
         assert!(file.find("broken", "x").is_err());
         assert!(matches!(file.find("empty", "x"), Ok(None)));
         assert!(AuthFile::parse("x", b"{").is_err());
@@ -182,7 +182,7 @@ mod tests {
         let file = AuthFile::parse("auth.json", json.as_bytes()).unwrap();
         assert!(matches!(
             file.find("docker.io", "library/debian"),
-            Ok(Some(Found::Credentials(Credentials::Password { user, .. }))) if user == "exact"
+            Ok(Some(FoundCredentials::Credentials(Credentials::Password { user, .. }))) if user == "exact"
         ));
         assert!(matches!(file.find("odd", "x"), Ok(None)));
     }

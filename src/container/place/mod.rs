@@ -37,7 +37,7 @@ pub use docker::{DockerArchive, DockerArchiveWriter};
 pub use layout::OciLayout;
 pub use located::Located;
 pub use one_platform::OnePlatform;
-pub use registry::{Place, RegistryImage};
+pub use registry::{RegistryImage, RegistryPlace};
 pub use registry_write::RegistryDest;
 
 pub(super) use copy::copy_blobs;

@@ -21,7 +21,7 @@ use crate::net::{Error as NetError, Http, HttpOptions, Limits, TlsVerify};
 
 /// A place where a repository can be had, and how to get in.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct RegistryPlace {
     /// Where it is.
     pub endpoint: Endpoint,
     /// How to connect.
@@ -30,7 +30,7 @@ pub struct Place {
     pub credentials: Option<Credentials>,
 }
 
-impl Place {
+impl RegistryPlace {
     /// A client for it. At an insecure place certificates are not verified, and if it does not speak TLS,
     /// plain HTTP will do.
     ///
@@ -77,7 +77,7 @@ impl RegistryImage {
     /// # Errors
     /// The error of the last place, which is the registry itself after its mirrors; [`Error::Mismatch`] if a
     /// place gave something else than the digest says; [`Error::Unsupported`], [`Error::Image`].
-    pub fn open(places: &[Place], name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
+    pub fn open(places: &[RegistryPlace], name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
         let mut last = Error::Usage(format!("there is no place to get {name} from"));
         for place in places {
             ctx.cancel.check()?;
@@ -90,7 +90,7 @@ impl RegistryImage {
         Err(last)
     }
 
-    fn open_at(place: &Place, name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
+    fn open_at(place: &RegistryPlace, name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
         let registry = place.connect(ctx)?;
         let manifest = fetch(&registry, &name.reference(), name.digest, ctx)?;
         Ok(Self { registry, manifest, ctx: ctx.clone() })

@@ -18,14 +18,14 @@ use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use oci_spec::image::{Arch, Platform};
 
-use super::registry::{Place, RegistryImage};
+use super::registry::{RegistryImage, RegistryPlace};
 use crate::base::Ctx;
 use crate::container::blob::{Buffer, Buffers, known};
 use crate::container::image::{
     BlobWriter, Digest, Error, Image, ImageDest, RawManifest, RepositoryName, Result,
 };
 use crate::net;
-use crate::net::registry::{Access, Line, Registry, SMALLEST_CHUNK_BYTES, Upload};
+use crate::net::registry::{Line, Registry, RegistryAccess, SMALLEST_CHUNK_BYTES, Upload};
 
 /// Bytes that are sent by one request.
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
@@ -48,8 +48,13 @@ impl RegistryDest {
     /// The image `name` at `place`. `mount_from` are other repositories there that may have its blobs.
     ///
     /// # Errors
-    /// As [`Place::connect`].
-    pub fn open(place: &Place, name: &RepositoryName, mount_from: &[String], ctx: &Ctx) -> Result<Self> {
+    /// As [`RegistryPlace::connect`].
+    pub fn open(
+        place: &RegistryPlace,
+        name: &RepositoryName,
+        mount_from: &[String],
+        ctx: &Ctx,
+    ) -> Result<Self> {
         let mount_from = mount_from.iter().filter(|from| **from != place.endpoint.path).cloned().collect();
         let (registry, reference, buffers) = (place.connect(ctx)?, name.reference(), Buffers::default());
         Ok(Self { registry, reference, mount_from, lost: AtomicU32::new(0), buffers, ctx: ctx.clone() })
@@ -71,7 +76,7 @@ impl RegistryDest {
 
 impl ImageDest for RegistryDest {
     fn has_blob(&self, digest: &Digest) -> Result<bool> {
-        if self.registry.has_blob(digest.checksum(), Access::Push, &self.ctx)? {
+        if self.registry.has_blob(digest.checksum(), RegistryAccess::Push, &self.ctx)? {
             return Ok(true);
         }
         for from in &self.mount_from {

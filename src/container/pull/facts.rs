@@ -9,7 +9,7 @@ use ostree_format::CommitId;
 
 use super::prepare_root::{self, RootKind};
 use crate::container::image::Result;
-use crate::store::selinux::{Labeling, Policy, UsrEtc};
+use crate::store::selinux::{Labeling, SelinuxPolicy, UsrEtc};
 use crate::store::{self, Modifier, ObjectRead, load_commit};
 
 /// What is to be known before plain layers are taken in.
@@ -18,7 +18,7 @@ pub(in crate::container) struct BaseFacts {
     /// Which directories are seen.
     pub(in crate::container) root: RootKind,
     /// The SELinux policy, if there is one.
-    pub(in crate::container) policy: Option<Arc<Policy>>,
+    pub(in crate::container) policy: Option<Arc<SelinuxPolicy>>,
 }
 
 impl BaseFacts {
@@ -28,7 +28,7 @@ impl BaseFacts {
     /// Those of a commit; `None` if they depend on a content object that is not in the store.
     pub(in crate::container) fn of_commit(store: &dyn ObjectRead, commit: &CommitId) -> Result<Option<Self>> {
         let Some(root) = prepare_root::of_commit(store, commit)? else { return Ok(None) };
-        match Policy::of_tree(store, load_commit(store, commit)?.root) {
+        match SelinuxPolicy::of_tree(store, load_commit(store, commit)?.root) {
             Ok(policy) => Ok(Some(Self { root, policy: policy.map(Arc::new) })),
             Err(store::Error::NotFound(name)) if name.kind == ostree_format::ObjectType::File => Ok(None),
             Err(error) => Err(error.into()),
@@ -42,7 +42,8 @@ impl BaseFacts {
 }
 
 /// Gives files the labels of a policy, if there is one.
-pub(in crate::container) fn labels(policy: Option<&Arc<Policy>>) -> Modifier {
-    let labeling = |policy: &Arc<Policy>| Labeling { policy: Arc::clone(policy), usr_etc: UsrEtc::AsItIs };
+pub(in crate::container) fn labels(policy: Option<&Arc<SelinuxPolicy>>) -> Modifier {
+    let labeling =
+        |policy: &Arc<SelinuxPolicy>| Labeling { policy: Arc::clone(policy), usr_etc: UsrEtc::AsItIs };
     Modifier { selinux: policy.map(labeling), ..Modifier::default() }
 }

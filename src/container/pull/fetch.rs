@@ -17,7 +17,7 @@ use crate::base::{Ctx, Event, Progress};
 use crate::container::blob::{read_layer, read_objects};
 use crate::container::image::{Digest, Error, ImageLayer, Result};
 use crate::container::store::{
-    IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, Role, TakenLayer, importer_version,
+    IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, LayerRole, TakenLayer, importer_version,
 };
 use crate::store::Modifier;
 use crate::tar::{ImportOptions, LayerOptions, LayerTree, import_commit_layer, import_layer, import_objects};
@@ -39,7 +39,7 @@ pub(in crate::container) fn fetch_commit(
     if let Some(promised) = promised.filter(|promised| *promised != commit) {
         return Err(Error::Image(format!("the labels promise commit {promised}, the image holds {commit}")));
     }
-    let fetched = TakenLayer::fetched(layer, Role::Commit(commit), commit);
+    let fetched = TakenLayer::fetched(layer, LayerRole::Commit(commit), commit);
     taking.layers.finished(&fetched)?;
     Ok((fetched, imported.files))
 }
@@ -57,7 +57,7 @@ pub(in crate::container) fn fetch_chunk(
         import_objects(stream, taking.txn, Some(expected), &objects_ctx).map_err(Error::from)
     })?;
     let commit = taking.layers.keep_chunk(layer, base, &objects)?;
-    let fetched = TakenLayer::fetched(layer, Role::Chunk(base), commit);
+    let fetched = TakenLayer::fetched(layer, LayerRole::Chunk(base), commit);
     taking.layers.finished(&fetched)?;
     Ok(fetched)
 }
@@ -95,7 +95,7 @@ pub(in crate::container) fn fetch_plain(
         root: tree.root,
     };
     let commit = CommitId::new(taking.txn.write_meta(MetaKind::Commit, &commit.to_bytes())?);
-    let fetched = TakenLayer::fetched(layer, Role::Plain(rules), commit);
+    let fetched = TakenLayer::fetched(layer, LayerRole::Plain(rules), commit);
     taking.layers.finished(&fetched)?;
     Ok(TakenLayer { left_out: tree.left_out, ..fetched })
 }

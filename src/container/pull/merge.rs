@@ -16,7 +16,7 @@ use super::take::Taken;
 use crate::base::Ctx;
 use crate::container::image::{Error, ImageSource, Result};
 use crate::container::store::{IMPLIED, LOWER_LINKS, Origin};
-use crate::store::selinux::Policy;
+use crate::store::selinux::SelinuxPolicy;
 use crate::store::{Entry, ListedOverLink, MutableTree, Txn, Upper, load_commit};
 use crate::tar::LayerOptions;
 use crate::tree::add_commit;
@@ -40,7 +40,7 @@ pub(in crate::container) fn merge(
     if taken.plain().is_empty() {
         return Ok(root);
     }
-    let Some(policy) = Policy::of_tree(txn, root)?.map(Arc::new) else { return Ok(root) };
+    let Some(policy) = SelinuxPolicy::of_tree(txn, root)?.map(Arc::new) else { return Ok(root) };
     if taken.policy.as_deref() != Some(&*policy) {
         for layer in taken.plain_mut().iter_mut().filter(|layer| layer.origin == Origin::Fetched) {
             let mut commit = load_commit(txn, &layer.commit)?;
@@ -51,7 +51,7 @@ pub(in crate::container) fn merge(
     relabel(txn, root, &policy, ctx)
 }
 
-fn relabel(txn: &dyn Txn, root: RootDir, policy: &Arc<Policy>, ctx: &Ctx) -> Result<RootDir> {
+fn relabel(txn: &dyn Txn, root: RootDir, policy: &Arc<SelinuxPolicy>, ctx: &Ctx) -> Result<RootDir> {
     let mut tree = MutableTree::new();
     add_commit(txn, &mut tree, root, &mut labels(Some(policy)), ctx)?;
     Ok(tree.write(txn)?)

@@ -3,7 +3,7 @@
 use ostree_format::RefSpec;
 
 use crate::container::image::{Error, Image, LayerPlan, Result};
-use crate::container::trust::{Admitted, Verdict};
+use crate::container::trust::{Admitted, PolicyVerdict};
 use crate::store::Voucher;
 use crate::tar::Var;
 
@@ -35,8 +35,8 @@ impl<'a> Vouching<'a> {
     pub(in crate::container) fn decided(self, image: &Admitted<'_>) -> Result<Option<&'a dyn Voucher>> {
         match (self, image.verdict()) {
             (Self::By(voucher), _) => Ok(Some(voucher)),
-            (Self::Nobody, _) | (Self::Undecided, Verdict::Signed) => Ok(None),
-            (Self::Undecided, Verdict::Nothing) => Err(Error::NoSignaturePolicy),
+            (Self::Nobody, _) | (Self::Undecided, PolicyVerdict::Signed) => Ok(None),
+            (Self::Undecided, PolicyVerdict::Nothing) => Err(Error::NoSignaturePolicy),
         }
     }
 }

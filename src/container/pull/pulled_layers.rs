@@ -13,7 +13,7 @@ use std::iter;
 use ostree_format::{Checksum, CommitId, FileId};
 
 use crate::container::image::{DiffId, ImageLayer, LayerKind, LayerPlan, Result};
-use crate::container::store::{Kept, Layers, Role, StoredLayers, TakenLayer, is_whole};
+use crate::container::store::{KeptLayer, LayerRole, Layers, StoredLayers, TakenLayer, is_whole};
 use crate::store::{Completeness, MAX_CACHED_BYTES, Txn};
 
 /// The file in the cache.
@@ -142,16 +142,16 @@ impl Layers for Reusable<'_> {
         "commit"
     }
 
-    fn known(&self, layer: &ImageLayer, role: Role) -> Result<Option<Kept>> {
+    fn known(&self, layer: &ImageLayer, role: LayerRole) -> Result<Option<KeptLayer>> {
         let commit = match role {
-            Role::Commit(promised) => {
+            LayerRole::Commit(promised) => {
                 self.first.filter(|first| *first == (layer.diff_id, promised)).map(|(_, commit)| commit)
             }
-            Role::Chunk(_) => self.chunks.get(&layer.diff_id).copied(),
-            Role::Plain(_) => return Ok(None),
+            LayerRole::Chunk(_) => self.chunks.get(&layer.diff_id).copied(),
+            LayerRole::Plain(_) => return Ok(None),
         };
         match commit {
-            Some(commit) => Ok(Some(Kept { commit, same_blob: false })),
+            Some(commit) => Ok(Some(KeptLayer { commit, same_blob: false })),
             None => self.stored.known(layer, role),
         }
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use ostree_format::{CommitId, FileId};
 
 use crate::container::image::{ImageLayer, Result};
-use crate::container::store::{Kept, Layers, Origin, Role, TakenLayer, is_whole, record};
+use crate::container::store::{KeptLayer, LayerRole, Layers, Origin, TakenLayer, is_whole, record};
 use crate::store::{Hints, Txn};
 
 /// What `layers` knows, and what an interrupted pull has finished.
@@ -36,11 +36,11 @@ impl<'a> Resuming<'a> {
     }
 
     /// What the line of a layer begins with.
-    fn key(&self, layer: &ImageLayer, role: Role) -> String {
+    fn key(&self, layer: &ImageLayer, role: LayerRole) -> String {
         let role = match role {
-            Role::Commit(commit) => format!("commit {commit}"),
-            Role::Chunk(base) => format!("chunk {base}"),
-            Role::Plain(rules) => format!("plain {}", record::words(rules)),
+            LayerRole::Commit(commit) => format!("commit {commit}"),
+            LayerRole::Chunk(base) => format!("chunk {base}"),
+            LayerRole::Plain(rules) => format!("plain {}", record::words(rules)),
         };
         format!("{} {role} {} {}", self.layers.kind(), layer.descriptor.digest(), layer.diff_id)
     }
@@ -51,18 +51,18 @@ impl Layers for Resuming<'_> {
         self.layers.kind()
     }
 
-    fn known(&self, layer: &ImageLayer, role: Role) -> Result<Option<Kept>> {
+    fn known(&self, layer: &ImageLayer, role: LayerRole) -> Result<Option<KeptLayer>> {
         if let Some(kept) = self.layers.known(layer, role)? {
             return Ok(Some(kept));
         }
         let Some(commit) = self.finished.get(&self.key(layer, role)).copied() else { return Ok(None) };
         let is_there = match role {
             // Its content, and that of a chunk that the commit itself keeps, is looked for at the end.
-            Role::Commit(_) => self.txn.contains(&commit.into())?,
-            Role::Chunk(base) if base == commit => self.txn.contains(&commit.into())?,
-            Role::Chunk(_) | Role::Plain(_) => is_whole(self.txn, &commit)?,
+            LayerRole::Commit(_) => self.txn.contains(&commit.into())?,
+            LayerRole::Chunk(base) if base == commit => self.txn.contains(&commit.into())?,
+            LayerRole::Chunk(_) | LayerRole::Plain(_) => is_whole(self.txn, &commit)?,
         };
-        Ok(is_there.then_some(Kept { commit, same_blob: true }))
+        Ok(is_there.then_some(KeptLayer { commit, same_blob: true }))
     }
 
     fn keep_chunk(&self, layer: &ImageLayer, base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {

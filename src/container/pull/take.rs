@@ -22,9 +22,9 @@ use super::prepare_root::RootKind;
 use super::resume::Resuming;
 use crate::base::{Ctx, Item, Pool, with_pool};
 use crate::container::image::{Error, ImageLayer, ImageSource, LayerKind, LayerPlan, PlannedLayer, Result};
-use crate::container::store::{Kept, Layers, Origin, Role, TakenLayer, is_whole};
+use crate::container::store::{KeptLayer, LayerRole, Layers, Origin, TakenLayer, is_whole};
 use crate::container::trust::Admitted;
-use crate::store::selinux::Policy;
+use crate::store::selinux::SelinuxPolicy;
 use crate::store::{self, Completeness, Reachable, Txn, Voucher, vouch_stored, walk_commit};
 use crate::tar::{LayerOptions, Toplevel, Var, check_complete};
 
@@ -51,7 +51,7 @@ pub(in crate::container) struct Taken {
     /// Every layer, in order.
     pub(in crate::container) layers: Vec<TakenLayer>,
     /// How files of the plain layers were labeled.
-    pub(in crate::container) policy: Option<Arc<Policy>>,
+    pub(in crate::container) policy: Option<Arc<SelinuxPolicy>>,
     /// By which rules the plain layers were taken in.
     pub(in crate::container) rules: LayerOptions,
 }
@@ -145,9 +145,9 @@ impl Take<'_> {
     /// known, then the others, which are fetched.
     fn others(&mut self, base: Option<CommitId>, facts: Option<&BaseFacts>) -> Result<()> {
         let role = |kind| match kind {
-            LayerKind::Commit => base.map(Role::Commit),
-            LayerKind::Chunk => base.map(Role::Chunk),
-            LayerKind::Plain => facts.map(|facts| Role::Plain(rules(facts, self.taking.var))),
+            LayerKind::Commit => base.map(LayerRole::Commit),
+            LayerKind::Chunk => base.map(LayerRole::Chunk),
+            LayerKind::Plain => facts.map(|facts| LayerRole::Plain(rules(facts, self.taking.var))),
         };
         let mut todo = Vec::new();
         for (number, PlannedLayer { layer, kind }) in self.plan.layers.iter().enumerate() {
@@ -163,7 +163,7 @@ impl Take<'_> {
     }
 
     /// Fetches layers by their number, several at once.
-    fn fetch(&mut self, layers: &[(usize, Role)], facts: &BaseFacts) -> Result<()> {
+    fn fetch(&mut self, layers: &[(usize, LayerRole)], facts: &BaseFacts) -> Result<()> {
         let (taking, expected, modifier) = (self.taking, &self.expected, &facts.modifier());
         let parallel = self.ctx.requests.get().min(layers.len()).max(1);
         let ctx = &with_jobs(self.ctx, self.ctx.jobs.get().div_ceil(parallel));
@@ -175,9 +175,9 @@ impl Take<'_> {
                 pool.submit(1, move || {
                     let layer = &plan.layers[*number].layer;
                     let one = match role {
-                        Role::Commit(commit) => fetch_commit(layer, Some(*commit), taking, ctx)?.0,
-                        Role::Chunk(base) => fetch_chunk(layer, *base, expected, taking, ctx)?,
-                        Role::Plain(rules) => fetch_plain(layer, *rules, modifier, taking, ctx)?,
+                        LayerRole::Commit(commit) => fetch_commit(layer, Some(*commit), taking, ctx)?.0,
+                        LayerRole::Chunk(base) => fetch_chunk(layer, *base, expected, taking, ctx)?,
+                        LayerRole::Plain(rules) => fetch_plain(layer, *rules, modifier, taking, ctx)?,
                     };
                     taken.lock().unwrap_or_else(PoisonError::into_inner)[*number] = Some(one);
                     Ok(())
@@ -194,7 +194,8 @@ impl Take<'_> {
         if !is_whole(txn, base)? {
             let layers = self.taken.iter().enumerate().filter_map(|(n, taken)| Some((n, taken.as_ref()?)));
             let doubted = layers.filter(|(_, taken)| {
-                taken.origin != Origin::Fetched && matches!(taken.role, Role::Commit(_) | Role::Chunk(_))
+                taken.origin != Origin::Fetched
+                    && matches!(taken.role, LayerRole::Commit(_) | LayerRole::Chunk(_))
             });
             let doubted: Vec<_> = doubted.map(|(n, taken)| (n, taken.role)).collect();
             self.fetch(&doubted, &BaseFacts::NO_BASE)?;
@@ -220,7 +221,7 @@ impl Taken {
     }
 
     fn layers_of_commit(&self) -> usize {
-        self.layers.partition_point(|layer| !matches!(layer.role, Role::Plain(_)))
+        self.layers.partition_point(|layer| !matches!(layer.role, LayerRole::Plain(_)))
     }
 }
 
@@ -232,7 +233,7 @@ fn known_commit(
     taking: &Taking<'_>,
     ctx: &Ctx,
 ) -> Result<Option<(TakenLayer, HashSet<FileId>)>> {
-    let Some(role) = promised.map(Role::Commit) else { return Ok(None) };
+    let Some(role) = promised.map(LayerRole::Commit) else { return Ok(None) };
     let Some(kept) = taking.layers.known(layer, role)? else { return Ok(None) };
     match taking.voucher.map_or(Ok(()), |voucher| vouch_stored(taking.txn, &kept.commit, voucher)) {
         Err(store::Error::Refused { .. }) => return Ok(None),
@@ -249,8 +250,8 @@ fn known_commit(
 /// A layer that is there.
 fn known_layer(
     layer: &ImageLayer,
-    role: Role,
-    kept: Kept,
+    role: LayerRole,
+    kept: KeptLayer,
     taking: &Taking<'_>,
     ctx: &Ctx,
 ) -> Result<TakenLayer> {

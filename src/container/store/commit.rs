@@ -28,13 +28,13 @@ const CONFIG: &str = "ostree.container.image-config";
 pub(super) const READ_LAYERS: &str = "ostree-rs.diffids";
 
 /// The keys under which an image is kept in some metadata.
-pub(super) struct Keys {
+pub(super) struct MetadataKeys {
     pub(super) digest: &'static str,
     pub(super) manifest: &'static str,
     pub(super) config: &'static str,
 }
 
-const KEYS: Keys = Keys { digest: DIGEST, manifest: MANIFEST, config: CONFIG };
+const KEYS: MetadataKeys = MetadataKeys { digest: DIGEST, manifest: MANIFEST, config: CONFIG };
 
 /// Writes the commit that stands for `image`, whose layers together are `root`.
 pub(in crate::container) fn write_merge_commit(
@@ -74,7 +74,7 @@ pub(super) fn parse_merge(id: &CommitId, metadata: &Dict) -> Result<Option<Image
 }
 
 /// What `metadata` says of an image under `keys`.
-pub(super) fn parse(whose: &str, metadata: &Dict, keys: &Keys) -> Result<Option<Image>> {
+pub(super) fn parse(whose: &str, metadata: &Dict, keys: &MetadataKeys) -> Result<Option<Image>> {
     let Some(digest) = metadata.get_str(keys.digest) else { return Ok(None) };
     let missing = || Error::Image(format!("{whose} has {} and no {}", keys.digest, keys.manifest));
     let manifest = metadata.get_str(keys.manifest).ok_or_else(missing)?;
@@ -93,7 +93,7 @@ pub(super) fn parse(whose: &str, metadata: &Dict, keys: &Keys) -> Result<Option<
 }
 
 /// The entries for `image` under `keys`, sorted by key.
-pub(super) fn entries(image: &Image, keys: &Keys) -> Result<Vec<(&'static str, Value)>> {
+pub(super) fn entries(image: &Image, keys: &MetadataKeys) -> Result<Vec<(&'static str, Value)>> {
     let canonical = |what: &str, bytes: &[u8]| -> Result<Value> {
         let value: serde_json::Value =
             serde_json::from_slice(bytes).map_err(Error::json(format!("{what} of {}", image.digest)))?;

@@ -53,6 +53,6 @@ fn copy_into(
         }
     }
     let commits: Vec<_> = commits.into_iter().collect();
-    transfer::copy(from, txn, &commits, &transfer::Options::default(), ctx)?;
+    transfer::copy(from, txn, &commits, &transfer::TransferOptions::default(), ctx)?;
     Ok(txn.set_ref(&image_ref(target)?, Some(stored.commit))?)
 }

@@ -17,7 +17,7 @@ pub(in crate::container) trait Layers: Sync {
     ///
     /// # Errors
     /// [`Error::DiffIdMismatch`] if the blob was read and had another diffid.
-    fn known(&self, layer: &ImageLayer, role: Role) -> Result<Option<Kept>>;
+    fn known(&self, layer: &ImageLayer, role: LayerRole) -> Result<Option<KeptLayer>>;
 
     /// The commit that keeps the objects of a chunk of the commit `base` from now on.
     fn keep_chunk(&self, layer: &ImageLayer, base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId>;
@@ -28,7 +28,7 @@ pub(in crate::container) trait Layers: Sync {
 
 /// A layer that is in the store already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::container) struct Kept {
+pub(in crate::container) struct KeptLayer {
     /// The commit that it is there, or that keeps it.
     pub(in crate::container) commit: CommitId,
     /// Whether it came from the very blob that the image names: otherwise from another with the same stream.
@@ -37,7 +37,7 @@ pub(in crate::container) struct Kept {
 
 /// What a layer of an image is taken in as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::container) enum Role {
+pub(in crate::container) enum LayerRole {
     /// This commit, with all its metadata.
     Commit(CommitId),
     /// Content objects of this commit.
@@ -46,7 +46,7 @@ pub(in crate::container) enum Role {
     Plain(LayerOptions),
 }
 
-impl Role {
+impl LayerRole {
     /// The kind of layer that is taken in so.
     pub(in crate::container) fn kind(self) -> LayerKind {
         match self {
@@ -63,7 +63,7 @@ pub(in crate::container) struct TakenLayer {
     /// The layer.
     pub(in crate::container) layer: ImageLayer,
     /// What it was taken in as.
-    pub(in crate::container) role: Role,
+    pub(in crate::container) role: LayerRole,
     /// The commit that it is there, or that keeps it.
     pub(in crate::container) commit: CommitId,
     /// How it came there.
@@ -85,7 +85,7 @@ pub(in crate::container) enum Origin {
 
 impl TakenLayer {
     /// A layer that was fetched just now.
-    pub(in crate::container) fn fetched(layer: &ImageLayer, role: Role, commit: CommitId) -> Self {
+    pub(in crate::container) fn fetched(layer: &ImageLayer, role: LayerRole, commit: CommitId) -> Self {
         Self { layer: layer.clone(), role, commit, origin: Origin::Fetched, left_out: BTreeMap::new() }
     }
 

@@ -12,7 +12,7 @@ use oci_spec::image::Descriptor;
 use ostree_format::{CommitId, FileId};
 
 use super::ImageStore;
-use super::kept::{Kept, Layers, Role, TakenLayer};
+use super::kept::{KeptLayer, LayerRole, Layers, TakenLayer};
 use super::names::{layer_of_ref, layer_ref};
 use super::record::{IMPORTER, LayerRecord, OURS};
 use crate::container::image::{DiffId, Digest, Error, ImageLayer, LayerKind, Result};
@@ -21,13 +21,13 @@ use crate::tar::write_object_set;
 
 /// The refs of all layers.
 pub(super) struct LayerIndex {
-    by_digest: HashMap<Digest, Entry>,
+    by_digest: HashMap<Digest, IndexedLayer>,
     /// Those with a record of their diffid.
     by_diff_id: HashMap<(DiffId, Holds), Digest>,
 }
 
 /// A layer that has a ref.
-struct Entry {
+struct IndexedLayer {
     commit: CommitId,
     /// What is known of it, if the commit was made of that very blob.
     record: Option<LayerRecord>,
@@ -61,7 +61,7 @@ impl LayerIndex {
             // One whose commit cannot be read is fetched again by who needs it.
             let record = load_commit(store, &commit).ok().and_then(|c| LayerRecord::read(&c.metadata));
             let record = record.filter(|record| record.blob == digest);
-            index.by_digest.insert(digest, Entry { commit, record });
+            index.by_digest.insert(digest, IndexedLayer { commit, record });
             if let Some(record) = record {
                 let holds = if record.rules.is_some() { Holds::Files } else { Holds::Objects };
                 index.by_diff_id.insert((record.diff_id, holds), digest);
@@ -109,13 +109,13 @@ impl<'a> StoredLayers<'a> {
     }
 
     /// Whether what is kept for the blob `digest`, which is `commit`, is what `layer` becomes in this role, and whole.
-    fn is(&self, digest: &Digest, commit: &CommitId, layer: &ImageLayer, role: Role) -> Result<bool> {
+    fn is(&self, digest: &Digest, commit: &CommitId, layer: &ImageLayer, role: LayerRole) -> Result<bool> {
         // What a check of the repository found to be damaged is fetched again.
         let damaged = self.txn.completeness(commit)? == Completeness::PartialByFsck;
         if damaged || !self.txn.contains(&(*commit).into())? {
             return Ok(false);
         }
-        if let Role::Commit(promised) = role {
+        if let LayerRole::Commit(promised) = role {
             // Its checksum says all.
             return Ok(*commit == promised);
         }
@@ -124,15 +124,15 @@ impl<'a> StoredLayers<'a> {
         let is_set = is_object_set(self.txn, commit)?;
         let fits = match (role, record) {
             // Content objects are what their checksums say, whoever brought them.
-            (Role::Chunk(_), record) => is_set && record.is_none_or(|record| record.rules.is_none()),
-            (Role::Plain(rules), Some(record)) => record.rules == Some(rules),
+            (LayerRole::Chunk(_), record) => is_set && record.is_none_or(|record| record.rules.is_none()),
+            (LayerRole::Plain(rules), Some(record)) => record.rules == Some(rules),
             // Whoever else writes refs of layers has read them; early versions of this program had not always. The
             // commit in a first layer says nothing of an importer.
-            (Role::Plain(_), None) => {
+            (LayerRole::Plain(_), None) => {
                 let importer = loaded.metadata.get_str(IMPORTER);
                 !is_set && importer.is_some_and(|importer| !importer.starts_with(OURS))
             }
-            (Role::Commit(_), _) => false,
+            (LayerRole::Commit(_), _) => false,
         };
         let computed = record.filter(|record| record.rules.is_some()).map(|record| record.diff_id);
         if let Some(actual) = computed.filter(|actual| *actual != layer.diff_id) {
@@ -148,14 +148,14 @@ impl Layers for StoredLayers<'_> {
         "image"
     }
 
-    fn known(&self, layer: &ImageLayer, role: Role) -> Result<Option<Kept>> {
+    fn known(&self, layer: &ImageLayer, role: LayerRole) -> Result<Option<KeptLayer>> {
         let holds = Holds::of(role.kind());
         let Some((digest, commit)) = self.index.find(&layer.descriptor, Some((&layer.diff_id, holds)))?
         else {
             return Ok(None);
         };
         let same_blob = digest == Digest::of_descriptor(&layer.descriptor)?;
-        Ok(self.is(&digest, &commit, layer, role)?.then_some(Kept { commit, same_blob }))
+        Ok(self.is(&digest, &commit, layer, role)?.then_some(KeptLayer { commit, same_blob }))
     }
 
     fn keep_chunk(&self, layer: &ImageLayer, _: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId> {

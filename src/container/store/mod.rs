@@ -25,7 +25,7 @@ mod update;
 pub(super) use commit::write_merge_commit;
 pub use copy::copy;
 pub use garbage::{prune_images, prune_layers, remove};
-pub(super) use kept::{Kept, Layers, Origin, Role, TakenLayer};
+pub(super) use kept::{KeptLayer, LayerRole, Layers, Origin, TakenLayer};
 pub(super) use layers::{StoredLayers, is_whole};
 pub use names::{IMAGES, LAYERS, escape_ref, image_of_ref, image_ref, layer_of_ref, layer_ref, unescape_ref};
 pub use query::{StoredImage, list, query, query_commit, require};

@@ -7,13 +7,13 @@
 
 use ostree_format::CommitId;
 
-use super::commit::{Keys, entries, parse};
+use super::commit::{MetadataKeys, entries, parse};
 use super::query::commit_of;
 
 use crate::container::image::{Error, Image, ImageReference, Result};
 use crate::store::{ObjectRead, Txn, load_commitmeta};
 
-const KEYS: Keys = Keys {
+const KEYS: MetadataKeys = MetadataKeys {
     digest: "ostree-ext.cached.manifest-digest",
     manifest: "ostree-ext.cached.manifest",
     config: "ostree-ext.cached.config",

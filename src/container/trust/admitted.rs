@@ -22,12 +22,12 @@ pub struct Admitted<'s> {
     source: &'s dyn ImageSource,
     manifest: RawManifest,
     image: OnceLock<Image>,
-    verdict: Verdict,
+    verdict: PolicyVerdict,
 }
 
 /// What a policy said of an image that it let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PolicyVerdict {
     /// That a signature it asked for is good.
     Signed,
     /// Nothing: it asked for none, or was not asked.
@@ -42,7 +42,7 @@ impl<'s> Admitted<'s> {
     /// What the source says.
     pub fn unjudged(source: &'s dyn ImageSource) -> Result<Self> {
         let manifest = source.manifest()?;
-        Ok(Self { source, manifest, image: OnceLock::new(), verdict: Verdict::Nothing })
+        Ok(Self { source, manifest, image: OnceLock::new(), verdict: PolicyVerdict::Nothing })
     }
 
     /// Lets `policy` decide about the image, which `transport` knows by this `name`.
@@ -60,8 +60,8 @@ impl<'s> Admitted<'s> {
         let candidate = Candidate { transport, name, manifest: self.manifest.digest };
         trust::check(policy, &candidate, signatures, now)?;
         let verdict = match trust::accepts_anything(policy, &candidate) {
-            true => Verdict::Nothing,
-            false => Verdict::Signed,
+            true => PolicyVerdict::Nothing,
+            false => PolicyVerdict::Signed,
         };
         Ok(Self { verdict, ..self })
     }
@@ -72,7 +72,7 @@ impl<'s> Admitted<'s> {
     }
 
     /// What was said of it.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> PolicyVerdict {
         self.verdict
     }
 

@@ -26,12 +26,12 @@ const MAX_SIGNATURES: usize = 128;
 /// The files of `registries.d` together.
 #[derive(Debug, Default)]
 pub struct LookasideConfig {
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, LookasidePlace>,
 }
 
 /// Where the signatures of a scope lie.
 #[derive(Debug, Default)]
-struct Place {
+struct LookasidePlace {
     /// The file that says so.
     file: String,
     lookaside: Option<String>,
@@ -65,7 +65,7 @@ impl LookasideConfig {
                 [(_, top), (_, scope)] if top == "docker" => scope.as_str(),
                 _ => return bad(number, "this belongs to neither default-docker nor docker"),
             };
-            let new = || Place { file: file.into(), ..Place::default() };
+            let new = || LookasidePlace { file: file.into(), ..LookasidePlace::default() };
             let place = self.places.entry(scope.into()).or_insert_with(new);
             let url = match key {
                 "lookaside" => &mut place.lookaside,
@@ -86,7 +86,7 @@ impl LookasideConfig {
         let parents = std::iter::successors(Some(full.as_str()), |scope| Some(scope.rsplit_once('/')?.0));
         let tagged = name.tag.as_ref().map(|tag| format!("{full}:{tag}"));
         let scopes = tagged.into_iter().chain(parents.map(str::to_owned)).chain(wildcards(&name.host));
-        let url = |place: &'a Place| place.lookaside.as_deref().or(place.sigstore.as_deref());
+        let url = |place: &'a LookasidePlace| place.lookaside.as_deref().or(place.sigstore.as_deref());
         scopes.chain([DEFAULT.to_owned()]).find_map(|scope| self.places.get(&scope).and_then(url))
     }
 }

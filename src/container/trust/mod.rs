@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub use admitted::{Admitted, Verdict};
+pub use admitted::{Admitted, PolicyVerdict};
 pub use lookaside::{LookasideConfig, gpg_signatures};
 pub use public_key::PublicKey;
 pub use sigstore::{SigstoreSignature, sigstore_signatures};

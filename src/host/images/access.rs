@@ -6,10 +6,10 @@ use super::super::{Environment, Error, Machine, Result};
 use super::files::{self, Required, has_extension};
 use super::{ImageOptions, WhoAsks, helper};
 use crate::base::Ctx;
-use crate::container::config::auth::{AuthFile, Found};
+use crate::container::config::auth::{AuthFile, FoundCredentials};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
 use crate::container::image::RepositoryName;
-use crate::container::place::Place;
+use crate::container::place::RegistryPlace;
 use crate::net::registry::Credentials;
 use crate::net::{Authorities, HttpOptions, Identity, Limits, ProxyRule, TlsOptions, TlsVerify};
 
@@ -65,7 +65,7 @@ impl<'a> Access<'a> {
     }
 
     /// Where to pull from, mirrors first.
-    pub(super) fn pull_places(&self, name: &RepositoryName) -> Result<Vec<Place>> {
+    pub(super) fn pull_places(&self, name: &RepositoryName) -> Result<Vec<RegistryPlace>> {
         let pinned = if name.digest.is_some() { Pinned::Digest } else { Pinned::Tag };
         let endpoints = self.registries.endpoints(&name.host, &name.path, pinned);
         let endpoints = endpoints.map_err(Error::Registries)?;
@@ -77,12 +77,12 @@ impl<'a> Access<'a> {
     }
 
     /// Where to push to.
-    pub(super) fn push_place(&self, name: &RepositoryName) -> Result<Place> {
+    pub(super) fn push_place(&self, name: &RepositoryName) -> Result<RegistryPlace> {
         let endpoint = self.registries.push_endpoint(&name.host, &name.path);
         self.place(endpoint.map_err(Error::Registries)?, Given::ForIt)
     }
 
-    fn place(&self, mut endpoint: Endpoint, given: Given) -> Result<Place> {
+    fn place(&self, mut endpoint: Endpoint, given: Given) -> Result<RegistryPlace> {
         if let Some(verify) = self.options.tls_verify {
             endpoint.insecure = verify == TlsVerify::No;
         }
@@ -92,7 +92,7 @@ impl<'a> Access<'a> {
             tls.identity = None;
         }
         let (proxies, no_proxy) = proxies(&self.machine.env, &endpoint.host);
-        Ok(Place {
+        Ok(RegistryPlace {
             endpoint,
             http: HttpOptions {
                 tls,
@@ -144,8 +144,8 @@ impl<'a> Access<'a> {
             let file = AuthFile::parse(&path.display().to_string(), &bytes)?;
             let found = match file.find(&endpoint.host, &endpoint.path)? {
                 None => None,
-                Some(Found::Credentials(credentials)) => Some(credentials),
-                Some(Found::Helper { name, server }) => self.ask_helper(&name, &server)?,
+                Some(FoundCredentials::Credentials(credentials)) => Some(credentials),
+                Some(FoundCredentials::Helper { name, server }) => self.ask_helper(&name, &server)?,
             };
             if found.is_some() {
                 return Ok(found);

@@ -16,9 +16,9 @@ use crate::container::place::{
 };
 
 /// An image to be written.
-pub struct NewImage(Place);
+pub struct NewImage(Destination);
 
-enum Place {
+enum Destination {
     Layout(OciLayout),
     Archive(OciArchiveWriter),
     Dir(DirImage),
@@ -42,18 +42,18 @@ impl Machine {
     ) -> Result<NewImage> {
         let place = match (reference.transport(), reference.path_and_tag()) {
             (Transport::OciDir, Some((path, tag))) => {
-                Place::Layout(OciLayout::create(make_dir(path)?, tag).map_err(creating(path))?)
+                Destination::Layout(OciLayout::create(make_dir(path)?, tag).map_err(creating(path))?)
             }
             (Transport::OciArchive, Some((path, tag))) => {
                 let (dir, name) = parent(path)?;
-                Place::Archive(OciArchiveWriter::create(&dir, &name, tag).map_err(creating(path))?)
+                Destination::Archive(OciArchiveWriter::create(&dir, &name, tag).map_err(creating(path))?)
             }
             (Transport::DockerArchive, Some((path, tag))) => {
                 let (dir, name) = parent(path)?;
-                Place::Docker(DockerArchiveWriter::create(&dir, &name, tag).map_err(creating(path))?)
+                Destination::Docker(DockerArchiveWriter::create(&dir, &name, tag).map_err(creating(path))?)
             }
             (Transport::Dir, Some((path, _))) => {
-                Place::Dir(DirImage::create(make_dir(path)?).map_err(creating(path))?)
+                Destination::Dir(DirImage::create(make_dir(path)?).map_err(creating(path))?)
             }
             (Transport::Registry, _) => {
                 let access = Access::load(self, options, ctx)?;
@@ -64,7 +64,7 @@ impl Machine {
                 let mount_from = mount_from.filter(|from| from.host == name.host);
                 let mount_from = mount_from.map(|from| from.path.clone());
                 let place = access.push_place(&name)?;
-                Place::Registry(RegistryDest::open(&place, &name, mount_from.as_slice(), ctx)?)
+                Destination::Registry(RegistryDest::open(&place, &name, mount_from.as_slice(), ctx)?)
             }
             _ => return Err(Error::CannotWrite(reference.clone())),
         };
@@ -76,19 +76,19 @@ impl NewImage {
     /// Where blobs and the manifest go.
     pub fn dest(&self) -> &dyn ImageDest {
         match &self.0 {
-            Place::Layout(dest) => dest,
-            Place::Archive(dest) => dest,
-            Place::Dir(dest) => dest,
-            Place::Docker(dest) => dest,
-            Place::Registry(dest) => dest,
+            Destination::Layout(dest) => dest,
+            Destination::Archive(dest) => dest,
+            Destination::Dir(dest) => dest,
+            Destination::Docker(dest) => dest,
+            Destination::Registry(dest) => dest,
         }
     }
 
     /// The kind of manifest that can be kept there: layouts hold those of OCI only.
     pub fn format(&self) -> ManifestFormat {
         match self.0 {
-            Place::Layout(_) | Place::Archive(_) => ManifestFormat::Oci,
-            Place::Dir(_) | Place::Docker(_) | Place::Registry(_) => ManifestFormat::AsItIs,
+            Destination::Layout(_) | Destination::Archive(_) => ManifestFormat::Oci,
+            Destination::Dir(_) | Destination::Docker(_) | Destination::Registry(_) => ManifestFormat::AsItIs,
         }
     }
 
@@ -98,9 +98,9 @@ impl NewImage {
     /// [`Error::Image`] if an archive cannot be finished.
     pub fn finish(self, digest: Digest) -> Result<Digest> {
         match self.0 {
-            Place::Archive(archive) => archive.finish()?,
-            Place::Docker(archive) => archive.finish()?,
-            Place::Layout(_) | Place::Dir(_) | Place::Registry(_) => {}
+            Destination::Archive(archive) => archive.finish()?,
+            Destination::Docker(archive) => archive.finish()?,
+            Destination::Layout(_) | Destination::Dir(_) | Destination::Registry(_) => {}
         }
         Ok(digest)
     }

@@ -11,7 +11,8 @@ use crate::base::Ctx;
 use crate::container::config::policy::Policy;
 use crate::container::image::{self, Digest, ImageSource as _, Transport};
 use crate::container::trust::{
-    Admitted, LookasideConfig, Signatures, SigstoreSignature, Verdict, gpg_signatures, sigstore_signatures,
+    Admitted, LookasideConfig, PolicyVerdict, Signatures, SigstoreSignature, gpg_signatures,
+    sigstore_signatures,
 };
 use crate::net::Http;
 
@@ -50,7 +51,7 @@ impl OpenedImage {
         let from = Places { opened: self, image: image.raw_manifest().digest, ctx };
         let image = image.judge(&policy, transport, &name, &from, SystemTime::now());
         let image = image.map_err(|source| Error::Policy { path, source: Box::new(source) })?;
-        if demand == Demand::Signed && image.verdict() == Verdict::Nothing {
+        if demand == Demand::Signed && image.verdict() == PolicyVerdict::Nothing {
             return Err(Error::NoPolicy(format!(
                 "{shown} accepts anything as {name}: it vouches for nothing"
             )));

@@ -11,7 +11,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 
 use super::challenge::{self, Challenge};
-use super::{Access, Registry};
+use super::{Registry, RegistryAccess};
 use crate::net::{Error, Patience, Request, Response, Result, TlsVerify};
 
 /// How long a token is used if the server does not say how long it lasts.
@@ -40,7 +40,7 @@ impl fmt::Debug for Credentials {
 }
 
 /// What to put into `Authorization`, for each access and further repository.
-pub(super) type Tokens = HashMap<(Access, Option<String>), Token>;
+pub(super) type Tokens = HashMap<(RegistryAccess, Option<String>), Token>;
 
 #[derive(Clone)]
 pub(super) struct Token {
@@ -67,7 +67,7 @@ impl Registry {
     pub(super) fn send_scoped(
         &self,
         request: &Request,
-        access: Access,
+        access: RegistryAccess,
         from: Option<&str>,
         patience: &mut Patience,
     ) -> Result<Response> {
@@ -92,7 +92,7 @@ impl Registry {
     fn answer(
         &self,
         challenges: &[Challenge],
-        access: Access,
+        access: RegistryAccess,
         from: Option<&str>,
         patience: &mut Patience,
     ) -> Result<Option<Token>> {
@@ -112,10 +112,10 @@ impl Registry {
         Ok(None)
     }
 
-    fn scopes(&self, asked: Option<&str>, access: Access, from: Option<&str>) -> Vec<String> {
+    fn scopes(&self, asked: Option<&str>, access: RegistryAccess, from: Option<&str>) -> Vec<String> {
         let actions = match access {
-            Access::Pull => "pull",
-            Access::Push => "pull,push",
+            RegistryAccess::Pull => "pull",
+            RegistryAccess::Push => "pull,push",
         };
         let mut scopes = vec![format!("repository:{}:{actions}", self.name)];
         scopes.extend(from.map(|name| format!("repository:{name}:pull")));

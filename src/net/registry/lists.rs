@@ -11,7 +11,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK};
 use serde::de::IgnoredAny;
 
-use super::{Access, MAX_MANIFEST_BYTES, Registry};
+use super::{MAX_MANIFEST_BYTES, Registry, RegistryAccess};
 use crate::base::Ctx;
 use crate::net::{Error, Patience, Request, Response, Result};
 
@@ -29,7 +29,7 @@ impl Registry {
         let request = Request::new(Method::GET, self.url(&format!("referrers/sha256:{subject}"))?);
         let request = request.header(ACCEPT, INDEX);
         let patience = &mut self.http.patience(ctx);
-        let send = |patience: &mut Patience| self.send(&request, Access::Pull, patience);
+        let send = |patience: &mut Patience| self.send(&request, RegistryAccess::Pull, patience);
         let (response, index) = self.http.read_whole(MAX_MANIFEST_BYTES, patience, send)?;
         if response.status().is_success()
             && response.header(CONTENT_TYPE).is_some_and(|t| t.starts_with(INDEX))
@@ -90,7 +90,7 @@ impl Registry {
             let request = Request { url: response.url.join(link).map_err(bad)?, ..request.clone() };
             patience.renew();
             let page = self.http.read_whole(left, patience, |patience| {
-                match self.send_at(&request, Access::Pull, patience)? {
+                match self.send_at(&request, RegistryAccess::Pull, patience)? {
                     response if response.status().is_success() => Ok(response),
                     response => Err(self.failed(response, Method::GET, patience)),
                 }

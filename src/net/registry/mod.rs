@@ -50,7 +50,7 @@ pub struct Registry {
 
 /// What a request wants to do; registries give tokens for the one or the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Access {
+pub enum RegistryAccess {
     /// Read.
     Pull,
     /// Read and write.
@@ -132,7 +132,8 @@ impl Registry {
     pub fn manifest_digest(&self, reference: &str, accept: &[&str], ctx: &Ctx) -> Result<Option<String>> {
         let request = Request::new(Method::HEAD, self.url(&format!("manifests/{reference}"))?);
         let patience = &mut self.http.patience(ctx);
-        let response = self.send(&request.header(ACCEPT, &accept.join(", ")), Access::Pull, patience)?;
+        let response =
+            self.send(&request.header(ACCEPT, &accept.join(", ")), RegistryAccess::Pull, patience)?;
         match response.status() {
             StatusCode::NOT_FOUND => Ok(None),
             s if s.is_success() => Ok(response.header(DIGEST_HEADER).map(str::to_string)),
@@ -148,7 +149,7 @@ impl Registry {
         let request = Request::new(Method::PUT, self.url(&format!("manifests/{reference}"))?)
             .header(CONTENT_TYPE, media_type)
             .body(bytes.to_vec());
-        self.send_ok(&request, Access::Push, &mut self.http.patience(ctx)).map(drop)
+        self.send_ok(&request, RegistryAccess::Push, &mut self.http.patience(ctx)).map(drop)
     }
 
     /// A blob of `size` bytes, where that is known. The connection may break: the rest is fetched with
@@ -164,7 +165,7 @@ impl Registry {
                 request.header(HeaderName::clone(name), value)
             };
             let request = headers.iter().fold(request.clone(), with_header);
-            registry.send_ok(&request, Access::Pull, patience)
+            registry.send_ok(&request, RegistryAccess::Pull, patience)
         })
     }
 
@@ -172,7 +173,7 @@ impl Registry {
     ///
     /// # Errors
     /// What the network gives.
-    pub fn has_blob(&self, digest: &Checksum, access: Access, ctx: &Ctx) -> Result<bool> {
+    pub fn has_blob(&self, digest: &Checksum, access: RegistryAccess, ctx: &Ctx) -> Result<bool> {
         let request = Request::new(Method::HEAD, self.url(&format!("blobs/sha256:{digest}"))?);
         let patience = &mut self.http.patience(ctx);
         let response = self.send(&request, access, patience)?;
@@ -203,7 +204,7 @@ impl Registry {
         }
         let root = self.base.join("/v2/").map_err(|e| Error::protocol(&self.base, e.to_string()))?;
         let patience = &mut self.http.patience(ctx);
-        let response = self.send(&Request::new(Method::GET, root), Access::Pull, patience)?;
+        let response = self.send(&Request::new(Method::GET, root), RegistryAccess::Pull, patience)?;
         if response.header("x-registry-supports-signatures") != Some("1") {
             return Ok(None);
         }
@@ -223,7 +224,7 @@ impl Registry {
     /// [`Error::Status`], [`Error::Protocol`], and what the network gives.
     pub fn start_upload(&self, ctx: &Ctx) -> Result<Upload> {
         let request = Request::new(Method::POST, self.url("blobs/uploads/")?).body(Bytes::new());
-        Upload::begun(self, &self.send_ok(&request, Access::Push, &mut self.http.patience(ctx))?)
+        Upload::begun(self, &self.send_ok(&request, RegistryAccess::Push, &mut self.http.patience(ctx))?)
     }
 
     /// Lets a blob of another repository of the same registry stand in this one too; `false` if the
@@ -236,7 +237,7 @@ impl Registry {
         url.query_pairs_mut().append_pair("mount", &format!("sha256:{digest}")).append_pair("from", from);
         let request = Request::new(Method::POST, url).body(Bytes::new());
         let patience = &mut self.http.patience(ctx);
-        let response = self.send_scoped(&request, Access::Push, Some(from), patience)?;
+        let response = self.send_scoped(&request, RegistryAccess::Push, Some(from), patience)?;
         match response.status() {
             StatusCode::CREATED => Ok(true),
             StatusCode::ACCEPTED => {
@@ -248,11 +249,16 @@ impl Registry {
         }
     }
 
-    fn send(&self, request: &Request, access: Access, patience: &mut Patience) -> Result<Response> {
+    fn send(&self, request: &Request, access: RegistryAccess, patience: &mut Patience) -> Result<Response> {
         self.send_scoped(request, access, None, patience)
     }
 
-    fn send_ok(&self, request: &Request, access: Access, patience: &mut Patience) -> Result<Response> {
+    fn send_ok(
+        &self,
+        request: &Request,
+        access: RegistryAccess,
+        patience: &mut Patience,
+    ) -> Result<Response> {
         let response = self.send(request, access, patience)?;
         match response.status() {
             s if s.is_success() => Ok(response),
@@ -262,13 +268,18 @@ impl Registry {
 
     /// A successful answer with its short body, which may break off on its way.
     fn read(&self, request: &Request, patience: &mut Patience) -> Result<(Response, Vec<u8>)> {
-        let send = |patience: &mut Patience| self.send_ok(request, Access::Pull, patience);
+        let send = |patience: &mut Patience| self.send_ok(request, RegistryAccess::Pull, patience);
         self.http.read_whole(MAX_MANIFEST_BYTES, patience, send)
     }
 
     /// Sends a request to where the registry said; credentials go along only to the registry itself, and
     /// nothing goes there in the clear if the registry speaks TLS.
-    fn send_at(&self, request: &Request, access: Access, patience: &mut Patience) -> Result<Response> {
+    fn send_at(
+        &self,
+        request: &Request,
+        access: RegistryAccess,
+        patience: &mut Patience,
+    ) -> Result<Response> {
         if request.url.origin() == self.base.origin() {
             return self.send(request, access, patience);
         }

@@ -12,7 +12,7 @@ use ostree_format::Checksum;
 use reqwest::header::{CONNECTION, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, StatusCode, Url};
 
-use super::{Access, Registry};
+use super::{Registry, RegistryAccess};
 use crate::base::Ctx;
 use crate::net::error::shown;
 use crate::net::http::is_passing;
@@ -86,7 +86,7 @@ impl Upload {
                 request = request.header(CONNECTION, "close");
             }
             request.resend = Resend::No;
-            let error = match self.registry.send_at(&request, Access::Push, patience) {
+            let error = match self.registry.send_at(&request, RegistryAccess::Push, patience) {
                 Ok(response) if response.status().is_success() => {
                     self.location = location(&response)?;
                     self.offset = end;
@@ -128,7 +128,7 @@ impl Upload {
     /// Bytes that the registry says it has.
     fn arrived(&mut self, patience: &mut Patience) -> Result<u64> {
         let request = Request::new(Method::GET, self.location.clone());
-        let response = self.registry.send_at(&request, Access::Push, patience)?;
+        let response = self.registry.send_at(&request, RegistryAccess::Push, patience)?;
         match response.status() {
             s if s.is_success() => {}
             // docker-registry: it has got more bytes than the location that it gave last says, and gives up.
@@ -200,11 +200,15 @@ impl Upload {
         // A body that arrived in part is there already: the same again would not be the blob.
         let nothing = request.body.as_ref().is_none_or(Bytes::is_empty);
         request.resend = if nothing { Resend::Yes } else { Resend::No };
-        let response = self.registry.send_at(&request, Access::Push, patience)?;
+        let response = self.registry.send_at(&request, RegistryAccess::Push, patience)?;
         match response.status() {
             s if s.is_success() => Ok(()),
             // The upload is gone: an answer may have been lost on its way to us.
-            StatusCode::NOT_FOUND if self.registry.has_blob(digest, Access::Push, patience.ctx())? => Ok(()),
+            StatusCode::NOT_FOUND
+                if self.registry.has_blob(digest, RegistryAccess::Push, patience.ctx())? =>
+            {
+                Ok(())
+            }
             StatusCode::NOT_FOUND => Err(Error::UploadLost { url: shown(&self.location) }),
             _ => Err(self.registry.failed(response, Method::PUT, patience)),
         }
@@ -213,7 +217,11 @@ impl Upload {
     /// Gives the upload up; a registry that cannot be told will find out by itself.
     pub fn cancel(self, ctx: &Ctx) {
         let request = Request::new(Method::DELETE, self.location.clone());
-        let _ = self.registry.send_at(&request, Access::Push, &mut self.registry.http.patience(ctx).brief());
+        let _ = self.registry.send_at(
+            &request,
+            RegistryAccess::Push,
+            &mut self.registry.http.patience(ctx).brief(),
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use crate::store::{ObjectRead, Result};
 
 /// Where an object is used.
 #[derive(Default)]
-pub(super) struct Place {
+pub(super) struct ObjectUsers {
     pub(super) commits: Vec<CommitId>,
     pub(super) path: Option<String>,
 }
@@ -22,13 +22,13 @@ pub(super) fn places(
     commits: &[CommitId],
     wanted: &BTreeMap<ObjectName, Problem>,
     ctx: &Ctx,
-) -> Result<BTreeMap<ObjectName, Place>> {
+) -> Result<BTreeMap<ObjectName, ObjectUsers>> {
     let mut found = BTreeMap::new();
     for commit in commits {
         ctx.cancel.check()?;
         walk(repo, commit, &mut |name, path| {
             if wanted.contains_key(&name) {
-                let place: &mut Place = found.entry(name).or_default();
+                let place: &mut ObjectUsers = found.entry(name).or_default();
                 if place.commits.last() != Some(commit) {
                     place.commits.push(*commit);
                 }

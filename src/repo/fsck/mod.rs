@@ -32,7 +32,7 @@ pub struct FsckOptions {
     /// What happens to corrupt objects.
     pub corrupt: OnCorruption,
     /// What is checked about refs.
-    pub bindings: Bindings,
+    pub bindings: BindingChecks,
     /// What happens to parents that are not there.
     pub missing_parents: MissingParents,
 }
@@ -52,7 +52,7 @@ pub enum OnCorruption {
 
 /// What is checked about refs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Bindings {
+pub enum BindingChecks {
     /// Their commits are there.
     #[default]
     Ignore,
@@ -221,7 +221,7 @@ impl Fsck<'_> {
         let failed = |source| FsckError::Ref { collection: collection.cloned(), name: name.clone(), source };
         let object = ObjectName::from(*id);
         let bytes = self.repo.read_meta(&object)?.ok_or_else(|| failed(Error::NotFound(object)))?;
-        if self.options.bindings == Bindings::Ignore {
+        if self.options.bindings == BindingChecks::Ignore {
             return Ok(());
         }
         let commit = Commit::parse(&bytes).map_err(|e| failed(Error::corrupt(object)(e)))?;
@@ -271,7 +271,7 @@ impl Fsck<'_> {
     }
 
     fn commit_in_history(&mut self, id: &CommitId, commit: &Commit) -> Result<()> {
-        if self.options.bindings == Bindings::CheckBack {
+        if self.options.bindings == BindingChecks::CheckBack {
             self.refs_point_back(id, commit)?;
         }
         if self.options.missing_parents == MissingParents::AddTombstones
@@ -328,7 +328,7 @@ impl Fsck<'_> {
         let mut problems: Vec<_> = found.problems.into_iter().collect();
         problems.sort_by_key(|(name, problem)| (matches!(problem, Problem::Corrupt(_)), *name));
         for (name, problem) in problems {
-            let blame::Place { commits, path } = places.remove(&name).unwrap_or_default();
+            let blame::ObjectUsers { commits, path } = places.remove(&name).unwrap_or_default();
             self.take(Finding { name, problem, commits, path })?;
         }
         Ok(())

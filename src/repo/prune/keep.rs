@@ -10,15 +10,15 @@ use crate::store::{Completeness, Depth, Error, ObjectRead, Reachable, Refs, Resu
 
 /// What is kept.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct KeptObjects {
     /// With the depth that was followed.
     pub(super) commits: HashMap<CommitId, Depth>,
     pub(super) objects: Reachable,
 }
 
 impl Repo {
-    pub(super) fn find_kept(&self, options: &PruneOptions, ctx: &Ctx) -> Result<Kept> {
-        let mut kept = Kept::default();
+    pub(super) fn find_kept(&self, options: &PruneOptions, ctx: &Ctx) -> Result<KeptObjects> {
+        let mut kept = KeptObjects::default();
         let mut roots = Vec::new();
         match &options.roots {
             Roots::Commits => {
@@ -97,7 +97,7 @@ impl Repo {
         mut id: CommitId,
         mut depth: Depth,
         scope: Scope,
-        kept: &mut Kept,
+        kept: &mut KeptObjects,
         ctx: &Ctx,
     ) -> Result<()> {
         loop {

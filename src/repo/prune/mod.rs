@@ -19,7 +19,7 @@ use ostree_format::{CommitId, DirMetaId, DirTreeId, FileId, ObjectName, ObjectTy
 use super::{Repo, sys};
 use crate::base::Ctx;
 use crate::store::{Completeness, Depth, Error, ObjectRead, Refs, Result};
-use keep::Kept;
+use keep::KeptObjects;
 
 /// What to delete.
 #[derive(Debug, Clone, Default)]
@@ -171,7 +171,7 @@ impl Repo {
     }
 
     /// The objects to delete, commits first; and how many objects there are.
-    fn find_unneeded(&self, kept: &Kept, scope: Scope) -> Result<(Vec<ObjectName>, PruneStats)> {
+    fn find_unneeded(&self, kept: &KeptObjects, scope: Scope) -> Result<(Vec<ObjectName>, PruneStats)> {
         let mut unneeded = Vec::new();
         let mut stats = PruneStats::default();
         self.for_each_object(&mut |name| {
@@ -186,7 +186,7 @@ impl Repo {
         Ok((unneeded, stats))
     }
 
-    fn is_needed(&self, name: &ObjectName, kept: &Kept) -> Result<bool> {
+    fn is_needed(&self, name: &ObjectName, kept: &KeptObjects) -> Result<bool> {
         let commit = CommitId::new(name.checksum);
         let file = FileId::new(name.checksum);
         Ok(match name.kind {

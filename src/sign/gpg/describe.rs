@@ -20,13 +20,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, TimeZone, Utc};
 use sequoia_openpgp::KeyHandle;
 
-use super::{CertInfo, KeyInfo, PublicKeyAlgorithm, Status, Verdict, WkdUrls};
+use super::{CertInfo, KeyInfo, PublicKeyAlgorithm, SignatureVerdict, Status, WkdUrls};
 
 /// No signature of some data is good.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invalid {
     /// What came of each; there may be none.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<SignatureVerdict>,
 }
 
 impl Invalid {
@@ -56,7 +56,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-impl Verdict {
+impl SignatureVerdict {
     /// The lines for this signature, each with `prefix` before it and a newline behind it; times in `zone`.
     pub fn describe<Z: TimeZone>(&self, prefix: &str, zone: &Z) -> String
     where

@@ -2,12 +2,12 @@
 
 use std::time::UNIX_EPOCH;
 
-use ostree_format::fuzz::Target;
+use ostree_format::fuzz::FuzzTarget;
 
 use super::{Keyring, SecretKeys, SignedMessage, require_valid, verify};
 
 /// Every body.
-pub const TARGETS: [Target; 2] = [("gpg_keys", keys), ("gpg_signature", signature)];
+pub const TARGETS: [FuzzTarget; 2] = [("gpg_keys", keys), ("gpg_signature", signature)];
 
 /// A keyring; what was read of it is written so that it is read as the same keys.
 pub fn keys(data: &[u8]) {

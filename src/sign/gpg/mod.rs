@@ -34,9 +34,9 @@ pub use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm};
 pub use sequoia_openpgp::{Fingerprint, KeyHandle, KeyID};
 pub use userid::{UserName, WkdUrls};
 pub use validity::{CertInfo, KeyInfo, UserInfo};
-pub use verify::{Status, Unusable, Verdict, lookup, require_valid, verify};
+pub use verify::{SignatureVerdict, Status, Unusable, lookup, require_valid, verify};
 
-/// What can go wrong with keys. A signature that does not count is no error but a [`Verdict`].
+/// What can go wrong with keys. A signature that does not count is no error but a [`SignatureVerdict`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

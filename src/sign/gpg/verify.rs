@@ -53,7 +53,7 @@ pub enum Unusable {
 /// One signature and what is known about it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Verdict {
+pub struct SignatureVerdict {
     /// Whether it counts.
     pub status: Status,
     /// The signing key: its fingerprint if it was found, else what the signature says of it.
@@ -77,7 +77,7 @@ pub struct Verdict {
     pub user: Option<UserName>,
 }
 
-impl Verdict {
+impl SignatureVerdict {
     /// Whether the signature counts.
     pub fn is_valid(&self) -> bool {
         self.status == Status::Good
@@ -93,7 +93,7 @@ pub fn verify<'a>(
     data: &[u8],
     signatures: impl IntoIterator<Item = &'a [u8]>,
     now: SystemTime,
-) -> Vec<Verdict> {
+) -> Vec<SignatureVerdict> {
     let mut check = Check { keyring, data, now, hashed: Vec::new() };
     let mut verdicts = Vec::new();
     for bytes in signatures {
@@ -101,7 +101,7 @@ pub fn verify<'a>(
             Ok(packets) if !packets.is_empty() => {
                 verdicts.extend(packets.iter().filter_map(|packet| check.packet(packet)));
             }
-            _ => verdicts.push(Verdict::unusable(Unusable::Malformed)),
+            _ => verdicts.push(SignatureVerdict::unusable(Unusable::Malformed)),
         }
     }
     verdicts
@@ -111,17 +111,17 @@ pub fn verify<'a>(
 ///
 /// # Errors
 /// [`Invalid`] says of every signature why it is not.
-pub fn require_valid(verdicts: Vec<Verdict>) -> Result<Vec<Verdict>, Invalid> {
-    if verdicts.iter().any(Verdict::is_valid) { Ok(verdicts) } else { Err(Invalid { verdicts }) }
+pub fn require_valid(verdicts: Vec<SignatureVerdict>) -> Result<Vec<SignatureVerdict>, Invalid> {
+    if verdicts.iter().any(SignatureVerdict::is_valid) { Ok(verdicts) } else { Err(Invalid { verdicts }) }
 }
 
 /// The place of the first verdict about a signature by the certificate that goes by `id` in `keyring`.
 ///
 /// # Errors
 /// As [`Keyring::find`].
-pub fn lookup(keyring: &Keyring, verdicts: &[Verdict], id: &str) -> Result<Option<usize>> {
+pub fn lookup(keyring: &Keyring, verdicts: &[SignatureVerdict], id: &str) -> Result<Option<usize>> {
     let cert = keyring.find(id)?;
-    let made_it = |verdict: &Verdict| {
+    let made_it = |verdict: &SignatureVerdict| {
         let Some(handle) = &verdict.key else { return false };
         keyring.keys(handle).any(|(owner, _)| owner.fingerprint() == cert.fingerprint())
     };
@@ -138,21 +138,21 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn packet(&mut self, packet: &Packet) -> Option<Verdict> {
+    fn packet(&mut self, packet: &Packet) -> Option<SignatureVerdict> {
         match packet {
             Packet::Signature(signature) => Some(self.signature(signature)),
             Packet::Marker(_) | Packet::Trust(_) => None,
-            _ => Some(Verdict::unusable(Unusable::Malformed)),
+            _ => Some(SignatureVerdict::unusable(Unusable::Malformed)),
         }
     }
 
-    fn signature(&mut self, signature: &Signature) -> Verdict {
-        let mut verdict = Verdict {
+    fn signature(&mut self, signature: &Signature) -> SignatureVerdict {
+        let mut verdict = SignatureVerdict {
             key: signature.get_issuers().into_iter().next(),
             created: signature.signature_creation_time(),
             public_key_algorithm: Some(signature.pk_algo()),
             hash_algorithm: Some(signature.hash_algo()),
-            ..Verdict::unusable(Unusable::Malformed)
+            ..SignatureVerdict::unusable(Unusable::Malformed)
         };
         // A short key id can fit several keys: the one that made it counts, else the first.
         let issuers = signature.get_issuers();
@@ -230,7 +230,7 @@ impl Check<'_> {
     }
 }
 
-impl Verdict {
+impl SignatureVerdict {
     fn unusable(why: Unusable) -> Self {
         Self {
             status: Status::Unusable(why),

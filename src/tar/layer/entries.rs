@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ostree_format::{DirMeta, DirMetaId, FileId, Xattrs};
 
 use super::super::archive::Archive;
-use super::super::entry::{Entry, EntryKind};
+use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{EntryErrorKind, Result};
 use super::super::files::{FileWriter, file_header, file_name, names, relative};
-use super::links::{Links, Node};
-use super::places::Place;
+use super::links::{HardLinks, Node};
+use super::places::LayerPlace;
 use super::{LayerOptions, LayerTree};
 use crate::store::{Decision, Modifier, MutableTree};
 
@@ -22,7 +22,7 @@ pub(super) struct LayerImport<'a, 'p, 'env> {
     pub(super) tree: MutableTree,
     /// Where the symbolic links of the layer lead.
     symlinks: HashMap<FileId, String>,
-    pub(super) links: Links,
+    pub(super) links: HardLinks,
     implied: BTreeSet<String>,
     left_out: BTreeMap<String, u64>,
 }
@@ -34,19 +34,19 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         wanted: &'a BTreeSet<String>,
         modifier: Modifier,
     ) -> Self {
-        let (tree, symlinks, links) = (MutableTree::new(), HashMap::new(), Links::default());
+        let (tree, symlinks, links) = (MutableTree::new(), HashMap::new(), HardLinks::default());
         let (implied, left_out) = (BTreeSet::new(), BTreeMap::new());
         Self { files, options, wanted, modifier, tree, symlinks, links, implied, left_out }
     }
 
-    pub(super) fn entry(&mut self, entry: &Entry, archive: &mut Archive<'_>) -> Result<()> {
+    pub(super) fn entry(&mut self, entry: &TarEntry, archive: &mut Archive<'_>) -> Result<()> {
         if entry.kind == EntryKind::VolumeLabel {
             return Ok(());
         }
         let path = self.real_path(&entry.path, entry)?;
         let place = match self.options.locate(&path) {
-            Place::In(place) => place,
-            Place::Out(name) => {
+            LayerPlace::In(place) => place,
+            LayerPlace::Out(name) => {
                 self.leave_out(name);
                 let node = Node::Out(path);
                 return match entry.kind {
@@ -55,7 +55,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
                     _ => Ok(()),
                 };
             }
-            Place::Object(id) => return self.set_outside(Node::Object(id), entry, archive),
+            LayerPlace::Object(id) => return self.set_outside(Node::Object(id), entry, archive),
         };
         match entry.kind {
             EntryKind::Dir => self.dir(entry, &place),
@@ -75,7 +75,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
     }
 
     /// A path of the layer, after the symbolic links in front of its last name.
-    pub(super) fn real_path(&mut self, path: &[u8], entry: &Entry) -> Result<String> {
+    pub(super) fn real_path(&mut self, path: &[u8], entry: &TarEntry) -> Result<String> {
         let names = |path| names(path).map_err(|kind| entry.error(kind));
         let path = names(relative(path).map_err(|kind| entry.error(kind))?)?.join("/");
         let Some((dir, name)) = path.rsplit_once('/').filter(|_| !self.symlinks.is_empty()) else {
@@ -89,7 +89,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         }
     }
 
-    fn dir(&mut self, entry: &Entry, place: &str) -> Result<()> {
+    fn dir(&mut self, entry: &TarEntry, place: &str) -> Result<()> {
         let mut meta = DirMeta::new(entry.uid, entry.gid, entry.permissions, entry.xattrs.clone());
         if self.modifier.apply_to_dir(&format!("/{place}"), &mut meta) == Decision::Skip {
             return Ok(());
@@ -101,7 +101,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         Ok(())
     }
 
-    fn file(&mut self, entry: &Entry, place: &str, archive: &mut Archive<'_>) -> Result<()> {
+    fn file(&mut self, entry: &TarEntry, place: &str, archive: &mut Archive<'_>) -> Result<()> {
         let mut header = file_header(entry)?;
         if self.modifier.apply_to_file(&format!("/{place}"), &mut header) == Decision::Skip {
             return Ok(());
@@ -114,7 +114,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
     }
 
     /// A file that has no place in the tree.
-    fn set_outside(&mut self, node: Node, entry: &Entry, archive: &mut Archive<'_>) -> Result<()> {
+    fn set_outside(&mut self, node: Node, entry: &TarEntry, archive: &mut Archive<'_>) -> Result<()> {
         match entry.kind {
             EntryKind::Regular | EntryKind::Symlink => {
                 let id = self.files.write(file_header(entry)?, entry, archive)?;
@@ -127,14 +127,18 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
     }
 
     /// Puts a file in place of whatever is there.
-    pub(super) fn put(&mut self, entry: &Entry, place: &str, id: FileId) -> Result<()> {
+    pub(super) fn put(&mut self, entry: &TarEntry, place: &str, id: FileId) -> Result<()> {
         let store = self.files.store;
         let (dir, name) = self.clear(entry, place)?;
         Ok(dir.set_file(store, file_name(entry, name)?, id)?)
     }
 
     /// Takes away what is at `place`, with all below; also returns the directory, and the name in it.
-    pub(super) fn clear<'n>(&mut self, entry: &Entry, place: &'n str) -> Result<(&mut MutableTree, &'n str)> {
+    pub(super) fn clear<'n>(
+        &mut self,
+        entry: &TarEntry,
+        place: &'n str,
+    ) -> Result<(&mut MutableTree, &'n str)> {
         let (parent, name) = place.rsplit_once('/').unwrap_or(("", place));
         if name.is_empty() {
             return Err(entry.error(EntryErrorKind::Conflict("the root has to be a directory")));
@@ -186,9 +190,9 @@ fn implied_meta(files: &FileWriter<'_, '_>) -> Result<DirMetaId> {
 fn make_dir<'t>(
     files: &FileWriter<'_, '_>,
     tree: &'t mut MutableTree,
-    links: &mut Links,
+    links: &mut HardLinks,
     implied: &mut BTreeSet<String>,
-    entry: &Entry,
+    entry: &TarEntry,
     place: &str,
 ) -> Result<&'t mut MutableTree> {
     let store = files.store;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ostree_format::FileId;
 
-use super::super::entry::{Entry, EntryKind};
+use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{EntryErrorKind, Result};
 use super::entries::LayerImport;
-use super::places::Place;
+use super::places::LayerPlace;
 
 /// What a hard link may name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,9 +22,9 @@ pub(super) enum Node {
 
 /// Hard links and what they may name, apart from the tree itself.
 #[derive(Default)]
-pub(super) struct Links {
+pub(super) struct HardLinks {
     /// Links whose target did not come yet, and the entries that said so.
-    waiting: BTreeMap<Node, (Node, Entry)>,
+    waiting: BTreeMap<Node, (Node, TarEntry)>,
     /// Files that have no place in the tree.
     outside: HashMap<Node, FileId>,
     /// Devices and the like, which are left out.
@@ -58,7 +58,7 @@ impl Node {
     }
 }
 
-impl Links {
+impl HardLinks {
     /// Something else comes to this place of the tree.
     pub(super) fn forget(&mut self, place: &str) {
         if !self.waiting.is_empty() || !self.special.is_empty() {
@@ -88,7 +88,7 @@ impl Links {
 
 impl LayerImport<'_, '_, '_> {
     /// A hard link at `place`.
-    pub(super) fn link(&mut self, entry: &Entry, place: &str) -> Result<()> {
+    pub(super) fn link(&mut self, entry: &TarEntry, place: &str) -> Result<()> {
         let target = self.target(entry)?;
         let found = self.find(&target)?;
         if target.name() == place && matches!(target, Node::Tree(_)) && found.is_some() {
@@ -103,7 +103,7 @@ impl LayerImport<'_, '_, '_> {
     }
 
     /// A hard link that has no place in the tree.
-    pub(super) fn link_outside(&mut self, node: Node, entry: &Entry) -> Result<()> {
+    pub(super) fn link_outside(&mut self, node: Node, entry: &TarEntry) -> Result<()> {
         let target = self.target(entry)?;
         match self.find(&target)? {
             Some(id) => self.links.set_outside(node, id),
@@ -115,12 +115,12 @@ impl LayerImport<'_, '_, '_> {
         Ok(())
     }
 
-    fn target(&mut self, entry: &Entry) -> Result<Node> {
+    fn target(&mut self, entry: &TarEntry) -> Result<Node> {
         let path = self.real_path(&entry.link, entry)?;
         Ok(match self.options.locate(&path) {
-            Place::In(place) => Node::Tree(place),
-            Place::Out(_) => Node::Out(path),
-            Place::Object(id) => Node::Object(id),
+            LayerPlace::In(place) => Node::Tree(place),
+            LayerPlace::Out(_) => Node::Out(path),
+            LayerPlace::Object(id) => Node::Object(id),
         })
     }
 
@@ -167,7 +167,7 @@ impl LayerImport<'_, '_, '_> {
     }
 
     /// What a node is that is no link itself.
-    fn end(&mut self, node: Node, entry: &Entry) -> Result<End> {
+    fn end(&mut self, node: Node, entry: &TarEntry) -> Result<End> {
         if let Some(id) = self.find(&node)? {
             return Ok(End::File(id));
         }
@@ -185,7 +185,7 @@ impl LayerImport<'_, '_, '_> {
     }
 
     /// Gives a link its end.
-    fn settle(&mut self, node: &Node, entry: &Entry, end: &End, resolved: &mut Resolved) -> Result<()> {
+    fn settle(&mut self, node: &Node, entry: &TarEntry, end: &End, resolved: &mut Resolved) -> Result<()> {
         match (node, end) {
             (Node::Tree(place), End::File(id)) => self.put(entry, place, *id)?,
             (Node::Tree(_), End::Special(kind)) => self.leave_out(kind.as_str().to_owned()),

@@ -17,7 +17,7 @@ const FACTORY: &str = "usr/share/factory";
 
 /// Where an entry goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum LayerPlace {
     /// To this path of the tree.
     In(String),
     /// Nowhere; it is counted under this name.
@@ -28,12 +28,12 @@ pub(super) enum Place {
 
 impl LayerOptions {
     /// Where `path` goes, which is relative and has no dots.
-    pub(super) fn locate(&self, path: &str) -> Place {
+    pub(super) fn locate(&self, path: &str) -> LayerPlace {
         let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
         if let Some(aufs) = names.clone().find(|name| name.starts_with(AUFS) && *name != OPAQUE) {
-            return Place::Out(aufs.to_owned());
+            return LayerPlace::Out(aufs.to_owned());
         }
-        let Some(first) = names.next() else { return Place::In(String::new()) };
+        let Some(first) = names.next() else { return LayerPlace::In(String::new()) };
         let rest: Vec<_> = names.collect();
         let below = |dir: &str| [dir].into_iter().chain(rest.iter().copied()).collect::<Vec<_>>().join("/");
         // A whiteout takes its name's place.
@@ -42,23 +42,23 @@ impl LayerOptions {
             _ => ("", first),
         };
         match first {
-            "usr" => Place::In(below(&format!("{mark}usr"))),
-            "etc" => Place::In(below(&format!("usr/{mark}etc"))),
-            "var" if self.var == Var::Factory => Place::In(below(&format!("{FACTORY}/{mark}var"))),
-            "var" | OPAQUE => Place::In(below(&format!("{mark}{first}"))),
+            "usr" => LayerPlace::In(below(&format!("{mark}usr"))),
+            "etc" => LayerPlace::In(below(&format!("usr/{mark}etc"))),
+            "var" if self.var == Var::Factory => LayerPlace::In(below(&format!("{FACTORY}/{mark}var"))),
+            "var" | OPAQUE => LayerPlace::In(below(&format!("{mark}{first}"))),
             runtime if RUNTIME.contains(&runtime) => match rest.is_empty() {
-                true => Place::In(format!("{mark}{runtime}")),
-                false => Place::Out(runtime.to_owned()),
+                true => LayerPlace::In(format!("{mark}{runtime}")),
+                false => LayerPlace::Out(runtime.to_owned()),
             },
             "sysroot" if rest.first() == Some(&"ostree") => Self::sysroot(&below("sysroot")),
-            other if self.toplevel == Toplevel::Keep => Place::In(below(&format!("{mark}{other}"))),
-            other => Place::Out(other.to_owned()),
+            other if self.toplevel == Toplevel::Keep => LayerPlace::In(below(&format!("{mark}{other}"))),
+            other => LayerPlace::Out(other.to_owned()),
         }
     }
 
-    fn sysroot(path: &str) -> Place {
+    fn sysroot(path: &str) -> LayerPlace {
         let object = path.strip_prefix(REPO).and_then(object_of_path);
-        object.map_or_else(|| Place::Out("sysroot".to_owned()), |id: FileId| Place::Object(id))
+        object.map_or_else(|| LayerPlace::Out("sysroot".to_owned()), |id: FileId| LayerPlace::Object(id))
     }
 }
 
@@ -66,8 +66,8 @@ impl LayerOptions {
 impl Placement for LayerOptions {
     fn place(&self, path: &str) -> Option<String> {
         match self.locate(path) {
-            Place::In(place) => Some(place),
-            Place::Out(_) | Place::Object(_) => None,
+            LayerPlace::In(place) => Some(place),
+            LayerPlace::Out(_) | LayerPlace::Object(_) => None,
         }
     }
 
@@ -94,9 +94,9 @@ mod tests {
     #[test]
     fn places() {
         let place = |options: LayerOptions, path| match options.locate(path) {
-            Place::In(path) => path,
-            Place::Out(name) => format!("out {name}"),
-            Place::Object(id) => format!("object {id}"),
+            LayerPlace::In(path) => path,
+            LayerPlace::Out(name) => format!("out {name}"),
+            LayerPlace::Object(id) => format!("object {id}"),
         };
         let default = LayerOptions::default();
         let keep = LayerOptions { toplevel: Toplevel::Keep, var: Var::Keep };

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::entry::Entry;
+use super::super::entry::TarEntry;
 use super::super::error::{EntryErrorKind, Result};
 use super::super::files::{file_name, names};
 use super::{Import, walk};
@@ -11,12 +11,12 @@ use crate::store::MutableTree;
 /// A hard link.
 pub(super) struct Link {
     /// For messages; the path in the tree is beside it.
-    entry: Entry,
+    entry: TarEntry,
     path: String,
 }
 
 impl Import<'_, '_, '_> {
-    pub(super) fn link(&mut self, entry: &Entry, link: &[&str]) -> Result<()> {
+    pub(super) fn link(&mut self, entry: &TarEntry, link: &[&str]) -> Result<()> {
         let target = self.place(&entry.link).map_err(|kind| entry.error(kind))?;
         let target = names(&target).map_err(|kind| entry.error(kind))?.join("/");
         let link = Link { entry: entry.to_wait(), path: link.join("/") };

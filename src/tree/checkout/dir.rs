@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::file::not_given;
 use super::queue::Queue;
-use super::target::Target;
+use super::target::CheckoutTarget;
 use super::{CheckoutOptions, DirectoryModes, Linking, Overwrite, Ownership, Sync, Whiteouts};
 use crate::base::{Ctx, fs, write_xattrs};
 use crate::store::{Error, ObjectRead, Result, load_dirmeta};
@@ -63,9 +63,9 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
         Self { store, options, ctx, reflinks, temporary, dirmetas, queue }
     }
 
-    pub(super) fn start(&self, target: Target, parent: BorrowedFd<'_>, name: &Path) -> Result<()> {
+    pub(super) fn start(&self, target: CheckoutTarget, parent: BorrowedFd<'_>, name: &Path) -> Result<()> {
         match target {
-            Target::Dir(entry) => {
+            CheckoutTarget::Dir(entry) => {
                 self.dir(None, parent, name, "/".into(), entry)?;
                 self.queue.run(self.ctx.jobs.get(), &|task| match task {
                     Task::Dir(above, name, entry) => {
@@ -78,7 +78,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
                     }
                 })
             }
-            Target::File(file, id) => {
+            CheckoutTarget::File(file, id) => {
                 let fd = match mkdirat(parent, name, Mode::RWXU) {
                     Ok(()) => open_made(parent, name)?,
                     Err(Errno::EXIST) => open_destination(parent, name)?,

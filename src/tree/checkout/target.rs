@@ -6,7 +6,7 @@ use super::{CheckoutOptions, MissingSubpath};
 use crate::store::{Error, ObjectRead, Result, load_dirtree};
 
 /// What is to be checked out.
-pub(super) enum Target {
+pub(super) enum CheckoutTarget {
     Dir(DirEntry),
     File(FileName, FileId),
 }
@@ -16,16 +16,16 @@ pub(super) fn find<S: ObjectRead + ?Sized>(
     store: &S,
     root: RootDir,
     options: &CheckoutOptions,
-) -> Result<Option<Target>> {
-    let mut here = Target::Dir(DirEntry { tree: root.tree, meta: root.meta });
+) -> Result<Option<CheckoutTarget>> {
+    let mut here = CheckoutTarget::Dir(DirEntry { tree: root.tree, meta: root.meta });
     let path = options.subpath.as_deref().unwrap_or_default();
     for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
         let next = match &here {
-            Target::File(..) => None,
-            Target::Dir(entry) => {
+            CheckoutTarget::File(..) => None,
+            CheckoutTarget::Dir(entry) => {
                 let mut tree = load_dirtree(store, &entry.tree)?;
-                let file = tree.files.remove_entry(part).map(|(name, id)| Target::File(name, id));
-                file.or_else(|| tree.dirs.get(part).copied().map(Target::Dir))
+                let file = tree.files.remove_entry(part).map(|(name, id)| CheckoutTarget::File(name, id));
+                file.or_else(|| tree.dirs.get(part).copied().map(CheckoutTarget::Dir))
             }
         };
         here = match (next, options.missing_subpath) {

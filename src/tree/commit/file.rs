@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ostree_format::{FileHeader, FileId, FileKind, FileName, Finished};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, unlinkat};
 
-use super::Source;
+use super::SourceFate;
 use super::adopt::adopt;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, SharedStreams, read_xattrs, read_xattrs_at};
@@ -29,7 +29,7 @@ pub(super) struct Job {
     pub(super) xattrs: XattrSource,
     /// The SELinux label that it gets.
     pub(super) label: Option<Vec<u8>>,
-    pub(super) source: Source,
+    pub(super) source: SourceFate,
 }
 
 /// Where the xattrs of the object come from.
@@ -122,7 +122,7 @@ impl Job {
         }
         set_label(&mut header, self.label.clone());
         let file = File::from(fd);
-        if self.source == Source::Consume {
+        if self.source == SourceFate::Consume {
             if let Some(id) = adopt(store, dir, name, &file, &header, &ctx.cancel)? {
                 return Ok(Step::Written(id));
             }
@@ -141,7 +141,7 @@ impl Job {
 
     /// The object is written.
     fn end(self, ctx: &Ctx) -> Result<FileName> {
-        if self.source == Source::Consume {
+        if self.source == SourceFate::Consume {
             let removed = unlinkat(&*self.dir, self.name.as_str(), AtFlags::empty());
             removed.map_err(|e| Error::io("unlinkat", self.path.clone(), e))?;
         }

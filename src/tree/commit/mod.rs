@@ -16,7 +16,7 @@ use crate::store::{DevIno, DevInoCache};
 
 pub use base::add_commit;
 pub use walk::add_dir;
-pub use write::{Bindings, Bootable, CommitOptions, bootable_metadata, write_commit};
+pub use write::{Bootable, CommitOptions, RefBindings, bootable_metadata, write_commit};
 
 /// How [`add_dir`] reads a directory.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,7 +26,7 @@ pub struct DirOptions<'a> {
     /// What a hard link to an object means.
     pub trust: DevInoTrust,
     /// What becomes of the directory.
-    pub source: Source,
+    pub source: SourceFate,
     /// When dirtrees are written.
     pub sealing: Sealing,
     /// A directory that is left out: where the store writes meanwhile, if that may be below.
@@ -45,7 +45,7 @@ pub enum DevInoTrust {
 
 /// What becomes of a directory that goes into a commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Source {
+pub enum SourceFate {
     /// It stays.
     #[default]
     Keep,

@@ -14,7 +14,7 @@ use ostree_format::{
 use rustix::fs::{AtFlags, RawDir, Stat, fstat, statat, unlinkat};
 
 use super::file::{Job, SmallFiles, Written, XattrSource, write_all, write_hashed};
-use super::{DevInoTrust, DirOptions, Sealing, Source, TreeStats};
+use super::{DevInoTrust, DirOptions, Sealing, SourceFate, TreeStats};
 use crate::base::fs::{self, DIR_BUFFER_BYTES};
 use crate::base::{Ctx, Pool, read_xattrs, with_pool};
 use crate::store::{Attributes, Decision, DevIno, Entry, Error, Modifier, MutableTree, ObjectWrite, Result};
@@ -319,8 +319,10 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
 
     fn consume(&self, dir: &Arc<OwnedFd>, name: &FileName) -> Result<()> {
         match self.options.source {
-            Source::Keep => Ok(()),
-            Source::Consume => fs::remove_all(dir, name).map_err(|e| Error::io("unlinkat", &self.path, e)),
+            SourceFate::Keep => Ok(()),
+            SourceFate::Consume => {
+                fs::remove_all(dir, name).map_err(|e| Error::io("unlinkat", &self.path, e))
+            }
         }
     }
 
@@ -356,7 +358,7 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
             if let Some(Entry::Dir(place)) = above.tree.get(self.store, &name)? {
                 *place = node.tree;
             }
-            if self.options.source == Source::Consume {
+            if self.options.source == SourceFate::Consume {
                 unlinkat(&*above.dir, name.as_str(), AtFlags::REMOVEDIR)
                     .map_err(|e| Error::io("unlinkat", name.as_str(), e))?;
             }

@@ -24,7 +24,7 @@ pub struct CommitOptions {
     /// Keys whose values are taken from the parent's metadata.
     pub keep_metadata: Vec<String>,
     /// The refs that the commit is bound to; `None` writes nothing about it.
-    pub bindings: Option<Bindings>,
+    pub bindings: Option<RefBindings>,
     /// Whether the commit says that it can be booted.
     pub bootable: Bootable,
     /// How large its objects are, if that is to be told: `ostree.sizes`, behind everything else.
@@ -33,7 +33,7 @@ pub struct CommitOptions {
 
 /// The refs that a commit is bound to, so that a mirror cannot pass it off as another ref's.
 #[derive(Debug, Clone, Default)]
-pub struct Bindings {
+pub struct RefBindings {
     /// Refs; none for a commit without a branch.
     pub refs: Vec<RefSpec>,
     /// The collection; where the given metadata names one already, that one stays.
@@ -66,7 +66,7 @@ pub fn write_commit<S: ObjectWrite + ?Sized>(
 ) -> Result<CommitId> {
     let mut metadata = options.metadata.clone();
     keep_metadata(store, options, &mut metadata)?;
-    if let Some(Bindings { refs, collection }) = &options.bindings {
+    if let Some(RefBindings { refs, collection }) = &options.bindings {
         let mut refs: Vec<String> = refs.iter().map(RefSpec::to_string).collect();
         refs.sort_unstable();
         metadata.push(REF_BINDING, Value::strv(refs));

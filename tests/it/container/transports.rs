@@ -12,7 +12,7 @@ use ostree_rs::container::image::{
 };
 use ostree_rs::container::place::{
     CopyOptions, DirImage, DockerArchive, DockerArchiveWriter, ManifestFormat, OciArchiveWriter, OciLayout,
-    OnePlatform, Place, RegistryDest, RegistryImage, copy,
+    OnePlatform, RegistryDest, RegistryImage, RegistryPlace, copy,
 };
 use ostree_rs::net::HttpOptions;
 
@@ -21,9 +21,9 @@ use crate::oracle;
 use crate::registry::proxy::{Faults, Proxy};
 use crate::registry::server::{Login, Server, Speech};
 
-fn place(address: &str, path: &str) -> Place {
+fn place(address: &str, path: &str) -> RegistryPlace {
     let endpoint = Endpoint { host: address.into(), path: path.into(), insecure: true };
-    Place { endpoint, http: HttpOptions::default(), credentials: None }
+    RegistryPlace { endpoint, http: HttpOptions::default(), credentials: None }
 }
 
 fn open(name: &str) -> Result<RegistryImage, Error> {

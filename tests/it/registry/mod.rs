@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use ostree_rs::base::Ctx;
 use ostree_rs::format::Checksum;
-use ostree_rs::net::registry::{Access, Credentials, Registry};
+use ostree_rs::net::registry::{Credentials, Registry, RegistryAccess};
 use ostree_rs::net::{Error, Http, HttpOptions, Limits, TlsOptions, TlsVerify};
 
 use proxy::{Faults, Proxy};
@@ -119,8 +119,8 @@ fn round_trip(registry: &Registry) {
     assert_eq!(tags, ["one", "two"]);
 
     let digest = Checksum::of(&layer);
-    assert!(registry.has_blob(&digest, Access::Pull, &ctx).unwrap());
-    assert!(!registry.has_blob(&Checksum::of(b"?"), Access::Pull, &ctx).unwrap());
+    assert!(registry.has_blob(&digest, RegistryAccess::Pull, &ctx).unwrap());
+    assert!(!registry.has_blob(&Checksum::of(b"?"), RegistryAccess::Pull, &ctx).unwrap());
     assert_eq!(pull_blob(registry, &digest, layer.len() as u64).unwrap(), layer);
     assert!(registry.blob(&Checksum::of(b"?"), None, &ctx).unwrap_err().is_not_found());
 }
@@ -170,9 +170,9 @@ fn mounts_across_repositories() {
     let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
     let (first, second) = (registry(&server.url(), "a/b", None), registry(&server.url(), "c", None));
     let (ctx, digest) = (Ctx::default(), push_blob(&first, b"content").unwrap());
-    assert!(!second.has_blob(&digest, Access::Push, &ctx).unwrap());
+    assert!(!second.has_blob(&digest, RegistryAccess::Push, &ctx).unwrap());
     assert!(second.mount(&digest, "a/b", &ctx).unwrap());
-    assert!(second.has_blob(&digest, Access::Push, &ctx).unwrap());
+    assert!(second.has_blob(&digest, RegistryAccess::Push, &ctx).unwrap());
     assert!(!second.mount(&Checksum::of(b"?"), "a/b", &ctx).unwrap());
 }
 

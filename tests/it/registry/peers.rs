@@ -29,7 +29,7 @@ fn home() -> Option<Home> {
 }
 
 /// What a registry has to be told, for us and for the others.
-struct Access {
+struct RegistryAccess {
     ours: Vec<String>,
     /// Certificates, for podman.
     certificates: Vec<String>,
@@ -37,7 +37,7 @@ struct Access {
     login: Vec<String>,
 }
 
-impl Access {
+impl RegistryAccess {
     fn new(home: &Home, login: bool, certificates: Option<&Certificates>) -> Self {
         let user = format!("--creds={}:{}", USER.0, USER.1);
         let login = Vec::from_iter(login.then_some(user));
@@ -81,7 +81,7 @@ fn run_in_container(home: &Home, image: &str, command: &[&str]) -> String {
 }
 
 /// We push, everybody pulls.
-fn push_for_all(home: &Home, server: &Server, access: &Access) {
+fn push_for_all(home: &Home, server: &Server, access: &RegistryAccess) {
     let commit = home.ok(&["--repo=repo", "rev-parse", "main"]);
     let image = format!("{}/org/app:1", server.address);
     let digest = home.push(&image, &access.ours());
@@ -120,14 +120,14 @@ fn push_for_all(home: &Home, server: &Server, access: &Access) {
 fn with_a_plain_registry() {
     let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
     let Some(home) = home() else { return };
-    push_for_all(&home, &server, &Access::new(&home, false, None));
+    push_for_all(&home, &server, &RegistryAccess::new(&home, false, None));
 }
 
 #[test]
 fn with_user_and_password() {
     let Some(server) = Server::start(&Login::Basic, &Speech::Plain) else { return };
     let Some(home) = home() else { return };
-    push_for_all(&home, &server, &Access::new(&home, true, None));
+    push_for_all(&home, &server, &RegistryAccess::new(&home, true, None));
 }
 
 #[test]
@@ -135,14 +135,14 @@ fn with_a_certificate_of_an_own_authority() {
     let Some(files) = Certificates::make() else { return };
     let Some(server) = Server::start(&Login::Basic, &Speech::Tls(&files)) else { return };
     let Some(home) = home() else { return };
-    push_for_all(&home, &server, &Access::new(&home, true, Some(&files)));
+    push_for_all(&home, &server, &RegistryAccess::new(&home, true, Some(&files)));
 }
 
 #[test]
 fn with_tokens() {
     let Some((_tokens, server)) = TokenServer::with_registry(300) else { return };
     let Some(home) = home() else { return };
-    push_for_all(&home, &server, &Access::new(&home, true, None));
+    push_for_all(&home, &server, &RegistryAccess::new(&home, true, None));
 }
 
 /// Layers of zstd:chunked, ours with podman and skopeo, skopeo's with us.

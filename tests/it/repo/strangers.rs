@@ -134,8 +134,14 @@ fn what_is_no_file_is_refused_at_once() {
                 }
                 let target = create(&tmp.path().join(format!("{mode}{n}")), mode);
                 let txn = target.begin(&Ctx::default()).unwrap();
-                transfer::copy(&repo, &txn, &[commit], &transfer::Options::default(), &Ctx::default())
-                    .unwrap_err();
+                transfer::copy(
+                    &repo,
+                    &txn,
+                    &[commit],
+                    &transfer::TransferOptions::default(),
+                    &Ctx::default(),
+                )
+                .unwrap_err();
                 fs::remove_file(&file).unwrap();
             }
             fs::rename(&aside, &file).unwrap();
@@ -228,6 +234,7 @@ fn a_commit_says_how_large_its_files_are() {
     assert_eq!(report.findings.len(), 1);
     let target = create(&tmp.path().join("target"), RepoMode::Archive);
     let txn = target.begin(&Ctx::default()).unwrap();
-    let copied = transfer::copy(&repo, &txn, &[commit], &transfer::Options::default(), &Ctx::default());
+    let copied =
+        transfer::copy(&repo, &txn, &[commit], &transfer::TransferOptions::default(), &Ctx::default());
     assert!(matches!(copied, Err(Error::Corrupt { .. })), "{copied:?}");
 }

@@ -27,7 +27,7 @@ fn no_byte_of_a_signature_can_be_changed_unseen() {
                     );
                 }
             }
-            assert!(!verify(&keyring, DATA, [&signature[..at]], now).iter().any(Verdict::is_valid));
+            assert!(!verify(&keyring, DATA, [&signature[..at]], now).iter().any(SignatureVerdict::is_valid));
         }
     }
 }

@@ -10,8 +10,8 @@ use cap_std::fs::Dir;
 use chrono::Utc;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::sign::gpg::{
-    CannotSign, Error, Keyring, SecretKeys, Status, Unusable, UserName, Verdict, lookup, require_valid,
-    verify,
+    CannotSign, Error, Keyring, SecretKeys, SignatureVerdict, Status, Unusable, UserName, lookup,
+    require_valid, verify,
 };
 use tempfile::TempDir;
 
@@ -90,7 +90,7 @@ impl Home {
     }
 }
 
-fn one(keyring: &Keyring, signature: &[u8], now: SystemTime) -> Verdict {
+fn one(keyring: &Keyring, signature: &[u8], now: SystemTime) -> SignatureVerdict {
     let mut verdicts = verify(keyring, DATA, [signature], now);
     assert_eq!(verdicts.len(), 1);
     verdicts.remove(0)

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-use ostree_rs::tar::{EndMarker, Entry, EntryKind, Error, FormatErrorKind, Reader, Writer};
+use ostree_rs::tar::{EndMarker, EntryKind, Error, FormatErrorKind, Reader, TarEntry, Writer};
 use rustix::fs::{XattrFlags, lsetxattr};
 
 use super::build::{archive, entry, header, link, pax};
@@ -14,11 +14,11 @@ use crate::oracle::{need, run};
 
 const NEWLINES: &[u8] = b"a\nb\0c\xff\n";
 
-pub(super) fn read_all(stream: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Error> {
+pub(super) fn read_all(stream: &[u8]) -> Result<Vec<(TarEntry, Vec<u8>)>, Error> {
     read_with(stream, EndMarker::Required)
 }
 
-fn read_with(stream: &[u8], end: EndMarker) -> Result<Vec<(Entry, Vec<u8>)>, Error> {
+fn read_with(stream: &[u8], end: EndMarker) -> Result<Vec<(TarEntry, Vec<u8>)>, Error> {
     let mut reader = Reader::with_end(stream, end);
     let mut out = Vec::new();
     while let Some(entry) = reader.next_entry()? {
@@ -50,7 +50,7 @@ fn make_tree(dir: &Path) -> bool {
 
 fn check_tree(stream: &[u8], xattrs: bool) {
     let entries = read_all(stream).unwrap();
-    let by_path: BTreeMap<String, &(Entry, Vec<u8>)> =
+    let by_path: BTreeMap<String, &(TarEntry, Vec<u8>)> =
         entries.iter().map(|e| (e.0.names().unwrap().join("/"), e)).collect();
     let deep = format!("{}/{}/{}", "d".repeat(90), "e".repeat(90), "f".repeat(120));
     assert_eq!(by_path[&deep].1, b"deep");
@@ -213,7 +213,7 @@ fn flipped_bytes_are_refused_or_mean_nothing() {
         bad[at] ^= 0x11;
         // Content and names in L, K and x data have no checksum of their own.
         if let Ok(entries) = read_all(&bad) {
-            let headers = |all: &[(Entry, Vec<u8>)]| {
+            let headers = |all: &[(TarEntry, Vec<u8>)]| {
                 all.iter().map(|(e, _)| (e.permissions, e.size, e.kind)).collect::<Vec<_>>()
             };
             assert_eq!(headers(&entries), headers(&good), "byte {at}");
@@ -238,7 +238,7 @@ fn global_headers_are_skipped() {
     let with = [&[pax(b'g', &records)], &plain[..1], &[pax(b'g', &records)], &plain[1..]].concat();
     let contents = |stream: &[u8]| {
         let entries = read_all(stream).unwrap().into_iter();
-        entries.map(|(entry, content)| (Entry { offset: 0, ..entry }, content)).collect::<Vec<_>>()
+        entries.map(|(entry, content)| (TarEntry { offset: 0, ..entry }, content)).collect::<Vec<_>>()
     };
     assert_eq!(contents(&archive(&with)), contents(&archive(&plain)));
     // Not even their form is looked at, and nothing has to follow, as in `git archive` of an empty tree.

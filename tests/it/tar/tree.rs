@@ -8,7 +8,7 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::{Checksum, CommitId};
 use ostree_rs::store::{MemStore, Modifier, MutableTree, SkipList, StatOverrides, load_commit};
 use ostree_rs::tar::{
-    EntryErrorKind, Error, FormatErrorKind, Parents, PathnameFilter, PlainOptions, PlainXattrs, Source,
+    ArchiveInput, EntryErrorKind, Error, FormatErrorKind, Parents, PathnameFilter, PlainOptions, PlainXattrs,
     SpecialFiles, TreeOptions, export_plain, import_tree,
 };
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, mknodat};
@@ -20,7 +20,7 @@ use crate::oracle::{need, run};
 fn import(archive: &[u8], options: &TreeOptions, modifier: Modifier) -> Result<Checksum, Error> {
     let (store, mut tree, mut modifier) = (MemStore::new(), MutableTree::new(), modifier);
     import_tree(
-        Source::Stream(&mut { archive }),
+        ArchiveInput::Stream(&mut { archive }),
         &store,
         &mut tree,
         &mut modifier,

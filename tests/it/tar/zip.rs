@@ -7,7 +7,7 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::Checksum;
 use ostree_rs::store::{MemStore, Modifier, MutableTree};
 use ostree_rs::tar::{
-    EntryErrorKind as Kind, Error, FormatErrorKind, Parents, Source, TreeOptions, import_tree,
+    ArchiveInput, EntryErrorKind as Kind, Error, FormatErrorKind, Parents, TreeOptions, import_tree,
 };
 
 use super::tree::ostree;
@@ -80,10 +80,10 @@ fn import(archive: &[u8]) -> Result<Checksum, Error> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(archive).unwrap();
     file.rewind().unwrap();
-    read(Source::File(&file))
+    read(ArchiveInput::File(&file))
 }
 
-fn read(source: Source<'_>) -> Result<Checksum, Error> {
+fn read(source: ArchiveInput<'_>) -> Result<Checksum, Error> {
     let (store, mut tree) = (MemStore::new(), MutableTree::new());
     let options = TreeOptions { parents: Parents::Create, ..TreeOptions::default() };
     import_tree(source, &store, &mut tree, &mut Modifier::default(), &options, &Ctx::default())?;
@@ -160,7 +160,7 @@ fn what_is_not_read_is_named() {
     let mut packed = tempfile::tempfile_in(dir.path()).unwrap();
     packed.write_all(&zstd::encode_all(&*good, 1).unwrap()).unwrap();
     packed.rewind().unwrap();
-    for source in [Source::Stream(&mut &*good), Source::File(&packed)] {
+    for source in [ArchiveInput::Stream(&mut &*good), ArchiveInput::File(&packed)] {
         let error = read(source).unwrap_err();
         assert!(
             matches!(error, Error::Format { kind: FormatErrorKind::Foreign(what), .. } if what.contains("to a file"))

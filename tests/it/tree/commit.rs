@@ -12,7 +12,7 @@ use ostree_rs::store::{
     load_commit,
 };
 use ostree_rs::tree::{
-    Bindings, Bootable, CommitOptions, DirOptions, Sealing, Source, add_commit, add_dir, write_commit,
+    Bootable, CommitOptions, DirOptions, RefBindings, Sealing, SourceFate, add_commit, add_dir, write_commit,
 };
 
 use super::fixture::{Detail, describe, hard_tree, ready, set_xattr};
@@ -57,7 +57,7 @@ fn open(path: &Path) -> OwnedFd {
 
 fn options() -> CommitOptions {
     let refs = vec!["x".parse::<RefSpec>().unwrap()];
-    let bindings = Some(Bindings { refs, collection: None });
+    let bindings = Some(RefBindings { refs, collection: None });
     CommitOptions { timestamp: TIME_SECS, bindings, ..CommitOptions::default() }
 }
 
@@ -249,7 +249,7 @@ fn a_directory_is_consumed() {
     let theirs = oracle.commit(&["--owner-uid=3", &oracle.dir_arg("tree")]);
     let (store, mut tree) = (MemStore::new(), MutableTree::new());
     let options_dir =
-        DirOptions { source: Source::Consume, sealing: Sealing::AsFinished, ..DirOptions::default() };
+        DirOptions { source: SourceFate::Consume, sealing: Sealing::AsFinished, ..DirOptions::default() };
     let mut modifier = Modifier { uid: Some(3), ..Modifier::default() };
     let top = oracle.path("tree");
     let stats = add_dir(&store, &mut tree, open(&top), &mut modifier, &options_dir, &Ctx::default()).unwrap();

@@ -11,7 +11,7 @@ use ostree_rs::format::{CommitId, RefName, RepoMode};
 use ostree_rs::repo::Repo;
 use ostree_rs::store::{Modifier, MutableTree, Txn, local_ref};
 use ostree_rs::tree::{
-    Bindings, CommitOptions, DevInoTrust, DirOptions, Sealing, TreeStats, add_dir, write_commit,
+    CommitOptions, DevInoTrust, DirOptions, RefBindings, Sealing, TreeStats, add_dir, write_commit,
 };
 
 use super::fixture::{hard_tree, ready};
@@ -71,7 +71,7 @@ impl Pair {
         let stats = add_dir(&txn, &mut mutable, top, &mut modifier, &options, &ctx).unwrap();
         let root = mutable.write(&txn).unwrap();
         let name: RefName = "x".parse().unwrap();
-        let bindings = Some(Bindings { refs: vec![name.clone().into()], collection: None });
+        let bindings = Some(RefBindings { refs: vec![name.clone().into()], collection: None });
         let options = CommitOptions { timestamp: 1_704_164_645, bindings, ..CommitOptions::default() };
         let id = write_commit(&txn, root, &options).unwrap();
         txn.set_ref(&local_ref(name), Some(id)).unwrap();

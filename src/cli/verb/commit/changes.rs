@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use crate::cli::terminal;
 use crate::repo::Repo;
-use crate::store::selinux::{Labeling, Policy, UsrEtc};
+use crate::store::selinux::{Labeling, SelinuxPolicy, UsrEtc};
 use crate::store::{Error, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy};
 
 /// Options that change files.
@@ -94,7 +94,7 @@ impl Options {
 
     /// Labels as `policy` says, which was looked for in `root`. Without one there are none, as with C ostree, but
     /// it is said.
-    pub(crate) fn labeling(&self, policy: Option<Policy>, root: &str) -> Option<Labeling> {
+    pub(crate) fn labeling(&self, policy: Option<SelinuxPolicy>, root: &str) -> Option<Labeling> {
         let Some(policy) = policy else {
             terminal::say(format_args!("There is no SELinux policy in {root}: files are not labeled"));
             return None;
@@ -105,14 +105,14 @@ impl Options {
 }
 
 /// The policy in a root file system.
-pub(crate) fn policy_in(root: &Path) -> anyhow::Result<Option<Policy>> {
+pub(crate) fn policy_in(root: &Path) -> anyhow::Result<Option<SelinuxPolicy>> {
     let read = |path: &str| match fs::read(root.join(path)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(source) => Err(Error::Io { op: "open", path: root.join(path), source }),
     };
     let mut read = read;
-    Ok(Policy::load(&mut read)?)
+    Ok(SelinuxPolicy::load(&mut read)?)
 }
 
 /// Says which lines of statoverride and skip-list files fit nothing.

@@ -14,10 +14,10 @@ use super::changes;
 use crate::base::Ctx;
 use crate::format::RootDir;
 use crate::repo::{Repo, Transaction};
-use crate::store::selinux::{Labeling, Policy};
+use crate::store::selinux::{Labeling, SelinuxPolicy};
 use crate::store::{DevIno, DevInoCache, Modifier, MutableTree, load_commit};
 use crate::tar::{self, Parents, PathnameFilter, SpecialFiles, TreeOptions, import_tree};
-use crate::tree::{DevInoTrust, DirOptions, Sealing, Source, add_commit, add_dir};
+use crate::tree::{DevInoTrust, DirOptions, Sealing, SourceFate, add_commit, add_dir};
 
 /// Options that say what goes into the commit.
 #[derive(clap::Args)]
@@ -125,8 +125,8 @@ impl Options {
         }
         .with_context(|| format!("Opening {file}"))?;
         let source = match input.metadata().with_context(|| format!("stat({file})"))?.is_file() {
-            true => tar::Source::File(&input),
-            false => tar::Source::Stream(&mut input),
+            true => tar::ArchiveInput::File(&input),
+            false => tar::ArchiveInput::Stream(&mut input),
         };
         let options = TreeOptions {
             parents: if self.tar_autocreate_parents { Parents::Create } else { Parents::MustExist },
@@ -153,7 +153,7 @@ impl Options {
             .map_err(io::Error::from)
             .with_context(|| format!("opendir({})", path.display()))?;
         let trust = if self.devino_canonical { DevInoTrust::Everything } else { DevInoTrust::Content };
-        let source = if self.consume { Source::Consume } else { Source::Keep };
+        let source = if self.consume { SourceFate::Consume } else { SourceFate::Keep };
         // Objects that are under way are no part of a tree that has the repository in it.
         let tmp = repo.dir().metadata("tmp").context("stat(tmp)")?;
         let exclude = Some(DevIno { dev: tmp.dev(), ino: tmp.ino() });
@@ -177,7 +177,7 @@ fn labeling_of(
         Tree::Dir(path) => changes.labeling(changes::policy_in(path)?, &path.display().to_string()),
         Tree::Ref(rev) => {
             let root = load_commit(txn, &resolve(txn, rev)?)?.root;
-            changes.labeling(Policy::of_tree(txn, root)?, rev)
+            changes.labeling(SelinuxPolicy::of_tree(txn, root)?, rev)
         }
         Tree::Tar(file) => bail!("The SELinux policy cannot be read from an archive: {file}"),
     })

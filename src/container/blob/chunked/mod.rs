@@ -26,7 +26,7 @@ use oci_spec::image::Descriptor;
 use ostree_format::Checksum;
 
 use self::split::{End, Piece, split};
-use self::toc::{CHECKSUM, Entry, POSITION, Toc};
+use self::toc::{CHECKSUM, POSITION, Toc, TocEntry};
 use crate::base::join;
 use crate::container::blob::deflate::Block;
 
@@ -83,9 +83,9 @@ enum Frame {
     /// Headers and padding.
     Tar(Vec<u8>),
     /// An entry without content.
-    Entry(Entry),
+    Entry(TocEntry),
     /// A piece of content; the entry comes with the first.
-    Content { entry: Option<Entry>, frame: Vec<u8>, bytes: u64, digest: Checksum, end: End },
+    Content { entry: Option<TocEntry>, frame: Vec<u8>, bytes: u64, digest: Checksum, end: End },
 }
 
 fn work(todo: &Receiver<Job>, level: i32) {

@@ -19,7 +19,7 @@ use crossbeam_channel::Receiver;
 use ostree_format::{Checksum, Hasher};
 use tar::EntryType;
 
-use crate::container::blob::chunked::toc::Entry;
+use crate::container::blob::chunked::toc::TocEntry;
 use crate::container::blob::deflate::Block;
 
 /// A piece of content has so many bytes at most.
@@ -42,9 +42,9 @@ pub(super) enum Piece {
     /// Headers and padding.
     Tar(Vec<u8>),
     /// An entry without content, whose header is in the next [`Piece::Tar`].
-    Entry(Entry),
+    Entry(TocEntry),
     /// Content; the entry comes with the first piece of it.
-    Content { entry: Option<Entry>, bytes: Vec<u8>, end: End },
+    Content { entry: Option<TocEntry>, bytes: Vec<u8>, end: End },
 }
 
 /// What follows a piece of content.
@@ -130,7 +130,7 @@ impl Batch<'_> {
 /// Cuts the content of an entry.
 fn content(
     mut stream: impl Read,
-    entry: Entry,
+    entry: TocEntry,
     raw: &RefCell<Vec<u8>>,
     out: &mut Batch<'_>,
 ) -> io::Result<()> {
@@ -190,7 +190,7 @@ const fn gear() -> [u64; 256] {
 }
 
 /// What the table says of an entry.
-fn describe(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Entry> {
+fn describe(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<TocEntry> {
     let header = entry.header().clone();
     let name = text(&entry.path_bytes())?;
     let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, format!("{name:?}: {why}"));
@@ -216,7 +216,7 @@ fn describe(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Entry> {
     let mtime = mtime.ok_or_else(|| bad("its time is no date".into()))?;
     let device = matches!(kind, "char" | "block");
     let number = |number: io::Result<Option<u32>>| number.map(|n| n.filter(|_| device).unwrap_or_default());
-    Ok(Entry {
+    Ok(TocEntry {
         kind,
         link_name: link.filter(|_| matches!(kind, "hardlink" | "symlink")).unwrap_or_default(),
         mode: header.mode()?,

@@ -31,7 +31,7 @@ pub(super) const POSITION: &str = "io.github.containers.zstd-chunked.manifest-po
 /// An entry of the tar stream.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Entry {
+pub(super) struct TocEntry {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     pub(super) name: String,
@@ -61,7 +61,7 @@ pub(super) struct Entry {
 #[serde(rename_all = "camelCase")]
 struct File<'a> {
     #[serde(flatten)]
-    entry: &'a Entry,
+    entry: &'a TocEntry,
     digest: String,
     offset: u64,
     end_offset: u64,
@@ -95,7 +95,7 @@ pub(super) struct Toc {
     plain_bytes: u64,
     first: bool,
     /// The file whose content is under way.
-    file: Option<Entry>,
+    file: Option<TocEntry>,
     pieces: Vec<Piece>,
 }
 
@@ -138,7 +138,7 @@ impl Toc {
     ///
     /// # Errors
     /// None in practice: all of it is text, and goes to memory.
-    pub(super) fn entry(&mut self, entry: &Entry) -> io::Result<()> {
+    pub(super) fn entry(&mut self, entry: &TocEntry) -> io::Result<()> {
         self.push(entry)
     }
 
@@ -148,7 +148,7 @@ impl Toc {
     /// As [`Toc::entry`].
     pub(super) fn content(
         &mut self,
-        entry: Option<Entry>,
+        entry: Option<TocEntry>,
         place: Range<u64>,
         bytes: u64,
         digest: Checksum,

@@ -8,7 +8,7 @@
 //! ```
 //! Source: apk-package(5) and apk-db(5).
 
-use crate::container::build::chunks::database::{Kind, claim, lines};
+use crate::container::build::chunks::database::{PathKind, claim, lines};
 use crate::container::build::chunks::owners::Owners;
 use crate::container::build::chunks::tree::{Found, Tree};
 use crate::container::image::Result;
@@ -37,7 +37,7 @@ pub(in crate::container::build::chunks) struct Package<'a> {
     name: &'a str,
     /// Empty, if it is not known.
     origin: &'a str,
-    paths: Vec<(Kind, String)>,
+    paths: Vec<(PathKind, String)>,
 }
 
 /// The packages of the database.
@@ -50,9 +50,9 @@ pub(in crate::container::build::chunks) fn packages(text: &[u8]) -> Vec<Package<
             Some(("o", value)) => current.origin = value,
             Some(("F", value)) => {
                 dir = value;
-                current.paths.push((Kind::Dir, value.to_owned()));
+                current.paths.push((PathKind::Dir, value.to_owned()));
             }
-            Some(("R", value)) => current.paths.push((Kind::File, format!("{dir}/{value}"))),
+            Some(("R", value)) => current.paths.push((PathKind::File, format!("{dir}/{value}"))),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::container::build::chunks::database::{Kind, claim, lines};
+use crate::container::build::chunks::database::{PathKind, claim, lines};
 use crate::container::build::chunks::owners::Owners;
 use crate::container::build::chunks::tree::Tree;
 use crate::container::image::Result;
@@ -103,12 +103,12 @@ pub(in crate::container::build::chunks) fn diversions(text: &[u8]) -> HashMap<&s
 }
 
 /// The paths in a list; what is in a directory follows it.
-pub(in crate::container::build::chunks) fn list(text: &[u8]) -> impl Iterator<Item = (Kind, &str)> {
+pub(in crate::container::build::chunks) fn list(text: &[u8]) -> impl Iterator<Item = (PathKind, &str)> {
     let mut lines = lines(text).filter(|line| !line.is_empty()).peekable();
     std::iter::from_fn(move || {
         let path = lines.next()?;
         let inside = |next: &&str| next.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
-        let kind = if lines.peek().is_some_and(inside) { Kind::Dir } else { Kind::File };
+        let kind = if lines.peek().is_some_and(inside) { PathKind::Dir } else { PathKind::File };
         Some((kind, path))
     })
 }

@@ -26,16 +26,16 @@ pub(super) fn read(store: &dyn ObjectRead, tree: &Tree, owners: &mut Owners<'_>)
 
 /// Whether a list names a file or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PathKind {
     File,
     Dir,
 }
 
 /// Gives what a list names to a package.
-fn claim(owners: &mut Owners<'_>, package: usize, kind: Kind, path: &str) {
+fn claim(owners: &mut Owners<'_>, package: usize, kind: PathKind, path: &str) {
     match kind {
-        Kind::File => owners.claim_file(package, path),
-        Kind::Dir => owners.claim_dir(package, path),
+        PathKind::File => owners.claim_file(package, path),
+        PathKind::Dir => owners.claim_dir(package, path),
     }
 }
 

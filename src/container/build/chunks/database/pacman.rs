@@ -6,7 +6,7 @@
 //! ```
 //! Source: libalpm, be_local.c.
 
-use crate::container::build::chunks::database::{Kind, claim, lines};
+use crate::container::build::chunks::database::{PathKind, claim, lines};
 use crate::container::build::chunks::owners::Owners;
 use crate::container::build::chunks::tree::Tree;
 use crate::container::image::Result;
@@ -30,7 +30,7 @@ pub(super) fn read(store: &dyn ObjectRead, tree: &Tree, owners: &mut Owners<'_>)
         let Some(name) = section(&desc, "%NAME%").next() else { continue };
         let package = owners.package(name, section(&desc, "%BASE%").next().unwrap_or(name));
         for path in section(&files, "%FILES%") {
-            let kind = if path.ends_with('/') { Kind::Dir } else { Kind::File };
+            let kind = if path.ends_with('/') { PathKind::Dir } else { PathKind::File };
             claim(owners, package, kind, path);
         }
         for file in tree.dirs[*dir].files.clone() {
