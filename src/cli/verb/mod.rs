@@ -12,6 +12,7 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod fsck;
+pub(crate) mod gpg_new_key;
 pub(crate) mod gpg_sign;
 pub(crate) mod init;
 pub(crate) mod log;
@@ -56,6 +57,8 @@ pub(crate) enum Verb {
     /// Commits as container images, and back
     #[command(subcommand)]
     Container(container::Verb),
+    /// Make a key to sign commits with
+    GpgNewKey(gpg_new_key::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages into a directory
@@ -138,6 +141,7 @@ pub(crate) fn run(
         Verb::Ostree(verb) => run_ostree(verb, session),
         Verb::Tar(verb) => tar::run(&verb, session),
         Verb::Container(verb) => container::run(&verb, session),
+        Verb::GpgNewKey(args) => gpg_new_key::run(&args, session),
         Verb::Completions(args) => completions::run(&args, definitions(), session),
         Verb::Man(args) => man::run(&args, definitions()),
         Verb::Demo(args) => demo::run(&args, session),

@@ -1,4 +1,4 @@
-//! New keys, for tests and demonstrations: nobody backs them up.
+//! New keys: Ed25519, without a passphrase, able to sign and never expiring.
 
 use std::time::SystemTime;
 
@@ -8,13 +8,23 @@ use sequoia_openpgp::types::KeyFlags;
 
 use super::{Error, Result, SecretKeys};
 
-impl SecretKeys {
-    /// A new Ed25519 key without a passphrase that can sign, belongs to `user` (`Name <mail@address>`), was made
-    /// at `now` and never expires.
+/// A key that was just made, as files of it are written: ASCII armor, which `gpg --import` reads, too.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Its fingerprint, in hexadecimal digits.
+    pub fingerprint: String,
+    /// The secret key with its certificate: whoever has it can sign.
+    pub secret: Vec<u8>,
+    /// The certificate alone, for those who verify.
+    pub public: Vec<u8>,
+}
+
+impl NewKey {
+    /// Makes a key that belongs to `user` (`Name <mail@address>`) and was made at `now`.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the system gives no random numbers.
-    pub fn generate(user: &str, now: SystemTime) -> Result<Self> {
+    pub fn new(user: &str, now: SystemTime) -> Result<Self> {
         let failed = |error: sequoia_openpgp::anyhow::Error| Error::Malformed {
             what: "new key",
             why: error.to_string(),
@@ -26,6 +36,20 @@ impl SecretKeys {
             .set_primary_key_flags(KeyFlags::empty().set_certification().set_signing())
             .generate()
             .map_err(failed)?;
-        Self::from_bytes(&cert.as_tsk().to_vec().map_err(failed)?)
+        Ok(Self {
+            fingerprint: cert.fingerprint().to_hex(),
+            secret: cert.as_tsk().armored().to_vec().map_err(failed)?,
+            public: cert.armored().to_vec().map_err(failed)?,
+        })
+    }
+}
+
+impl SecretKeys {
+    /// Makes a [`NewKey`] for use in this process: nobody backs it up.
+    ///
+    /// # Errors
+    /// As [`NewKey::new`].
+    pub fn generate(user: &str, now: SystemTime) -> Result<Self> {
+        Self::from_bytes(&NewKey::new(user, now)?.secret)
     }
 }

@@ -27,6 +27,7 @@ mod validity;
 mod verify;
 
 pub use describe::Invalid;
+pub use generate::NewKey;
 pub use keyring::{Cert, Keyring};
 pub use message::SignedMessage;
 pub use secret::{SecretKeys, Signer};

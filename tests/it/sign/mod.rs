@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use chrono::Utc;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::sign::gpg::{
-    CannotSign, Error, Keyring, SecretKeys, SignatureVerdict, Status, Unusable, UserName, lookup,
+    CannotSign, Error, Keyring, NewKey, SecretKeys, SignatureVerdict, Status, Unusable, UserName, lookup,
     require_valid, verify,
 };
 use tempfile::TempDir;

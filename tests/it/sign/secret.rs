@@ -32,6 +32,40 @@ fn every_algorithm_both_ways_with_gpg() {
     }
 }
 
+/// A key that we make is one to gpg, in both directions.
+#[test]
+fn gpg_takes_a_new_key() {
+    if !oracle::need("gpg") {
+        return;
+    }
+    let home = Home::new();
+    let now = SystemTime::now() - std::time::Duration::from_secs(60);
+    let key = NewKey::new("New <new@example.org>", now).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let [secret, public] = [("secret.asc", &key.secret), ("public.asc", &key.public)].map(|(name, bytes)| {
+        let path = files.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    home.gpg(&["--import", &public]);
+    let ours = SecretKeys::from_bytes(&key.secret).unwrap();
+    let signature =
+        ours.signer("new@example.org", SystemTime::now()).unwrap().sign(DATA, SystemTime::now()).unwrap();
+    let status = home.status(&signature);
+    assert!(
+        status.contains(" GOODSIG ") && status.contains(&format!("VALIDSIG {}", key.fingerprint)),
+        "{status}"
+    );
+    home.gpg(&["--import", &secret]);
+    let theirs = home.sign(&key.fingerprint);
+    let keyring = Keyring::from_bytes(&key.public).unwrap();
+    assert_eq!(one(&keyring, &theirs, SystemTime::now()).status, Status::Good);
+    // Nobody who verifies gets the secret half.
+    assert!(
+        SecretKeys::from_bytes(&key.public).unwrap().signer(&key.fingerprint, SystemTime::now()).is_err()
+    );
+}
+
 /// The s-expression of a key file in the form that older versions of GnuPG wrote: `(3:rsa…)`.
 fn canonical(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
