@@ -78,28 +78,26 @@ fn is_given(verb: &Command, args: &[OsString], option: &str) -> bool {
     let mut is_value = false;
     args.iter().take_while(|arg| *arg != "--").any(|arg| {
         let was_value = is_value;
-        is_value = !was_value && has_value_behind(verb, arg);
+        is_value = !was_value && value_behind(verb, arg).is_some();
         !was_value && arg == option
     })
 }
 
-/// Whether an argument is an option whose value is the next argument.
-fn has_value_behind(verb: &Command, arg: &OsStr) -> bool {
-    let takes_value = |fits: &dyn Fn(&Arg) -> bool| {
-        verb.get_arguments().any(|arg| !arg.is_positional() && fits(arg) && arg.get_action().takes_values())
+/// The option that `arg` is, if its value is the next argument.
+pub(crate) fn value_behind<'c>(verb: &'c Command, arg: &OsStr) -> Option<&'c Arg> {
+    let with_value = |fits: &dyn Fn(&Arg) -> bool| {
+        verb.get_arguments().find(|arg| !arg.is_positional() && fits(arg) && arg.get_action().takes_values())
     };
-    let Some(text) = arg.to_str() else { return false };
+    let text = arg.to_str()?;
     match (text.strip_prefix("--"), text.strip_prefix('-')) {
-        (Some(long), _) => takes_value(&|arg| arg.get_long() == Some(long)),
+        (Some(long), _) => with_value(&|arg| arg.get_long() == Some(long)),
         // Of several in one, the first that takes a value takes all behind it, or else the next argument.
         (None, Some(short)) => {
-            let takes = |letter: &char| takes_value(&|arg| arg.get_short() == Some(*letter));
-            short
-                .char_indices()
-                .find(|(_, letter)| takes(letter))
-                .is_some_and(|(at, letter)| at + letter.len_utf8() == short.len())
+            let option = |letter: char| with_value(&|arg| arg.get_short() == Some(letter));
+            let (at, option) = short.char_indices().find_map(|(at, letter)| Some((at, option(letter)?)))?;
+            short[at..].chars().nth(1).is_none().then_some(option)
         }
-        (None, None) => false,
+        (None, None) => None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{container, store, tar};
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct RepoOptions {
     /// Path to the repository [default: the current directory, $OSTREE_REPO, /sysroot/ostree/repo]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::DirPath)]
     pub(crate) repo: Option<PathBuf>,
 }
 

@@ -14,6 +14,7 @@ mod absent;
 mod advice;
 mod app;
 mod args;
+mod complete;
 mod datetime;
 mod dump;
 mod extension;
@@ -29,7 +30,7 @@ mod usage;
 mod verb;
 mod version;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use self::app::App;
@@ -51,6 +52,14 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {
+    if let [verb, words @ ..] = &*argv
+        && verb == complete::VERB
+    {
+        let mut session = Session::new(&terminal::Options::default(), interrupt.cancel.clone())?;
+        complete::run(words, &mut session)?;
+        session.finish()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let command = app::command(program);
     let argv = match args::arrange(&command, argv) {
         Arranged::Version => {
@@ -63,7 +72,7 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
             if program == Program::Ostree && groups.is_empty() {
                 extension::exec_if_present(&verb, &argv)?;
             }
-            return match elsewhere(program, &groups, &verb, argv) {
+            return match program.elsewhere(&groups, &verb, argv) {
                 Some((program, argv)) => run(program, argv, interrupt),
                 None => usage::unknown_verb(&command, &groups, &verb),
             };
@@ -81,26 +90,6 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
     {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => Ok(report(&error, interrupt, session.give_up().as_deref())),
-    }
-}
-
-/// Whose arguments these are, if `program` itself has no such verb.
-fn elsewhere(
-    program: Program,
-    groups: &[String],
-    verb: &OsStr,
-    mut argv: Vec<OsString>,
-) -> Option<(Program, Vec<OsString>)> {
-    match (program, verb.to_str()?) {
-        _ if !groups.is_empty() => None,
-        // `ostree container …` is `ostree-container …`, and C ostree starts that with `container` in front.
-        (Program::Ostree | Program::OstreeContainer, "container") => {
-            argv.remove(argv.iter().position(|arg| arg == verb)?);
-            Some((Program::OstreeContainer, argv))
-        }
-        // The program of ostree-ext has both.
-        (Program::OstreeContainer, "tar") => Some((Program::OstreeRs, argv)),
-        _ => None,
     }
 }
 

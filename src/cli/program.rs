@@ -1,6 +1,6 @@
 //! The names that the program goes by.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// The name under which the binary was started.
@@ -21,6 +21,28 @@ impl Program {
             Some("ostree") => Self::Ostree,
             Some("ostree-container") => Self::OstreeContainer,
             _ => Self::OstreeRs,
+        }
+    }
+    /// Whose arguments these are, if this program itself has no such verb; all of them, the verb among them, as that
+    /// program takes them.
+    pub(crate) fn elsewhere(
+        self,
+        groups: &[String],
+        verb: &OsStr,
+        mut argv: Vec<OsString>,
+    ) -> Option<(Self, Vec<OsString>)> {
+        match (self, verb.to_str()?) {
+            _ if !groups.is_empty() => None,
+            // `ostree container …` is `ostree-container …`, and C ostree starts that with `container` in front.
+            (Self::Ostree | Self::OstreeContainer, "container") => {
+                argv.remove(argv.iter().position(|arg| arg == verb)?);
+                Some((Self::OstreeContainer, argv))
+            }
+            // The program of ostree-ext has both.
+            (Self::OstreeContainer, "tar") => Some((Self::OstreeRs, argv)),
+            // Whoever installs only the other names has to get at these.
+            (Self::Ostree | Self::OstreeContainer, "completions" | "man") => Some((Self::OstreeRs, argv)),
+            _ => None,
         }
     }
 }

@@ -131,7 +131,7 @@ impl Common {
     }
 }
 
-/// Does what the arguments ask for; `definitions` of all verbs are what scripts and manual pages are made of.
+/// Does what the arguments ask for; `definitions` of all verbs are what manual pages are made of.
 pub(crate) fn run(
     verb: Verb,
     definitions: impl FnOnce() -> Command,
@@ -142,7 +142,7 @@ pub(crate) fn run(
         Verb::Tar(verb) => tar::run(&verb, session),
         Verb::Container(verb) => container::run(&verb, session),
         Verb::GpgNewKey(args) => gpg_new_key::run(&args, session),
-        Verb::Completions(args) => completions::run(&args, definitions(), session),
+        Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args, definitions()),
         Verb::Demo(args) => demo::run(&args, session),
     }

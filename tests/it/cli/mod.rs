@@ -5,6 +5,7 @@ mod messages;
 mod own;
 mod peers;
 mod read;
+mod shells;
 mod write;
 
 use std::fs;

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::{OURS, repository_tree, start};
 use crate::oracle::run;
 
-/// What is ours alone: usage, version, extensions, completions, manual pages.
+/// What is ours alone: usage, version, extensions, manual pages.
 #[test]
 fn around_the_verbs() {
     let tmp = tempfile::tempdir().unwrap();
@@ -46,9 +46,6 @@ fn around_the_verbs() {
     assert_eq!(text(extended(name.to_str().unwrap()).stdout), "-v hello world\n");
     assert_eq!(extended(OURS).status.code(), Some(1));
 
-    for shell in ["bash", "zsh", "fish"] {
-        assert!(text(start(OURS, tmp.path(), &["completions", shell]).stdout).contains("rev-parse"));
-    }
     assert!(start(OURS, tmp.path(), &["man", "pages"]).status.success());
     assert!(fs::read_to_string(tmp.path().join("pages/ostree-rs-commit.1")).unwrap().contains("timestamp"));
 }
@@ -144,13 +141,4 @@ fn a_repository_and_its_errors() {
         let status = Command::new(OURS).args(args).current_dir(tmp.path()).stderr(full).status().unwrap();
         assert_eq!(status.code(), Some(1), "{args:?}");
     }
-}
-
-/// Options behind a verb are completed.
-#[test]
-fn bash_completes_options() {
-    let script = "source <($0 completions bash); COMP_WORDS=(ostree-rs commit --tab); COMP_CWORD=2; \
-                  _ostree__rs ostree-rs --tab commit; echo ${COMPREPLY[@]}";
-    let out = Command::new("bash").args(["-c", script, OURS]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&out.stdout), "--table-output\n");
 }

@@ -51,10 +51,10 @@ pub(crate) enum Verb {
 #[derive(clap::Args)]
 pub(crate) struct CopyArgs {
     /// The repository that has the image
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::DirPath)]
     src_repo: PathBuf,
     /// The repository that gets it
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::DirPath)]
     dest_repo: PathBuf,
     /// No progress bar
     #[arg(short, long)]
