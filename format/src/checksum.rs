@@ -150,12 +150,12 @@ macro_rules! id {
                 Self(checksum)
             }
 
-            /// Its checksum.
+            /// The checksum that the id is.
             pub const fn checksum(&self) -> &Checksum {
                 &self.0
             }
 
-            /// Its 32 bytes.
+            /// The 32 bytes of the checksum.
             pub const fn as_bytes(&self) -> &[u8; 32] {
                 self.0.as_bytes()
             }

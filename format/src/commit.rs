@@ -21,7 +21,7 @@ pub struct Commit {
     pub subject: String,
     /// The rest of the message.
     pub body: String,
-    /// When it was made: seconds since 1970-01-01 UTC.
+    /// The time at which the commit was made: seconds since 1970-01-01 UTC.
     pub timestamp: u64,
     /// The root directory.
     pub root: RootDir,
@@ -30,9 +30,9 @@ pub struct Commit {
 /// The root directory of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RootDir {
-    /// Its content.
+    /// The dirtree object with the root directory's content.
     pub tree: DirTreeId,
-    /// Its owner, mode and xattrs.
+    /// The dirmeta object with the root directory's owner, mode and xattrs.
     pub meta: DirMetaId,
 }
 
@@ -54,7 +54,7 @@ pub struct CommitRef<'a> {
     pub subject: &'a str,
     /// The rest of the message.
     pub body: &'a str,
-    /// When it was made: seconds since 1970-01-01 UTC.
+    /// The time at which the commit was made: seconds since 1970-01-01 UTC.
     pub timestamp: u64,
     /// The root directory.
     pub root: RootDir,
@@ -167,7 +167,7 @@ impl Commit {
         out
     }
 
-    /// Its id.
+    /// The id of the commit: the checksum of its bytes.
     pub fn id(&self) -> CommitId {
         CommitId::new(Checksum::of(&self.to_bytes()))
     }

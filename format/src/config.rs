@@ -75,9 +75,9 @@ pub enum Locking {
 /// How much room has to stay free on the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MinFreeSpace {
-    /// So many hundredths of it; 3 by default.
+    /// A percentage of the file system; 3 by default.
     Percent(u8),
-    /// So many bytes.
+    /// A number of bytes.
     Bytes(u64),
 }
 

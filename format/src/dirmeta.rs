@@ -50,7 +50,7 @@ impl DirMeta {
         write_owner_mode_xattrs(self.uid, self.gid, self.mode, &self.xattrs)
     }
 
-    /// Its id.
+    /// The id of the dirmeta object: the checksum of its bytes.
     pub fn id(&self) -> DirMetaId {
         DirMetaId::new(Checksum::of(&self.to_bytes()))
     }

@@ -14,9 +14,9 @@ use crate::wire::{Elements, Frame, Slice, Tuple, checksum, put_string};
 /// What a subdirectory entry points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DirEntry {
-    /// Its content.
+    /// The dirtree object with the directory's content.
     pub tree: DirTreeId,
-    /// Its owner, mode and xattrs.
+    /// The dirmeta object with the directory's owner, mode and xattrs.
     pub meta: DirMetaId,
 }
 
@@ -170,7 +170,7 @@ impl DirTree {
         out
     }
 
-    /// Its id.
+    /// The id of the dirtree object: the checksum of its bytes.
     pub fn id(&self) -> DirTreeId {
         DirTreeId::new(Checksum::of(&self.to_bytes()))
     }

@@ -46,7 +46,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Those that there are, if they pay.
+    /// Finds the lanes that this processor has; `None` if they are too few to be worth it.
     pub(crate) fn detect() -> Option<Self> {
         Self::of_level(Level::new()).filter(|lanes| lanes.count >= MIN_LANES)
     }
@@ -85,7 +85,7 @@ impl Lanes {
 pub(crate) struct States([[u32; MAX_LANES]; 8]);
 
 impl States {
-    /// Of lanes that have seen nothing.
+    /// The states of lanes that have hashed nothing yet.
     pub(crate) fn new() -> Self {
         Self(INITIAL_STATE.map(|word| [word; MAX_LANES]))
     }

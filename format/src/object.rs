@@ -122,9 +122,9 @@ impl From<MetaKind> for ObjectType {
 /// The full name of an object: `CHECKSUM.TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
-    /// Its checksum.
+    /// The checksum in the name.
     pub checksum: Checksum,
-    /// Its type.
+    /// The type of the object.
     pub kind: ObjectType,
 }
 
@@ -139,7 +139,7 @@ impl ObjectName {
         Self::new(*commit.checksum(), ObjectType::CommitMeta)
     }
 
-    /// Its path below `objects/` in a repository of this mode: `ab/cdef….dirtree`.
+    /// The path of the object below `objects/` in a repository of this mode: `ab/cdef….dirtree`.
     pub fn loose_path(&self, mode: RepoMode) -> String {
         let hex = self.checksum.hex();
         let (dir, rest) = hex.as_str().split_at(2);

@@ -127,7 +127,8 @@ impl CollectionId {
 impl FromStr for CollectionId {
     type Err = ParseError;
 
-    /// As D-Bus names its interfaces: two or more elements of `[A-Za-z_][A-Za-z0-9_]*`, at most 255 bytes.
+    /// Reads a name of the kind that D-Bus gives interfaces: two or more elements of `[A-Za-z_][A-Za-z0-9_]*`, at
+    /// most 255 bytes.
     fn from_str(text: &str) -> Result<Self> {
         let bad = |at| Err(ParseError::invalid("collection ID", at, format!("Invalid collection ID {text}")));
         if text.len() > 255 || !text.contains('.') {

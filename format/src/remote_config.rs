@@ -20,7 +20,7 @@ use crate::{CollectionId, ParseError, RemoteName, Result};
 /// group before reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteConfig {
-    /// Its name.
+    /// The name of the remote.
     pub name: RemoteName,
     /// `url`: where metadata is, and content if there is no `contenturl`. `mirrorlist=URL` names a list of mirrors.
     pub url: Option<String>,

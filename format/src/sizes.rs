@@ -19,7 +19,7 @@ pub const SIZES_KEY: &str = "ostree.sizes";
 pub struct ObjectSize {
     /// The object: a file, dirtree or dirmeta.
     pub object: ObjectName,
-    /// Its size in an archive repository, in bytes: what has to be downloaded.
+    /// The size of the object in an archive repository, in bytes: what has to be downloaded.
     pub archived_bytes: u64,
     /// The size of its content when it is checked out, in bytes.
     pub unpacked_bytes: u64,

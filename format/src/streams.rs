@@ -41,7 +41,7 @@ pub struct Streams<T, R> {
     lanes: Option<Lanes>,
     states: States,
     slots: Vec<Slot<T, R>>,
-    /// Of streams without a lane.
+    /// The buffer for streams that are hashed without a lane.
     buffer: Vec<u8>,
 }
 
@@ -187,7 +187,7 @@ impl<T, R: Read> Slot<T, R> {
         self.buffer[self.ready.clone()].as_chunks().0
     }
 
-    /// So many blocks were hashed.
+    /// Notes that this many blocks were hashed.
     fn advance(&mut self, blocks: usize) {
         self.ready.start += (blocks * size_of::<Block>()).min(self.ready.len());
     }

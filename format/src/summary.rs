@@ -49,7 +49,7 @@ pub struct SummaryContent {
     pub collections: Vec<(CollectionId, Vec<SummaryRef>)>,
     /// The names of the static deltas, `FROM-TO` or `TO`, and the checksums of their superblocks.
     pub static_deltas: Vec<(String, Checksum)>,
-    /// When the summary was made, in seconds since 1970.
+    /// The time at which the summary was made, in seconds since 1970.
     pub last_modified_secs: u64,
     /// The mode of the repository.
     pub mode: RepoMode,
@@ -157,12 +157,12 @@ impl Summary {
         deltas.into_iter().map(delta).collect()
     }
 
-    /// When the summary was made, in seconds since 1970.
+    /// The time at which the summary was made, in seconds since 1970.
     pub fn last_modified_secs(&self) -> Option<u64> {
         self.metadata.get_u64("ostree.summary.last-modified").map(u64::from_be)
     }
 
-    /// When there ought to be a newer one, in seconds since 1970.
+    /// The time by which there ought to be a newer summary, in seconds since 1970.
     pub fn expires_secs(&self) -> Option<u64> {
         self.metadata.get_u64("ostree.summary.expires").map(u64::from_be)
     }
@@ -204,7 +204,7 @@ impl SummaryRef {
         Ok(Self { name, commit_bytes: data.len() as u64, commit, metadata: metadata.hash_ordered() })
     }
 
-    /// When the commit was made, in seconds since 1970.
+    /// The time at which the commit was made, in seconds since 1970.
     pub fn timestamp_secs(&self) -> Option<u64> {
         self.metadata.get_u64("ostree.commit.timestamp").map(u64::from_be)
     }

@@ -36,7 +36,7 @@ enum Method {
 
 /// A stream that is not compressed, or no longer.
 pub struct Decompressed<'a> {
-    /// Its first bytes, at most [`HEAD_BYTES`]; fewer if there are fewer.
+    /// The first bytes of the stream: at most [`HEAD_BYTES`], fewer if there are fewer.
     pub head: Vec<u8>,
     /// All of it, from its start. It fails for damaged streams, and for those that end too early (of lz4, only within
     /// a block).

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The last argument of every long call.
 #[derive(Clone)]
 pub struct Ctx {
-    /// Who is told how far the work is.
+    /// The receiver of reports on how far the work is.
     pub progress: Arc<dyn Progress>,
     /// Tells the work to stop.
     pub cancel: Cancel,
@@ -20,7 +20,7 @@ pub struct Ctx {
     pub requests: NonZeroUsize,
 }
 
-/// So many layers at a time fill the line, and registries take no offence: podman's number for sending.
+/// The number of layers that fill a line and that registries accept at the same time: podman's number for sending.
 const REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 
 impl Default for Ctx {
@@ -49,7 +49,7 @@ pub enum Event<'a> {
         /// Bytes to come.
         bytes: Option<u64>,
     },
-    /// This much more of the phase is done.
+    /// A part of the phase is done.
     Done {
         /// Objects.
         objects: u64,
@@ -68,36 +68,36 @@ pub enum Event<'a> {
     },
     /// One of several named things that are under way at the same time begins: see [`Item`](super::Item).
     ItemStart {
-        /// Its number, which no other has.
+        /// The number of the item, which no other item has.
         id: u64,
         /// What it is called, such as a layer's digest.
         name: &'a str,
-        /// Its bytes.
+        /// The size of the item in bytes, if it is known.
         bytes: Option<u64>,
     },
-    /// So much more of it was moved.
+    /// Some more bytes of an item were moved.
     ItemAdvance {
-        /// Its number.
+        /// The number of the item.
         id: u64,
         /// Bytes.
         bytes: u64,
     },
-    /// It is over.
+    /// An item is over.
     ItemEnd {
-        /// Its number.
+        /// The number of the item.
         id: u64,
-        /// What it is called, which may not have been known before.
+        /// The name of the item, which may not have been known when it started.
         name: &'a str,
         /// How it ended.
         outcome: Outcome,
     },
     /// Somebody else lets the work wait.
     Waiting {
-        /// Who, such as `quay.io`.
+        /// The host or program that is waited for, such as `quay.io`.
         host: &'a str,
         /// Why, such as `429 Too Many Requests`.
         why: &'a str,
-        /// Until the next try, if that is known.
+        /// The time until the next try, if it is known.
         pause: Option<Duration>,
     },
 }
@@ -105,11 +105,11 @@ pub enum Event<'a> {
 /// How an item ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was moved.
+    /// The item was moved.
     Done,
-    /// It was there already.
+    /// The item was at its destination already.
     Reused,
-    /// It is not there.
+    /// The item did not reach its destination.
     Failed,
 }
 

@@ -6,7 +6,8 @@ use std::io;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Who has to vouch for a commit or an image does not, or nobody was named.
+    /// A commit or an image is not accepted: its signer or policy does not vouch for it, or nobody was named to do
+    /// so.
     Refused,
     /// Bytes are not what their name, digest or format says.
     Damaged,
@@ -20,7 +21,7 @@ pub enum ErrorKind {
     Locked,
     /// The work was told to stop.
     Cancelled,
-    /// This is not dealt with here, or cannot be kept there.
+    /// Something is not supported here, or cannot be kept in this place.
     Unsupported,
     /// The caller, or a configuration file, asks for something that makes no sense.
     Usage,

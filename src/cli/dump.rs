@@ -12,11 +12,11 @@ use crate::format::{Commit, CommitId, ObjectName, ObjectType, Xattrs};
 /// How an object is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// For people.
+    /// Text for people.
     Text,
-    /// As GVariant text, with numbers turned from big endian.
+    /// GVariant text, with numbers turned from big endian.
     Raw,
-    /// As GVariant text with numbers as they are stored, then for people.
+    /// GVariant text with numbers as they are stored, then text for people.
     Unswapped,
 }
 

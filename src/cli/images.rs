@@ -35,14 +35,15 @@ pub(crate) struct RegistryOptions {
     /// What ostree-ext calls --tls-verify=false
     #[arg(long, conflicts_with = "tls_verify")]
     insecure_skip_tls_verification: bool,
-    /// Which image of several, or which machines a new one is for: OS/ARCHITECTURE[/VARIANT]
+    /// The machines that an image is for, to choose one of several or to describe a new one:
+    /// OS/ARCHITECTURE[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformName>,
     /// Give up on a registry, or a credential helper, once nothing got on for so long, whatever was tried meanwhile;
     /// 120 if not given. What is slower than 1000 bytes a second for 30 seconds does not get on either
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
-    /// Which of several is chosen, where that is not for the user to say.
+    /// The choice among several images, where the command makes it and not the user.
     #[arg(skip)]
     which: Option<WhichImage>,
 }
@@ -53,7 +54,7 @@ impl RegistryOptions {
         self.platform.as_ref()
     }
 
-    /// The same options, and another choice among several images.
+    /// These options with another choice among several images.
     pub(crate) fn choosing(&self, which: WhichImage) -> Self {
         Self { which: Some(which), ..self.clone() }
     }

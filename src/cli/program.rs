@@ -6,7 +6,7 @@ use std::path::Path;
 /// The name under which the binary was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
-    /// Its own.
+    /// `ostree-rs`, or any other name.
     OstreeRs,
     /// `ostree`
     Ostree,

@@ -32,7 +32,7 @@ use crate::base::{Event, Outcome, Progress};
 const PAUSE: Duration = Duration::from_millis(100);
 /// Further words about the same host within this time say nothing new.
 const SAME_WAIT: Duration = Duration::from_secs(2);
-/// So much of an item's name stands before its bar: `sha256:` and twelve digits.
+/// The characters of an item's name that stand before its bar: `sha256:` and twelve digits.
 const SHOWN_NAME: usize = 19;
 
 /// What to tell of how far the work is.
@@ -117,7 +117,7 @@ struct Bars {
     phase: ProgressBar,
     counts_bytes: AtomicBool,
     items: Mutex<HashMap<u64, ProgressBar>>,
-    /// Who was waited for last, and when that was said: many layers may wait for the same.
+    /// The host that was waited for last, and when that was said: many layers may wait for one host.
     waited_for: Mutex<Option<(String, Instant)>>,
     tally: Tally,
 }

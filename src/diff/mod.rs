@@ -152,7 +152,7 @@ impl fmt::Display for FileTreeDiff {
 }
 
 impl fmt::Display for Changes {
-    /// As `ostree diff` prints it, one path a line.
+    /// Writes what `ostree diff` prints, one path a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (letter, paths) in [('M', &self.modified), ('D', &self.removed), ('A', &self.added)] {
             for path in paths {

@@ -10,16 +10,16 @@ use crate::store::{Error, ObjectRead, Result};
 pub enum Side<'a> {
     /// A tree in a store.
     Tree {
-        /// Where its objects are.
+        /// The store with the objects of the tree.
         store: &'a dyn ObjectRead,
-        /// Its root directory.
+        /// The root directory of the tree.
         root: RootDir,
     },
     /// A directory on disk.
     Files {
         /// The directory.
         dir: Dir,
-        /// How its files are looked at.
+        /// Options for reading its files.
         options: FilesOptions,
     },
 }

@@ -44,7 +44,7 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// That of this process, as far as it means something here.
+    /// The variables of this process that mean something here.
     pub fn of_process() -> Self {
         VARIABLES.iter().filter_map(|name| Some((*name, env::var_os(name)?))).collect()
     }

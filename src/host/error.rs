@@ -21,7 +21,7 @@ pub enum Error {
     Io {
         /// What was tried, such as `"Reading"`.
         op: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -35,7 +35,7 @@ pub enum Error {
     /// A repository could not be opened.
     #[error("Opening repository {}: {source}", path.display())]
     Repository {
-        /// Where it is.
+        /// The path of the repository.
         path: PathBuf,
         /// What is wrong with it.
         source: store::Error,
@@ -43,10 +43,10 @@ pub enum Error {
     /// A repository could not be read or written.
     #[error("{0}")]
     Store(#[from] store::Error),
-    /// Nobody configured a remote of this name.
+    /// No remote of this name is configured.
     #[error("Remote \"{0}\" not found")]
     RemoteNotFound(RemoteName),
-    /// It is not said where a remote is.
+    /// The configuration of a remote gives no URL.
     #[error("No \"url\" option in remote \"{0}\"")]
     NoUrl(RemoteName),
     /// A value of a format cannot be read.
@@ -55,15 +55,15 @@ pub enum Error {
     /// A configuration file cannot be read.
     #[error("{}: {source}", path.display())]
     KeyFile {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong in it, and where.
         source: ParseError,
     },
-    /// A file holds no OpenPGP keys, or such that cannot be read.
+    /// A file holds no OpenPGP keys, or keys that cannot be read.
     #[error("{}: {source}", path.display())]
     Keys {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
         /// What is wrong with it.
         source: gpg::Error,
@@ -71,7 +71,7 @@ pub enum Error {
     /// Something could not be signed, or a signature not be read.
     #[error("{0}")]
     Gpg(#[from] gpg::Error),
-    /// Neither the caller nor the environment says where the secret keys are.
+    /// The place of the secret keys is unknown: neither the caller nor the environment gives it.
     #[error("it is not known where the secret keys are: neither GNUPGHOME nor HOME is set")]
     NoSecretKeys,
     /// A good signature was asked for.
@@ -168,21 +168,21 @@ pub enum HelperProblem {
     /// A name with a slash would leave the directories that are searched.
     #[error("this is no name of a credential helper")]
     Name,
-    /// It could not be started or waited for.
+    /// The helper could not be started or waited for.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It failed, and said so.
+    /// The helper failed.
     #[error("{status}: {said}")]
     Failed {
-        /// How it ended.
+        /// The helper's exit status.
         status: ExitStatus,
-        /// What it printed.
+        /// The text that the helper printed.
         said: String,
     },
-    /// What it printed is not what helpers print; it may hold a secret, and is not quoted.
+    /// The helper's answer is not understood; it may hold a secret, and is not quoted.
     #[error("its answer is not understood")]
     Answer,
-    /// It was ended after this time.
+    /// The helper did not answer, and was ended after this time.
     #[error("no answer within {} s; it was ended", .0.as_secs())]
     Silent(Duration),
     /// The work was told to stop.
@@ -194,7 +194,7 @@ pub enum HelperProblem {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// What was tried on which file, before what the system said.
+    /// Turns an I/O error into [`Error::Io`]: what was tried, on which file, and what the system said.
     pub(super) fn io(op: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { op, path, source }

@@ -154,7 +154,7 @@ pub fn keyring_in(repo: &Repo, name: &str) -> Result<Option<Keyring>> {
     }
 }
 
-/// What came of each signature in the detached metadata of a commit, judged now.
+/// The verdict on each signature in the detached metadata of a commit, judged now.
 ///
 /// # Errors
 /// [`Error::Parse`] if the metadata holds no list of signatures where one belongs.
@@ -183,7 +183,7 @@ pub fn describe_verdicts(verdicts: &[SignatureVerdict]) -> String {
     verdicts.iter().map(|verdict| format!("\n{}", verdict.describe("  ", &Local))).collect()
 }
 
-/// What came of a wish to sign a commit.
+/// The result of signing a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signing {
     /// The keys, as they were named, that had signed the commit before.

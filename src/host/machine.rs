@@ -9,7 +9,7 @@ use crate::net::Authorities;
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
     pub(super) env: Environment,
-    /// Whom the machine trusts on TLS connections.
+    /// The certificate authorities that the machine trusts on TLS connections.
     pub(super) authorities: OnceLock<Authorities>,
 }
 

@@ -15,7 +15,7 @@ use crate::repo::Repo;
 const SYSTEM_REPO: &str = "/ostree/repo";
 const REMOTES_D: &str = "/etc/ostree/remotes.d";
 
-/// Where a remote is configured.
+/// The place where a remote is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemotePlace {
     /// In the repository's `config`.
@@ -29,7 +29,7 @@ pub enum RemotePlace {
 /// A configured remote.
 #[derive(Debug, Clone)]
 pub struct Remote {
-    /// Where its group stands.
+    /// The place where the remote is configured.
     pub place: RemotePlace,
     /// The file that has its group.
     pub file: KeyFile,
@@ -41,7 +41,7 @@ pub fn remote_group(name: &RemoteName) -> String {
 }
 
 impl Remote {
-    /// Its URL.
+    /// The URL of the remote.
     ///
     /// # Errors
     /// [`Error::NoUrl`]; [`Error::Parse`] if the value cannot be read.

@@ -110,7 +110,7 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsProblem {
-    /// What came back is no TLS.
+    /// The answer was not TLS.
     #[error("does not speak TLS")]
     NotSpoken,
     /// None of the authorities that are trusted signed the server's certificate.
@@ -124,7 +124,7 @@ pub enum TlsProblem {
 /// Whether a server that did not let us in had been given credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
-    /// It had, and they do not suffice.
+    /// Credentials were given, and do not suffice.
     Insufficient,
     /// There were none to give.
     None,
@@ -163,7 +163,7 @@ impl Error {
         }
     }
 
-    /// The same without the URL, to be told within another error of it.
+    /// The text of the error without the URL, for use within another error about that URL.
     fn without_url(&self) -> String {
         match self {
             Self::Status { status, body, retry_after, .. } => status_text(*status, body, *retry_after),
@@ -244,7 +244,7 @@ fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     text
 }
 
-/// What people can do something about.
+/// The TLS problem, if it is one that people can do something about.
 fn tls_problem(error: &rustls::Error) -> Option<TlsProblem> {
     use rustls::{CertificateError, Error, InvalidMessage};
     match error {

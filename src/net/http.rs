@@ -21,7 +21,7 @@ const MAX_REDIRECTS: usize = 10;
 /// keep the others from coming.
 const HTTP2_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 
-/// How to connect.
+/// Options of a client: TLS, proxies, time limits.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
     /// TLS.
@@ -30,7 +30,7 @@ pub struct HttpOptions {
     pub proxies: Vec<ProxyRule>,
     /// Hosts reached without a proxy, in the syntax of `NO_PROXY`.
     pub no_proxy: Option<String>,
-    /// How long servers may take.
+    /// The time that servers may take.
     pub limits: Limits,
     /// Sent as `User-Agent`.
     pub user_agent: String,
@@ -51,11 +51,11 @@ impl Default for HttpOptions {
 /// A proxy for the URLs of one scheme.
 #[derive(Debug, Clone)]
 pub enum ProxyRule {
-    /// For `http://`.
+    /// The proxy for `http://`.
     Http(String),
-    /// For `https://`.
+    /// The proxy for `https://`.
     Https(String),
-    /// For both.
+    /// The proxy for both.
     All(String),
 }
 
@@ -73,13 +73,13 @@ pub struct Http {
 /// A request whose body is in memory, so that it can be sent again.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Its method.
+    /// The HTTP method.
     pub method: Method,
-    /// Where it goes.
+    /// The URL to send it to.
     pub url: Url,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body, if there is one.
     pub body: Option<Bytes>,
     /// Whether it may be sent again as it is.
     pub resend: Resend,
@@ -88,9 +88,9 @@ pub struct Request {
 /// Whether a request may be sent again when no answer, or a passing failure, came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
-    /// It does the same twice as once.
+    /// Sending the request twice has the effect of sending it once.
     Yes,
-    /// Part of it may have been taken: the caller has to ask first.
+    /// The server may have taken part of the request: the caller has to ask first.
     No,
 }
 
@@ -133,7 +133,7 @@ impl Http {
         Ok(Self { client, anonymous, driver: Arc::new(Driver::start()?), verify, limits })
     }
 
-    /// How long servers may take.
+    /// The time that servers may take.
     pub fn limits(&self) -> Limits {
         self.limits
     }
@@ -148,7 +148,7 @@ impl Http {
         self.verify
     }
 
-    /// The same without the client certificate: for hosts that are none of our choosing.
+    /// This client without its certificate: for hosts that a server, not the user, has named.
     pub(crate) fn anonymous(&self) -> Self {
         Self { client: self.anonymous.clone(), ..self.clone() }
     }

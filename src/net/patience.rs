@@ -17,7 +17,7 @@ use super::driver::Driver;
 use super::error::host;
 use crate::base::{Cancelled, Ctx, Event};
 
-/// So often a wait looks whether it has to end.
+/// The interval at which a wait looks whether it has to end.
 const TICK: Duration = Duration::from_millis(50);
 /// Somebody who is silent for so long is told of, and again after twice the time.
 const FIRST_WORD: Duration = Duration::from_secs(5);
@@ -26,18 +26,18 @@ const LONG_PAUSE: Duration = Duration::from_secs(1);
 /// The pause before the second try; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a server may take.
+/// The time that a server may take, and how often it is asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How often a request is tried again.
+    /// The number of times that a request is tried again.
     pub retries: u32,
-    /// How long it may take to be connected.
+    /// The time that connecting may take.
     pub connect: Duration,
-    /// How long is waited altogether, with all tries and pauses, until a request gets on.
+    /// The time that a request may go without progress, all tries and pauses together.
     pub patience: Duration,
-    /// The lowest rate of a body, in bytes a second …
+    /// The lowest rate of a body, in bytes a second, over the time [`Limits::slow_for`].
     pub slowest_bytes_per_sec: u64,
-    /// … over so much time of waiting. A body that stays below is taken for broken off.
+    /// The time over which the rate is measured. A body that stays below the lowest rate counts as broken off.
     pub slow_for: Duration,
 }
 
@@ -55,7 +55,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same with another patience, which no single step outlasts.
+    /// These limits with another patience, which no single step outlasts.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         let (connect, slow_for) = (self.connect.min(patience), self.slow_for.min(patience));
@@ -69,18 +69,18 @@ impl Limits {
     }
 }
 
-/// What is left of the patience with a server.
+/// The time that a server still has, counted while it is waited for.
 #[derive(Debug)]
 pub(crate) struct Patience {
     limits: Limits,
     ctx: Ctx,
-    /// Who is waited for.
+    /// The host that is waited for.
     host: String,
     left: Duration,
     /// Bytes that moved since it were enough of them, and how long they were waited for.
     bytes: u64,
     waited: Duration,
-    /// How long nothing got on, whatever was tried.
+    /// The time without progress, whatever was tried.
     quiet: Duration,
     /// The length of the silence that is told of next.
     next_word: Duration,

@@ -14,9 +14,9 @@ use super::patience::Patience;
 
 /// Bytes of a failed response that are looked at.
 const MAX_ERROR_BYTES: u64 = 8 * 1024;
-/// So much of an answer that is not understood goes into the error, in characters.
+/// The part of an answer that goes into an error if it is not understood, in characters.
 const MAX_START: usize = 60;
-/// So much of what a server says to people, in characters.
+/// The part of a server's message to people that goes into an error, in characters.
 const MAX_WORDS: usize = 300;
 
 /// An answer, whose body is still to come.
@@ -35,7 +35,7 @@ impl Response {
         Self { url, inner, driver, chunk: Bytes::new() }
     }
 
-    /// Its status.
+    /// The status of the response.
     pub fn status(&self) -> StatusCode {
         self.inner.status()
     }

@@ -22,16 +22,16 @@ const INDEXES: &str = "delta-indexes";
 /// A static delta of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DeltaDir {
-    /// Where it starts; none if at nothing.
+    /// The commit that the delta starts from; `None` if it needs nothing.
     pub(super) from: Option<CommitId>,
-    /// Where it leads.
+    /// The commit that the delta leads to.
     pub(super) to: CommitId,
-    /// Its directory, from the root of the repository.
+    /// The directory of the delta, from the root of the repository.
     path: String,
 }
 
 impl fmt::Display for DeltaDir {
-    /// As summaries name it: `FROM-TO` or `TO`.
+    /// Writes the name that the delta has in summaries: `FROM-TO` or `TO`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.from {
             Some(from) => write!(f, "{from}-{}", self.to),

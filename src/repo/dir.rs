@@ -17,7 +17,7 @@ use crate::store::{Error, Result};
 #[derive(Debug)]
 pub(super) struct ObjectDir {
     fd: OwnedFd,
-    /// Its path in the repository, for errors.
+    /// The path of the directory in the repository, for errors.
     path: String,
     /// The directories that are known to exist.
     made: Box<[AtomicBool; 256]>,
@@ -36,7 +36,7 @@ impl ObjectDir {
         Self { fd, path: path.into(), made }
     }
 
-    /// Its path in the repository.
+    /// The path of the directory in the repository.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
@@ -76,7 +76,7 @@ impl ObjectDir {
         Ok(dirs.map(|(dir, _)| dir).collect())
     }
 
-    /// The same for the directory whose name is the two digits `dir`; it may be missing.
+    /// Calls `visit` for each object in the directory whose name is the two digits `dir`; it may be missing.
     pub(super) fn for_each_in(
         &self,
         dir: &str,

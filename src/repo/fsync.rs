@@ -7,9 +7,9 @@ use ostree_format::RepoConfig;
 pub enum Fsync {
     /// Never: `core.fsync=false`.
     Never,
-    /// The whole file system, once in each transaction.
+    /// The whole file system is synced, once in each transaction.
     Transaction,
-    /// Each object before it gets its name: `core.per-object-fsync`.
+    /// Each object is synced before it gets its name: `core.per-object-fsync`.
     Object,
 }
 

@@ -68,7 +68,7 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Repo {
     dir: Dir,
-    /// The same directory, opened for more than paths.
+    /// The repository's directory, opened for more than paths.
     root: OwnedFd,
     objects: ObjectDir,
     uncompressed: uncompressed::Uncompressed,

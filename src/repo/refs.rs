@@ -61,7 +61,8 @@ impl Repo {
         self.sync_changed(&changed)
     }
 
-    /// The same for a ref of a collection: in `refs/heads` if it is this repository's own, else mirrored.
+    /// Lets a ref of a collection name `target` at once, or deletes it: in `refs/heads` if the collection is this
+    /// repository's own, else in `refs/mirrors`.
     ///
     /// # Errors
     /// As [`Repo::set_ref`].

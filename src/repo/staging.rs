@@ -32,12 +32,12 @@ const JOURNAL: &str = "journal";
 /// A staging directory that is locked.
 #[derive(Debug)]
 pub(super) struct Staging<'t> {
-    /// Its objects.
+    /// The objects in the directory.
     pub(super) objects: ObjectDir,
     /// Whether an earlier transaction left it.
     pub(super) resumed: bool,
     tmp: BorrowedFd<'t>,
-    /// Its name in `tmp`.
+    /// The name of the directory in `tmp`.
     name: String,
     _lock: StagingLock<'t>,
 }
@@ -57,14 +57,15 @@ impl Drop for StagingLock<'_> {
     }
 }
 
-/// Which directories that others left are taken over.
+/// A choice of the directories, left by earlier transactions, that are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takeover {
-    /// Those without a journal: one with a journal waits for who can read it.
+    /// Directories without a journal: one with a journal is left for a transaction that can read it.
     Plain,
-    /// Those with a journal first.
+    /// All directories, those with a journal first.
     Journaled,
-    /// Those from which every object has gone into the repository, and whose transaction was stopped after that.
+    /// Directories from which every object has gone into the repository, and whose transaction was stopped after
+    /// that.
     Emptied,
 }
 

@@ -38,11 +38,11 @@ pub struct SummaryOptions<'a> {
 /// A summary that was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SummaryFile {
-    /// Its bytes, which signatures are made of.
+    /// The bytes of the file, which signatures are made of.
     pub bytes: Vec<u8>,
     /// What is in it.
     pub summary: Summary,
-    /// Its signatures, if it has any.
+    /// The signatures in `summary.sig`, if there are any.
     pub signatures: Option<Dict>,
 }
 

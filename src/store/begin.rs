@@ -50,7 +50,8 @@ pub fn in_transaction<T, E: From<Error> + Kind>(
     work_in(store.begin(ctx)?, ctx, work)
 }
 
-/// As [`in_transaction`], in one that [`Begin::resume`] begins.
+/// Does `work` in a transaction that may take over what an interrupted one left ([`Begin::resume`]), and ends it as
+/// [`in_transaction`] does.
 ///
 /// # Errors
 /// As [`in_transaction`].

@@ -21,7 +21,7 @@ pub enum BindingError {
     OtherRefs {
         /// The ref that led to it.
         asked: RefName,
-        /// Those it is for.
+        /// The refs that the commit is bound to.
         bound: Vec<String>,
     },
     /// The collection is known, so the commit has to say it, and does not.

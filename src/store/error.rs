@@ -51,7 +51,7 @@ pub enum Error {
         /// The checksum of its bytes.
         actual: Checksum,
     },
-    /// Who has to vouch for a commit does not.
+    /// A commit was refused by its [`Voucher`](super::Voucher).
     #[error("{why}")]
     Refused {
         /// The commit.
@@ -72,7 +72,7 @@ pub enum Error {
     Io {
         /// What was tried.
         op: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

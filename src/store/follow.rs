@@ -4,9 +4,9 @@ use ostree_format::FileId;
 
 use super::{Entry, MutableTree, ObjectRead, Result};
 
-/// As many as Linux follows in a path.
+/// The number of links that are followed in a path: Linux's own limit.
 const MAX_LINKS: usize = 40;
-/// Longer paths are not followed.
+/// The number of names in a path up to which it is followed.
 const MAX_NAMES: usize = 512;
 
 /// Where the paths of a layer lie in a tree: `etc` in `usr/etc`, for example. No path has dots or a slash in front.

@@ -65,12 +65,12 @@ pub struct HashedFile {
 }
 
 impl HashedFile {
-    /// Hashes one.
+    /// Computes the id of `file`.
     pub fn new(file: LoadedFile) -> Self {
         Self { id: FileId::new(Checksum::of(&file.bytes)), file }
     }
 
-    /// One that was hashed as a stream, and what was said about it.
+    /// Takes an object that was hashed as one of several streams, with the caller's tag for it.
     ///
     /// # Errors
     /// [`Error::Read`] if it could not be read, which memory always can.
@@ -79,17 +79,17 @@ impl HashedFile {
         Ok((tag, Self { id, file }))
     }
 
-    /// Its id.
+    /// The id of the object.
     pub fn id(&self) -> &FileId {
         &self.id
     }
 
-    /// Its header.
+    /// The header of the object.
     pub fn header(&self) -> &FileHeader {
         &self.file.header
     }
 
-    /// Its content.
+    /// The content of the file, without the header.
     pub fn content(&self) -> &[u8] {
         &self.file.bytes[self.file.content_at..]
     }

@@ -121,7 +121,8 @@ pub trait ObjectRead: Sync {
         Ok(None)
     }
 
-    /// The same for a metadata object, which is the same file in stores of every mode.
+    /// The file that a metadata object is, for hard links from other stores; it is the same file in stores of every
+    /// mode.
     fn loose_meta(&self, _name: &ObjectName) -> Option<LooseFile<'_>> {
         None
     }
@@ -135,8 +136,7 @@ pub trait ObjectWrite: ObjectRead {
     /// [`Error::Corrupt`] if `bytes` are not a valid object of this kind; [`Error::Io`].
     fn write_meta(&self, kind: MetaKind, bytes: &[u8]) -> Result<Checksum>;
 
-    /// The same, of an object that another store keeps as the file `from`: by a hard link, where that is
-    /// possible.
+    /// Writes a metadata object that another store keeps as the file `from`: by a hard link, where that is possible.
     ///
     /// # Errors
     /// As [`ObjectWrite::write_meta`].
@@ -210,7 +210,7 @@ pub trait Refs: Sync {
     /// [`Error::Io`]; [`Error::Invalid`] if what is stored there is no checksum.
     fn resolve(&self, refspec: &RefSpec) -> Result<Option<CommitId>>;
 
-    /// The same, but a local ref is nothing else.
+    /// The commit that a ref names, where a local ref never stands for a remote's.
     ///
     /// # Errors
     /// As [`Refs::resolve`].
@@ -263,12 +263,12 @@ pub trait Txn: ObjectWrite + Refs {
     }
 }
 
-/// How far the history of a commit is followed.
+/// The length to which the history of a commit is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// So many parents.
+    /// The given number of parents.
     Parents(u32),
-    /// To the first commit, or to where the store has no more.
+    /// All parents, to the first commit or to where the store has no more.
     All,
 }
 

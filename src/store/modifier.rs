@@ -7,18 +7,18 @@ use ostree_format::{DirMeta, FileHeader, ParseError, RepoMode, S_IFDIR, S_IFMT, 
 use super::selinux::{LABEL_XATTR, Labeling};
 use super::{Error, Result};
 
-/// The changes. The default changes nothing.
+/// Changes to the files of a tree on their way into a commit. The default changes nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Modifier {
     /// Owner of everything.
     pub uid: Option<u32>,
     /// Group of everything.
     pub gid: Option<u32>,
-    /// Which permissions are kept.
+    /// The permissions that are kept.
     pub permissions: Permissions,
     /// Whether executable files stay writable.
     pub executables: Executables,
-    /// Which xattrs are kept; canonical permissions keep none, whatever this says.
+    /// The xattrs that are kept; canonical permissions keep none, whatever this says.
     pub xattrs: XattrPolicy,
     /// SELinux labels, which replace those that there are; also where xattrs are not kept.
     pub selinux: Option<Labeling>,
@@ -28,7 +28,7 @@ pub struct Modifier {
     pub skip: SkipList,
 }
 
-/// Which permissions a commit keeps.
+/// A choice of the permissions that a commit keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Permissions {
     /// All of them.
@@ -38,17 +38,17 @@ pub enum Permissions {
     Canonical,
 }
 
-/// What becomes of regular files that somebody may execute.
+/// The treatment of regular files that somebody may execute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Executables {
-    /// They stay as they are.
+    /// Executable files stay as they are.
     #[default]
     Keep,
-    /// Nobody may write them.
+    /// Executable files lose all bits that allow writing.
     ReadOnly,
 }
 
-/// Which xattrs a commit keeps.
+/// A choice of the xattrs that a commit keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum XattrPolicy {
     /// All of them, except for those with an empty value, which libostree never commits.
@@ -72,9 +72,9 @@ pub struct Attributes {
 /// Whether a path goes into the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// It does.
+    /// The path goes into the commit.
     Take,
-    /// It does not, nor does anything below it.
+    /// The path is left out, with everything below it.
     Skip,
 }
 
@@ -233,8 +233,8 @@ impl Modifier {
         decision
     }
 
-    /// To be asked once all trees were read: whether every statoverride and skip-list path was there. `=MODE`
-    /// lines may name what is not there, as in libostree.
+    /// Checks, once all trees were read, that every statoverride and skip-list path was there. `=MODE` lines may name
+    /// what is not there, as in libostree.
     ///
     /// # Errors
     /// [`Error::Usage`]; [`StatOverrides::unmatched`] and [`SkipList::unmatched`] tell the paths.

@@ -31,7 +31,7 @@ impl Default for State {
     }
 }
 
-/// What stands under a name in a [`MutableTree`].
+/// A file or directory in a [`MutableTree`].
 #[derive(Debug)]
 pub enum Entry<'a> {
     /// A content object.
@@ -56,7 +56,7 @@ impl MutableTree {
         Self { meta: Some(entry.meta), state: State::Sealed(entry.tree) }
     }
 
-    /// Its dirmeta, where it is known.
+    /// The dirmeta of the directory, where it is known.
     pub fn meta(&self) -> Option<DirMetaId> {
         self.meta
     }
@@ -79,7 +79,7 @@ impl MutableTree {
         }
     }
 
-    /// What stands under `name`.
+    /// The file or directory called `name`.
     ///
     /// # Errors
     /// If the directory has to be loaded, and that fails.
@@ -91,7 +91,7 @@ impl MutableTree {
         })
     }
 
-    /// Its files, sorted by name.
+    /// The files of the directory, sorted by name.
     ///
     /// # Errors
     /// As [`MutableTree::get`].
@@ -99,7 +99,7 @@ impl MutableTree {
         Ok(self.open(store)?.0)
     }
 
-    /// Its directories, sorted by name.
+    /// The subdirectories, sorted by name.
     ///
     /// # Errors
     /// As [`MutableTree::get`].
@@ -182,9 +182,9 @@ impl MutableTree {
 
 /// A directory that is written after those in it.
 struct Unsealed {
-    /// Its name and dirmeta; the outermost has none.
+    /// The name and dirmeta of the directory; the outermost has none.
     entry: Option<(FileName, DirMetaId)>,
-    /// Its files, and the directories that are written.
+    /// The files of the directory, and the subdirectories that are written.
     tree: DirTree,
     dirs: btree_map::IntoIter<FileName, MutableTree>,
 }

@@ -27,19 +27,19 @@ const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 /// Labels for the files of a tree.
 #[derive(Debug, Clone)]
 pub struct Labeling {
-    /// What the labels are.
+    /// The policy that gives the labels.
     pub policy: Arc<SelinuxPolicy>,
-    /// How `usr/etc` is labeled.
+    /// The path by which files in `usr/etc` are labeled.
     pub usr_etc: UsrEtc,
 }
 
-/// How `usr/etc` is labeled.
+/// The path by which files in `usr/etc` are labeled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum UsrEtc {
-    /// By that path: policies of systems with ostree say that it stands for `etc`.
+    /// The path `usr/etc`: policies of systems with ostree say that it stands for `etc`.
     #[default]
     AsItIs,
-    /// As `etc`, whatever the policy says; libostree since 2023.7 can do so.
+    /// The path `etc`, whatever the policy says; libostree since 2023.7 can do so.
     AsEtc,
 }
 
@@ -56,13 +56,13 @@ impl Labeling {
     }
 }
 
-/// Which label a file has by its path and type.
+/// An SELinux policy's file contexts: the label of a file by its path and type.
 #[derive(Debug)]
 pub struct SelinuxPolicy {
     name: String,
-    /// Of everything that was read.
+    /// The checksum of everything that was read.
     checksum: Checksum,
-    /// Those with special characters first.
+    /// The lines, those with special characters first.
     specs: Vec<Spec>,
     subs: Substitutions,
     dist_subs: Substitutions,
@@ -129,7 +129,7 @@ impl SelinuxPolicy {
         Ok(Some(policy))
     }
 
-    /// Its name: `targeted`, `mls` …
+    /// The name of the policy: `targeted`, `mls` …
     pub fn name(&self) -> &str {
         &self.name
     }

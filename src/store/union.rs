@@ -38,10 +38,10 @@ pub struct Upper<'a> {
     pub listed_over_link: ListedOverLink,
 }
 
-/// What becomes of a directory that a layer lists, over a symbolic link to a directory.
+/// The treatment of a directory that a layer lists, over a symbolic link to a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListedOverLink {
-    /// It takes the link's place, as in container runtimes.
+    /// The directory takes the link's place, as in container runtimes.
     Replaces,
     /// The link stays, and what is in the directory goes where it leads, as in ostree-ext: a layer that lists `/lib`
     /// does not take the libraries from a system that boots.
@@ -50,7 +50,7 @@ pub enum ListedOverLink {
 
 /// A directory of a layer.
 struct Above {
-    /// Its path in the layer.
+    /// The path of the directory in the layer.
     path: Vec<FileName>,
     /// The path of the directory over which it is laid.
     place: Vec<FileName>,

@@ -11,11 +11,11 @@ pub struct CommitBytes<'a> {
     pub id: CommitId,
     /// The commit object.
     pub bytes: &'a [u8],
-    /// Its detached metadata, which holds the signatures.
+    /// The commit's detached metadata, which holds the signatures.
     pub detached: Option<&'a [u8]>,
 }
 
-/// Why somebody does not vouch for a commit.
+/// The reason for which a commit is refused.
 pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// Somebody who vouches for commits: keys, the bindings of a ref, a policy. A closure is one, too.

@@ -67,7 +67,7 @@ impl ChunkContent {
         Ok(Self { table: Arc::new(paths), files })
     }
 
-    /// Those objects that `keep` says yes to.
+    /// The objects for which `keep` returns true.
     #[must_use]
     pub fn select(&self, mut keep: impl FnMut(&FileId) -> bool) -> Self {
         let mut files = self.files.clone();

@@ -20,7 +20,7 @@ use crate::store::{self, HashedFile, LoadedFile, ObjectWrite};
 
 /// Files of up to so many bytes are read into memory.
 pub(super) const SMALL_BYTES: u64 = 128 * 1024;
-/// So many bytes may be under way in the pool.
+/// The number of bytes that may be under way in the pool.
 pub(super) const POOL_BYTES: u64 = 8 * 1024 * 1024;
 /// One set of xattrs may not be larger; file systems allow less.
 const MAX_XATTRS_BYTES: u64 = 1024 * 1024;
@@ -30,7 +30,7 @@ const MAX_ALL_XATTRS_BYTES: u64 = 64 * 1024 * 1024;
 const XATTRS_COST_BYTES: u64 = 64;
 /// What a job costs, apart from the content.
 const JOB_COST_BYTES: u64 = 512;
-/// So many files are a job, or files with so many bytes.
+/// The number of files that make one job, unless they reach [`BATCH_BYTES`] before.
 const BATCH_FILES: usize = 16;
 const BATCH_BYTES: u64 = 256 * 1024;
 
@@ -44,7 +44,7 @@ pub(super) struct ContentWriter<'p, 'env> {
     ctx: &'env Ctx,
     xattrs: HashMap<Checksum, Box<[u8]>>,
     xattrs_bytes: u64,
-    /// Whose file has to come next, and its xattrs.
+    /// The object whose file has to come next, and its xattrs.
     next: Option<(FileId, Xattrs)>,
     /// Small files that wait for more, with their bytes.
     batch: Vec<(FileId, u64, LoadedFile)>,

@@ -33,7 +33,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// That of an archive that begins so.
+    /// The form of an archive that begins with the bytes `head`.
     pub(super) fn of(head: &[u8]) -> Option<Self> {
         match head {
             [b'0', b'7', b'0', b'7', b'0', b'1' | b'2' | b'7', ..] => Some(Self::Text),

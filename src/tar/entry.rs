@@ -9,11 +9,11 @@ use super::error::{EntryErrorKind, Error, Result};
 pub struct TarEntry {
     /// Offset of its first header block in the stream, extended headers included.
     pub offset: u64,
-    /// Its path, as it stands there.
+    /// The path of the entry, as it stands in the archive.
     pub path: Vec<u8>,
     /// The target of a hard or symbolic link, as it stands there; else empty.
     pub link: Vec<u8>,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: EntryKind,
     /// Permission bits, `st_mode & 07777`.
     pub permissions: u32,
@@ -75,7 +75,7 @@ impl EntryKind {
         }
     }
 
-    /// For messages.
+    /// The kind in words, for messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Regular => "a regular file",

@@ -22,7 +22,7 @@ pub enum Error {
         /// What is wrong there.
         kind: FormatErrorKind,
     },
-    /// It is a tar stream, but this entry may not be in it.
+    /// The stream is a tar stream, but one of its entries may not be in it.
     #[error("tar entry '{path}' at byte {offset}: {kind}")]
     Entry {
         /// The entry's path, as far as it can be shown.
@@ -107,7 +107,7 @@ pub enum EntryErrorKind {
     NotUtf8(&'static str),
     /// An entry of this type has no place here.
     Type(&'static str),
-    /// It should be the name of an object, and is not; the text says why.
+    /// The path should be the name of an object, and is not; the text says why.
     ObjectPath(&'static str),
     /// The object came before.
     Duplicate,
@@ -123,13 +123,13 @@ pub enum EntryErrorKind {
     NoParent(String),
     /// A hard link to something that is not there or cannot be linked to.
     LinkTarget(String),
-    /// It would replace something of another type.
+    /// The entry would replace something of another type.
     Conflict(&'static str),
-    /// Its content is encrypted or compressed in a way that is not read: in which.
+    /// The content is encrypted or compressed in a way that is not read; the text says which.
     Packed(String),
-    /// Its content is not what its size and checksum say, or does not decompress; the text says how.
+    /// The content is not what its size and checksum say, or does not decompress; the text says how.
     Damaged(String),
-    /// With it the holes of all sparse files of the stream are larger than the limit, in bytes.
+    /// The entry brings the holes of all sparse files of the stream above the limit, in bytes.
     Holes(u64),
 }
 

@@ -28,20 +28,21 @@ use super::writer::{MAX_NAMES, Writer};
 use crate::base::Ctx;
 use crate::store::{self, FileObject, ObjectRead, load_commit, load_dirmeta, load_dirtree};
 
-/// How a commit is written.
+/// Options for writing a commit as a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// How xattrs are written.
+    /// The way in which xattrs are written.
     pub xattrs: XattrDialect,
 }
 
-/// How xattrs of content objects are written. Both kinds are read by every version of ostree-ext since 0.6.
+/// The way in which xattrs of content objects are written. Both kinds are read by every version of ostree-ext since
+/// 0.6.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum XattrDialect {
-    /// Each set of xattrs once, and a hard link to it for each file: ostree-ext 0.15.
+    /// One entry for each set of xattrs, and a hard link to it for each file: ostree-ext 0.15.
     #[default]
     Linked,
-    /// A copy for each file, and an extended header for those who unpack the image, which holds all but
+    /// One copy of the xattrs for each file, and for programs that unpack the image an extended header with all but
     /// `security.selinux`: ostree-ext as part of bootc.
     Copied,
 }

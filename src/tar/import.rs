@@ -44,7 +44,7 @@ pub struct ImportedCommit {
     pub commit: CommitId,
     /// Content objects that it reaches.
     pub files: HashSet<FileId>,
-    /// Those of them that were not in this stream.
+    /// Content objects that the commit reaches and that were not in this stream.
     pub elsewhere: HashSet<FileId>,
 }
 
@@ -220,9 +220,9 @@ struct Head {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
-    /// Another object names it.
+    /// Another object names the object.
     Named,
-    /// It was in the stream.
+    /// The object was in the stream.
     Here,
 }
 

@@ -33,32 +33,33 @@ use super::files::FileWriter;
 use crate::base::{Ctx, with_pool};
 use crate::store::{Modifier, ObjectWrite};
 
-/// How a layer becomes a tree.
+/// Options for turning a layer into a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LayerOptions {
-    /// What happens to top-level directories apart from `usr`, `etc` and `var`.
+    /// The treatment of top-level directories apart from `usr`, `etc` and `var`.
     pub toplevel: Toplevel,
-    /// What happens to `var`.
+    /// The treatment of `var`.
     pub var: Var,
 }
 
-/// What happens to top-level directories apart from `usr`, `etc` and `var`.
+/// The treatment of top-level directories apart from `usr`, `etc` and `var`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Toplevel {
-    /// They are left out: in a deployment nobody could see them.
+    /// The directories are left out: in a deployment nobody could see them.
     #[default]
     LeaveOut,
-    /// They stay: the root file system is made of the commit.
+    /// The directories stay: the root file system is made of the commit.
     Keep,
 }
 
-/// What happens to `var`.
+/// The treatment of `var`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Var {
-    /// It becomes `usr/share/factory/var`, from where systemd-tmpfiles copies it. Works with every libostree.
+    /// The directory becomes `usr/share/factory/var`, from where systemd-tmpfiles copies it. Works with every
+    /// libostree.
     #[default]
     Factory,
-    /// It stays: libostree since 2024.3 copies it when it deploys the commit.
+    /// The directory stays: libostree since 2024.3 copies it when it deploys the commit.
     Keep,
 }
 
@@ -74,7 +75,7 @@ pub struct LayerTree {
     pub lower_links: BTreeMap<String, String>,
     /// Files that are left out and that hard links name: given to [`import_layer`], it keeps their content.
     pub wanted: BTreeSet<String>,
-    /// What was left out but wanted.
+    /// Files that were left out of the tree, but whose content was kept because it was wanted: by path.
     pub kept: BTreeMap<String, FileId>,
     /// How many entries were left out, by their first directory or by their kind.
     pub left_out: BTreeMap<String, u64>,

@@ -19,31 +19,32 @@ use crate::base::Ctx;
 use crate::store::selinux::LABEL_XATTR;
 use crate::store::{self, ObjectRead, load_commit, load_dirmeta, load_dirtree};
 
-/// How a tree is written.
+/// Options for writing a tree as a plain tar stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlainOptions {
-    /// What becomes of xattrs.
+    /// The treatment of xattrs.
     pub xattrs: PlainXattrs,
     /// The directory of the commit that becomes the root; empty for all of it.
     pub subpath: String,
-    /// Put before every path as it is: a directory needs its slash.
+    /// Text that is put before every path as it is: a directory needs its slash.
     pub prefix: String,
-    /// What the stream is for.
+    /// The purpose of the stream.
     pub purpose: PlainPurpose,
 }
 
-/// What a stream is for.
+/// The purpose of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum PlainPurpose {
-    /// To be unpacked; what lies in several places is there once, and hard links to it.
+    /// An archive to be unpacked: a file that lies in several places is written once, the others are hard links to
+    /// it.
     #[default]
     Archive,
-    /// To be a layer of an image: `usr/etc` is `etc` again, without labels, which containers have of their own, and
-    /// without times; every file is one of its own.
+    /// A layer of an image: `usr/etc` becomes `etc` again, without labels (containers have their own) and times, and
+    /// each file is written for itself.
     Layer(LayerFacts),
 }
 
-/// What the tree of a layer does not say.
+/// Facts about a layer that its tree does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LayerFacts {
     /// Hard links to what lower layers have: path and target in the commit.
@@ -52,13 +53,13 @@ pub struct LayerFacts {
     pub implied: BTreeSet<String>,
 }
 
-/// What becomes of xattrs.
+/// The treatment of xattrs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PlainXattrs {
-    /// They are written.
+    /// Xattrs are written.
     #[default]
     Keep,
-    /// They are left out.
+    /// Xattrs are left out.
     LeaveOut,
 }
 

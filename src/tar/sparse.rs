@@ -127,9 +127,9 @@ pub(super) struct SparseRecords {
 
 /// The form of a sparse file that extended headers tell.
 pub(super) enum PaxSparse {
-    /// Its size and map.
+    /// The size and map of the file.
     Whole(u64, SparseMap),
-    /// Its size; the map is in front of the data.
+    /// The size of the file; the map is in front of the data.
     MapInData(u64),
 }
 
@@ -166,7 +166,7 @@ impl SparseRecords {
         Ok(())
     }
 
-    /// Which form it is; `None` if the file is not sparse.
+    /// The form that the records tell; `None` if the file is not sparse.
     pub(super) fn finish(self) -> Result<Option<PaxSparse>, &'static str> {
         match (self.version, self.size, self.map) {
             ((None, None), None, None) => Ok(None),

@@ -22,35 +22,35 @@ use super::filter::PathnameFilter;
 use crate::base::{Ctx, with_pool};
 use crate::store::{Decision, Modifier, MutableTree, ObjectWrite};
 
-/// How an archive becomes a tree.
+/// Options for turning an archive into a tree.
 #[derive(Debug, Clone, Default)]
 pub struct TreeOptions {
-    /// What happens if the directory of an entry is not in the archive.
+    /// The treatment of an entry whose directory is not in the archive.
     pub parents: Parents,
-    /// What happens to devices and pipes.
+    /// The treatment of devices and pipes.
     pub special: SpecialFiles,
-    /// What paths become.
+    /// A filter that changes paths.
     pub filter: Option<PathnameFilter>,
 }
 
-/// What happens if the directory of an entry is not in the archive.
+/// The treatment of an entry whose directory is not in the archive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Parents {
-    /// That is an error.
+    /// A missing directory is an error.
     #[default]
     MustExist,
-    /// It is made: mode 0755, owned as the entry, no xattrs. As in libostree, all directories on the path
-    /// become so, also those that were there.
+    /// A missing directory is made: mode 0755, owned as the entry, no xattrs. As in libostree, all directories on the
+    /// path become so, also those that were there.
     Create,
 }
 
-/// What happens to devices, pipes and the like, which no commit can hold.
+/// The treatment of devices, pipes and the like, which no commit can hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SpecialFiles {
-    /// They are an error.
+    /// Special files are an error.
     #[default]
     Refuse,
-    /// They are left out.
+    /// Special files are left out.
     Ignore,
 }
 

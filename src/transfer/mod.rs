@@ -30,32 +30,33 @@ use crate::store::{
 use content::{ContentCopy, SmallFiles};
 use subpath::{Filter, Match};
 
-/// So many content objects are one job.
+/// The number of content objects that make one job.
 const BATCH_FILES: usize = 64;
 
-/// Whether content objects of the source are believed.
+/// The degree to which content objects of the source are believed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// A file that can be hard-linked is not read. What is copied is verified on the way.
+    /// Files that can be hard-linked are believed and not read; what is copied is verified on the way.
     #[default]
     Linked,
     /// Every object is read and its checksum verified.
     Nothing,
 }
 
-/// How much of a commit is copied.
+/// The part of a commit that is copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Extent {
     /// Everything.
     #[default]
     Full,
-    /// The commit object and its detached metadata. It stays marked as partial.
+    /// The commit object and its detached metadata. The commit stays marked as partial.
     CommitOnly,
-    /// What lies below these paths, and the directories on the way there. It stays marked as partial.
+    /// The files and directories below these paths, and the directories on the way there. The commit stays marked as
+    /// partial.
     Subpaths(Vec<String>),
 }
 
-/// Which modes regular files may have.
+/// The modes that regular files may have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FileModes {
     /// All.
@@ -65,16 +66,16 @@ pub enum FileModes {
     BareUserOnly,
 }
 
-/// What is copied, and how.
+/// Options for a copy: which commits and objects, and how far they are believed.
 #[derive(Clone)]
 pub struct TransferOptions<'a> {
     /// Parents to copy as well. A parent that the source does not have ends the history.
     pub depth: Depth,
-    /// Whether content objects are believed.
+    /// The degree to which content objects are believed.
     pub trust: Trust,
-    /// How much of each commit.
+    /// The part of each commit that is copied.
     pub extent: Extent,
-    /// Which modes of files are let through.
+    /// The modes of files that are let through.
     pub file_modes: FileModes,
     /// Asked about every commit before anything of it is written.
     pub voucher: Option<&'a dyn Voucher>,
@@ -92,16 +93,16 @@ impl Default for TransferOptions<'_> {
     }
 }
 
-/// What was copied.
+/// Counts of what was copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TransferStats {
     /// Commits, dirtrees and dirmetas.
     pub metadata_objects: u64,
     /// Content objects.
     pub content_objects: u64,
-    /// Of these, the ones that were hard-linked.
+    /// Content objects that were hard-linked; they count as content objects too.
     pub linked_objects: u64,
-    /// Bytes of content in the others.
+    /// Bytes of the content objects that were copied.
     pub copied_bytes: u64,
 }
 

@@ -17,8 +17,8 @@ use super::ty::{Basic, Type, TypeKind};
 use super::value::{ObjectPath, Signature, Value};
 use crate::{ParseError, ParseErrorKind, Result};
 
-/// So many values are read from any input, and one more for every two bytes of it. Only types that no metadata has,
-/// such as `ab` or nested empty tuples, have more, and would take many times the memory of the input.
+/// The number of values that are read from any input; one more is read for every two bytes of it. Only types that no
+/// metadata has, such as `ab` or nested empty tuples, have more, and would take many times the memory of the input.
 const MAX_VALUES: usize = 0x1_0000;
 
 /// How many elements memory is taken for before the first one is read.

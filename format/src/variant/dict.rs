@@ -168,7 +168,7 @@ impl Dict {
         self.get(key).cloned().map(Self::from_value).transpose()
     }
 
-    /// The same entries in the order in which GLib's `GVariantDict` lists them: that of the slots of its
+    /// A dictionary of these entries in the order in which GLib's `GVariantDict` lists them: that of the slots of its
     /// `GHashTable`, after inserting the entries in their order here. Of equal keys the last value stays.
     ///
     /// libostree's programs pass metadata through a `GVariantDict` in some places, and the id of a commit
@@ -183,8 +183,8 @@ impl Dict {
     }
 }
 
-/// As much of GLib's hash table as decides the order of its keys. It is an array of slots, a power of two, open
-/// addressing with growing steps; a slot here is the hash and the index of the entry.
+/// The part of GLib's hash table that decides the order of its keys: an array of slots, a power of two, open
+/// addressing with growing steps. A slot here is the hash and the index of the entry.
 struct GHashTable {
     slots: Vec<Option<(u32, usize)>>,
     modulus: u32,

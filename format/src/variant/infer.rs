@@ -17,7 +17,7 @@ enum Shape {
     Number,
     /// Some type of strings.
     Text,
-    /// This, or a maybe of it: `1` next to `just 2` is a maybe.
+    /// A type that may also turn out to be a maybe of it: `1` next to `just 2` is a maybe.
     Loose(Box<Shape>),
     Basic(Basic),
     Variant,

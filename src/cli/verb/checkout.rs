@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// Whether to wait for the disk
     #[arg(long, value_name = "POLICY", value_parser = super::boolean)]
     fsync: Option<bool>,
-    /// It is an error if a file cannot be hard-linked
+    /// Fail if a file cannot be hard-linked
     #[arg(short = 'H', long)]
     require_hardlinks: bool,
     /// Do not hard-link empty files

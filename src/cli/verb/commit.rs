@@ -71,7 +71,7 @@ pub(crate) struct Args {
     /// Whether to wait for the disk
     #[arg(long, value_name = "POLICY", value_parser = super::boolean)]
     fsync: Option<bool>,
-    /// When the commit was made [default: now, or SOURCE_DATE_EPOCH]
+    /// The time of the commit [default: now, or SOURCE_DATE_EPOCH]
     #[arg(long)]
     timestamp: Option<String>,
 }

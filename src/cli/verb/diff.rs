@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// A commit, or a directory that starts with `/` or `./`; if only one commit is given, its parent
     #[arg(value_name = "REV_OR_DIR")]
     from: String,
-    /// The same
+    /// The commit or directory to compare with; a directory starts with `/` or `./`
     #[arg(value_name = "REV_OR_DIR")]
     to: Option<String>,
 }

@@ -27,14 +27,14 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 #[group(skip)]
 struct RemoteOptions {
-    /// Those with a value
+    /// The options that take a value
     #[arg(long = "depth", short = 'L', hide = true, aliases = [
         "append-user-agent", "cache-dir", "http-header", "localcache-repo", "low-speed-limit-bytes",
         "low-speed-time-seconds", "max-outstanding-fetcher-requests", "network-retries", "subpath",
         "timestamp-check-from-rev", "update-frequency", "url",
     ])]
     values: Vec<String>,
-    /// Those without one
+    /// The options that take no value
     #[arg(long = "mirror", short = 'T', hide = true, action = ArgAction::Count, aliases = [
         "bareuseronly-files", "commit-metadata-only", "disable-fsync", "disable-retry-on-network-errors",
         "disable-static-deltas", "disable-verify-bindings", "dry-run", "http-trusted", "per-object-fsync",

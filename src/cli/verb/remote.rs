@@ -56,7 +56,7 @@ pub(crate) struct AddArgs {
     /// Add the OpenPGP keys in this file to the keyring of the remote
     #[arg(long, value_name = "FILE")]
     gpg_import: Option<PathBuf>,
-    /// Its content does not come through ostree, but through this program
+    /// Content of the remote comes through this program instead of ostree
     #[arg(long, value_name = "NAME")]
     custom_backend: Option<String>,
     /// Where content objects are, if not where the rest is
@@ -119,7 +119,7 @@ pub(crate) struct GpgImportArgs {
     stdin: bool,
     /// The remote
     name: String,
-    /// Which keys of the files [default: all]
+    /// The keys to import [default: all keys of the files]
     #[arg(value_name = "KEY-ID")]
     key_ids: Vec<String>,
 }

@@ -87,7 +87,7 @@ pub fn write_layer<T>(
     write_layer_with(dest, compression, &Scratch::default(), ctx, produce)
 }
 
-/// The same, with what other layers have used.
+/// Does what [`write_layer`] does, with buffers that other layers have used.
 pub(in crate::container) fn write_layer_with<T>(
     dest: &(impl ImageDest + ?Sized),
     compression: Compression,

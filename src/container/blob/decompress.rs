@@ -33,9 +33,9 @@ use crate::base::{Ctx, Item};
 use crate::container::image::{DiffId, Digest, Error, ImageSource, Result};
 use crate::{store, tar};
 
-/// Blocks of the blob, and how many of them may wait.
+/// The blocks of the blob that wait for the decompressor: their size, and how many there may be.
 const BLOB_QUEUE: Queue = Queue { block_bytes: 128 * 1024, blocks: 4 };
-/// The same of the uncompressed stream.
+/// The blocks of the uncompressed stream that wait for its reader: their size, and how many there may be.
 const STREAM_QUEUE: Queue = Queue { block_bytes: 256 * 1024, blocks: 8 };
 /// A zstd stream may refer back so many bytes (as a power of two): this bounds the decoder's memory to
 /// 32 MiB. Levels up to 19 use 8 MiB at most.
@@ -161,9 +161,9 @@ enum Hash {
 
 /// How a thread ended that nothing went wrong in.
 enum End<T> {
-    /// It has seen everything.
+    /// The thread has seen everything.
     Whole(T),
-    /// Nobody listened any more.
+    /// The thread stopped because nobody listened any more.
     Stopped,
 }
 

@@ -15,7 +15,7 @@ const XZ_MAGIC: [u8; 6] = *b"\xfd7zXZ\0";
 const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 /// `BZh` and the level alone may be the name of a tar stream's first file.
 const BZIP2_MAGIC: ([u8; 3], [u8; 6]) = (*b"BZh", *b"1AY&SY");
-/// So many bytes tell the format.
+/// The number of first bytes that tell the format.
 pub(in crate::container) const FORMAT_BYTES: usize = 10;
 
 /// How a layer's blob is compressed.

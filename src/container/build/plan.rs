@@ -39,7 +39,7 @@ pub struct BuildOptions {
     pub copy_meta_keys: Vec<String>,
     /// Keys to copy where they are there.
     pub copy_meta_opt_keys: Vec<String>,
-    /// When the image was made, in seconds since 1970; otherwise the commit's time.
+    /// The time at which the image was made, in seconds since 1970; otherwise the commit's time.
     pub created_secs: Option<u64>,
     /// The machines it is for, where the commit does not say: see [`platform_of`].
     pub platform: Option<PlatformName>,
@@ -80,9 +80,9 @@ pub struct BuildPlan<'a> {
 pub struct Built {
     /// The digest of its manifest.
     pub manifest: Digest,
-    /// Layers that it has.
+    /// The number of its layers.
     pub layers: usize,
-    /// Those that were at the destination already, as an image from before told.
+    /// The number of layers that were at the destination already, as an earlier image told.
     pub reused: usize,
     /// The bytes of all others, compressed.
     pub written_bytes: u64,

@@ -28,9 +28,9 @@ pub(in crate::container) struct PlacedLayer {
 /// How a layer came to where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::container) enum Origin {
-    /// It was there already.
+    /// The layer was there already.
     Known,
-    /// It was compressed and written.
+    /// The layer was compressed and written.
     Written,
 }
 

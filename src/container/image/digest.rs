@@ -23,7 +23,7 @@ macro_rules! digest {
                 Self(checksum)
             }
 
-            /// Its checksum.
+            /// The checksum that the digest is.
             pub const fn checksum(&self) -> &Checksum {
                 &self.0
             }

@@ -31,7 +31,7 @@ pub enum Error {
     Io {
         /// What was tried.
         op: &'static str,
-        /// On which file.
+        /// The file in question.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -97,7 +97,7 @@ pub enum Error {
     Size {
         /// The kind of document or blob.
         what: &'static str,
-        /// Which one.
+        /// The digest of the blob.
         digest: Digest,
         /// What the descriptor says.
         expected: u64,

@@ -53,7 +53,7 @@ struct Shape {
     config: Option<IgnoredAny>,
     layers: Option<IgnoredAny>,
     manifests: Option<IgnoredAny>,
-    /// Of docker's schema 1.
+    /// The list of layers in docker's schema 1.
     fs_layers: Option<IgnoredAny>,
     history: Option<IgnoredAny>,
 }
@@ -76,7 +76,7 @@ impl Shape {
         serde_json::from_slice(bytes).map_err(error())
     }
 
-    /// Which of the parts that belong to another kind of document there are.
+    /// Lists the fields of the document that belong to another kind of document.
     fn foreign(&self, media_type: &str) -> Vec<&'static str> {
         let (image, index) = match media_type {
             OCI_INDEX | DOCKER_INDEX => (false, true),

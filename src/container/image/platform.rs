@@ -27,12 +27,12 @@ const UNKNOWN: &str = "unknown";
 const COMPRESSION: &str = "io.github.containers.compression.zstd";
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
-/// Which machines an image is for: `OS/ARCHITECTURE[/VARIANT]`.
+/// The machines that an image is for: `OS/ARCHITECTURE[/VARIANT]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformName {
     /// `linux`
     pub os: String,
-    /// As Go calls it: `amd64`, `arm64`.
+    /// The architecture as Go calls it: `amd64`, `arm64`.
     pub architecture: String,
     /// `v7`, `v8`; any that an image without one surely runs on if `None`.
     pub variant: Option<String>,

@@ -44,7 +44,7 @@ pub struct ImageReference {
     name: Box<str>,
 }
 
-/// Who vouches for an image.
+/// The source of trust in an image: who has to sign it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SignatureSource {
     /// A key of this ostree remote, which signed the commit.
@@ -58,7 +58,7 @@ pub enum SignatureSource {
 /// An image and who vouches for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OstreeImageReference {
-    /// Who vouches for it.
+    /// The source of trust in the image.
     pub signature: SignatureSource,
     /// The image.
     pub image: ImageReference,

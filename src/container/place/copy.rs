@@ -36,7 +36,7 @@ pub struct CopyOptions {
     pub images: Images,
 }
 
-/// Which images of an index are copied.
+/// A choice of the images in an index that are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Images {
     /// One image, which the source has chosen; an index is an error.
@@ -49,10 +49,10 @@ pub enum Images {
 /// What kind of manifest a copy has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ManifestFormat {
-    /// The same bytes, and so the same digest.
+    /// The manifest's own bytes, so that its digest stays.
     #[default]
     AsItIs,
-    /// That of OCI; one of docker is converted.
+    /// OCI's format; a manifest of docker is converted.
     Oci,
 }
 
@@ -63,7 +63,7 @@ pub struct Copied {
     pub manifest: Digest,
     /// Blobs that were sent.
     pub sent: u64,
-    /// Their bytes.
+    /// The bytes of the blobs that were sent.
     pub sent_bytes: u64,
     /// Blobs that were there already.
     pub reused: u64,
@@ -183,7 +183,7 @@ impl Copied {
     }
 }
 
-/// The same image as a manifest of `format`: with OCI's media types, its configuration is the same document.
+/// Converts a manifest to `format`: with OCI's media types, the image's configuration stays the document that it is.
 pub(super) fn in_format(
     format: ManifestFormat,
     raw: RawManifest,

@@ -144,7 +144,7 @@ fn instance_name(digest: &Digest) -> String {
     format!("{}.{MANIFEST}", digest.checksum())
 }
 
-/// Until one is missing.
+/// The names that signature files may have; the first one that is missing ends them.
 fn signature_names() -> impl Iterator<Item = String> {
     (1..=MAX_SIGNATURES).map(|number| format!("signature-{number}"))
 }

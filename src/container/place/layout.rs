@@ -43,9 +43,9 @@ impl OciLayout {
         Ok(Self { dir, tag: tag.map(str::to_owned) })
     }
 
-    /// As [`OciLayout::open`], but an empty `dir` becomes a layout, and so does one in which somebody was stopped
-    /// while it became one. Without a tag the image takes the place of the one without a tag. What was left behind
-    /// by those who were killed is removed.
+    /// Opens a layout to write into. An empty `dir` becomes a layout, and so does one in which an earlier attempt at
+    /// that was interrupted. Without a tag the image takes the place of the one without a tag. Files left behind by
+    /// writers that were killed are removed.
     ///
     /// # Errors
     /// [`Error::NotALayout`] if `dir` holds something else, [`Error::Usage`] if `tag` is a number of an image, `@N`;

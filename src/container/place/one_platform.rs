@@ -32,7 +32,7 @@ impl<S: ImageSource> ImageSource for OnePlatform<S> {
         self.source.blob(descriptor)
     }
 
-    /// Those of an index are not the image's.
+    /// The signatures of the chosen image; those of an index are not its.
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         match media::is_index(&self.source.manifest()?.media_type) {
             true => Ok(Vec::new()),

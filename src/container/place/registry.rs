@@ -26,7 +26,7 @@ pub struct RegistryPlace {
     pub endpoint: Endpoint,
     /// How to connect.
     pub http: HttpOptions,
-    /// Who asks.
+    /// The credentials to ask with.
     pub credentials: Option<Credentials>,
 }
 

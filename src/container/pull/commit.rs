@@ -26,18 +26,18 @@ pub struct Pulled {
     pub commit: CommitId,
     /// The digest of the image's manifest.
     pub manifest: Digest,
-    /// Layers that were fetched.
+    /// The number of layers that were fetched.
     pub fetched: usize,
-    /// Their bytes, compressed.
+    /// The bytes of the fetched layers, compressed.
     pub fetched_bytes: u64,
-    /// Layers that were there.
+    /// The number of layers that were there already.
     pub reused: usize,
 }
 
 /// Pulls the commit out of an image into `store`; of an image with plain layers, a commit of all layers together.
 ///
 /// Layers of the commit that an earlier pull brought into the same store are not fetched, as long as their
-/// objects are there: the store's cache tells ([`Txn::cached`]). What was finished when a pull fails is left to the
+/// objects are there: the store's cache tells ([`Hints::cached`](crate::store::Hints::cached)). What was finished when a pull fails is left to the
 /// next one, unless it is refused: see [`give_up`](crate::store::give_up).
 ///
 /// # Errors

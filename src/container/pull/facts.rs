@@ -15,17 +15,17 @@ use crate::store::{self, Modifier, ObjectRead, load_commit};
 /// What is to be known before plain layers are taken in.
 #[derive(Debug, Clone)]
 pub(in crate::container) struct BaseFacts {
-    /// Which directories are seen.
+    /// The directories of the commit that are seen when it is deployed.
     pub(in crate::container) root: RootKind,
     /// The SELinux policy, if there is one.
     pub(in crate::container) policy: Option<Arc<SelinuxPolicy>>,
 }
 
 impl BaseFacts {
-    /// Of plain layers without a commit below: they are the root file system.
+    /// The facts for plain layers without a commit below: they are the whole root file system.
     pub(in crate::container) const NO_BASE: Self = Self { root: RootKind::Writable, policy: None };
 
-    /// Those of a commit; `None` if they depend on a content object that is not in the store.
+    /// The facts of a commit; `None` if they depend on a content object that is not in the store.
     pub(in crate::container) fn of_commit(store: &dyn ObjectRead, commit: &CommitId) -> Result<Option<Self>> {
         let Some(root) = prepare_root::of_commit(store, commit)? else { return Ok(None) };
         match SelinuxPolicy::of_tree(store, load_commit(store, commit)?.root) {

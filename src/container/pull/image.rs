@@ -35,17 +35,17 @@ pub struct StoreOptions<'a> {
 /// What happens to layers that no image needs after a pull.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unneeded {
-    /// Their refs are deleted.
+    /// The refs of the layers are deleted.
     #[default]
     Prune,
-    /// They stay.
+    /// The layers stay.
     Keep,
 }
 
 /// Whether an image gets its name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NameImage {
-    /// It does.
+    /// The image gets its name.
     #[default]
     Yes,
     /// Only its layers get theirs, so that a pull later on does not fetch them.
@@ -59,11 +59,11 @@ pub struct PulledImage {
     pub commit: CommitId,
     /// The digest of the image's manifest.
     pub digest: Digest,
-    /// Layers that were fetched.
+    /// The number of layers that were fetched.
     pub fetched: usize,
-    /// Their bytes, compressed.
+    /// The bytes of the fetched layers, compressed.
     pub fetched_bytes: u64,
-    /// Layers that were there.
+    /// The number of layers that were there already.
     pub reused: usize,
     /// Entries of plain layers that were left out, by their first directory or their kind.
     pub left_out: BTreeMap<String, u64>,

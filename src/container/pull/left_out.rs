@@ -26,7 +26,7 @@ pub(in crate::container) struct LeftOut<'a> {
 }
 
 impl<'a> LeftOut<'a> {
-    /// Of these plain layers, lowest first.
+    /// Looks into these plain layers, lowest first.
     pub(in crate::container) fn new(
         source: &'a dyn ImageSource,
         txn: &'a dyn Txn,

@@ -7,7 +7,7 @@ use crate::container::trust::{Admitted, PolicyVerdict};
 use crate::store::Voucher;
 use crate::tar::Var;
 
-/// Who vouches for the commit in an image.
+/// The decision about who has to vouch for the commit in an image.
 #[derive(Clone, Copy, Default)]
 pub enum Vouching<'a> {
     /// Nobody said: the pull stops before it begins.
@@ -22,7 +22,8 @@ pub enum Vouching<'a> {
 /// How an image is pulled.
 #[derive(Clone, Default)]
 pub struct PullOptions<'a> {
-    /// Who vouches for the commit. Nobody has to, where a policy said that the image is signed.
+    /// The decision about who has to vouch for the commit. Nobody has to where a policy said that the image is
+    /// signed.
     pub vouching: Vouching<'a>,
     /// The ref that shall name the commit.
     pub name: Option<RefSpec>,
@@ -31,7 +32,7 @@ pub struct PullOptions<'a> {
 }
 
 impl<'a> Vouching<'a> {
-    /// Who decides about the commit of `image`, if anybody has to.
+    /// The voucher that decides about the commit of `image`, if one has to.
     pub(in crate::container) fn decided(self, image: &Admitted<'_>) -> Result<Option<&'a dyn Voucher>> {
         match (self, image.verdict()) {
             (Self::By(voucher), _) => Ok(Some(voucher)),

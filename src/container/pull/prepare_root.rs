@@ -20,7 +20,7 @@ const PATHS: [&str; 2] = ["etc/ostree/prepare-root.conf", "usr/lib/ostree/prepar
 /// The file has a few lines.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Which directories of a commit are seen when it is deployed.
+/// The directories of a commit that are seen when it is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::container) enum RootKind {
     /// `usr`, and what ostree makes of `etc` and `var`.

@@ -18,7 +18,7 @@ use crate::store::{Completeness, MAX_CACHED_BYTES, Txn};
 
 /// The file in the cache.
 const FILE: &str = "ostree-rs-layers";
-/// So many pulls are remembered.
+/// The number of pulls that are remembered.
 const MAX_COMMITS: usize = 64;
 
 /// What the file says.

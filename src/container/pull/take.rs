@@ -37,7 +37,7 @@ pub(super) struct Taking<'a> {
     pub(in crate::container) txn: &'a dyn Txn,
     /// Decides about the commit; none lets every commit in.
     pub(in crate::container) voucher: Option<&'a dyn Voucher>,
-    /// Which of them are there, and what is kept of the others.
+    /// The record of layers that are in the store already, to which new ones are added.
     pub(in crate::container) layers: &'a dyn Layers,
     /// What happens to `var` of plain layers.
     pub(in crate::container) var: Var,
@@ -52,7 +52,7 @@ pub(in crate::container) struct Taken {
     pub(in crate::container) layers: Vec<TakenLayer>,
     /// How files of the plain layers were labeled.
     pub(in crate::container) policy: Option<Arc<SelinuxPolicy>>,
-    /// By which rules the plain layers were taken in.
+    /// The rules by which the plain layers were taken in.
     pub(in crate::container) rules: LayerOptions,
 }
 
@@ -81,7 +81,7 @@ pub(in crate::container) fn take(
     Take { plan, taking, ctx, expected, taken }.all()
 }
 
-/// By which rules plain layers are taken in on top of such a commit.
+/// The rules by which plain layers are taken in on top of a commit with these facts.
 fn rules(facts: &BaseFacts, var: Var) -> LayerOptions {
     let toplevel = match facts.root {
         RootKind::Writable => Toplevel::Keep,

@@ -61,7 +61,7 @@ pub(in crate::container) fn write_merge_commit(
     Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
 }
 
-/// When the image was made, in seconds since 1970.
+/// The time at which the image was made, in seconds since 1970.
 fn created_secs(image: &Image) -> Option<u64> {
     let annotation = image.manifest.annotations().as_ref().and_then(|all| all.get(ANNOTATION_CREATED));
     let text = annotation.or(image.config.created().as_ref())?;

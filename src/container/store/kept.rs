@@ -38,11 +38,11 @@ pub(in crate::container) struct KeptLayer {
 /// What a layer of an image is taken in as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::container) enum LayerRole {
-    /// This commit, with all its metadata.
+    /// The commit with this id, with all its metadata.
     Commit(CommitId),
-    /// Content objects of this commit.
+    /// Content objects of the commit with this id.
     Chunk(CommitId),
-    /// Files by these rules.
+    /// Files, taken in by these rules.
     Plain(LayerOptions),
 }
 
@@ -75,9 +75,9 @@ pub(in crate::container) struct TakenLayer {
 /// How a layer came into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::container) enum Origin {
-    /// It was fetched.
+    /// The layer was fetched.
     Fetched,
-    /// Its blob was read earlier.
+    /// The blob of the layer was read earlier.
     Kept,
     /// Another blob with the same stream was read earlier.
     Alike,

@@ -22,7 +22,7 @@ use crate::tar::write_object_set;
 /// The refs of all layers.
 pub(super) struct LayerIndex {
     by_digest: HashMap<Digest, IndexedLayer>,
-    /// Those with a record of their diffid.
+    /// The layers with a record of their diffid.
     by_diff_id: HashMap<(DiffId, Holds), Digest>,
 }
 

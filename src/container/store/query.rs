@@ -71,7 +71,7 @@ pub fn query(store: &(impl ImageStore + ?Sized), image: &ImageReference) -> Resu
     commit_of(store, image)?.map(|commit| query_commit(store, &commit)).transpose()
 }
 
-/// As [`query`], but an image that was not pulled is an error.
+/// Reads what is known of an image, as [`query`] does; an image that was not pulled is an error.
 ///
 /// # Errors
 /// As [`query`]; [`Error::NotStored`].

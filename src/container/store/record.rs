@@ -22,9 +22,9 @@ use crate::tar::{LayerOptions, Toplevel, Var};
 pub(in crate::container) const IMPLIED: &str = "ostree-rs.implied-directories";
 /// Hard links of a plain layer to files of lower layers: `as`, each path followed by its target.
 pub(in crate::container) const LOWER_LINKS: &str = "ostree-rs.lower-links";
-/// Who took the layer in, as ostree-ext notes it.
+/// The key under which ostree-ext notes the program that took the layer in.
 pub(in crate::container) const IMPORTER: &str = "ostree.importer.version";
-/// What that begins with, if it was this program.
+/// The start of the value if it was this program.
 pub(in crate::container) const OURS: &str = "ostree-rs ";
 
 const BLOB: &str = "ostree-rs.blob";
@@ -81,7 +81,7 @@ pub(in crate::container) const fn words(rules: LayerOptions) -> &'static str {
     }
 }
 
-/// Who took a layer or image in.
+/// The name and version of this program, as it is noted in layers and images that it takes in.
 pub(in crate::container) fn importer_version() -> String {
     format!("{OURS}{}", env!("CARGO_PKG_VERSION"))
 }

@@ -28,9 +28,9 @@ pub struct Admitted<'s> {
 /// What a policy said of an image that it let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyVerdict {
-    /// That a signature it asked for is good.
+    /// A signature that the policy asked for is good.
     Signed,
-    /// Nothing: it asked for none, or was not asked.
+    /// The policy asked for no signature, or was not asked.
     Nothing,
 }
 

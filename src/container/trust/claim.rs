@@ -15,7 +15,7 @@ use super::Candidate;
 use crate::container::config::policy::SignedIdentity;
 use crate::container::image::{Object, Unique};
 
-/// Which kind of signature a claim belongs to.
+/// The kind of signature that a claim belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClaimKind {
     /// Simple signing with GPG.

@@ -35,7 +35,7 @@ struct LookasidePlace {
     /// The file that says so.
     file: String,
     lookaside: Option<String>,
-    /// By the older name of the key.
+    /// The place, given by the older name of the key.
     sigstore: Option<String>,
 }
 

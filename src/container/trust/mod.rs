@@ -35,7 +35,7 @@ use crate::sign::gpg::{Keyring, SignedMessage, verify as verify_gpg};
 pub struct Candidate<'a> {
     /// How the policy calls the transport: `docker`, `oci`, `dir` …
     pub transport: &'a str,
-    /// Its full name there.
+    /// The full name of the image in that transport.
     pub name: &'a str,
     /// The digest of its manifest.
     pub manifest: Digest,

@@ -56,7 +56,7 @@ pub fn sigstore_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Re
     Ok(out)
 }
 
-/// Those of the manifests that refer to the image that hold signatures.
+/// The manifests that hold signatures, among those that refer to the image.
 fn referring_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Result<Vec<Descriptor>> {
     let mut out = Vec::new();
     for page in registry.referrers(image.checksum(), ctx)? {

@@ -64,7 +64,7 @@ impl<'a> Access<'a> {
         full.parse().map_err(|source| Error::ImageName { name: text.to_owned(), source })
     }
 
-    /// Where to pull from, mirrors first.
+    /// The places to pull from, mirrors first.
     pub(super) fn pull_places(&self, name: &RepositoryName) -> Result<Vec<RegistryPlace>> {
         let pinned = if name.digest.is_some() { Pinned::Digest } else { Pinned::Tag };
         let endpoints = self.registries.endpoints(&name.host, &name.path, pinned);
@@ -76,7 +76,7 @@ impl<'a> Access<'a> {
         places.collect()
     }
 
-    /// Where to push to.
+    /// The place to push to.
     pub(super) fn push_place(&self, name: &RepositoryName) -> Result<RegistryPlace> {
         let endpoint = self.registries.push_endpoint(&name.host, &name.path);
         self.place(endpoint.map_err(Error::Registries)?, Given::ForIt)
@@ -174,7 +174,7 @@ impl<'a> Access<'a> {
 }
 
 impl Machine {
-    /// Whom the machine trusts, or Mozilla's authorities where it trusts nobody.
+    /// The certificate authorities that the machine trusts; Mozilla's where it has none.
     fn authorities(&self) -> &Authorities {
         self.authorities.get_or_init(|| match rustls_native_certs::load_native_certs().certs {
             none if none.is_empty() => Authorities::Mozilla,
@@ -182,7 +182,7 @@ impl Machine {
         })
     }
 
-    /// For servers that nothing is configured for.
+    /// The HTTP options for servers that nothing is configured for.
     pub(super) fn base_http(&self, limits: Limits) -> HttpOptions {
         let (proxies, no_proxy) = proxies(&self.env, "");
         let tls = TlsOptions { authorities: self.authorities().clone(), ..TlsOptions::default() };
@@ -190,7 +190,8 @@ impl Machine {
     }
 }
 
-/// As the environment says, for a client of `host`. Small letters win, as they do elsewhere.
+/// The proxies that the environment sets for a client of `host`. Variables in small letters win, as they do
+/// elsewhere.
 fn proxies(env: &Environment, host: &str) -> (Vec<ProxyRule>, Option<String>) {
     let either = |name: &str| env.text(&name.to_lowercase()).or_else(|| env.text(name)).map(str::to_owned);
     let rules = [

@@ -67,9 +67,9 @@ pub(super) fn auth(env: &Environment, option: Option<&Path>) -> (Vec<PathBuf>, R
 /// Whether a file has to exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Required {
-    /// The user named it.
+    /// The user named the file, so it has to exist.
     Yes,
-    /// It is looked for.
+    /// The file is one of the usual places, and may be missing.
     No,
 }
 
@@ -112,7 +112,7 @@ pub(super) fn signature_places(env: &Environment) -> Result<Vec<PathBuf>> {
     Ok(files.into_iter().filter(|path| has_extension(path, "yaml")).collect())
 }
 
-/// Where signatures lie if no file says so.
+/// The place of signatures if no file gives one.
 pub(super) fn default_lookaside(env: &Environment) -> String {
     let own = env.path("HOME").filter(|_| !rustix::process::geteuid().is_root());
     let dir = own.map_or_else(|| "/var/lib".into(), |home| home.join(".local/share"));

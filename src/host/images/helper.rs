@@ -16,12 +16,12 @@ use super::super::{Error, HelperProblem, Result};
 use crate::base::{Ctx, Event};
 use crate::net::registry::Credentials;
 
-/// What a helper says if it knows nothing.
+/// The message of a helper that knows no credentials for a server.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 
 /// The largest answer, in bytes.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
-/// So often a wait looks whether it has to end.
+/// The interval at which a wait looks whether it has to end.
 const TICK: Duration = Duration::from_millis(10);
 /// A helper that is silent for so long is told of, and again after twice the time.
 const FIRST_WORD: Duration = Duration::from_secs(5);

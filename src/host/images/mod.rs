@@ -63,7 +63,8 @@ pub struct OpenedImage {
     source: Box<dyn ImageSource>,
     repository: Option<(RepositoryName, Registry)>,
     reference: ImageReference,
-    /// Where it lies on disk, after all links: by this path it was opened, and by this one it is judged.
+    /// The path of the image on disk, with all links resolved: it was opened by this path, and policies judge it by
+    /// this path.
     path: Option<PathBuf>,
 }
 
@@ -140,13 +141,13 @@ impl Machine {
 }
 
 impl OpenedImage {
-    /// Where the manifest and blobs come from: one image for one machine, unless all were asked for. Nobody has judged
-    /// it: see [`OpenedImage::admit`].
+    /// The source of the manifest and blobs: one image for one machine, unless all were asked for. No policy has
+    /// judged it: see [`OpenedImage::admit`].
     pub fn source(&self) -> &dyn ImageSource {
         &*self.source
     }
 
-    /// What it was opened as.
+    /// The reference by which the image was opened.
     pub fn reference(&self) -> &ImageReference {
         &self.reference
     }

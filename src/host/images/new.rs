@@ -73,7 +73,7 @@ impl Machine {
 }
 
 impl NewImage {
-    /// Where blobs and the manifest go.
+    /// The destination of blobs and the manifest.
     pub fn dest(&self) -> &dyn ImageDest {
         match &self.0 {
             Destination::Layout(dest) => dest,

@@ -6,36 +6,37 @@ use std::path::PathBuf;
 use crate::container::image::PlatformName;
 use crate::net::{Limits, TlsVerify};
 
-/// How images are opened and written.
+/// Options for opening and writing images.
 #[derive(Debug, Clone, Default)]
 pub struct ImageOptions {
     /// The file of credentials, instead of those of podman, docker and ostree.
     pub authfile: Option<PathBuf>,
-    /// Who asks.
+    /// The user on whose behalf registries are asked.
     pub who: WhoAsks,
     /// A directory with certificates and keys (`*.crt`, `*.cert`, `*.key`), instead of those of the machine.
     pub cert_dir: Option<PathBuf>,
-    /// Whether certificates are verified; without, plain HTTP will do too. As `registries.conf` says if it is not said.
+    /// Whether certificates are verified; if not, plain HTTP will do too. If this is `None`, `registries.conf`
+    /// decides.
     pub tls_verify: Option<TlsVerify>,
-    /// Which image of several is meant.
+    /// The choice among several images in an index.
     pub which: WhichImage,
-    /// How long servers and helpers may take.
+    /// The time that servers and helpers may take.
     pub limits: Limits,
 }
 
-/// Who asks a registry.
+/// The user on whose behalf a registry is asked.
 #[derive(Clone, Default)]
 pub enum WhoAsks {
-    /// Whom files and helpers know.
+    /// The user whose credentials the machine's files and helpers have.
     #[default]
     AsConfigured,
     /// Nobody, whatever is configured.
     Anonymous,
-    /// This user, at the registry that is named; mirrors are asked as configured.
+    /// A user with a password, at the registry that is named; mirrors are asked as configured.
     User {
         /// The user's name.
         user: String,
-        /// And password.
+        /// The user's password.
         password: String,
     },
 }
@@ -50,7 +51,7 @@ impl fmt::Debug for WhoAsks {
     }
 }
 
-/// Which image of an index of images for several machines is meant.
+/// A choice among the images of an index, which are for several machines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum WhichImage {
     /// The one for this machine.

@@ -67,7 +67,7 @@ impl OpenedImage {
         Ok(Places { opened: self, image, ctx }.gpg()?)
     }
 
-    /// How the policy calls the image: the full name in a registry, an absolute path elsewhere.
+    /// The name of the image in policies: the full name in a registry, an absolute path elsewhere.
     fn scope(&self) -> Result<String> {
         if let Some(name) = self.repository_name() {
             return Ok(name.to_string());
@@ -84,7 +84,7 @@ impl OpenedImage {
     }
 }
 
-/// Where the signatures of an image lie.
+/// The places where the signatures of an image lie.
 struct Places<'a> {
     opened: &'a OpenedImage,
     image: Digest,

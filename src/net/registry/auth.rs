@@ -19,7 +19,7 @@ const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 /// The largest answer of a token server, in bytes.
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
-/// What a registry is told about us.
+/// Credentials for a registry.
 #[derive(Clone)]
 pub enum Credentials {
     /// User and password.
@@ -39,7 +39,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What to put into `Authorization`, for each access and further repository.
+/// The tokens for the header `Authorization`, by access and further repository.
 pub(super) type Tokens = HashMap<(RegistryAccess, Option<String>), Token>;
 
 #[derive(Clone)]

@@ -48,7 +48,7 @@ pub struct Registry {
     tokens: Arc<Mutex<auth::Tokens>>,
 }
 
-/// What a request wants to do; registries give tokens for the one or the other.
+/// The access that a request needs; registries give a token for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RegistryAccess {
     /// Read.
@@ -60,11 +60,11 @@ pub enum RegistryAccess {
 /// A manifest as the registry has it. Its digest is not verified here.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    /// Its bytes.
+    /// The bytes of the manifest.
     pub bytes: Vec<u8>,
-    /// Its media type, where the registry tells.
+    /// The media type, if the registry gives it.
     pub media_type: Option<String>,
-    /// Its digest, where the registry tells.
+    /// The digest, if the registry gives it.
     pub digest: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Registry {
         &self.name
     }
 
-    /// How long it may take.
+    /// The time that the registry may take.
     pub fn limits(&self) -> Limits {
         self.http.limits()
     }

@@ -28,17 +28,17 @@ pub struct Upload {
     line: Line,
 }
 
-/// How long a connection lives.
+/// The lifetime of the connections of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Line {
-    /// For as many chunks as it likes.
+    /// A connection serves any number of chunks.
     #[default]
     Shared,
-    /// For one chunk.
+    /// A connection serves one chunk.
     Fresh,
 }
 
-/// In chunks so small a blob is sent at last, if nothing else helps.
+/// The size of the chunks in which a blob is sent if nothing else works.
 pub const SMALLEST_CHUNK_BYTES: usize = 256 * 1024;
 
 impl Upload {
@@ -48,7 +48,7 @@ impl Upload {
         Ok(Self { registry: registry.clone(), location, offset: 0, min_chunk, line: Line::default() })
     }
 
-    /// The same upload over connections that live so long.
+    /// This upload, over connections with another lifetime.
     #[must_use]
     pub fn over(self, line: Line) -> Self {
         Self { line, ..self }
@@ -234,7 +234,7 @@ fn may_pass(error: &Error) -> bool {
     }
 }
 
-/// Where the upload goes on.
+/// The URL at which the upload goes on.
 fn location(response: &Response) -> Result<Url> {
     let text = response
         .header(LOCATION)

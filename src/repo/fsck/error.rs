@@ -89,7 +89,7 @@ pub(super) fn is_unreadable(error: &Error) -> bool {
 }
 
 impl fmt::Display for Finding {
-    /// As `ostree fsck` prints it.
+    /// Writes the line that `ostree fsck` prints.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let commits = self.commits.iter().map(CommitId::to_string).collect::<Vec<_>>().join(", ");
         match (&self.problem, &*commits) {

@@ -26,53 +26,53 @@ pub use error::FsckError;
 
 type Result<T, E = FsckError> = std::result::Result<T, E>;
 
-/// What is checked, and what happens to what is wrong.
+/// Options for a check: what is checked, and what happens to what is wrong.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FsckOptions {
-    /// What happens to corrupt objects.
+    /// The treatment of corrupt objects.
     pub corrupt: OnCorruption,
-    /// What is checked about refs.
+    /// The checks of refs.
     pub bindings: BindingChecks,
-    /// What happens to parents that are not there.
+    /// The treatment of parents that are not there.
     pub missing_parents: MissingParents,
 }
 
-/// What happens to corrupt objects.
+/// The treatment of corrupt objects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnCorruption {
-    /// The first one is an error.
+    /// The first corrupt object ends the check with an error.
     #[default]
     Stop,
-    /// They are reported.
+    /// Corrupt objects are reported.
     Report,
-    /// They are reported and deleted; the commits that they belong to become partial, so that another pull
+    /// Corrupt objects are reported and deleted; the commits that they belong to become partial, so that another pull
     /// brings them back.
     Delete,
 }
 
-/// What is checked about refs.
+/// The checks of refs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BindingChecks {
-    /// Their commits are there.
+    /// The commits of all refs have to be there.
     #[default]
     Ignore,
-    /// Also, each commit is for the ref that points to it.
+    /// In addition, each commit has to be bound to the ref that points to it.
     Check,
-    /// Also, each ref that a commit says it is for points to it.
+    /// In addition, each ref that a commit is bound to has to point to it.
     CheckBack,
 }
 
-/// What happens to parents that are not there.
+/// The treatment of parents that are not there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MissingParents {
     /// Nothing.
     #[default]
     Ignore,
-    /// They get tombstones. (libostree's program instead deletes the commits that have such a parent.)
+    /// Missing parents get tombstones. (libostree's program instead deletes the commits that have such a parent.)
     AddTombstones,
 }
 
-/// A step of the work.
+/// A step of the check, reported as it happens.
 #[derive(Debug, Clone, Copy)]
 pub enum FsckStep<'a> {
     /// Refs are checked.
@@ -81,16 +81,16 @@ pub enum FsckStep<'a> {
     CollectionRefs,
     /// Commits are counted.
     Commits,
-    /// The objects of so many commits are checked.
+    /// The objects of commits are checked.
     Objects {
-        /// Commits.
+        /// The number of commits.
         commits: usize,
     },
-    /// This is wrong.
+    /// An object is wrong.
     Found(&'a Finding),
-    /// This commit is partial from now on.
+    /// A commit was marked as partial.
     MarkedPartial(CommitId),
-    /// This commit has a tombstone from now on.
+    /// A commit got a tombstone.
     AddedTombstone(CommitId),
 }
 
@@ -107,16 +107,16 @@ pub struct Finding {
     pub path: Option<String>,
 }
 
-/// What is wrong with an object.
+/// The ways in which an object can be wrong.
 #[derive(Debug)]
 pub enum Problem {
-    /// It is not there.
+    /// The object is not there.
     Missing,
-    /// It is not what its name says, or cannot be read.
+    /// The object is not what its name says, or cannot be read.
     Corrupt(Error),
 }
 
-/// What was checked and found.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub struct FsckReport {
     /// Commits whose objects were checked.
@@ -125,9 +125,10 @@ pub struct FsckReport {
     pub objects: u64,
     /// Commits that were not looked into, since not all of their objects are supposed to be there.
     pub partial_commits: usize,
-    /// Of these, the ones from which an earlier check took objects away.
+    /// Partial commits from which an earlier check took objects away; they count as [`FsckReport::partial_commits`]
+    /// too.
     pub partial_by_fsck: usize,
-    /// What is wrong.
+    /// The objects that are wrong.
     pub findings: Vec<Finding>,
     /// The parents that got tombstones.
     pub tombstones: Vec<CommitId>,

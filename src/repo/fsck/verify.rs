@@ -16,7 +16,7 @@ use crate::store::{
     verify_meta,
 };
 
-/// So many content objects are one job.
+/// The number of content objects that make one job.
 const BATCH_FILES: usize = 64;
 
 /// What is wrong.

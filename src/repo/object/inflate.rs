@@ -156,7 +156,7 @@ pub(super) struct Inflated {
 
 enum State {
     Packed(Packed),
-    /// So many bytes of the content in the workspace were read.
+    /// The whole content is in the workspace, and this many bytes of it were read.
     Whole(Lease, usize),
     Stream(Box<Stream>),
     AtEnd,

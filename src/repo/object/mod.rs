@@ -66,7 +66,7 @@ pub(super) trait FileFormat: fmt::Debug + Send + Sync {
     /// Gives the written file owner, mode, xattrs and times.
     fn seal(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()>;
 
-    /// The same for a symbolic link that lies at `name` in `sink.tmp`; only for [`Links::AsLinks`].
+    /// Gives the symbolic link at `name` in `sink.tmp` owner, xattrs and times; only for [`Links::AsLinks`].
     fn seal_link(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, name: &str) -> Result<()>;
 
     /// Takes over what an object of another repository has besides its file; `false` if that is not
@@ -78,7 +78,7 @@ pub(super) trait FileFormat: fmt::Debug + Send + Sync {
     /// Opens an object; `None` if it is not there.
     fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>>;
 
-    /// Its header without xattrs, and the bytes of its content; `None` if it is not there.
+    /// The header of an object without xattrs, and the size of its content in bytes; `None` if it is not there.
     fn stat(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
         let without_xattrs =
             |file: FileObject| (FileHeader { xattrs: Xattrs::EMPTY, ..file.header }, file.len);
@@ -89,13 +89,13 @@ pub(super) trait FileFormat: fmt::Debug + Send + Sync {
 /// How a mode keeps symbolic links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Links {
-    /// As symbolic links.
+    /// Symbolic links are kept as symbolic links.
     AsLinks,
-    /// As regular files.
+    /// Symbolic links are kept as regular files.
     AsFiles,
 }
 
-/// The way of the mode that `config` asks for.
+/// The file format of the mode that `config` asks for.
 pub(super) fn file_format(config: &RepoConfig) -> Box<dyn FileFormat> {
     match config.mode {
         RepoMode::Bare => Box::new(Bare { xattrs: !config.disable_xattrs }),

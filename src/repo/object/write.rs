@@ -24,16 +24,16 @@ pub(in crate::repo) enum ObjectSync {
     Each,
 }
 
-/// Where objects are written to.
+/// The directories that objects are written to.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::repo) struct Sink<'a> {
-    /// For files that have no name yet.
+    /// The directory for files that have no name yet.
     pub(in crate::repo) tmp: BorrowedFd<'a>,
-    /// Where objects get their names.
+    /// The directory in which objects get their names.
     pub(in crate::repo) objects: &'a ObjectDir,
-    /// Where objects lie once they are committed; may be the same.
+    /// The directory in which objects lie once they are committed; may be `objects` itself.
     pub(in crate::repo) committed: &'a ObjectDir,
-    /// When they are synchronized.
+    /// The time at which objects are synced to the disk.
     pub(in crate::repo) sync: ObjectSync,
 }
 
@@ -46,7 +46,7 @@ pub(in crate::repo) enum Body<'b, 'r> {
 }
 
 impl Body<'_, '_> {
-    /// Its bytes.
+    /// The size of the content in bytes.
     pub(in crate::repo) fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -213,7 +213,7 @@ pub(in crate::repo) fn write_meta(
     sink.place(&file, name, mode)
 }
 
-/// The same, in place of a file that has the name.
+/// Writes the bytes of a metadata object in place of a file that has its name.
 pub(in crate::repo) fn replace_meta(
     sink: &Sink<'_>,
     mode: RepoMode,
@@ -266,7 +266,8 @@ pub(in crate::repo) fn link_loose(
     }
 }
 
-/// The same for a metadata object, which looks the same in every mode.
+/// Hard-links a metadata object, which looks the same in every mode, from another repository; `false` if that is not
+/// possible.
 pub(in crate::repo) fn link_meta(
     sink: &Sink<'_>,
     mode: RepoMode,

@@ -44,30 +44,30 @@ pub enum Roots {
     Rules(RefRules),
 }
 
-/// How much is kept of each ref's history.
+/// Rules that say how much is kept of each ref's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefRules {
-    /// These refs are kept with this depth, whatever else is said.
+    /// Refs that are kept with this depth, whatever the other rules say.
     pub retain: BTreeMap<RefSpec, Depth>,
-    /// If there are any, all other refs are kept with their whole history.
+    /// The only refs whose history is cut, unless this is empty: all others are kept with their whole history.
     pub only: BTreeSet<RefSpec>,
-    /// Of the other refs, the first commit is kept and those behind it.
+    /// The rule for the rest: the first commit of a ref is always kept, and those behind it by this rule.
     pub others: Keep,
 }
 
-/// How much is kept of a ref's history.
+/// The part of a ref's history that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// So many parents.
+    /// The commits up to this depth.
     Depth(Depth),
-    /// As long as they are not older than this, in seconds since 1970.
+    /// The commits that are not older than a time.
     YoungerThan {
-        /// The oldest timestamp.
+        /// The oldest timestamp that is kept, in seconds since 1970.
         secs: i64,
     },
 }
 
-/// Which objects are looked at.
+/// The kinds of objects that are looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
     /// All.
@@ -77,7 +77,7 @@ pub enum Scope {
     CommitsOnly,
 }
 
-/// Whether something happens.
+/// A choice between deleting and only counting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Action {
     /// Objects are deleted.
@@ -87,14 +87,14 @@ pub enum Action {
     Count,
 }
 
-/// What was deleted, or would be.
+/// Counts of what was deleted, or would be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PruneStats {
     /// Objects that were looked at: commits, dirtrees, dirmetas, files, payload links.
     pub objects: u64,
-    /// Of these, the ones that were deleted.
+    /// Objects that were deleted, or would be.
     pub deleted_objects: u64,
-    /// What went with them: detached metadata, tombstones, xattrs.
+    /// Files that went with the objects: detached metadata, tombstones, xattrs.
     pub deleted_companions: u64,
     /// Bytes of all deleted files.
     pub freed_bytes: u64,

@@ -57,7 +57,7 @@ pub struct Transaction<'r> {
     writeback: Option<Writeback>,
     pending: Mutex<Pending>,
     counters: Counters,
-    /// Who owns `objects`.
+    /// The user who owns `objects`.
     owner_uid: u32,
     /// What becomes of the staging directory if this is dropped.
     at_end: AtEnd,
@@ -67,12 +67,12 @@ pub struct Transaction<'r> {
 /// What becomes of a staging directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AtEnd {
-    /// It is removed, unless it was taken over or the work was cancelled.
+    /// The directory is removed, unless it was taken over or the work was cancelled.
     Remove,
-    /// The next transaction takes it over.
+    /// The directory is left to the next transaction.
     Leave,
-    /// It is removed, whoever began it: what is in it may not have reached the disk, and whoever took it over would
-    /// not hear of that, since the system tells of it once.
+    /// The directory is removed, also if an earlier transaction began it: its files may not have reached the disk,
+    /// and a transaction that took it over would not learn of that, since the system reports it once.
     Discard,
 }
 

@@ -6,18 +6,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ostree_format::ObjectName;
 
-/// What a transaction did.
+/// Counts of what a transaction wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TransactionStats {
     /// Metadata objects that were to be written.
     pub metadata_total: u64,
-    /// Of these, the ones that were new.
+    /// Metadata objects that were new, and so were written.
     pub metadata_written: u64,
     /// Content objects that were to be written.
     pub content_total: u64,
-    /// Of these, the ones that were new.
+    /// Content objects that were new, and so were written.
     pub content_written: u64,
-    /// Bytes of content in these.
+    /// Bytes of content in the content objects that were new.
     pub content_bytes_written: u64,
 }
 

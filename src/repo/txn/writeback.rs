@@ -17,7 +17,7 @@ use std::thread::{Builder, JoinHandle};
 use super::super::sys;
 use crate::store::{Error, Result};
 
-/// So many bytes of content are written before the disk is set to work, at least.
+/// The bytes of content that are written, at least, before the disk is set to work.
 const EVERY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What was not yet sent to the disk.
@@ -38,7 +38,7 @@ struct Begun {
 }
 
 impl Writeback {
-    /// For the file system of the repository's directory.
+    /// Prepares to sync the file system that `root` lies on.
     pub(super) fn new(root: impl AsFd) -> Result<Self> {
         let root = sys::open_dir(root, ".").map_err(|e| Error::io("open", ".", e))?;
         Ok(Self { root: Arc::new(root), waiting_bytes: AtomicU64::new(0), begun: Mutex::default() })

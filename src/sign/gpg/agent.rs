@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 16;
 /// A key of the agent.
 pub(super) struct AgentKey {
     public: Vec<u8>,
-    /// Its secret half.
+    /// The secret half of the key.
     pub(super) secret: Secret,
 }
 

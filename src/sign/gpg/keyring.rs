@@ -188,7 +188,7 @@ impl Keyring {
     }
 }
 
-/// Which key of a certificate: the primary one, or a subkey by its place.
+/// The place of a key in a certificate: the primary key, or a subkey by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyIndex {
     Primary,

@@ -30,9 +30,9 @@ pub struct SecretKeys {
 pub(super) enum Secret {
     /// The numbers.
     Clear(SecretKeyMaterial),
-    /// Encrypted with a passphrase.
+    /// Numbers that are encrypted with a passphrase.
     Protected,
-    /// On a smart card.
+    /// Numbers on a smart card.
     Card,
 }
 

@@ -15,12 +15,12 @@ pub struct UserName {
     pub email: String,
 }
 
-/// Where the Web Key Directory of a mail domain publishes a key (draft-koch-openpgp-webkey-service).
+/// The URLs at which the Web Key Directory of a mail domain publishes a key (draft-koch-openpgp-webkey-service).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WkdUrls {
-    /// On the host `openpgpkey` of the domain.
+    /// The URL on the host `openpgpkey` of the domain.
     pub advanced: String,
-    /// On the domain itself.
+    /// The URL on the domain itself.
     pub direct: String,
 }
 

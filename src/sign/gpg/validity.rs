@@ -36,9 +36,9 @@ pub struct CertInfo {
 pub struct KeyInfo {
     /// The fingerprint.
     pub fingerprint: Fingerprint,
-    /// When it was made.
+    /// The time at which the key was made.
     pub created: SystemTime,
-    /// When it expires or has expired.
+    /// The time at which the key expires or has expired.
     pub expires: Option<SystemTime>,
     /// Whether that time has come, for this key or for the primary key above it.
     pub expired: bool,
@@ -56,7 +56,7 @@ pub struct KeyInfo {
 pub struct UserInfo {
     /// The whole user id.
     pub id: String,
-    /// The same, taken apart.
+    /// The parts of the user id: name, comment and address.
     pub name: UserName,
     /// Whether the user, or the whole certificate, has been revoked.
     pub revoked: bool,

@@ -38,9 +38,9 @@ pub enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unusable {
-    /// Not a signature packet of a version that is understood.
+    /// The packet is no signature, or of a version that is not understood.
     Malformed,
-    /// Its kind is not "binary document".
+    /// The signature is of another kind than "binary document".
     Kind,
     /// Made with MD5, with an algorithm that is not there, or with a critical extension that is not known.
     Unsupported,
@@ -60,18 +60,18 @@ pub struct SignatureVerdict {
     pub key: Option<KeyHandle>,
     /// The primary key above (or equal to) the signing key, if that was found.
     pub primary: Option<Fingerprint>,
-    /// When the signature says it was made. Unless the status is one of a genuine signature, anybody may
-    /// have written this and the next three.
+    /// The time at which the signature says it was made. Unless the status is one of a genuine signature, anybody may
+    /// have written this and the next three fields.
     pub created: Option<SystemTime>,
-    /// When the signature expires or has expired.
+    /// The time at which the signature expires or has expired.
     pub expires: Option<SystemTime>,
     /// The key's algorithm as the signature names it.
     pub public_key_algorithm: Option<PublicKeyAlgorithm>,
     /// The hash algorithm.
     pub hash_algorithm: Option<HashAlgorithm>,
-    /// When the signing key expires or has expired.
+    /// The time at which the signing key expires or has expired.
     pub key_expires: Option<SystemTime>,
-    /// When the primary key expires or has expired.
+    /// The time at which the primary key expires or has expired.
     pub primary_expires: Option<SystemTime>,
     /// The primary user of the certificate.
     pub user: Option<UserName>,

@@ -181,7 +181,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
     }
 }
 
-/// Of directories that no entry lists.
+/// The dirmeta of directories that no entry lists.
 fn implied_meta(files: &FileWriter<'_, '_>) -> Result<DirMetaId> {
     files.dirmeta(&DirMeta::new(0, 0, 0o755, Xattrs::EMPTY))
 }

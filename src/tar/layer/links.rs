@@ -49,7 +49,7 @@ enum End {
 }
 
 impl Node {
-    /// Its path; empty for objects.
+    /// The path of the node; empty for objects.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Tree(path) | Self::Out(path) => path,

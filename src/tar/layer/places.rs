@@ -12,17 +12,17 @@ const OPAQUE: &str = ".wh..wh..opq";
 const AUFS: &str = ".wh..wh.";
 /// Directories whose content exists at run time only.
 const RUNTIME: [&str; 5] = ["run", "tmp", "proc", "sys", "dev"];
-/// In which `var` is, for systemd-tmpfiles.
+/// The directory from which systemd-tmpfiles fills `var`.
 const FACTORY: &str = "usr/share/factory";
 
-/// Where an entry goes.
+/// The place where an entry of a layer goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LayerPlace {
-    /// To this path of the tree.
+    /// A path of the tree.
     In(String),
-    /// Nowhere; it is counted under this name.
+    /// No place: the entry is left out and counted under this name.
     Out(String),
-    /// Nowhere itself, but it is this content object, perhaps changed, which hard links may name.
+    /// No place of its own: the entry is this content object, perhaps changed, which hard links may name.
     Object(FileId),
 }
 
@@ -62,7 +62,7 @@ impl LayerOptions {
     }
 }
 
-/// As directories go.
+/// Places entries as [`LayerOptions`] places directories.
 impl Placement for LayerOptions {
     fn place(&self, path: &str) -> Option<String> {
         match self.locate(path) {

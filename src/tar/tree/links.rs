@@ -10,7 +10,7 @@ use crate::store::MutableTree;
 
 /// A hard link.
 pub(super) struct Link {
-    /// For messages; the path in the tree is beside it.
+    /// The entry, for messages; the path in the tree is beside it.
     entry: TarEntry,
     path: String,
 }

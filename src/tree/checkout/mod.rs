@@ -22,26 +22,26 @@ use ostree_format::{RepoMode, RootDir};
 use crate::base::Ctx;
 use crate::store::{ObjectRead, Result, SkipList};
 
-/// How a tree is checked out.
+/// Options for a checkout.
 #[derive(Debug, Clone, Default)]
 pub struct CheckoutOptions {
-    /// Whose files they become.
+    /// The owner that the files get.
     pub ownership: Ownership,
-    /// What happens to what is there already.
+    /// The treatment of files that are there already.
     pub overwrite: Overwrite,
-    /// Hard links or copies.
+    /// The choice between hard links and copies.
     pub linking: Linking,
-    /// What checkouts of the current user link to where the store keeps its files in another form.
+    /// The treatment of files that the store keeps in another form, in a checkout of the current user.
     pub plain_files: PlainFiles,
-    /// What `.wh.NAME` means.
+    /// The meaning of `.wh.NAME`.
     pub whiteouts: Whiteouts,
-    /// What `.ostree-wh.NAME` means.
+    /// The meaning of `.ostree-wh.NAME`.
     pub passthrough_whiteouts: PassthroughWhiteouts,
-    /// Which permissions directories get.
+    /// The permissions that directories get.
     pub directory_modes: DirectoryModes,
-    /// Only this file or directory of the tree.
+    /// The only file or directory of the tree that is checked out; everything if `None`.
     pub subpath: Option<String>,
-    /// What happens if the tree has no such path.
+    /// The treatment of a subpath that the tree does not have.
     pub missing_subpath: MissingSubpath,
     /// Paths that are left out: `/usr/bin/su`, and with a slash at the end for a directory `/usr/share/doc/`.
     pub skip: SkipList,
@@ -49,20 +49,20 @@ pub struct CheckoutOptions {
     pub sync: Sync,
 }
 
-/// Whose files they become.
+/// The owner that the files get.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Ownership {
-    /// Owner, group, permissions and xattrs of the commit.
+    /// Files get owner, group, permissions and xattrs as in the commit.
     #[default]
     Commit,
-    /// The current user's, without xattrs, set-user-id and set-group-id bits, and always readable.
+    /// Files become the current user's, without xattrs, set-user-id and set-group-id bits, and always readable.
     User,
 }
 
-/// What happens to what is there already. Directories are merged in every mode but [`Overwrite::Never`].
+/// The treatment of files that are there already. Directories are merged in every mode but [`Overwrite::Never`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Overwrite {
-    /// It is an error.
+    /// Anything in the way is an error.
     #[default]
     Never,
     /// Files of the commit replace files.
@@ -73,8 +73,8 @@ pub enum Overwrite {
     UnionIdentical,
 }
 
-/// Hard links or copies. Empty files, links of user-mode repositories and files that their user may not read
-/// are copied in any case.
+/// The choice between hard links and copies. Empty files, links of user-mode repositories and files that their user
+/// may not read are copied in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Linking {
     /// Hard links where possible, else copies.
@@ -86,17 +86,17 @@ pub enum Linking {
     Never,
 }
 
-/// What checkouts of the current user link to where the store keeps its files in another form.
+/// The treatment of files that the store keeps in another form, in a checkout of the current user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PlainFiles {
-    /// Nothing: files are copied.
+    /// The files are copied.
     #[default]
     Leave,
-    /// Copies that the store keeps for this, and makes where they are missing.
+    /// The files are linked to copies that the store keeps for this, and makes where they are missing.
     Link,
 }
 
-/// What a regular file `.wh.NAME` means.
+/// The meaning of a regular file `.wh.NAME`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Whiteouts {
     /// A file like any other.
@@ -107,7 +107,7 @@ pub enum Whiteouts {
     Process,
 }
 
-/// What a regular file `.ostree-wh.NAME` means.
+/// The meaning of a regular file `.ostree-wh.NAME`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PassthroughWhiteouts {
     /// A file like any other.
@@ -117,23 +117,23 @@ pub enum PassthroughWhiteouts {
     Process,
 }
 
-/// Which permissions directories get.
+/// The permissions that directories get.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DirectoryModes {
-    /// Those of the commit.
+    /// The permissions in the commit.
     #[default]
     Commit,
-    /// Those of the commit `& 0775`.
+    /// The permissions in the commit `& 0775`.
     Canonical,
 }
 
-/// What happens if the tree has no such path.
+/// The treatment of a subpath that the tree does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MissingSubpath {
-    /// It is an error.
+    /// A missing path is an error.
     #[default]
     Refuse,
-    /// Nothing.
+    /// A missing path is ignored, and nothing is checked out.
     Ignore,
 }
 
@@ -143,12 +143,12 @@ pub enum Sync {
     /// The system writes it in its own time.
     #[default]
     Later,
-    /// Every file and directory, before the call returns.
+    /// Every file and directory is synced before the call returns.
     Each,
 }
 
 impl CheckoutOptions {
-    /// What a repository of this mode asks for in any case: bare-user-only knows no owners and no special
+    /// Adds what a repository of this mode asks for in any case: bare-user-only knows no owners and no special
     /// permissions.
     #[must_use]
     pub fn for_mode(mut self, mode: RepoMode) -> Self {

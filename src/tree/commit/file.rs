@@ -35,7 +35,7 @@ pub(super) struct Job {
 /// Where the xattrs of the object come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum XattrSource {
-    /// They stand in the header already.
+    /// The xattrs stand in the header already.
     Header,
     /// From the file.
     File,
@@ -45,7 +45,7 @@ pub(super) enum XattrSource {
 enum Step {
     /// The object is written.
     Written(FileId),
-    /// It is in memory, to be hashed.
+    /// The object is in memory, to be hashed.
     Loaded(LoadedFile),
 }
 

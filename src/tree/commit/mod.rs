@@ -18,22 +18,22 @@ pub use base::add_commit;
 pub use walk::add_dir;
 pub use write::{Bootable, CommitOptions, RefBindings, bootable_metadata, write_commit};
 
-/// How [`add_dir`] reads a directory.
+/// Options for [`add_dir`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DirOptions<'a> {
     /// Hard links to objects that need not be read.
     pub devino: Option<&'a DevInoCache>,
-    /// What a hard link to an object means.
+    /// The meaning of a hard link to an object.
     pub trust: DevInoTrust,
-    /// What becomes of the directory.
+    /// The choice between keeping and removing the directory's files.
     pub source: SourceFate,
-    /// When dirtrees are written.
+    /// The time at which dirtrees are written.
     pub sealing: Sealing,
     /// A directory that is left out: where the store writes meanwhile, if that may be below.
     pub exclude: Option<DevIno>,
 }
 
-/// What a hard link to an object means.
+/// The meaning of a hard link to an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DevInoTrust {
     /// The file is the object, unless the modifier changes its attributes.
@@ -43,29 +43,29 @@ pub enum DevInoTrust {
     Everything,
 }
 
-/// What becomes of a directory that goes into a commit.
+/// A choice between keeping and removing a directory that goes into a commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SourceFate {
-    /// It stays.
+    /// The directory stays.
     #[default]
     Keep,
-    /// It is removed on the way: every file once it is written. The top directory itself stays, empty, since
-    /// only the caller knows its name.
+    /// The directory's files are removed on the way: each one once it is written. The top directory itself stays,
+    /// empty, since only the caller knows its name.
     Consume,
 }
 
-/// When [`add_dir`] writes dirtrees.
+/// The time at which [`add_dir`] writes dirtrees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sealing {
-    /// Once all trees are there, by [`MutableTree::write`](crate::store::MutableTree::write).
+    /// Dirtrees are written once all trees are there, by [`MutableTree::write`](crate::store::MutableTree::write).
     #[default]
     AtTheEnd,
-    /// As soon as a directory is finished, so that memory holds only those under work. For the last tree of a
-    /// commit: a tree that is changed again leaves objects behind that nothing needs.
+    /// A dirtree is written as soon as its directory is finished, so that memory holds only those under work. This is
+    /// for the last tree of a commit: a tree that is changed again leaves objects behind that nothing needs.
     AsFinished,
 }
 
-/// What was taken in.
+/// Counts of what was taken in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TreeStats {
     /// Directories.

@@ -7,7 +7,7 @@ use ostree_format::{
 
 use crate::store::{Error, ObjectRead, ObjectWrite, Result, load_commit, load_dirtree};
 
-/// What a commit says about its tree. Its metadata stand in this order, which its id depends on: `metadata`,
+/// The fields of a commit apart from its tree. Its metadata stand in this order, which its id depends on: `metadata`,
 /// what is kept of the parent's, `ostree.ref-binding`, `ostree.collection-binding`.
 #[derive(Debug, Clone, Default)]
 pub struct CommitOptions {
@@ -43,7 +43,7 @@ pub struct RefBindings {
 /// Whether a commit says that it can be booted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Bootable {
-    /// It says nothing.
+    /// The commit says nothing about booting.
     #[default]
     Unsaid,
     /// `ostree.bootable`, and `ostree.linux` with the release of the kernel in `usr/lib/modules`. The metadata

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Take hard links to objects of the repository for these objects
     #[arg(long)]
     link_checkout_speedup: bool,
-    /// The same, also where the file's mode or xattrs are not the object's
+    /// Take hard links to objects of the repository for these objects, even where the file's mode or xattrs differ
     #[arg(short = 'I', long)]
     devino_canonical: bool,
     /// Make missing parent directories of the files in a tar archive

@@ -72,7 +72,7 @@ pub(super) struct Describing {
     /// Copy this key of the commit's metadata into a label
     #[arg(long, value_name = "KEY")]
     copymeta: Vec<String>,
-    /// The same, if the commit has the key
+    /// Copy this key of the commit's metadata into a label, if the commit has it
     #[arg(long, value_name = "KEY")]
     copymeta_opt: Vec<String>,
     /// What a container runs; for each word of it

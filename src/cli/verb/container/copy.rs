@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// docker-archive:FILE[:NAME]
     #[arg(value_parser = parse_image)]
     source: ImageReference,
-    /// The same
+    /// The place to copy to, in any of the forms of the source
     #[arg(value_parser = parse_image)]
     dest: ImageReference,
 }

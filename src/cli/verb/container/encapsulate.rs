@@ -23,7 +23,7 @@ pub(crate) struct ExportArgs {
     common: Common,
     #[command(flatten)]
     describing: Describing,
-    /// As fast as possible: gzip, level 1
+    /// Compress as fast as possible: gzip, level 1
     #[arg(long)]
     compression_fast: bool,
     #[command(flatten)]

@@ -78,7 +78,7 @@ pub(crate) struct ReexportArgs {
     /// docker-archive zstd becomes gzip, which every docker reads
     #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
     compression: Compression,
-    /// As fast as possible: the same as --compression=gzip:1
+    /// Compress as fast as possible, like --compression=gzip:1
     #[arg(long, conflicts_with = "compression")]
     compression_fast: bool,
     /// No progress bar

@@ -22,7 +22,7 @@ pub(super) struct KeyringOptions {
     gpg_keyring: Vec<PathBuf>,
 }
 
-/// Who vouches for an image.
+/// The keys, and the part of an image's name, that say who has to vouch for the image.
 pub(super) struct Who {
     keys: Option<SignedBy>,
     source: Option<SignatureSource>,
@@ -45,7 +45,7 @@ struct Keyless {
 }
 
 impl Who {
-    /// Those that the image's name and the options say.
+    /// Finds who has to vouch for `image` by its name and the options.
     pub(super) fn of(image: &Image, options: &KeyringOptions, repo: &Repo) -> anyhow::Result<Self> {
         let machine = Machine::from_env();
         let (mut keyring, mut keyless) = (None, None);
@@ -80,7 +80,7 @@ impl Who {
         }
     }
 
-    /// Who vouches for the commit.
+    /// The way in which a pull decides about the commit.
     pub(super) fn vouching(&self) -> Vouching<'_> {
         match (&self.keys, &self.source) {
             (Some(keys), _) => Vouching::By(keys),

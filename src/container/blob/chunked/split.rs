@@ -22,15 +22,15 @@ use tar::EntryType;
 use crate::container::blob::chunked::toc::TocEntry;
 use crate::container::blob::deflate::Block;
 
-/// A piece of content has so many bytes at most.
+/// The largest piece of content, in bytes.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
-/// And at least, but for the last of a file.
+/// The smallest piece of content, in bytes; the last piece of a file may be smaller.
 const MIN_BYTES: usize = 128 * 1024;
 /// A cut is made behind every 256 KiB, on average.
 const CUT_MASK: u64 = !(u64::MAX >> 18);
-/// Pieces are handed on together when they have so many bytes.
+/// The number of bytes at which pieces are handed on together.
 const BATCH_BYTES: usize = 512 * 1024;
-/// Or when there are so many of them.
+/// The number of pieces that are handed on together even if they have fewer bytes.
 const BATCH_PIECES: usize = 512;
 const PAX_XATTR: &str = "SCHILY.xattr.";
 /// What each byte adds to the gear hash. Part of the format: other numbers give other bytes.

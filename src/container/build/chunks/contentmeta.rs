@@ -20,10 +20,10 @@ use crate::container::image::{Error, Result};
 const WHAT: &str = "contentmeta";
 const VERSION: u32 = 1;
 
-/// Which object goes to which layer.
+/// An assignment of a commit's content objects to layers, made by another program and read from a file.
 #[derive(Debug, Clone)]
 pub struct ContentMeta {
-    /// When the image was made, in seconds since 1970.
+    /// The time at which the image was made, in seconds since 1970.
     pub(crate) created_secs: Option<u64>,
     /// Labels for the image.
     pub(crate) labels: BTreeMap<String, String>,

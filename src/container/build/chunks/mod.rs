@@ -43,15 +43,15 @@ pub enum Layering {
     /// One layer for everything.
     #[default]
     Single,
-    /// By the packages that the databases of dpkg, apk and pacman in the commit name; what belongs to none, by
-    /// path and size. rpm's database is not read: see [`Layering::Mapped`].
+    /// Layers by the packages that the databases of dpkg, apk and pacman in the commit name; files that belong to no
+    /// package are divided by path and size. rpm's database is not read: see [`Layering::Mapped`].
     Packages {
         /// Layers of the image, at most, the first one included.
         max_layers: NonZeroUsize,
     },
-    /// As somebody else decided.
+    /// Layers as a file from another program says.
     Mapped {
-        /// The decision.
+        /// The assignment of objects to layers.
         meta: ContentMeta,
         /// Layers of the image, at most; otherwise one for each of the decision's, and an empty one at the
         /// end, as ostree-ext does.
@@ -62,14 +62,14 @@ pub enum Layering {
 /// Content objects that change at once.
 #[derive(Debug)]
 struct Component {
-    /// For the history.
+    /// The text for the image's history.
     id: String,
-    /// For the next image.
+    /// The name by which the next image recognizes the component.
     name: String,
     /// Components of one unit change together, such as the packages built from one source.
     unit: String,
     bytes: u64,
-    /// By their numbers in the walk of the commit.
+    /// The files, by their numbers in the walk of the commit.
     files: Vec<usize>,
 }
 
@@ -86,13 +86,13 @@ impl Component {
 /// A layer after the first one.
 #[derive(Debug)]
 pub(in crate::container) struct Chunk {
-    /// What the history says of it.
+    /// The text for the history of the image.
     pub(in crate::container) created_by: String,
-    /// The names of its components.
+    /// The names of the components in the layer.
     pub(in crate::container) components: String,
-    /// Its objects.
+    /// The content objects of the layer.
     pub(in crate::container) content: ChunkContent,
-    /// About how large it is.
+    /// The approximate size of the layer in bytes.
     pub(in crate::container) bytes: u64,
 }
 
@@ -142,7 +142,7 @@ pub(in crate::container) fn divide(
     Ok((first, layers.iter().zip(contents).map(chunk).collect()))
 }
 
-/// As ostree-ext calls layers.
+/// The text that ostree-ext writes into the history for a layer.
 fn created_by(components: &[&Component]) -> String {
     match components.len() {
         0 => "Reserved for new packages".to_owned(),

@@ -16,11 +16,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::container::build::chunks::tree::{File, Found, ROOT, Tree};
 use crate::container::build::chunks::{Component, paths, volatile};
 
-/// Of an object with more bytes there is one copy.
+/// The size up to which an object is copied into the layer of each owner, in bytes; of a larger one there is one
+/// copy.
 const MAX_COPIED_BYTES: u64 = 512 * 1024;
 const PYCACHE: &str = "__pycache__";
 
-/// Who owns which file of a tree.
+/// The packages, and the owner of each file and directory of a tree.
 pub(super) struct Owners<'t> {
     tree: &'t Tree,
     packages: Vec<Package>,
@@ -201,7 +202,7 @@ impl<'t> Owners<'t> {
         same.filter(|same| same.len() > 1).map(|same| (same[0], same[1..].to_vec())).collect()
     }
 
-    /// Who gets an object that several have.
+    /// The sort key that decides which owner gets an object that several have.
     fn rank(&self, file: usize) -> (u8, &str) {
         match self.files[file] {
             Owner::Package(package) => (0, &self.packages[package].name),

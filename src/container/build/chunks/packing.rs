@@ -50,7 +50,8 @@ fn resent(components: &[Component], layer: &[usize]) -> u128 {
     u128::from(bytes(components, layer)) * (layer.len() + sources.len()) as u128
 }
 
-/// The same, where the image before had the layers `previous`, with these components.
+/// Packs components into layers so that few change: the image before had the layers `previous`, with these
+/// components.
 pub(super) fn repack(
     components: &[Component],
     previous: &[Vec<String>],

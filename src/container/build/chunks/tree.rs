@@ -163,7 +163,7 @@ impl Tree {
         Some(Found::Dir(dir))
     }
 
-    /// The same for a path of the system that the tree was made of, which may have been moved since.
+    /// The file or directory at a path of the system that the tree was made of, which may have been moved since.
     pub(super) fn locate_moved(&self, path: &str) -> Option<Found> {
         let path = path.trim_start_matches('/');
         let moved = || MOVED_BELOW.iter().find_map(|below| self.locate(&format!("{below}/{path}")));

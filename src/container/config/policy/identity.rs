@@ -19,24 +19,25 @@ use crate::container::image::{Object, RepositoryName, is_host, is_path};
 #[serde(try_from = "Object<Raw>")]
 #[non_exhaustive]
 pub enum SignedIdentity {
-    /// The same reference, tag included.
+    /// The name must be that of the image, tag included.
     MatchExact,
-    /// The same reference; if the image was asked for by digest, the same repository.
+    /// The name must be that of the image; for an image that was asked for by digest, its repository is enough.
     #[default]
     MatchRepoDigestOrExact,
-    /// The same repository.
+    /// The name must be of the image's repository.
     MatchRepository,
-    /// This reference.
+    /// The name must be the one given here.
     ExactReference {
         /// The reference.
         docker_reference: String,
     },
-    /// This repository.
+    /// The name must be of the repository given here.
     ExactRepository {
         /// The repository.
         docker_repository: String,
     },
-    /// As [`SignedIdentity::MatchRepoDigestOrExact`], after a prefix was replaced.
+    /// The name must fit as for [`SignedIdentity::MatchRepoDigestOrExact`], after a prefix of the image's was
+    /// replaced.
     RemapIdentity {
         /// The prefix that images are asked for with.
         prefix: String,

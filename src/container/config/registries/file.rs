@@ -20,7 +20,7 @@ pub(super) struct File {
     pub(super) helpers: Option<Vec<String>>,
     /// `None` takes an alias of an earlier file away.
     pub(super) aliases: BTreeMap<String, Option<RepositoryName>>,
-    /// By prefix.
+    /// The registries, by prefix.
     pub(super) registries: BTreeMap<String, Registry>,
     /// What has no effect.
     pub(super) notes: Vec<String>,
@@ -145,7 +145,7 @@ impl Version1 {
         [&self.search, &self.insecure, &self.block].iter().any(|list| !list.registries.is_empty())
     }
 
-    /// The same in version 2: hosts to search, and registries.
+    /// Turns version 1 into version 2: hosts to search, and registries.
     fn convert(self) -> Result<(Option<Vec<String>>, Vec<Registry>), String> {
         let mut registries = BTreeMap::<String, Registry>::new();
         let mut each = |list: List, set: fn(&mut Registry)| {
@@ -233,7 +233,7 @@ fn check_all(
 }
 
 impl Registry {
-    /// The same with its prefix filled in, if it makes sense.
+    /// Fills in the prefix, and checks that the entry makes sense.
     fn checked(mut self) -> Result<Self, String> {
         self.location = place(&self.location)?;
         self.prefix = match place(&self.prefix)? {
@@ -269,7 +269,7 @@ impl Registry {
 }
 
 impl Mirror {
-    /// For which images it is, if it says so.
+    /// The images that the mirror is for, if it says so.
     pub(super) fn pull_from(&self) -> Result<Option<PullFrom>, String> {
         Ok(Some(match &*self.pull_from {
             "" => return Ok(None),

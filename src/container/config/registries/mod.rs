@@ -48,7 +48,7 @@ pub enum CredentialSource<'a> {
     Helper(&'a str),
 }
 
-/// Which part of the configuration a file is.
+/// The part that a file plays in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// registries.conf itself, which may be of version 1.
@@ -59,7 +59,7 @@ pub enum Role {
     ShortNames,
 }
 
-/// Which images a mirror is for.
+/// The images that a mirror is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PullFrom {
     All,
@@ -67,12 +67,12 @@ enum PullFrom {
     TagOnly,
 }
 
-/// How a reference names one manifest.
+/// The way in which a reference names a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pinned {
-    /// By a tag, which may move.
+    /// A tag, which may move to another manifest.
     Tag,
-    /// By its digest.
+    /// The digest of the manifest.
     Digest,
 }
 

@@ -91,7 +91,7 @@ pub(in crate::container::build::chunks) fn sources(status: &[u8]) -> HashMap<&st
 
 pub(in crate::container::build::chunks) struct Diversion<'a> {
     to: &'a str,
-    /// Whose file stays at the path.
+    /// The package whose file stays at the path.
     package: &'a str,
 }
 
