@@ -31,6 +31,7 @@ use crate::tree::{
     write_commit,
 };
 
+mod by_hand;
 mod compare;
 
 /// Arguments of `demo`.
@@ -54,7 +55,13 @@ const USER: &str = "ostree-rs demo <demo@example.org>";
 struct Demo<'a> {
     work: &'a Path,
     session: &'a mut Session,
+    /// When the commit is made.
+    now: SystemTime,
     started: Instant,
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Goes the whole way and says what happens.
@@ -69,8 +76,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let work = tempfile::Builder::new().prefix("ostree-rs-demo-").tempdir()?;
     let shown = work.path().display();
     writeln!(session.out, "{} goes the whole way, in {shown}:", source.display())?;
-    let mut demo = Demo { work: work.path(), session, started: Instant::now() };
+    let now = SystemTime::now();
+    let mut demo = Demo { work: work.path(), session, now, started: Instant::now() };
     demo.all(&source)?;
+    by_hand::print(&source, unix_seconds(now), &mut session.out)?;
     if args.keep {
         let kept = work.keep();
         writeln!(session.out, "Kept: {0}; try ostree-rs log --repo={0}/target demo", kept.display())?;
@@ -115,8 +124,8 @@ impl Demo<'_> {
         let options = DirOptions { sealing: Sealing::AsFinished, ..DirOptions::default() };
         let stats = add_dir(&txn, &mut tree, dir, &mut modifier, &options, ctx)?;
         let options = CommitOptions {
-            subject: format!("{} as it is today", source.display()),
-            timestamp: chrono::Utc::now().timestamp().cast_unsigned(),
+            subject: by_hand::subject(source),
+            timestamp: unix_seconds(self.now),
             bindings: Some(RefBindings { refs: vec![name.clone()], collection: None }),
             ..CommitOptions::default()
         };

@@ -109,4 +109,22 @@ fn demo_goes_the_whole_way() {
     for line in ["committed", "signed", "built", "refused", "pulled", "checked out", "compared    4 files"] {
         assert!(text.contains(&format!("  {line}")), "{line}: {text}");
     }
+    // Who pastes the commands that it prints reaches the same commit.
+    let by_hand = text.split_once("The same by hand, in an empty directory:\n").unwrap().1;
+    let commit = text.lines().find_map(|line| line.strip_prefix("  committed   ")).unwrap();
+    let commit = commit.split(' ').next().unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let programs = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(OURS, programs.path().join("ostree-rs")).unwrap();
+    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
+    let mut shell = std::process::Command::new("bash");
+    let out =
+        shell.args(["-ec", by_hand]).env("PATH", path).env_remove("OSTREE_REPO").current_dir(empty.path());
+    let out = out.output().unwrap();
+    assert!(out.status.success(), "{by_hand}{}", String::from_utf8_lossy(&out.stderr));
+    for repo in ["--repo=source", "--repo=target"] {
+        let rev = start(OURS, empty.path(), &[repo, "rev-parse", "demo"]).stdout;
+        assert_eq!(String::from_utf8_lossy(&rev).trim_end(), commit, "{repo}");
+    }
+    assert!(empty.path().join("checkout/usr/bin/tool").is_file());
 }
