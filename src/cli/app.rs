@@ -117,11 +117,45 @@ fn terminal_options(matches: &ArgMatches) -> terminal::Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::{self, Arranged};
 
     #[test]
     fn definitions_are_consistent() {
         for program in [Program::OstreeRs, Program::Ostree, Program::OstreeContainer] {
             command(program).debug_assert();
+        }
+    }
+    /// The examples of the manual pages are commands, and every verb has one.
+    #[test]
+    fn examples_are_understood() {
+        let mut pages = Vec::new();
+        for (page, lines) in crate::cli::verb::man::examples::all() {
+            for (_, line) in *lines {
+                let line =
+                    line.trim_start_matches("source <(").trim_end_matches(')').trim_end_matches(" | source");
+                // Every second piece stands in quotes.
+                let pieces = line.split('\'').enumerate();
+                let words = pieces.flat_map(|(at, text)| match at % 2 {
+                    0 => text.split_whitespace().map(OsString::from).collect(),
+                    _ => vec![OsString::from(text)],
+                });
+                let mut words: Vec<OsString> = words.collect();
+                assert_eq!(words.remove(0), "ostree-rs");
+                let command = command(Program::OstreeRs);
+                let Arranged::Argv(argv) = args::arrange(&command, words) else { panic!("no verb: {line}") };
+                if let Err(error) = App::parse(Program::OstreeRs, command, argv) {
+                    panic!("{line}: {error}");
+                }
+            }
+            pages.push(*page);
+        }
+        let mut command = command(Program::OstreeRs);
+        command.build();
+        let mut todo = vec![&command];
+        while let Some(command) = todo.pop() {
+            let name = command.get_display_name().unwrap_or("ostree-rs");
+            assert!(command.has_subcommands() || pages.contains(&name), "no example of {name}");
+            todo.extend(command.get_subcommands().filter(|verb| !verb.is_hide_set()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use super::{OURS, repository_tree, start};
-use crate::oracle::run;
+use crate::oracle::{need, run};
 
 /// What is ours alone: usage, version, extensions, manual pages.
 #[test]
@@ -45,9 +45,44 @@ fn around_the_verbs() {
     };
     assert_eq!(text(extended(name.to_str().unwrap()).stdout), "-v hello world\n");
     assert_eq!(extended(OURS).status.code(), Some(1));
+}
 
+/// The manual pages are well-formed, and tell what is around the program.
+#[test]
+fn manual_pages() {
+    let tmp = tempfile::tempdir().unwrap();
     assert!(start(OURS, tmp.path(), &["man", "pages"]).status.success());
-    assert!(fs::read_to_string(tmp.path().join("pages/ostree-rs-commit.1")).unwrap().contains("timestamp"));
+    let pages: Vec<_> =
+        fs::read_dir(tmp.path().join("pages")).unwrap().map(|page| page.unwrap().path()).collect();
+    assert!(pages.len() > 50);
+    if need("mandoc") {
+        let out = Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).args(&pages).output().unwrap();
+        // A page without a day is the same whenever it is made; a gap too many does no harm.
+        let harmless =
+            |line: &&str| ["missing date", "skipping paragraph macro"].iter().any(|it| line.contains(it));
+        let text = String::from_utf8(out.stdout).unwrap();
+        let complaints: Vec<_> = text.lines().filter(|line| !harmless(line)).collect();
+        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+        let shown = |page: &str| {
+            let shown = run("mandoc", &["-T", "utf8", tmp.path().join("pages").join(page).to_str().unwrap()]);
+            // Headings are overstruck.
+            String::from_utf8(shown).unwrap().chars().fold(String::new(), |mut plain, c| {
+                match c {
+                    '\u{8}' => drop(plain.pop()),
+                    c => plain.push(c),
+                }
+                plain
+            })
+        };
+        let parts = ["NAME", "SYNOPSIS", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES"];
+        for page in ["ostree-rs.1", "ostree-rs-commit.1", "ostree-rs-container-pull.1"] {
+            let shown = shown(page);
+            let missing = parts.iter().filter(|part| !shown.lines().any(|line| line == **part));
+            assert_eq!(missing.collect::<Vec<_>>(), Vec::<&&str>::new(), "{page}: {shown}");
+        }
+        assert!(shown("ostree-rs-commit.1").contains("SOURCE_DATE_EPOCH"));
+        assert!(shown("ostree-rs-container-pull.1").contains("REGISTRY_AUTH_FILE"));
+    }
 }
 
 /// Programs read JSON, and may stop reading.

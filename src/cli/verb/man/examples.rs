@@ -1,0 +1,98 @@
+//! Examples of every verb, each with what it does.
+
+/// What is done, and the command; nothing if it is the next step of the example before.
+pub(crate) type Example = (&'static str, &'static str);
+
+/// Those of the page with this name.
+pub(super) fn of(page: &str) -> &'static [Example] {
+    EXAMPLES.iter().find(|(of, _)| *of == page).map_or(&[], |(_, examples)| examples)
+}
+
+/// Every example.
+#[cfg(test)]
+pub(crate) fn all() -> impl Iterator<Item = &'static (&'static str, &'static [Example])> {
+    EXAMPLES.iter()
+}
+
+#[rustfmt::skip]
+const EXAMPLES: &[(&str, &[Example])] = &[
+    ("ostree-rs", &[
+        ("Make a repository, and a commit of a directory in it:", "ostree-rs --repo=repo init --mode=archive"),
+        ("", "ostree-rs --repo=repo commit -b exampleos/stable --tree=dir=rootfs"),
+        ("Ship it as a container image, and get it back:", "ostree-rs container build --repo=repo --ref=exampleos/stable --push quay.io/exampleos/os:stable"),
+        ("", "ostree-rs container pull --repo=other --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable"),
+    ]),
+    ("ostree-rs-cat", &[("Print a file of a commit:", "ostree-rs cat --repo=repo exampleos/stable /usr/lib/os-release")]),
+    ("ostree-rs-checkout", &[
+        ("Check out a commit by hard links:", "ostree-rs checkout --repo=repo -H exampleos/stable rootfs"),
+        ("One directory of it, as files of the user:", "ostree-rs checkout --repo=repo -U --subpath=/usr/etc exampleos/stable etc"),
+    ]),
+    ("ostree-rs-checksum", &[("Print the checksum that a file has in a commit:", "ostree-rs checksum /usr/bin/env")]),
+    ("ostree-rs-commit", &[
+        ("Commit a directory as files of root, signed:", "ostree-rs commit --repo=repo -b exampleos/stable --tree=dir=rootfs --owner-uid=0 --owner-gid=0 --gpg-sign=os@example.org"),
+        ("A commit, with the files of an archive on top:", "ostree-rs commit --repo=repo -b exampleos/devel --tree=ref=exampleos/stable --tree=tar=devel.tar.gz"),
+    ]),
+    ("ostree-rs-config", &[("Keep some space free:", "ostree-rs config --repo=repo set core.min-free-space-percent 5")]),
+    ("ostree-rs-diff", &[("List what a commit changed:", "ostree-rs diff --repo=repo exampleos/stable")]),
+    ("ostree-rs-export", &[("Write a commit as a tar archive:", "ostree-rs export --repo=repo exampleos/stable -o os.tar")]),
+    ("ostree-rs-fsck", &[("Verify every object, and list what is damaged as JSON:", "ostree-rs fsck --repo=repo --json")]),
+    ("ostree-rs-gpg-new-key", &[("Make a key:", "ostree-rs gpg-new-key --secret=secret.asc --public=key.asc 'Example OS <os@example.org>'")]),
+    ("ostree-rs-gpg-sign", &[("Sign a commit:", "ostree-rs gpg-sign --repo=repo --gpg-homedir=secret.asc exampleos/stable os@example.org")]),
+    ("ostree-rs-init", &[("Make a repository that is served to others:", "ostree-rs init --repo=repo --mode=archive")]),
+    ("ostree-rs-log", &[("Show the history of a ref:", "ostree-rs log --repo=repo exampleos/stable")]),
+    ("ostree-rs-ls", &[("List everything below a directory:", "ostree-rs ls --repo=repo -R exampleos/stable /usr/lib")]),
+    ("ostree-rs-prune", &[("Keep the last five commits of every ref:", "ostree-rs prune --repo=repo --refs-only --depth=5")]),
+    ("ostree-rs-pull", &[("Take the commit out of an image:", "ostree-rs pull --repo=repo --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable")]),
+    ("ostree-rs-pull-local", &[("Copy a ref and its history from another repository:", "ostree-rs pull-local --repo=repo --depth=-1 /srv/repo exampleos/stable")]),
+    ("ostree-rs-refs", &[
+        ("List refs with their commits:", "ostree-rs refs --repo=repo --revision"),
+        ("Name the parent of a commit:", "ostree-rs refs --repo=repo --create=exampleos/before exampleos/stable^"),
+    ]),
+    ("ostree-rs-remote-add", &[("Add a remote with its key:", "ostree-rs remote add --repo=repo --gpg-import=key.asc exampleos https://example.org/repo")]),
+    ("ostree-rs-remote-delete", &[("Forget a remote, if there is one:", "ostree-rs remote delete --repo=repo --if-exists exampleos")]),
+    ("ostree-rs-remote-list", &[("List remotes and where they are:", "ostree-rs remote list --repo=repo --show-urls")]),
+    ("ostree-rs-remote-show-url", &[("Print where a remote is:", "ostree-rs remote show-url --repo=repo exampleos")]),
+    ("ostree-rs-remote-gpg-import", &[("Trust a key of a remote:", "ostree-rs remote gpg-import --repo=repo -k key.asc exampleos")]),
+    ("ostree-rs-remote-gpg-list-keys", &[("List the keys of a remote:", "ostree-rs remote gpg-list-keys --repo=repo exampleos")]),
+    ("ostree-rs-reset", &[("Let a ref name the commit before:", "ostree-rs reset --repo=repo exampleos/stable exampleos/stable^")]),
+    ("ostree-rs-rev-parse", &[("Print the commit that a ref names:", "ostree-rs rev-parse --repo=repo exampleos/stable")]),
+    ("ostree-rs-show", &[("Show a commit and its signatures:", "ostree-rs show --repo=repo exampleos/stable")]),
+    ("ostree-rs-summary", &[("Write the summary, signed:", "ostree-rs summary --repo=repo -u --gpg-sign=os@example.org")]),
+    ("ostree-rs-tar-import", &[("Import a commit under a ref:", "ostree-rs tar import --repo=repo --write-ref=exampleos/stable os.tar")]),
+    ("ostree-rs-tar-export", &[("Write a commit without loss:", "ostree-rs tar export --repo=repo -o os.tar exampleos/stable")]),
+    ("ostree-rs-container-build", &[
+        ("Push a commit as an image of at most 64 layers, by packages:", "ostree-rs container build --repo=repo --ref=exampleos/stable --push quay.io/exampleos/os:stable --max-layers=64 --previous=quay.io/exampleos/os:stable"),
+        ("Write it into a directory, compressed by zstd:", "ostree-rs container build --repo=repo --ref=exampleos/stable --oci-dir=os --compression=zstd:9"),
+    ]),
+    ("ostree-rs-container-pull", &[
+        ("Take the commit out of an image, by the keys of a remote:", "ostree-rs container pull --repo=repo --ref=exampleos/stable ostree-remote-image:exampleos:docker://quay.io/exampleos/os:stable"),
+        ("Of a directory, believing it:", "ostree-rs container pull --repo=repo ostree-unverified-image:oci:os"),
+    ]),
+    ("ostree-rs-container-copy", &[("Copy an image for every platform:", "ostree-rs container copy --all docker://quay.io/exampleos/os:stable oci:os")]),
+    ("ostree-rs-container-encapsulate", &[("Push a commit as an image:", "ostree-rs container encapsulate --repo=repo exampleos/stable docker://quay.io/exampleos/os:stable")]),
+    ("ostree-rs-container-unencapsulate", &[("Take the commit out of an image:", "ostree-rs container unencapsulate --repo=repo --write-ref=exampleos/stable ostree-remote-image:exampleos:docker://quay.io/exampleos/os:stable")]),
+    ("ostree-rs-container-info", &[("Print the digest of an image:", "ostree-rs container info ostree-unverified-registry:quay.io/exampleos/os:stable")]),
+    ("ostree-rs-container-compare", &[("Tell what an update would fetch:", "ostree-rs container compare docker://quay.io/exampleos/os:1 docker://quay.io/exampleos/os:2")]),
+    ("ostree-rs-container-commit", &[("As the last step of a Containerfile:", "ostree-rs container commit")]),
+    ("ostree-rs-container-image-list", &[("List the images of a repository:", "ostree-rs container image list --repo=/ostree/repo")]),
+    ("ostree-rs-container-image-pull", &[
+        ("Pull an image with its layers, if the policy lets it in:", "ostree-rs container image pull /ostree/repo ostree-image-signed:docker://quay.io/exampleos/os:stable"),
+        ("Only look for an update:", "ostree-rs container image pull --check /ostree/repo ostree-image-signed:docker://quay.io/exampleos/os:stable"),
+    ]),
+    ("ostree-rs-container-image-history", &[("Show the layers of an image:", "ostree-rs container image history --repo=/ostree/repo docker://quay.io/exampleos/os:stable")]),
+    ("ostree-rs-container-image-metadata", &[("Print the configuration of an image:", "ostree-rs container image metadata --repo=/ostree/repo --config docker://quay.io/exampleos/os:stable")]),
+    ("ostree-rs-container-image-copy", &[("Copy an image to another repository:", "ostree-rs container image copy --src-repo=/ostree/repo --dest-repo=repo docker://quay.io/exampleos/os:stable")]),
+    ("ostree-rs-container-image-reexport", &[("Push a pulled image somewhere else:", "ostree-rs container image reexport --repo=/ostree/repo docker://quay.io/exampleos/os:stable docker://example.org/os:stable")]),
+    ("ostree-rs-container-image-replace-detached-metadata", &[("Give an image the signature that was made later:", "ostree-rs container image replace-detached-metadata --src oci:os --dest oci:signed os.commitmeta")]),
+    ("ostree-rs-container-image-remove", &[("Take away an image, and layers that no other one needs:", "ostree-rs container image remove --repo=/ostree/repo docker://quay.io/exampleos/os:stable")]),
+    ("ostree-rs-container-image-prune-layers", &[("Take away layers that no image needs:", "ostree-rs container image prune-layers --repo=/ostree/repo")]),
+    ("ostree-rs-container-image-prune-images", &[("Take away images that no deployment needs, and their layers:", "ostree-rs container image prune-images --and-layers")]),
+    ("ostree-rs-container-image-clear-cached-update", &[("Forget the update that was seen:", "ostree-rs container image clear-cached-update --repo=/ostree/repo docker://quay.io/exampleos/os:stable")]),
+    ("ostree-rs-completions", &[
+        ("In ~/.bashrc:", "source <(ostree-rs completions bash)"),
+        ("In ~/.zshrc, behind compinit:", "source <(ostree-rs completions zsh)"),
+        ("In ~/.config/fish/config.fish:", "ostree-rs completions fish | source"),
+    ]),
+    ("ostree-rs-man", &[("Install the pages:", "ostree-rs man /usr/local/share/man/man1")]),
+    ("ostree-rs-demo", &[("Watch the main job, with files that you have:", "ostree-rs demo /usr/share/doc")]),
+];
