@@ -22,12 +22,12 @@ impl Checksum {
         0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
     ]);
 
-    /// From its 32 bytes.
+    /// The checksum with these 32 bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// From the binary form inside of objects.
+    /// Reads the binary form inside of objects.
     ///
     /// # Errors
     /// [`ParseErrorKind::BadChecksum`] if `bytes` are not 32; `what` and `offset` say where they stood.
@@ -66,7 +66,7 @@ impl Checksum {
         out
     }
 
-    /// From the 43 characters of ostree's base64.
+    /// Reads the 43 characters of ostree's base64.
     ///
     /// # Errors
     /// [`ParseErrorKind::BadChecksum`] at the first character that does not belong there.
@@ -106,7 +106,7 @@ impl HexChecksum {
 impl FromStr for Checksum {
     type Err = ParseError;
 
-    /// From 64 lowercase hexadecimal digits; upper case is refused, as everywhere in ostree.
+    /// Reads 64 lowercase hexadecimal digits; upper case is refused, as everywhere in ostree.
     fn from_str(text: &str) -> Result<Self> {
         let bad = |at| ParseError::new("checksum", at, ParseErrorKind::BadChecksum);
         let digits = text.as_bytes();

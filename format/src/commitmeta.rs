@@ -1,4 +1,4 @@
-//! What lies next to a commit without being part of it: detached metadata, and the tombstone of a deleted commit.
+//! Files beside a commit that are no part of it: detached metadata, and the tombstone of a deleted commit.
 //!
 //! ```text
 //! CHECKSUM.commitmeta         a{sv}, signatures above all; an empty file if all of it was removed

@@ -13,7 +13,7 @@
 use crate::keyfile::KeyFile;
 use crate::{CollectionId, ParseError, RepoMode, Result};
 
-/// What a repository's `config` says, checked.
+/// The settings in a repository's `config`, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RepoConfig {
     keyfile: KeyFile,
@@ -61,7 +61,7 @@ pub struct RepoConfig {
     pub composefs: Tristate,
 }
 
-/// How the repository is locked.
+/// The way in which the repository is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locking {
     /// Not at all.
@@ -72,7 +72,7 @@ pub enum Locking {
     Forever,
 }
 
-/// How much room has to stay free on the file system.
+/// The room that has to stay free on the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MinFreeSpace {
     /// A percentage of the file system; 3 by default.
@@ -86,7 +86,7 @@ pub enum MinFreeSpace {
 pub enum Tristate {
     /// No.
     No,
-    /// Where the file system can do it.
+    /// Wanted where the file system can do it.
     Maybe,
     /// Yes, and it is an error if that is not possible.
     Yes,

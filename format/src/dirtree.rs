@@ -11,7 +11,7 @@ use crate::error::{ParseErrorKind, Result};
 use crate::name::{FileName, check_file_name};
 use crate::wire::{Elements, Frame, Slice, Tuple, checksum, put_string};
 
-/// What a subdirectory entry points to.
+/// The two objects that a subdirectory's entry points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DirEntry {
     /// The dirtree object with the directory's content.

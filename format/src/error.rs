@@ -1,4 +1,4 @@
-//! What is wrong with a piece of input, and at which byte of it.
+//! Errors in a piece of input, with the byte at which they are.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ pub type Result<T, E = ParseError> = std::result::Result<T, E>;
 /// Comparable, so that tests match the value and not its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
-    /// What was being read: `"commit"`, `"dirtree file name"`, `"refspec"`.
+    /// The thing that was being read: `"commit"`, `"dirtree file name"`, `"refspec"`.
     pub what: &'static str,
     /// Offset of the offending byte, from the start of the input that was handed in.
     pub offset: usize,
-    /// What is wrong there.
+    /// The error in the input.
     pub kind: ParseErrorKind,
 }
 

@@ -45,7 +45,7 @@ pub struct FileHeader {
     pub xattrs: Xattrs,
 }
 
-/// What a content object can be.
+/// The kinds of content objects.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// A regular file.

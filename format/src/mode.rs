@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{ParseError, Result};
 
-/// How a repository keeps its objects on disk.
+/// The mode of a repository: the form in which it keeps its objects on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RepoMode {
     /// Files as they are: owner, mode, xattrs, symbolic links.
@@ -46,7 +46,7 @@ impl fmt::Display for RepoMode {
 impl FromStr for RepoMode {
     type Err = ParseError;
 
-    /// From the value of `core.mode`; `archive` is another name of `archive-z2`.
+    /// Reads the value of `core.mode`; `archive` is another name of `archive-z2`.
     fn from_str(text: &str) -> Result<Self> {
         if text == "archive" {
             return Ok(Self::Archive);

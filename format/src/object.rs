@@ -26,7 +26,7 @@ pub enum ObjectType {
     DirMeta = 3,
     /// Commit.
     Commit = 4,
-    /// What remains of a deleted commit; named by the commit, not by its own content.
+    /// The tombstone of a deleted commit; named by the commit, not by its own content.
     TombstoneCommit = 5,
     /// Detached metadata of a commit, signatures above all; named by the commit.
     CommitMeta = 6,

@@ -34,7 +34,7 @@ pub struct RefSpec {
     pub name: RefName,
 }
 
-/// What a revision starts from.
+/// The ref or commit that a revision starts from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RevBase {
     /// A whole checksum.
@@ -49,9 +49,9 @@ pub enum RevBase {
 /// Names a commit: `main`, `remote:main^`, `3f2a`, a whole checksum.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rev {
-    /// Where to start.
+    /// The ref or commit to start from.
     pub base: RevBase,
-    /// How many times to go on to the parent.
+    /// The number of times to go on to the parent.
     pub ancestors: usize,
 }
 

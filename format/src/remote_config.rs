@@ -1,5 +1,5 @@
-//! Where a remote repository is, and how it is verified: a group `[remote "NAME"]` of a repository's `config` or
-//! of a file in `remotes.d`.
+//! The settings of a remote repository: a group `[remote "NAME"]` of a repository's `config` or of a file in
+//! `remotes.d`.
 //!
 //! ```text
 //! [remote "origin"]
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use crate::keyfile::KeyFile;
 use crate::{CollectionId, ParseError, RemoteName, Result};
 
-/// What a key file says of a remote.
+/// The settings of a remote in a key file.
 ///
 /// A key that is missing may stand in the config of the repository's parent: whoever has one adds its keys to the
 /// group before reading.
@@ -67,12 +67,12 @@ pub struct RemoteConfig {
 /// Signatures, other than GPG's, that are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SignVerify {
-    /// None.
+    /// Signatures are not verified.
     #[default]
     Off,
-    /// One of any type for which there are keys.
+    /// A signature of any type for which there are keys is needed.
     Any,
-    /// One of these types; there have to be keys for each of them.
+    /// A signature of one of these types is needed; there have to be keys for each of them.
     Types(Vec<String>),
 }
 
@@ -87,7 +87,7 @@ impl RemoteConfig {
         keyfile.groups().filter_map(|group| group.strip_prefix("remote \"")?.strip_suffix('"')?.parse().ok())
     }
 
-    /// What `keyfile` says of the remote `name`, if it has its group.
+    /// The settings of the remote `name` in `keyfile`, if it has a group for it.
     ///
     /// # Errors
     /// If a value is not what its key may have; the error names the key.

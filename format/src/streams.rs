@@ -46,12 +46,12 @@ pub struct Streams<T, R> {
 }
 
 impl<T, R: Read> Streams<T, R> {
-    /// None yet, in the lanes that the processor has.
+    /// No streams yet; they will be hashed in the lanes that the processor has.
     pub fn new() -> Self {
         Self::with(lanes())
     }
 
-    /// None yet, and each will be hashed by itself: no more than one is held at a time.
+    /// No streams yet; each will be hashed by itself, and no more than one is held at a time.
     pub fn one_by_one() -> Self {
         Self::with(None)
     }

@@ -38,7 +38,7 @@ pub struct SummaryRef {
     pub metadata: Dict,
 }
 
-/// What a new summary is made of.
+/// The content of a new summary.
 #[derive(Debug, Clone)]
 pub struct SummaryContent {
     /// The refs, in any order.

@@ -16,8 +16,8 @@ impl Xattrs {
     /// No attributes.
     pub const EMPTY: Self = Self(Vec::new());
 
-    /// From pairs in any order; of two values of one name the later one stays. Names are without NUL;
-    /// an empty name or one with a NUL inside is left out, since no file can have it.
+    /// Sorts pairs of name and value, given in any order; of two values of one name the later one stays. Names are
+    /// without NUL; an empty name or one with a NUL inside is left out, since no file can have it.
     pub fn from_pairs<N: Into<Box<[u8]>>, V: Into<Box<[u8]>>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
@@ -56,7 +56,7 @@ impl Xattrs {
         self.0.iter().map(|(n, v)| (&**n, &**v))
     }
 
-    /// How many there are.
+    /// The number of attributes.
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! Streams that may be compressed, as files are that people hand in; the first bytes tell.
+//! Decompresses streams that may be compressed; their first bytes tell.
 //!
 //! ```text
 //! gzip    1f 8b                      zstd    28 b5 2f fd
@@ -17,11 +17,11 @@ use flate2::bufread::GzDecoder;
 use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
 
-/// What decoding xz may take, in bytes: `xz -9` asks for 65 MiB.
+/// The memory that decoding xz may take, in bytes: `xz -9` asks for 65 MiB.
 pub const MAX_XZ_BYTES: u32 = 100 * 1024 * 1024;
 /// First bytes that are looked at: a header block of tar.
 pub const HEAD_BYTES: usize = 512;
-/// Nobody compresses anything more often.
+/// The number of times that a file may be compressed, one compression over the other.
 const MAX_NESTED: usize = 4;
 
 /// How a stream is compressed.
@@ -58,8 +58,7 @@ pub fn decompress<'a>(input: Box<dyn Read + 'a>) -> io::Result<Decompressed<'a>>
     Ok(out)
 }
 
-/// What a file that begins so is called, if it is an archive or compressed in a way that is not read here, and what
-/// to do with it.
+/// The name of a format that is not read here, with advice, if a file that begins with `head` has it.
 pub fn foreign(head: &[u8]) -> Option<&'static str> {
     const FOREIGN: [(&[u8], &str); 12] = [
         (b"PK\x03\x04", "a zip archive: unpack it first"),

@@ -1,4 +1,4 @@
-//! What every long call is told: whom to report to, when to stop, how much to do at once.
+//! The context of every long call: a receiver of progress, a way to stop it, and how much to do at once.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -102,7 +102,7 @@ pub enum Event<'a> {
     },
 }
 
-/// How an item ended.
+/// The result of moving an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The item was moved.

@@ -1,4 +1,4 @@
-//! What sort of thing went wrong, whatever error it is wrapped in.
+//! Kinds of errors, which are the same for the errors of all modules.
 
 use std::io;
 

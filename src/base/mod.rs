@@ -1,4 +1,4 @@
-//! Floor 1: what everything above uses.
+//! Floor 1: progress, cancellation, threads, streams and files, for everything above.
 
 pub mod compressed;
 mod ctx;

@@ -27,7 +27,7 @@ struct Sets<T, R> {
 }
 
 impl<T, R: Read> SharedStreams<T, R> {
-    /// None yet.
+    /// No streams yet.
     pub fn new() -> Self {
         Self(Mutex::new(Sets { idle: Vec::new(), made: 0 }))
     }

@@ -104,7 +104,7 @@ pub(crate) fn create(
     Machine::from_env().create(reference, &options.options(), mount_from, ctx).map_err(said)
 }
 
-/// In the words of the command line.
+/// Puts an error of the library into the words of the command line.
 fn said(error: Error) -> anyhow::Error {
     match &error {
         Error::NoCertificateDirectory(dir) => anyhow!("--cert-dir {}: no such directory", dir.display()),

@@ -1,4 +1,4 @@
-//! The word that somebody meant who typed another one.
+//! Finds the word that was meant by a mistyped one.
 
 use crate::format::RefSpec;
 use crate::store::{self, ObjectRead, Refs};

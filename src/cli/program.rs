@@ -23,8 +23,8 @@ impl Program {
             _ => Self::OstreeRs,
         }
     }
-    /// Whose arguments these are, if this program itself has no such verb; all of them, the verb among them, as that
-    /// program takes them.
+    /// Finds another program that has the verb, with all arguments as that one takes them, if this program itself has
+    /// no such verb.
     pub(crate) fn elsewhere(
         self,
         groups: &[String],

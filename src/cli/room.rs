@@ -1,4 +1,4 @@
-//! What is said of a file system that is full: how much was needed, how much is free, what was kept.
+//! The message about a full file system: how much was needed, how much is free, what was kept.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What is said of arguments that cannot be understood.
+//! Messages about arguments that cannot be understood.
 
 use std::error::Error;
 use std::ffi::OsStr;

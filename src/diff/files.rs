@@ -13,7 +13,7 @@ use super::side::{DirNode, FileNode, Listing};
 use crate::base::{read_xattrs, read_xattrs_at};
 use crate::store::{Error, Result, XattrPolicy};
 
-/// How files on disk are looked at.
+/// Options for comparing files on disk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FilesOptions {
     /// Whether xattrs count. They should not if the other side is in a store that keeps none.
@@ -41,7 +41,7 @@ struct DiskPlace {
     dir: Arc<Dir>,
     /// `.` for the directory itself.
     name: Box<str>,
-    /// From the root of the comparison, for messages.
+    /// The path from the root of the comparison, for messages.
     path: PathBuf,
 }
 

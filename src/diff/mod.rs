@@ -29,7 +29,7 @@ use walk::{Difference, What, walk};
 /// A sorted set of paths.
 pub type FileSet = BTreeSet<String>;
 
-/// What changed between two trees. Paths start with `/`, which is the root or the subdirectory asked for.
+/// The differences between two trees. Paths start with `/`, which is the root or the subdirectory asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FileTreeDiff {
     /// The directory that was compared, such as `/usr`; the whole tree if none.
@@ -48,7 +48,7 @@ pub struct FileTreeDiff {
     pub changed_dirs: FileSet,
 }
 
-/// What `ostree diff` lists, in the order in which it does. Paths start with `/`; those of a side on disk
+/// The changes that `ostree diff` lists, in the order in which it does. Paths start with `/`; those of a side on disk
 /// do not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {

@@ -1,4 +1,4 @@
-//! How much two commits share.
+//! Counts of the objects that two commits share.
 
 use ostree_format::{CommitId, ObjectName, ObjectType, Rev};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::base::Ctx;
 use crate::store::{Error, ObjectRead, Reachable, Refs, Result, resolve_rev, walk_commit};
 
-/// What `ostree diff --stats` prints.
+/// The counts that `ostree diff --stats` prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DiffStats {
     /// Objects of the first commit, itself included.

@@ -133,7 +133,7 @@ pub enum Error {
     /// The file of credentials that was named does not exist.
     #[error("{} does not exist", .0.display())]
     NoAuthFile(PathBuf),
-    /// What should be an archive is a directory, a pipe, a device.
+    /// A path that should be an archive is a directory, a pipe or a device.
     #[error("Opening {}: it is not a regular file", .0.display())]
     NotAFile(PathBuf),
     /// A credential helper gave no credentials.
@@ -162,7 +162,7 @@ pub enum Error {
     Cancelled(#[from] Cancelled),
 }
 
-/// What was wrong with a credential helper.
+/// The ways in which a credential helper can fail.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperProblem {
     /// A name with a slash would leave the directories that are searched.

@@ -1,4 +1,4 @@
-//! Where OpenPGP keys are found: keyrings of remotes and of the system, and the user's secret keys.
+//! OpenPGP keys of the machine: keyrings of remotes and of the system, and the user's secret keys.
 //!
 //! ```text
 //! REPO/REMOTE.trustedkeys.gpg, gpgkeypath=…     a remote's keys; if there is no such file, the system's too

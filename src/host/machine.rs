@@ -1,4 +1,4 @@
-//! What is configured on a machine.
+//! A machine, as it is configured.
 
 use std::sync::OnceLock;
 

@@ -18,11 +18,11 @@ const REMOTES_D: &str = "/etc/ostree/remotes.d";
 /// The place where a remote is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemotePlace {
-    /// In the repository's `config`.
+    /// The repository's `config`.
     Config,
-    /// In the `config` of the repository that `core.parent` names.
+    /// The `config` of the repository that `core.parent` names.
     Parent,
-    /// In a file of its own.
+    /// A file of its own.
     File(PathBuf),
 }
 

@@ -155,7 +155,7 @@ impl Error {
         }
     }
 
-    /// In a few words, for a line that tells why another try is made.
+    /// The error in a few words, for a line that tells why another try is made.
     pub(super) fn in_short(&self) -> String {
         match self {
             Self::Status { status, .. } => status.to_string(),

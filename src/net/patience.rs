@@ -1,4 +1,4 @@
-//! How long a server is waited for.
+//! Time limits: how long a server is waited for.
 //!
 //! ```text
 //! request   try ─ pause ─ try ─ pause ─ …     all of it within the patience; the first try gets half of it

@@ -1,4 +1,4 @@
-//! Hints that may be gone, old or wrong at any time.
+//! Files with hints for later transactions, which may be gone, old or wrong at any time.
 //!
 //! ```text
 //! tmp/cache/NAME     replaced as a whole

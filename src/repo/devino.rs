@@ -1,4 +1,4 @@
-//! From a file on disk to the content object that it is a hard link of.
+//! Tells of a file on disk which content object it is a hard link of.
 
 use std::os::fd::AsFd;
 

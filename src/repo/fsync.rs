@@ -1,4 +1,4 @@
-//! Whether and when data is made to reach the disk.
+//! The times at which data is made to reach the disk.
 
 use ostree_format::RepoConfig;
 

@@ -120,7 +120,7 @@ impl Repo {
         })
     }
 
-    /// How objects are kept.
+    /// The mode of the repository.
     pub fn mode(&self) -> RepoMode {
         self.config.mode
     }
@@ -264,7 +264,7 @@ impl Repo {
         sys::unlink(&self.objects, &path).map_err(|e| self.objects.failed("unlink", &path, e))
     }
 
-    /// How many bytes the file of an object has.
+    /// The size of the file of an object, in bytes.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Io`].

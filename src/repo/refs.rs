@@ -29,9 +29,9 @@ const MIRRORS: &str = "refs/mirrors";
 
 /// What the file of a ref says.
 enum RefFile {
-    /// Nothing at all.
+    /// No text at all.
     Empty,
-    /// What is no checksum.
+    /// Text that is no checksum.
     Garbage(ParseError),
     /// A commit.
     Names(CommitId),

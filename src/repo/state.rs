@@ -1,4 +1,4 @@
-//! Which commits are incomplete.
+//! Marks of commits whose objects are not all there.
 //!
 //! ```text
 //! state/CHECKSUM.commitpartial    empty, or "f" if fsck took objects away

@@ -26,7 +26,7 @@ const METADATA_REF: &str = "ostree-metadata";
 /// Signs bytes; gives back the dictionary with the signatures.
 pub type Sign<'a> = dyn Fn(&[u8]) -> Result<Dict> + 'a;
 
-/// How a summary is written.
+/// Options for writing a summary.
 #[derive(Clone, Copy, Default)]
 pub struct SummaryOptions<'a> {
     /// Signs the summary, and the commit with the metadata.
@@ -40,7 +40,7 @@ pub struct SummaryOptions<'a> {
 pub struct SummaryFile {
     /// The bytes of the file, which signatures are made of.
     pub bytes: Vec<u8>,
-    /// What is in it.
+    /// The content of the summary.
     pub summary: Summary,
     /// The signatures in `summary.sig`, if there are any.
     pub signatures: Option<Dict>,

@@ -123,7 +123,7 @@ pub(super) fn temporary_dir(dir: impl AsFd, prefix: &str, mode: u32) -> io::Resu
 /// What [`TempFile::link`] and [`link`] found at the new name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Linked {
-    /// Nothing: the file has this name now.
+    /// The name was free: the file has it now.
     New,
     /// A file, which stays as it is.
     Existed,

@@ -1,4 +1,4 @@
-//! Which refs a commit says it is for.
+//! Ref bindings: the refs that a commit says it is for.
 //!
 //! Source: libostree ostree-repo.c:6644-6736.
 

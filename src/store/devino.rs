@@ -1,4 +1,4 @@
-//! Which object a file of the file system is a hard link to.
+//! A cache that tells which object a file is a hard link to.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ impl DevInoCache {
         self.0.get(&key).copied()
     }
 
-    /// How many files are known.
+    /// The number of files that are known.
     pub fn len(&self) -> usize {
         self.0.len()
     }

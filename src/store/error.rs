@@ -82,14 +82,14 @@ pub enum Error {
     Owner {
         /// The file or object.
         path: PathBuf,
-        /// Whose it should be.
+        /// The user that it should belong to.
         uid: u32,
-        /// Whose it should be.
+        /// The group that it should belong to.
         gid: u32,
         /// What the system said.
         source: io::Error,
     },
-    /// What should be made is there already.
+    /// A file or directory that should be made is there already.
     #[error("{} exists", .0.display())]
     Exists(PathBuf),
     /// A stream that was handed in could not be read.

@@ -9,7 +9,8 @@ const MAX_LINKS: usize = 40;
 /// The number of names in a path up to which it is followed.
 const MAX_NAMES: usize = 512;
 
-/// Where the paths of a layer lie in a tree: `etc` in `usr/etc`, for example. No path has dots or a slash in front.
+/// A map from the paths of a layer to those of a tree: `etc` lies in `usr/etc`, for example. No path has dots or a
+/// slash in front.
 pub trait Placement {
     /// Where the directory `path` is in the tree; `None` if it is not in it.
     fn place(&self, path: &str) -> Option<String>;

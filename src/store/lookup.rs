@@ -1,4 +1,4 @@
-//! From a path inside a tree to what stands there.
+//! Finds the file or directory at a path of a tree.
 
 use std::io::{ErrorKind, Read};
 
@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::{Error, ObjectRead, Result};
 
-/// What stands at a path of a tree.
+/// The file or directory at a path of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TreeEntry {
     /// A regular file or symbolic link.

@@ -1,4 +1,4 @@
-//! Floor 2: what a place that keeps objects and refs can do, apart from how it does it.
+//! Floor 2: traits for stores of objects and refs, however they keep them.
 //!
 //! ```text
 //! Txn ─┬─ ObjectWrite ── ObjectRead      objects go in, from many threads at once
@@ -323,7 +323,7 @@ pub struct ArchivedFile {
     pub read: Box<dyn Read + Send>,
 }
 
-/// Where the bytes of a content object come from.
+/// The source of a content object's bytes.
 pub enum Content {
     /// There are none.
     Empty,
@@ -343,14 +343,14 @@ impl Read for FileObject {
     }
 }
 
-/// Where a content object lies as a file of its own.
+/// The place of an object that is a file of its own.
 #[derive(Debug, Clone)]
 pub struct LooseFile<'a> {
     /// The directory that `path` starts from.
     pub dir: BorrowedFd<'a>,
     /// `ab/cdef….file`
     pub path: PathBuf,
-    /// How the store keeps its objects; tells what the file looks like.
+    /// The mode of the store, which tells what the file looks like.
     pub mode: RepoMode,
 }
 

@@ -54,7 +54,7 @@ pub enum XattrPolicy {
     /// All of them, except for those with an empty value, which libostree never commits.
     #[default]
     Keep,
-    /// None.
+    /// No xattrs.
     Drop,
 }
 
@@ -146,7 +146,7 @@ impl SkipList {
 }
 
 impl Modifier {
-    /// What a repository of this mode asks for in any case: bare-user-only keeps nothing but canonical
+    /// Adds what a repository of this mode asks for in any case: bare-user-only keeps nothing but canonical
     /// permissions.
     #[must_use]
     pub fn for_mode(mut self, mode: RepoMode) -> Self {

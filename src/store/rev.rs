@@ -1,4 +1,4 @@
-//! From a revision to the commit that it names.
+//! Finds the commit that a revision names.
 
 use ostree_format::{CommitId, RefSpec, Rev, RevBase};
 

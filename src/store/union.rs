@@ -32,9 +32,9 @@ pub struct Upper<'a> {
     /// Whether the layer itself says the owner and mode of the directory with this path, which has no slash
     /// in front; the root's is empty.
     pub listed: &'a dyn Fn(&str) -> bool,
-    /// Where symbolic links lead.
+    /// The map from paths of the layer to paths of the tree, by which symbolic links are followed.
     pub placement: &'a dyn Placement,
-    /// What becomes of a directory that the layer lists where the lower tree has a symbolic link to one.
+    /// The treatment of a directory that the layer lists where the lower tree has a symbolic link to one.
     pub listed_over_link: ListedOverLink,
 }
 
@@ -120,7 +120,7 @@ impl MutableTree {
         names.iter().try_fold(self, |dir, name| dir.ensure_dir(store, name.clone()))
     }
 
-    /// Where the directory `place` is after all symbolic links; `None` if these lead to no directory.
+    /// The path of the directory `place` after all symbolic links; `None` if these lead to no directory.
     ///
     /// # Errors
     /// If a dirtree or content object is missing or damaged.

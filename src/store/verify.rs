@@ -1,4 +1,4 @@
-//! Is an object what its name says?
+//! Checks whether an object is what its name says.
 
 use std::collections::HashMap;
 use std::io::{self, Chain, Cursor, Read};
@@ -41,7 +41,7 @@ pub fn verify_meta(name: &ObjectName, bytes: &[u8]) -> Result<()> {
 pub type FramedFile<'a> = Chain<Cursor<Vec<u8>>, Cancellable<'a, Exact<FileObject>>>;
 
 impl FileObject {
-    /// What its id is the checksum of.
+    /// The stream whose checksum is the object's id.
     pub fn framed(self, cancel: &Cancel) -> FramedFile<'_> {
         let (framed, len) = (self.header.to_framed(), self.len);
         Cursor::new(framed).chain(Cancellable::new(Exact::new(self, len), cancel))
@@ -75,8 +75,8 @@ pub fn verify_file(id: &FileId, mut file: FileObject, cancel: &Cancel) -> Result
     check_hashed(id, copied.map(|()| hashing.finish().1), cancel).map(|()| len)
 }
 
-/// How large commits say that their files are (`ostree.sizes`). A file that is larger needs not be read to be told
-/// from the one that was committed, and may be sparse and take days to read.
+/// The sizes of files that commits give (`ostree.sizes`). A file that is larger is not the one that was committed,
+/// and needs not be read to know that: it may be sparse and take days to read.
 #[derive(Debug, Default)]
 pub struct Sizes(RwLock<HashMap<Checksum, u64>>);
 

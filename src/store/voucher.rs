@@ -1,4 +1,4 @@
-//! Who vouches for commits: asked before anything of a commit becomes visible.
+//! Vouchers: they accept or refuse a commit before anything of it becomes visible.
 
 use ostree_format::{Checksum, CommitId, ObjectName, ObjectType};
 

@@ -1,4 +1,4 @@
-//! An archive as a file that one is handed: tar or cpio, compressed or not, or zip; its first bytes tell.
+//! Reads any archive: tar or cpio, compressed or not, or zip; its first bytes tell.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ use super::reader::{EndMarker, Reader};
 use super::zip::{self, ZipReader};
 use crate::base::compressed::{self, Decompressed};
 
-/// Where the bytes of an archive come from.
+/// The source of an archive's bytes.
 pub enum ArchiveInput<'a> {
     /// A pipe or the like, read once from front to back: any archive but zip, whose directory is at its end.
     Stream(&'a mut dyn Read),

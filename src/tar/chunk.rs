@@ -1,4 +1,4 @@
-//! Which content objects lie in a layer, and where they are in the commit.
+//! The content objects that lie in a layer, and their paths in the commit.
 //!
 //! Of a path only the last name is kept, and its directory once for all files in it: some 70 bytes for
 //! each file, so that a commit of a million files can be dealt with.
@@ -21,7 +21,7 @@ pub struct ChunkContent {
 /// Every path of a commit.
 #[derive(Debug, Default)]
 struct Paths {
-    /// With a slash at the end; the root's is empty.
+    /// The directories, with a slash at the end; the root's is empty.
     dirs: Vec<Box<str>>,
     /// The directory, and where the name starts and ends.
     files: Vec<(u32, usize, usize)>,
@@ -75,7 +75,7 @@ impl ChunkContent {
         Self { table: Arc::clone(&self.table), files }
     }
 
-    /// How many paths the commit has.
+    /// The number of paths in the commit.
     pub fn paths(&self) -> usize {
         self.table.files.len()
     }

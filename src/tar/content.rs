@@ -1,4 +1,4 @@
-//! Content objects out of a stream: their xattrs come first, then the file.
+//! Reads content objects from a stream: their xattrs come first, then the file.
 //!
 //! Files of up to [`SMALL_BYTES`] are handed to the pool, many at once, so that hashing and writing run beside
 //! reading; larger ones go straight through.

@@ -216,7 +216,7 @@ impl<R: Read> CpioReader<R> {
         Ok(())
     }
 
-    /// At least one byte.
+    /// Reads at least one byte.
     fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize> {
         loop {
             match self.input.read(buffer) {

@@ -1,4 +1,4 @@
-//! What a tar stream says about one file.
+//! The fields of one entry of a tar stream.
 
 use ostree_format::Xattrs;
 

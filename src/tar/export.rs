@@ -126,7 +126,7 @@ enum Files {
 
 /// A directory whose subdirectories are being written.
 struct Frame {
-    /// In the commit, with a slash at the end; empty for the root.
+    /// The path in the commit, with a slash at the end; empty for the root.
     path: String,
     dirs: std::collections::btree_map::IntoIter<FileName, DirEntry>,
 }

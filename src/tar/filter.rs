@@ -1,4 +1,4 @@
-//! `REGEX,REPLACEMENT`: what paths of an archive become.
+//! `REGEX,REPLACEMENT`: a filter that changes the paths of an archive.
 
 use ostree_format::ParseError;
 use regex::Regex;
@@ -24,13 +24,13 @@ impl PathnameFilter {
         Ok(Self { regex, replacement: translate_groups(replacement) })
     }
 
-    /// What `path` becomes.
+    /// Changes `path`.
     pub fn apply(&self, path: &str) -> String {
         self.regex.replace_all(path, &*self.replacement).into_owned()
     }
 }
 
-/// From GLib's way of naming groups to that of the `regex` crate.
+/// Turns GLib's way of naming groups into that of the `regex` crate.
 fn translate_groups(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text.chars().peekable();

@@ -1,4 +1,4 @@
-//! Commits and content objects out of streams of ostree-ext's format, versions 0 and 1.
+//! Reads commits and content objects from streams of ostree-ext's format, versions 0 and 1.
 //!
 //! ```text
 //! entry ──▶ Place ──┬─ commit, commitmeta   kept; the caller's hook decides before anything is written
@@ -30,7 +30,7 @@ use crate::store::{
     walk_commit,
 };
 
-/// How a commit is taken in.
+/// Options for taking in a commit.
 #[derive(Default, Clone, Copy)]
 pub struct ImportOptions<'a> {
     /// Asked before anything is written.

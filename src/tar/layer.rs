@@ -1,4 +1,4 @@
-//! Plain image layers into trees: what a build added to an operating system that ostree will deploy.
+//! Turns plain image layers into trees: what a build added to an operating system that ostree will deploy.
 //!
 //! ```text
 //! etc/…                        usr/etc/…
@@ -77,7 +77,7 @@ pub struct LayerTree {
     pub wanted: BTreeSet<String>,
     /// Files that were left out of the tree, but whose content was kept because it was wanted: by path.
     pub kept: BTreeMap<String, FileId>,
-    /// How many entries were left out, by their first directory or by their kind.
+    /// The number of entries that were left out, by their first directory or by their kind.
     pub left_out: BTreeMap<String, u64>,
 }
 

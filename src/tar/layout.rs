@@ -1,4 +1,4 @@
-//! Where things lie in a stream of ostree-ext's format.
+//! The layout of a stream of ostree-ext's format.
 //!
 //! ```text
 //! ./  sysroot  sysroot/ostree  sysroot/ostree/repo …         the repository, mode bare-split-xattrs

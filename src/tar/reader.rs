@@ -93,7 +93,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// How many bytes of the stream were read.
+    /// The number of bytes of the stream that were read.
     pub fn offset(&self) -> u64 {
         self.offset
     }

@@ -119,7 +119,7 @@ pub(super) struct SparseRecords {
     /// The path: other programs, which would unpack only the data, are shown another one.
     pub(super) name: Option<Vec<u8>>,
     size: Option<u64>,
-    /// In the forms 0.0 and 0.1.
+    /// The map, in the forms 0.0 and 0.1.
     map: Option<SparseMap>,
     /// An offset without its length.
     offset: Option<u64>,

@@ -1,4 +1,4 @@
-//! Ordinary archives into a tree, for `commit --tree=tar=`.
+//! Adds ordinary archives to a tree, for `commit --tree=tar=`.
 //!
 //! Hard links are resolved after the last entry: their target may come later, and in cpio archives any of
 //! the names of a file may be the one with the content. Agrees with libostree's import on every commit id, but

@@ -157,9 +157,9 @@ pub fn copy(
 /// What was looked at already.
 #[derive(Default)]
 struct Seen {
-    /// With the depth down to which the history behind them was followed.
+    /// Commits, each with the depth down to which the history behind it was followed.
     commits: HashMap<CommitId, Depth>,
-    /// With everything below them.
+    /// Dirtrees whose whole content was looked at.
     dirtrees: HashSet<DirTreeId>,
     dirmetas: HashSet<DirMetaId>,
     files: HashSet<FileId>,

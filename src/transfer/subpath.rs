@@ -1,4 +1,4 @@
-//! Which part of a tree is wanted.
+//! A filter for the wanted part of a tree.
 
 /// Paths below a directory, as their components.
 pub(super) struct Filter<'a>(Vec<Vec<&'a str>>);

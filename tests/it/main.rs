@@ -20,3 +20,4 @@ mod sign;
 mod tar;
 mod transfer;
 mod tree;
+mod words;

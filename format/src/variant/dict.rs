@@ -60,7 +60,7 @@ impl Dict {
         self.to_value().to_bytes()
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -11,7 +11,7 @@ use crate::{ParseError, Result};
 /// What is known of a type.
 #[derive(Debug, Clone, PartialEq)]
 enum Shape {
-    /// Nothing.
+    /// A type of which nothing is known.
     Any,
     /// Some type of numbers.
     Number,

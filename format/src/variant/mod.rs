@@ -29,5 +29,5 @@ pub use print::Annotate;
 pub use ty::{Basic, Type, TypeKind};
 pub use value::{Array, DictEntry, ObjectPath, Signature, Value};
 
-/// How deep types and values may nest: GLib's own limit.
+/// The depth to which types and values may nest: GLib's own limit.
 pub const MAX_DEPTH: usize = 128;

@@ -27,7 +27,7 @@ pub(super) enum NodeKind<'a> {
     Bool(bool),
     Number(&'a str),
     Text(String),
-    /// With its NUL.
+    /// A string of bytes, with its NUL.
     Bytes(Vec<u8>),
     Variant(Box<Node<'a>>),
     Maybe(Option<Box<Node<'a>>>),

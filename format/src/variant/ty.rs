@@ -43,7 +43,7 @@ pub enum Basic {
     Signature,
 }
 
-/// What a [`Type`] is made of.
+/// The structure of a [`Type`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TypeKind {
     /// A type without parts.
@@ -189,7 +189,7 @@ impl Type {
         Ok(ty)
     }
 
-    /// What the type is made of.
+    /// The structure of the type.
     pub fn kind(&self) -> &TypeKind {
         &self.kind
     }

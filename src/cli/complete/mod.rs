@@ -61,7 +61,7 @@ impl Candidates {
         Self { list: Vec::new(), names: Some(Names { of, before: String::new() }) }
     }
 
-    /// The same candidates in a word that begins with `before`.
+    /// These candidates, in a word that begins with `before`.
     fn behind(mut self, before: &str) -> Self {
         self.list.iter_mut().for_each(|candidate| candidate.value.insert_str(0, before));
         self.names.iter_mut().for_each(|names| names.before.insert_str(0, before));

@@ -47,9 +47,9 @@ enum Value {
     Names(Kind),
     /// A ref of the repository.
     Ref,
-    /// What names a commit.
+    /// A revision, which names a commit.
     Rev,
-    /// What names a commit, or a directory.
+    /// A revision, or a directory.
     RevOrDir,
     /// A ref and a number.
     RefAndDepth,
@@ -59,7 +59,7 @@ enum Value {
     InCommit,
     /// A container image.
     Image,
-    /// What a commit is made of.
+    /// A tree for a commit: `dir=`, `tar=` or `ref=`.
     Tree,
 }
 

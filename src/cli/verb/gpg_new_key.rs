@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Where the public key is written, for `--gpg-keyring`, `remote gpg-import` and policy.json
     #[arg(long, value_name = "FILE")]
     public: PathBuf,
-    /// Whose key it is, such as "Example OS <os@example.org>"
+    /// The user of the key, such as "Example OS <os@example.org>"
     user: String,
 }
 

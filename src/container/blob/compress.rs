@@ -54,12 +54,12 @@ pub struct WrittenLayer {
     pub diff_id: DiffId,
     /// The size of its tar stream, in bytes.
     pub tar_bytes: u64,
-    /// What its descriptor says besides.
+    /// Annotations for the layer's descriptor.
     pub annotations: BTreeMap<String, String>,
 }
 
 impl WrittenLayer {
-    /// How a manifest lists the layer, which `compression` was used for.
+    /// The descriptor by which a manifest lists the layer; `compression` was used for it.
     ///
     /// # Errors
     /// None in practice: every digest of ours is one to `oci-spec`.

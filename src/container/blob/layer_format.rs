@@ -18,10 +18,10 @@ const BZIP2_MAGIC: ([u8; 3], [u8; 6]) = (*b"BZh", *b"1AY&SY");
 /// The number of first bytes that tell the format.
 pub(in crate::container) const FORMAT_BYTES: usize = 10;
 
-/// How a layer's blob is compressed.
+/// The compression of a layer's blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerFormat {
-    /// Not at all.
+    /// No compression: a plain tar stream.
     Tar,
     /// gzip, of one or more members.
     Gzip,

@@ -24,14 +24,14 @@ use crate::container::image::{
 use crate::store::{ObjectRead, load_commit};
 use crate::tar::{ExportOptions, XattrDialect, export_chunk, export_final_chunk};
 
-/// How an image is built.
+/// Options for building an image.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
-    /// How layers are compressed, if the destination takes that: see [`ImageDest::compression`].
+    /// The compression of layers, if the destination takes it: see [`ImageDest::compression`].
     pub compression: Compression,
     /// Labels of the caller, which replace those made of the commit.
     pub labels: labels::Labels,
-    /// What else containers are run with; labels are added to its own.
+    /// The configuration that containers are run with; labels are added to its own.
     pub config: Option<Config>,
     /// The command to run in a container; otherwise the commit's `ostree.container-cmd`, if any.
     pub cmd: Option<Vec<String>>,
@@ -43,18 +43,18 @@ pub struct BuildOptions {
     pub created_secs: Option<u64>,
     /// The machines it is for, where the commit does not say: see [`platform_of`].
     pub platform: Option<PlatformName>,
-    /// How xattrs are written.
+    /// The way in which xattrs are written.
     pub xattrs: XattrDialect,
-    /// How the content is divided into layers.
+    /// The way in which the content is divided into layers.
     pub layering: Layering,
     /// An image of the commit before: what is in a layer there is in the same one here, and layers that did
     /// not change are not made again where `dest` has them.
     pub previous: Option<Image>,
 }
 
-/// How a layer is made: its tar stream, which is the same whenever it is written.
+/// A recipe for a layer: it writes the layer's tar stream, which is the same whenever it is written.
 pub struct LayerRecipe<'a> {
-    /// What is in it.
+    /// The kind of the layer's content.
     pub kind: LayerKind,
     /// The names of the components in it, if it is a chunk: the annotation `ostree.components`.
     pub components: Option<String>,

@@ -49,7 +49,7 @@ impl std::fmt::Debug for AuthEntry {
     }
 }
 
-/// What a file knows about a repository.
+/// The credentials in a file for a repository, or the helper that has them.
 #[derive(Debug)]
 pub enum FoundCredentials {
     /// The credentials.
@@ -83,7 +83,7 @@ impl AuthFile {
         Ok(Self { file: file.into(), auths, helpers: raw.helpers, store: raw.store })
     }
 
-    /// What is known about the repository `path` of the registry `host`.
+    /// Finds the credentials for the repository `path` of the registry `host`.
     ///
     /// # Errors
     /// If the entry that fits is damaged.

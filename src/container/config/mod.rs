@@ -1,4 +1,4 @@
-//! What people have configured for podman and skopeo, read the same way.
+//! The configuration of podman and skopeo, read as they read it.
 //!
 //! ```text
 //! auth         auth.json, config.json: who we are at which registry

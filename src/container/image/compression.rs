@@ -4,7 +4,7 @@ use oci_spec::image::MediaType;
 
 use super::error::{Error, Result};
 
-/// How a layer is compressed.
+/// The compression of a layer, with its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// Not at all.

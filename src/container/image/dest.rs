@@ -1,4 +1,4 @@
-//! Where images go to: what a layout, an archive and a registry have in common.
+//! Destinations of images: what a layout, an archive and a registry have in common.
 
 use std::io::Write;
 use std::num::NonZeroUsize;

@@ -129,7 +129,7 @@ pub enum Error {
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// Nobody said who is to vouch for the commit.
+    /// The caller did not say who has to vouch for the commit, and no policy asks for a signature.
     #[error("the commit's signature cannot be checked: nothing says whose it should be")]
     NoSignaturePolicy,
     /// A signed commit vouches for itself, not for the layers that others put on top of it.
@@ -239,7 +239,7 @@ impl From<net::Error> for Error {
 pub struct ConfigError {
     /// The file.
     pub file: String,
-    /// Where and what is wrong.
+    /// The place in the file, and the error.
     pub why: String,
 }
 

@@ -1,4 +1,4 @@
-//! For which machines an image is, and what they are called.
+//! The machines that an image is for, and their names.
 //!
 //! ```text
 //! aarch64    what the kernel and ostree call them: `ostree.architecture` of a commit

@@ -63,7 +63,7 @@ impl RepositoryName {
         format!("{tag}{digest}")
     }
 
-    /// What to ask the registry for: the digest if there is one, or else the tag.
+    /// The reference to ask the registry for: the digest if there is one, or else the tag.
     pub fn reference(&self) -> String {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),

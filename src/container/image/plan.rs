@@ -1,4 +1,4 @@
-//! Which layers an image has, and what each is.
+//! The layers of an image, and the kind of each.
 //!
 //! ```text
 //! layer 0       Commit   the commit, its metadata, and content that is nowhere else
@@ -26,7 +26,7 @@ pub struct Image {
     pub digest: Digest,
     /// The layers.
     pub manifest: ImageManifest,
-    /// What is in them, and the labels.
+    /// The configuration of the image, with its labels.
     pub config: ImageConfiguration,
     /// The two as they are, since the types do not hold all that others may write into them.
     pub documents: Documents,
@@ -50,7 +50,7 @@ pub struct ImageLayer {
     pub diff_id: DiffId,
 }
 
-/// What is in a layer.
+/// The kinds of layers, by their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LayerKind {
     /// The commit, its metadata, and content that no chunk has.
@@ -66,11 +66,11 @@ pub enum LayerKind {
 pub struct PlannedLayer {
     /// The layer.
     pub layer: ImageLayer,
-    /// What is in it.
+    /// The kind of the layer.
     pub kind: LayerKind,
 }
 
-/// What each layer of an image is.
+/// The layers of an image, each with its kind.
 #[derive(Debug, Clone)]
 pub struct LayerPlan {
     /// The commit that the labels promise.
@@ -90,12 +90,12 @@ impl LayerPlan {
         self.of_kind(LayerKind::Commit).next()
     }
 
-    /// How many layers are of the commit: its own and its chunks.
+    /// The number of layers that belong to the commit: its own and its chunks.
     pub fn layers_of_commit(&self) -> usize {
         self.layers.iter().filter(|planned| planned.kind != LayerKind::Plain).count()
     }
 
-    /// How many layers are plain.
+    /// The number of plain layers.
     pub fn plain_layers(&self) -> usize {
         self.layers.len() - self.layers_of_commit()
     }

@@ -1,4 +1,4 @@
-//! What an image is called, and who vouches for it.
+//! References to images: the place, the name, and the source of trust.
 //!
 //! ```text
 //! ostree-image-signed:IMGREF               a container signature vouches for the image
@@ -18,26 +18,26 @@ use std::str::FromStr;
 
 use ostree_format::{ParseError, RemoteName};
 
-/// Where an image lies.
+/// The kind of place where an image lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
-    /// In a registry: `docker://` or `registry:`.
+    /// A registry: `docker://` or `registry:`.
     Registry,
-    /// In an OCI layout directory: `oci:`.
+    /// An OCI layout directory: `oci:`.
     OciDir,
-    /// In a tar archive of a layout: `oci-archive:`.
+    /// A tar archive of a layout: `oci-archive:`.
     OciArchive,
-    /// In an archive made by `docker save`: `docker-archive:`.
+    /// An archive made by `docker save`: `docker-archive:`.
     DockerArchive,
-    /// In the store that podman uses: `containers-storage:`.
+    /// The store that podman uses: `containers-storage:`.
     ContainersStorage,
-    /// In a plain directory: `dir:`.
+    /// A plain directory: `dir:`.
     Dir,
-    /// In a docker daemon: `docker-daemon:`.
+    /// A docker daemon: `docker-daemon:`.
     DockerDaemon,
 }
 
-/// Where an image lies and what it is called there.
+/// The place of an image and its name there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageReference {
     transport: Transport,
@@ -51,7 +51,7 @@ pub enum SignatureSource {
     OstreeRemote(RemoteName),
     /// A container signature, as `containers-policy.json` asks for.
     ContainerPolicy,
-    /// Nobody.
+    /// No signature is needed.
     Unverified,
 }
 
@@ -76,7 +76,7 @@ impl Transport {
         Self::DockerDaemon,
     ];
 
-    /// What stands before the name: `oci:`, `docker://`.
+    /// The text before the name: `oci:`, `docker://`.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Registry => "docker://",
@@ -99,7 +99,7 @@ impl ImageReference {
         Self::at(0, transport, name)
     }
 
-    /// Where it lies.
+    /// The kind of place where the image lies.
     pub fn transport(&self) -> Transport {
         self.transport
     }
@@ -158,7 +158,7 @@ impl ImageReference {
 }
 
 impl OstreeImageReference {
-    /// What may stand before the first colon.
+    /// The words that may stand before the first colon.
     pub const SCHEMES: [&str; 5] = [
         "ostree-image-signed",
         "ostree-unverified-image",

@@ -1,4 +1,4 @@
-//! Where images come from: what a layout, an archive and a registry have in common.
+//! Sources of images: what a layout, an archive and a registry have in common.
 //!
 //! ```text
 //! manifest() ──► index? ──by digest──► manifest ──► config, layers (blobs, by digest)
@@ -20,7 +20,7 @@ pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
 pub struct RawManifest {
     /// The document.
     pub bytes: Vec<u8>,
-    /// What kind of document it is.
+    /// The media type: the kind of document that the manifest is.
     pub media_type: oci::MediaType,
     /// The digest of the bytes.
     pub digest: Digest,

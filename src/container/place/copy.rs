@@ -25,14 +25,14 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// How often a blob is sent from its start.
 const MAX_SENDS: u32 = 5;
 
-/// How an image is copied.
+/// Options for copying an image.
 #[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
-    /// What kind of manifest the copy has.
+    /// The format of the copy's manifest.
     pub format: ManifestFormat,
     /// Signatures of the image, or of the index, to be kept beside its manifest.
     pub signatures: Vec<Vec<u8>>,
-    /// What becomes of an index.
+    /// The images of an index that are copied.
     pub images: Images,
 }
 
@@ -46,7 +46,7 @@ pub enum Images {
     All,
 }
 
-/// What kind of manifest a copy has.
+/// The format of a copy's manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ManifestFormat {
     /// The manifest's own bytes, so that its digest stays.
@@ -56,7 +56,7 @@ pub enum ManifestFormat {
     Oci,
 }
 
-/// What was copied.
+/// Counts of what was copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
     /// The digest of the manifest at the destination.

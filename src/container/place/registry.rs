@@ -22,9 +22,9 @@ use crate::net::{Error as NetError, Http, HttpOptions, Limits, TlsVerify};
 /// A place where a repository can be had, and how to get in.
 #[derive(Debug, Clone)]
 pub struct RegistryPlace {
-    /// Where it is.
+    /// The registry, and the repository's path there.
     pub endpoint: Endpoint,
-    /// How to connect.
+    /// Options for the connection.
     pub http: HttpOptions,
     /// The credentials to ask with.
     pub credentials: Option<Credentials>,

@@ -1,4 +1,4 @@
-//! A file that is not there until it is finished.
+//! Files that get their name only when they are finished.
 //!
 //! ```text
 //! .ostree-rs-tmp-HEX    locked (flock) by the process that writes it

@@ -19,7 +19,7 @@ use crate::container::store::{Origin, write_merge_commit};
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, check_new_ref, in_resumed};
 
-/// What was pulled.
+/// The result of pulling a commit out of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulled {
     /// The commit, which is in the transaction with everything that belongs to it.

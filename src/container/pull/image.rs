@@ -21,18 +21,18 @@ use crate::container::store::{
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
 
-/// How an image is pulled into the store.
+/// Options for pulling an image into the store.
 #[derive(Clone, Default)]
 pub struct StoreOptions<'a> {
-    /// How its layers are taken in.
+    /// Options for taking in the layers.
     pub pull: PullOptions<'a>,
-    /// What happens to layers that no image needs after it.
+    /// The treatment of layers that no image needs after the pull.
     pub unneeded: Unneeded,
     /// Whether the image gets its name.
     pub name: NameImage,
 }
 
-/// What happens to layers that no image needs after a pull.
+/// The treatment of layers that no image needs after a pull.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unneeded {
     /// The refs of the layers are deleted.
@@ -52,7 +52,7 @@ pub enum NameImage {
     No,
 }
 
-/// What was pulled into the store.
+/// The result of pulling an image into the store.
 #[derive(Debug, Clone)]
 pub struct PulledImage {
     /// The commit of all layers together.
@@ -74,12 +74,12 @@ pub struct PulledImage {
 /// Whether an image is up to date.
 #[derive(Debug)]
 pub enum Check {
-    /// What its name stands for is here. The pull that brought it may have been stopped at its very end: `Repo::settle`
-    /// makes up for that.
+    /// The image that the name stands for is in the store. The pull that brought it may have been stopped at its very
+    /// end: `Repo::settle` makes up for that.
     Current(Box<StoredImage>),
-    /// It is not.
+    /// Another image than the one in the store has the name, or none is in the store.
     Changed {
-        /// What is here under the name.
+        /// The image that the store has under the name.
         stored: Option<Box<StoredImage>>,
     },
 }

@@ -1,4 +1,4 @@
-//! How an image is pulled, and who vouches for it.
+//! Options for pulling an image, and the decision about who has to vouch for it.
 
 use ostree_format::RefSpec;
 
@@ -10,16 +10,16 @@ use crate::tar::Var;
 /// The decision about who has to vouch for the commit in an image.
 #[derive(Clone, Copy, Default)]
 pub enum Vouching<'a> {
-    /// Nobody said: the pull stops before it begins.
+    /// No decision yet: unless a policy said that the image is signed, the pull stops before it begins.
     #[default]
     Undecided,
-    /// Somebody who has to accept the commit, and vouches for nothing else: an image with plain layers is refused.
+    /// A voucher has to accept the commit. It vouches for nothing else, so an image with plain layers is refused.
     By(&'a dyn Voucher),
-    /// Nobody: any commit is taken.
+    /// Nobody has to vouch: any commit is taken.
     Nobody,
 }
 
-/// How an image is pulled.
+/// Options for pulling an image.
 #[derive(Clone, Default)]
 pub struct PullOptions<'a> {
     /// The decision about who has to vouch for the commit. Nobody has to where a policy said that the image is
@@ -27,7 +27,7 @@ pub struct PullOptions<'a> {
     pub vouching: Vouching<'a>,
     /// The ref that shall name the commit.
     pub name: Option<RefSpec>,
-    /// What happens to `var` of plain layers.
+    /// The treatment of `var` in plain layers.
     pub var: Var,
 }
 

@@ -1,4 +1,4 @@
-//! Which layers earlier pulls brought: a hint in the store's cache, so that they are not fetched again.
+//! The layers that earlier pulls brought: a hint in the store's cache, so that they are not fetched again.
 //!
 //! ```text
 //! COMMIT LAYER0 CHUNK …\n     the commit in an image, and the diffids of its layers; the newest pull first

@@ -1,4 +1,4 @@
-//! What a pull asks of who keeps the layers of images, and what it tells.
+//! The interface between a pull and a keeper of layers: which are there already, which are new.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! How images and layers are called among the refs.
+//! The names of images and layers among the refs.
 //!
 //! ```text
 //! letters, digits, '-'      as they are
@@ -15,9 +15,9 @@ use ostree_format::{ParseError, RefName, RefSpec};
 
 use crate::container::image::{Digest, Error, ImageReference, Result};
 
-/// Where the layers' refs are.
+/// The prefix of the layers' refs.
 pub const LAYERS: &str = "ostree/container/blob";
-/// Where the images' refs are.
+/// The prefix of the images' refs.
 pub const IMAGES: &str = "ostree/container/image";
 
 const WHAT: &str = "escaped ref";

@@ -1,4 +1,4 @@
-//! What images there are, and what is known of each.
+//! Lists the images of a store, and reads what is known of each.
 
 use ostree_format::CommitId;
 
@@ -62,7 +62,7 @@ pub fn list(store: &(impl Refs + ?Sized)) -> Result<Vec<ImageReference>> {
     Ok(images)
 }
 
-/// What is known of an image; `None` if it was not pulled.
+/// Reads what is known of an image; `None` if it was not pulled.
 ///
 /// # Errors
 /// [`Error::Image`], [`Error::Json`], [`Error::Reference`] if its commit does not say what it has to;
@@ -79,7 +79,7 @@ pub fn require(store: &(impl ImageStore + ?Sized), image: &ImageReference) -> Re
     query(store, image)?.ok_or_else(|| Error::NotStored(image.clone()))
 }
 
-/// What a commit says of the image that it stands for.
+/// Reads what a commit says of the image that it stands for.
 ///
 /// # Errors
 /// As [`query`]; [`Error::Image`] if it stands for none.

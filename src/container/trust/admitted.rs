@@ -1,4 +1,4 @@
-//! An image that was looked at and may be used: what was judged is what is used.
+//! Images that may be used: the manifest that a policy judged is the one that is used.
 //!
 //! ```text
 //! source ── manifest, once ──► judged ──► Admitted ──► configuration and layers, by the digests in the manifest
@@ -25,7 +25,7 @@ pub struct Admitted<'s> {
     verdict: PolicyVerdict,
 }
 
-/// What a policy said of an image that it let in.
+/// The reason for which an image was let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyVerdict {
     /// A signature that the policy asked for is good.
@@ -35,8 +35,8 @@ pub enum PolicyVerdict {
 }
 
 impl<'s> Admitted<'s> {
-    /// What `source` has now, which nobody has judged. [`OnePlatform`](crate::container::place::OnePlatform) chooses one of
-    /// images for several machines.
+    /// Takes the manifest that `source` has now; no policy has judged it.
+    /// [`OnePlatform`](crate::container::place::OnePlatform) chooses one of images for several machines.
     ///
     /// # Errors
     /// What the source says.
@@ -71,7 +71,7 @@ impl<'s> Admitted<'s> {
         &self.manifest
     }
 
-    /// What was said of it.
+    /// The reason for which the image was let in.
     pub fn verdict(&self) -> PolicyVerdict {
         self.verdict
     }

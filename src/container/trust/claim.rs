@@ -1,4 +1,4 @@
-//! What a signature says: this digest may be called so.
+//! The claim in a signature: an image with this digest may have this name.
 //!
 //! ```text
 //! {"critical": {"type": "atomic container signature",            GPG

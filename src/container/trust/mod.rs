@@ -1,4 +1,4 @@
-//! Whether an image may be used: does it have the signatures that the policy asks for?
+//! Checks whether an image has the signatures that the policy asks for.
 //!
 //! ```text
 //! policy ► requirements for this image ► every one must hold
@@ -33,7 +33,7 @@ use crate::sign::gpg::{Keyring, SignedMessage, verify as verify_gpg};
 /// An image that asks to be let in.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// How the policy calls the transport: `docker`, `oci`, `dir` …
+    /// The policy's name for the transport: `docker`, `oci`, `dir` …
     pub transport: &'a str,
     /// The full name of the image in that transport.
     pub name: &'a str,
@@ -41,7 +41,7 @@ pub struct Candidate<'a> {
     pub manifest: Digest,
 }
 
-/// Where signatures and keys come from; asked only if a requirement needs them.
+/// A source of signatures and keys; asked only if a requirement needs them.
 pub trait Signatures {
     /// The signed messages of simple signing.
     ///

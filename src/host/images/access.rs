@@ -1,4 +1,4 @@
-//! What is configured for a registry: its place or places, credentials, certificates, proxies.
+//! The configuration for a registry: its places, credentials, certificates and proxies.
 
 use std::net::Ipv6Addr;
 

@@ -1,4 +1,4 @@
-//! Where the configuration files of podman, skopeo, docker and ostree lie.
+//! The places of the configuration files of podman, skopeo, docker and ostree.
 //!
 //! ```text
 //! credentials   the file that was named | REGISTRY_AUTH_FILE | XDG_RUNTIME_DIR/containers/auth.json,

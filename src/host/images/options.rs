@@ -1,4 +1,4 @@
-//! What a caller may say of images and registries instead of what is configured.
+//! Options by which a caller overrides what is configured for images and registries.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub enum WhoAsks {
     /// The user whose credentials the machine's files and helpers have.
     #[default]
     AsConfigured,
-    /// Nobody, whatever is configured.
+    /// No user, whatever is configured.
     Anonymous,
     /// A user with a password, at the registry that is named; mirrors are asked as configured.
     User {

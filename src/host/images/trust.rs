@@ -16,10 +16,10 @@ use crate::container::trust::{
 };
 use crate::net::Http;
 
-/// What the caller demands of an image.
+/// A demand of the caller on the policy for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Demand {
-    /// What the policy asks for, if there is one.
+    /// The image has to fulfil the policy, if there is one.
     #[default]
     AsPolicySays,
     /// A policy that asks for a signature, and the signature.

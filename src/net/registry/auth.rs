@@ -1,4 +1,4 @@
-//! Who asks: user and password, or a token that a server gives for them.
+//! Authentication: user and password, or a token that a server gives for them.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -9,9 +9,9 @@
 /// One way to prove who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
-    /// With a token from `realm`.
+    /// A token from `realm`.
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
-    /// With user and password.
+    /// A user and a password.
     Basic,
 }
 

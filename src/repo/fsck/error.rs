@@ -1,4 +1,4 @@
-//! What ends a check, and how findings are told.
+//! Errors of a check, and the text of its findings.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::{Finding, Problem};
 use crate::store::{BindingError, Error, Result};
 
-/// What ends a check, or what it ends with.
+/// The reasons for which a check fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FsckError {

@@ -65,7 +65,7 @@ pub enum BindingChecks {
 /// The treatment of parents that are not there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MissingParents {
-    /// Nothing.
+    /// Missing parents are ignored.
     #[default]
     Ignore,
     /// Missing parents get tombstones. (libostree's program instead deletes the commits that have such a parent.)
@@ -99,7 +99,7 @@ pub enum FsckStep<'a> {
 pub struct Finding {
     /// The object.
     pub name: ObjectName,
-    /// What is wrong with it.
+    /// The problem with the object.
     pub problem: Problem,
     /// The commits that it belongs to; empty if that was not looked for.
     pub commits: Vec<CommitId>,

@@ -1,4 +1,4 @@
-//! How each mode keeps a content object on disk; one file per mode.
+//! The forms in which the modes keep a content object on disk; one file per mode.
 //!
 //! ```text
 //! bare                xx/….file      the file as it is, links as links

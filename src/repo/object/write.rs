@@ -156,7 +156,7 @@ pub(in crate::repo) fn write_regular(
 
 /// The content of a regular file.
 pub(in crate::repo) enum Regular<'b, 'r> {
-    /// In memory, and the id is known.
+    /// The bytes are in memory, and the id is known.
     Known(FileId, &'b [u8]),
     /// A stream.
     Unknown(Source<'r>),

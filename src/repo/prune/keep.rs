@@ -11,7 +11,7 @@ use crate::store::{Completeness, Depth, Error, ObjectRead, Reachable, Refs, Resu
 /// What is kept.
 #[derive(Default)]
 pub(super) struct KeptObjects {
-    /// With the depth that was followed.
+    /// The commits, each with the depth to which its history was followed.
     pub(super) commits: HashMap<CommitId, Depth>,
     pub(super) objects: Reachable,
 }

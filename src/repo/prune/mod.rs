@@ -21,18 +21,18 @@ use crate::base::Ctx;
 use crate::store::{Completeness, Depth, Error, ObjectRead, Refs, Result};
 use keep::KeptObjects;
 
-/// What to delete.
+/// Options for deleting what is not needed.
 #[derive(Debug, Clone, Default)]
 pub struct PruneOptions {
-    /// What to keep.
+    /// The commits and refs from which everything that is kept can be reached.
     pub roots: Roots,
-    /// What to look at.
+    /// The kinds of objects that are looked at.
     pub scope: Scope,
     /// Whether to delete, or only to count.
     pub action: Action,
 }
 
-/// Where the walk over what to keep starts.
+/// The commits and refs at which the walk over what to keep starts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Roots {
     /// Every commit that is there: only what belongs to none is deleted.

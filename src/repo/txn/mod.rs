@@ -145,7 +145,7 @@ impl<'r> Transaction<'r> {
         Ok(())
     }
 
-    /// How many bytes the file of an object has.
+    /// The size of the file of an object, in bytes.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Io`].
@@ -217,7 +217,7 @@ impl<'r> Transaction<'r> {
         self.writeback.as_ref().is_none_or(|writeback| writeback.wait().is_ok())
     }
 
-    /// What was done so far.
+    /// Counts of what was written so far.
     pub fn stats(&self) -> TransactionStats {
         self.counters.stats()
     }

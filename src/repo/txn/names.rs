@@ -1,4 +1,4 @@
-//! What a transaction remembers and counts.
+//! Names and counts of the objects that a transaction writes.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! From the staging directory into `objects`.
+//! Moves objects from the staging directory into `objects`.
 
 use std::os::fd::AsFd;
 

@@ -25,12 +25,12 @@ use super::{CertInfo, KeyInfo, PublicKeyAlgorithm, SignatureVerdict, Status, Wkd
 /// No signature of some data is good.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invalid {
-    /// What came of each; there may be none.
+    /// The verdict on each signature; there may be none.
     pub verdicts: Vec<SignatureVerdict>,
 }
 
 impl Invalid {
-    /// What is wrong with the last signature, on the assumption that it is the newest; nothing if there is none.
+    /// The status of the last signature, on the assumption that it is the newest; `None` if there is none.
     pub fn status(&self) -> Option<Status> {
         self.verdicts.last().map(|verdict| verdict.status)
     }

@@ -11,7 +11,7 @@ use super::{Error, Result, SecretKeys};
 /// A key that was just made, as files of it are written: ASCII armor, which `gpg --import` reads, too.
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// Its fingerprint, in hexadecimal digits.
+    /// The fingerprint of the key, in hexadecimal digits.
     pub fingerprint: String,
     /// The secret key with its certificate: whoever has it can sign.
     pub secret: Vec<u8>,

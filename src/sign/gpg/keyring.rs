@@ -206,7 +206,7 @@ impl Cert {
         std::iter::once(KeyIndex::Primary).chain((0..self.subkeys.len()).map(KeyIndex::Subkey))
     }
 
-    /// One of the keys.
+    /// The key at this place.
     pub(super) fn key(&self, index: KeyIndex) -> Option<&Key<PublicParts, key::UnspecifiedRole>> {
         match index {
             KeyIndex::Primary => Some(self.primary.what.role_as_unspecified()),

@@ -24,7 +24,7 @@ const TAG_COMPRESSED: u8 = 8;
 /// A message apart: the content, and each signature as one packet, as [`verify`](super::verify()) takes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedMessage {
-    /// What is signed, if the signatures are good.
+    /// The signed content, if the signatures are good.
     pub content: Vec<u8>,
     /// The signatures.
     pub signatures: Vec<Vec<u8>>,

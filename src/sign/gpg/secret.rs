@@ -164,7 +164,8 @@ impl SecretKeys {
 }
 
 impl Secret {
-    /// Nothing for the stub that GnuPG exports in the place of a secret key it does not have.
+    /// Takes the secret half of a key; `None` for the stub that GnuPG exports in the place of a secret key it does
+    /// not have.
     fn new(secret: SecretKeyMaterial) -> Option<Self> {
         match &secret {
             SecretKeyMaterial::Unencrypted(_) => Some(Self::Clear(secret)),

@@ -7,11 +7,11 @@ use sequoia_openpgp::types::HashAlgorithm;
 /// A user id taken apart the way gpgme does; what is missing is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserName {
-    /// What stands before the comment and the address.
+    /// The name: the text before the comment and the address.
     pub name: String,
-    /// What stands in parentheses.
+    /// The comment: the text in parentheses.
     pub comment: String,
-    /// What stands in angle brackets; or everything, if it is nothing but an address.
+    /// The address: the text in angle brackets; or everything, if it is nothing but an address.
     pub email: String,
 }
 

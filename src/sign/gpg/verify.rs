@@ -15,7 +15,7 @@ use sequoia_openpgp::{Fingerprint, KeyHandle, Packet};
 use super::keyring::KeyIndex;
 use super::{Cert, CertInfo, Invalid, Keyring, Result, UserName, packets, validity};
 
-/// What came of one signature.
+/// The result of verifying one signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// Made by a key of the keyring over exactly this data, and nothing has expired or been revoked.

@@ -44,7 +44,7 @@ pub(super) struct Resolved {
 enum End {
     File(FileId),
     Special(EntryKind),
-    /// Nothing of this layer.
+    /// A node that is not in this layer.
     Elsewhere(Node),
 }
 

@@ -1,4 +1,4 @@
-//! Where a reader finds out that an entry has holes.
+//! Tells a reader whether an entry has holes.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! What happens to what is there already, for files that are copied.
+//! Copies files to places where something may be already.
 
 use std::fs::File;
 use std::io;

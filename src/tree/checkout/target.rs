@@ -1,4 +1,4 @@
-//! From a path in a tree to what stands there.
+//! Finds the file or directory that is to be checked out.
 
 use ostree_format::{DirEntry, FileId, FileName, RootDir};
 

@@ -1,4 +1,4 @@
-//! The tree of another commit goes into a tree.
+//! Lays the tree of another commit over a tree.
 
 use ostree_format::{DirEntry, DirMetaId, FileId, MetaKind, RootDir};
 

@@ -37,7 +37,7 @@ pub(super) struct Job {
 pub(super) enum XattrSource {
     /// The xattrs stand in the header already.
     Header,
-    /// From the file.
+    /// The xattrs are read from the file.
     File,
 }
 

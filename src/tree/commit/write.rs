@@ -27,7 +27,7 @@ pub struct CommitOptions {
     pub bindings: Option<RefBindings>,
     /// Whether the commit says that it can be booted.
     pub bootable: Bootable,
-    /// How large its objects are, if that is to be told: `ostree.sizes`, behind everything else.
+    /// The sizes of the commit's objects, if they are to be recorded: `ostree.sizes`, behind everything else.
     pub sizes: Vec<ObjectSize>,
 }
 
@@ -108,8 +108,8 @@ fn keep_metadata<S: ObjectRead + ?Sized>(
     Ok(())
 }
 
-/// What a bootable commit says: `ostree.bootable`, and `ostree.linux` with the name of the only directory
-/// of `usr/lib/modules` that holds a `vmlinuz`.
+/// The metadata of a bootable commit: `ostree.bootable`, and `ostree.linux` with the name of the only directory of
+/// `usr/lib/modules` that holds a `vmlinuz`.
 ///
 /// # Errors
 /// [`Error::Usage`] if there is none or there are several; and what the store gives.

@@ -1,4 +1,5 @@
-//! Who vouches for an image that is pulled: keys for the commit, the policy for the image, or nobody.
+//! The decision about who has to vouch for an image that is pulled: keys for the commit, the policy for the image, or
+//! nobody.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Which object goes to which layer, as somebody else decided.
+//! Reads a file that says which object goes to which layer.
 //!
 //! ```text
 //! {"version": 1, "created": "2024-01-02T03:04:05Z", "labels": {"key": "value"},

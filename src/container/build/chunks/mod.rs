@@ -1,4 +1,4 @@
-//! Which content objects go to which layer.
+//! Divides the content objects of a commit among layers.
 //!
 //! ```text
 //! commit ─ Tree ─┬─ package databases in it ─ Owners ─┐
@@ -37,7 +37,7 @@ const SEPARATOR: &str = ",";
 /// Names in a line of the history, at most.
 const MAX_LISTED: usize = 5;
 
-/// How the content of a commit is divided into layers.
+/// The way in which the content of a commit is divided into layers.
 #[derive(Debug, Clone, Default)]
 pub enum Layering {
     /// One layer for everything.

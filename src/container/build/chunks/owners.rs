@@ -1,4 +1,4 @@
-//! Who owns which file of a tree.
+//! Finds the package that owns each file of a tree.
 //!
 //! ```text
 //! 1  the package whose list has the path                   dpkg, apk, pacman

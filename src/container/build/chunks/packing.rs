@@ -1,4 +1,4 @@
-//! Which packages share a layer.
+//! Decides which packages share a layer.
 //!
 //! ```text
 //! enough layers         one for each component

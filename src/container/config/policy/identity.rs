@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::container::image::{Object, RepositoryName, is_host, is_path};
 
-/// What name a signature must carry.
+/// The name that a signature must carry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "Object<Raw>")]
 #[non_exhaustive]
@@ -117,7 +117,7 @@ impl Name {
         self.suffix.is_empty()
     }
 
-    /// With the prefix replaced; `None` if the result is no full name.
+    /// The name with its prefix replaced; `None` if the result is no full name.
     fn remap(self, prefix: &str, signed_prefix: &str) -> Option<Self> {
         let rest = self.repository.strip_prefix(prefix).filter(|r| r.is_empty() || r.starts_with('/'));
         let Some(rest) = rest else { return Some(self) };

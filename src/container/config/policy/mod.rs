@@ -84,7 +84,7 @@ impl Policy {
         self.default.iter().all(|r| *r == Requirement::InsecureAcceptAnything)
     }
 
-    /// What an image must fulfil; `reference` is its full name in the transport: for `docker`
+    /// The requirements that an image must fulfil; `reference` is its full name in the transport: for `docker`
     /// `host/path:tag`, for `oci` and `oci-archive` `/path[:tag]`, for `dir` `/path`.
     pub fn requirements(&self, transport: &str, reference: &str) -> &[Requirement] {
         let Some(scopes) = self.transports.get(transport) else { return &self.default };

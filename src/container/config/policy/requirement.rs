@@ -15,12 +15,12 @@ use serde::Deserialize;
 use crate::container::config::policy::identity::SignedIdentity;
 use crate::container::image::{Base64, Object, given};
 
-/// What an image must fulfil.
+/// A requirement that an image must fulfil.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Object<Raw>")]
 #[non_exhaustive]
 pub enum Requirement {
-    /// Nothing.
+    /// Any image is accepted.
     InsecureAcceptAnything,
     /// No image fulfils it.
     Reject,
@@ -42,12 +42,12 @@ pub enum Requirement {
     Unchecked(String),
 }
 
-/// Where keys are.
+/// The keys of a requirement: files, or the keys themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Keys {
-    /// In these files.
+    /// Files with keys.
     pub paths: Vec<String>,
-    /// In the policy itself: what such files would hold.
+    /// Keys in the policy itself, in the form that such files have.
     pub data: Vec<Vec<u8>>,
 }
 

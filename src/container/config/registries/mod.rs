@@ -39,10 +39,10 @@ pub struct Registries {
     warnings: Vec<String>,
 }
 
-/// Where credentials are looked for.
+/// A place where credentials are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialSource<'a> {
-    /// In auth.json and its like.
+    /// The files of credentials: auth.json and its like.
     Files,
     /// The program `docker-credential-NAME` has them.
     Helper(&'a str),
@@ -106,7 +106,7 @@ impl Registries {
         Ok(())
     }
 
-    /// What stands in the files and has no effect, a line each.
+    /// Warnings about entries of the files that have no effect, a line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -134,7 +134,7 @@ impl Registries {
         }
     }
 
-    /// Where to look for credentials, in this order.
+    /// The places to look for credentials, in this order.
     pub fn credential_sources(&self) -> impl Iterator<Item = CredentialSource<'_>> {
         let none = self.helpers.as_ref().is_none_or(Vec::is_empty);
         let files = none.then_some(CredentialSource::Files);
@@ -160,8 +160,8 @@ impl Registries {
         }
     }
 
-    /// Where to push an image of the repository `path` of `host` to: to itself, mirrors and other locations
-    /// are for pulls.
+    /// The place to push an image of the repository `path` of `host` to: that host itself, since mirrors and other
+    /// locations are for pulls.
     ///
     /// # Errors
     /// The message for the user, if the registry is blocked.
@@ -172,7 +172,7 @@ impl Registries {
         Ok(Endpoint { host: host.into(), path: path.into(), insecure })
     }
 
-    /// Where to get an image of the repository `path` of `host` from, mirrors first.
+    /// The places to get an image of the repository `path` of `host` from, mirrors first.
     ///
     /// # Errors
     /// The message for the user, if the registry is blocked, or what replaces the prefix makes no name.
