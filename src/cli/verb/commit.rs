@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use chrono::{Local, Utc};
+use chrono::Utc;
 use serde::Serialize;
 
 use super::{Common, require_writable, resolve_if_present};
@@ -186,7 +186,7 @@ fn options(args: &Args, repo: &Repo) -> anyhow::Result<CommitOptions> {
 /// The time that was given, that of the environment for reproducible builds, or now.
 fn timestamp(given: Option<&str>) -> anyhow::Result<u64> {
     let secs = match (given, std::env::var("SOURCE_DATE_EPOCH")) {
-        (Some(text), _) => datetime::parse(text, Local::now())?,
+        (Some(text), _) => datetime::parse(text)?,
         (None, Ok(text)) => epoch(&text)?,
         (None, Err(_)) => Utc::now().timestamp(),
     };

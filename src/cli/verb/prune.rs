@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use anyhow::{Context, bail};
-use chrono::Local;
 use serde::Serialize;
 
 use super::{Common, require_writable};
@@ -113,7 +112,7 @@ fn roots(args: &Args) -> anyhow::Result<Roots> {
         return Ok(if args.refs_only { Roots::Refs(depth) } else { Roots::Commits });
     }
     let others = match &args.keep_younger_than {
-        Some(date) => Keep::YoungerThan { secs: datetime::parse(date, Local::now())? },
+        Some(date) => Keep::YoungerThan { secs: datetime::parse(date)? },
         None => Keep::Depth(depth),
     };
     let retain = args.retain_branch_depth.iter().map(|given| retain(given));

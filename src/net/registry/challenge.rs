@@ -6,6 +6,9 @@
 //! ```
 //! Source: RFC 9110 section 11.
 
+use http_auth::ChallengeRef;
+use http_auth::parser::ChallengeParser;
+
 /// One way to prove who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -15,65 +18,28 @@ pub(super) enum Challenge {
     Basic,
 }
 
-/// The challenges in the values of `WWW-Authenticate`; unknown ones are passed over.
+/// The challenges in the values of `WWW-Authenticate`; unknown ones are passed over, and a broken one with
+/// what follows it.
 pub(super) fn parse(values: &[&str]) -> Vec<Challenge> {
-    values.iter().filter_map(|value| parse_one(value)).collect()
+    values
+        .iter()
+        .flat_map(|value| ChallengeParser::new(value).map_while(Result::ok))
+        .filter_map(known)
+        .collect()
 }
 
-fn parse_one(value: &str) -> Option<Challenge> {
-    let (scheme, rest) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
-    if scheme.eq_ignore_ascii_case("basic") {
+fn known(challenge: ChallengeRef<'_>) -> Option<Challenge> {
+    if challenge.scheme.eq_ignore_ascii_case("basic") {
         return Some(Challenge::Basic);
     }
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    if !challenge.scheme.eq_ignore_ascii_case("bearer") {
         return None;
     }
-    let (mut realm, mut service, mut scope) = (None, None, None);
-    for (key, value) in parameters(rest) {
-        match key.to_ascii_lowercase().as_str() {
-            "realm" => realm = Some(value),
-            "service" => service = Some(value),
-            "scope" => scope = Some(value),
-            _ => {}
-        }
-    }
-    Some(Challenge::Bearer { realm: realm?, service, scope })
-}
-
-/// `key=value` and `key="value with \" and ,"`, separated by commas.
-fn parameters(text: &str) -> Vec<(String, String)> {
-    let mut out = Vec::new();
-    let mut rest = text;
-    while let Some((key, after)) = rest.split_once('=') {
-        let key = key.trim_matches([' ', ',', '\t']).to_string();
-        let (value, remaining) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let end = after.find(',').unwrap_or(after.len());
-                (after[..end].trim().to_string(), &after[end..])
-            }
-        };
-        out.push((key, value));
-        rest = remaining;
-    }
-    out
-}
-
-/// The text up to the closing quote, and what follows.
-fn unquote(text: &str) -> (String, &str) {
-    let (mut out, mut escaped) = (String::new(), false);
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => {
-                out.push(c);
-                escaped = false;
-            }
-            '\\' => escaped = true,
-            '"' => return (out, &text[at + 1..]),
-            _ => out.push(c),
-        }
-    }
-    (out, "")
+    let value = |wanted: &str| {
+        let mut params = challenge.params.iter();
+        params.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.to_unescaped())
+    };
+    Some(Challenge::Bearer { realm: value("realm")?, service: value("service"), scope: value("scope") })
 }
 
 #[cfg(test)]
@@ -88,8 +54,14 @@ mod tests {
             service: Some("registry.docker.io".into()),
             scope: Some("repository:library/debian:pull,push".into()),
         };
-        assert_eq!(parse(&[bearer, "Basic realm=\"x\"", "Negotiate"]), [expected, Challenge::Basic]);
+        assert_eq!(parse(&[bearer, "Basic realm=\"x\"", "Negotiate"]), [expected.clone(), Challenge::Basic]);
+        // All in one line, as proxies join them.
+        let joined = format!("Negotiate, {bearer} , basic realm=\"a\"");
+        assert_eq!(parse(&[&joined]), [expected, Challenge::Basic]);
+        let quoted = parse(&[r#"BEARER Realm="http://a/\"b\"", service=c"#]);
+        let realm = "http://a/\"b\"".into();
+        assert_eq!(quoted, [Challenge::Bearer { realm, service: Some("c".into()), scope: None }]);
         assert_eq!(parse(&["bearer service=x"]), []);
-        assert_eq!(parse(&["Bearer realm=\"unfinished"]).len(), 1);
+        assert_eq!(parse(&["Bearer realm=\"unfinished", "Basic realm=\"\u{e9}\"", "=", ""]), []);
     }
 }

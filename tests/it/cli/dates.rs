@@ -1,0 +1,72 @@
+//! Dates for `--timestamp`, beside C ostree.
+
+use std::path::Path;
+
+use chrono::DateTime;
+
+use super::OURS;
+use crate::oracle::need;
+
+const ABSOLUTE: &[&str] = &[
+    "@1234567890",
+    "2005-10-29",
+    "2005-10-29T14:43:29+02:00",
+    "10/29/2005",
+    "85-10-25",
+    "25-oct-1985",
+    "Fri, 25 Oct 1985 01:21:00 -0700",
+    "2015-10-21 12am",
+    "2015-10-21 12:00 JST",
+    "2015-03-31 1 month ago",
+    "2016-02-29 1 year",
+];
+/// How far these lie from now depends on when clocks change, which C ostree passes over.
+const RELATIVE: &[&str] = &[
+    "now",
+    "yesterday 12:00",
+    "3 days 2 hours ago",
+    "3 days ago 2 hours ago",
+    "last month",
+    "next monday",
+    "friday 12:00",
+];
+
+/// The seconds since 1970 of a commit that `program` makes in `dir` with this date; `None` if it refuses.
+fn seconds(program: &str, dir: &Path, zone: &str, date: &str) -> Option<i64> {
+    let call = |program: &str, args: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command.args(args).current_dir(dir).env("TZ", zone).env_remove("OSTREE_REPO");
+        let out = command.output().unwrap();
+        out.status.success().then(|| String::from_utf8(out.stdout).unwrap())
+    };
+    let timestamp = format!("--timestamp={date}");
+    call(program, &["commit", "--repo=repo", "-b", "x", &timestamp, "--tree=dir=tree"])?;
+    let shown = call("ostree", &["--repo=repo", "show", "x"]).unwrap();
+    let date = shown.lines().find_map(|line| line.strip_prefix("Date:")).unwrap();
+    Some(DateTime::parse_from_str(date.trim(), "%F %T %z").unwrap().timestamp())
+}
+
+#[test]
+fn dates_are_read_as_c_ostree_reads_them() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    std::fs::create_dir(tmp.path().join("tree")).unwrap();
+    crate::oracle::run(
+        "ostree",
+        &["init", "--mode=bare-user", &format!("--repo={}/repo", tmp.path().display())],
+    );
+    for (zone, relative) in [("UTC", RELATIVE), ("America/New_York", &[])] {
+        for date in ABSOLUTE.iter().chain(relative) {
+            let ours = seconds(OURS, tmp.path(), zone, date).unwrap();
+            let theirs = seconds("ostree", tmp.path(), zone, date).unwrap();
+            // Some say how long before now, and now goes on.
+            assert!((ours..ours + 60).contains(&theirs), "{date} in {zone}: {ours}, C ostree {theirs}");
+        }
+        for wrong in ["BACON", "October", "25:00", "1985-13-01", "@x"] {
+            assert_eq!(seconds(OURS, tmp.path(), zone, wrong), None, "{wrong}");
+            assert_eq!(seconds("ostree", tmp.path(), zone, wrong), None, "{wrong}");
+        }
+    }
+}
