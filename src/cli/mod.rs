@@ -26,6 +26,7 @@ mod progress;
 mod room;
 mod summary_text;
 mod terminal;
+mod trace;
 mod usage;
 mod verb;
 mod version;
@@ -84,6 +85,7 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
         Ok(app) => app,
         Err(error) => return usage::bad_arguments(&error),
     };
+    trace::listen(app.terminal.verbose);
     let mut session = Session::new(&app.terminal, interrupt.cancel.clone())?;
     match verb::run(app.verb, || app::command(Program::OstreeRs), &mut session)
         .and_then(|()| Ok(session.finish()?))

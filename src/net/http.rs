@@ -2,6 +2,7 @@
 //! the client certificate. Certificate authorities are trusted for whatever host, as in podman and skopeo.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
@@ -181,6 +182,7 @@ impl Http {
                 Err(error @ Error::Transport { .. }) if !error.is_tls() => (error, None),
                 Err(error) => return Err(error),
             };
+            tracing::debug!(url = shown(&request.url), why = error.in_short(), attempt, "request failed");
             if last || !patience.pause(attempt, wish, &error.in_short())? {
                 return Err(error);
             }
@@ -221,6 +223,7 @@ impl Http {
         let mut client = &self.client;
         for _ in 0..=MAX_REDIRECTS {
             patience.begin(&url);
+            let asked = Instant::now();
             let builder = client.request(request.method.clone(), url.clone()).headers(headers.clone());
             let inner = match &request.body {
                 Some(body) if !body.is_empty() => self.send_body(builder, body, patience)?,
@@ -239,6 +242,8 @@ impl Http {
                 None => return Err(Error::transport(&url, patience.slowness())),
             };
             patience.heard();
+            let (ms, status) = (asked.elapsed().as_millis(), inner.status().as_u16());
+            tracing::debug!(method = %request.method, url = shown(&url), status, ms, "request");
             let may_follow = matches!(request.method, Method::GET | Method::HEAD);
             if !may_follow || !inner.status().is_redirection() || inner.status() == StatusCode::NOT_MODIFIED {
                 return Ok(Response::new(url, inner, Arc::clone(&self.driver)));

@@ -146,6 +146,8 @@ pub fn copy(
         txn.set_partial(&commit, Completeness::Complete)?;
     }
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let linked = get(&counters.linked);
+    tracing::debug!(linked, trust = ?options.trust, "objects transferred; those that are not linked were copied");
     Ok(TransferStats {
         metadata_objects,
         content_objects: get(&counters.content),

@@ -81,6 +81,7 @@ fn place(
         let silent = Ctx { progress: Arc::new(Silent), ..ctx.clone() };
         if let Some(layer) = known.find(dest, |out| recipe.write_stream(out, &silent))? {
             ctx.object_done(layer.tar_bytes);
+            tracing::debug!(layer = %layer.digest, why = "the image made before has it", "layer reused");
             Item::reused(ctx, layer.digest.to_string(), layer.size_bytes);
             return Ok(PlacedLayer { layer: annotate(layer), origin: Origin::Known });
         }

@@ -81,10 +81,17 @@ impl RegistryImage {
         let mut last = Error::Usage(format!("there is no place to get {name} from"));
         for place in places {
             ctx.cancel.check()?;
+            let (host, path) = (&place.endpoint.host, &place.endpoint.path);
             match Self::open_at(place, name, ctx) {
-                Ok(image) => return Ok(image),
+                Ok(image) => {
+                    tracing::debug!(%name, host, path, digest = %image.manifest.digest, "image found");
+                    return Ok(image);
+                }
                 Err(error @ Error::Cancelled(_)) => return Err(error),
-                Err(error) => last = error,
+                Err(error) => {
+                    tracing::debug!(%name, host, path, %error, "no image there");
+                    last = error;
+                }
             }
         }
         Err(last)

@@ -258,6 +258,8 @@ fn known_layer(
     ctx.bytes_done(layer.descriptor.size());
     Item::reused(ctx, layer.descriptor.digest().to_string(), layer.descriptor.size());
     let origin = if kept.same_blob { Origin::Kept } else { Origin::Alike };
+    let why = if kept.same_blob { "this blob was read before" } else { "a layer of the same content was" };
+    tracing::debug!(layer = %layer.descriptor.digest(), commit = %kept.commit, why, "layer reused");
     let layer = TakenLayer { origin, ..TakenLayer::fetched(layer, role, kept.commit) };
     if layer.is_read() {
         taking.layers.finished(&layer)?;

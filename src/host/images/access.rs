@@ -134,7 +134,9 @@ impl<'a> Access<'a> {
     }
 
     fn ask_helper(&self, name: &str, server: &str) -> Result<Option<Credentials>> {
-        helper::ask(name, server, self.options.limits.patience, self.ctx)
+        let found = helper::ask(name, server, self.options.limits.patience, self.ctx)?;
+        tracing::debug!(registry = server, helper = name, found = found.is_some(), "credential helper asked");
+        Ok(found)
     }
 
     fn credentials_in_files(&self, endpoint: &Endpoint) -> Result<Option<Credentials>> {
@@ -148,8 +150,10 @@ impl<'a> Access<'a> {
                 Some(FoundCredentials::Helper { name, server }) => self.ask_helper(&name, &server)?,
             };
             if found.is_some() {
+                tracing::debug!(registry = endpoint.host, file = %path.display(), "credentials found");
                 return Ok(found);
             }
+            tracing::debug!(registry = endpoint.host, file = %path.display(), "no credentials in");
         }
         Ok(None)
     }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 use super::server::{Certificates, Login, Server, Speech, USER};
+use super::token::TokenServer;
 use crate::oracle;
 
 /// A home directory of its own, with a repository that has one commit.
@@ -341,4 +342,60 @@ fn registries_conf_is_followed() {
     }
     let error = String::from_utf8(pull("evil.example/app:1").stderr).unwrap();
     assert!(error.contains("blocked"), "{error}");
+}
+
+/// `-v` and `RUST_LOG` tell of requests, places, credentials and what was reused; no secret is in it.
+#[test]
+fn what_is_done_is_told_without_secrets() {
+    let Some((_tokens, server)) = TokenServer::with_registry(300) else { return };
+    let (home, host) = (Home::new(), server.address.to_string());
+    home.write("run/containers/auth.json", &auth_json(&host));
+    home.write(
+        "registries.conf",
+        &format!(
+            "[[registry]]\nlocation = \"{host}\"\ninsecure = true\n\
+             [[registry.mirror]]\nlocation = \"{host}/missing\"\ninsecure = true\n"
+        ),
+    );
+    let push = format!("--push=docker://{host}/org/app:1");
+    let image = format!("ostree-unverified-registry:{host}/org/app:1");
+    let told = |variables: &[(&str, &str)], args: &[&str]| {
+        let out = home.run_with(variables, args);
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.success(), "{text}");
+        text
+    };
+    let built = told(&[], &["--repo=repo", "-v", "container", "build", "--ref=main", &push]);
+    let pulled = told(&[], &["--repo=new", "-v", "container", "pull", "--ref=x", &image]);
+    let again = told(&[("RUST_LOG", "trace")], &["--repo=new", "container", "pull", "--ref=x", &image]);
+    for (told, expected) in [
+        (&built, "request method=PUT url=http://"),
+        (&pulled, "request method=GET url=http://"),
+        (&pulled, "status=200"),
+        (&pulled, "credentials found"),
+        (&pulled, "run/containers/auth.json"),
+        (&pulled, "no image there"),
+        (&pulled, "image found"),
+        (&pulled, "OT: "),
+        (&again, "layer reused"),
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    let secrets = [USER.1.to_owned(), STANDARD.encode(format!("{}:{}", USER.0, USER.1)), "eyJ".to_owned()];
+    for (told, secret) in
+        [&built, &pulled, &again].into_iter().flat_map(|told| secrets.iter().map(move |s| (told, s)))
+    {
+        assert!(
+            !told.contains(secret) && !told.contains('?') && !told.contains("Bearer"),
+            "{secret}: {told}"
+        );
+    }
+    // Nobody asked: nothing is told.
+    assert_eq!(told(&[], &["--repo=new", "container", "pull", "--ref=x", &image]), "");
+    let requests =
+        told(&[("RUST_LOG", "off,ostree_rs::net=debug")], &["--repo=new", "container", "pull", &image]);
+    assert!(
+        requests.lines().all(|line| line.starts_with("ostree_rs::net")) && !requests.is_empty(),
+        "{requests}"
+    );
 }

@@ -98,6 +98,12 @@ pub(super) const VARIABLES: &[Entry] = &[
         With("authfile"),
     ),
     entry("TMPDIR", "Where archives of images are put together, and where demo works.", With("authfile")),
+    entry(
+        "RUST_LOG",
+        "What is told on standard error of requests, places, credentials found and what is reused: off, error, warn, \
+         info, debug, or such for a part of the program, as in ostree_rs::net=debug. With --verbose it is debug.",
+        Program,
+    ),
     entry("OSTREE_BOOTID", "The id of this boot of the machine, where it cannot be read.", Program),
     entry("PATH", "Where credential helpers are; and ostree-VERB, under the name of ostree.", Program),
 ];
