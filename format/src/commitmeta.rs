@@ -25,7 +25,7 @@ pub enum SignatureKind {
 }
 
 impl SignatureKind {
-    /// Every kind.
+    /// The kinds of signatures, all of them.
     pub const ALL: [Self; 4] = [Self::Gpg, Self::Ed25519, Self::Spki, Self::Dummy];
 
     /// The key under which a dictionary holds the signatures.

@@ -64,9 +64,9 @@ pub struct RepoConfig {
 /// The way in which the repository is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locking {
-    /// Not at all.
+    /// The repository is not locked.
     Off,
-    /// Waiting for the lock for so many seconds; 300 by default.
+    /// The lock is waited for, up to a number of seconds; 300 by default.
     TimeoutSecs(u64),
     /// Waiting for the lock for ever.
     Forever,

@@ -12,7 +12,7 @@ use crate::{
 /// A body and its name.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
-/// Every body.
+/// The fuzz targets of this crate, by name.
 pub const TARGETS: [FuzzTarget; 13] = [
     ("commit", commit),
     ("dirtree", dirtree),

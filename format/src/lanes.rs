@@ -35,7 +35,7 @@ const ROUND_CONSTANTS: [u32; 64] = [
 const INITIAL_STATE: [u32; 8] =
     [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
 
-/// What SHA-256 takes at once.
+/// A block: the bytes that SHA-256 takes at once.
 pub(crate) type Block = [u8; 64];
 
 /// The lanes of this processor.
@@ -56,7 +56,7 @@ impl Lanes {
         (count <= MAX_LANES).then_some(Self { level, count })
     }
 
-    /// How many there are.
+    /// The number of lanes.
     pub(crate) fn count(self) -> usize {
         self.count
     }
@@ -95,7 +95,7 @@ impl States {
         self.0.iter_mut().zip(INITIAL_STATE).for_each(|(words, word)| words[lane] = word);
     }
 
-    /// What a lane has come to.
+    /// The checksum of what a lane has hashed.
     pub(crate) fn checksum(&self, lane: usize) -> Checksum {
         let mut bytes = [0; 32];
         for (bytes, words) in bytes.chunks_mut(4).zip(&self.0) {
@@ -115,7 +115,7 @@ fn rotate<V: SimdInt<S> + std::ops::BitOr<Output = V>, S: Simd>(words: V, bits: 
     (words >> bits) | (words << (32 - bits))
 }
 
-/// Adds so many blocks of every lane to its state.
+/// Adds a number of blocks of every lane to its state.
 #[inline(always)]
 #[allow(clippy::many_single_char_names, reason = "they are called so in the standard")]
 fn compress<S: Simd>(

@@ -61,7 +61,7 @@ impl<T, R: Read> Streams<T, R> {
         Self { lanes, states: States::new(), slots, buffer: Vec::new() }
     }
 
-    /// Adds a stream of about so many bytes. Where there is no room, hashes until one has ended, and returns that;
+    /// Adds a stream of about `len` bytes. Where there is no room, hashes until a stream has ended, and returns that;
     /// it may be the one that was added.
     pub fn push(&mut self, tag: T, stream: R, len: u64) -> Option<Finished<T, R>> {
         if self.slots.is_empty() || len > LONG_BYTES {

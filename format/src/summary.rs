@@ -55,7 +55,7 @@ pub struct SummaryContent {
     pub mode: RepoMode,
     /// Whether a deleted commit leaves a tombstone.
     pub tombstone_commits: bool,
-    /// Metadata that somebody else adds.
+    /// Metadata that the caller adds.
     pub additional: Dict,
 }
 

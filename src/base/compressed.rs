@@ -24,7 +24,7 @@ pub const HEAD_BYTES: usize = 512;
 /// The number of times that a file may be compressed, one compression over the other.
 const MAX_NESTED: usize = 4;
 
-/// How a stream is compressed.
+/// The ways in which a stream can be compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Method {
     Gzip,
@@ -38,8 +38,8 @@ enum Method {
 pub struct Decompressed<'a> {
     /// The first bytes of the stream: at most [`HEAD_BYTES`], fewer if there are fewer.
     pub head: Vec<u8>,
-    /// All of it, from its start. It fails for damaged streams, and for those that end too early (of lz4, only within
-    /// a block).
+    /// The whole stream, from its start. Reading fails for damaged streams, and for those that end too early (of lz4,
+    /// only within a block).
     pub stream: Box<dyn Read + 'a>,
     /// Whether it was compressed.
     pub was_compressed: bool,

@@ -42,7 +42,7 @@ impl fmt::Debug for Ctx {
 pub enum Event<'a> {
     /// A new phase begins: what it does, and how much there is to do where that is known.
     Phase {
-        /// What is done now, such as `"Writing objects"`.
+        /// The work of the phase, such as `"Writing objects"`.
         name: &'a str,
         /// Objects to come.
         objects: Option<u64>,
@@ -70,7 +70,7 @@ pub enum Event<'a> {
     ItemStart {
         /// The number of the item, which no other item has.
         id: u64,
-        /// What it is called, such as a layer's digest.
+        /// The name of the item, such as a layer's digest.
         name: &'a str,
         /// The size of the item in bytes, if it is known.
         bytes: Option<u64>,
@@ -88,14 +88,14 @@ pub enum Event<'a> {
         id: u64,
         /// The name of the item, which may not have been known when it started.
         name: &'a str,
-        /// How it ended.
+        /// The result of the item.
         outcome: Outcome,
     },
-    /// Somebody else lets the work wait.
+    /// The work waits for a server or another program.
     Waiting {
         /// The host or program that is waited for, such as `quay.io`.
         host: &'a str,
-        /// Why, such as `429 Too Many Requests`.
+        /// The reason, such as `429 Too Many Requests`.
         why: &'a str,
         /// The time until the next try, if it is known.
         pause: Option<Duration>,
@@ -147,7 +147,7 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Asked in copies and between objects.
+    /// Fails if the work was told to stop; called while copying and between objects.
     ///
     /// # Errors
     /// [`Cancelled`] if the work was told to stop.
@@ -172,7 +172,7 @@ impl Ctx {
         self.progress.event(Event::Warning { text });
     }
 
-    /// Reports one finished object of so many bytes.
+    /// Reports one finished object of `bytes` bytes.
     pub fn object_done(&self, bytes: u64) {
         self.progress.event(Event::Done { objects: 1, bytes });
     }

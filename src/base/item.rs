@@ -18,7 +18,7 @@ pub struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// Begins an item of so many bytes, where that is known.
+    /// Begins an item, with its size where that is known.
     pub fn start(ctx: &'a Ctx, name: impl Into<String>, bytes: Option<u64>) -> Self {
         let (id, name) = (NEXT_ID.fetch_add(1, Ordering::Relaxed), name.into());
         ctx.progress.event(Event::ItemStart { id, name: &name, bytes });
@@ -31,7 +31,7 @@ impl<'a> Item<'a> {
         item.outcome = Outcome::Reused;
     }
 
-    /// Reports so many more bytes of it.
+    /// Reports that more bytes of the item were moved.
     pub fn advance(&self, bytes: u64) {
         self.ctx.progress.event(Event::ItemAdvance { id: self.id, bytes });
     }

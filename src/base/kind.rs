@@ -29,7 +29,7 @@ pub enum ErrorKind {
     System,
 }
 
-/// An error that tells of which kind it is.
+/// An error that knows its kind.
 pub trait Kind {
     /// The kind of what is at the bottom of it.
     fn kind(&self) -> ErrorKind;

@@ -32,15 +32,15 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = super::verb::boolean)]
     tls_verify: Option<bool>,
-    /// What ostree-ext calls --tls-verify=false
+    /// ostree-ext's name for --tls-verify=false
     #[arg(long, conflicts_with = "tls_verify")]
     insecure_skip_tls_verification: bool,
     /// The machines that an image is for, to choose one of several or to describe a new one:
     /// OS/ARCHITECTURE[/VARIANT]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformName>,
-    /// Give up on a registry, or a credential helper, once nothing got on for so long, whatever was tried meanwhile;
-    /// 120 if not given. What is slower than 1000 bytes a second for 30 seconds does not get on either
+    /// Give up on a registry, or a credential helper, after this time without progress, whatever was tried meanwhile;
+    /// 120 if not given. Less than 1000 bytes a second for 30 seconds is no progress
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
     /// The choice among several images, where the command makes it and not the user.

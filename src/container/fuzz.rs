@@ -14,7 +14,7 @@ use crate::container::image::{
 };
 use crate::container::place::index;
 
-/// Every body.
+/// The fuzz targets of this module, by name.
 pub const TARGETS: [FuzzTarget; 5] = [
     ("layer", layer),
     ("image", image),

@@ -29,7 +29,7 @@ pub enum Error {
     /// A file should be text.
     #[error("{} is not UTF-8", .0.display())]
     NotUtf8(PathBuf),
-    /// A directory that should be a repository is none.
+    /// A directory is not a repository, as it should be.
     #[error("{} is not an ostree repository", .0.display())]
     NotARepository(PathBuf),
     /// A repository could not be opened.
@@ -94,7 +94,7 @@ pub enum Error {
     /// A registry's configuration does not allow what was asked for.
     #[error("{0}")]
     Registries(String),
-    /// A short name of an image stands for nothing.
+    /// A short name of an image cannot be completed.
     #[error("{why}")]
     ShortName {
         /// The name.

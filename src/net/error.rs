@@ -37,7 +37,7 @@ pub enum Error {
         /// What went wrong. The message tells all of it, so it is no `source` to be told once more.
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// TLS cannot be spoken with the server, for a reason that somebody can do something about.
+    /// TLS cannot be spoken with the server, for a reason that the user can do something about.
     #[error("{host} {problem}")]
     Tls {
         /// The server, with its port if that is not the usual one.
@@ -57,7 +57,7 @@ pub enum Error {
         /// What the last try gave.
         cause: Box<Error>,
     },
-    /// An answer that should be JSON of some kind is none.
+    /// An answer is not the JSON that was expected.
     #[error("{url} answered {status} with {}, {why}: is it a registry?", type_text(.content_type.as_deref()))]
     NotJson {
         /// The request's URL, without query.
@@ -106,7 +106,7 @@ pub enum Error {
     Cancelled(#[from] Cancelled),
 }
 
-/// Why TLS cannot be spoken with a server.
+/// The reasons for which TLS cannot be spoken with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsProblem {

@@ -25,7 +25,7 @@ const HTTP2_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 /// Options of a client: TLS, proxies, time limits.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// TLS.
+    /// Options for TLS.
     pub tls: TlsOptions,
     /// Proxies, the first that fits is used.
     pub proxies: Vec<ProxyRule>,

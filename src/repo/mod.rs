@@ -164,8 +164,8 @@ impl Repo {
         Transaction::begin(self, staging::Takeover::Plain, ctx)
     }
 
-    /// Ends a transaction that was stopped when all its objects were in place, as the next one would: for whoever finds
-    /// that there is nothing to do, since only then are its refs on the disk for certain.
+    /// Ends a transaction that was stopped when all its objects were in place, as the next transaction would. Call it
+    /// when there is nothing else to do: only then are the refs of the stopped transaction on the disk for certain.
     ///
     /// # Errors
     /// As [`Repo::begin`] and [`Transaction::commit`].

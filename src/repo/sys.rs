@@ -329,7 +329,7 @@ pub(super) fn sync_filesystem(dir: impl AsFd) -> io::Result<()> {
 pub(super) enum LockKind {
     /// Together with others that hold it shared.
     Shared,
-    /// Alone.
+    /// The lock of one holder.
     Exclusive,
 }
 

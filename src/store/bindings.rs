@@ -10,7 +10,7 @@ pub const REF_BINDING: &str = "ostree.ref-binding";
 /// The metadata key with the collection, `s`.
 pub const COLLECTION_BINDING: &str = "ostree.collection-binding";
 
-/// Why a commit does not belong to a ref.
+/// The reasons for which a commit does not belong to a ref.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BindingError {
     /// The collection is known, so the commit has to say its refs, and does not.

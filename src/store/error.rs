@@ -56,7 +56,7 @@ pub enum Error {
     Refused {
         /// The commit.
         commit: CommitId,
-        /// Why not.
+        /// The reason.
         why: Refusal,
     },
     /// Input that is not an object is wrong: a config, a ref file, an argument.
@@ -70,14 +70,14 @@ pub enum Error {
     /// A system call failed.
     #[error("{op} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that was tried.
         op: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Somebody else's file cannot be made: only root may give files away.
+    /// A file of another user cannot be made: only root may give files away.
     #[error("cannot give {path} to user {uid} and group {gid}: {source}", path = path.display())]
     Owner {
         /// The file or object.
@@ -86,7 +86,7 @@ pub enum Error {
         uid: u32,
         /// The group that it should belong to.
         gid: u32,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A file or directory that should be made is there already.
@@ -95,9 +95,9 @@ pub enum Error {
     /// A stream that was handed in could not be read.
     #[error("reading {what}: {source}")]
     Read {
-        /// What the stream is.
+        /// The stream, in words.
         what: String,
-        /// What it said.
+        /// The error of the stream.
         source: io::Error,
     },
     /// Another process holds the lock, and the time to wait for it is over.
@@ -106,9 +106,9 @@ pub enum Error {
     /// The file system is full, or would get fuller than the repository's configuration allows.
     #[error("{why}")]
     NoSpace {
-        /// How many bytes should have been written next.
+        /// The number of bytes that should have been written next.
         wanted: u64,
-        /// What the system said, or which limit would be exceeded.
+        /// The error of the system, or the limit that would be exceeded.
         why: String,
     },
     /// The repository's mode cannot keep this, or the operation does not exist for it.
@@ -157,7 +157,7 @@ impl Error {
         }
     }
 
-    /// Says how much room was wanted, if what went wrong is that there is none.
+    /// Adds the room that was wanted, if the error is that there is none.
     pub(crate) fn wanting(self, bytes: u64) -> Self {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         match self {

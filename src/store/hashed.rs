@@ -10,7 +10,7 @@ use ostree_format::{Checksum, FileHeader, FileId, Finished};
 
 use super::{Error, Result};
 
-/// Content of up to so many bytes is small enough to be hashed in memory.
+/// The largest content that is hashed in memory, in bytes.
 pub const SMALL_FILE_BYTES: u64 = 256 * 1024;
 
 /// A content object in memory. As a stream it gives what is hashed: the framed header, and the content behind it.

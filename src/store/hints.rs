@@ -5,10 +5,11 @@
 //! journal    lines of a transaction under way; written at once, read by the one that goes on from an interrupted one
 //! ```
 
-/// A file of a cache has at most so many bytes.
+/// The largest size of a file of a cache, in bytes.
 pub const MAX_CACHED_BYTES: u64 = 1 << 20;
 
-/// Hints may be gone, old or wrong at any time: whoever reads them looks whether they hold.
+/// Hints from one transaction to the next. They may be gone, old or wrong at any time: a reader checks whether they
+/// hold.
 pub trait Hints: Sync {
     /// The file `name` of the cache; `None` if it cannot be read or has more than [`MAX_CACHED_BYTES`].
     fn cached(&self, name: &'static str) -> Option<Vec<u8>>;

@@ -97,8 +97,8 @@ pub trait ObjectRead: Sync {
         Ok(self.open_file(id)?.map(without_xattrs))
     }
 
-    /// Where the content object would lie as a file of its own, to be hard-linked; `None` if this store
-    /// keeps it in no such way. The file may be missing: then [`ObjectRead::open_file`] tells.
+    /// The place where the content object would lie as a file of its own, to be hard-linked; `None` if this store
+    /// keeps no such files. The file may be missing: then [`ObjectRead::open_file`] tells.
     fn loose_file(&self, _id: &FileId) -> Option<LooseFile<'_>> {
         None
     }
@@ -128,7 +128,7 @@ pub trait ObjectRead: Sync {
     }
 }
 
-/// Objects can be written, from many threads at once.
+/// A store to which objects can be written, from many threads at once.
 pub trait ObjectWrite: ObjectRead {
     /// Writes a metadata object, unless it is already there; returns its checksum.
     ///
@@ -201,7 +201,7 @@ pub trait ObjectWrite: ObjectRead {
     }
 }
 
-/// Names of commits can be looked up.
+/// A store in which names of commits can be looked up.
 pub trait Refs: Sync {
     /// The commit that a ref names; `None` if the ref does not exist. A local ref that does not exist may
     /// stand for a remote's, as in libostree.
@@ -251,13 +251,13 @@ pub trait Txn: ObjectWrite + Refs {
     /// [`Error::Io`].
     fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()>;
 
-    /// What was noted of a commit, in this transaction or before; complete if nothing was.
+    /// The completeness that was noted of a commit, in this transaction or before; complete if nothing was.
     ///
     /// # Errors
     /// [`Error::Io`].
     fn completeness(&self, commit: &CommitId) -> Result<Completeness>;
 
-    /// What the store remembers from one transaction to the next, if it remembers anything: one in memory does not.
+    /// The hints that the store keeps from one transaction to the next, if it keeps any: one in memory does not.
     fn hints(&self) -> Option<&dyn Hints> {
         None
     }
@@ -297,7 +297,7 @@ impl Depth {
 /// Whether all objects of a commit are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completeness {
-    /// All of them.
+    /// All objects of the commit are there.
     Complete,
     /// Some may be missing: a pull was interrupted or asked for less.
     Partial,
@@ -325,7 +325,7 @@ pub struct ArchivedFile {
 
 /// The source of a content object's bytes.
 pub enum Content {
-    /// There are none.
+    /// No bytes: a symbolic link has no content.
     Empty,
     /// A file that holds them and nothing else, so that it can be reflinked.
     File(File),

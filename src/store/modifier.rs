@@ -31,14 +31,14 @@ pub struct Modifier {
 /// A choice of the permissions that a commit keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Permissions {
-    /// All of them.
+    /// All permissions.
     #[default]
     Keep,
     /// Mode `& 0755`, owner and group 0, no xattrs.
     Canonical,
 }
 
-/// The treatment of regular files that somebody may execute.
+/// The treatment of executable regular files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Executables {
     /// Executable files stay as they are.
@@ -51,7 +51,7 @@ pub enum Executables {
 /// A choice of the xattrs that a commit keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum XattrPolicy {
-    /// All of them, except for those with an empty value, which libostree never commits.
+    /// All xattrs, except for those with an empty value, which libostree never commits.
     #[default]
     Keep,
     /// No xattrs.

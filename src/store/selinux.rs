@@ -85,7 +85,7 @@ struct Spec {
 struct Substitutions(Vec<(String, String)>);
 
 impl SelinuxPolicy {
-    /// The policy in the tree of a commit; none if there is none, or it is disabled.
+    /// The policy in the tree of a commit; `None` if the tree has none, or it is disabled.
     ///
     /// # Errors
     /// [`Error::NotFound`] if an object is missing; [`Error::Invalid`] for a malformed file.
@@ -93,8 +93,8 @@ impl SelinuxPolicy {
         Self::load(&mut |path| read_path(store, root, path, MAX_FILE_BYTES))
     }
 
-    /// The policy in some root file system, of which `read` gives files by their path; none if there is none,
-    /// or it is disabled.
+    /// The policy in some root file system, of which `read` gives files by their path; `None` if it has none, or it
+    /// is disabled.
     ///
     /// # Errors
     /// What `read` returns; [`Error::Invalid`] for a malformed file.

@@ -48,7 +48,7 @@ impl FileObject {
     }
 }
 
-/// Checks what came of hashing [`FileObject::framed`].
+/// Checks the result of hashing [`FileObject::framed`].
 ///
 /// # Errors
 /// As [`verify_file`].

@@ -4,7 +4,7 @@ use ostree_format::{Checksum, CommitId, ObjectName, ObjectType};
 
 use super::{Error, ObjectRead, Result};
 
-/// A commit to be judged. What was judged is what is used: these bytes, not what a name stands for later.
+/// A commit to be judged. These bytes are what is used afterwards, whatever a name leads to by then.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitBytes<'a> {
     /// The checksum of `bytes`.
@@ -18,7 +18,7 @@ pub struct CommitBytes<'a> {
 /// The reason for which a commit is refused.
 pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
-/// Somebody who vouches for commits: keys, the bindings of a ref, a policy. A closure is one, too.
+/// A judge of commits: keys, the bindings of a ref, a policy. A closure is one, too.
 pub trait Voucher: Sync {
     /// Decides about a commit.
     ///

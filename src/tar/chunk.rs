@@ -103,7 +103,7 @@ impl ChunkContent {
         })
     }
 
-    /// Whether there is none.
+    /// Whether there are no objects.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }

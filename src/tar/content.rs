@@ -18,7 +18,7 @@ use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool, SharedStreams};
 use crate::store::{self, HashedFile, LoadedFile, ObjectWrite};
 
-/// Files of up to so many bytes are read into memory.
+/// The largest file that is read into memory, in bytes.
 pub(super) const SMALL_BYTES: u64 = 128 * 1024;
 /// The number of bytes that may be under way in the pool.
 pub(super) const POOL_BYTES: u64 = 8 * 1024 * 1024;

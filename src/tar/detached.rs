@@ -18,12 +18,12 @@ use super::reader::{BLOCK_BYTES, MAX_NAME_BYTES, padding_of};
 use super::writer::Writer;
 use crate::store;
 
-/// An entry's headers may have so many bytes.
+/// The largest size of an entry's headers, in bytes.
 const MAX_HEADER_BYTES: usize = 2 * 1024 * 1024;
 const COPY_BYTES: usize = 128 * 1024;
 
-/// Copies a stream that holds a commit, with other detached metadata: `metadata` is a serialized `a{sv}`, and
-/// without it there is none. Returns the commit.
+/// Copies a stream that holds a commit, with other detached metadata: `metadata` is a serialized `a{sv}`; `None`
+/// leaves the commit without. Returns the commit.
 ///
 /// # Errors
 /// [`Error::Format`], [`Error::Read`] for a malformed stream; [`Error::Content`] if there is no commit in it;

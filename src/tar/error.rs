@@ -19,7 +19,7 @@ pub enum Error {
     Format {
         /// Offset of the header block, record or content concerned, from the start of the stream.
         offset: u64,
-        /// What is wrong there.
+        /// The error.
         kind: FormatErrorKind,
     },
     /// The stream is a tar stream, but one of its entries may not be in it.
@@ -29,7 +29,7 @@ pub enum Error {
         path: String,
         /// Offset of the entry's first header block.
         offset: u64,
-        /// What is wrong with it.
+        /// The reason.
         kind: EntryErrorKind,
     },
     /// The stream does not hold what it is for.
@@ -38,9 +38,9 @@ pub enum Error {
     /// The stream could not be read.
     #[error("reading tar stream at byte {offset}: {source}")]
     Read {
-        /// How far it was read.
+        /// The offset up to which the stream was read.
         offset: u64,
-        /// What the stream said.
+        /// The error of the stream.
         source: io::Error,
     },
     /// The stream could not be written.
@@ -83,7 +83,7 @@ pub enum FormatErrorKind {
     Unsupported(&'static str),
     /// Other bytes than zeros follow a lone zero block: two of them end an archive.
     AfterEnd,
-    /// Not this format at all: what it is, and what to do with it.
+    /// The input has another format; the text says which, and what to do with it.
     Foreign(&'static str),
     /// The directory or a header of a zip archive is malformed; the text says how.
     Zip(String),

@@ -14,7 +14,7 @@ use super::{
 use crate::base::Ctx;
 use crate::store::{ListedOverLink, MemStore, Modifier, MutableTree, Upper};
 
-/// Every body.
+/// The fuzz targets of this module, by name.
 pub const TARGETS: [FuzzTarget; 6] = [
     ("tar_reader", reader),
     ("tar_zip", zip),

@@ -33,7 +33,7 @@ use crate::store::{
 /// Options for taking in a commit.
 #[derive(Default, Clone, Copy)]
 pub struct ImportOptions<'a> {
-    /// Asked before anything is written.
+    /// The voucher that is asked about the commit before anything is written; `None` accepts any commit.
     pub voucher: Option<&'a dyn Voucher>,
 }
 

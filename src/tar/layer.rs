@@ -73,7 +73,8 @@ pub struct LayerTree {
     /// Hard links to files that are not in this layer: path and target, where it is in the tree below, or where it
     /// would be if it were not left out.
     pub lower_links: BTreeMap<String, String>,
-    /// Files that are left out and that hard links name: given to [`import_layer`], it keeps their content.
+    /// Files that are left out and that hard links name: if they are given to [`import_layer`], it keeps their
+    /// content.
     pub wanted: BTreeSet<String>,
     /// Files that were left out of the tree, but whose content was kept because it was wanted: by path.
     pub kept: BTreeMap<String, FileId>,

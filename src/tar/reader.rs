@@ -148,7 +148,7 @@ impl<R: Read> Reader<R> {
         EntryContent(self)
     }
 
-    /// Why reading the content failed: more exact than the [`io::Error`] that went through other hands.
+    /// The error with which reading the content failed, more exact than the [`io::Error`] that the reader gave.
     pub fn take_failure(&mut self) -> Option<Error> {
         self.failure.take()
     }

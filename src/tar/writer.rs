@@ -19,7 +19,7 @@ use super::error::{Error, Result};
 use super::pax;
 use super::reader::{BLOCK_BYTES, padding_of};
 
-/// A file may have so many names in a stream: ext4 has no more, and no common file system fewer.
+/// The number of names that a file may have in a stream: ext4 allows no more, and no common file system fewer.
 pub(super) const MAX_NAMES: u32 = 65_000;
 const COPY_BYTES: usize = 128 * 1024;
 

@@ -59,10 +59,10 @@ pub enum Extent {
 /// The modes that regular files may have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FileModes {
-    /// All.
+    /// All modes.
     #[default]
     Any,
-    /// Only those that a bare-user-only repository can keep: no bits but 0775.
+    /// The modes that a bare-user-only repository can keep: no bits but 0775.
     BareUserOnly,
 }
 
@@ -77,7 +77,7 @@ pub struct TransferOptions<'a> {
     pub extent: Extent,
     /// The modes of files that are let through.
     pub file_modes: FileModes,
-    /// Asked about every commit before anything of it is written.
+    /// The voucher that is asked about every commit before anything of it is written; `None` accepts any commit.
     pub voucher: Option<&'a dyn Voucher>,
 }
 

@@ -20,4 +20,3 @@ mod sign;
 mod tar;
 mod transfer;
 mod tree;
-mod words;

@@ -37,7 +37,7 @@ use crate::{store, tar};
 const BLOB_QUEUE: Queue = Queue { block_bytes: 128 * 1024, blocks: 4 };
 /// The blocks of the uncompressed stream that wait for its reader: their size, and how many there may be.
 const STREAM_QUEUE: Queue = Queue { block_bytes: 256 * 1024, blocks: 8 };
-/// A zstd stream may refer back so many bytes (as a power of two): this bounds the decoder's memory to
+/// The distance to which a zstd stream may refer back, in bytes, as a power of two: it bounds the decoder's memory to
 /// 32 MiB. Levels up to 19 use 8 MiB at most.
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 

@@ -36,7 +36,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// A directory or archive that should be an OCI image layout is none.
+    /// A directory or archive is not an OCI image layout, as it should be.
     #[error("not an OCI image layout: {0}")]
     NotALayout(String),
     /// A layout holds no image of this name.

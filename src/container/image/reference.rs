@@ -65,7 +65,7 @@ pub struct OstreeImageReference {
 }
 
 impl Transport {
-    /// Every transport.
+    /// The transports, all of them.
     pub const ALL: [Self; 7] = [
         Self::Registry,
         Self::OciDir,
@@ -104,7 +104,7 @@ impl ImageReference {
         self.transport
     }
 
-    /// All that follows the transport.
+    /// The text after the transport.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::digest::Digest;
 use super::error::{Error, Result};
 
-/// Manifests, indexes and configurations may have so many bytes; podman and skopeo have the same limit.
+/// The largest size of manifests, indexes and configurations in bytes; podman and skopeo have this limit, too.
 pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A manifest or index as its bytes, which its digest is made of.

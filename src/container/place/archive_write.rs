@@ -40,8 +40,8 @@ struct State {
 }
 
 impl OciArchiveWriter {
-    /// Begins the archive `name` in `dir`; the image in it will be called `tag`. What was left behind in `dir` by those
-    /// who were killed is removed.
+    /// Begins the archive `name` in `dir`; the image in it will be called `tag`. Files left behind in `dir` by
+    /// writers that were killed are removed.
     ///
     /// # Errors
     /// [`Error::Usage`] if `tag` is a number of an image, `@N`; [`Error::Io`].

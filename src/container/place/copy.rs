@@ -42,7 +42,7 @@ pub enum Images {
     /// One image, which the source has chosen; an index is an error.
     #[default]
     One,
-    /// All of them, and the index.
+    /// All images, and the index.
     All,
 }
 

@@ -50,8 +50,8 @@ impl DirImage {
         }
     }
 
-    /// An image to be written to `dir`, which holds nothing else, or an image to be replaced. What was left behind by
-    /// those who were killed is removed.
+    /// Begins an image in `dir`, which holds nothing else, or an image to be replaced. Files left behind by writers
+    /// that were killed are removed.
     ///
     /// # Errors
     /// [`Error::Usage`] if `dir` holds something else, [`Error::Io`].

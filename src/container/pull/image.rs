@@ -48,7 +48,7 @@ pub enum NameImage {
     /// The image gets its name.
     #[default]
     Yes,
-    /// Only its layers get theirs, so that a pull later on does not fetch them.
+    /// Only the layers of the image get their names, so that a later pull does not fetch them.
     No,
 }
 

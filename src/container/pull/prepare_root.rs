@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub(in crate::container) enum RootKind {
     /// `usr`, and what ostree makes of `etc` and `var`.
     ReadOnly,
-    /// All of them.
+    /// All directories are seen.
     Writable,
 }
 

@@ -22,7 +22,7 @@ pub const IMAGES: &str = "ostree/container/image";
 
 const WHAT: &str = "escaped ref";
 
-/// The ref below `prefix` that stands for `text`.
+/// The ref below `prefix` whose name is `text`, escaped.
 ///
 /// # Errors
 /// If `text` is empty or holds NUL.
@@ -49,7 +49,7 @@ pub fn escape_ref(prefix: &str, text: &str) -> Result<RefSpec, ParseError> {
     Ok(out.parse::<RefName>()?.into())
 }
 
-/// The text that the ref `name` below `prefix` stands for; `None` if it lies elsewhere.
+/// The text that is escaped in the ref `name` below `prefix`; `None` if the ref lies elsewhere.
 ///
 /// # Errors
 /// If it was not made by [`escape_ref`].
@@ -98,7 +98,7 @@ pub fn image_ref(image: &ImageReference) -> Result<RefSpec> {
     escape_ref(IMAGES, &text).map_err(|source| Error::Reference { text, source })
 }
 
-/// The image that a ref stands for; `None` if it stands for something else.
+/// The image that a ref is for; `None` if it is not a ref of an image.
 ///
 /// # Errors
 /// [`Error::Reference`] if the ref lies among the images, but names none.
@@ -106,7 +106,7 @@ pub fn image_of_ref(refspec: &RefSpec) -> Result<Option<ImageReference>> {
     parse_below(IMAGES, refspec)
 }
 
-/// The digest of the layer that a ref stands for; `None` if it stands for something else.
+/// The digest of the layer that a ref is for; `None` if it is not a ref of a layer.
 ///
 /// # Errors
 /// [`Error::Reference`] if the ref lies among the layers, but names none.

@@ -30,7 +30,7 @@ use crate::container::config::policy::{Keys, Policy, Requirement, SignedIdentity
 use crate::container::image::{Digest, Error, Result};
 use crate::sign::gpg::{Keyring, SignedMessage, verify as verify_gpg};
 
-/// An image that asks to be let in.
+/// An image that a policy is asked about.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
     /// The policy's name for the transport: `docker`, `oci`, `dir` …
@@ -86,7 +86,7 @@ pub fn check(policy: &Policy, image: &Candidate<'_>, from: &dyn Signatures, now:
     Ok(())
 }
 
-/// Whether the policy accepts this image whoever made it: then it vouches for nothing.
+/// Whether the policy accepts this image without any signature, and so vouches for nothing.
 pub fn accepts_anything(policy: &Policy, image: &Candidate<'_>) -> bool {
     let requirements = policy.requirements(image.transport, image.name);
     requirements.iter().all(|r| *r == Requirement::InsecureAcceptAnything)

@@ -29,7 +29,7 @@ const MAX_SIGNATURES: usize = 128;
 pub struct SigstoreSignature {
     /// The claim: JSON.
     pub payload: Vec<u8>,
-    /// The signature of exactly these bytes, in base64, as somebody wrote it.
+    /// The signature of exactly these bytes, in base64, as it stands in the registry.
     pub signature: String,
 }
 

@@ -59,6 +59,6 @@ pub enum WhichImage {
     OfThisMachine,
     /// The one for this kind of machine.
     Of(PlatformName),
-    /// All of them: the index is the image.
+    /// All images: the index is taken as the image.
     All,
 }

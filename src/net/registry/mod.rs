@@ -51,9 +51,9 @@ pub struct Registry {
 /// The access that a request needs; registries give a token for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RegistryAccess {
-    /// Read.
+    /// Reading.
     Pull,
-    /// Read and write.
+    /// Reading and writing.
     Push,
 }
 

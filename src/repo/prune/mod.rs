@@ -70,10 +70,10 @@ pub enum Keep {
 /// The kinds of objects that are looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// All.
+    /// All objects.
     #[default]
     Everything,
-    /// Commits.
+    /// Commits only.
     CommitsOnly,
 }
 

@@ -6,7 +6,7 @@ use ostree_format::fuzz::FuzzTarget;
 
 use super::{Keyring, SecretKeys, SignedMessage, require_valid, verify};
 
-/// Every body.
+/// The fuzz targets of this module, by name.
 pub const TARGETS: [FuzzTarget; 2] = [("gpg_keys", keys), ("gpg_signature", signature)];
 
 /// A keyring; what was read of it is written so that it is read as the same keys.

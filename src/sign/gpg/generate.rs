@@ -13,9 +13,9 @@ use super::{Error, Result, SecretKeys};
 pub struct NewKey {
     /// The fingerprint of the key, in hexadecimal digits.
     pub fingerprint: String,
-    /// The secret key with its certificate: whoever has it can sign.
+    /// The secret key with its certificate, for signing.
     pub secret: Vec<u8>,
-    /// The certificate alone, for those who verify.
+    /// The certificate alone, for verifying.
     pub public: Vec<u8>,
 }
 

@@ -85,7 +85,7 @@ impl Keyring {
         self.certs.iter()
     }
 
-    /// Whether there is none.
+    /// Whether there is no certificate.
     pub fn is_empty(&self) -> bool {
         self.certs.is_empty()
     }

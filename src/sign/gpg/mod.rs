@@ -81,7 +81,7 @@ pub enum Error {
     },
 }
 
-/// Why a certificate has no usable signing key.
+/// The reasons for which a certificate has no usable signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CannotSign {

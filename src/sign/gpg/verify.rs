@@ -34,7 +34,7 @@ pub enum Status {
     Unusable(Unusable),
 }
 
-/// Why a signature cannot count.
+/// The reasons for which a signature cannot count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unusable {

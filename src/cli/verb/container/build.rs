@@ -39,7 +39,7 @@ pub(crate) struct Args {
     registry: RegistryOptions,
     #[command(flatten)]
     _progress: ProgressOptions,
-    /// What the image is called in the layout
+    /// The name of the image in the layout
     #[arg(long)]
     tag: Option<String>,
     /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19. In a
@@ -48,8 +48,8 @@ pub(crate) struct Args {
     compression: Compression,
     #[command(flatten)]
     describing: Describing,
-    /// Divide the content into several layers, by packages; the image has at most so many. podman and docker run
-    /// images of up to 127
+    /// Divide the content into several layers, by packages, up to this number; podman and docker run images of up to
+    /// 127
     #[arg(long, value_name = "N")]
     max_layers: Option<NonZeroUsize>,
     /// An image made before: packages stay in their layers, and layers that are the same are not sent again
@@ -63,7 +63,7 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
-/// What is said about a new image, and somebody's decision about its layers.
+/// Options that describe a new image, and how its content is divided into layers.
 #[derive(clap::Args)]
 pub(super) struct Describing {
     /// Add a label
@@ -75,7 +75,7 @@ pub(super) struct Describing {
     /// Copy this key of the commit's metadata into a label, if the commit has it
     #[arg(long, value_name = "KEY")]
     copymeta_opt: Vec<String>,
-    /// What a container runs; for each word of it
+    /// A word of the command that a container runs; give the option once for each word
     #[arg(long, value_name = "WORD")]
     cmd: Vec<String>,
     /// A file with what else containers are run with: the "config" of an OCI image configuration, as JSON

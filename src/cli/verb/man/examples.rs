@@ -3,7 +3,7 @@
 /// What is done, and the command; nothing if it is the next step of the example before.
 pub(crate) type Example = (&'static str, &'static str);
 
-/// Those of the page with this name.
+/// The examples of the page with this name.
 pub(super) fn of(page: &str) -> &'static [Example] {
     EXAMPLES.iter().find(|(of, _)| *of == page).map_or(&[], |(_, examples)| examples)
 }

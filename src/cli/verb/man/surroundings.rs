@@ -12,14 +12,14 @@ pub(super) struct Entry {
     pub(super) concerns: Concerns,
 }
 
-/// Which verbs something concerns.
+/// The verbs that something concerns.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Concerns {
-    /// All of them.
+    /// All verbs.
     All,
-    /// Those with an option of this name.
+    /// The verbs with an option of this name.
     With(&'static str),
-    /// The one of this name.
+    /// The verb of this name.
     Verb(&'static str),
     /// None in particular.
     Program,

@@ -50,7 +50,7 @@ pub(super) enum Piece {
 /// What follows a piece of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// More of the same file.
+    /// The piece is followed by more of its file.
     More,
     /// Nothing, and nothing came before it.
     Only,
