@@ -14,6 +14,17 @@ pub(crate) fn need(name: &str) -> bool {
     found
 }
 
+/// Whether we are root, whom some tests take for owners, devices and mounts. Otherwise the test, or the part of it, is
+/// skipped with a line that says so; in CI it fails.
+pub(crate) fn need_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    assert!(root || std::env::var_os("CI").is_none(), "not root");
+    if !root {
+        eprintln!("skipped: not root");
+    }
+    root
+}
+
 /// Runs `program` with `args` and returns its standard output.
 ///
 /// # Panics

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::{OURS, repository_tree, start};
-use crate::oracle::need;
+use crate::oracle::{need, need_root};
 
 /// Nobody in particular.
 const NOBODY: u32 = 65534;
@@ -185,7 +185,7 @@ fn script(script: &str) -> (TempDir, Output) {
 /// A full file system is named, with what is free on it and what stays; with more room the next run succeeds.
 #[test]
 fn no_room() {
-    if !rustix::process::geteuid().is_root() || !need("unshare") {
+    if !need_root() || !need("unshare") {
         return;
     }
     if !script("mount -t tmpfs -o size=6m none /mnt").1.status.success() {

@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::oracle::need;
+use crate::oracle::{need, need_root};
 use crate::tree::fixture::{Detail, describe};
 
 const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
@@ -29,11 +29,7 @@ const MAX_BYTES: u64 = 60_000_000;
 
 /// Whether the other programs are there, and owners can be set.
 fn ready(programs: &[&str]) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: not root");
-    }
-    root && programs.iter().all(|name| need(name))
+    need_root() && programs.iter().all(|name| need(name))
 }
 
 /// A directory for one test; `tree` in it is a root file system with a kernel.

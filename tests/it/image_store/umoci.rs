@@ -1,12 +1,12 @@
 //! The same layers put together by umoci: the same tree.
 
 use super::{Item, Work, dir, file, item, layer, link, new_layout, put_image, symlink};
-use crate::oracle::{need, run};
+use crate::oracle::{need, need_root, run};
 use crate::tree::fixture::{Detail, describe};
 
 #[test]
 fn layers_as_umoci_unpacks_them() {
-    if !rustix::process::geteuid().is_root() || !need("umoci") {
+    if !need_root() || !need("umoci") {
         return;
     }
     let work = Work::new();
@@ -59,7 +59,7 @@ fn layers_as_umoci_unpacks_them() {
 /// One layer after the other, and what entries of one path become.
 #[test]
 fn paths_that_change_as_umoci_unpacks_them() {
-    if !rustix::process::geteuid().is_root() || !need("umoci") {
+    if !need_root() || !need("umoci") {
         return;
     }
     let owned = |item: Item| Item { owner: 1000, ..item };

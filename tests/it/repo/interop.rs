@@ -16,7 +16,7 @@ use ostree_rs::store::{Error, ObjectRead, ObjectWrite, Refs, Txn};
 
 use super::{create, dir, files, open, read, refspec, write_commit};
 use crate::corpus::unpack;
-use crate::oracle::{need, run};
+use crate::oracle::{need, need_root, run};
 
 /// Everything below a directory, apart from what two writers cannot have in common: times (but not those
 /// that are the epoch) and how well something is compressed.
@@ -76,14 +76,6 @@ fn assert_equal(ours: &BTreeMap<PathBuf, String>, theirs: &BTreeMap<PathBuf, Str
         assert_eq!(ours.get(path), Some(text), "{}", path.display());
     }
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
-}
-
-fn is_root() -> bool {
-    let root = rustix::process::getuid().is_root();
-    if !root {
-        eprintln!("skipped: not root");
-    }
-    root
 }
 
 #[test]
@@ -151,7 +143,7 @@ fn copy(from: &Repo, to: &Repo) {
 
 #[test]
 fn every_object_is_that_of_c() {
-    if !is_root() || !need("getfattr") {
+    if !need_root() || !need("getfattr") {
         return;
     }
     for mode in [RepoMode::Bare, RepoMode::BareUser, RepoMode::BareUserOnly, RepoMode::Archive] {
@@ -180,7 +172,7 @@ fn find_repo(path: &Path) -> PathBuf {
 
 #[test]
 fn split_xattrs_as_c_reads_them() {
-    if !is_root() || !need("ostree") {
+    if !need_root() || !need("ostree") {
         return;
     }
     let bare = unpack("repos/bare.tar.zst");
@@ -275,7 +267,7 @@ fn payload_links_of_c_ostree() {
     let ours = |args: &[&str]| {
         run(env!("CARGO_BIN_EXE_ostree-rs"), &[args, &["--repo", path.to_str().unwrap()]].concat())
     };
-    if rustix::process::geteuid().is_root() {
+    if need_root() {
         ours(&["fsck", "-q"]);
     }
     ours(&["prune", "--refs-only"]);
@@ -393,7 +385,7 @@ fn c_goes_on_from_what_we_staged() {
 
 #[test]
 fn new_directories_inherit_as_those_of_c() {
-    if !need("ostree") || !need("setfacl") || !is_root() {
+    if !need("ostree") || !need("setfacl") || !need_root() {
         return;
     }
     let tree = tempfile::tempdir().unwrap();

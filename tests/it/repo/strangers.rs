@@ -14,6 +14,7 @@ use ostree_rs::transfer;
 use ostree_rs::tree::{CommitOptions, write_commit as write_commit_of};
 
 use super::{create, files, open, refspec, write_commit};
+use crate::oracle::need_root;
 
 const BOOT: &str = "8e4fcbcb-1111-4222-8333-123456789abc";
 const NOBODY: u32 = 65534;
@@ -54,7 +55,7 @@ fn staging_directories_of_others_are_not_taken_over() {
     symlink("/dev/zero", at("bbbbbb-lock")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, at("cccccc-lock"), 0o666.into()).unwrap();
     symlink(&all[0], at("eeeeee")).unwrap();
-    if rustix::process::geteuid().is_root() {
+    if need_root() {
         all.push(planted("ffffff"));
         chown(&all[3], Some(NOBODY), Some(NOBODY)).unwrap();
         all.push(planted("gggggg"));
@@ -84,7 +85,7 @@ fn a_cache_that_leads_elsewhere_is_none() {
     symlink(&elsewhere, &cache).unwrap();
     check();
     fs::remove_file(&cache).unwrap();
-    if rustix::process::geteuid().is_root() {
+    if need_root() {
         fs::create_dir(&cache).unwrap();
         fs::write(cache.join("hint"), "planted").unwrap();
         chown(&cache, Some(NOBODY), None).unwrap();
@@ -205,7 +206,7 @@ fn a_directory_that_was_swapped() {
     base::fs::open_made_dir(&parent, "own").unwrap();
     symlink("own", tmp.path().join("link")).unwrap();
     base::fs::open_made_dir(&parent, "link").unwrap_err();
-    if rustix::process::geteuid().is_root() {
+    if need_root() {
         chown(tmp.path().join("own"), Some(NOBODY), None).unwrap();
         let error = base::fs::open_made_dir(&parent, "own").unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);

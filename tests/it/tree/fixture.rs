@@ -7,15 +7,11 @@ use std::path::Path;
 use ostree_rs::base::{read_xattrs_at, write_xattrs_at};
 use ostree_rs::format::{Checksum, Xattrs};
 
-use crate::oracle::need;
+use crate::oracle::{need, need_root};
 
 /// Whether C ostree is there, and we may give files away.
 pub(crate) fn ready() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: not root");
-    }
-    root && need("ostree")
+    need_root() && need("ostree")
 }
 
 fn file(path: &Path, content: &[u8], owner: (u32, u32), mode: u32) {
