@@ -25,6 +25,19 @@
 //!     Ok(load_commit(&repo, &commit)?.subject)
 //! }
 //! ```
+//!
+//! Where the machine's configuration counts, begin with [`host::Machine`]. `examples/` has whole programs: a pull with
+//! keyring and configuration, a commit made in memory, a walk with paths, a build that is pushed, a tar stream.
+//!
+//! # Callers with an async runtime
+//! Every call blocks: the work is hashing, compression and system calls that no runtime can wait for. Call it from a
+//! thread where that is allowed, such as `tokio::task::spawn_blocking`; a repository and a [`base::Ctx`] may be shared
+//! between threads. [`base::Cancel`] ends the work from outside: turn it when the future is dropped. The network client
+//! keeps a small runtime in a thread of its own, which never meets the caller's.
+//!
+//! # Types of other crates
+//! Those that stand in signatures are exported here, in the version that is meant: [`cap_std`], [`chrono`], [`bytes`],
+//! [`oci_spec`].
 
 #![forbid(unsafe_code)]
 // They end the program if nobody is there to read; `cli::terminal` says what is to be said.
@@ -43,4 +56,8 @@ pub mod tar;
 pub mod transfer;
 pub mod tree;
 
+pub use bytes;
+pub use cap_std;
+pub use chrono;
+pub use oci_spec;
 pub use ostree_format as format;

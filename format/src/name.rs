@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
+use std::str::FromStr;
 
 use crate::error::{ParseError, Result};
 
@@ -64,6 +65,14 @@ impl Borrow<str> for FileName {
 impl AsRef<str> for FileName {
     fn as_ref(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for FileName {
+    type Err = ParseError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::new(name)
     }
 }
 

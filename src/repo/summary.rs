@@ -165,8 +165,8 @@ impl Repo {
         metadata.insert(REF_BINDING, Value::array(Type::STR, vec![METADATA_REF.into()]).map_err(invalid)?);
         let txn = self.begin(ctx)?;
         let (tree, meta) = (DirTree::default(), DirMeta::new(0, 0, 0o755, Xattrs::EMPTY));
-        txn.write_meta(MetaKind::DirTree, &tree.to_bytes())?;
-        txn.write_meta(MetaKind::DirMeta, &meta.to_bytes())?;
+        txn.write_dirtree(&tree)?;
+        txn.write_dirmeta(&meta)?;
         let commit = Commit {
             metadata: metadata.hash_ordered(),
             parent: self.resolve(&RefSpec::from(name.clone()))?,

@@ -20,6 +20,7 @@ mod lookup;
 mod mem;
 mod modifier;
 mod overlay;
+mod paths;
 mod rev;
 pub mod selinux;
 mod union;
@@ -36,8 +37,8 @@ use std::path::PathBuf;
 
 use ostree_format::variant::Dict;
 use ostree_format::{
-    Checksum, CommitId, FileHeader, FileId, MetaKind, ObjectName, RefName, RefSpec, RemoteName, RepoMode,
-    Xattrs,
+    Checksum, Commit, CommitId, DirMeta, DirMetaId, DirTree, DirTreeId, FileHeader, FileId, MetaKind,
+    ObjectName, RefName, RefSpec, RemoteName, RepoMode, Xattrs,
 };
 
 use crate::base::Cancel;
@@ -58,6 +59,7 @@ pub use modifier::{
     Attributes, Decision, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy,
 };
 pub use overlay::{Entry, MutableTree};
+pub use paths::{Paths, paths};
 pub use rev::resolve_rev;
 pub use union::{ListedOverLink, Upper};
 pub(crate) use user_only::{check_user_only, check_user_only_mode, is_user_only};
@@ -135,6 +137,30 @@ pub trait ObjectWrite: ObjectRead {
     /// # Errors
     /// [`Error::Corrupt`] if `bytes` are not a valid object of this kind; [`Error::Io`].
     fn write_meta(&self, kind: MetaKind, bytes: &[u8]) -> Result<Checksum>;
+
+    /// Writes the owner, mode and xattrs of directories, unless they are already there.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_meta`].
+    fn write_dirmeta(&self, meta: &DirMeta) -> Result<DirMetaId> {
+        Ok(DirMetaId::new(self.write_meta(MetaKind::DirMeta, &meta.to_bytes())?))
+    }
+
+    /// Writes the list of what is in a directory, unless it is already there.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_meta`].
+    fn write_dirtree(&self, tree: &DirTree) -> Result<DirTreeId> {
+        Ok(DirTreeId::new(self.write_meta(MetaKind::DirTree, &tree.to_bytes())?))
+    }
+
+    /// Writes a commit as it is, unless it is already there; `tree::write_commit` makes one of a tree and options.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_meta`].
+    fn write_commit(&self, commit: &Commit) -> Result<CommitId> {
+        Ok(CommitId::new(self.write_meta(MetaKind::Commit, &commit.to_bytes())?))
+    }
 
     /// Writes a metadata object that another store keeps as the file `from`: by a hard link, where that is possible.
     ///

@@ -13,7 +13,7 @@
 //! [`Upper::listed`] says that the layer sets them. Source: OCI image-spec layer.md "Whiteouts", libostree
 //! ostree-repo-checkout.c:716-750, 1030-1075.
 
-use ostree_format::{DirEntry, DirMeta, DirMetaId, DirTree, FileKind, FileName, MetaKind, RootDir};
+use ostree_format::{DirEntry, DirMeta, DirMetaId, DirTree, FileKind, FileName, RootDir};
 
 use super::{MutableTree, ObjectRead, ObjectWrite, Placement, Result, load_dirmeta, load_dirtree};
 
@@ -185,7 +185,7 @@ impl MutableTree {
             return Ok(lower_meta);
         }
         let meta = DirMeta { xattrs: lower.xattrs, ..above };
-        Ok(DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes())?))
+        store.write_dirmeta(&meta)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use ostree_format::{DirMeta, DirMetaId, FileHeader, FileId, FileName, MetaKind};
+use ostree_format::{DirMeta, DirMetaId, FileHeader, FileId, FileName};
 
 use super::archive::Archive;
 use super::content::SMALL_BYTES;
@@ -60,7 +60,7 @@ impl FileWriter<'_, '_> {
     }
 
     pub(super) fn dirmeta(&self, meta: &DirMeta) -> Result<DirMetaId> {
-        Ok(DirMetaId::new(self.store.write_meta(MetaKind::DirMeta, &meta.to_bytes())?))
+        Ok(self.store.write_dirmeta(meta)?)
     }
 }
 

@@ -15,8 +15,8 @@ use std::io::Read;
 
 use ostree_format::variant::Dict;
 use ostree_format::{
-    Commit, CommitId, DirMeta, DirMetaId, DirTree, DirTreeId, DirTreeRef, FileId, FileName, MetaKind,
-    ObjectName, ObjectType, RootDir, Xattrs,
+    Commit, CommitId, DirMeta, DirTree, DirTreeRef, FileId, FileName, MetaKind, ObjectName, ObjectType,
+    RootDir, Xattrs,
 };
 
 use super::content::{ContentWriter, POOL_BYTES, SmallFiles, read_meta};
@@ -164,13 +164,13 @@ pub fn write_object_set(
     metadata: Dict,
 ) -> Result<CommitId> {
     let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
-    let meta = DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes())?);
+    let meta = store.write_dirmeta(&meta)?;
     let mut tree = DirTree::default();
     for id in objects {
         let name = FileName::new(id.checksum().hex().as_str()).map_err(store::Error::corrupt(*id))?;
         tree.files.insert(name, *id);
     }
-    let tree = DirTreeId::new(store.write_meta(MetaKind::DirTree, &tree.to_bytes())?);
+    let tree = store.write_dirtree(&tree)?;
     let commit = Commit {
         metadata,
         parent: None,
@@ -180,7 +180,7 @@ pub fn write_object_set(
         timestamp: 0,
         root: RootDir { tree, meta },
     };
-    Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
+    Ok(store.write_commit(&commit)?)
 }
 
 fn read_commit(

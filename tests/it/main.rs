@@ -5,6 +5,7 @@ mod cli;
 mod container;
 mod corpus;
 mod diff;
+mod doors;
 mod e2e;
 mod flips;
 mod floors;

@@ -100,7 +100,7 @@ fn commit(store: &MemStore, root: RootDir, parent: Option<CommitId>) -> CommitId
         timestamp: 7,
         root,
     };
-    CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+    store.write_commit(&commit).unwrap()
 }
 
 fn objects(store: &MemStore, commit: &CommitId) -> Result<Vec<ObjectName>> {

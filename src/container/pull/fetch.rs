@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{Commit, CommitId, FileId, MetaKind};
+use ostree_format::{Commit, CommitId, FileId};
 
 use super::take::Taking;
 use crate::base::{Ctx, Event, Progress};
@@ -94,7 +94,7 @@ pub(in crate::container) fn fetch_plain(
         timestamp: 0,
         root: tree.root,
     };
-    let commit = CommitId::new(taking.txn.write_meta(MetaKind::Commit, &commit.to_bytes())?);
+    let commit = taking.txn.write_commit(&commit)?;
     let fetched = TakenLayer::fetched(layer, LayerRole::Plain(rules), commit);
     taking.layers.finished(&fetched)?;
     Ok(TakenLayer { left_out: tree.left_out, ..fetched })

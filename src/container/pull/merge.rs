@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{CommitId, DirMeta, DirMetaId, FileId, FileKind, FileName, MetaKind, RootDir, Xattrs};
+use ostree_format::{DirMeta, DirMetaId, FileId, FileKind, FileName, MetaKind, RootDir, Xattrs};
 
 use super::facts::labels;
 use super::left_out::LeftOut;
@@ -45,7 +45,7 @@ pub(in crate::container) fn merge(
         for layer in taken.plain_mut().iter_mut().filter(|layer| layer.origin == Origin::Fetched) {
             let mut commit = load_commit(txn, &layer.commit)?;
             commit.root = relabel(txn, commit.root, &policy, ctx)?;
-            layer.commit = CommitId::new(txn.write_meta(MetaKind::Commit, &commit.to_bytes())?);
+            layer.commit = txn.write_commit(&commit)?;
         }
     }
     relabel(txn, root, &policy, ctx)

@@ -14,6 +14,8 @@
 //! │  └─ complete()                 nothing of the commit is missing; what was said to be here and is not, is fetched
 //! └─ merge()                       plain layers over the commit: one tree, one commit
 //! ```
+//! `look` tells beforehand what would be fetched.
+//!
 //! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by its signature
 //! before anything is written, every object by its checksum. Nothing becomes visible before all of it is there.
 
@@ -22,6 +24,7 @@ mod facts;
 mod fetch;
 mod image;
 mod left_out;
+mod look;
 mod merge;
 mod options;
 mod prepare_root;
@@ -31,4 +34,5 @@ mod take;
 
 pub use commit::{Pulled, pull};
 pub use image::{Check, NameImage, PulledImage, StoreOptions, Unneeded, check_image, pull_image};
+pub use look::{LayerToPull, Presence, PullPlan, plan_pull};
 pub use options::{PullOptions, Vouching};

@@ -82,7 +82,7 @@ pub(in crate::container) fn take(
 }
 
 /// The rules by which plain layers are taken in on top of a commit with these facts.
-fn rules(facts: &BaseFacts, var: Var) -> LayerOptions {
+pub(super) fn rules(facts: &BaseFacts, var: Var) -> LayerOptions {
     let toplevel = match facts.root {
         RootKind::Writable => Toplevel::Keep,
         RootKind::ReadOnly => Toplevel::LeaveOut,

@@ -15,7 +15,7 @@
 use chrono::DateTime;
 use oci_spec::image::ANNOTATION_CREATED;
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{Commit, CommitId, MetaKind, RootDir};
+use ostree_format::{Commit, CommitId, RootDir};
 
 use super::record::{IMPORTER, importer_version};
 use crate::container::image::{Documents, Error, Image, Result, canonical_json, configuration};
@@ -58,7 +58,7 @@ pub(in crate::container) fn write_merge_commit(
         timestamp: created_secs(image).unwrap_or(0),
         root,
     };
-    Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
+    Ok(store.write_commit(&commit)?)
 }
 
 /// The time at which the image was made, in seconds since 1970.

@@ -2,7 +2,7 @@
 
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{
-    CollectionId, Commit, CommitId, DirTreeId, MetaKind, ObjectSize, RefSpec, RootDir, SIZES_KEY, sizes_value,
+    CollectionId, Commit, CommitId, DirTreeId, ObjectSize, RefSpec, RootDir, SIZES_KEY, sizes_value,
 };
 
 use crate::store::{Error, ObjectRead, ObjectWrite, Result, load_commit, load_dirtree};
@@ -85,7 +85,7 @@ pub fn write_commit<S: ObjectWrite + ?Sized>(
     }
     let CommitOptions { parent, subject, body, timestamp, .. } = options.clone();
     let commit = Commit { metadata, parent, related: Vec::new(), subject, body, timestamp, root };
-    Ok(CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes())?))
+    store.write_commit(&commit)
 }
 
 fn keep_metadata<S: ObjectRead + ?Sized>(

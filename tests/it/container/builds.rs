@@ -12,7 +12,7 @@ use ostree_rs::container::image::{Compression, DiffId, Digest, Error, Image, Ima
 use ostree_rs::container::place::OciLayout;
 use ostree_rs::container::pull::{PullOptions, Vouching};
 use ostree_rs::format::variant::Value;
-use ostree_rs::format::{Checksum, CommitId, MetaKind};
+use ostree_rs::format::{Checksum, CommitId};
 use ostree_rs::store::{MemStore, ObjectWrite as _, load_commit};
 
 use super::pulls::assert_holds;
@@ -148,7 +148,7 @@ fn commit_for(store: &MemStore, architecture: &str) -> CommitId {
     let mut commit = load_commit(store, &id).unwrap();
     commit.metadata =
         [("ostree.architecture".to_owned(), Value::Str(architecture.to_owned()))].into_iter().collect();
-    CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+    store.write_commit(&commit).unwrap()
 }
 
 /// Index and configuration say what the commit says, or what was asked for, and nothing else.

@@ -13,7 +13,7 @@ use ostree_rs::container::blob::read_layer;
 use ostree_rs::container::image::Image;
 use ostree_rs::container::place::OciLayout;
 use ostree_rs::format::variant::Dict;
-use ostree_rs::format::{Commit, CommitId, DirMeta, DirMetaId, FileHeader, FileName, MetaKind, Xattrs};
+use ostree_rs::format::{Commit, CommitId, DirMeta, FileHeader, FileName, Xattrs};
 use ostree_rs::store::{MemStore, MutableTree, ObjectWrite as _};
 use ostree_rs::tar::{EntryKind, Reader};
 
@@ -187,7 +187,7 @@ pub(super) fn commit(
     links: &BTreeMap<String, String>,
 ) -> CommitId {
     let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
-    let meta = DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes()).unwrap());
+    let meta = store.write_dirmeta(&meta).unwrap();
     let mut root = MutableTree::new();
     root.set_meta(meta);
     let files = files.iter().map(|(path, content)| {
@@ -217,7 +217,7 @@ pub(super) fn commit(
         timestamp: 0,
         root,
     };
-    CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+    store.write_commit(&commit).unwrap()
 }
 
 /// The components of the layer in which each path of the checkout is; of the first layer the empty text.

@@ -7,8 +7,8 @@ use ostree_rs::container::place::OciLayout;
 use ostree_rs::container::pull::{Check, check_image};
 use ostree_rs::container::store::{self, layer_ref, prune_layers, remove};
 use ostree_rs::container::trust::Admitted;
+use ostree_rs::format::CommitId;
 use ostree_rs::format::variant::Dict;
-use ostree_rs::format::{CommitId, MetaKind};
 use ostree_rs::store::{MemStore, ObjectWrite, Refs, Txn, load_commit};
 use ostree_rs::tar::write_object_set;
 use tempfile::TempDir;
@@ -139,7 +139,7 @@ fn layers_of_early_versions_are_read_again() {
         for key in ["ostree-rs.blob", "ostree-rs.diffid", "ostree-rs.rules", "ostree-rs.diffids"] {
             commit.metadata.remove(key);
         }
-        CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+        store.write_commit(&commit).unwrap()
     };
     let blob = |image: &Image| {
         layer_ref(&Digest::of_descriptor(image.manifest.layers().last().unwrap()).unwrap()).unwrap()
@@ -257,7 +257,7 @@ fn a_commit_is_no_witness_for_itself() {
             commit.metadata.insert(key, value.to_owned());
         }
         commit.metadata.insert("ostree.importer.version", "other 1".to_owned());
-        let commit = CommitId::new(made.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap());
+        let commit = made.write_commit(&commit).unwrap();
         let layout = fixture.layout(rules);
         build(&made, &commit, &layout, &BuildOptions::default(), &Default::default()).unwrap();
         pull(&layout, &store, "oci:first").unwrap();

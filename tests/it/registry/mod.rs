@@ -11,7 +11,7 @@ mod messages;
 mod patience;
 mod peer;
 mod peers;
-mod program;
+pub(crate) mod program;
 mod progress;
 pub(crate) mod proxy;
 mod referrers;
@@ -20,7 +20,7 @@ pub(crate) mod server;
 mod short_names;
 mod signed;
 mod token;
-mod trust;
+pub(crate) mod trust;
 mod uploads;
 mod ways;
 

@@ -14,10 +14,10 @@ use super::token::TokenServer;
 use crate::oracle;
 
 /// A home directory of its own, with a repository that has one commit.
-pub(super) struct Home(TempDir);
+pub(crate) struct Home(TempDir);
 
 impl Home {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         fs::create_dir_all(home.path("tree/usr")).unwrap();
         fs::write(home.path("tree/usr/hello"), b"hello\n").unwrap();
@@ -28,16 +28,16 @@ impl Home {
         home
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub(super) fn write(&self, name: &str, content: &str) {
+    pub(crate) fn write(&self, name: &str, content: &str) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), content).unwrap();
     }
 
-    pub(super) fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ostree-rs"));
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         command.args(args).current_dir(self.0.path()).env_clear();
@@ -47,11 +47,11 @@ impl Home {
         command
     }
 
-    pub(super) fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.run_with(&[], args)
     }
 
-    pub(super) fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Output {
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Output {
         if !self.path("registries.conf").exists() {
             self.write("registries.conf", "");
         }
@@ -60,7 +60,7 @@ impl Home {
 
     /// Runs `program` as root, with directories of ours in the place of the system's; `None`, with a line that
     /// says so, where that cannot be done.
-    pub(super) fn run_mounted(
+    pub(crate) fn run_mounted(
         &self,
         mounts: &[(&str, &str)],
         program: &str,
@@ -89,30 +89,30 @@ impl Home {
         works.then(|| run(program, args))
     }
 
-    pub(super) fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         self.ok_with(&[], args)
     }
 
-    pub(super) fn ok_with(&self, variables: &[(&str, &str)], args: &[&str]) -> String {
+    pub(crate) fn ok_with(&self, variables: &[(&str, &str)], args: &[&str]) -> String {
         let out = self.run_with(variables, args);
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
 
     /// What it says when it fails.
-    pub(super) fn fails(&self, args: &[&str]) -> String {
+    pub(crate) fn fails(&self, args: &[&str]) -> String {
         let out = self.run(args);
         assert!(!out.status.success(), "{args:?} should fail");
         String::from_utf8(out.stderr).unwrap()
     }
 
-    pub(super) fn push(&self, image: &str, more: &[&str]) -> String {
+    pub(crate) fn push(&self, image: &str, more: &[&str]) -> String {
         let push = format!("--push=docker://{image}");
         self.ok(&[&["--repo=repo", "container", "build", "--ref=main", &push], more].concat())
     }
 }
 
-pub(super) fn auth_json(key: &str) -> String {
+pub(crate) fn auth_json(key: &str) -> String {
     let secret = STANDARD.encode(format!("{}:{}", USER.0, USER.1));
     format!(r#"{{"auths": {{"{key}": {{"auth": "{secret}"}}}}}}"#)
 }

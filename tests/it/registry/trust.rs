@@ -15,7 +15,7 @@ use super::server::{Login, Server, Speech};
 use super::{MANIFEST, push_blob, registry};
 use crate::oracle;
 
-pub(super) fn run(home: &Home, program: &str, args: &[&str]) -> Vec<u8> {
+pub(crate) fn run(home: &Home, program: &str, args: &[&str]) -> Vec<u8> {
     let mut command = Command::new(program);
     command.args(args).current_dir(home.path("")).env("GNUPGHOME", home.path("gnupg"));
     let out = command.output().unwrap();
@@ -24,7 +24,7 @@ pub(super) fn run(home: &Home, program: &str, args: &[&str]) -> Vec<u8> {
 }
 
 /// Makes a key for each user, whose public half is in USER.asc.
-pub(super) fn keys(home: &Home, users: &[&str]) {
+pub(crate) fn keys(home: &Home, users: &[&str]) {
     fs::create_dir(home.path("gnupg")).unwrap();
     run(home, "chmod", &["700", "gnupg"]);
     for user in users {
@@ -35,22 +35,22 @@ pub(super) fn keys(home: &Home, users: &[&str]) {
     }
 }
 
-pub(super) fn fingerprint(home: &Home, user: &str) -> String {
+pub(crate) fn fingerprint(home: &Home, user: &str) -> String {
     let list = String::from_utf8(run(home, "gpg", &["--with-colons", "--list-keys", user])).unwrap();
     list.lines().find(|l| l.starts_with("fpr")).unwrap().split(':').nth(9).unwrap().to_owned()
 }
 
-pub(super) fn policy(home: &Home, host: &str, requirement: &serde_json::Value) {
+pub(crate) fn policy(home: &Home, host: &str, requirement: &serde_json::Value) {
     let policy = json!({"default": [{"type": "reject"}], "transports": {"docker": {host: [requirement]}}});
     home.write(".config/containers/policy.json", &policy.to_string());
 }
 
 /// The manifest of a digest, as the registry has it.
-pub(super) fn manifest(server: &Server, path: &str, digest: &str) -> Vec<u8> {
+pub(crate) fn manifest(server: &Server, path: &str, digest: &str) -> Vec<u8> {
     registry(&server.url(), path, None).manifest(digest, &[MANIFEST], &Ctx::default()).unwrap().bytes
 }
 
-pub(super) fn pull(home: &Home, image: &str) -> Result<String, String> {
+pub(crate) fn pull(home: &Home, image: &str) -> Result<String, String> {
     let signed = format!("ostree-image-signed:docker://{image}");
     let out = home.run(&["--repo=new", "container", "pull", "--ref=got", "--tls-verify=false", &signed]);
     match out.status.success() {
@@ -133,7 +133,7 @@ fn simple_signing() {
 }
 
 /// Stores a signature as cosign does.
-pub(super) fn attach(
+pub(crate) fn attach(
     server: &Server,
     path: &str,
     tag: &str,
@@ -159,7 +159,7 @@ pub(super) fn attach(
     bytes
 }
 
-pub(super) fn claim(name: &str, digest: &str) -> Vec<u8> {
+pub(crate) fn claim(name: &str, digest: &str) -> Vec<u8> {
     json!({"critical": {"identity": {"docker-reference": name},
                         "image": {"docker-manifest-digest": digest},
                         "type": "cosign container image signature"}, "optional": null})

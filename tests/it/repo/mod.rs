@@ -16,8 +16,8 @@ use cap_std::fs::Dir;
 use ostree_rs::base::Ctx;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{
-    Checksum, Commit, CommitId, DirEntry, DirMeta, DirMetaId, DirTree, DirTreeId, FileHeader, FileId,
-    FileName, MetaKind, ObjectName, ObjectType, RefSpec, RepoMode, RootDir, Xattrs,
+    Checksum, Commit, CommitId, DirEntry, DirMeta, DirTree, FileHeader, FileId, FileName, MetaKind,
+    ObjectName, ObjectType, RefSpec, RepoMode, RootDir, Xattrs,
 };
 use ostree_rs::repo::Repo;
 use ostree_rs::store::{Completeness, Error, MemStore, ObjectRead, Refs, Txn, load_commit, walk_commit};
@@ -58,15 +58,14 @@ fn files() -> Vec<(&'static str, FileHeader, Vec<u8>)> {
 /// Writes a commit with these files; returns it.
 fn write_commit(store: &dyn Txn, files: &[(&str, FileHeader, Vec<u8>)]) -> CommitId {
     let meta = DirMeta { uid: 0, gid: 0, mode: 0o040_755, xattrs: Xattrs::EMPTY };
-    let meta = DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes()).unwrap());
+    let meta = store.write_dirmeta(&meta).unwrap();
     let mut tree = DirTree::default();
     for (name, header, content) in files {
         let id = store.write_file(header, content.len() as u64, &mut Cursor::new(content)).unwrap();
         assert_eq!(id, header.id_with(content));
         tree.files.insert(FileName::new(name).unwrap(), id);
     }
-    let write_tree =
-        |tree: &DirTree| DirTreeId::new(store.write_meta(MetaKind::DirTree, &tree.to_bytes()).unwrap());
+    let write_tree = |tree: &DirTree| store.write_dirtree(tree).unwrap();
     let mut root = DirTree::default();
     root.dirs.insert(FileName::new("sub").unwrap(), DirEntry { tree: write_tree(&tree), meta });
     let commit = Commit {
@@ -78,7 +77,7 @@ fn write_commit(store: &dyn Txn, files: &[(&str, FileHeader, Vec<u8>)]) -> Commi
         timestamp: 1_700_000_000,
         root: RootDir { tree: write_tree(&root), meta },
     };
-    CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+    store.write_commit(&commit).unwrap()
 }
 
 fn refspec(text: &str) -> RefSpec {

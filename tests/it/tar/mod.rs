@@ -5,8 +5,8 @@ use std::io::Read as _;
 
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{
-    Commit, CommitId, DirMeta, DirMetaId, FileHeader, FileId, FileKind, FileName, MetaKind, ObjectName,
-    ObjectType, RepoMode, Xattrs,
+    Commit, CommitId, DirMeta, FileHeader, FileId, FileKind, FileName, MetaKind, ObjectName, ObjectType,
+    RepoMode, Xattrs,
 };
 use ostree_rs::store::{MemStore, MutableTree, ObjectWrite as _, Txn as _};
 use ostree_rs::tar::{EntryKind, Reader};
@@ -122,7 +122,7 @@ fn write_file(store: &MemStore, content: &[u8]) -> FileId {
 /// Commits a tree made of `paths`: directories end with a slash, links are `path -> target`.
 pub(crate) fn commit_of(store: &MemStore, paths: &[&str]) -> CommitId {
     let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
-    let meta = DirMetaId::new(store.write_meta(MetaKind::DirMeta, &meta.to_bytes()).unwrap());
+    let meta = store.write_dirmeta(&meta).unwrap();
     let mut root = MutableTree::new();
     root.set_meta(meta);
     for path in paths {
@@ -153,5 +153,5 @@ pub(crate) fn commit_of(store: &MemStore, paths: &[&str]) -> CommitId {
         timestamp: 0,
         root,
     };
-    CommitId::new(store.write_meta(MetaKind::Commit, &commit.to_bytes()).unwrap())
+    store.write_commit(&commit).unwrap()
 }
