@@ -44,20 +44,26 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod base;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "container")]
 pub mod container;
 pub mod diff;
 pub mod host;
+#[cfg(feature = "net")]
 pub mod net;
 pub mod repo;
+#[cfg(feature = "openpgp")]
 pub mod sign;
 pub mod store;
 pub mod tar;
 pub mod transfer;
 pub mod tree;
 
+#[cfg(feature = "net")]
 pub use bytes;
 pub use cap_std;
 pub use chrono;
+#[cfg(feature = "container")]
 pub use oci_spec;
 pub use ostree_format as format;

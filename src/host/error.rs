@@ -8,7 +8,9 @@ use std::time::Duration;
 use ostree_format::{ParseError, RemoteName};
 
 use crate::base::Cancelled;
+#[cfg(feature = "container")]
 use crate::container::image::{self, ConfigError, ImageReference};
+#[cfg(feature = "openpgp")]
 use crate::sign::gpg;
 use crate::store;
 
@@ -60,6 +62,7 @@ pub enum Error {
         /// What is wrong in it, and where.
         source: ParseError,
     },
+    #[cfg(feature = "openpgp")]
     /// A file holds no OpenPGP keys, or keys that cannot be read.
     #[error("{}: {source}", path.display())]
     Keys {
@@ -68,6 +71,7 @@ pub enum Error {
         /// What is wrong with it.
         source: gpg::Error,
     },
+    #[cfg(feature = "openpgp")]
     /// Something could not be signed, or a signature not be read.
     #[error("{0}")]
     Gpg(#[from] gpg::Error),
@@ -77,6 +81,7 @@ pub enum Error {
     /// A good signature was asked for.
     #[error("{0}")]
     NotSigned(String),
+    #[cfg(feature = "container")]
     /// An image could not be opened, read or written.
     #[error("{0}")]
     Image(#[from] image::Error),
@@ -88,6 +93,7 @@ pub enum Error {
         /// What is wrong there.
         source: Box<Error>,
     },
+    #[cfg(feature = "container")]
     /// A file of podman's or skopeo's configuration cannot be understood.
     #[error("{0}")]
     Config(#[from] ConfigError),
@@ -110,12 +116,15 @@ pub enum Error {
         /// What is wrong with it, and where.
         source: ParseError,
     },
+    #[cfg(feature = "container")]
     /// Images of this kind are not read here.
     #[error("{_0}: images of {} cannot be read", _0.transport())]
     CannotRead(ImageReference),
+    #[cfg(feature = "container")]
     /// Images of this kind are not written here.
     #[error("{_0}: images cannot be written to {}", _0.transport())]
     CannotWrite(ImageReference),
+    #[cfg(feature = "container")]
     /// An image is written under a tag, not under a digest, which is known only afterwards.
     #[error("an image is pushed to a tag, not to the digest {0}")]
     PushToDigest(image::Digest),
@@ -146,6 +155,7 @@ pub enum Error {
         /// What was wrong.
         problem: HelperProblem,
     },
+    #[cfg(feature = "container")]
     /// A policy does not let an image in, or cannot be asked about it.
     #[error("Policy {}: {source}", path.display())]
     Policy {

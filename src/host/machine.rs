@@ -1,8 +1,10 @@
 //! A machine, as it is configured.
 
+#[cfg(all(feature = "container", feature = "net"))]
 use std::sync::OnceLock;
 
 use super::Environment;
+#[cfg(all(feature = "container", feature = "net"))]
 use crate::net::Authorities;
 
 /// A machine, as a process with this environment sees it. Files are read when they are needed.
@@ -10,6 +12,7 @@ use crate::net::Authorities;
 pub struct Machine {
     pub(super) env: Environment,
     /// The certificate authorities that the machine trusts on TLS connections.
+    #[cfg(all(feature = "container", feature = "net"))]
     pub(super) authorities: OnceLock<Authorities>,
 }
 
@@ -21,6 +24,10 @@ impl Machine {
 
     /// The machine, with another environment.
     pub fn new(env: Environment) -> Self {
-        Self { env, authorities: OnceLock::new() }
+        Self {
+            env,
+            #[cfg(all(feature = "container", feature = "net"))]
+            authorities: OnceLock::new(),
+        }
     }
 }

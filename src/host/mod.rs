@@ -34,7 +34,9 @@
 
 mod environment;
 mod error;
+#[cfg(all(feature = "container", feature = "net"))]
 mod images;
+#[cfg(feature = "openpgp")]
 mod keys;
 mod machine;
 mod remotes;
@@ -42,7 +44,9 @@ mod repos;
 
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};
+#[cfg(all(feature = "container", feature = "net"))]
 pub use images::{Demand, ImageOptions, NewImage, OpenedImage, WhichImage, WhoAsks, parse_image};
+#[cfg(feature = "openpgp")]
 pub use keys::{
     SignedBy, Signing, describe_verdicts, keyring_in, keyring_name, require_signature, sign_bytes,
     sign_commit, verdicts,

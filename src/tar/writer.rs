@@ -134,7 +134,8 @@ impl<W: Write> Writer<W> {
         }
         self.append_long(b'L', path.as_bytes())?;
         // The field of a clone keeps what a shorter name does not cover; so do readers of both programs.
-        let cut = path.floor_char_boundary(header.as_old().name.len());
+        let most = path.len().min(header.as_old().name.len());
+        let cut = (0..=most).rev().find(|at| path.is_char_boundary(*at)).unwrap_or(0);
         if header.set_path(&path[..cut]).is_err() {
             let field = &mut header.as_old_mut().name;
             field.fill(0);

@@ -23,7 +23,6 @@ use crate::base::io::Hashing;
 use crate::base::join;
 use crate::base::{Cancel, Ctx, Item};
 use crate::container::image::{BlobWriter, Compression, DiffId, Digest, Error, ImageDest, Result};
-use crate::net;
 
 /// Blocks of the uncompressed stream have so many bytes; the last one may be shorter.
 const BLOCK_BYTES: usize = 512 * 1024;
@@ -99,7 +98,7 @@ pub(in crate::container) fn write_layer_with<T>(
     let mut sends = 1;
     loop {
         match write_once(dest, compression, scratch, ctx, &mut produce) {
-            Err(Error::Net(net::Error::UploadLost { .. })) if sends < MAX_SENDS => sends += 1,
+            Err(error) if error.is_lost_upload() && sends < MAX_SENDS => sends += 1,
             result => return result,
         }
     }

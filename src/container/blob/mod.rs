@@ -18,6 +18,7 @@ pub use compress::{WrittenLayer, write_layer};
 pub use decompress::{MAX_ZSTD_WINDOW_LOG, read_layer};
 pub use layer_format::LayerFormat;
 
+#[cfg(feature = "net")]
 pub(super) use buffers::{Buffer, Buffers};
 pub(super) use compress::{Scratch, write_layer_with};
 pub(super) use decompress::read_objects;

@@ -7,6 +7,7 @@
 //! ```
 //! Bytes in, values out: the program finds and opens the files.
 
+#[cfg(feature = "net")]
 pub mod auth;
 pub mod policy;
 pub mod registries;

@@ -8,6 +8,7 @@ use ostree_format::{CommitId, ParseError};
 use super::digest::{DiffId, Digest};
 use super::reference::ImageReference;
 use crate::base::{Cancelled, ErrorKind, Kind};
+#[cfg(feature = "net")]
 use crate::net;
 use crate::{store, tar};
 
@@ -158,6 +159,7 @@ pub enum Error {
     #[error(transparent)]
     Tar(#[from] tar::Error),
     /// The network, or a registry, did not give or take something.
+    #[cfg(feature = "net")]
     #[error(transparent)]
     Net(net::Error),
     /// A configuration file cannot be used, or forbids what was asked for.
@@ -192,6 +194,7 @@ impl Kind for Error {
             Self::Unsupported(_) => ErrorKind::Unsupported,
             Self::Source { source, .. } => source.kind(),
             Self::Tar(error) => error.kind(),
+            #[cfg(feature = "net")]
             Self::Net(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Cancelled(_) => ErrorKind::Cancelled,
@@ -206,9 +209,22 @@ impl Error {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| match source.downcast::<net::Error>() {
-            Ok(error) => error.into(),
-            Err(source) => Self::Io { op, path, source },
+        move |source| {
+            #[cfg(feature = "net")]
+            let source = match source.downcast::<net::Error>() {
+                Ok(error) => return error.into(),
+                Err(source) => source,
+            };
+            Self::Io { op, path, source }
+        }
+    }
+
+    /// Whether a registry lost what it had of a blob, which is sent again from its start then.
+    pub(in crate::container) fn is_lost_upload(&self) -> bool {
+        match self {
+            #[cfg(feature = "net")]
+            Self::Net(error) => matches!(error, net::Error::UploadLost { .. }),
+            _ => false,
         }
     }
 
@@ -224,6 +240,7 @@ impl Error {
     }
 }
 
+#[cfg(feature = "net")]
 impl From<net::Error> for Error {
     fn from(error: net::Error) -> Self {
         match error {

@@ -18,7 +18,6 @@ use crate::container::image::media::{
     self, DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST,
 };
 use crate::container::image::{Digest, Error, ImageDest, ImageSource, RawManifest, Result, canonical_json};
-use crate::net;
 
 /// Bytes that are moved at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -137,7 +136,7 @@ fn copy_blob(source: &dyn ImageSource, dest: &dyn ImageDest, blob: &Descriptor, 
     let mut sends = 1;
     loop {
         match copy_once(source, dest, blob, ctx) {
-            Err(Error::Net(net::Error::UploadLost { .. })) if sends < MAX_SENDS => sends += 1,
+            Err(error) if error.is_lost_upload() && sends < MAX_SENDS => sends += 1,
             result => return result,
         }
     }

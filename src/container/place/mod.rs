@@ -25,7 +25,9 @@ pub(super) mod index;
 mod layout;
 mod located;
 mod one_platform;
+#[cfg(feature = "net")]
 mod registry;
+#[cfg(feature = "net")]
 mod registry_write;
 mod temp;
 
@@ -37,7 +39,9 @@ pub use docker::{DockerArchive, DockerArchiveWriter};
 pub use layout::OciLayout;
 pub use located::Located;
 pub use one_platform::OnePlatform;
+#[cfg(feature = "net")]
 pub use registry::{RegistryImage, RegistryPlace};
+#[cfg(feature = "net")]
 pub use registry_write::RegistryDest;
 
 pub(super) use copy::copy_blobs;

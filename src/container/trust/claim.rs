@@ -19,6 +19,7 @@ use crate::container::image::{Object, Unique};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClaimKind {
     /// Simple signing with GPG.
+    #[cfg_attr(not(feature = "openpgp"), allow(dead_code))]
     Atomic,
     /// cosign.
     Cosign,

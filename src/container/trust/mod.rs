@@ -11,8 +11,10 @@
 
 mod admitted;
 mod claim;
+#[cfg(feature = "net")]
 mod lookaside;
 mod public_key;
+#[cfg(feature = "net")]
 mod sigstore;
 
 use std::time::SystemTime;
@@ -21,13 +23,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub use admitted::{Admitted, PolicyVerdict};
+#[cfg(feature = "net")]
 pub use lookaside::{LookasideConfig, gpg_signatures};
 pub use public_key::PublicKey;
-pub use sigstore::{SigstoreSignature, sigstore_signatures};
+#[cfg(feature = "net")]
+pub use sigstore::sigstore_signatures;
 
 use self::claim::{Claim, ClaimKind};
 use crate::container::config::policy::{Keys, Policy, Requirement, SignedIdentity};
 use crate::container::image::{Digest, Error, Result};
+#[cfg(feature = "openpgp")]
 use crate::sign::gpg::{Keyring, SignedMessage, verify as verify_gpg};
 
 /// An image that a policy is asked about.
@@ -60,6 +65,15 @@ pub trait Signatures {
     /// # Errors
     /// [`Error::Io`].
     fn key_file(&self, path: &str) -> Result<Vec<u8>>;
+}
+
+/// A claim and a signature of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigstoreSignature {
+    /// The claim: JSON.
+    pub payload: Vec<u8>,
+    /// The signature of exactly these bytes, in base64, as it stands in the registry.
+    pub signature: String,
 }
 
 /// Checks an image against a policy at the time `now`.
@@ -106,6 +120,18 @@ fn bytes_of(keys: &Keys, from: &dyn Signatures) -> Result<Vec<Vec<u8>>> {
     }
 }
 
+#[cfg(not(feature = "openpgp"))]
+fn signed_by(
+    image: &Candidate<'_>,
+    _: &dyn Signatures,
+    _: &[Vec<u8>],
+    _: &SignedIdentity,
+    _: SystemTime,
+) -> Result<()> {
+    Err(refused(image, "the policy asks for a GPG signature, and this program was built without OpenPGP"))
+}
+
+#[cfg(feature = "openpgp")]
 fn signed_by(
     image: &Candidate<'_>,
     from: &dyn Signatures,

@@ -11,6 +11,7 @@ use std::io::Read;
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
+use super::SigstoreSignature;
 use crate::base::Ctx;
 use crate::container::image::{Digest, Error, Result};
 use crate::net::registry::Registry;
@@ -23,15 +24,6 @@ const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const MAX_CLAIM_BYTES: u64 = 64 * 1024;
 /// Signatures beyond this are not looked at.
 const MAX_SIGNATURES: usize = 128;
-
-/// A claim and a signature of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SigstoreSignature {
-    /// The claim: JSON.
-    pub payload: Vec<u8>,
-    /// The signature of exactly these bytes, in base64, as it stands in the registry.
-    pub signature: String,
-}
 
 /// The signatures of the image with this manifest.
 ///

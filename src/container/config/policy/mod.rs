@@ -24,6 +24,7 @@ use serde::Deserialize;
 
 pub use identity::SignedIdentity;
 pub use requirement::{Keys, Requirement};
+#[cfg(feature = "net")]
 pub(in crate::container) use scope::wildcards;
 
 use crate::container::image::{ConfigError, Object, Unique, given};
