@@ -15,6 +15,7 @@ mod fuzz;
 mod image_store;
 mod oracle;
 mod prune;
+mod readme;
 mod registry;
 mod repo;
 mod sign;
