@@ -21,7 +21,9 @@ fn blocks(title: &str, language: &str) -> Vec<String> {
 fn quick_start() {
     let work = tempfile::tempdir().unwrap();
     let (bin, home, dir) = (work.path().join("bin"), work.path().join("home"), work.path().join("dir"));
-    [&bin, &home, &dir].map(|dir| fs::create_dir(dir).unwrap());
+    for dir in [&bin, &home, &dir] {
+        fs::create_dir(dir).unwrap();
+    }
     symlink(env!("CARGO_BIN_EXE_ostree-rs"), bin.join("ostree-rs")).unwrap();
     let blocks = blocks("Quick start", "sh");
     assert!(blocks.len() > 2);
