@@ -112,7 +112,7 @@ fn a_crate_of_somebody_else_pulls_an_image() {
     }
     let Some(program) = built("doors", "tests/run") else { return };
     pulls(&configured(&server, &files), &program);
-    assert!(lines_of_main(include_str!("../doors/main.rs")) <= 15);
+    assert!(lines_of_main(include_str!("../doors/src/main.rs")) <= 15);
 }
 
 #[test]

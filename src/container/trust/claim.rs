@@ -19,7 +19,7 @@ use crate::container::image::{Object, Unique};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClaimKind {
     /// Simple signing with GPG.
-    #[cfg_attr(not(feature = "openpgp"), allow(dead_code))]
+    #[cfg_attr(not(feature = "openpgp"), allow(dead_code, reason = "GPG signatures alone have it"))]
     Atomic,
     /// cosign.
     Cosign,
