@@ -102,8 +102,10 @@ impl ContentCopy<'_> {
         streams: &mut Streams<FileId, LoadedFile>,
     ) -> Result<()> {
         let (header, len) = (file.header.clone(), file.len);
-        // From one archive to another nothing is compressed anew.
-        if self.txn.loose_file(id).is_some_and(|ours| ours.mode == RepoMode::Archive)
+        // From one archive to another nothing is compressed anew. The file is opened again for that: where its mode was
+        // judged, what was judged is copied.
+        if self.modes == FileModes::Any
+            && self.txn.loose_file(id).is_some_and(|ours| ours.mode == RepoMode::Archive)
             && let Some(archived) = self.from.open_archived(id)?
             && self.txn.write_archived(id, archived, &self.ctx.cancel)?
         {
