@@ -3,7 +3,8 @@
 //! ```text
 //! F5 cli         arguments, terminal, exit codes                       may use all
 //!    host        what is configured on a machine: begin here           all but cli
-//! F4 container   commit ↔ OCI image                                    F0–F3
+//! F4 serve       a repository over HTTP: archive, images, pages        F0–F3, container
+//!    container   commit ↔ OCI image                                    F0–F3
 //! F3 repo        the store on disk: modes, transactions, refs, lock    F0–F2
 //!    tree        commit (tree in), checkout (tree out)                 F0–F2
 //!    tar · diff · transfer                                             F0–F2
@@ -53,6 +54,8 @@ pub mod host;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod repo;
+#[cfg(feature = "serve")]
+pub mod serve;
 #[cfg(feature = "openpgp")]
 pub mod sign;
 pub mod store;

@@ -41,6 +41,8 @@ mod keys;
 mod machine;
 mod remotes;
 mod repos;
+#[cfg(feature = "serve")]
+mod serving;
 
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};

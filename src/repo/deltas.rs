@@ -17,7 +17,7 @@ use super::{Repo, sys};
 use crate::base::fs;
 use crate::store::{Error, Result};
 
-const INDEXES: &str = "delta-indexes";
+pub(super) const INDEXES: &str = "delta-indexes";
 
 /// A static delta of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,6 +29,7 @@ mod lock;
 mod object;
 pub mod prune;
 mod refs;
+mod served;
 mod space;
 mod staging;
 mod state;
@@ -51,6 +52,7 @@ use ostree_format::{
 pub use fsync::Fsync;
 pub use lock::Lock;
 pub use refs::CollectionRef;
+pub use served::{DeltaFile, pack_file};
 pub use txn::{Transaction, TransactionStats};
 
 use crate::base::Ctx;

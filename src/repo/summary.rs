@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use ostree_format::variant::{Dict, Type, Value};
 use ostree_format::{
     CollectionId, Commit, CommitId, DirMeta, DirTree, MAX_METADATA_BYTES, MetaKind, ObjectName, RefName,
-    RefSpec, RootDir, Summary, SummaryContent, SummaryRef, Xattrs,
+    RefSpec, RepoMode, RootDir, Summary, SummaryContent, SummaryRef, Xattrs,
 };
 
 use super::{Repo, sys, tmp};
@@ -95,7 +95,7 @@ impl Repo {
     }
 
     fn write_summary(&self, additional: &Dict, sign: Option<&Sign<'_>>, now_secs: u64) -> Result<()> {
-        let bytes = self.make_summary(additional, now_secs)?.to_bytes();
+        let bytes = self.make_summary(additional, now_secs, self.mode())?.to_bytes();
         let signatures = sign.map(|sign| sign(&bytes)).transpose()?;
         self.replace_file("summary", &bytes)?;
         match signatures {
@@ -104,7 +104,8 @@ impl Repo {
         }
     }
 
-    fn make_summary(&self, additional: &Dict, now_secs: u64) -> Result<Summary> {
+    /// The summary of a repository that has these refs and that mode.
+    pub(super) fn make_summary(&self, additional: &Dict, now_secs: u64, mode: RepoMode) -> Result<Summary> {
         let main = self.config.collection_id.as_ref();
         let mut refs = Vec::new();
         if main.is_none() {
@@ -126,7 +127,7 @@ impl Repo {
             collections: collections.into_iter().collect(),
             static_deltas: self.summary_deltas()?,
             last_modified_secs: now_secs,
-            mode: self.mode(),
+            mode,
             tombstone_commits: self.config.tombstone_commits,
             additional: additional.clone(),
         }))

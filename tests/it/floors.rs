@@ -28,6 +28,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     // F4
     ("container", &["format", "base", "sign", "net", "store", "tree", "tar", "diff", "delta", "transfer"]),
     ("remote", &["format", "base", "sign", "net", "store", "delta", "transfer"]),
+    ("serve", &["format", "base", "sign", "store", "repo", "container"]),
     // F5
     ("host", BELOW_HOST),
     ("cli", BELOW_CLI),
@@ -48,6 +49,7 @@ const BELOW_HOST: &[&str] = &[
     "transfer",
     "container",
     "remote",
+    "serve",
 ];
 const BELOW_CLI: &[&str] = &[
     "format",
@@ -63,6 +65,7 @@ const BELOW_CLI: &[&str] = &[
     "transfer",
     "container",
     "remote",
+    "serve",
     "host",
 ];
 

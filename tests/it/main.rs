@@ -18,6 +18,7 @@ mod prune;
 mod readme;
 mod registry;
 mod repo;
+mod serve;
 mod sign;
 mod tar;
 mod transfer;

@@ -25,6 +25,7 @@ pub(crate) mod refs;
 pub(crate) mod remote;
 pub(crate) mod reset;
 pub(crate) mod rev_parse;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod summary;
 pub(crate) mod tar;
@@ -57,6 +58,8 @@ pub(crate) enum Verb {
     /// Commits as container images, and back
     #[command(subcommand)]
     Container(container::Verb),
+    /// Serve a repository over HTTP, as an archive to pull from, whatever its mode
+    Serve(serve::Args),
     /// Make a key to sign commits with
     GpgNewKey(gpg_new_key::Args),
     /// Print a completion script for a shell
@@ -141,6 +144,7 @@ pub(crate) fn run(
         Verb::Ostree(verb) => run_ostree(verb, session),
         Verb::Tar(verb) => tar::run(&verb, session),
         Verb::Container(verb) => container::run(&verb, session),
+        Verb::Serve(args) => serve::run(&args, session),
         Verb::GpgNewKey(args) => gpg_new_key::run(&args, session),
         Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args, definitions()),

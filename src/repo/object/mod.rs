@@ -125,7 +125,7 @@ enum Loose {
 }
 
 /// Opens the file of an object of a mode that keeps all of them in regular files.
-fn open_object(objects: BorrowedFd<'_>, path: &str, id: &FileId) -> Result<Option<(File, Stat)>> {
+pub(super) fn open_object(objects: BorrowedFd<'_>, path: &str, id: &FileId) -> Result<Option<(File, Stat)>> {
     match open_loose(objects, path, id)? {
         None => Ok(None),
         Some(Loose::File(file, stat)) => Ok(Some((file, stat))),

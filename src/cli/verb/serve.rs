@@ -1,0 +1,51 @@
+//! `serve`: a repository over HTTP.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::Common;
+use crate::cli::terminal::Session;
+use crate::host::Machine;
+use crate::serve::{ServeLimits, ServeOptions, TlsIdentity, serve};
+
+/// Arguments of `serve`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Where to listen: an address of this machine and a port; with port 0 any that is free. The one that was taken is
+    /// printed
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// The certificate for HTTPS, and the chain to its authority, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+/// Serves until Ctrl-C, which is how it is meant to end.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let repo = args.common.open()?;
+    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("Reading {}", path.display()));
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificates), Some(key)) => {
+            Some(TlsIdentity { certificates: read(certificates)?, key: read(key)? })
+        }
+        _ => None,
+    };
+    let machine = Machine::from_env();
+    let options = ServeOptions { scratch: machine.scratch(&repo)?, limits: ServeLimits::default(), tls };
+    machine.allow_many_files();
+    let listener =
+        TcpListener::bind(&args.listen).with_context(|| format!("Listening at {}", args.listen))?;
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    writeln!(session.out, "{scheme}://{}/", listener.local_addr()?)?;
+    session.out.flush()?;
+    Ok(serve(repo, listener, options, &session.ctx)?)
+}

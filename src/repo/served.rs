@@ -1,0 +1,171 @@
+//! What others see of a repository of any mode when it is served to them over HTTP: an archive.
+//!
+//! ```text
+//! config                         mode=archive-z2; remotes, paths and whatever else is here stay here
+//! summary                        made of the refs as they are, with the time of the youngest commit
+//! objects/xx/….filez             as it lies here, or packed on the way
+//! deltas/…, delta-indexes/…      as they lie here
+//! ```
+//! The same refs give the same bytes, whatever the clock says.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use ostree_format::variant::Dict;
+use ostree_format::{ArchiveHeader, CommitId, FileId, FileKind, ObjectName, RepoMode};
+
+use super::deltas::INDEXES;
+use super::object::open_object;
+use super::summary::SummaryFile;
+use super::{Repo, sys};
+use crate::base::io::{COPY_BYTES, Exact};
+use crate::store::{Error, FileObject, Result, load_commit};
+
+/// A file of a static delta, or the list of the deltas to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeltaFile {
+    /// `deltas/AB/….index`: a list of the deltas that lead to `to`.
+    Index {
+        /// The commit that all of them lead to.
+        to: CommitId,
+    },
+    /// `superblock`: what a delta consists of.
+    Superblock {
+        /// The commit that the delta starts from; `None` if it needs nothing.
+        from: Option<CommitId>,
+        /// The commit that the delta leads to.
+        to: CommitId,
+    },
+    /// `0`, `1` …: a part of a delta.
+    Part {
+        /// The commit that the delta starts from; `None` if it needs nothing.
+        from: Option<CommitId>,
+        /// The commit that the delta leads to.
+        to: CommitId,
+        /// The number of the part.
+        number: u32,
+    },
+}
+
+impl DeltaFile {
+    /// The path of the file from the root of a repository.
+    pub fn path(&self) -> String {
+        let dir = |from: &Option<CommitId>, to: &CommitId| {
+            let name = match from {
+                Some(from) => format!("{}-{}", from.checksum().to_base64(), to.checksum().to_base64()),
+                None => to.checksum().to_base64(),
+            };
+            format!("deltas/{}/{}", &name[..2], &name[2..])
+        };
+        match self {
+            Self::Index { to } => {
+                let name = to.checksum().to_base64();
+                format!("{INDEXES}/{}/{}.index", &name[..2], &name[2..])
+            }
+            Self::Superblock { from, to } => format!("{}/superblock", dir(from, to)),
+            Self::Part { from, to, number } => format!("{}/{number}", dir(from, to)),
+        }
+    }
+}
+
+impl Repo {
+    /// The `config` of the archive that others see.
+    pub fn served_config(&self) -> String {
+        let mut text = format!("[core]\nrepo_version=1\nmode={}\n", RepoMode::Archive.as_str());
+        let flags = [
+            ("tombstone-commits", self.config.tombstone_commits),
+            ("indexed-deltas", self.config.indexed_deltas),
+        ];
+        for (key, _) in flags.iter().filter(|(_, is_set)| *is_set) {
+            text += &format!("{key}=true\n");
+        }
+        if let Some(collection) = &self.config.collection_id {
+            text += &format!("collection-id={}\n", collection.as_str());
+        }
+        text
+    }
+
+    /// The summary that was written into an archive, and signed: whoever serves it passes on what was signed. `None` if
+    /// there is none, or this is no archive.
+    ///
+    /// # Errors
+    /// As [`Repo::read_summary`].
+    pub fn signed_summary(&self) -> Result<Option<SummaryFile>> {
+        if self.mode() != RepoMode::Archive {
+            return Ok(None);
+        }
+        Ok(self.read_summary()?.filter(|summary| summary.signatures.is_some()))
+    }
+
+    /// The summary of the archive that others see, made now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Corrupt`] for the commit of a ref; [`Error::Io`].
+    pub fn served_summary(&self) -> Result<Vec<u8>> {
+        let mut youngest_secs = 0;
+        for id in self.list_of(None)?.values() {
+            youngest_secs = youngest_secs.max(load_commit(self, id)?.timestamp);
+        }
+        Ok(self.make_summary(&Dict::new(), youngest_secs, RepoMode::Archive)?.to_bytes())
+    }
+
+    /// Opens a file of a static delta; gives its size, too. `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open_delta(&self, file: &DeltaFile) -> Result<Option<(File, u64)>> {
+        let path = file.path();
+        let opened = sys::optional(sys::open_nofollow(&self.root, &path));
+        let opened = opened.map_err(|e| Error::io("open", path, e))?;
+        Ok(opened.map(|(file, stat)| (file, stat.st_size.max(0).unsigned_abs())))
+    }
+
+    /// Opens the file of a content object, where this repository or its parent is an archive; gives its size, too.
+    /// `None` if it is not there, or kept in another way.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open_packed(&self, id: &FileId) -> Result<Option<(File, u64)>> {
+        if self.mode() == RepoMode::Archive {
+            let path = ObjectName::from(*id).loose_path(RepoMode::Archive);
+            if let Some((file, stat)) = open_object(self.objects.as_fd(), &path, id)? {
+                return Ok(Some((file, stat.st_size.max(0).unsigned_abs())));
+            }
+        }
+        self.parent.as_ref().map_or(Ok(None), |parent| parent.open_packed(id))
+    }
+
+    /// The level at which content objects are packed, from 1 to 9.
+    pub fn packing_level(&self) -> u32 {
+        self.config.zlib_level.into()
+    }
+}
+
+/// Writes a content object as archives keep it: the framed header, and the content compressed at `level`, from 1 to 9.
+///
+/// # Errors
+/// [`Error::Read`] if the content cannot be read or has another length than was said; [`Error::Io`] if `out` cannot be
+/// written.
+pub fn pack_file(id: &FileId, object: FileObject, level: u32, out: &mut dyn Write) -> Result<()> {
+    let name = || ObjectName::from(*id).to_string();
+    let unwritten = |e| Error::io("write", name(), e);
+    let is_regular = object.header.kind == FileKind::Regular;
+    let header = ArchiveHeader { size: object.len, file: object.header.clone() };
+    out.write_all(&header.to_framed()).map_err(unwritten)?;
+    if !is_regular {
+        return Ok(());
+    }
+    let mut content = Exact::new(object, header.size);
+    let mut deflate = DeflateEncoder::new(out, Compression::new(level));
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        match content.read(&mut buffer).map_err(|source| Error::Read { what: name(), source })? {
+            0 => break,
+            n => deflate.write_all(&buffer[..n]).map_err(unwritten)?,
+        }
+    }
+    deflate.finish().map(drop).map_err(unwritten)
+}

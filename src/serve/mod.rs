@@ -1,0 +1,78 @@
+//! Floor 4: a repository served over HTTP, whatever its mode.
+//!
+//! ```text
+//! GET /repo/…     an archive repository: C ostree and everybody else pull from it
+//! GET /v2/…       a registry that can be read: every ref is an image, made when it is asked for
+//! GET /           pages for people
+//! ```
+//! ```text
+//! socket ─ connection ─ site ─┬─ repository ─┐
+//!          limits, pace       ├─ registry ───┼─► Answer ─► conditions (ETag, Range) ─► body
+//!                             └─ pages ──────┘      │
+//!                                                 shelf: files without a name, bounded, for what is made on the way
+//! ```
+//! One thread moves bytes; a bounded number of others reads, compresses and hashes. A thread works for an answer only
+//! while it makes the next piece of it, and what takes longer is made at full speed into a file without a name: so a
+//! client that reads slowly holds up nobody, and a thousand that ask for the same have it made once.
+//!
+//! No path of a request ever becomes a path on disk: it is read as checksums, names of refs and names of files first.
+//! hyper and tokio stay inside. [`serve`] blocks, and ends when the work is cancelled.
+
+mod answer;
+mod asked;
+mod body;
+mod conditions;
+mod connection;
+mod error;
+mod limits;
+mod pace;
+mod repository;
+mod scratch;
+mod shelf;
+mod site;
+mod tls;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use tokio::runtime::Builder;
+
+pub use error::{Error, Result};
+pub use limits::ServeLimits;
+pub use tls::TlsIdentity;
+
+use crate::base::Ctx;
+use crate::repo::Repo;
+
+/// What a server needs besides the repository.
+#[derive(Debug)]
+pub struct ServeOptions {
+    /// The directory in which files without a name are made, on a disk with some room.
+    pub scratch: Dir,
+    /// How much of everything is given to clients at most.
+    pub limits: ServeLimits,
+    /// The certificate and key of an HTTPS server; without, it speaks HTTP.
+    pub tls: Option<TlsIdentity>,
+}
+
+/// Serves `repo` to everybody who connects to `listener`, until the work is cancelled; who is being answered then is
+/// given a moment to get the rest.
+///
+/// # Errors
+/// [`Error::Tls`] if the certificate or key cannot be used, [`Error::Listen`] if nobody can connect. What goes wrong
+/// with one request is told to its client, and to [`tracing`].
+pub fn serve(repo: Repo, listener: TcpListener, options: ServeOptions, ctx: &Ctx) -> Result<()> {
+    let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
+    listener.set_nonblocking(true).map_err(Error::Listen)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(options.limits.threads(ctx.jobs).get())
+        .thread_name("serve")
+        .build()
+        .map_err(Error::Listen)?;
+    let site = Arc::new(site::Site::new(repo, options.scratch, options.limits, ctx.jobs));
+    let served = runtime.block_on(connection::accept_all(listener, tls, site, options.limits, &ctx.cancel));
+    runtime.shutdown_background();
+    served
+}

@@ -1,0 +1,73 @@
+//! Everything that is served, and who answers for what.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::answer::Answer;
+use super::asked::{Asked, Refused};
+use super::body::Body;
+use super::limits::ServeLimits;
+use super::shelf::Shelf;
+use super::{conditions, repository};
+use crate::repo::Repo;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Site {
+    /// The repository.
+    pub(super) repo: Arc<Repo>,
+    /// What was made on the way.
+    pub(super) shelf: Arc<Shelf>,
+    /// One permit for each large object that is being packed.
+    pub(super) packing: Arc<Semaphore>,
+}
+
+impl Site {
+    pub(super) fn new(repo: Repo, scratch: Dir, limits: ServeLimits, jobs: NonZeroUsize) -> Self {
+        Self {
+            repo: Arc::new(repo),
+            shelf: Arc::new(Shelf::new(scratch, &limits)),
+            packing: Arc::new(Semaphore::new(jobs.get())),
+        }
+    }
+
+    /// Answers a request.
+    pub(super) async fn respond(&self, request: &Request<Incoming>) -> Response<Body> {
+        let (method, path) = (request.method(), request.uri().path());
+        let response = match Asked::of(request) {
+            Ok(asked) => conditions::response(&asked, self.answer(&asked).await),
+            Err(refused) => conditions::response(&Asked::nothing(), refusal(refused)),
+        };
+        tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+        response
+    }
+
+    async fn answer(&self, asked: &Asked) -> Answer {
+        match asked.parts()[..] {
+            ["repo", ref path @ ..] => repository::answer(self, asked, path).await,
+            _ => Answer::missing("nothing here; the repository is at /repo/"),
+        }
+    }
+}
+
+fn refusal(refused: Refused) -> Answer {
+    match refused {
+        Refused::Method => Answer::says(StatusCode::METHOD_NOT_ALLOWED, "this server can only be read from")
+            .with(ALLOW, HeaderValue::from_static("GET, HEAD")),
+        Refused::Path => Answer::says(StatusCode::BAD_REQUEST, "this path cannot be understood"),
+    }
+}
+
+/// Does `work`, which reads from the disk or takes the processor, on a thread for such things.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Answer> {
+    spawn_blocking(work).await.map_err(|error| Answer::failed(&error))
+}
