@@ -91,6 +91,15 @@ pub enum Event<'a> {
         /// The result of the item.
         outcome: Outcome,
     },
+    /// One of several ways was chosen in which an item can be moved.
+    Chosen {
+        /// The name of the item, which starts next.
+        name: &'a str,
+        /// The way, in one word.
+        way: &'a str,
+        /// The reason.
+        why: &'a str,
+    },
     /// The work waits for a server or another program.
     Waiting {
         /// The host or program that is waited for, such as `quay.io`.

@@ -6,6 +6,7 @@
 //! --progress=json   one JSON object a line on standard error, at most ten a second for each item:
 //!   {"event":"phase","name":"Pulling image","objects":null,"bytes":123}     what is done from now on
 //!   {"event":"done","objects":7,"bytes":100}                                of the phase, so far
+//!   {"event":"chosen","item":"sha256:…","way":"objects","why":"…"}          how a layer is fetched; or "whole"
 //!   {"event":"start","id":1,"item":"sha256:…","bytes":123}                  a layer; null: not known
 //!   {"event":"advance","id":1,"item":"sha256:…","done":100,"bytes":123}     so far
 //!   {"event":"end","id":1,"item":"sha256:…","done":123,"outcome":"done"}    or "reused", "failed"
@@ -201,7 +202,7 @@ impl Progress for Bars {
             Event::Done { objects, bytes } => {
                 self.phase.inc(if self.counts_bytes.load(Ordering::Relaxed) { bytes } else { objects });
             }
-            Event::Note { .. } => {}
+            Event::Note { .. } | Event::Chosen { .. } => {}
             Event::Warning { text } => self.all.suspend(|| terminal::warn(text)),
             Event::ItemStart { id, name, bytes } => self.start(id, name, bytes),
             Event::ItemAdvance { id, bytes } => {
@@ -316,6 +317,9 @@ impl Progress for JsonLines {
                     Outcome::Failed => "failed",
                 };
                 say(&json!({"event": "end", "id": id, "item": name, "done": done, "outcome": outcome}));
+            }
+            Event::Chosen { name, way, why } => {
+                say(&json!({"event": "chosen", "item": name, "way": way, "why": why}));
             }
             Event::Waiting { host, why, pause } => {
                 let seconds = pause.map(|pause| tenths(pause.as_secs_f64()));

@@ -4,9 +4,12 @@
 //! GET ► 200, ETag ► … broken ► GET Range: bytes=N-, If-Range: ETag ► 206 from N on
 //!                                                                  ► 200 all of it: N bytes are skipped
 //!                                                                  ► 416: asked again, without a range
+//! GET Range: bytes=A-B ► 206: a part of the body, which goes on in the same way
+//!                      ► 200, 416: there are no parts to be had
 //! ```
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, RANGE};
@@ -15,8 +18,8 @@ use super::error::{Error, Result, shown};
 use super::patience::Patience;
 use super::response::Response;
 
-/// Sends the request once more, with further headers.
-type Reopen = Box<dyn FnMut(&[(HeaderName, String)], &mut Patience) -> Result<Response> + Send>;
+/// Sends the request, with further headers.
+pub(crate) type Reopen = Box<dyn FnMut(&[(HeaderName, String)], &mut Patience) -> Result<Response> + Send>;
 
 /// The body of a response. When the connection breaks, or the server ends early or becomes too slow, the rest is
 /// asked for with `Range`; where the server knows no ranges, the bytes that were had are skipped.
@@ -29,6 +32,9 @@ pub struct Resumed {
     /// What the server called this content, if it will know it again by that.
     etag: Option<String>,
     ranges: Ranges,
+    /// The first byte of the part, 0 where all of the body is read.
+    start: u64,
+    /// What was had, counted from `start`.
     offset: u64,
     skip: u64,
     /// Tries since enough new bytes came, and the bytes that came since.
@@ -42,6 +48,8 @@ pub struct Resumed {
 enum Ranges {
     Perhaps,
     No,
+    /// The server gave a part, and no more than that is wanted.
+    Only,
 }
 
 impl std::fmt::Debug for Resumed {
@@ -56,28 +64,56 @@ impl std::fmt::Debug for Resumed {
 impl Resumed {
     /// A body of `size` bytes, where that is known. `reopen` sends the request, with the headers that it is given
     /// besides.
-    pub(crate) fn open(
+    pub(crate) fn open(size: Option<u64>, mut patience: Patience, mut reopen: Reopen) -> Result<Self> {
+        let response = reopen(&[], &mut patience)?;
+        // Where the server ends a body of another size than expected, there is no more to be had.
+        let size = length(&response).or(size);
+        Ok(Self::new(reopen, response, Ranges::Perhaps, 0, size, patience))
+    }
+
+    /// The bytes `part` of a body, which must not be empty; `None` if the server does not give parts of it.
+    pub(crate) fn open_part(
+        part: Range<u64>,
+        mut patience: Patience,
+        mut reopen: Reopen,
+    ) -> Result<Option<Self>> {
+        let wanted = (RANGE, range_of(part.start, Some(part.end)));
+        let response = match reopen(&[wanted], &mut patience) {
+            Err(Error::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. }) => return Ok(None),
+            response => response?,
+        };
+        let begins = response.header(CONTENT_RANGE).and_then(range).map(|(start, _)| start);
+        if response.status() != StatusCode::PARTIAL_CONTENT || begins != Some(part.start) {
+            return Ok(None);
+        }
+        let size = Some(part.end.saturating_sub(part.start));
+        Ok(Some(Self::new(reopen, response, Ranges::Only, part.start, size, patience)))
+    }
+
+    fn new(
+        reopen: Reopen,
+        response: Response,
+        ranges: Ranges,
+        start: u64,
         size: Option<u64>,
         mut patience: Patience,
-        mut reopen: impl FnMut(&[(HeaderName, String)], &mut Patience) -> Result<Response> + Send + 'static,
-    ) -> Result<Self> {
-        let response = reopen(&[], &mut patience)?;
+    ) -> Self {
         patience.renew();
         let strong = |etag: &&str| etag.starts_with('"');
-        Ok(Self {
-            reopen: Box::new(reopen),
+        Self {
+            reopen,
             url: shown(&response.url),
-            // Where the server ends a body of another size than expected, there is no more to be had.
-            size: length(&response).or(size),
+            size,
             etag: response.header(ETAG).filter(strong).map(str::to_owned),
             response: Some(response),
-            ranges: Ranges::Perhaps,
+            ranges,
+            start,
             offset: 0,
             skip: 0,
             attempts: 0,
             fresh: 0,
             patience,
-        })
+        }
     }
 
     /// Tries again after `broken`; if that is no use any more, says how far it got.
@@ -98,12 +134,15 @@ impl Resumed {
     /// Asks for the rest.
     fn resume(&mut self) -> Result<()> {
         let mut headers = Vec::new();
-        if self.offset > 0 && self.ranges == Ranges::Perhaps {
-            headers.push((RANGE, format!("bytes={}-", self.offset)));
+        if self.ranges == Ranges::Only || (self.offset > 0 && self.ranges == Ranges::Perhaps) {
+            let end = self.size.filter(|_| self.ranges == Ranges::Only).map(|size| self.start + size);
+            headers.push((RANGE, range_of(self.start + self.offset, end)));
             headers.extend(self.etag.clone().map(|etag| (IF_RANGE, etag)));
         }
         let response = match (self.reopen)(&headers, &mut self.patience) {
-            Err(Error::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. }) if !headers.is_empty() => {
+            Err(Error::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. })
+                if !headers.is_empty() && self.ranges == Ranges::Perhaps =>
+            {
                 self.ranges = Ranges::No;
                 (self.reopen)(&[], &mut self.patience)?
             }
@@ -115,10 +154,12 @@ impl Resumed {
             }
             _ => (0, length(&response)),
         };
-        let Some(skip) = self.offset.checked_sub(start) else {
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        let skip = (self.start + self.offset).checked_sub(start);
+        let Some(skip) = skip.filter(|_| is_part || self.ranges != Ranges::Only) else {
             return Err(Error::protocol(&response.url, "another range than was asked for"));
         };
-        if let (Some(before), Some(now)) = (self.size, size)
+        if let (Some(before), Some(now)) = (self.size.filter(|_| self.ranges != Ranges::Only), size)
             && before != now
         {
             return Err(Error::protocol(
@@ -158,6 +199,11 @@ impl Resumed {
 
 impl Read for Resumed {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // A server may give more than the part that was asked for.
+        let part = self.size.filter(|_| self.ranges == Ranges::Only);
+        let room = part.map_or(u64::MAX, |size| size.saturating_sub(self.offset));
+        let room = buf.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        let buf = &mut buf[..room];
         if buf.is_empty() {
             return Ok(0);
         }
@@ -180,6 +226,12 @@ impl Read for Resumed {
 /// The size of a body, where the answer tells.
 fn length(response: &Response) -> Option<u64> {
     response.header(CONTENT_LENGTH)?.parse().ok()
+}
+
+/// A `Range` header for the bytes from `start` on, up to before `end` or to the last one.
+fn range_of(start: u64, end: Option<u64>) -> String {
+    let last = end.map(|end| end.saturating_sub(1).to_string()).unwrap_or_default();
+    format!("bytes={start}-{last}")
 }
 
 /// The first byte in `bytes 100-199/200`, and the size of the whole.

@@ -23,6 +23,7 @@ pub mod registry;
 mod response;
 mod tls;
 
+pub(crate) use body::Reopen;
 pub use body::Resumed;
 pub use error::{Error, Login, Result, TlsProblem};
 pub use http::{Http, HttpOptions, ProxyRule, Request, Resend};

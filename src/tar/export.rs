@@ -372,7 +372,8 @@ impl<'a> Exporter<'a> {
     }
 }
 
-fn new_header(kind: Option<EntryType>, uid: u32, gid: u32, permissions: u32) -> Header {
+/// A header without path and size.
+pub(super) fn new_header(kind: Option<EntryType>, uid: u32, gid: u32, permissions: u32) -> Header {
     let mut header = Header::new_gnu();
     if let Some(kind) = kind {
         header.set_entry_type(kind);

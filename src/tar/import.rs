@@ -35,6 +35,18 @@ use crate::store::{
 pub struct ImportOptions<'a> {
     /// The voucher that is asked about the commit before anything is written; `None` accepts any commit.
     pub voucher: Option<&'a dyn Voucher>,
+    /// What the stream holds of the commit.
+    pub holds: StreamHolds,
+}
+
+/// What a stream holds of a commit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StreamHolds {
+    /// The metadata, and content: an object comes behind one in the stream that names it.
+    #[default]
+    Everything,
+    /// What the store lacks: metadata that is there names objects of the stream, too.
+    WhatIsMissing,
 }
 
 /// A commit whose content may partly lie in other streams.
@@ -222,6 +234,8 @@ struct Head {
 enum Seen {
     /// Another object names the object.
     Named,
+    /// Another object names the object, which is metadata that the store has.
+    Stored,
     /// The object was in the stream.
     Here,
 }
@@ -304,8 +318,33 @@ impl Import<'_, '_> {
         let Some(head) = &self.head else { return Err(entry.error(EntryErrorKind::Unexpected)) };
         verify(self.options, head)?;
         self.decided = true;
-        self.objects.insert(head.root.tree.into(), Seen::Named);
-        self.objects.insert(head.root.meta.into(), Seen::Named);
+        let root = head.root;
+        self.name_root(root)
+    }
+
+    /// The first two objects that are expected.
+    fn name_root(&mut self, root: RootDir) -> Result<()> {
+        let root = [root.tree.into(), root.meta.into()];
+        self.objects.extend(root.map(|name| (name, Seen::Named)));
+        self.look_behind(root.to_vec())
+    }
+
+    /// Where the stream leaves out what the store has: names what is behind metadata that was named just now.
+    fn look_behind(&mut self, mut news: Vec<ObjectName>) -> Result<()> {
+        if self.options.holds == StreamHolds::Everything {
+            return Ok(());
+        }
+        while let Some(name) = news.pop() {
+            if !is_metadata(&name) {
+                continue;
+            }
+            self.ctx.cancel.check()?;
+            let Some(bytes) = self.txn.read_meta(&name)? else { continue };
+            self.objects.insert(name, Seen::Stored);
+            if name.kind == ObjectType::DirTree {
+                news.extend(name_children(&mut self.objects, &name, &bytes)?);
+            }
+        }
         Ok(())
     }
 
@@ -323,7 +362,8 @@ impl Import<'_, '_> {
     /// Takes in a dirtree or dirmeta whose checksum was verified.
     fn meta(&mut self, name: ObjectName, bytes: Vec<u8>) -> Result<()> {
         let kind = if name.kind == ObjectType::DirTree {
-            name_children(&mut self.objects, &name, &bytes)?;
+            let news = name_children(&mut self.objects, &name, &bytes)?;
+            self.look_behind(news)?;
             MetaKind::DirTree
         } else {
             MetaKind::DirMeta

@@ -95,7 +95,7 @@ impl CheckoutMap {
 
 /// What an entry is in the repository of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EntryRole {
+pub(crate) enum EntryRole {
     /// Directories, the config, refs, the checkout: nothing to import.
     Ignored,
     /// A commit, dirtree, dirmeta or commitmeta.
@@ -122,14 +122,18 @@ impl EntryRole {
         if entry.kind == EntryKind::Dir {
             return Ok(Self::Ignored);
         }
-        let malformed = |why| entry.error(EntryErrorKind::ObjectPath(why));
-        match &names[..] {
+        Self::of_names(&names).map_err(|why| entry.error(EntryErrorKind::ObjectPath(why)))
+    }
+
+    /// Finds out what a file is whose path consists of `names`; or else says why that makes no sense.
+    pub(super) fn of_names(names: &[&str]) -> Result<Self, &'static str> {
+        match names {
             ["sysroot", "ostree", "repo", "objects", dir, file] => {
-                Self::of_object(dir, file).ok_or_else(|| malformed("it is no object's file"))
+                Self::of_object(dir, file).ok_or("it is no object's file")
             }
-            ["sysroot", "ostree", "repo", "objects", ..] => Err(malformed("the depth is wrong")),
+            ["sysroot", "ostree", "repo", "objects", ..] => Err("the depth is wrong"),
             ["sysroot", "ostree", "repo", "xattrs", name] => {
-                name.parse().map(Self::Xattrs).map_err(|_| malformed("it is no checksum"))
+                name.parse().map(Self::Xattrs).map_err(|_| "it is no checksum")
             }
             _ => Ok(Self::Ignored),
         }
@@ -155,7 +159,12 @@ impl EntryRole {
 
     /// The checksum of the xattrs at which a hard link from [`EntryRole::XattrsOf`] points.
     pub(super) fn xattrs_target(entry: &TarEntry) -> Option<Checksum> {
-        match &split_path(&entry.link).ok()?[..] {
+        Self::xattrs_at(&entry.link)
+    }
+
+    /// The checksum of the xattrs that lie at `path`.
+    pub(super) fn xattrs_at(path: &[u8]) -> Option<Checksum> {
+        match &split_path(path).ok()?[..] {
             ["sysroot", "ostree", "repo", "objects", dir, file] => match Self::of_object(dir, file)? {
                 Self::Xattrs(checksum) => Some(checksum),
                 _ => None,

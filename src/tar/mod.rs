@@ -6,6 +6,7 @@
 //! import_commit, import_objects and back, with everything verified
 //! export_plain, import_tree     ordinary tar, out and in; in also cpio and zip
 //! import_layer                  plain layers of images, in
+//! part                          some entries of a stream, out of a list of them
 //! replace_detached              another signature, for a commit in a stream
 //! ```
 //! Nothing here knows a repository on disk.
@@ -26,6 +27,8 @@ mod import;
 mod layer;
 mod layout;
 mod number;
+#[cfg(feature = "container")]
+mod part;
 mod pax;
 mod plain;
 mod reader;
@@ -42,10 +45,14 @@ pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result
 pub use export::{ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk};
 pub use filter::PathnameFilter;
 pub use import::{
-    ImportOptions, ImportedCommit, check_complete, import_commit, import_commit_layer, import_objects,
-    write_object_set,
+    ImportOptions, ImportedCommit, StreamHolds, check_complete, import_commit, import_commit_layer,
+    import_objects, write_object_set,
 };
 pub use layer::{LayerOptions, LayerTree, Toplevel, Var, import_layer};
+#[cfg(feature = "container")]
+pub(crate) use layout::EntryRole;
+#[cfg(feature = "container")]
+pub(crate) use part::{PartEntry, PartKind, role_of, xattrs_at};
 pub use plain::{LayerFacts, PlainOptions, PlainPurpose, PlainXattrs, export_plain};
 pub use reader::{BLOCK_BYTES, EndMarker, EntryContent, MAX_NAME_BYTES, Reader};
 pub use tree::{Parents, SpecialFiles, TreeOptions, import_tree};

@@ -46,7 +46,13 @@ impl<W: Write> Writer<W> {
         Ok(self.out)
     }
 
-    /// Writes an entry without content: a directory, or a link whose target is in `header` already.
+    /// The output, to take out what was written.
+    pub(crate) fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Writes an entry without content, such as a directory, or a link whose target is in `header` already; or the
+    /// part of an entry before its content.
     ///
     /// # Errors
     /// [`Error::Write`].

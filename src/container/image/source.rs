@@ -5,6 +5,7 @@
 //! ```
 
 use std::io::Read;
+use std::ops::Range;
 
 use oci_spec::image as oci;
 use serde::de::DeserializeOwned;
@@ -51,6 +52,19 @@ pub trait ImageSource: Sync {
     /// [`Error::BlobNotFound`], [`Error::Io`].
     fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>>;
 
+    /// The bytes `part` of the blob that a descriptor names; `None` if this source gives whole blobs only. Nothing is
+    /// verified.
+    ///
+    /// # Errors
+    /// As [`ImageSource::blob`].
+    fn blob_part(
+        &self,
+        _descriptor: &oci::Descriptor,
+        _part: Range<u64>,
+    ) -> Result<Option<Box<dyn Read + Send>>> {
+        Ok(None)
+    }
+
     /// The signatures of the manifest that are kept beside it, as they are; nothing is verified.
     ///
     /// # Errors
@@ -73,6 +87,14 @@ impl<S: ImageSource + ?Sized> ImageSource for &S {
         (**self).blob(descriptor)
     }
 
+    fn blob_part(
+        &self,
+        descriptor: &oci::Descriptor,
+        part: Range<u64>,
+    ) -> Result<Option<Box<dyn Read + Send>>> {
+        (**self).blob_part(descriptor, part)
+    }
+
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         (**self).signatures()
     }
@@ -89,6 +111,14 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
 
     fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>> {
         (**self).blob(descriptor)
+    }
+
+    fn blob_part(
+        &self,
+        descriptor: &oci::Descriptor,
+        part: Range<u64>,
+    ) -> Result<Option<Box<dyn Read + Send>>> {
+        (**self).blob_part(descriptor, part)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

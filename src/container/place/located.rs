@@ -1,6 +1,7 @@
 //! An image on disk whose errors say where it lies.
 
 use std::io::Read;
+use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
@@ -35,6 +36,10 @@ impl<S: ImageSource> ImageSource for Located<S> {
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         self.at(self.source.blob(descriptor))
+    }
+
+    fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        self.at(self.source.blob_part(descriptor, part))
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

@@ -1,6 +1,7 @@
 //! A source that has one image, whatever index stands before it.
 
 use std::io::Read;
+use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
@@ -30,6 +31,10 @@ impl<S: ImageSource> ImageSource for OnePlatform<S> {
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         self.source.blob(descriptor)
+    }
+
+    fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        self.source.blob_part(descriptor, part)
     }
 
     /// The signatures of the chosen image; those of an index are not its.

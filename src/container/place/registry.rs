@@ -7,6 +7,7 @@
 //! says it has.
 
 use std::io::Read;
+use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
@@ -157,6 +158,14 @@ impl ImageSource for RegistryImage {
         let digest = Digest::of_descriptor(descriptor)?;
         match self.registry.blob(digest.checksum(), Some(descriptor.size()), &self.ctx) {
             Ok(body) => Ok(Box::new(body)),
+            Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
+            Err(error) => Err(error.into()),
+        }
+    }
+    fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        match self.registry.blob_part(digest.checksum(), part, &self.ctx) {
+            Ok(body) => Ok(body.map(|body| Box::new(body) as Box<dyn Read + Send>)),
             Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
             Err(error) => Err(error.into()),
         }

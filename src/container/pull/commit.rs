@@ -15,12 +15,12 @@ use super::pulled_layers::PulledLayers;
 use super::take::take;
 use crate::base::Ctx;
 use crate::container::image::{Digest, Result};
-use crate::container::store::{Origin, write_merge_commit};
+use crate::container::store::{PulledLayer, TakenLayer, write_merge_commit};
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, check_new_ref, in_resumed};
 
 /// The result of pulling a commit out of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
     /// The commit, which is in the transaction with everything that belongs to it.
     pub commit: CommitId,
@@ -28,10 +28,12 @@ pub struct Pulled {
     pub manifest: Digest,
     /// The number of layers that were fetched.
     pub fetched: usize,
-    /// The bytes of the fetched layers, compressed.
+    /// The bytes that were fetched of them, compressed.
     pub fetched_bytes: u64,
     /// The number of layers that were there already.
     pub reused: usize,
+    /// Every layer, lowest first, and what was fetched for it.
+    pub layers: Vec<PulledLayer>,
 }
 
 /// Pulls the commit out of an image into `store`; of an image with plain layers, a commit of all layers together.
@@ -69,13 +71,13 @@ fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ct
     if let Some(name) = &options.name {
         txn.set_ref(name, Some(commit))?;
     }
-    let (fetched, reused): (Vec<_>, Vec<_>) =
-        taken.layers.iter().partition(|layer| layer.origin == Origin::Fetched);
+    let (fetched, reused): (Vec<_>, Vec<_>) = taken.layers.iter().partition(|layer| layer.is_fetched());
     Ok(Pulled {
         commit,
         manifest: image.digest,
         fetched: fetched.len(),
-        fetched_bytes: fetched.iter().map(|layer| layer.layer.descriptor.size()).sum(),
+        fetched_bytes: fetched.iter().map(|layer| layer.fetched.bytes).sum(),
         reused: reused.len(),
+        layers: taken.layers.iter().map(TakenLayer::report).collect::<Result<_>>()?,
     })
 }

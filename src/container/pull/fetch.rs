@@ -1,7 +1,7 @@
 //! Fetches one layer of an image, as what it is to be.
 //!
 //! ```text
-//! blob ► digest ► objects, each by its checksum ► commit | object set
+//! blob ► digest ► objects, each by its checksum ► commit | object set      or those that are missing: `objectwise`
 //! blob ► digest, diffid ► files                 ► commit of a tree with whiteouts
 //! ```
 //! A commit's signature is judged before anything of it is written.
@@ -12,12 +12,14 @@ use std::sync::Arc;
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, FileId};
 
+use super::objectwise::{Wanted, read_missing};
 use super::take::Taking;
 use crate::base::{Ctx, Event, Progress};
-use crate::container::blob::{read_layer, read_objects};
+use crate::container::blob::read_layer;
 use crate::container::image::{Digest, Error, ImageLayer, Result};
 use crate::container::store::{
-    IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, LayerRole, TakenLayer, importer_version,
+    Fetched, IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, LayerRole, TakenLayer, Way, WhyWhole,
+    importer_version,
 };
 use crate::store::Modifier;
 use crate::tar::{ImportOptions, LayerOptions, LayerTree, import_commit_layer, import_layer, import_objects};
@@ -30,16 +32,17 @@ pub(in crate::container) fn fetch_commit(
     taking: &Taking<'_>,
     ctx: &Ctx,
 ) -> Result<(TakenLayer, HashSet<FileId>)> {
-    let import = ImportOptions { voucher: taking.voucher };
     let objects = objects_only(ctx);
-    let imported = read_objects(taking.source, &layer.descriptor, ctx, |stream| {
-        import_commit_layer(stream, taking.txn, &import, &objects).map_err(Error::from)
-    })?;
+    let (imported, bytes, _) =
+        read_missing(layer, Wanted::Commit(promised), taking, ctx, &mut |stream, holds| {
+            let import = ImportOptions { voucher: taking.voucher, holds };
+            Ok(import_commit_layer(stream, taking.txn, &import, &objects)?)
+        })?;
     let commit = imported.commit;
     if let Some(promised) = promised.filter(|promised| *promised != commit) {
         return Err(Error::Image(format!("the labels promise commit {promised}, the image holds {commit}")));
     }
-    let fetched = TakenLayer::fetched(layer, LayerRole::Commit(commit), commit);
+    let fetched = TakenLayer::fetched(layer, LayerRole::Commit(commit), commit, bytes);
     taking.layers.finished(&fetched)?;
     Ok((fetched, imported.files))
 }
@@ -53,11 +56,12 @@ pub(in crate::container) fn fetch_chunk(
     ctx: &Ctx,
 ) -> Result<TakenLayer> {
     let objects_ctx = objects_only(ctx);
-    let objects = read_objects(taking.source, &layer.descriptor, ctx, |stream| {
-        import_objects(stream, taking.txn, Some(expected), &objects_ctx).map_err(Error::from)
-    })?;
-    let commit = taking.layers.keep_chunk(layer, base, &objects)?;
-    let fetched = TakenLayer::fetched(layer, LayerRole::Chunk(base), commit);
+    let (objects, bytes, listed) =
+        read_missing(layer, Wanted::Content(expected), taking, ctx, &mut |stream, _| {
+            Ok(import_objects(stream, taking.txn, Some(expected), &objects_ctx)?)
+        })?;
+    let commit = taking.layers.keep_chunk(layer, base, &listed.unwrap_or(objects))?;
+    let fetched = TakenLayer::fetched(layer, LayerRole::Chunk(base), commit, bytes);
     taking.layers.finished(&fetched)?;
     Ok(fetched)
 }
@@ -95,7 +99,8 @@ pub(in crate::container) fn fetch_plain(
         root: tree.root,
     };
     let commit = taking.txn.write_commit(&commit)?;
-    let fetched = TakenLayer::fetched(layer, LayerRole::Plain(rules), commit);
+    let bytes = Fetched { bytes: layer.descriptor.size(), way: Way::Whole(WhyWhole::Files) };
+    let fetched = TakenLayer::fetched(layer, LayerRole::Plain(rules), commit, bytes);
     taking.layers.finished(&fetched)?;
     Ok(TakenLayer { left_out: tree.left_out, ..fetched })
 }

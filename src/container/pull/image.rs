@@ -15,8 +15,8 @@ use super::take::take;
 use crate::base::Ctx;
 use crate::container::image::{Digest, Error, ImageReference, Result};
 use crate::container::store::{
-    ImageStore, Layers, Origin, StoredImage, StoredLayers, cache_update, image_ref, prune_layers, query,
-    write_merge_commit,
+    ImageStore, Layers, PulledLayer, StoredImage, StoredLayers, TakenLayer, cache_update, image_ref,
+    prune_layers, query, write_merge_commit,
 };
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
@@ -61,10 +61,12 @@ pub struct PulledImage {
     pub digest: Digest,
     /// The number of layers that were fetched.
     pub fetched: usize,
-    /// The bytes of the fetched layers, compressed.
+    /// The bytes that were fetched of them, compressed.
     pub fetched_bytes: u64,
     /// The number of layers that were there already.
     pub reused: usize,
+    /// Every layer, lowest first, and what was fetched for it.
+    pub layers: Vec<PulledLayer>,
     /// Entries of plain layers that were left out, by their first directory or their kind.
     pub left_out: BTreeMap<String, u64>,
     /// Layers that no image needs any more, and whose refs were deleted.
@@ -154,8 +156,7 @@ fn pull_into(
     if let Some(name) = &options.pull.name {
         txn.set_ref(name, Some(commit))?;
     }
-    let (fetched, reused): (Vec<_>, Vec<_>) =
-        taken.layers.iter().partition(|layer| layer.origin == Origin::Fetched);
+    let (fetched, reused): (Vec<_>, Vec<_>) = taken.layers.iter().partition(|layer| layer.is_fetched());
     let mut left_out = BTreeMap::new();
     for (name, n) in fetched.iter().flat_map(|layer| &layer.left_out) {
         *left_out.entry(name.clone()).or_default() += n;
@@ -164,8 +165,9 @@ fn pull_into(
         commit,
         digest: image.digest,
         fetched: fetched.len(),
-        fetched_bytes: fetched.iter().map(|layer| layer.layer.descriptor.size()).sum(),
+        fetched_bytes: fetched.iter().map(|layer| layer.fetched.bytes).sum(),
         reused: reused.len(),
+        layers: taken.layers.iter().map(TakenLayer::report).collect::<Result<_>>()?,
         left_out,
         pruned: if options.unneeded == Unneeded::Prune { prune_layers(txn)? } else { 0 },
     })

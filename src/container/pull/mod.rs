@@ -8,6 +8,7 @@
 //! │  ├─ Layers::known()            is it here? told by Resuming (what an interrupted pull had finished) and by who keeps
 //! │  │                             layers: the image store, or a hint (PulledLayers)                       yes ► done
 //! │  ├─ fetch_commit(), fetch_chunk(), fetch_plain()
+//! │  │  ├─ read_missing()          objects that the store lacks, by the layer's table of contents; or else:
 //! │  │  ├─ blob::read_layer()      blob ► digest ► decompressed ► diffid
 //! │  │  ├─ tar::import_…()         entries ► objects, each by its checksum
 //! │  │  └─ Layers::finished()      the journal and the ref tell the next pull
@@ -26,6 +27,7 @@ mod image;
 mod left_out;
 mod look;
 mod merge;
+mod objectwise;
 mod options;
 mod prepare_root;
 mod pulled_layers;
@@ -36,3 +38,5 @@ pub use commit::{Pulled, pull};
 pub use image::{Check, NameImage, PulledImage, StoreOptions, Unneeded, check_image, pull_image};
 pub use look::{LayerToPull, Presence, PullPlan, plan_pull};
 pub use options::{PullOptions, Vouching};
+
+pub use crate::container::store::{PulledLayer, Way, WhyWhole};

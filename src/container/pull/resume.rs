@@ -1,7 +1,8 @@
 //! Layers that an interrupted pull had finished: their objects are staged, and the next pull need not fetch them.
 //!
 //! ```text
-//! KIND ROLE… DIGEST DIFFID COMMIT\n    in the transaction's journal, as soon as the layer is in
+//! begun\n                              in the transaction's journal, before the first layer
+//! KIND ROLE… DIGEST DIFFID COMMIT\n    as soon as a layer is in
 //! ```
 //! KIND says who keeps layers, ROLE what the layer was taken in as: a line is believed by a pull that would do the
 //! same with the same blob, and if all that it names is there.
@@ -11,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use ostree_format::{CommitId, FileId};
 
 use crate::container::image::{ImageLayer, Result};
-use crate::container::store::{KeptLayer, LayerRole, Layers, Origin, TakenLayer, is_whole, record};
+use crate::container::store::{KeptLayer, LayerRole, Layers, TakenLayer, is_whole, record};
 use crate::store::{Hints, Txn};
 
 /// What `layers` knows, and what an interrupted pull has finished.
@@ -71,7 +72,7 @@ impl Layers for Resuming<'_> {
 
     fn finished(&self, layer: &TakenLayer) -> Result<()> {
         self.layers.finished(layer)?;
-        if layer.origin == Origin::Fetched {
+        if layer.is_fetched() {
             let key = self.key(&layer.layer, layer.role);
             self.txn
                 .hints()

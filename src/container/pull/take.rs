@@ -22,11 +22,14 @@ use super::prepare_root::RootKind;
 use super::resume::Resuming;
 use crate::base::{Ctx, Item, Pool, with_pool};
 use crate::container::image::{Error, ImageLayer, ImageSource, LayerKind, LayerPlan, PlannedLayer, Result};
-use crate::container::store::{KeptLayer, LayerRole, Layers, Origin, TakenLayer, is_whole};
+use crate::container::store::{KeptLayer, LayerRole, Layers, Origin, TakenLayer, WhyWhole, is_whole};
 use crate::container::trust::Admitted;
 use crate::store::selinux::SelinuxPolicy;
 use crate::store::{self, Completeness, Reachable, Txn, Voucher, vouch_stored, walk_commit};
 use crate::tar::{LayerOptions, Toplevel, Var, check_complete};
+
+/// The first line of the journal.
+const BEGUN: &str = "begun\n";
 
 /// How layers are taken in.
 #[derive(Clone, Copy)]
@@ -41,6 +44,8 @@ pub(super) struct Taking<'a> {
     pub(in crate::container) layers: &'a dyn Layers,
     /// What happens to `var` of plain layers.
     pub(in crate::container) var: Var,
+    /// Why layers are fetched as a whole, if they are whatever their tables say.
+    pub(super) whole: Option<WhyWhole>,
 }
 
 /// An image whose layers are in the store.
@@ -76,9 +81,20 @@ pub(in crate::container) fn take(
     let bytes = image.manifest.layers().iter().map(|layer| layer.size()).sum();
     ctx.phase("Pulling image", None, Some(bytes));
     let layers = &Resuming::new(layers, txn);
-    let taking = &Taking { source, txn, voucher, layers, var: options.var };
+    let whole = begin(txn)?.then_some(WhyWhole::NothingHere);
+    let taking = &Taking { source, txn, voucher, layers, var: options.var, whole };
     let (expected, taken) = (HashSet::new(), vec![None; plan.layers.len()]);
     Take { plan, taking, ctx, expected, taken }.all()
+}
+
+/// Notes in the journal that layers are being taken in; whether the store has nothing yet, not even from a pull that
+/// was interrupted.
+fn begin(txn: &dyn Txn) -> Result<bool> {
+    let begun = txn.hints().is_some_and(|hints| !hints.journal().is_empty());
+    if !begun {
+        txn.hints().iter().for_each(|hints| hints.add_to_journal(BEGUN));
+    }
+    Ok(!begun && txn.list()?.is_empty() && txn.commits_with_prefix("")?.is_empty())
 }
 
 /// The rules by which plain layers are taken in on top of a commit with these facts.
@@ -159,12 +175,12 @@ impl Take<'_> {
                 None => todo.push((number, role)),
             }
         }
-        self.fetch(&todo, facts.unwrap_or(&BaseFacts::NO_BASE))
+        self.fetch(&todo, self.taking, facts.unwrap_or(&BaseFacts::NO_BASE))
     }
 
     /// Fetches layers by their number, several at once.
-    fn fetch(&mut self, layers: &[(usize, LayerRole)], facts: &BaseFacts) -> Result<()> {
-        let (taking, expected, modifier) = (self.taking, &self.expected, &facts.modifier());
+    fn fetch(&mut self, layers: &[(usize, LayerRole)], taking: &Taking<'_>, facts: &BaseFacts) -> Result<()> {
+        let (expected, modifier) = (&self.expected, &facts.modifier());
         let parallel = self.ctx.requests.get().min(layers.len()).max(1);
         let ctx = &with_jobs(self.ctx, self.ctx.jobs.get().div_ceil(parallel));
         let (plan, taken) = (self.plan, Mutex::new(&mut self.taken));
@@ -188,23 +204,31 @@ impl Take<'_> {
     }
 
     /// Everything that the commit names has to be there now. Layers that were said to be there, and lack something,
-    /// are fetched after all.
+    /// are fetched after all; then those whole of which a wrong table had some objects fetched.
     fn complete(&mut self, base: &CommitId) -> Result<()> {
         let txn = self.taking.txn;
         if !is_whole(txn, base)? {
-            let layers = self.taken.iter().enumerate().filter_map(|(n, taken)| Some((n, taken.as_ref()?)));
-            let doubted = layers.filter(|(_, taken)| {
-                taken.origin != Origin::Fetched
-                    && matches!(taken.role, LayerRole::Commit(_) | LayerRole::Chunk(_))
-            });
-            let doubted: Vec<_> = doubted.map(|(n, taken)| (n, taken.role)).collect();
-            self.fetch(&doubted, &BaseFacts::NO_BASE)?;
+            self.again(self.taking, |origin| matches!(origin, Origin::Kept | Origin::Alike))?;
+            let whole = Taking { whole: Some(WhyWhole::WrongTable), ..*self.taking };
+            if !is_whole(txn, base)? {
+                self.again(&whole, |origin| origin == Origin::FetchedObjects)?;
+            }
             check_complete(txn, base)?;
         }
         if txn.completeness(base)? != Completeness::Complete {
             txn.set_partial(base, Completeness::Complete)?;
         }
         Ok(())
+    }
+
+    /// Fetches the layers with objects of the commit that came in a doubtful way.
+    fn again(&mut self, taking: &Taking<'_>, doubtful: impl Fn(Origin) -> bool) -> Result<()> {
+        let layers = self.taken.iter().enumerate().filter_map(|(n, taken)| Some((n, taken.as_ref()?)));
+        let doubted = layers.filter(|(_, taken)| {
+            doubtful(taken.origin) && matches!(taken.role, LayerRole::Commit(_) | LayerRole::Chunk(_))
+        });
+        let doubted: Vec<_> = doubted.map(|(n, taken)| (n, taken.role)).collect();
+        self.fetch(&doubted, taking, &BaseFacts::NO_BASE)
     }
 }
 
@@ -257,10 +281,9 @@ fn known_layer(
 ) -> Result<TakenLayer> {
     ctx.bytes_done(layer.descriptor.size());
     Item::reused(ctx, layer.descriptor.digest().to_string(), layer.descriptor.size());
-    let origin = if kept.same_blob { Origin::Kept } else { Origin::Alike };
     let why = if kept.same_blob { "this blob was read before" } else { "a layer of the same content was" };
     tracing::debug!(layer = %layer.descriptor.digest(), commit = %kept.commit, why, "layer reused");
-    let layer = TakenLayer { origin, ..TakenLayer::fetched(layer, role, kept.commit) };
+    let layer = TakenLayer::here(layer, role, kept);
     if layer.is_read() {
         taking.layers.finished(&layer)?;
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostree_format::{CommitId, FileId};
 
-use crate::container::image::{ImageLayer, LayerKind, Result};
+use super::way::{Fetched, PulledLayer, Way};
+use crate::container::image::{Digest, ImageLayer, LayerKind, Result};
 use crate::tar::LayerOptions;
 
 /// What is known of layers before, and kept of them after they were taken in.
@@ -68,6 +69,8 @@ pub(in crate::container) struct TakenLayer {
     pub(in crate::container) commit: CommitId,
     /// How it came there.
     pub(in crate::container) origin: Origin,
+    /// What was fetched for it.
+    pub(in crate::container) fetched: Fetched,
     /// Entries of a plain layer that were left out, by their first directory or their kind.
     pub(in crate::container) left_out: BTreeMap<String, u64>,
 }
@@ -75,8 +78,10 @@ pub(in crate::container) struct TakenLayer {
 /// How a layer came into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::container) enum Origin {
-    /// The layer was fetched.
+    /// The layer was fetched, and read to its end.
     Fetched,
+    /// Objects of the layer were fetched, by what its table says of it.
+    FetchedObjects,
     /// The blob of the layer was read earlier.
     Kept,
     /// Another blob with the same stream was read earlier.
@@ -85,8 +90,35 @@ pub(in crate::container) enum Origin {
 
 impl TakenLayer {
     /// A layer that was fetched just now.
-    pub(in crate::container) fn fetched(layer: &ImageLayer, role: LayerRole, commit: CommitId) -> Self {
-        Self { layer: layer.clone(), role, commit, origin: Origin::Fetched, left_out: BTreeMap::new() }
+    pub(in crate::container) fn fetched(
+        layer: &ImageLayer,
+        role: LayerRole,
+        commit: CommitId,
+        fetched: Fetched,
+    ) -> Self {
+        let origin = match fetched.way {
+            Way::Objects => Origin::FetchedObjects,
+            _ => Origin::Fetched,
+        };
+        Self { layer: layer.clone(), role, commit, origin, fetched, left_out: BTreeMap::new() }
+    }
+
+    /// A layer that is in the store already.
+    pub(in crate::container) fn here(layer: &ImageLayer, role: LayerRole, kept: KeptLayer) -> Self {
+        let origin = if kept.same_blob { Origin::Kept } else { Origin::Alike };
+        let fetched = Fetched { bytes: 0, way: Way::Reused };
+        Self { origin, ..Self::fetched(layer, role, kept.commit, fetched) }
+    }
+
+    /// Whether something was fetched for it now.
+    pub(in crate::container) fn is_fetched(&self) -> bool {
+        matches!(self.origin, Origin::Fetched | Origin::FetchedObjects)
+    }
+
+    /// What there is to tell of it.
+    pub(in crate::container) fn report(&self) -> Result<PulledLayer> {
+        let Fetched { bytes, way } = self.fetched;
+        Ok(PulledLayer { digest: Digest::of_descriptor(&self.layer.descriptor)?, bytes, way })
     }
 
     /// Whether the blob that the image names was read, now or earlier.

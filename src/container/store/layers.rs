@@ -3,7 +3,8 @@
 //! ```text
 //! ref of the blob that was read ► commit ► record of its diffid: is it the layer that is asked for?
 //! ```
-//! A ref is written only by who read that blob to its end and verified it. A layer that was compressed anew has
+//! A ref is written only by who read that blob to its end and verified it, or its table of contents, whose digest the
+//! manifest names, and the objects that this lists. A layer that was compressed anew has
 //! another blob: it is found by the diffid in the record, and gets no ref.
 
 use std::collections::{BTreeSet, HashMap};

@@ -21,6 +21,7 @@ mod query;
 pub(super) mod record;
 mod reexport;
 mod update;
+mod way;
 
 pub(super) use commit::write_merge_commit;
 pub use copy::copy;
@@ -32,6 +33,8 @@ pub use query::{StoredImage, list, query, query_commit, require};
 pub(super) use record::{IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, importer_version};
 pub use reexport::reexport;
 pub use update::{cache_update, clear_cached_update};
+pub(super) use way::Fetched;
+pub use way::{PulledLayer, Way, WhyWhole};
 
 use crate::store::{ObjectRead, Refs};
 

@@ -7,6 +7,7 @@
 //! leads to has the digests that it says.
 
 use std::io::Read;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -100,6 +101,10 @@ impl ImageSource for Admitted<'_> {
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         self.source.blob(descriptor)
+    }
+
+    fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        self.source.blob_part(descriptor, part)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

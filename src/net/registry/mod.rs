@@ -14,6 +14,7 @@ mod lists;
 mod upload;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -25,7 +26,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::de::IgnoredAny;
 
 use super::error::{Login, host, shown};
-use super::{Error, Http, Limits, Patience, Request, Response, Result, Resumed};
+use super::{Error, Http, Limits, Patience, Reopen, Request, Response, Result, Resumed};
 use crate::base::Ctx;
 
 pub use auth::Credentials;
@@ -158,15 +159,29 @@ impl Registry {
     /// # Errors
     /// [`Error::Status`] (see [`Error::is_not_found`]) and what the network gives.
     pub fn blob(&self, digest: &Checksum, size: Option<u64>, ctx: &Ctx) -> Result<Resumed> {
+        Resumed::open(size, self.http.patience(ctx), self.ask_for(digest)?)
+    }
+
+    /// The bytes `part` of a blob; `None` if the registry gives only whole blobs. A broken connection is dealt with
+    /// as in [`Registry::blob`].
+    ///
+    /// # Errors
+    /// As [`Registry::blob`].
+    pub fn blob_part(&self, digest: &Checksum, part: Range<u64>, ctx: &Ctx) -> Result<Option<Resumed>> {
+        Resumed::open_part(part, self.http.patience(ctx), self.ask_for(digest)?)
+    }
+
+    /// Sends the request for a blob, with further headers.
+    fn ask_for(&self, digest: &Checksum) -> Result<Reopen> {
         let request = Request::new(Method::GET, self.url(&format!("blobs/sha256:{digest}"))?);
         let registry = self.clone();
-        Resumed::open(size, self.http.patience(ctx), move |headers, patience| {
+        Ok(Box::new(move |headers, patience| {
             let with_header = |request: Request, (name, value): &(_, String)| {
                 request.header(HeaderName::clone(name), value)
             };
             let request = headers.iter().fold(request.clone(), with_header);
             registry.send_ok(&request, RegistryAccess::Pull, patience)
-        })
+        }))
     }
 
     /// Whether the repository has a blob.

@@ -8,6 +8,7 @@ mod front;
 mod identities;
 mod identity;
 mod messages;
+mod objects;
 mod patience;
 mod peer;
 mod peers;

@@ -95,7 +95,7 @@ fn the_hook_decides_before_anything_is_written() {
         assert!(!commit.bytes.is_empty() && commit.detached.is_some_and(|bytes| bytes.len() > 64));
         Err("no".into())
     };
-    let options = ImportOptions { voucher: Some(&verify) };
+    let options = ImportOptions { voucher: Some(&verify), ..ImportOptions::default() };
     let error = import_commit(&mut &*stream, &store, &options, &Ctx::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert_eq!(asked.load(Relaxed), 1);

@@ -11,7 +11,7 @@ use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container;
-use crate::container::pull::PullOptions;
+use crate::container::pull::{PullOptions, PulledLayer};
 use crate::format::RefSpec;
 use crate::repo::Repo;
 
@@ -57,6 +57,30 @@ struct Json {
     layers_fetched: usize,
     layers_reused: usize,
     bytes_fetched: u64,
+    layers: Vec<LayerJson>,
+}
+
+/// What was fetched of a layer.
+#[derive(Serialize)]
+pub(super) struct LayerJson {
+    digest: String,
+    bytes_fetched: u64,
+    /// `reused`, `objects` or `whole`.
+    way: &'static str,
+    why: String,
+}
+
+impl LayerJson {
+    /// The layers of a pull.
+    pub(super) fn all(layers: &[PulledLayer]) -> Vec<Self> {
+        let json = |PulledLayer { digest, bytes, way }: &PulledLayer| Self {
+            digest: digest.to_string(),
+            bytes_fetched: *bytes,
+            way: way.word(),
+            why: way.to_string(),
+        };
+        layers.iter().map(json).collect()
+    }
 }
 
 /// Does what the arguments ask for.
@@ -81,6 +105,7 @@ pub(crate) fn pull(image: &Image, repo: &Repo, args: &Options, session: &mut Ses
         layers_fetched: pulled.fetched,
         layers_reused: pulled.reused,
         bytes_fetched: pulled.fetched_bytes,
+        layers: LayerJson::all(&pulled.layers),
     };
     serde_json::to_writer(&mut session.out, &json)?;
     Ok(writeln!(session.out)?)

@@ -15,6 +15,7 @@
 //! containers/storage docs/containers-storage-zstd-chunked.md, pkg/chunked.
 
 mod split;
+mod table;
 mod toc;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ use self::split::{End, Piece, split};
 use self::toc::{CHECKSUM, POSITION, Toc, TocEntry};
 use crate::base::join;
 use crate::container::blob::deflate::Block;
+
+pub(in crate::container) use self::table::{Row, TablePlace, Wants};
 
 /// What a descriptor says of the table in its layer; nothing if the layer has none.
 pub(in crate::container) fn annotations_of(descriptor: &Descriptor) -> BTreeMap<String, String> {

@@ -24,7 +24,7 @@ const SKIPPABLE: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
 const SKIPPABLE_HEAD_BYTES: u64 = 8;
 const FOOTER_MAGIC: &[u8; 8] = b"GNUlInUx";
 /// The only kind of table there is.
-const TABLE_KIND: u64 = 1;
+pub(super) const TABLE_KIND: u64 = 1;
 pub(super) const CHECKSUM: &str = "io.github.containers.zstd-chunked.manifest-checksum";
 pub(super) const POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
 

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use serde::Serialize;
 
+use super::super::pull::LayerJson;
 use super::super::vouch::{KeyringOptions, Who};
 use super::super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
@@ -73,6 +74,7 @@ struct Json {
     layers_fetched: usize,
     layers_reused: usize,
     bytes_fetched: u64,
+    layers: Vec<LayerJson>,
     left_out: std::collections::BTreeMap<String, u64>,
 }
 
@@ -167,6 +169,7 @@ impl Args {
                 layers_fetched: pulled.fetched,
                 layers_reused: pulled.reused,
                 bytes_fetched: pulled.fetched_bytes,
+                layers: LayerJson::all(&pulled.layers),
                 left_out: pulled.left_out.clone(),
                 ..self.json(image, new)
             };
@@ -207,6 +210,7 @@ impl Args {
             layers_fetched: 0,
             layers_reused: 0,
             bytes_fetched: 0,
+            layers: Vec::new(),
             left_out: Default::default(),
         }
     }

@@ -1,0 +1,68 @@
+//! Which ranges of a blob are asked for: frames, with the gaps between neighbours where these are small.
+
+use std::ops::Range;
+
+use super::missing::Entry;
+
+/// The bytes of one request: a run of frames that is longer is cut between two of them.
+const PIECE_BYTES: u64 = 1024 * 1024;
+/// A gap of more bytes costs more than another request, of which several are under way.
+const MAX_GAP_BYTES: u64 = 64 * 1024;
+/// All gaps together may be one part in so many of what is wanted, or [`FREE_GAP_BYTES`].
+const GAP_PART: u64 = 40;
+/// What gaps may cost where little is wanted.
+const FREE_GAP_BYTES: u64 = 16 * 1024;
+
+/// The ranges that hold the frames of `entries`, in their order. Each frame lies in one of them.
+pub(super) fn pieces(entries: &[Entry]) -> Vec<Range<u64>> {
+    let places = || entries.iter().flat_map(|entry| &entry.frames).map(|frame| &frame.place);
+    let mut gaps: Vec<_> = places().zip(places().skip(1)).filter_map(|(a, b)| gap(a, b)).collect();
+    let wanted: u64 = places().map(|place| place.end - place.start).sum();
+    let widest = widest(&mut gaps, FREE_GAP_BYTES.max(wanted / GAP_PART));
+    let mut pieces: Vec<Range<u64>> = Vec::new();
+    for place in places() {
+        match pieces.last_mut() {
+            Some(last)
+                if gap(last, place).is_some_and(|gap| gap <= widest)
+                    && place.end - last.start <= PIECE_BYTES =>
+            {
+                last.end = place.end;
+            }
+            _ => pieces.push(place.clone()),
+        }
+    }
+    pieces
+}
+
+/// The bytes between two frames, if they are neighbours.
+fn gap(before: &Range<u64>, after: &Range<u64>) -> Option<u64> {
+    after.start.checked_sub(before.end).filter(|gap| *gap <= MAX_GAP_BYTES)
+}
+
+/// The widest gap for which all that are no wider take at most `room` bytes.
+fn widest(gaps: &mut [u64], room: u64) -> u64 {
+    gaps.sort_unstable();
+    let (mut widest, mut sum) = (0, 0);
+    for same in gaps.chunk_by(|a, b| a == b) {
+        sum += same.iter().sum::<u64>();
+        if sum > room {
+            break;
+        }
+        widest = same[0];
+    }
+    widest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_gaps_are_joined_first() {
+        assert_eq!(widest(&mut [5, 1, 1, 2], 4), 2);
+        assert_eq!(widest(&mut [5, 1, 1, 2], 3), 1);
+        assert_eq!(widest(&mut [5, 1, 1, 2], 100), 5);
+        assert_eq!(widest(&mut [3, 0, 3], 5), 0);
+        assert_eq!((gap(&(0..5), &(7..9)), gap(&(7..9), &(0..5))), (Some(2), None));
+    }
+}

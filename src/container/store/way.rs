@@ -1,0 +1,89 @@
+//! How layers came here: what was fetched of each, and why in that way.
+
+use std::fmt;
+
+use crate::container::image::Digest;
+
+/// A layer of an image that was pulled, and what was fetched for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PulledLayer {
+    /// The digest of the layer's blob.
+    pub digest: Digest,
+    /// The bytes that were fetched.
+    pub bytes: u64,
+    /// The way in which the layer came.
+    pub way: Way,
+}
+
+/// The way in which a layer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The layer was here already, and nothing was fetched.
+    Reused,
+    /// The objects that were missing were fetched, by the layer's table of contents.
+    Objects,
+    /// The layer was fetched as a whole.
+    Whole(WhyWhole),
+}
+
+/// The reason for which a layer was fetched as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhyWhole {
+    /// The layer holds files, not objects.
+    Files,
+    /// The layer has no table of contents: it is not zstd:chunked.
+    NoTable,
+    /// The repository is empty, so that all of the layer is missing.
+    NothingHere,
+    /// The layer is so small that a request for its table of contents takes as long.
+    Small,
+    /// The registry, or the directory or archive, gives no parts of blobs.
+    NoParts,
+    /// Most of the layer is missing.
+    MostIsMissing,
+    /// The table of contents does not tell what is in the layer.
+    WrongTable,
+}
+
+/// What was fetched of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::container) struct Fetched {
+    pub(in crate::container) bytes: u64,
+    pub(in crate::container) way: Way,
+}
+
+impl Way {
+    /// One word for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reused => "reused",
+            Self::Objects => "objects",
+            Self::Whole(_) => "whole",
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reused => f.write_str("it was here"),
+            Self::Objects => f.write_str("less is missing than is here"),
+            Self::Whole(why) => why.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for WhyWhole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Files => "it holds files, not objects",
+            Self::NoTable => "it is not zstd:chunked",
+            Self::NothingHere => "nothing is here",
+            Self::Small => "it is small",
+            Self::NoParts => "no parts of it are to be had",
+            Self::MostIsMissing => "most of it is missing",
+            Self::WrongTable => "its table of contents is wrong",
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! `container pull` object by object: which bytes of a zstd:chunked layer are asked of a registry.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::Value;
+
+use super::front::{Answer, Front};
+use super::noise;
+use super::program::Home;
+use super::server::{Login, Server, Speech};
+use crate::oracle;
+
+/// Whether a file has xattrs, which not every mode can keep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Xattrs {
+    None,
+    Some,
+}
+
+/// A root file system of which the second version has new, changed and removed files.
+fn write_tree(home: &Home, version: u8, xattrs: Xattrs) {
+    let _ = fs::remove_dir_all(home.path("tree"));
+    for dir in ["usr/bin", "usr/lib/deep/er", "usr/share/doc", "etc"] {
+        fs::create_dir_all(home.path("tree").join(dir)).unwrap();
+    }
+    let file = |name: &str, size: usize, salt: u8| {
+        let mut content = noise(size);
+        content[0] = salt;
+        content[size / 2] = name.len() as u8;
+        fs::write(home.path("tree").join(name), content).unwrap();
+    };
+    for n in 0..60 {
+        file(&format!("usr/lib/lib{n}"), 20_000 + n, n as u8);
+    }
+    file("usr/bin/large", 3_000_000, 1);
+    fs::write(home.path("tree/usr/share/empty"), "").unwrap();
+    fs::write(home.path("tree/etc/version"), [b'0' + version]).unwrap();
+    symlink("large", home.path("tree/usr/bin/link")).unwrap();
+    if version == 2 {
+        fs::remove_file(home.path("tree/usr/lib/lib7")).unwrap();
+        file("usr/bin/new", 2_000_000, 2);
+        file("usr/lib/lib9", 20_009, 99);
+        file("usr/lib/deep/er/new", 70_000, 3);
+        fs::write(home.path("tree/usr/share/doc/empty"), "").unwrap();
+        symlink("new", home.path("tree/usr/bin/other-link")).unwrap();
+    }
+    if xattrs == Xattrs::Some {
+        let (file, value) = (home.path("tree/etc/version"), version.to_string());
+        oracle::run("setfattr", &["-n", "user.a", "-v", &value, file.to_str().unwrap()]);
+    }
+}
+
+/// The bytes of what the second version has and the first has not; noise cannot be compressed.
+const NEW_BYTES: u64 = 2_000_000 + 20_009 + 70_000;
+
+struct Fixture {
+    home: Home,
+    server: Server,
+}
+
+/// What a pull did.
+struct Pulled {
+    json: Value,
+    /// The bytes of each request for a layer; none for all of it.
+    asked: Vec<Option<u64>>,
+}
+
+impl Pulled {
+    /// How the last layer came, which is the only one or has most of the content, and why so.
+    fn way(&self) -> (&str, &str) {
+        let layer = self.json["layers"].as_array().unwrap().last().unwrap();
+        (layer["way"].as_str().unwrap(), layer["why"].as_str().unwrap())
+    }
+
+    /// What was fetched of layers in this way.
+    fn bytes(&self, way: &str) -> u64 {
+        let layers = self.json["layers"].as_array().unwrap().iter();
+        layers.filter(|layer| layer["way"] == way).map(|layer| layer["bytes_fetched"].as_u64().unwrap()).sum()
+    }
+}
+
+impl Fixture {
+    /// Both versions in a registry, as `app:1` and `app:2`.
+    fn new(xattrs: Xattrs, more: &[&str]) -> Option<Self> {
+        let server = Server::start(&Login::Anybody, &Speech::Plain)?;
+        let fixture = Self { home: Home::new(), server };
+        for version in 1..=2 {
+            write_tree(&fixture.home, version, xattrs);
+            fixture.home.ok(&["--repo=repo", "commit", "-b", "main", "--parent=none", "--tree=dir=tree"]);
+            let image = format!("{}/app:{version}", fixture.server.address);
+            let options = ["--tls-verify=false", "--compression=zstd:chunked"];
+            fixture.home.push(&image, &[&options[..], more].concat());
+        }
+        Some(fixture)
+    }
+
+    fn init(&self, mode: &str) {
+        let _ = fs::remove_dir_all(self.home.path("new"));
+        self.home.ok(&["--repo=new", "init", &format!("--mode={mode}")]);
+    }
+
+    fn args(front: &Front, version: u8) -> [String; 6] {
+        let image = format!("ostree-unverified-registry:{}/app:{version}", front.address);
+        let args = ["--repo=new", "container", "pull", "--tls-verify=false", "--json", &image];
+        args.map(str::to_owned)
+    }
+
+    fn pull(&self, front: &Front, version: u8) -> Pulled {
+        let before = front.asked().len();
+        let args = Self::args(front, version);
+        let args: Vec<_> = args.iter().map(String::as_str).chain(["--ref=got"]).collect();
+        let json: Value = serde_json::from_str(&self.home.ok(&args)).unwrap();
+        let layers: Vec<_> = json["layers"].as_array().unwrap().iter().map(|l| l["digest"].clone()).collect();
+        let of_layer = |target: &str| {
+            let digest = target.rsplit('/').next().unwrap();
+            target.contains("/blobs/") && layers.iter().any(|layer| layer == digest)
+        };
+        let length = |range: &str| {
+            let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+            last.parse::<u64>().unwrap() + 1 - first.parse::<u64>().unwrap()
+        };
+        let asked = front.asked().split_off(before).into_iter().filter(|asked| of_layer(&asked.target));
+        let asked = asked.map(|asked| asked.header("range").map(length)).collect();
+        Pulled { json, asked }
+    }
+
+    /// The commit is the one that was built, and both programs find all of it.
+    fn check(&self) {
+        let commit = self.home.ok(&["--repo=repo", "rev-parse", "main"]);
+        assert_eq!(self.home.ok(&["--repo=new", "rev-parse", "got"]), commit);
+        self.home.ok(&["--repo=new", "fsck"]);
+        if oracle::need("ostree") {
+            oracle::run("ostree", &["fsck", "-q", &format!("--repo={}", self.home.path("new").display())]);
+        }
+    }
+}
+
+#[test]
+fn only_objects_that_are_missing_are_asked_for() {
+    let some = ["bare-user", "archive", "bare"];
+    for (xattrs, modes) in [(Xattrs::Some, &some[..]), (Xattrs::None, &["bare-user-only"])] {
+        for more in [&[][..], &["--max-layers=4"]] {
+            let Some(fixture) = Fixture::new(xattrs, more) else { return };
+            upgrade(&fixture, modes);
+        }
+    }
+}
+
+fn upgrade(fixture: &Fixture, modes: &[&str]) {
+    let front = Front::start(fixture.server.address, |_| None);
+    for mode in modes {
+        fixture.init(mode);
+        let first = fixture.pull(&front, 1);
+        assert_eq!(first.way(), ("whole", "nothing is here"), "{mode}");
+        assert!(first.asked.iter().all(Option::is_none));
+
+        let second = fixture.pull(&front, 2);
+        assert_eq!(second.way().0, "objects", "{mode} {}", second.json);
+        let asked: u64 = second.asked.iter().flatten().sum();
+        assert_eq!(asked, second.bytes("objects"));
+        let asked = asked + second.bytes("whole");
+        assert!((NEW_BYTES..NEW_BYTES + 60_000).contains(&asked), "{mode}: {asked} bytes");
+        assert_eq!(second.json["bytes_fetched"], asked);
+        fixture.check();
+
+        // There is nothing to ask for, not even the table.
+        let third = fixture.pull(&front, 2);
+        assert_eq!((third.way().0, third.asked.len()), ("reused", 0));
+    }
+}
+
+#[test]
+fn a_server_without_parts_gives_the_whole_layer() {
+    let Some(fixture) = Fixture::new(Xattrs::Some, &[]) else { return };
+    let whole = Front::start(fixture.server.address, |_| None);
+    // It does not see the header.
+    let to = fixture.server.address;
+    let front = Front::start(whole.address, move |asked| {
+        asked.header("range").is_some().then(|| {
+            let body = blob(to, &asked.target);
+            Answer::new("200 OK", body)
+        })
+    });
+    fixture.init("bare-user");
+    fixture.pull(&front, 1);
+    let second = fixture.pull(&front, 2);
+    assert_eq!(second.way(), ("whole", "no parts of it are to be had"));
+    assert_eq!(second.asked.iter().filter(|bytes| bytes.is_none()).count(), 1);
+    fixture.check();
+}
+
+/// A blob as the registry has it.
+fn blob(server: std::net::SocketAddr, target: &str) -> Vec<u8> {
+    let digest = target.rsplit_once("sha256:").unwrap().1.parse().unwrap();
+    let name = target.strip_prefix("/v2/").unwrap().split_once("/blobs/").unwrap().0;
+    super::pull_blob(&super::registry(&format!("http://{server}"), name, None), &digest, u64::MAX).unwrap()
+}
