@@ -41,8 +41,8 @@ pub(super) enum Content {
     Bytes(Bytes),
     /// A file, or what becomes one.
     Made(Arc<Made>),
-    /// Something of a length that nobody knows yet; only for requests that want headers.
-    Unknown,
+    /// Something of this length, if it is known; only for requests that want headers.
+    Promised(Option<u64>),
 }
 
 /// Bytes of any kind.
@@ -115,7 +115,7 @@ impl Content {
         match self {
             Self::Bytes(bytes) => Some(bytes.len() as u64),
             Self::Made(made) => made.len(),
-            Self::Unknown => None,
+            Self::Promised(len) => *len,
         }
     }
 }

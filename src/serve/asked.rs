@@ -12,6 +12,8 @@ pub(super) struct Asked {
     pub(super) is_head: bool,
     /// The parts of the path between slashes, decoded. The last is empty if the path ends with a slash.
     pub(super) path: Vec<String>,
+    /// What stands behind the `?`, by names, decoded.
+    query: Vec<(String, String)>,
     /// The header `If-None-Match`.
     pub(super) if_none_match: Option<String>,
     /// The header `Range`.
@@ -44,6 +46,7 @@ impl Asked {
         Ok(Self {
             is_head,
             path: parts.map(decode).collect::<Option<_>>().ok_or(Refused::Path)?,
+            query: request.uri().query().map(pairs).unwrap_or_default(),
             if_none_match: text(headers, &IF_NONE_MATCH),
             range: text(headers, &RANGE),
             if_range: text(headers, &IF_RANGE),
@@ -55,10 +58,23 @@ impl Asked {
         Self::default()
     }
 
+    /// The value of a parameter behind the `?`.
+    pub(super) fn query(&self, name: &str) -> Option<String> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
     /// The path as slices, to be matched.
     pub(super) fn parts(&self) -> Vec<&str> {
         self.path.iter().map(String::as_str).collect()
     }
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let pair = |text: &str| {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        Some((decode(name)?, decode(value)?))
+    };
+    query.split('&').filter_map(pair).collect()
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

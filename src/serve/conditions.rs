@@ -97,7 +97,7 @@ fn body(content: Content, start: u64, end: Option<u64>) -> Body {
             Body::bytes(bytes.slice(at(start)..end.map_or(bytes.len(), at)))
         }
         Content::Made(made) => Body::made(made, start, end),
-        Content::Unknown => Body::empty(),
+        Content::Promised(_) => Body::empty(),
     }
 }
 

@@ -26,6 +26,7 @@ mod connection;
 mod error;
 mod limits;
 mod pace;
+mod registry;
 mod repository;
 mod scratch;
 mod shelf;
@@ -34,22 +35,33 @@ mod tls;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread;
 
 use cap_std::fs::Dir;
+use crossbeam_channel::unbounded;
 use tokio::runtime::Builder;
 
 pub use error::{Error, Result};
 pub use limits::ServeLimits;
 pub use tls::TlsIdentity;
 
+use self::registry::{Images, Workshop};
+use self::shelf::Shelf;
+use self::site::Site;
 use crate::base::Ctx;
+use crate::container::build::BuildOptions;
 use crate::repo::Repo;
+
+/// Images that are made at a time; each takes all processors if there is only one.
+const MAKERS: usize = 2;
 
 /// What a server needs besides the repository.
 #[derive(Debug)]
 pub struct ServeOptions {
     /// The directory in which files without a name are made, on a disk with some room.
     pub scratch: Dir,
+    /// How the images are made.
+    pub images: BuildOptions,
     /// How much of everything is given to clients at most.
     pub limits: ServeLimits,
     /// The certificate and key of an HTTPS server; without, it speaks HTTP.
@@ -71,8 +83,19 @@ pub fn serve(repo: Repo, listener: TcpListener, options: ServeOptions, ctx: &Ctx
         .thread_name("serve")
         .build()
         .map_err(Error::Listen)?;
-    let site = Arc::new(site::Site::new(repo, options.scratch, options.limits, ctx.jobs));
-    let served = runtime.block_on(connection::accept_all(listener, tls, site, options.limits, &ctx.cancel));
-    runtime.shutdown_background();
-    served
+    let repo = Arc::new(repo);
+    let shelf = Arc::new(Shelf::new(options.scratch, &options.limits));
+    let (jobs, todo) = unbounded();
+    let workshop = Workshop::new(&repo, Arc::clone(&shelf), options.images, ctx.clone());
+    thread::scope(|scope| {
+        for _ in 0..MAKERS {
+            scope.spawn(|| registry::work(&todo, &workshop));
+        }
+        let site = Arc::new(Site::new(Arc::clone(&repo), shelf, Images::new(jobs), ctx.jobs));
+        let served =
+            runtime.block_on(connection::accept_all(listener, tls, site, options.limits, &ctx.cancel));
+        // With the last connection the last one goes who could ask a maker for something.
+        runtime.shutdown_background();
+        served
+    })
 }

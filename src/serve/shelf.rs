@@ -19,12 +19,17 @@ use tokio::sync::watch;
 
 use super::limits::ServeLimits;
 use super::scratch::unnamed;
+use crate::container::image::Digest;
 
 /// What can be made on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     /// A content object as archives keep it.
     Packed(FileId),
+    /// A layer of an image.
+    Layer(Digest),
+    /// Something whose name is known when it is whole.
+    New(u64),
 }
 
 /// A file that is whole, or grows.
@@ -138,8 +143,28 @@ impl Shelf {
         if let Some(made) = items.find(&key) {
             return Ok(Found::There(made));
         }
+        Ok(match self.add(&mut items, key, promised)? {
+            Some((made, maker)) => Found::Make(made, maker),
+            None => Found::Full,
+        })
+    }
+
+    /// Begins something that gets its name when it is whole; `None` if there is no room.
+    pub(super) fn begin(self: &Arc<Self>) -> io::Result<Option<Maker>> {
+        let mut items = self.lock();
+        items.uses += 1;
+        let key = Key::New(items.uses);
+        Ok(self.add(&mut items, key, None)?.map(|(_, maker)| maker))
+    }
+
+    fn add(
+        self: &Arc<Self>,
+        items: &mut Items,
+        key: Key,
+        promised: Option<u64>,
+    ) -> io::Result<Option<(Arc<Made>, Maker)>> {
         if !items.make_room(self.max_bytes, self.max_files) {
-            return Ok(Found::Full);
+            return Ok(None);
         }
         let file = unnamed(&self.scratch)?;
         let (sender, state) = watch::channel(State::Growing(0));
@@ -153,7 +178,7 @@ impl Shelf {
         };
         let made = Arc::new(Made { file, state, promised });
         items.put(key, Arc::clone(&made));
-        Ok(Found::Make(made, maker))
+        Ok(Some((made, maker)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Items> {
@@ -210,6 +235,23 @@ impl Maker {
     pub(super) fn finish(mut self) {
         self.is_whole = true;
         self.state.send_replace(State::Whole(self.len));
+    }
+
+    /// All of it was written, and this is what it is called.
+    pub(super) fn finish_as(self, key: Key) {
+        let shelf = Arc::clone(&self.shelf);
+        let mut items = shelf.lock();
+        if let Some(item) = items.made.remove(&self.key) {
+            // Whoever reads the one that has the name goes on with that.
+            items.made.entry(key).or_insert(item);
+        }
+        drop(items);
+        self.finish();
+    }
+
+    /// Whether it takes so much that others would have no room.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.len > self.shelf.max_bytes / 2
     }
 }
 

@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use cap_std::fs::Dir;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -13,7 +12,7 @@ use tokio::task::spawn_blocking;
 use super::answer::Answer;
 use super::asked::{Asked, Refused};
 use super::body::Body;
-use super::limits::ServeLimits;
+use super::registry::{self, Images};
 use super::shelf::Shelf;
 use super::{conditions, repository};
 use crate::repo::Repo;
@@ -25,17 +24,15 @@ pub(super) struct Site {
     pub(super) repo: Arc<Repo>,
     /// What was made on the way.
     pub(super) shelf: Arc<Shelf>,
+    /// The images that were asked for.
+    pub(super) images: Images,
     /// One permit for each large object that is being packed.
     pub(super) packing: Arc<Semaphore>,
 }
 
 impl Site {
-    pub(super) fn new(repo: Repo, scratch: Dir, limits: ServeLimits, jobs: NonZeroUsize) -> Self {
-        Self {
-            repo: Arc::new(repo),
-            shelf: Arc::new(Shelf::new(scratch, &limits)),
-            packing: Arc::new(Semaphore::new(jobs.get())),
-        }
+    pub(super) fn new(repo: Arc<Repo>, shelf: Arc<Shelf>, images: Images, jobs: NonZeroUsize) -> Self {
+        Self { repo, shelf, images, packing: Arc::new(Semaphore::new(jobs.get())) }
     }
 
     /// Answers a request.
@@ -52,7 +49,8 @@ impl Site {
     async fn answer(&self, asked: &Asked) -> Answer {
         match asked.parts()[..] {
             ["repo", ref path @ ..] => repository::answer(self, asked, path).await,
-            _ => Answer::missing("nothing here; the repository is at /repo/"),
+            ["v2", ref path @ ..] => registry::answer(self, asked, path).await,
+            _ => Answer::missing("nothing here; the repository is at /repo/, its images are at /v2/"),
         }
     }
 }

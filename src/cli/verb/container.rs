@@ -1,6 +1,6 @@
 //! `container …`: commits as container images, and back.
 
-mod build;
+pub(super) mod build;
 mod compare;
 mod copy;
 mod encapsulate;

@@ -3,12 +3,16 @@
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Context;
 
 use super::Common;
+use super::container::build::compression;
 use crate::cli::terminal::Session;
+use crate::container::build::{BuildOptions, Layering};
+use crate::container::image::Compression;
 use crate::host::Machine;
 use crate::serve::{ServeLimits, ServeOptions, TlsIdentity, serve};
 
@@ -21,6 +25,12 @@ pub(crate) struct Args {
     /// printed
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
+    /// How the layers of images are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
+    #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
+    compression: Compression,
+    /// Divide images into several layers, by packages, up to this number
+    #[arg(long, value_name = "N")]
+    max_layers: Option<NonZeroUsize>,
     /// The certificate for HTTPS, and the chain to its authority, in PEM form
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -40,7 +50,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         _ => None,
     };
     let machine = Machine::from_env();
-    let options = ServeOptions { scratch: machine.scratch(&repo)?, limits: ServeLimits::default(), tls };
+    let layering = args.max_layers.map(|max_layers| Layering::Packages { max_layers }).unwrap_or_default();
+    let images = BuildOptions { compression: args.compression, layering, ..BuildOptions::default() };
+    let scratch = machine.scratch(&repo)?;
+    let options = ServeOptions { scratch, images, limits: ServeLimits::default(), tls };
     machine.allow_many_files();
     let listener =
         TcpListener::bind(&args.listen).with_context(|| format!("Listening at {}", args.listen))?;

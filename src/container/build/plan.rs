@@ -65,7 +65,7 @@ pub struct LayerRecipe<'a> {
 }
 
 /// Writes the tar stream of a layer.
-pub(in crate::container) type Stream<'a> = dyn Fn(&mut dyn Write, &Ctx) -> Result<()> + Sync + 'a;
+pub(in crate::container) type Stream<'a> = dyn Fn(&mut dyn Write, &Ctx) -> Result<()> + Send + Sync + 'a;
 
 /// An image of a commit that can be written.
 pub struct BuildPlan<'a> {

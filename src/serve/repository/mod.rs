@@ -125,7 +125,7 @@ fn look_up_file(repo: &Repo, shelf: &Arc<Shelf>, id: &FileId, is_head: bool) -> 
         return ready(etag, Content::Bytes(Bytes::from(packed)));
     }
     if is_head {
-        return ready(etag, Content::Unknown);
+        return ready(etag, Content::Promised(None));
     }
     let io = |source: io::Error| crate::store::Error::io("create", "temporary file", source);
     match shelf.find(Key::Packed(*id), None).map_err(io)? {

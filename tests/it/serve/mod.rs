@@ -2,6 +2,9 @@
 
 mod archive;
 mod clients;
+mod conformance;
+mod images;
+mod inside;
 mod requests;
 mod server;
 

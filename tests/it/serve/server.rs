@@ -43,13 +43,7 @@ impl Serving {
 
     /// Asks for `path` with some header lines.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[&str]) -> Reply {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-        // The older version has no pieces: the content goes to the end of the connection.
-        write!(stream, "{method} {path} HTTP/1.0\r\n{lines}\r\n").unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        Reply::parse(&bytes)
+        ask(self.address, method, path, headers)
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {
@@ -79,6 +73,17 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks a server for `path` with some header lines.
+pub(super) fn ask(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> Reply {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    // The older version has no pieces: the content goes to the end of the connection.
+    write!(stream, "{method} {path} HTTP/1.0\r\n{lines}\r\n").unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    Reply::parse(&bytes)
 }
 
 /// What a server answered.

@@ -188,7 +188,7 @@ fn build_dest(args: &Args) -> anyhow::Result<ImageReference> {
 }
 
 /// Reads a method of compression.
-pub(super) fn compression(text: &str) -> anyhow::Result<Compression> {
+pub(in crate::cli::verb) fn compression(text: &str) -> anyhow::Result<Compression> {
     if let Some(level) = text.strip_prefix("zstd:chunked") {
         return match level.strip_prefix(':') {
             Some(level) => Ok(Compression::ZstdChunked(level.parse()?)),

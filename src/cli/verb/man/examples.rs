@@ -56,7 +56,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-remote-gpg-list-keys", &[("List the keys of a remote:", "ostree-rs remote gpg-list-keys --repo=repo exampleos")]),
     ("ostree-rs-reset", &[("Let a ref name the commit before:", "ostree-rs reset --repo=repo exampleos/stable exampleos/stable^")]),
     ("ostree-rs-rev-parse", &[("Print the commit that a ref names:", "ostree-rs rev-parse --repo=repo exampleos/stable")]),
-    ("ostree-rs-serve", &[("Let everybody in this network pull from a repository, whatever its mode:", "ostree-rs serve --repo=repo --listen=0.0.0.0:8080")]),
+    ("ostree-rs-serve", &[
+        ("Let everybody in this network pull from a repository, whatever its mode:", "ostree-rs serve --repo=repo --listen=0.0.0.0:8080"),
+        ("By HTTPS, its images in up to 64 layers:", "ostree-rs serve --repo=repo --listen=[::]:8443 --tls-cert=cert.pem --tls-key=key.pem --max-layers=64"),
+    ]),
     ("ostree-rs-show", &[("Show a commit and its signatures:", "ostree-rs show --repo=repo exampleos/stable")]),
     ("ostree-rs-summary", &[("Write the summary, signed:", "ostree-rs summary --repo=repo -u --gpg-sign=os@example.org")]),
     ("ostree-rs-tar-import", &[("Import a commit under a ref:", "ostree-rs tar import --repo=repo --write-ref=exampleos/stable os.tar")]),
