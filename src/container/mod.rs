@@ -5,8 +5,9 @@
 //! commit ◄─ tar ◄─ decompress ─ ImageSource
 //! ```
 //! ```text
-//! W6 pull     image ► commit, or all layers into the image store
-//! W5 store    what images are kept as: refs of layers and images, queries, garbage
+//! W7 pull     image ► commit, or all layers into the image store
+//! W6 store    what images are kept as: refs of layers and images, queries, garbage
+//! W5 delta    a new image as what changes in an old one
 //! W4 build    commit ► image: which layers, and the documents
 //! W3 trust    policy.json asked about an image; signatures
 //! W2 place    layouts, archives, registries, directories; copies from one to another
@@ -19,6 +20,7 @@
 pub mod blob;
 pub mod build;
 pub mod config;
+pub mod delta;
 pub mod fuzz;
 pub mod image;
 pub mod place;

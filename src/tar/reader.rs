@@ -148,6 +148,12 @@ impl<R: Read> Reader<R> {
         EntryContent(self)
     }
 
+    /// The number of bytes of the stream, from [`Reader::offset`] on, that are what is left of the current entry's
+    /// content; `None` for a file with holes, whose content does not stand there as it is.
+    pub fn plain_bytes(&self) -> Option<u64> {
+        self.sparse.is_none().then_some(self.left)
+    }
+
     /// The error with which reading the content failed, more exact than the [`io::Error`] that the reader gave.
     pub fn take_failure(&mut self) -> Option<Error> {
         self.failure.take()

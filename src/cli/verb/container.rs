@@ -3,6 +3,7 @@
 pub(super) mod build;
 mod compare;
 mod copy;
+mod delta;
 mod encapsulate;
 mod image;
 mod info;
@@ -39,6 +40,9 @@ pub(crate) enum Verb {
     Info(Box<info::Args>),
     /// Compare the layers of two container images
     Compare(Box<compare::Args>),
+    /// Deltas: a newer image as what changes in an older one
+    #[command(subcommand)]
+    Delta(Box<delta::Verb>),
     /// Take away what must not be in an image, as the last step of its build
     Commit(prepare::Args),
 }
@@ -97,6 +101,7 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::Unencapsulate(args) => encapsulate::import(args, session),
         Verb::Info(args) => info::run(args, session),
         Verb::Compare(args) => compare::run(args, session),
+        Verb::Delta(verb) => delta::run(verb, session),
         Verb::Commit(args) => prepare::run(args),
     }
 }

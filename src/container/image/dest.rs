@@ -64,6 +64,15 @@ pub trait ImageDest: Sync {
         Err(Error::Unsupported(why))
     }
 
+    /// Stores the manifest of an artifact that refers to the image `subject`, so that whoever has the one finds the
+    /// other: in registries among its referrers, elsewhere under the name that was given for it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn put_referrer(&self, artifact: &RawManifest, _subject: &Digest) -> Result<()> {
+        self.put_manifest(artifact, None)
+    }
+
     /// Keeps signatures of the manifest that was just stored beside it; says whether that can be done here.
     ///
     /// # Errors

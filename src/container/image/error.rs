@@ -121,6 +121,14 @@ pub enum Error {
         /// What its reader or decoder says.
         source: io::Error,
     },
+    /// A delta is damaged, or asks for something that is not there or too much.
+    #[error("delta, at byte {offset} of its records: {why}")]
+    Delta {
+        /// Bytes of records that were read until then.
+        offset: u64,
+        /// What is wrong.
+        why: DeltaErrorKind,
+    },
     /// A manifest or configuration says something that makes no sense.
     #[error("{0}")]
     Image(String),
@@ -184,6 +192,7 @@ impl Kind for Error {
             | Self::DiffIdMismatch { .. }
             | Self::Size { .. }
             | Self::TooLarge { .. }
+            | Self::Delta { .. }
             | Self::Image(_) => ErrorKind::Damaged,
             Self::Reference { .. }
             | Self::UnknownMachine { .. }
@@ -248,6 +257,47 @@ impl From<net::Error> for Error {
             error => Self::Net(error),
         }
     }
+}
+
+/// What is wrong with a delta.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeltaErrorKind {
+    /// The stream does not begin as deltas do.
+    #[error("this is no tar-diff stream")]
+    NoDelta,
+    /// The stream ends within a record.
+    #[error("it ends within a record")]
+    Truncated,
+    /// A number has more than 64 bits.
+    #[error("a number has more than 64 bits")]
+    Number,
+    /// The kind of a record is not known, or not to this version of the format.
+    #[error("a record is of the unknown kind {0}")]
+    Op(u8),
+    /// A path is none that a file can have.
+    #[error("{0:?} is no path of a file")]
+    Path(String),
+    /// A record needs an old file before any was opened.
+    #[error("a record needs an old file, and none was opened")]
+    NoSource,
+    /// The old tree has no such file.
+    #[error("the old tree has no file {0:?}")]
+    NoFile(String),
+    /// An old file has fewer bytes than the delta says.
+    #[error("the old file {0:?} ends too early")]
+    Short(String),
+    /// A record's frame cannot be decompressed.
+    #[error("a patch cannot be decompressed: {0}")]
+    Patch(String),
+    /// Something is larger than what is accepted.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// The part.
+        what: &'static str,
+        /// What is accepted.
+        limit: u64,
+    },
 }
 
 /// A configuration file that cannot be used.

@@ -24,7 +24,7 @@ mod strict;
 pub use compression::Compression;
 pub use dest::{BlobWriter, ImageDest, put_json};
 pub use digest::{DiffId, Digest};
-pub use error::{ConfigError, Error, Result};
+pub use error::{ConfigError, DeltaErrorKind, Error, Result};
 pub use machine::platform_of;
 pub use name::RepositoryName;
 pub use plan::{Documents, Image, ImageLayer, LayerKind, LayerPlan, PlannedLayer};

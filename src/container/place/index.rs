@@ -7,8 +7,12 @@
 
 use std::collections::HashMap;
 
+#[cfg(feature = "net")]
+use oci_spec::image::ImageManifest;
 use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType, OciLayout};
 
+#[cfg(feature = "net")]
+use crate::container::image::RawManifest;
 use crate::container::image::{Error, Result};
 
 pub(in crate::container) const INDEX_JSON: &str = "index.json";
@@ -86,6 +90,17 @@ pub(in crate::container) fn insert(index: &mut ImageIndex, mut entry: Descriptor
     entries.retain(|d| tag_of(d) != tag);
     entries.push(entry);
     index.set_manifests(entries);
+}
+
+/// The entry of an artifact in the list of what refers to an image.
+#[cfg(feature = "net")]
+pub(in crate::container) fn referrer(artifact: &RawManifest) -> Result<Descriptor> {
+    let manifest: ImageManifest = serde_json::from_slice(&artifact.bytes)
+        .map_err(Error::json(format!("manifest {}", artifact.digest)))?;
+    let mut entry = artifact.digest.descriptor(artifact.media_type.clone(), artifact.bytes.len() as u64)?;
+    entry.set_artifact_type(manifest.artifact_type().clone());
+    entry.set_annotations(manifest.annotations().clone());
+    Ok(entry)
 }
 
 fn tag_of(descriptor: &Descriptor) -> Option<&str> {

@@ -16,13 +16,14 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
-use oci_spec::image::{Arch, Platform};
+use oci_spec::image::{Arch, MediaType, Platform};
 
+use super::index;
 use super::registry::{RegistryImage, RegistryPlace};
 use crate::base::Ctx;
 use crate::container::blob::{Buffer, Buffers, known};
 use crate::container::image::{
-    BlobWriter, Digest, Error, Image, ImageDest, RawManifest, RepositoryName, Result,
+    BlobWriter, Digest, Error, Image, ImageDest, RawManifest, RepositoryName, Result, canonical_json,
 };
 use crate::net;
 use crate::net::registry::{Line, Registry, RegistryAccess, SMALLEST_CHUNK_BYTES, Upload};
@@ -105,6 +106,23 @@ impl ImageDest for RegistryDest {
     fn put_instance(&self, manifest: &RawManifest) -> Result<()> {
         let (digest, media_type) = (manifest.digest.to_string(), manifest.media_type.to_string());
         Ok(self.registry.put_manifest(&digest, &media_type, &manifest.bytes, &self.ctx)?)
+    }
+
+    fn put_referrer(&self, artifact: &RawManifest, subject: &Digest) -> Result<()> {
+        self.put_instance(artifact)?;
+        let pages = self.registry.referrers(subject.checksum(), &self.ctx)?;
+        let pages = pages.iter().map(|page| index::parse(page)).collect::<Result<Vec<_>>>()?;
+        let mut entries: Vec<_> = pages.iter().flat_map(|page| page.manifests().iter().cloned()).collect();
+        let entry = index::referrer(artifact)?;
+        if entries.iter().any(|listed| listed.digest() == entry.digest()) {
+            return Ok(());
+        }
+        // The registry keeps no list of its own: what it gave was the index under this tag, if anything.
+        entries.push(entry);
+        let mut list = index::empty()?;
+        list.set_manifests(entries);
+        let (tag, media_type) = (format!("sha256-{}", subject.checksum()), MediaType::ImageIndex.to_string());
+        Ok(self.registry.put_manifest(&tag, &media_type, &canonical_json(&list)?, &self.ctx)?)
     }
 
     fn put_manifest(&self, manifest: &RawManifest, _: Option<&Platform>) -> Result<()> {

@@ -17,6 +17,7 @@ mod options;
 mod trust;
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -127,7 +128,7 @@ impl Machine {
     }
 
     /// Opens an archive, which is read in any order: it can be no pipe, and none is waited for. One that is compressed
-    /// is decompressed into a file without a name in TMPDIR, or else in /var/tmp, as podman does.
+    /// is decompressed into a [`Machine::temporary_file`].
     fn open_archive(&self, path: &Path, ctx: &Ctx) -> Result<File> {
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let opened = File::options().read(true).custom_flags(flags).open(path);
@@ -135,8 +136,15 @@ impl Machine {
         if !file.metadata().map_err(Error::io("Opening", path))?.is_file() {
             return Err(Error::NotAFile(path.into()));
         }
-        let spool = || tempfile::tempfile_in(self.env.path("TMPDIR").unwrap_or_else(|| "/var/tmp".into()));
-        Ok(plain_archive(file, spool, ctx)?)
+        Ok(plain_archive(file, || self.temporary_file(), ctx)?)
+    }
+
+    /// A file without a name for what does not fit into memory: in TMPDIR, or else in /var/tmp, as podman does.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn temporary_file(&self) -> io::Result<File> {
+        tempfile::tempfile_in(self.env.path("TMPDIR").unwrap_or_else(|| "/var/tmp".into()))
     }
 }
 

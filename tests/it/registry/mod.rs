@@ -3,6 +3,7 @@
 mod again;
 mod answers;
 mod configs;
+mod deltas;
 mod faults;
 mod front;
 mod identities;

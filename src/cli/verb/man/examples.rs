@@ -78,6 +78,12 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-container-info", &[("Print the digest of an image:", "ostree-rs container info ostree-unverified-registry:quay.io/exampleos/os:stable")]),
     ("ostree-rs-container-compare", &[("Tell what an update would fetch:", "ostree-rs container compare docker://quay.io/exampleos/os:1 docker://quay.io/exampleos/os:2")]),
     ("ostree-rs-container-commit", &[("As the last step of a Containerfile:", "ostree-rs container commit")]),
+    ("ostree-rs-container-delta-create", &[
+        ("Let machines with version 1 fetch little of version 2:", "ostree-rs container delta create docker://quay.io/exampleos/os:1 docker://quay.io/exampleos/os:2 docker://quay.io/exampleos/os"),
+        ("Into a file, as small as it gets:", "ostree-rs container delta create --best oci:os:1 oci:os:2 oci-archive:1-to-2.ociarchive"),
+    ]),
+    ("ostree-rs-container-delta-apply", &[("Make version 2 of version 1 and a delta:", "ostree-rs container delta apply oci:os:1 oci-archive:1-to-2.ociarchive oci:os:2")]),
+    ("ostree-rs-container-delta-show", &[("Show what is in a delta:", "ostree-rs container delta show oci-archive:1-to-2.ociarchive")]),
     ("ostree-rs-container-image-list", &[("List the images of a repository:", "ostree-rs container image list --repo=/ostree/repo")]),
     ("ostree-rs-container-image-pull", &[
         ("Pull an image with its layers, if the policy lets it in:", "ostree-rs container image pull /ostree/repo ostree-image-signed:docker://quay.io/exampleos/os:stable"),

@@ -1,0 +1,222 @@
+//! `container delta …`: a new image as what changes in an old one.
+
+use std::io::Write;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use crate::cli::images::{self, RegistryOptions};
+use crate::cli::progress::ProgressOptions;
+use crate::cli::terminal::{Session, size};
+use crate::container::delta::{self, Artifact, DeltaOptions, Effort};
+use crate::container::image::{Image, ImageReference, Transport};
+use crate::host::{Demand, Machine, WhichImage, parse_image};
+
+/// The verbs below `container delta`.
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Make a delta from one image to a newer one
+    Create(Box<CreateArgs>),
+    /// Make the newer image out of the older one and a delta
+    Apply(Box<ApplyArgs>),
+    /// Show what is in a delta
+    Show(Box<ShowArgs>),
+}
+
+/// Arguments of `container delta create`.
+#[derive(clap::Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
+    /// Take several times as long for a delta that is a few percent smaller
+    #[arg(long)]
+    best: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The image that machines have: docker://HOST/PATH[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR
+    #[arg(value_parser = parse_image)]
+    old: ImageReference,
+    /// The image that they shall get
+    #[arg(value_parser = parse_image)]
+    new: ImageReference,
+    /// Where the delta goes: oci:DIR[:TAG], oci-archive:FILE, or docker://HOST/PATH of the new image, among whose
+    /// referrers it is then; no tag is changed there
+    #[arg(value_parser = parse_image)]
+    dest: ImageReference,
+}
+
+/// Arguments of `container delta apply`.
+#[derive(clap::Args)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+    /// The image that the delta begins with
+    #[arg(value_parser = parse_image)]
+    old: ImageReference,
+    /// The delta: oci:DIR[:TAG], oci-archive:FILE, docker://HOST/PATH@DIGEST
+    #[arg(value_parser = parse_image)]
+    delta: ImageReference,
+    /// Where the new image goes
+    #[arg(value_parser = parse_image)]
+    dest: ImageReference,
+}
+
+/// Arguments of `container delta show`.
+#[derive(clap::Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    registry: RegistryOptions,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// The delta: oci:DIR[:TAG], oci-archive:FILE, docker://HOST/PATH@DIGEST
+    #[arg(value_parser = parse_image)]
+    delta: ImageReference,
+}
+
+#[derive(Serialize)]
+struct CreatedJson {
+    manifest_digest: String,
+    target: String,
+    layers_reused: usize,
+    layers_delta: usize,
+    layers_whole: usize,
+    bytes: u64,
+    full_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct AppliedJson {
+    manifest_digest: String,
+    as_promised: bool,
+    tar_bytes: u64,
+}
+
+/// Does what the arguments ask for.
+pub(super) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
+    match verb {
+        Verb::Create(args) => create(args, session),
+        Verb::Apply(args) => apply(args, session),
+        Verb::Show(args) => show(args, session),
+    }
+}
+
+fn create(args: &CreateArgs, session: &mut Session) -> anyhow::Result<()> {
+    for image in [&args.old, &args.new] {
+        if *image == args.dest && image.transport() != Transport::Registry {
+            bail!("the delta would take the place of {image}: give it another name");
+        }
+    }
+    let (ctx, machine) = (session.ctx.clone(), Machine::from_env());
+    let old = images::open(&args.old, &args.registry, &ctx)?;
+    let new = images::open(&args.new, &args.registry, &ctx)?;
+    let (old, mount_from) = (old.admit(Demand::AsPolicySays, &ctx)?, new.repository_name());
+    let new_image = new.admit(Demand::AsPolicySays, &ctx)?;
+    let fetch = |source| Image::fetch(source, &Default::default());
+    let (of_old, of_new) = (fetch(&old)?, fetch(&new_image)?);
+    let dest = images::create(&args.dest, &args.registry, mount_from, &ctx)?;
+    let effort = if args.best { Effort::Best } else { Effort::Usual };
+    let options = DeltaOptions { effort, ..DeltaOptions::default() };
+    let spool = || machine.temporary_file();
+    let created = delta::create((&of_old, &old), (&of_new, &new_image), dest.dest(), &options, &spool, &ctx)
+        .map_err(images::writing(&args.dest))?;
+    let digest = dest.finish(created.manifest)?;
+    if args.json {
+        let json = CreatedJson {
+            manifest_digest: digest.to_string(),
+            target: of_new.digest.to_string(),
+            layers_reused: created.reused,
+            layers_delta: created.deltas,
+            layers_whole: created.whole,
+            bytes: created.bytes,
+            full_bytes: created.full_bytes,
+        };
+        serde_json::to_writer(&mut session.out, &json)?;
+        return Ok(writeln!(session.out)?);
+    }
+    writeln!(session.out, "{digest}")?;
+    if !args.quiet {
+        let (bytes, full) = (size(created.bytes), size(created.full_bytes));
+        crate::cli::terminal::say(format_args!("{bytes} instead of {full}"));
+    }
+    Ok(())
+}
+
+fn apply(args: &ApplyArgs, session: &mut Session) -> anyhow::Result<()> {
+    let (ctx, machine) = (session.ctx.clone(), Machine::from_env());
+    let old = images::open(&args.old, &args.registry, &ctx)?;
+    let old = old.admit(Demand::AsPolicySays, &ctx)?;
+    let of_old = Image::fetch(&old, &Default::default())?;
+    let source = images::open(&args.delta, &args.registry.choosing(WhichImage::All), &ctx)?;
+    let artifact = Artifact::read(source.source())?;
+    let dest = images::create(&args.dest, &args.registry, None, &ctx)?;
+    let spool = || machine.temporary_file();
+    let restored = delta::restore((&artifact, source.source()), (&of_old, &old), dest.dest(), &spool, &ctx)
+        .map_err(images::writing(&args.dest))?;
+    let digest = dest.finish(restored.manifest)?;
+    if args.json {
+        let json = AppliedJson {
+            manifest_digest: digest.to_string(),
+            as_promised: restored.as_promised,
+            tar_bytes: restored.tar_bytes,
+        };
+        serde_json::to_writer(&mut session.out, &json)?;
+        return Ok(writeln!(session.out)?);
+    }
+    Ok(writeln!(session.out, "{digest}")?)
+}
+
+fn show(args: &ShowArgs, session: &mut Session) -> anyhow::Result<()> {
+    let source = images::open(&args.delta, &args.registry.choosing(WhichImage::All), &session.ctx)?;
+    let artifact = Artifact::read(source.source())?;
+    let new = artifact.image.layers()?;
+    let full = |to: &str| new.iter().find(|layer| layer.descriptor.digest().to_string() == to);
+    let rows: Vec<_> = artifact
+        .layers
+        .iter()
+        .map(|layer| {
+            let to = layer.to.to_string();
+            let full = full(&to).map_or(0, |layer| layer.descriptor.size());
+            (to, if layer.is_delta() { "delta" } else { "whole" }, layer.descriptor.size(), full)
+        })
+        .collect();
+    if args.json {
+        let layers = rows.iter().map(|(to, how, bytes, full)| {
+            serde_json::json!({ "digest": to, "how": how, "bytes": bytes, "full_bytes": full })
+        });
+        let json = serde_json::json!({
+            "manifest_digest": artifact.digest.to_string(),
+            "target": artifact.target.to_string(),
+            "source": artifact.source.map(|source| source.to_string()),
+            "source_config": artifact.source_config.to_string(),
+            "reused": artifact.reused.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "layers": layers.collect::<Vec<_>>(),
+        });
+        serde_json::to_writer(&mut session.out, &json)?;
+        return Ok(writeln!(session.out)?);
+    }
+    let out = &mut session.out;
+    let source = artifact.source.map_or_else(|| "not told".to_owned(), |source| source.to_string());
+    writeln!(out, "From:  {source}")?;
+    writeln!(out, "       configuration {}", artifact.source_config)?;
+    writeln!(out, "To:    {}", artifact.target)?;
+    writeln!(out, "Layers that the old image has: {}", artifact.reused.len())?;
+    for (to, how, bytes, full) in rows {
+        writeln!(out, "{to}  {how}, {} instead of {}", size(bytes), size(full))?;
+    }
+    Ok(())
+}
