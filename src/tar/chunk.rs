@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ostree_format::{CommitId, DirEntry, FileId, FileName};
 
+use super::export::ContentOrder;
 use crate::store::ObjectRead;
 use crate::store::{Result, load_commit, load_dirtree};
 
@@ -97,7 +98,16 @@ impl ChunkContent {
 
     /// Every object and its paths, without a slash in front, sorted by checksum.
     pub fn iter(&self) -> impl Iterator<Item = (FileId, Vec<String>)> + '_ {
-        self.files.chunk_by(|a, b| a.0 == b.0).map(|same| {
+        self.iter_in(ContentOrder::Checksum)
+    }
+
+    /// Every object and its paths in this order.
+    pub(super) fn iter_in(&self, order: ContentOrder) -> impl Iterator<Item = (FileId, Vec<String>)> + '_ {
+        let mut objects: Vec<_> = self.files.chunk_by(|a, b| a.0 == b.0).collect();
+        if order == ContentOrder::Path {
+            objects.sort_unstable_by_key(|same| same[0].1);
+        }
+        objects.into_iter().map(|same| {
             let paths = same.iter().map(|(_, path)| self.table.path(*path));
             (same[0].0, paths.collect())
         })

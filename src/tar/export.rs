@@ -33,6 +33,18 @@ use crate::store::{self, FileObject, ObjectRead, load_commit, load_dirmeta, load
 pub struct ExportOptions {
     /// The way in which xattrs are written.
     pub xattrs: XattrDialect,
+    /// The order of the content objects of a layer.
+    pub order: ContentOrder,
+}
+
+/// The order of the content objects of a layer; readers take any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ContentOrder {
+    /// By checksum, as ostree-ext writes them.
+    #[default]
+    Checksum,
+    /// By the first path of each: what is new in a commit lies together, for who fetches only that.
+    Path,
 }
 
 /// The way in which xattrs of content objects are written. Both kinds are read by every version of ostree-ext since
@@ -103,7 +115,7 @@ pub fn export_final_chunk(
 struct Exporter<'a> {
     store: &'a dyn ObjectRead,
     out: Writer<BufWriter<&'a mut dyn Write>>,
-    xattrs: XattrDialect,
+    options: ExportOptions,
     ctx: &'a Ctx,
     commit: Commit,
     map: CheckoutMap,
@@ -143,7 +155,7 @@ impl<'a> Exporter<'a> {
         Ok(Self {
             store,
             out: Writer::new(BufWriter::with_capacity(64 * 1024, out)),
-            xattrs: options.xattrs,
+            options: *options,
             ctx,
             map: CheckoutMap::of(store, &commit)?,
             commit,
@@ -241,7 +253,7 @@ impl<'a> Exporter<'a> {
     }
 
     fn write_content(&mut self, content: &ChunkContent) -> Result<()> {
-        for (id, paths) in content.iter() {
+        for (id, paths) in content.iter_in(self.options.order) {
             self.ctx.cancel.check()?;
             let (object, header) = self.write_object(&id)?;
             for path in &paths {
@@ -283,7 +295,7 @@ impl<'a> Exporter<'a> {
         header: &mut Header,
         mut file: FileObject,
     ) -> Result<()> {
-        if self.xattrs == XattrDialect::Copied {
+        if self.options.xattrs == XattrDialect::Copied {
             let others = file.header.xattrs.iter().filter(|(name, _)| *name != b"security.selinux");
             self.out.append_pax(others.map(|(name, value)| ([b"SCHILY.xattr.", name].concat(), value)))?;
         }
@@ -306,7 +318,7 @@ impl<'a> Exporter<'a> {
     fn write_xattrs(&mut self, id: &FileId, header: &FileHeader) -> Result<()> {
         let bytes = header.xattrs.to_bytes();
         let link = object_path(&ObjectName::new(*id.checksum(), ObjectType::FileXattrsLink));
-        if self.xattrs == XattrDialect::Copied {
+        if self.options.xattrs == XattrDialect::Copied {
             return self.write_file(&link, &bytes);
         }
         let checksum = Checksum::of(&bytes);

@@ -42,7 +42,9 @@ pub use chunk::ChunkContent;
 pub use detached::replace_detached;
 pub use entry::{EntryKind, TarEntry, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};
-pub use export::{ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk};
+pub use export::{
+    ContentOrder, ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk,
+};
 pub use filter::PathnameFilter;
 pub use import::{
     ImportOptions, ImportedCommit, StreamHolds, check_complete, import_commit, import_commit_layer,

@@ -22,7 +22,7 @@ use crate::container::image::{
     Compression, Digest, Image, ImageDest, LayerKind, PlatformName, Result, labels, platform_of,
 };
 use crate::store::{ObjectRead, load_commit};
-use crate::tar::{ExportOptions, XattrDialect, export_chunk, export_final_chunk};
+use crate::tar::{ContentOrder, ExportOptions, XattrDialect, export_chunk, export_final_chunk};
 
 /// Options for building an image.
 #[derive(Debug, Clone, Default)]
@@ -118,7 +118,12 @@ impl<'a> BuildPlan<'a> {
         let (first, chunks) =
             chunks::divide(store, &commit, &options.layering, options.previous.as_ref(), ctx)?;
         let outline = Outline::new(&commit, &object, platform, &chunks, options)?;
-        let export = ExportOptions { xattrs: options.xattrs };
+        // Nobody else writes such layers in ostree-ext's format, whose order these would have to have.
+        let order = match options.compression.is_chunked() {
+            true => ContentOrder::Path,
+            false => ContentOrder::Checksum,
+        };
+        let export = ExportOptions { xattrs: options.xattrs, order };
         let mut recipes = vec![LayerRecipe {
             kind: LayerKind::Commit,
             components: None,

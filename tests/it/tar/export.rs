@@ -78,7 +78,7 @@ fn layers_are_byte_for_byte_as_by_ostree_ext() {
 #[test]
 fn copied_xattrs_are_extended_headers_too() {
     let store = bare_store();
-    let stream = export(&store, &ExportOptions { xattrs: XattrDialect::Copied });
+    let stream = export(&store, &ExportOptions { xattrs: XattrDialect::Copied, ..ExportOptions::default() });
     let mut reader = Reader::new(&*stream);
     let mut xattrs = 0;
     while let Some(entry) = reader.next_entry().unwrap() {

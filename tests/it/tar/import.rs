@@ -51,7 +51,7 @@ fn what_we_write_comes_in() {
     for xattrs in [XattrDialect::Linked, XattrDialect::Copied] {
         let (source, store) = (bare_store(), MemStore::new());
         let mut stream = Vec::new();
-        let options = ExportOptions { xattrs };
+        let options = ExportOptions { xattrs, ..ExportOptions::default() };
         export_commit(&source, &stable(), &mut stream, &options, &Ctx::default()).unwrap();
         assert_eq!(import(&stream, &store).unwrap(), stable());
         assert_equal(&stable(), &store, &source);

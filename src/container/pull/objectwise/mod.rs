@@ -100,11 +100,14 @@ fn attempt<T>(
             Wants::NoMore
         }
     });
+    ctx.cancel.check()?;
     let read = read.map_err(Error::io("read", descriptor.digest().to_string()));
     let list = match (wrong, read) {
         (Some(error), _) => Err(error),
         (None, Ok(Wants::NoMore)) => return whole(WhyWhole::MostIsMissing),
         (None, Ok(Wants::More)) => missing.finish(),
+        // No file is read here: what is not the network's fault is the table's.
+        (None, Err(Error::Io { .. })) => Err(Wrong::Table("it cannot be read")),
         (None, Err(error)) => return give_up(error, layer, WhyWhole::WrongTable),
     };
     let list = match list {
