@@ -1,6 +1,6 @@
 //! A request, as far as it counts: method, path, and three headers.
 
-use hyper::header::{HeaderMap, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE};
+use hyper::header::{HOST, HeaderMap, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE};
 use hyper::{Method, Request};
 
 use super::limits::MAX_PATH_BYTES;
@@ -14,6 +14,8 @@ pub(super) struct Asked {
     pub(super) path: Vec<String>,
     /// What stands behind the `?`, by names, decoded.
     query: Vec<(String, String)>,
+    /// The header `Host`, if it is a name or address and perhaps a port.
+    pub(super) host: Option<String>,
     /// The header `If-None-Match`.
     pub(super) if_none_match: Option<String>,
     /// The header `Range`.
@@ -47,6 +49,7 @@ impl Asked {
             is_head,
             path: parts.map(decode).collect::<Option<_>>().ok_or(Refused::Path)?,
             query: request.uri().query().map(pairs).unwrap_or_default(),
+            host: text(headers, &HOST).filter(|host| is_host(host)),
             if_none_match: text(headers, &IF_NONE_MATCH),
             range: text(headers, &RANGE),
             if_range: text(headers, &IF_RANGE),
@@ -67,6 +70,10 @@ impl Asked {
     pub(super) fn parts(&self) -> Vec<&str> {
         self.path.iter().map(String::as_str).collect()
     }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b))
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {

@@ -3,7 +3,7 @@
 //! ```text
 //! GET /repo/…     an archive repository: C ostree and everybody else pull from it
 //! GET /v2/…       a registry that can be read: every ref is an image, made when it is asked for
-//! GET /           pages for people
+//! GET /           pages for people: refs, commits, trees, what changed
 //! ```
 //! ```text
 //! socket ─ connection ─ site ─┬─ repository ─┐
@@ -26,6 +26,7 @@ mod connection;
 mod error;
 mod limits;
 mod pace;
+mod page;
 mod registry;
 mod repository;
 mod scratch;
@@ -83,6 +84,7 @@ pub fn serve(repo: Repo, listener: TcpListener, options: ServeOptions, ctx: &Ctx
         .thread_name("serve")
         .build()
         .map_err(Error::Listen)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let repo = Arc::new(repo);
     let shelf = Arc::new(Shelf::new(options.scratch, &options.limits));
     let (jobs, todo) = unbounded();
@@ -91,7 +93,7 @@ pub fn serve(repo: Repo, listener: TcpListener, options: ServeOptions, ctx: &Ctx
         for _ in 0..MAKERS {
             scope.spawn(|| registry::work(&todo, &workshop));
         }
-        let site = Arc::new(Site::new(Arc::clone(&repo), shelf, Images::new(jobs), ctx.jobs));
+        let site = Arc::new(Site::new(Arc::clone(&repo), shelf, Images::new(jobs), scheme, ctx.jobs));
         let served =
             runtime.block_on(connection::accept_all(listener, tls, site, options.limits, &ctx.cancel));
         // With the last connection the last one goes who could ask a maker for something.

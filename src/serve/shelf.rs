@@ -26,6 +26,8 @@ use crate::container::image::Digest;
 pub(super) enum Key {
     /// A content object as archives keep it.
     Packed(FileId),
+    /// The content of a file, out of an archive.
+    Content(FileId),
     /// A layer of an image.
     Layer(Digest),
     /// Something whose name is known when it is whole.

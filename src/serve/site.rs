@@ -12,8 +12,9 @@ use tokio::task::spawn_blocking;
 use super::answer::Answer;
 use super::asked::{Asked, Refused};
 use super::body::Body;
+use super::page::{self, Sizes};
 use super::registry::{self, Images};
-use super::shelf::Shelf;
+use super::shelf::{Maker, Shelf};
 use super::{conditions, repository};
 use crate::repo::Repo;
 
@@ -26,13 +27,45 @@ pub(super) struct Site {
     pub(super) shelf: Arc<Shelf>,
     /// The images that were asked for.
     pub(super) images: Images,
+    /// How large commits are.
+    pub(super) sizes: Arc<Sizes>,
+    /// `http` or `https`
+    pub(super) scheme: &'static str,
     /// One permit for each large object that is being packed.
     pub(super) packing: Arc<Semaphore>,
 }
 
 impl Site {
-    pub(super) fn new(repo: Arc<Repo>, shelf: Arc<Shelf>, images: Images, jobs: NonZeroUsize) -> Self {
-        Self { repo, shelf, images, packing: Arc::new(Semaphore::new(jobs.get())) }
+    pub(super) fn new(
+        repo: Arc<Repo>,
+        shelf: Arc<Shelf>,
+        images: Images,
+        scheme: &'static str,
+        jobs: NonZeroUsize,
+    ) -> Self {
+        let packing = Arc::new(Semaphore::new(jobs.get()));
+        Self { repo, shelf, images, sizes: Arc::default(), scheme, packing }
+    }
+
+    /// Has `work` write what others read meanwhile, in its turn.
+    pub(super) fn make(
+        &self,
+        mut maker: Maker,
+        work: impl FnOnce(&mut Maker) -> crate::store::Result<()> + Send + 'static,
+    ) {
+        let permits = Arc::clone(&self.packing);
+        tokio::spawn(async move {
+            let Ok(permit) = permits.acquire_owned().await else { return };
+            let made = spawn_blocking(move || {
+                match work(&mut maker) {
+                    Ok(()) => maker.finish(),
+                    Err(error) => tracing::warn!(%error, "cannot be made"),
+                }
+                drop(permit);
+            });
+            // Whoever waits for it is told by the maker.
+            let _ = made.await;
+        });
     }
 
     /// Answers a request.
@@ -50,7 +83,9 @@ impl Site {
         match asked.parts()[..] {
             ["repo", ref path @ ..] => repository::answer(self, asked, path).await,
             ["v2", ref path @ ..] => registry::answer(self, asked, path).await,
-            _ => Answer::missing("nothing here; the repository is at /repo/, its images are at /v2/"),
+            ref path => page::answer(self, asked, path).await.unwrap_or_else(|| {
+                Answer::missing("nothing here; the repository is at /repo/, its images are at /v2/")
+            }),
         }
     }
 }

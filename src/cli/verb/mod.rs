@@ -58,7 +58,7 @@ pub(crate) enum Verb {
     /// Commits as container images, and back
     #[command(subcommand)]
     Container(container::Verb),
-    /// Serve a repository of any mode over HTTP: as an archive, and as a registry of images
+    /// Serve a repository of any mode over HTTP: as an archive, as a registry of images, and for people
     Serve(serve::Args),
     /// Make a key to sign commits with
     GpgNewKey(gpg_new_key::Args),

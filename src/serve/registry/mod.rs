@@ -26,7 +26,7 @@ use self::errors::Code;
 pub(super) use self::images::Images;
 use self::images::{ServedImage, ServedLayer};
 pub(super) use self::makers::{Workshop, work};
-use self::names::Names;
+pub(super) use self::names::Names;
 use super::answer::{Answer, Content, Keeps, OCTETS};
 use super::asked::Asked;
 use super::shelf::{Found, Key};
@@ -39,9 +39,6 @@ use crate::store::{ObjectRead, Result, load_commit};
 const LATEST: &str = "latest";
 /// Commits of a ref's history that have a tag, at most.
 const MAX_HISTORY: usize = 32;
-/// Refs below this one are how pulled images are kept, not what somebody wants to publish.
-const IMAGE_STORE: &str = "ostree/container/";
-
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const JSON: &str = "application/json";
@@ -188,14 +185,7 @@ fn with_digest(answer: Answer, digest: Digest) -> Answer {
 /// The names of all images, and their refs.
 async fn names_of(site: &Site) -> Result<Names, Answer> {
     let repo = std::sync::Arc::clone(&site.repo);
-    let refs = blocking(move || published(&repo)).await?.map_err(|error| Answer::failed(&error))?;
-    Ok(Names::of(refs))
-}
-
-/// The refs that are images.
-fn published(repo: &Repo) -> Result<Vec<RefName>> {
-    let refs = repo.list_of(None)?.into_keys().map(|refspec| refspec.name);
-    Ok(refs.filter(|name| !name.as_str().starts_with(IMAGE_STORE)).collect())
+    blocking(move || Names::published(&repo)).await?.map_err(|error| Answer::failed(&error))
 }
 
 /// Answers for an image that exists: from its name, and its commits, the youngest first.
@@ -214,7 +204,7 @@ async fn history_of(site: &Site, name: &[&str]) -> Result<(String, Vec<CommitId>
     }
     let repo = std::sync::Arc::clone(&site.repo);
     let looked_up = blocking(move || {
-        let names = Names::of(published(&repo)?);
+        let names = Names::published(&repo)?;
         let history = names.get(&name).map(|of| history(&repo, of)).transpose()?;
         Ok((name, history))
     });

@@ -14,14 +14,31 @@ use std::collections::BTreeMap;
 
 use ostree_format::{Checksum, RefName};
 
+use crate::repo::Repo;
+use crate::store::Result;
+
 /// Names in a registry are at most so long.
 const MAX_NAME_BYTES: usize = 255;
 
+/// Refs below this one are how pulled images are kept, not what somebody wants to publish.
+const IMAGE_STORE: &str = "ostree/container/";
+
 /// The images of a repository, by their names.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, RefName>);
+pub(in crate::serve) struct Names(BTreeMap<String, RefName>);
 
 impl Names {
+    /// The images of the refs that are published.
+    pub(in crate::serve) fn published(repo: &Repo) -> Result<Self> {
+        let refs = repo.list_of(None)?.into_keys().map(|refspec| refspec.name);
+        Ok(Self::of(refs.filter(|name| !name.as_str().starts_with(IMAGE_STORE))))
+    }
+
+    /// What the image of a ref is called.
+    pub(in crate::serve) fn of_ref(&self, name: &RefName) -> Option<&str> {
+        self.0.iter().find(|(_, of)| *of == name).map(|(image, _)| image.as_str())
+    }
+
     pub(super) fn of(refs: impl IntoIterator<Item = RefName>) -> Self {
         let mut wanted: BTreeMap<String, Vec<RefName>> = BTreeMap::new();
         for name in refs {

@@ -15,8 +15,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ostree_format::{FileId, ObjectName};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
 use self::path::RepoPath;
 use super::answer::{Answer, Content, OCTETS, TEXT};
@@ -44,8 +42,8 @@ pub(in crate::serve) async fn answer(site: &Site, asked: &Asked, path: &[&str]) 
     match looked_up {
         LookedUp::Answer(answer) => answer,
         LookedUp::Pack { id, etag, made, maker } => {
-            let (repo, permits) = (Arc::clone(&site.repo), Arc::clone(&site.packing));
-            tokio::spawn(pack_large(repo, permits, id, maker));
+            let repo = Arc::clone(&site.repo);
+            site.make(maker, move |maker| pack(&repo, &id, maker));
             Answer::for_ever(etag, Content::Made(made))
         }
     }
@@ -133,20 +131,6 @@ fn look_up_file(repo: &Repo, shelf: &Arc<Shelf>, id: &FileId, is_head: bool) -> 
         Found::Make(made, maker) => Ok(LookedUp::Pack { id: *id, etag, made, maker }),
         Found::Full => Ok(LookedUp::Answer(Answer::busy())),
     }
-}
-
-/// Packs an object in its turn.
-async fn pack_large(repo: Arc<Repo>, permits: Arc<Semaphore>, id: FileId, mut maker: Maker) {
-    let Ok(permit) = permits.acquire_owned().await else { return };
-    let work = move || {
-        match pack(&repo, &id, &mut maker) {
-            Ok(()) => maker.finish(),
-            Err(error) => tracing::warn!(object = %ObjectName::from(id), %error, "cannot be packed"),
-        }
-        drop(permit);
-    };
-    // Whoever waits for it is told by the maker.
-    let _ = spawn_blocking(work).await;
 }
 
 fn pack(repo: &Repo, id: &FileId, out: &mut dyn io::Write) -> Result<()> {

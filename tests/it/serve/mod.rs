@@ -5,6 +5,7 @@ mod clients;
 mod conformance;
 mod images;
 mod inside;
+mod pages;
 mod requests;
 mod server;
 
