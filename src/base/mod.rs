@@ -1,5 +1,6 @@
 //! Floor 1: progress, cancellation, threads, streams and files, for everything above.
 
+mod answers;
 pub mod compressed;
 mod ctx;
 pub mod fs;
@@ -10,6 +11,7 @@ mod par;
 mod shared_streams;
 mod xattr;
 
+pub use answers::Answers;
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Outcome, Progress, Silent};
 pub use item::Item;
 pub use kind::{ErrorKind, Kind};

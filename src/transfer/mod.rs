@@ -2,36 +2,40 @@
 //!
 //! ```text
 //! commit ─ checked, marked partial, written with its detached metadata ─ parents as deep as asked
-//!   └ dirtrees, dirmetas missing in the target        in the calling thread, each verified
+//!   └ dirtrees, dirmetas missing in the target        verified, by a pool of threads, several at a time: no branch
+//!       │                                             of the tree waits for another one
 //!       └ content objects missing in the target       hard link where both keep files alike,
-//!                                                     else a verified copy, by a pool of threads
+//!                                                     else a verified copy, by the same threads
 //! all there: marked complete, with the transaction
 //! ```
 //! What is there already is not read again, so an interrupted copy goes on where it stopped. Semantics as
 //! `ostree pull-local`: libostree ostree-repo-pull.c:633-750, 1466-1880; ostree-repo-commit.c:4320-4640.
 
 mod content;
+mod metadata;
 mod subpath;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ostree_format::variant::Dict;
-use ostree_format::{
-    Checksum, CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, MetaKind, ObjectName, ObjectType,
-};
+use ostree_format::{CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, MetaKind, ObjectName};
 
-use crate::base::{Ctx, Pool, with_pool};
+use crate::base::{Answers, Ctx, Pool, with_pool};
 use crate::store::{
     CommitBytes, Completeness, Depth, Error, ObjectRead, Result, Sizes, Txn, Voucher, load_commitmeta,
     require_voucher,
 };
 
 use content::{ContentCopy, SmallFiles};
+use metadata::MetaCopy;
 use subpath::{Filter, Match};
 
 /// The number of content objects that make one job.
 const BATCH_FILES: usize = 64;
+
+/// Dirtrees that are loaded ahead of the walk, for each thread.
+const DIRTREES_AHEAD: usize = 4;
 
 /// The degree to which content objects of the source are believed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -108,6 +112,7 @@ pub struct TransferStats {
 
 #[derive(Default)]
 struct Counters {
+    metadata: AtomicU64,
     content: AtomicU64,
     linked: AtomicU64,
     bytes: AtomicU64,
@@ -131,16 +136,17 @@ pub fn copy(
     let (trust, modes) = (options.trust, options.file_modes);
     let content =
         ContentCopy { from, txn, trust, modes, sizes: &sizes, small: &small, counters: &counters, ctx };
+    let meta = MetaCopy { from, txn, trust, counters: &counters, ctx };
     ctx.phase("Importing objects", None, None);
     // Jobs hold a buffer each and nothing else, so their number is bound enough.
-    let (metadata_objects, complete) = with_pool(ctx, u64::MAX, |pool| {
+    let complete = with_pool(ctx, u64::MAX, |pool| {
         let (batch, seen) = (Vec::new(), Seen::default());
-        let mut walk = Walk { from, txn, options, ctx, content, pool, batch, written: 0, seen };
+        let mut walk = Walk { from, txn, options, ctx, content, meta, pool, batch, seen };
         let complete = walk.commits(commits)?;
         walk.submit()?;
         small.finish(pool, move |finished| content.write(finished))?;
         pool.wait()?;
-        Ok::<_, Error>((walk.written, complete))
+        Ok::<_, Error>(complete)
     })?;
     for commit in complete {
         txn.set_partial(&commit, Completeness::Complete)?;
@@ -149,7 +155,7 @@ pub fn copy(
     let linked = get(&counters.linked);
     tracing::debug!(linked, trust = ?options.trust, "objects transferred; those that are not linked were copied");
     Ok(TransferStats {
-        metadata_objects,
+        metadata_objects: get(&counters.metadata),
         content_objects: get(&counters.content),
         linked_objects: get(&counters.linked),
         copied_bytes: get(&counters.bytes),
@@ -173,14 +179,14 @@ struct Walk<'env, 'p> {
     options: &'env TransferOptions<'env>,
     ctx: &'env Ctx,
     content: ContentCopy<'env>,
+    meta: MetaCopy<'env>,
     pool: &'p Pool<'env, Error>,
     /// Content objects that wait for more: one alone is quicker copied than handed to a thread.
     batch: Vec<FileId>,
-    written: u64,
     seen: Seen,
 }
 
-impl Walk<'_, '_> {
+impl<'env> Walk<'env, '_> {
     /// Copies commits and their parents; gives back those of which everything is under way.
     fn commits(&mut self, commits: &[CommitId]) -> Result<Vec<CommitId>> {
         let mut todo: Vec<_> = commits.iter().rev().map(|id| (*id, self.options.depth, false)).collect();
@@ -222,8 +228,8 @@ impl Walk<'_, '_> {
         let is_stored = stored.is_some();
         let bytes = match (stored, is_parent) {
             (Some(bytes), _) => bytes,
-            (None, false) => self.load(name)?,
-            (None, true) => match self.load(name) {
+            (None, false) => self.meta.load(name)?,
+            (None, true) => match self.meta.load(name) {
                 Err(Error::NotFound(_)) => return Ok(None),
                 loaded => loaded?,
             },
@@ -242,36 +248,52 @@ impl Walk<'_, '_> {
             self.txn.set_detached(id, &detached)?;
         }
         if !is_stored {
-            self.write(name, MetaKind::Commit, &bytes)?;
+            self.meta.write(name, MetaKind::Commit, &bytes)?;
         }
         Ok(Some(bytes))
     }
 
     /// Copies what is below a dirtree, as far as `filter` lets it through.
-    fn tree(&mut self, root: DirTreeId, filter: Option<Filter<'_>>) -> Result<()> {
+    fn tree(&mut self, root: DirTreeId, filter: Option<Filter<'env>>) -> Result<()> {
         // A stack of its own: trees from outside may be nested deeper than a thread's stack.
-        let mut todo = vec![(root, filter)];
-        while let Some((id, filter)) = todo.pop() {
-            self.ctx.cancel.check()?;
-            if filter.is_none() && !self.seen.dirtrees.insert(id) {
-                continue;
-            }
-            let bytes = self.ensure(id.into(), MetaKind::DirTree)?;
-            let tree = DirTreeRef::parse(&bytes).map_err(Error::corrupt(id))?;
-            for (name, file) in tree.files() {
-                if filter.as_ref().is_none_or(|filter| filter.file(name)) && self.seen.files.insert(file) {
-                    self.file(file)?;
+        let (mut todo, mut loaded) = (vec![(root, filter)], Answers::default());
+        loop {
+            while loaded.awaited() < DIRTREES_AHEAD * self.ctx.jobs.get()
+                && let Some((id, filter)) = todo.pop()
+            {
+                if filter.is_some() || self.seen.dirtrees.insert(id) {
+                    let meta = self.meta;
+                    let load = move || Ok((id, meta.ensure(id.into(), MetaKind::DirTree)?, filter));
+                    loaded.ask(self.pool, 0, load)?;
                 }
             }
-            for (name, dir) in tree.dirs() {
-                let below = match filter.as_ref().map_or(Match::Everything, |filter| filter.dir(name)) {
-                    Match::Nothing => continue,
-                    Match::Everything => None,
-                    Match::Below(filter) => Some(filter),
-                };
-                self.dirmeta(dir.meta)?;
-                todo.push((dir.tree, below));
+            let Some((id, bytes, filter)) = loaded.next(self.pool)? else { return Ok(()) };
+            self.ctx.cancel.check()?;
+            let tree = DirTreeRef::parse(&bytes).map_err(Error::corrupt(id))?;
+            self.dirtree(&tree, filter.as_ref(), &mut todo)?;
+        }
+    }
+
+    /// Copies what a dirtree names, but for further dirtrees: these go to `todo`.
+    fn dirtree(
+        &mut self,
+        tree: &DirTreeRef<'_>,
+        filter: Option<&Filter<'env>>,
+        todo: &mut Vec<(DirTreeId, Option<Filter<'env>>)>,
+    ) -> Result<()> {
+        for (name, file) in tree.files() {
+            if filter.is_none_or(|filter| filter.file(name)) && self.seen.files.insert(file) {
+                self.file(file)?;
             }
+        }
+        for (name, dir) in tree.dirs() {
+            let below = match filter.map_or(Match::Everything, |filter| filter.dir(name)) {
+                Match::Nothing => continue,
+                Match::Everything => None,
+                Match::Below(filter) => Some(filter),
+            };
+            self.dirmeta(dir.meta)?;
+            todo.push((dir.tree, below));
         }
         Ok(())
     }
@@ -291,41 +313,10 @@ impl Walk<'_, '_> {
     }
 
     fn dirmeta(&mut self, id: DirMetaId) -> Result<()> {
-        if self.seen.dirmetas.insert(id) && !self.txn.contains(&id.into())? {
-            let bytes = self.load(id.into())?;
-            self.write(id.into(), MetaKind::DirMeta, &bytes)?;
+        if !self.seen.dirmetas.insert(id) {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// The bytes of a metadata object, which the target has from now on.
-    fn ensure(&mut self, name: ObjectName, kind: MetaKind) -> Result<Vec<u8>> {
-        if let Some(bytes) = self.txn.read_meta(&name)? {
-            return Ok(bytes);
-        }
-        let bytes = self.load(name)?;
-        self.write(name, kind, &bytes)?;
-        Ok(bytes)
-    }
-
-    /// A metadata object of the source, verified.
-    fn load(&self, name: ObjectName) -> Result<Vec<u8>> {
-        let bytes = self.from.read_meta(&name)?.ok_or(Error::NotFound(name))?;
-        let actual = Checksum::of(&bytes);
-        match actual == name.checksum {
-            true => Ok(bytes),
-            false => Err(Error::Mismatch { expected: name, actual }),
-        }
-    }
-
-    fn write(&mut self, name: ObjectName, kind: MetaKind, bytes: &[u8]) -> Result<()> {
-        debug_assert_eq!(ObjectType::from(kind), name.kind);
-        match (self.options.trust, self.from.loose_meta(&name)) {
-            (Trust::Linked, Some(from)) => self.txn.link_meta(kind, bytes, &from)?,
-            _ => self.txn.write_meta(kind, bytes)?,
-        };
-        self.written += 1;
-        self.ctx.object_done(bytes.len() as u64);
-        Ok(())
+        let meta = self.meta;
+        self.pool.submit(0, move || meta.copy(id.into(), MetaKind::DirMeta))
     }
 }
