@@ -49,6 +49,7 @@ pub mod base;
 pub mod cli;
 #[cfg(feature = "container")]
 pub mod container;
+pub mod delta;
 pub mod diff;
 pub mod host;
 #[cfg(feature = "net")]

@@ -2,18 +2,20 @@
 //!
 //! They take any bytes, and panic where that does not hold. [`TARGETS`] lists them.
 
+use crate::delta::{DeltaPart, SignedSuperblock, Superblock, split_part};
 use crate::keyfile::KeyFile;
 use crate::variant::{Annotate, Dict, Type, Value};
 use crate::{
-    ArchiveHeader, Commit, DirMeta, DirTree, FRAMING_BYTES, FileHeader, FileKind, ObjectName, ObjectSize,
-    RefSpec, RemoteConfig, RepoConfig, Rev, Summary, Xattrs, commitmeta, parse_framing, parse_sizes,
+    ArchiveHeader, Checksum, Commit, DirMeta, DirTree, FRAMING_BYTES, FileHeader, FileKind, ObjectName,
+    ObjectSize, ObjectType, RefSpec, RemoteConfig, RepoConfig, Rev, Summary, Xattrs, commitmeta,
+    parse_framing, parse_sizes,
 };
 
 /// A body and its name.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// The fuzz targets of this crate, by name.
-pub const TARGETS: [FuzzTarget; 13] = [
+pub const TARGETS: [FuzzTarget; 15] = [
     ("commit", commit),
     ("dirtree", dirtree),
     ("dirmeta", dirmeta),
@@ -24,6 +26,8 @@ pub const TARGETS: [FuzzTarget; 13] = [
     ("dict", dict),
     ("variant_text", variant_text),
     ("summary", summary),
+    ("superblock", superblock),
+    ("delta_part", delta_part),
     ("sizes", sizes),
     ("keyfile", keyfile),
     ("names", names),
@@ -83,6 +87,30 @@ fn unframe(framed: &[u8], expected: &[u8]) {
     let (framing, header) = framed.split_first_chunk().unwrap_or((&[0; FRAMING_BYTES], &[]));
     assert_eq!(parse_framing(*framing), Ok(header.len()));
     assert_eq!(header, expected);
+}
+
+/// A static delta's superblock, with signatures or without.
+pub fn superblock(data: &[u8]) {
+    if let Ok(Some(signed)) = SignedSuperblock::parse(data) {
+        assert_eq!(signed.to_bytes(), data);
+        superblock(&signed.bytes);
+    }
+    if let Ok(block) = Superblock::parse(data) {
+        assert_eq!(block.to_bytes().as_deref(), Ok(data));
+        let _ = block.inline_part(0);
+    }
+}
+
+/// A static delta's part, decompressed, that makes a dirtree and a file.
+pub fn delta_part(data: &[u8]) {
+    let _ = split_part(data);
+    if let Ok(part) = DeltaPart::parse(data) {
+        assert!(part.mode(part.mode_count() as u64).is_none());
+        let object = |kind| ObjectName::new(Checksum::new([0; 32]), kind);
+        let objects = [object(ObjectType::DirTree), object(ObjectType::File)];
+        assert!(part.ops(&objects).count() <= part.ops_bytes());
+        assert!(part.xattrs().count() <= data.len());
+    }
 }
 
 /// A list of xattrs.

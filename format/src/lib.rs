@@ -9,6 +9,7 @@ mod checksum;
 mod commit;
 pub mod commitmeta;
 pub mod config;
+pub mod delta;
 mod dirmeta;
 mod dirtree;
 mod error;

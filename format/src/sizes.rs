@@ -9,6 +9,7 @@
 //! Source: libostree ostree-repo-commit.c:418-456, ostree-core.c:2538-2588.
 
 use crate::variant::{Dict, Value};
+use crate::wire::{Slice, read_varint};
 use crate::{Checksum, ObjectName, ObjectType, ParseError, ParseErrorKind, Result};
 
 /// The key in the metadata of a commit.
@@ -53,9 +54,9 @@ impl ObjectSize {
     pub fn parse(entry: &[u8]) -> Result<Self> {
         let (checksum, rest) = entry.split_at_checked(32).unwrap_or((entry, &[]));
         let checksum = Checksum::from_slice(SIZES_KEY, 0, checksum)?;
-        let mut at = entry.len() - rest.len();
-        let archived_bytes = read_varint(entry, &mut at)?;
-        let unpacked_bytes = read_varint(entry, &mut at)?;
+        let (slice, mut at) = (Slice::new(SIZES_KEY, entry), entry.len() - rest.len());
+        let archived_bytes = read_varint(slice, &mut at)?;
+        let unpacked_bytes = read_varint(slice, &mut at)?;
         let kind = match entry.get(at..).unwrap_or_default() {
             [] => ObjectType::File,
             [number] => match ObjectType::from_number(*number) {
@@ -77,25 +78,6 @@ impl ObjectSize {
         out.push(self.object.kind as u8);
         out
     }
-}
-
-/// A base-128 number at `at`, which is moved behind it.
-fn read_varint(bytes: &[u8], at: &mut usize) -> Result<u64> {
-    let error = |at, kind| Err(ParseError::new(SIZES_KEY, at, kind));
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let Some(byte) = bytes.get(*at).copied() else { return error(*at, ParseErrorKind::Truncated) };
-        let bits = u64::from(byte & 0x7f);
-        if shift == 63 && bits > 1 || shift > 0 && byte == 0 {
-            return error(*at, ParseErrorKind::NotNormal);
-        }
-        value |= bits << shift;
-        *at += 1;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    error(*at, ParseErrorKind::NotNormal)
 }
 
 fn write_varint(mut value: u64, out: &mut Vec<u8>) {

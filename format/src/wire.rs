@@ -228,6 +228,25 @@ impl<'a> Tuple<'a> {
     }
 }
 
+/// A base-128 number at `at`, which is moved behind it.
+pub(crate) fn read_varint(slice: Slice<'_>, at: &mut usize) -> Result<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = slice.bytes.get(*at).copied();
+        let byte = byte.ok_or_else(|| slice.error(*at, ParseErrorKind::Truncated))?;
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 || shift > 0 && byte == 0 {
+            return Err(slice.error(*at, ParseErrorKind::NotNormal));
+        }
+        value |= bits << shift;
+        *at += 1;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(slice.error(*at, ParseErrorKind::NotNormal))
+}
+
 /// A checksum stored as `ay`.
 pub(crate) fn checksum(slice: Slice<'_>) -> Result<crate::Checksum> {
     crate::Checksum::from_slice(slice.what, slice.offset, slice.bytes)

@@ -58,6 +58,14 @@ pub fn decompress<'a>(input: Box<dyn Read + 'a>) -> io::Result<Decompressed<'a>>
     Ok(out)
 }
 
+/// Decompresses a stream that is known to be xz.
+///
+/// # Errors
+/// [`ErrorKind::InvalidData`] if its start is damaged.
+pub fn xz<'a>(input: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+    Method::Xz.decoder(input)
+}
+
 /// The name of a format that is not read here, with advice, if a file that begins with `head` has it.
 pub fn foreign(head: &[u8]) -> Option<&'static str> {
     const FOREIGN: [(&[u8], &str); 12] = [

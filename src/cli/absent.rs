@@ -6,7 +6,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ("", "create-usb", "`pull-local` copies commits to a repository on any disk"),
     ("", "find-remotes", "name the remote"),
     ("", "sign", "commits are signed by `gpg-sign`; other kinds of keys are for C ostree's `ostree sign`"),
-    ("", "static-delta", "C ostree's `ostree static-delta` makes and applies them"),
     ("", "ima-sign", "ostree-ext's `ostree-ext-cli ima-sign` makes IMA signatures"),
     (
         "",
@@ -22,6 +21,11 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ("remote", "add-cookie", "remotes are not reached over HTTP yet"),
     ("remote", "delete-cookie", "remotes are not reached over HTTP yet"),
     ("remote", "list-cookies", "remotes are not reached over HTTP yet"),
+    ("static-delta", "generate", "C ostree's `ostree static-delta generate` makes them"),
+    ("static-delta", "apply-offline", "C ostree's `ostree static-delta apply-offline` applies them"),
+    ("static-delta", "verify", "C ostree's `ostree static-delta verify` verifies signatures"),
+    ("static-delta", "indexes", "`summary --update` writes them; they lie in `delta-indexes`"),
+    ("static-delta", "reindex", "`summary --update` writes the indexes anew"),
     ("image", "deploy", "`container image pull` brings the image; `bootc` or ostree-ext deploys it"),
 ];
 

@@ -10,7 +10,7 @@ use crate::base::Ctx;
 use crate::cli::room::{Kept, Writing};
 use crate::container;
 use crate::container::image::{ImageReference, PlatformName, RepositoryName, Transport};
-use crate::host::{Error, ImageOptions, Machine, NewImage, OpenedImage, WhichImage, WhoAsks};
+use crate::host::{Error, ImageOptions, IndexChoice, Machine, NewImage, OpenedImage, RegistryUser};
 use crate::net::{Limits, TlsVerify};
 
 /// Options of every verb that talks to registries.
@@ -45,7 +45,7 @@ pub(crate) struct RegistryOptions {
     timeout: Option<u64>,
     /// The choice among several images, where the command makes it and not the user.
     #[arg(skip)]
-    which: Option<WhichImage>,
+    which: Option<IndexChoice>,
 }
 
 impl RegistryOptions {
@@ -55,19 +55,21 @@ impl RegistryOptions {
     }
 
     /// These options with another choice among several images.
-    pub(crate) fn choosing(&self, which: WhichImage) -> Self {
+    pub(crate) fn choosing(&self, which: IndexChoice) -> Self {
         Self { which: Some(which), ..self.clone() }
     }
 
     /// What the library is told.
     fn options(&self) -> ImageOptions {
         let who = match (&self.creds, self.auth_anonymous) {
-            (_, true) => WhoAsks::Anonymous,
-            (Some((user, password)), _) => WhoAsks::User { user: user.clone(), password: password.clone() },
-            (None, _) => WhoAsks::AsConfigured,
+            (_, true) => RegistryUser::Anonymous,
+            (Some((user, password)), _) => {
+                RegistryUser::User { user: user.clone(), password: password.clone() }
+            }
+            (None, _) => RegistryUser::AsConfigured,
         };
         let tls_verify = if self.insecure_skip_tls_verification { Some(false) } else { self.tls_verify };
-        let asked_for = || self.platform.clone().map(WhichImage::Of);
+        let asked_for = || self.platform.clone().map(IndexChoice::Of);
         let limits = Limits::default();
         ImageOptions {
             authfile: self.authfile.clone(),

@@ -47,7 +47,7 @@ mod serving;
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};
 #[cfg(all(feature = "container", feature = "net"))]
-pub use images::{Demand, ImageOptions, NewImage, OpenedImage, WhichImage, WhoAsks, parse_image};
+pub use images::{Demand, ImageOptions, IndexChoice, NewImage, OpenedImage, RegistryUser, parse_image};
 #[cfg(feature = "openpgp")]
 pub use keys::{
     SignedBy, Signing, describe_verdicts, keyring_in, keyring_name, require_signature, sign_bytes,

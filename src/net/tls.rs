@@ -1,4 +1,4 @@
-//! Whom to trust on a TLS connection, and who we are.
+//! TLS connections: whom to trust, and the certificate that the server may ask for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use rustls::{
 
 use super::error::{Error, Result};
 
-/// Whom to trust, and who we are.
+/// Authorities that are trusted, and the certificate that the server may ask for.
 #[derive(Debug, Clone, Default)]
 pub struct TlsOptions {
     /// Authorities that are trusted for every server.
@@ -36,7 +36,8 @@ pub enum Authorities {
     /// Mozilla's, which are part of this program.
     #[default]
     Mozilla,
-    /// These, such as those that a system trusts; none of them means that [`TlsOptions::roots`] are all there are.
+    /// Given authorities, such as those that a system trusts; an empty list means that [`TlsOptions::roots`] are all
+    /// there are.
     These(Arc<[CertificateDer<'static>]>),
 }
 
@@ -45,7 +46,7 @@ pub enum Authorities {
 pub struct Identity {
     /// The certificate and the chain to its authority, in PEM form.
     pub certificates: Vec<u8>,
-    /// Its private key, in PEM form.
+    /// The private key that belongs to the certificate, in PEM form.
     pub key: Vec<u8>,
 }
 
@@ -56,7 +57,7 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// What rustls shows. A certificate that it cannot read, such as one of X.509 version 1, is for the server
+    /// The certificate as rustls shows it. One that it cannot read, such as one of X.509 version 1, is for the server
     /// to judge; only one that belongs to another key is refused here.
     fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey> {
         let certificates = CertificateDer::pem_slice_iter(&self.certificates).collect::<Result<Vec<_>, _>>();
@@ -79,10 +80,10 @@ impl Identity {
 /// Whether the server's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TlsVerify {
-    /// It must be valid for the host.
+    /// The certificate must be valid for the host.
     #[default]
     Yes,
-    /// Any certificate will do: the connection is private to nobody.
+    /// The certificate does not matter: the connection is private to nobody.
     No,
 }
 
@@ -91,7 +92,7 @@ fn bad(what: &str, why: impl fmt::Display) -> Error {
 }
 
 impl TlsOptions {
-    /// What rustls needs to know.
+    /// The configuration for rustls.
     pub(crate) fn client_config(&self) -> Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -119,7 +120,7 @@ impl TlsOptions {
         }
     }
 
-    /// All authorities. What a system trusts and cannot be read is left out.
+    /// Every authority that is trusted. What a system trusts and cannot be read is left out.
     fn root_store(&self) -> Result<RootCertStore> {
         let mut store = RootCertStore::empty();
         match &self.authorities {

@@ -1,4 +1,4 @@
-//! Static deltas, as far as the repository itself has to know of them: which there are.
+//! Static deltas, as far as the repository itself has to know of them: which there are, and their files.
 //!
 //! ```text
 //! deltas/AB/CDEF…/superblock         from nothing to ABCDEF…, a checksum in base64
@@ -8,10 +8,10 @@
 //! Source: libostree ostree-repo-static-delta-core.c.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+use ostree_format::delta::DeltaName;
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
+use ostree_format::{Checksum, MAX_METADATA_BYTES};
 
 use super::{Repo, sys};
 use crate::base::fs;
@@ -19,54 +19,45 @@ use crate::store::{Error, Result};
 
 pub(super) const INDEXES: &str = "delta-indexes";
 
-/// A static delta of a repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DeltaDir {
-    /// The commit that the delta starts from; `None` if it needs nothing.
-    pub(super) from: Option<CommitId>,
-    /// The commit that the delta leads to.
-    pub(super) to: CommitId,
-    /// The directory of the delta, from the root of the repository.
-    path: String,
-}
-
-impl fmt::Display for DeltaDir {
-    /// Writes the name that the delta has in summaries: `FROM-TO` or `TO`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.from {
-            Some(from) => write!(f, "{from}-{}", self.to),
-            None => write!(f, "{}", self.to),
-        }
-    }
-}
-
 impl Repo {
-    /// The static deltas. Other things that lie there are passed over.
-    pub(super) fn delta_dirs(&self) -> Result<Vec<DeltaDir>> {
+    /// The static deltas, sorted. Other things that lie there are passed over.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn deltas(&self) -> Result<Vec<DeltaName>> {
         let list = |path: &str| sys::list(&self.root, path).map_err(|e| Error::io("list", path, e));
         let mut out = Vec::new();
         for (first, _) in list("deltas")? {
-            let dir = format!("deltas/{first}");
-            for (rest, _) in list(&dir)? {
-                let name = format!("{first}{rest}");
-                let commit = |text| Checksum::from_base64(text).ok().map(CommitId::new);
-                let (from, to) = match name.split_once('-') {
-                    Some((from, to)) => (commit(from).map(Some), commit(to)),
-                    None => (Some(None), commit(&name)),
-                };
-                if let (Some(from), Some(to)) = (from, to) {
-                    out.push(DeltaDir { from, to, path: format!("{dir}/{rest}") });
-                }
-            }
+            let rest = list(&format!("deltas/{first}"))?;
+            out.extend(rest.into_iter().filter_map(|(rest, _)| DeltaName::from_dir(&first, &rest)));
         }
+        out.sort();
         Ok(out)
     }
 
+    /// The superblock of a delta; `None` if there is no such delta.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; it is one if the file has more than [`MAX_METADATA_BYTES`].
+    pub fn delta_superblock(&self, delta: &DeltaName) -> Result<Option<Vec<u8>>> {
+        self.delta_file(&delta.superblock_path())
+    }
+
+    /// A part of a delta, as its file holds it; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; it is one if the file has more than [`MAX_METADATA_BYTES`].
+    pub fn delta_part(&self, delta: &DeltaName, number: usize) -> Result<Option<Vec<u8>>> {
+        self.delta_file(&delta.part_path(number))
+    }
+
+    fn delta_file(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        sys::read_file(&self.root, path, MAX_METADATA_BYTES).map_err(|e| Error::io("read", path, e))
+    }
+
     /// The checksum of a delta's superblock; none if it has none.
-    pub(super) fn delta_digest(&self, delta: &DeltaDir) -> Result<Option<Checksum>> {
-        let path = format!("{}/superblock", delta.path);
-        let bytes = sys::read_file(&self.root, &path, MAX_METADATA_BYTES);
-        Ok(bytes.map_err(|e| Error::io("read", path, e))?.map(|bytes| Checksum::of(&bytes)))
+    pub(super) fn delta_digest(&self, delta: &DeltaName) -> Result<Option<Checksum>> {
+        Ok(self.delta_superblock(delta)?.map(|bytes| Checksum::of(&bytes)))
     }
 
     /// Writes an index of the deltas to each commit anew, and notes in the config that there are such: who pulls
@@ -82,7 +73,7 @@ impl Repo {
             })?;
         }
         let mut to: BTreeMap<String, Dict> = BTreeMap::new();
-        for delta in self.delta_dirs()? {
+        for delta in self.deltas()? {
             if let Some(digest) = self.delta_digest(&delta)? {
                 let name = delta.to.checksum().to_base64();
                 let path = format!("{INDEXES}/{}/{}.index", &name[..2], &name[2..]);
@@ -116,7 +107,11 @@ impl Repo {
     }
 
     /// Deletes a delta.
-    pub(super) fn delete_delta(&self, delta: &DeltaDir) -> Result<()> {
-        fs::remove_all(&self.root, &delta.path).map_err(|e| Error::io("remove", &delta.path, e))
+    ///
+    /// # Errors
+    /// [`Error::Io`], if there is no such delta, too.
+    pub fn delete_delta(&self, delta: &DeltaName) -> Result<()> {
+        let dir = delta.dir();
+        fs::remove_all(&self.root, &dir).map_err(|e| Error::io("remove", dir, e))
     }
 }

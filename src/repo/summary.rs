@@ -144,7 +144,7 @@ impl Repo {
             return Ok(Vec::new());
         }
         let mut out = Vec::new();
-        for delta in self.delta_dirs()? {
+        for delta in self.deltas()? {
             out.extend(self.delta_digest(&delta)?.map(|digest| (delta.to_string(), digest)));
         }
         Ok(out)

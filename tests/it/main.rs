@@ -4,6 +4,7 @@
 mod cli;
 mod container;
 mod corpus;
+mod deltas;
 mod diff;
 mod doors;
 mod e2e;

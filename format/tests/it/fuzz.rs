@@ -13,6 +13,7 @@ const SEEDS: &[&[u8]] = &[
     include_bytes!("../data/summary.sig"),
     include_bytes!("../data/collections.summary"),
     include_bytes!("../data/tombstone-commit"),
+    include_bytes!("../data/inline.superblock"),
     b"a{sv}\0k\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0t\x02\x13",
     b"(ayasmi(yd)v)\0",
     b"{'version': <'1.0'>, 'n': <[just uint64 7, nothing]>, 'b': <(b'x', 1.5, @as [])>}",

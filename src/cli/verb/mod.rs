@@ -27,6 +27,7 @@ pub(crate) mod reset;
 pub(crate) mod rev_parse;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod static_delta;
 pub(crate) mod summary;
 pub(crate) mod tar;
 
@@ -114,6 +115,9 @@ pub(crate) enum OstreeVerb {
     RevParse(rev_parse::Args),
     /// Show an object
     Show(show::Args),
+    /// List, show or delete static deltas
+    #[command(subcommand)]
+    StaticDelta(static_delta::Verb),
     /// Write or show the summary of a repository
     Summary(summary::Args),
 }
@@ -174,6 +178,7 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
         OstreeVerb::Reset(args) => reset::run(&args, session),
         OstreeVerb::RevParse(args) => rev_parse::run(&args, session),
         OstreeVerb::Show(args) => show::run(&args, session),
+        OstreeVerb::StaticDelta(verb) => static_delta::run(&verb, session),
         OstreeVerb::Summary(args) => summary::run(&args, session),
     }
 }

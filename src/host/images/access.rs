@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::super::{Environment, Error, Machine, Result};
 use super::files::{self, Required, has_extension};
-use super::{ImageOptions, WhoAsks, helper};
+use super::{ImageOptions, RegistryUser, helper};
 use crate::base::Ctx;
 use crate::container::config::auth::{AuthFile, FoundCredentials};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
@@ -108,11 +108,11 @@ impl<'a> Access<'a> {
     /// The first file or helper that knows the repository tells.
     fn credentials(&self, endpoint: &Endpoint, given: Given) -> Result<Option<Credentials>> {
         match (&self.options.who, given) {
-            (WhoAsks::Anonymous, _) => return Ok(None),
-            (WhoAsks::User { user, password }, Given::ForIt) => {
+            (RegistryUser::Anonymous, _) => return Ok(None),
+            (RegistryUser::User { user, password }, Given::ForIt) => {
                 return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
             }
-            (WhoAsks::User { .. } | WhoAsks::AsConfigured, _) => {}
+            (RegistryUser::User { .. } | RegistryUser::AsConfigured, _) => {}
         }
         // A helper that fails may know nothing of this registry: the others are asked before that is an error.
         let mut failed = None;

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 pub use self::new::NewImage;
-pub use self::options::{ImageOptions, WhichImage, WhoAsks};
+pub use self::options::{ImageOptions, IndexChoice, RegistryUser};
 pub use self::trust::Demand;
 
 use self::access::Access;
@@ -95,9 +95,9 @@ impl Machine {
             }
         };
         let platform = match &options.which {
-            WhichImage::OfThisMachine => Some(Default::default()),
-            WhichImage::Of(platform) => Some(platform.clone()),
-            WhichImage::All => None,
+            IndexChoice::OfThisMachine => Some(Default::default()),
+            IndexChoice::Of(platform) => Some(platform.clone()),
+            IndexChoice::All => None,
         };
         let source = match platform {
             Some(platform) => Box::new(OnePlatform::new(source, platform)),

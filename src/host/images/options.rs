@@ -12,21 +12,21 @@ pub struct ImageOptions {
     /// The file of credentials, instead of those of podman, docker and ostree.
     pub authfile: Option<PathBuf>,
     /// The user on whose behalf registries are asked.
-    pub who: WhoAsks,
+    pub who: RegistryUser,
     /// A directory with certificates and keys (`*.crt`, `*.cert`, `*.key`), instead of those of the machine.
     pub cert_dir: Option<PathBuf>,
     /// Whether certificates are verified; if not, plain HTTP will do too. If this is `None`, `registries.conf`
     /// decides.
     pub tls_verify: Option<TlsVerify>,
     /// The choice among several images in an index.
-    pub which: WhichImage,
+    pub which: IndexChoice,
     /// The time that servers and helpers may take.
     pub limits: Limits,
 }
 
 /// The user on whose behalf a registry is asked.
 #[derive(Clone, Default)]
-pub enum WhoAsks {
+pub enum RegistryUser {
     /// The user whose credentials the machine's files and helpers have.
     #[default]
     AsConfigured,
@@ -41,7 +41,7 @@ pub enum WhoAsks {
     },
 }
 
-impl fmt::Debug for WhoAsks {
+impl fmt::Debug for RegistryUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AsConfigured => "AsConfigured",
@@ -53,7 +53,7 @@ impl fmt::Debug for WhoAsks {
 
 /// A choice among the images of an index, which are for several machines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum WhichImage {
+pub enum IndexChoice {
     /// The one for this machine.
     #[default]
     OfThisMachine,

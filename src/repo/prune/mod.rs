@@ -246,7 +246,7 @@ impl Repo {
 
     /// Deletes the static deltas to commits of which `unneeded` says so.
     fn delete_deltas(&self, unneeded: &dyn Fn(CommitId) -> Result<bool>) -> Result<()> {
-        for delta in self.delta_dirs()? {
+        for delta in self.deltas()? {
             if unneeded(delta.to)? {
                 self.delete_delta(&delta)?;
             }

@@ -97,7 +97,7 @@ fn verbs_that_only_the_peers_have() {
         &["provisional-repair", "analyze-inodes", "--repo=r"],
         &["container", "image", "deploy", "--sysroot=s", "--imgref=ostree-unverified-registry:q.io/x"],
         &["admin", "status"],
-        &["static-delta", "list"],
+        &["static-delta", "generate", "main"],
         &["remote", "refs", "origin"],
     ] {
         let text = String::from_utf8(start(OURS, tmp.path(), args).stderr).unwrap();

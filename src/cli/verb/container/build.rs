@@ -15,7 +15,7 @@ use crate::cli::terminal::Session;
 use crate::container;
 use crate::container::build::{BuildOptions, ContentMeta, Layering};
 use crate::container::image::{Compression, Image, ImageReference, PlatformName, RepositoryName, Transport};
-use crate::host::{WhichImage, parse_image};
+use crate::host::{IndexChoice, parse_image};
 
 /// Arguments of `container build`.
 #[derive(clap::Args)]
@@ -168,7 +168,7 @@ fn previous(
 ) -> anyhow::Result<Option<(Image, Option<RepositoryName>)>> {
     let Some(reference) = &args.previous else { return Ok(None) };
     let opened =
-        images::open(reference, &args.registry.choosing(WhichImage::Of(platform.clone())), &session.ctx)?;
+        images::open(reference, &args.registry.choosing(IndexChoice::Of(platform.clone())), &session.ctx)?;
     // One platform was chosen already.
     let image = Image::fetch(opened.source(), &Default::default())?;
     Ok(Some((image, opened.repository_name().cloned())))

@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Say what is being done
+    #[arg(short, long)]
+    verbose: bool,
     /// An image
     old: Image,
     /// A newer one

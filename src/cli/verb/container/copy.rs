@@ -9,7 +9,7 @@ use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{self, Session};
 use crate::container::image::ImageReference;
 use crate::container::place::{self, CopyOptions, Images};
-use crate::host::{Demand, WhichImage, parse_image};
+use crate::host::{Demand, IndexChoice, parse_image};
 
 /// Arguments of `container copy`.
 #[derive(clap::Args)]
@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Say what is being done
+    #[arg(short, long)]
+    verbose: bool,
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,
@@ -51,7 +54,7 @@ struct Json {
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let (which, registry) = match args.all {
-        true => (Images::All, args.registry.choosing(WhichImage::All)),
+        true => (Images::All, args.registry.choosing(IndexChoice::All)),
         false => (Images::One, args.registry.clone()),
     };
     let opened = images::open(&args.source, &registry, &session.ctx)?;

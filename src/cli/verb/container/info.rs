@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// Print its manifest, configuration and labels as one JSON object
     #[arg(long)]
     json: bool,
+    /// Say what is being done
+    #[arg(short, long)]
+    verbose: bool,
     /// The image
     image: Image,
 }

@@ -1,0 +1,228 @@
+//! Static deltas that C ostree made, read and shown as C ostree shows them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ostree_rs::delta::{read_head, unpack_part};
+use ostree_rs::format::Checksum;
+use ostree_rs::format::delta::{ByteOrder, DeltaName, DeltaOp, DeltaPart, Endianness};
+
+use crate::oracle::{need, run};
+
+const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
+
+/// Where Debian's package `ostree-tests` has deltas from before the byte order was stated.
+const OLD: &str = "/usr/libexec/installed-tests/libostree";
+
+struct Fixture {
+    tmp: tempfile::TempDir,
+    repo: String,
+}
+
+/// Two commits: small files, a large one that changed in few places, and two that are new.
+fn fixture() -> Fixture {
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = format!("--repo={}", tmp.path().join("repo").display());
+    let tree = tmp.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    run("ostree", &[&repo, "init", "--mode=archive"]);
+    let mut noise: Vec<u8> =
+        (0..40_000_u32).flat_map(|n| *Checksum::of(&n.to_le_bytes()).as_bytes()).collect();
+    fs::write(tree.join("patched"), &noise).unwrap();
+    let commit = |branch: &str| {
+        let tree = format!("--tree=dir={}", tree.display());
+        run("ostree", &[&repo, "commit", "--owner-uid=0", "--owner-gid=0", "-b", branch, &tree]);
+    };
+    commit("old");
+    for at in (0..noise.len()).step_by(180_000) {
+        noise[at] ^= 0xff;
+    }
+    fs::write(tree.join("patched"), &noise).unwrap();
+    fs::write(tree.join("new"), "some text\n".repeat(300)).unwrap();
+    fs::write(tree.join("newer"), &noise[..300_000]).unwrap();
+    std::os::unix::fs::symlink("new", tree.join("link")).unwrap();
+    commit("new");
+    Fixture { tmp, repo }
+}
+
+impl Fixture {
+    fn path(&self) -> PathBuf {
+        self.tmp.path().join("repo")
+    }
+
+    /// Makes a delta; gives back its name, or that of the one which is there.
+    fn generate(&self, options: &[&str]) -> DeltaName {
+        run("ostree", &[&[&self.repo, "static-delta", "generate"], options, &["--to=new"]].concat());
+        let rev = |name| text(run("ostree", &[&self.repo, "rev-parse", name])).trim().to_owned();
+        match options.contains(&"--empty") {
+            true => rev("new").parse().unwrap(),
+            false => format!("{}-{}", rev("old"), rev("new")).parse().unwrap(),
+        }
+    }
+
+    fn show(&self, program: &str, name: &DeltaName) -> String {
+        text(run(program, &[&self.repo, "static-delta", "show", &name.to_string()]))
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn deltas_are_shown_as_by_the_peer() {
+    if !need("ostree") {
+        return;
+    }
+    let fixture = fixture();
+    let mut seen = Vec::new();
+    for options in [
+        &["--from=old"][..],
+        &["--from=old", "--disable-bsdiff"],
+        &["--empty", "--set-endianness=l"],
+        &["--empty", "--set-endianness=B"],
+        &["--from=old", "--swap-endianness"],
+        &["--empty", "--min-fallback-size=1"],
+        &["--empty", "--max-chunk-size=1", "--min-fallback-size=100"],
+    ] {
+        let name = fixture.generate(options);
+        let shown = fixture.show(OURS, &name);
+        assert_eq!(shown, fixture.show("ostree", &name), "{options:?}");
+        let bytes = fs::read(fixture.path().join(name.superblock_path())).unwrap();
+        assert_eq!(read_head(&bytes).unwrap().superblock.to_bytes().unwrap(), bytes, "{options:?}");
+        seen.push(shown);
+    }
+    assert!(!seen[0].contains("bspatch=0") && seen[1].contains("bspatch=0"), "{seen:#?}");
+    assert!(seen[3].contains("Endianness: big\n") && seen[4].contains("Endianness: big\n"), "{seen:#?}");
+    assert!(seen[5].contains("fallback entries: 1"), "{seen:#?}");
+    assert!(!seen[6].contains("Number of parts: 1\n"), "{seen:#?}");
+}
+
+/// C ostree looks for the file of a part that lies in the superblock.
+#[test]
+fn inline_parts_are_shown() {
+    if !need("ostree") {
+        return;
+    }
+    let fixture = fixture();
+    let name = fixture.generate(&["--from=old"]);
+    let apart = fixture.show(OURS, &name);
+    fs::remove_dir_all(fixture.path().join("deltas")).unwrap();
+    fixture.generate(&["--from=old", "--inline"]);
+    let inline = fixture.show(OURS, &name);
+    let payload = |shown: &str| {
+        let lines = shown.lines().filter(|line| line.starts_with("PartPayload"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(!payload(&apart).is_empty());
+    assert_eq!(payload(&inline), payload(&apart));
+    assert!(!fixture.path().join(name.part_path(0)).exists());
+}
+
+#[test]
+fn deltas_are_listed_and_deleted() {
+    if !need("ostree") {
+        return;
+    }
+    let fixture = fixture();
+    let list = |program: &str| {
+        let mut lines: Vec<String> =
+            text(run(program, &[&fixture.repo, "static-delta", "list"])).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(list(OURS), ["(No static deltas)"]);
+    let (all, update) = (fixture.generate(&["--empty"]), fixture.generate(&["--from=old"]));
+    assert_eq!(list(OURS), list("ostree"));
+    assert_eq!(list(OURS).len(), 2);
+    run(OURS, &[&fixture.repo, "static-delta", "delete", &all.to_string()]);
+    assert_eq!(list("ostree"), [update.to_string()]);
+    let again = Command::new(OURS)
+        .args([&fixture.repo, "static-delta", "delete", &all.to_string()])
+        .output()
+        .unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(again.stderr).contains(&format!("Can't find delta {all}")));
+}
+
+/// Every operation points into the payload, or at an object that the part names.
+#[test]
+fn operations_make_the_objects_that_are_named() {
+    if !need("ostree") {
+        return;
+    }
+    let fixture = fixture();
+    let name = fixture.generate(&["--from=old"]);
+    let bytes = fs::read(fixture.path().join(name.superblock_path())).unwrap();
+    let block = read_head(&bytes).unwrap().superblock;
+    assert_eq!(Checksum::of(&block.commit), *name.to.checksum());
+    assert_eq!(block.name(), name);
+    let mut finished = 0;
+    for (number, entry) in block.parts.iter().enumerate() {
+        let file = fs::read(fixture.path().join(name.part_path(number))).unwrap();
+        assert_eq!((Checksum::of(&file), file.len() as u64), (entry.checksum, entry.file_bytes));
+        let bytes = unpack_part(&file).unwrap();
+        let part = DeltaPart::parse(&bytes).unwrap();
+        let within = |offset: u64, len: u64| offset + len <= part.payload.len() as u64;
+        for op in part.ops(&entry.objects) {
+            match op.unwrap() {
+                DeltaOp::SpliceMeta { len, offset } => {
+                    assert!(within(offset, len));
+                    let object = &part.payload[offset as usize..(offset + len) as usize];
+                    assert_eq!(Checksum::of(object), entry.objects[finished].checksum);
+                    finished += 1;
+                }
+                DeltaOp::SpliceContent { mode, len, offset, .. } => {
+                    assert!(within(offset, len) && part.mode(mode).is_some());
+                    finished += 1;
+                }
+                DeltaOp::Close => finished += 1,
+                DeltaOp::Open { mode, xattrs, .. } => {
+                    assert_eq!(part.mode(mode).unwrap().mode & 0o170_000, 0o100_000);
+                    assert!((xattrs as usize) < part.xattrs().count());
+                }
+                DeltaOp::SetSource { offset } => assert!(within(offset, 32)),
+                DeltaOp::Patch { offset, len } => assert!(within(offset, len)),
+                DeltaOp::UnsetSource | DeltaOp::Write { .. } => {}
+            }
+        }
+        assert_eq!(finished, entry.objects.len());
+        finished = 0;
+    }
+}
+
+/// Deltas by libostree before 2016.4, made on machines of both byte orders: sizes are those of the parts. C ostree guesses
+/// wrong for two of the three that are little endian, and shows them as exabytes.
+#[test]
+fn the_byte_order_is_guessed() {
+    if !need("ostree") || !Path::new(OLD).exists() {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let mut orders = Vec::new();
+    for order in ["big", "little"] {
+        let archive = format!("{OLD}/pre-endian-deltas-repo-{order}.tar.xz");
+        let dir = tmp.path().join(order);
+        fs::create_dir(&dir).unwrap();
+        run("tar", &["-C", dir.to_str().unwrap(), "-xf", &archive]);
+        let path = dir.join("pre-endian-deltas-repo");
+        let repo = format!("--repo={}", path.display());
+        for delta in text(run("ostree", &[&repo, "static-delta", "list"])).lines() {
+            let name: DeltaName = delta.parse().unwrap();
+            let block = read_head(&fs::read(path.join(name.superblock_path())).unwrap()).unwrap().superblock;
+            let part = block.inline_part(0).or_else(|| fs::read(path.join(name.part_path(0))).ok()).unwrap();
+            assert_eq!(block.parts[0].file_bytes, part.len() as u64, "{order} {delta}");
+            let theirs =
+                Command::new("ostree").args([&repo, "static-delta", "show", delta]).output().unwrap();
+            let theirs = text(theirs.stdout);
+            if theirs.contains(&format!(" size={} ", part.len())) {
+                let ours = text(run(OURS, &[&repo, "static-delta", "show", delta]));
+                assert!(ours.starts_with(&theirs), "{order} {delta}\n{ours}\n{theirs}");
+            }
+            orders.push((order, block.endianness));
+        }
+    }
+    assert!(orders.contains(&("big", Endianness::Guessed(ByteOrder::Big))), "{orders:?}");
+    assert!(orders.contains(&("little", Endianness::Guessed(ByteOrder::Little))), "{orders:?}");
+}
