@@ -10,7 +10,7 @@ use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{Session, size};
 use crate::container::delta::{self, Artifact, DeltaOptions, Effort};
 use crate::container::image::{Image, ImageReference, Transport};
-use crate::host::{Demand, Machine, WhichImage, parse_image};
+use crate::host::{Demand, IndexChoice, Machine, parse_image};
 
 /// The verbs below `container delta`.
 #[derive(clap::Subcommand)]
@@ -161,7 +161,7 @@ fn apply(args: &ApplyArgs, session: &mut Session) -> anyhow::Result<()> {
     let old = images::open(&args.old, &args.registry, &ctx)?;
     let old = old.admit(Demand::AsPolicySays, &ctx)?;
     let of_old = Image::fetch(&old, &Default::default())?;
-    let source = images::open(&args.delta, &args.registry.choosing(WhichImage::All), &ctx)?;
+    let source = images::open(&args.delta, &args.registry.choosing(IndexChoice::All), &ctx)?;
     let artifact = Artifact::read(source.source())?;
     let dest = images::create(&args.dest, &args.registry, None, &ctx)?;
     let spool = || machine.temporary_file();
@@ -181,7 +181,7 @@ fn apply(args: &ApplyArgs, session: &mut Session) -> anyhow::Result<()> {
 }
 
 fn show(args: &ShowArgs, session: &mut Session) -> anyhow::Result<()> {
-    let source = images::open(&args.delta, &args.registry.choosing(WhichImage::All), &session.ctx)?;
+    let source = images::open(&args.delta, &args.registry.choosing(IndexChoice::All), &session.ctx)?;
     let artifact = Artifact::read(source.source())?;
     let new = artifact.image.layers()?;
     let full = |to: &str| new.iter().find(|layer| layer.descriptor.digest().to_string() == to);
