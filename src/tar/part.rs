@@ -56,6 +56,11 @@ pub(crate) fn xattrs_at(target: &str) -> Option<Checksum> {
 }
 
 impl PartEntry {
+    /// An entry that belongs to nobody in particular, as metadata and xattrs do.
+    pub(crate) fn plain(role: EntryRole, kind: PartKind) -> Self {
+        Self { role, kind, permissions: 0o644, uid: 0, gid: 0 }
+    }
+
     /// Writes what comes before the content.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! frame     headers and padding up to the next content
 //! frame     content of one file, or a piece of it      each a zstd frame of its own
 //! …
+//! skippable frame   the index of objects, in layers with objects of ours: see `index`
 //! skippable frame   the table of contents: zstd of JSON
 //! skippable frame   footer, 64 bytes
 //! ```
@@ -14,29 +15,42 @@
 //! bytes depend on the content and the level alone, never on the number of threads. Source:
 //! containers/storage docs/containers-storage-zstd-chunked.md, pkg/chunked.
 
+mod index;
 mod split;
 mod table;
 mod toc;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use oci_spec::image::Descriptor;
 use ostree_format::Checksum;
 
+use self::index::OBJECTS;
 use self::split::{End, Piece, split};
 use self::toc::{CHECKSUM, POSITION, Toc, TocEntry};
 use crate::base::join;
 use crate::container::blob::deflate::Block;
 
+pub(in crate::container) use self::index::{FoundObject, IndexPlace, ObjectIndex};
 pub(in crate::container) use self::table::{Row, TablePlace, Wants};
+
+/// A piece of content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::container) struct Frame {
+    /// Where its frame lies in the blob.
+    pub(in crate::container) place: Range<u64>,
+    /// How many bytes are in it.
+    pub(in crate::container) bytes: u64,
+}
 
 /// What a descriptor says of the table in its layer; nothing if the layer has none.
 pub(in crate::container) fn annotations_of(descriptor: &Descriptor) -> BTreeMap<String, String> {
     let all = descriptor.annotations().iter().flatten();
-    let own = all.filter(|(key, _)| [CHECKSUM, POSITION].contains(&key.as_str()));
+    let own = all.filter(|(key, _)| [CHECKSUM, POSITION, OBJECTS].contains(&key.as_str()));
     own.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
@@ -78,11 +92,11 @@ pub(in crate::container) fn zstd_chunked(
 /// Pieces that are compressed one after the other, and whom to give the result to.
 struct Job {
     pieces: Vec<Piece>,
-    done: Sender<io::Result<Vec<Frame>>>,
+    done: Sender<io::Result<Vec<Compressed>>>,
 }
 
 /// A piece that was compressed.
-enum Frame {
+enum Compressed {
     /// Headers and padding.
     Tar(Vec<u8>),
     /// An entry without content.
@@ -99,12 +113,12 @@ fn work(todo: &Receiver<Job>, level: i32) {
     }
 }
 
-fn compress(piece: Piece, level: i32) -> io::Result<Frame> {
+fn compress(piece: Piece, level: i32) -> io::Result<Compressed> {
     // A new context for every frame: what was compressed before must not matter.
     Ok(match piece {
-        Piece::Entry(entry) => Frame::Entry(entry),
-        Piece::Tar(bytes) => Frame::Tar(zstd::bulk::compress(&bytes, level)?),
-        Piece::Content { entry, bytes, end } => Frame::Content {
+        Piece::Entry(entry) => Compressed::Entry(entry),
+        Piece::Tar(bytes) => Compressed::Tar(zstd::bulk::compress(&bytes, level)?),
+        Piece::Content { entry, bytes, end } => Compressed::Content {
             entry,
             frame: zstd::bulk::compress(&bytes, level)?,
             bytes: bytes.len() as u64,
@@ -116,7 +130,7 @@ fn compress(piece: Piece, level: i32) -> io::Result<Frame> {
 
 /// Writes the frames in the order of the stream, and what comes behind them.
 fn write(
-    results: Receiver<Receiver<io::Result<Vec<Frame>>>>,
+    results: Receiver<Receiver<io::Result<Vec<Compressed>>>>,
     out: &mut impl Write,
     level: i32,
 ) -> io::Result<BTreeMap<String, String>> {
@@ -124,12 +138,12 @@ fn write(
     for result in results {
         for frame in result.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?? {
             match frame {
-                Frame::Entry(entry) => toc.entry(&entry)?,
-                Frame::Tar(frame) => {
+                Compressed::Entry(entry) => toc.entry(&entry)?,
+                Compressed::Tar(frame) => {
                     out.write_all(&frame)?;
                     offset += frame.len() as u64;
                 }
-                Frame::Content { entry, frame, bytes, digest, end } => {
+                Compressed::Content { entry, frame, bytes, digest, end } => {
                     out.write_all(&frame)?;
                     let start = offset;
                     offset += frame.len() as u64;

@@ -17,11 +17,13 @@ use std::ops::Range;
 use ostree_format::Checksum;
 use serde::Serialize;
 
+use super::Frame;
+use super::index::{IndexWriter, OBJECTS};
 use crate::container::blob::chunked::split::End;
 use crate::container::image::Digest;
 
 const SKIPPABLE: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
-const SKIPPABLE_HEAD_BYTES: u64 = 8;
+pub(super) const SKIPPABLE_HEAD_BYTES: u64 = 8;
 const FOOTER_MAGIC: &[u8; 8] = b"GNUlInUx";
 /// The only kind of table there is.
 pub(super) const TABLE_KIND: u64 = 1;
@@ -96,14 +98,12 @@ pub(super) struct Toc {
     first: bool,
     /// The file whose content is under way.
     file: Option<TocEntry>,
-    pieces: Vec<Piece>,
-}
-
-/// Where a piece of content lies.
-struct Piece {
-    place: Range<u64>,
-    bytes: u64,
-    digest: Checksum,
+    frames: Vec<Frame>,
+    /// The digest of what is in each.
+    digests: Vec<Checksum>,
+    /// The other table, of objects.
+    index: IndexWriter,
+    level: i32,
 }
 
 fn sha256(checksum: Checksum) -> String {
@@ -117,7 +117,16 @@ impl Toc {
     /// None in practice: the level is a known one.
     pub(super) fn new(level: i32) -> io::Result<Self> {
         let table = zstd::Encoder::new(Vec::new(), level)?;
-        let mut toc = Self { table, plain_bytes: 0, first: true, file: None, pieces: Vec::new() };
+        let mut toc = Self {
+            table,
+            plain_bytes: 0,
+            first: true,
+            file: None,
+            frames: Vec::new(),
+            digests: Vec::new(),
+            index: IndexWriter::default(),
+            level,
+        };
         toc.write(br#"{"version":1,"entries":["#)?;
         Ok(toc)
     }
@@ -139,6 +148,7 @@ impl Toc {
     /// # Errors
     /// None in practice: all of it is text, and goes to memory.
     pub(super) fn entry(&mut self, entry: &TocEntry) -> io::Result<()> {
+        self.index.add(entry, &[]);
         self.push(entry)
     }
 
@@ -155,14 +165,16 @@ impl Toc {
         end: End,
     ) -> io::Result<()> {
         self.file = entry.or_else(|| self.file.take());
-        self.pieces.push(Piece { place, bytes, digest });
+        self.frames.push(Frame { place, bytes });
+        self.digests.push(digest);
         let whole = match end {
             End::More => return Ok(()),
             End::Only => digest,
             End::Last(whole) => whole,
         };
-        let pieces = std::mem::take(&mut self.pieces);
-        let (Some(entry), [first, more @ ..]) = (self.file.take(), &pieces[..]) else { return Ok(()) };
+        let (frames, digests) = (std::mem::take(&mut self.frames), std::mem::take(&mut self.digests));
+        let (Some(entry), [first, more @ ..]) = (self.file.take(), &frames[..]) else { return Ok(()) };
+        self.index.add(&entry, &frames);
         let chunked = !more.is_empty();
         let file = File {
             entry: &entry,
@@ -170,18 +182,18 @@ impl Toc {
             offset: first.place.start,
             end_offset: more.last().unwrap_or(first).place.end,
             chunk_size: if chunked { first.bytes } else { 0 },
-            chunk_digest: chunked.then(|| sha256(first.digest)),
+            chunk_digest: digests.first().filter(|_| chunked).map(|digest| sha256(*digest)),
         };
         self.push(&file)?;
         let mut chunk_offset = first.bytes;
-        for piece in more {
+        for (piece, digest) in more.iter().zip(&digests[1..]) {
             let more = More {
                 kind: "chunk",
                 name: &entry.name,
                 offset: piece.place.start,
                 chunk_size: piece.bytes,
                 chunk_offset,
-                chunk_digest: sha256(piece.digest),
+                chunk_digest: sha256(*digest),
             };
             self.push(&more)?;
             chunk_offset += piece.bytes;
@@ -189,7 +201,7 @@ impl Toc {
         Ok(())
     }
 
-    /// Writes the table behind `offset` bytes of the blob; gives the layer's annotations.
+    /// Writes index and table behind `offset` bytes of the blob; gives the layer's annotations.
     ///
     /// # Errors
     /// What `out` says; [`io::ErrorKind::InvalidData`] for a table of more than 4 GiB.
@@ -199,6 +211,8 @@ impl Toc {
         offset: u64,
     ) -> io::Result<BTreeMap<String, String>> {
         self.write(b"]}")?;
+        let index = self.index.finish(out, offset, self.level)?;
+        let offset = offset + index.as_ref().map_or(0, |(_, bytes)| *bytes);
         let (plain, table) = (self.plain_bytes, self.table.finish()?);
         let (start, length) = (offset + SKIPPABLE_HEAD_BYTES, table.len() as u64);
         skippable(out, &table)?;
@@ -208,15 +222,17 @@ impl Toc {
         }
         footer.extend_from_slice(FOOTER_MAGIC);
         skippable(out, &footer)?;
-        Ok(BTreeMap::from([
+        let objects = index.map(|(place, _)| (OBJECTS.to_owned(), place));
+        let table = [
             (CHECKSUM.to_owned(), Digest::of(&table).to_string()),
             (POSITION.to_owned(), format!("{start}:{length}:{plain}:{TABLE_KIND}")),
-        ]))
+        ];
+        Ok(table.into_iter().chain(objects).collect())
     }
 }
 
 /// A frame that decoders pass over.
-fn skippable(out: &mut impl Write, content: &[u8]) -> io::Result<()> {
+pub(super) fn skippable(out: &mut impl Write, content: &[u8]) -> io::Result<()> {
     let length = u32::try_from(content.len())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the table of contents is too long"))?;
     out.write_all(&SKIPPABLE)?;

@@ -10,15 +10,14 @@ use std::ops::Range;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use oci_spec::image::Descriptor;
 
+use super::asking::Asking;
 use super::invalid;
 use crate::base::io::Cancellable;
-use crate::base::{Ctx, Item, join};
-use crate::container::image::{Error, ImageSource, Result};
+use crate::base::join;
 
 /// The requests for one layer, for each layer that may be under way.
-const REQUESTS_PER_LAYER: usize = 2;
+const REQUESTS_PER_LAYER: usize = 4;
 
 /// A range that was fetched.
 pub(super) struct Piece {
@@ -36,15 +35,8 @@ struct Job {
 }
 
 /// Lets `use_it` have the bytes of `ranges`, while further ones are fetched.
-pub(super) fn fetch<T>(
-    source: &dyn ImageSource,
-    layer: &Descriptor,
-    ranges: &[Range<u64>],
-    item: &Item<'_>,
-    ctx: &Ctx,
-    use_it: impl FnOnce(Fetching) -> Result<T>,
-) -> Result<T> {
-    let requests = (REQUESTS_PER_LAYER * ctx.requests.get()).min(ranges.len()).max(1);
+pub(super) fn fetch<T>(asking: &Asking<'_>, ranges: &[Range<u64>], use_it: impl FnOnce(Fetching) -> T) -> T {
+    let requests = (REQUESTS_PER_LAYER * asking.ctx.requests.get()).min(ranges.len()).max(1);
     thread::scope(|scope| {
         let (jobs, todo) = bounded::<Job>(0);
         // What is fetched waits here: so many pieces, and those under way.
@@ -53,8 +45,11 @@ pub(super) fn fetch<T>(
             let todo = todo.clone();
             scope.spawn(move || {
                 for Job { range, done } in todo {
+                    let piece = fetch_one(asking, range).and_then(|piece| {
+                        piece.ok_or_else(|| invalid("the source gives no parts of blobs any more"))
+                    });
                     // Nobody waits for it any more after an error.
-                    let _ = done.send(fetch_one(source, layer, range, item, ctx));
+                    let _ = done.send(piece);
                 }
             });
         }
@@ -73,33 +68,19 @@ pub(super) fn fetch<T>(
     })
 }
 
-fn fetch_one(
-    source: &dyn ImageSource,
-    layer: &Descriptor,
-    range: Range<u64>,
-    item: &Item<'_>,
-    ctx: &Ctx,
-) -> io::Result<Piece> {
-    ctx.cancel.check().map_err(io::Error::other)?;
+/// Fetches one range; `None` if the source gives no parts of blobs.
+pub(super) fn fetch_one(asking: &Asking<'_>, range: Range<u64>) -> io::Result<Option<Piece>> {
+    let cancel = &asking.ctx.cancel;
+    cancel.check().map_err(io::Error::other)?;
     let (start, length) = (range.start, range.end - range.start);
-    let part = source.blob_part(layer, range).map_err(carried)?;
-    let part = part.ok_or_else(|| invalid("the source gives no parts of blobs any more"))?;
+    let Some(part) = asking.source.blob_part(asking.layer, range).map_err(io::Error::other)? else {
+        return Ok(None);
+    };
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    Cancellable::new(part.take(length), &ctx.cancel).read_to_end(&mut bytes)?;
+    Cancellable::new(part.take(length), cancel).read_to_end(&mut bytes)?;
     if bytes.len() as u64 != length {
         return Err(invalid("a part of the blob is shorter than was asked for"));
     }
-    item.advance(length);
-    ctx.bytes_done(length);
-    Ok(Piece { start, bytes })
-}
-
-/// An error on its way through a stream.
-fn carried(error: Error) -> io::Error {
-    match error {
-        #[cfg(feature = "net")]
-        Error::Net(error) => io::Error::other(error),
-        Error::Cancelled(cancelled) => io::Error::other(cancelled),
-        error => io::Error::other(error),
-    }
+    asking.count(length);
+    Ok(Some(Piece { start, bytes }))
 }

@@ -9,13 +9,15 @@
 //! Memory: some 200 bytes for each entry that is wanted, of which there are no more than [`MAX_ENTRIES`].
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ops::Range;
 
-use ostree_format::{Checksum, CommitId, FileId, ObjectType};
+use ostree_format::{Checksum, CommitId, FileId, ObjectName, ObjectType};
 
-use crate::container::blob::chunked::{Row, Wants};
+use super::building::Building;
+use crate::container::blob::chunked::{Frame, Row, Wants};
+use crate::container::image::Error;
+use crate::container::store::WhyWhole;
 use crate::store::{self, Txn};
-use crate::tar::{EntryRole, PartEntry, PartKind, role_of, xattrs_at};
+use crate::tar::{EntryRole, PartEntry, PartKind};
 
 /// The number of entries, and of pieces of them, that are kept in memory. Where more are missing, the whole layer is
 /// fetched.
@@ -40,31 +42,54 @@ pub(in crate::container) type Listed = BTreeSet<FileId>;
 pub(super) enum Wrong {
     /// The table says something that makes no sense.
     Table(&'static str),
-    /// The store cannot tell what it has.
-    Store(store::Error),
+    /// There is a better way, or no other.
+    Whole(WhyWhole),
+    /// The store cannot tell what it has, or the source gives nothing.
+    Error(Error),
 }
 
 impl From<store::Error> for Wrong {
     fn from(error: store::Error) -> Self {
-        Self::Store(error)
+        Self::Error(error.into())
     }
 }
 
-/// An entry that is to be fetched.
+impl From<Error> for Wrong {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// An entry that is to be imported.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) header: PartEntry,
-    /// The content of the entry, piece by piece.
-    pub(super) frames: Vec<Frame>,
+    pub(super) content: Content,
 }
 
-/// A piece of content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
-    /// Where its frame lies in the blob.
-    pub(super) place: Range<u64>,
-    /// How many bytes are in it.
-    pub(super) bytes: u64,
+/// The content of an entry.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// The frames that hold it, piece by piece.
+    Frames(Vec<Frame>),
+    /// The content was fetched already.
+    Here(Vec<u8>),
+}
+
+impl Entry {
+    /// A metadata object that was fetched.
+    pub(super) fn here(name: ObjectName, bytes: Vec<u8>) -> Self {
+        let kind = PartKind::Regular(bytes.len() as u64);
+        Self { header: PartEntry::plain(EntryRole::Meta(name), kind), content: Content::Here(bytes) }
+    }
+
+    /// What is still to be fetched of it.
+    pub(super) fn frames(&self) -> &[Frame] {
+        match &self.content {
+            Content::Frames(frames) => frames,
+            Content::Here(_) => &[],
+        }
+    }
 }
 
 /// What is to be fetched of a layer.
@@ -96,17 +121,6 @@ pub(super) struct Missing<'a> {
     /// Bytes and number of what is wanted.
     bytes: u64,
     count: usize,
-}
-
-/// An entry whose pieces are still to come.
-struct Building {
-    header: PartEntry,
-    size: u64,
-    end: u64,
-    /// Where each piece begins in the blob, and its size, 0 for all that there is.
-    pieces: Vec<(u64, u64)>,
-    /// Bytes of the pieces but the last.
-    before: u64,
 }
 
 /// Whether `bytes` are so much of a layer that all of it may as well be fetched.
@@ -144,7 +158,7 @@ impl<'a> Missing<'a> {
             self.complete()?;
             self.building = Building::begin(row)?;
         }
-        let pieces = self.building.as_ref().map_or(0, |building| building.pieces.len());
+        let pieces = self.building.as_ref().map_or(0, |building| building.pieces());
         let too_many = self.count + self.sets.len() + pieces > MAX_ENTRIES;
         Ok(if too_many || is_most(self.bytes, self.size) { Wants::NoMore } else { Wants::More })
     }
@@ -168,7 +182,7 @@ impl<'a> Missing<'a> {
     fn complete(&mut self) -> Result<(), Wrong> {
         let Some(building) = self.building.take() else { return Ok(()) };
         let entry = building.finish(self.end)?;
-        if let (Some(first), Some(last)) = (entry.frames.first(), entry.frames.last()) {
+        if let (Some(first), Some(last)) = (entry.frames().first(), entry.frames().last()) {
             if first.place.start < self.reached {
                 return Err(Wrong::Table("two entries lie at the same place"));
             }
@@ -232,65 +246,7 @@ impl<'a> Missing<'a> {
     }
 
     fn count(&mut self, entry: &Entry) {
-        self.count += 1 + entry.frames.len();
-        self.bytes += entry.frames.iter().map(|frame| frame.place.end - frame.place.start).sum::<u64>();
-    }
-}
-
-impl Building {
-    /// The entry that a row begins, if it has to do with objects.
-    fn begin(row: Row) -> Result<Option<Self>, Wrong> {
-        let Some(role) = role_of(&row.name) else { return Ok(None) };
-        let kind = match (&*row.kind, role) {
-            // Directories of that name bring nothing.
-            ("dir", _) => return Ok(None),
-            ("reg", _) => PartKind::Regular(row.size),
-            ("symlink", EntryRole::File(_)) => PartKind::Symlink(row.link_name.into()),
-            ("hardlink", EntryRole::XattrsOf(_)) => {
-                let set =
-                    xattrs_at(&row.link_name).ok_or(Wrong::Table("xattrs are a link to something else"))?;
-                PartKind::LinkToXattrs(set)
-            }
-            _ => return Err(Wrong::Table("an object is of a type that none has")),
-        };
-        let size = if row.kind == "reg" { row.size } else { 0 };
-        let pieces = if size > 0 { vec![(row.offset, row.chunk_size)] } else { Vec::new() };
-        let Row { uid, gid, .. } = row;
-        let header = PartEntry { role, kind, permissions: row.mode & 0o7777, uid, gid };
-        Ok(Some(Self { header, size, end: row.end_offset, pieces, before: 0 }))
-    }
-
-    /// A further piece.
-    fn piece(&mut self, row: &Row) -> Result<(), Wrong> {
-        let wrong = || Wrong::Table("the pieces of a file do not fit");
-        let (_, last) = self.pieces.last().ok_or_else(wrong)?;
-        self.before = self.before.checked_add(*last).ok_or_else(wrong)?;
-        if row.chunk_offset != self.before || *last == 0 || !row.chunk_type.is_empty() {
-            return Err(wrong());
-        }
-        self.pieces.push((row.offset, row.chunk_size));
-        Ok(())
-    }
-
-    /// The entry; all of it has to lie before `limit`.
-    fn finish(self, limit: u64) -> Result<Entry, Wrong> {
-        let wrong = || Wrong::Table("the pieces of a file do not fit");
-        let ends = self.pieces.iter().skip(1).map(|(start, _)| *start).chain([self.end]);
-        let last = self.size.checked_sub(self.before).ok_or_else(wrong)?;
-        let mut frames = Vec::with_capacity(self.pieces.len());
-        for (n, ((start, bytes), end)) in self.pieces.iter().zip(ends).enumerate() {
-            // The last piece, which may be the only one, is what is left.
-            let is_last = n + 1 == self.pieces.len();
-            if is_last && *bytes != 0 && *bytes != last {
-                return Err(wrong());
-            }
-            let bytes = if is_last { last } else { *bytes };
-            let length = end.checked_sub(*start).filter(|_| end <= limit).ok_or_else(wrong)?;
-            if length == 0 || length > MAX_FRAME_BYTES || bytes > MAX_FRAME_BYTES {
-                return Err(Wrong::Table("a piece of a file is too large"));
-            }
-            frames.push(Frame { place: *start..end, bytes });
-        }
-        Ok(Entry { header: self.header, frames })
+        self.count += 1 + entry.frames().len();
+        self.bytes += entry.frames().iter().map(|frame| frame.place.end - frame.place.start).sum::<u64>();
     }
 }

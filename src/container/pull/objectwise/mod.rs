@@ -1,17 +1,23 @@
 //! A layer object by object: of a zstd:chunked layer in a registry, only what the store lacks is fetched.
 //!
 //! ```text
-//! annotations ► table of contents, by Range ► rows
-//!   missing   rows ► entries of objects that the store lacks, with the xattrs that they need
+//! annotations ► index of objects, or table of contents, by Range ► what the store lacks
+//!   by_index  commit ► metadata that is missing ► files that are missing        an index is ours
+//!   by_table  every entry of the layer ► those that are missing (`missing`)     a table has every zstd:chunked layer
+//! entries that are missing, with the xattrs that they need
 //!   pieces    their frames ► neighbours joined ► ranges of the blob
-//!   fetch     ranges ► bytes, in order, several requests under way
+//!   fetch     ranges ► bytes, in order, several requests under way (`asking` counts them)
 //!   stream    bytes ► frames ► tar stream of these entries     read and verified as that of a whole layer
 //! ```
-//! The table is a claim, as the layer is: the commit is verified by its signature or the manifest's promise, every
-//! object by its own checksum, and in the end the whole of the commit has to be there. So a wrong table costs time and
+//! Index and table are claims, as the layer is: the commit is verified by its signature or the manifest's promise, every
+//! object by its own checksum, and in the end the whole of the commit has to be there. So a wrong one costs time and
 //! nothing else: then the layer is fetched as a whole. So it is where that is cheaper, and where the source knows no
 //! parts of blobs.
 
+mod asking;
+mod building;
+mod by_index;
+mod by_table;
 mod fetch;
 mod missing;
 mod pieces;
@@ -19,14 +25,16 @@ mod stream;
 
 use std::io::{self, Read};
 
+use self::asking::Asking;
+use self::by_index::by_index;
+use self::by_table::by_table;
 use self::fetch::fetch;
-use self::missing::{Missing, Wrong};
+use self::missing::{Entry, List, Wrong};
 use self::pieces::pieces;
 use self::stream::PartStream;
 use super::take::Taking;
-use crate::base::io::Cancellable;
 use crate::base::{Ctx, ErrorKind, Event, Item, Kind};
-use crate::container::blob::chunked::{TablePlace, Wants};
+use crate::container::blob::chunked::{IndexPlace, TablePlace};
 use crate::container::blob::read_objects;
 use crate::container::image::{Error, ImageLayer, Result};
 use crate::container::store::{Fetched, Way, WhyWhole};
@@ -76,70 +84,59 @@ fn attempt<T>(
     ctx: &Ctx,
     consume: &mut dyn FnMut(&mut dyn Read, StreamHolds) -> Result<T>,
 ) -> Result<Attempt<T>> {
-    let (descriptor, whole) = (&layer.descriptor, |why| Ok(Attempt::Whole(why)));
-    let Some(table) = TablePlace::of(descriptor) else { return whole(WhyWhole::NoTable) };
-    if let Some(why) = taking.whole {
-        return whole(why);
-    }
-    let size = descriptor.size();
-    if size <= MIN_LAYER_BYTES {
-        return whole(WhyWhole::Small);
-    }
-    let parts = match taking.source.blob_part(descriptor, table.bytes.clone()) {
-        Ok(Some(part)) => part,
-        Ok(None) => return whole(WhyWhole::NoParts),
-        Err(error) => return give_up(error, layer, WhyWhole::NoParts),
-    };
-    let table_bytes = table.bytes.end - table.bytes.start;
-    let mut missing = Missing::new(wanted, taking.txn, table.bytes.start, size);
-    let mut wrong: Option<Wrong> = None;
-    let read = table.read(Cancellable::new(parts, &ctx.cancel), &mut |row| match missing.row(row) {
-        Ok(wants) => wants,
-        Err(error) => {
-            wrong = Some(error);
-            Wants::NoMore
-        }
-    });
-    ctx.cancel.check()?;
-    let read = read.map_err(Error::io("read", descriptor.digest().to_string()));
-    let list = match (wrong, read) {
-        (Some(error), _) => Err(error),
-        (None, Ok(Wants::NoMore)) => return whole(WhyWhole::MostIsMissing),
-        (None, Ok(Wants::More)) => missing.finish(),
-        // No file is read here: what is not the network's fault is the table's.
-        (None, Err(Error::Io { .. })) => Err(Wrong::Table("it cannot be read")),
-        (None, Err(error)) => return give_up(error, layer, WhyWhole::WrongTable),
-    };
-    let list = match list {
+    let asking = Asking::new(taking.source, &layer.descriptor, ctx);
+    let size = layer.descriptor.size();
+    let List { entries, listed } = match list(wanted, taking, &asking) {
         Ok(list) => list,
-        Err(Wrong::Store(error)) => return Err(error.into()),
-        Err(Wrong::Table(why)) => return give_up(damaged(why), layer, WhyWhole::WrongTable),
-    };
-    let pieces = pieces(&list.entries);
-    let bytes = table_bytes + pieces.iter().map(|piece| piece.end - piece.start).sum::<u64>();
-    if missing::is_most(bytes, size) {
-        return whole(WhyWhole::MostIsMissing);
-    }
-    chosen(descriptor.digest().as_ref(), Way::Objects, ctx);
-    let item = Item::start(ctx, descriptor.digest().to_string(), Some(bytes));
-    item.advance(table_bytes);
-    // What is not fetched is done, for who counts the bytes of the whole image.
-    ctx.bytes_done(size - bytes.min(size) + table_bytes);
-    let read = fetch(taking.source, descriptor, &pieces, &item, ctx, |fetched| {
-        let read = |error| Error::io("read", descriptor.digest().to_string())(error);
-        let mut stream = PartStream::new(&list.entries, fetched).map_err(read)?;
-        let value = consume(&mut stream, StreamHolds::WhatIsMissing);
-        match stream.take_failure() {
-            Some(failure) => Err(read(failure)),
-            None => value,
+        Err(Wrong::Whole(why)) => return Ok(Attempt::Whole(why)),
+        Err(Wrong::Error(error)) => return give_up(error, layer, WhyWhole::NoParts),
+        Err(Wrong::Table(why)) => {
+            let error = Error::Image(format!("the table of contents is wrong: {why}"));
+            return give_up(error, layer, WhyWhole::WrongTable);
         }
+    };
+    let pieces = pieces(entries.iter().flat_map(Entry::frames));
+    let (before, ahead) = (asking.bytes(), pieces.iter().map(|piece| piece.end - piece.start).sum::<u64>());
+    if missing::is_most(before + ahead, size) {
+        return Ok(Attempt::Whole(WhyWhole::MostIsMissing));
+    }
+    tracing::debug!(layer = %layer.descriptor.digest(), before, ahead, requests = pieces.len(), "to be fetched");
+    chosen(layer.descriptor.digest().as_ref(), Way::Objects, ctx);
+    let item = Item::start(ctx, layer.descriptor.digest().to_string(), Some(before + ahead));
+    // What is not fetched is done, for who counts the bytes of the whole image.
+    ctx.bytes_done(size.saturating_sub(before + ahead));
+    let asking = asking.reporting(&item);
+    let read = fetch(&asking, &pieces, |fetched| {
+        let mut stream = PartStream::new(&entries, fetched).map_err(|error| asking.failed(error))?;
+        let value = consume(&mut stream, StreamHolds::WhatIsMissing);
+        stream.take_failure().map_or(value, |failure| Err(asking.failed(failure)))
     });
+    let fetched = Fetched { bytes: asking.bytes(), way: Way::Objects };
     match read {
         Ok(value) => {
             item.done();
-            Ok(Attempt::Read(value, Fetched { bytes, way: Way::Objects }, list.listed))
+            Ok(Attempt::Read(value, fetched, listed))
         }
         Err(error) => give_up(error, layer, WhyWhole::WrongTable),
+    }
+}
+
+/// What the store lacks, by the index or the table of the layer.
+fn list(wanted: Wanted<'_>, taking: &Taking<'_>, asking: &Asking<'_>) -> Result<List, Wrong> {
+    let (index, table) = (IndexPlace::of(asking.layer), TablePlace::of(asking.layer));
+    if index.is_none() && table.is_none() {
+        return Err(Wrong::Whole(WhyWhole::NoTable));
+    }
+    if let Some(why) = taking.whole {
+        return Err(Wrong::Whole(why));
+    }
+    if asking.layer.size() <= MIN_LAYER_BYTES {
+        return Err(Wrong::Whole(WhyWhole::Small));
+    }
+    match (index, table) {
+        (Some(index), _) => by_index(&index, wanted, taking.txn, asking),
+        (None, Some(table)) => by_table(&table, wanted, taking.txn, asking),
+        (None, None) => Err(Wrong::Whole(WhyWhole::NoTable)),
     }
 }
 
@@ -167,10 +164,6 @@ fn is_final(error: &Error) -> bool {
         }
         error => !matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Missing | ErrorKind::Refused),
     }
-}
-
-fn damaged(why: &'static str) -> Error {
-    Error::Image(format!("the table of contents is wrong: {why}"))
 }
 
 /// An error of what a blob holds.

@@ -2,20 +2,20 @@
 
 use std::ops::Range;
 
-use super::missing::Entry;
+use crate::container::blob::chunked::Frame;
 
 /// The bytes of one request: a run of frames that is longer is cut between two of them.
 const PIECE_BYTES: u64 = 1024 * 1024;
 /// A gap of more bytes costs more than another request, of which several are under way.
 const MAX_GAP_BYTES: u64 = 64 * 1024;
 /// All gaps together may be one part in so many of what is wanted, or [`FREE_GAP_BYTES`].
-const GAP_PART: u64 = 40;
+const GAP_PART: u64 = 24;
 /// What gaps may cost where little is wanted.
 const FREE_GAP_BYTES: u64 = 16 * 1024;
 
-/// The ranges that hold the frames of `entries`, in their order. Each frame lies in one of them.
-pub(super) fn pieces(entries: &[Entry]) -> Vec<Range<u64>> {
-    let places = || entries.iter().flat_map(|entry| &entry.frames).map(|frame| &frame.place);
+/// The ranges that hold `frames`, in their order. Each frame lies in one of them.
+pub(super) fn pieces<'a>(frames: impl Iterator<Item = &'a Frame> + Clone) -> Vec<Range<u64>> {
+    let places = || frames.clone().map(|frame| &frame.place);
     let mut gaps: Vec<_> = places().zip(places().skip(1)).filter_map(|(a, b)| gap(a, b)).collect();
     let wanted: u64 = places().map(|place| place.end - place.start).sum();
     let widest = widest(&mut gaps, FREE_GAP_BYTES.max(wanted / GAP_PART));

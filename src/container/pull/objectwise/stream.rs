@@ -7,8 +7,43 @@ use zstd::bulk::Decompressor;
 
 use super::fetch::{Fetching, Piece};
 use super::invalid;
-use super::missing::{Entry, Frame};
+use super::missing::{Content, Entry};
+use crate::container::blob::chunked::Frame;
 use crate::tar::{BLOCK_BYTES, Writer};
+
+/// Frames that are decompressed one after the other, in the order in which they are fetched.
+pub(super) struct Frames {
+    fetching: Fetching,
+    piece: Option<Piece>,
+    decompressor: Decompressor<'static>,
+}
+
+impl Frames {
+    pub(super) fn new(fetching: Fetching) -> io::Result<Self> {
+        Ok(Self { fetching, piece: None, decompressor: Decompressor::new()? })
+    }
+
+    /// Replaces what is in `out` by the content of the next frame.
+    pub(super) fn decompress(&mut self, frame: &Frame, out: &mut Vec<u8>) -> io::Result<()> {
+        if self.piece.as_ref().is_none_or(|piece| frame_in(piece, &frame.place).is_none()) {
+            // Its memory is free before the next one is waited for.
+            self.piece = None;
+            let next = self.fetching.recv().ok().and_then(|piece| piece.recv().ok());
+            self.piece = Some(next.ok_or_else(|| invalid("a part of the blob is missing"))??);
+        }
+        let compressed = self.piece.as_ref().and_then(|piece| frame_in(piece, &frame.place));
+        let compressed = compressed.ok_or_else(|| invalid("a frame lies in no part that was fetched"))?;
+        // At most a frame's bytes, which are bounded.
+        let size = usize::try_from(frame.bytes).map_err(io::Error::other)?;
+        out.clear();
+        out.resize(size, 0);
+        let got = self.decompressor.decompress_to_buffer(compressed, &mut out[..]);
+        match got.map_err(|_| invalid("a frame does not hold what the table says"))? == size {
+            true => Ok(()),
+            false => Err(invalid("a frame holds less than the table says")),
+        }
+    }
+}
 
 /// A tar stream of `entries`, whose frames come in their order.
 pub(super) struct PartStream<'a> {
@@ -16,9 +51,7 @@ pub(super) struct PartStream<'a> {
     /// What is still to come of the entry under way.
     frames: std::slice::Iter<'a, Frame>,
     padding: &'static [u8],
-    fetching: Fetching,
-    piece: Option<Piece>,
-    decompressor: Decompressor<'static>,
+    source: Frames,
     /// What was made of the stream, and how far it was read.
     made: Writer<Vec<u8>>,
     read: usize,
@@ -32,9 +65,7 @@ impl<'a> PartStream<'a> {
             entries: entries.iter(),
             frames: [].iter(),
             padding: &[],
-            fetching,
-            piece: None,
-            decompressor: Decompressor::new()?,
+            source: Frames::new(fetching)?,
             made: Writer::new(Vec::new()),
             read: 0,
             ended: false,
@@ -52,38 +83,22 @@ impl<'a> PartStream<'a> {
         self.read = 0;
         self.made.get_mut().clear();
         if let Some(frame) = self.frames.next() {
-            self.decompress(frame)?;
+            self.source.decompress(frame, self.made.get_mut())?;
             if self.frames.len() == 0 {
                 self.made.get_mut().extend_from_slice(self.padding);
             }
         } else if let Some(entry) = self.entries.next() {
             entry.header.write_header(&mut self.made).map_err(io::Error::other)?;
-            (self.frames, self.padding) = (entry.frames.iter(), entry.header.padding());
+            (self.frames, self.padding) = (entry.frames().iter(), entry.header.padding());
+            if let Content::Here(bytes) = &entry.content {
+                self.made.get_mut().extend_from_slice(bytes);
+                self.made.get_mut().extend_from_slice(self.padding);
+            }
         } else if !self.ended {
             self.ended = true;
             self.made.get_mut().extend_from_slice(&[0; 2 * BLOCK_BYTES]);
         }
         Ok(())
-    }
-
-    fn decompress(&mut self, frame: &Frame) -> io::Result<()> {
-        if self.piece.as_ref().is_none_or(|piece| frame_in(piece, &frame.place).is_none()) {
-            // Its memory is free before the next one is waited for.
-            self.piece = None;
-            let next = self.fetching.recv().ok().and_then(|piece| piece.recv().ok());
-            self.piece = Some(next.ok_or_else(|| invalid("a part of the blob is missing"))??);
-        }
-        let compressed = self.piece.as_ref().and_then(|piece| frame_in(piece, &frame.place));
-        let compressed = compressed.ok_or_else(|| invalid("a frame lies in no part that was fetched"))?;
-        // At most a frame's bytes, which are bounded.
-        let size = usize::try_from(frame.bytes).map_err(io::Error::other)?;
-        let out = self.made.get_mut();
-        out.resize(size, 0);
-        let got = self.decompressor.decompress_to_buffer(compressed, &mut out[..]);
-        match got.map_err(|_| invalid("a frame does not hold what the table says"))? == size {
-            true => Ok(()),
-            false => Err(invalid("a frame holds less than the table says")),
-        }
     }
 }
 

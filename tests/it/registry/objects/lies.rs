@@ -152,3 +152,67 @@ fn a_wrong_table_does_no_harm() {
     assert_eq!(fixture.pull(&front, 3).way(), ("whole", "it is not zstd:chunked"));
     fixture.check();
 }
+
+impl Fixture {
+    /// Pushes the second version with what `lie` makes of its index of objects, and without a table.
+    fn push_index(&self, tag: &str, lie: &dyn Fn(&mut Vec<u8>)) {
+        let mut manifest = self.manifest("2");
+        let layer = &mut manifest["layers"][0];
+        let place = layer["annotations"][OBJECTS].as_str().unwrap().to_owned();
+        let numbers: Vec<usize> = place.split(':').take(3).map(|n| n.parse().unwrap()).collect();
+        let (start, end) = (numbers[0], numbers[0] + numbers[1]);
+        let mut blob = blob(self.server.address, layer["digest"].as_str().unwrap());
+        let mut index = zstd::decode_all(&blob[start..end]).unwrap();
+        lie(&mut index);
+        let packed = zstd::encode_all(&index[..], 3).unwrap();
+        blob.truncate(start - 4);
+        blob.extend(u32::try_from(packed.len()).unwrap().to_le_bytes());
+        blob.extend(&packed);
+        let registry = registry(&self.server.url(), "app", None);
+        let digest = push_blob(&registry, &blob).unwrap();
+        layer["digest"] = json!(format!("sha256:{digest}"));
+        layer["size"] = json!(blob.len());
+        let place = format!("{start}:{}:{}:{}", packed.len(), index.len(), Checksum::of(&packed));
+        layer["annotations"] = json!({ OBJECTS: place });
+        let bytes = serde_json::to_vec(&manifest).unwrap();
+        registry.put_manifest(tag, MANIFEST, &bytes, &Ctx::default()).unwrap();
+    }
+}
+
+const OBJECTS: &str = "io.github.ostree-rs.objects";
+
+#[test]
+fn a_wrong_index_does_no_harm() {
+    let Some(fixture) = Fixture::new(Xattrs::None, &[]) else { return };
+    let front = Front::start(fixture.server.address, |_| None);
+    fixture.init("archive");
+    fixture.pull(&front, 1);
+    fixture.copy("new", "first");
+    let pull = |lie: &dyn Fn(&mut Vec<u8>)| {
+        fixture.push_index("3", lie);
+        fixture.copy("first", "new");
+        let pulled = fixture.pull(&front, 3);
+        fixture.check();
+        pulled
+    };
+    // The way in which it is changed here is right.
+    assert_eq!(pull(&|_| {}).way().0, "objects");
+    let wrong = ("whole", "its table of contents is wrong");
+    assert_eq!(pull(&|index| index.truncate(index.len() / 2)).way(), wrong);
+    assert_eq!(pull(&|index| index.push(0)).way(), wrong);
+    assert_eq!(pull(&Vec::clear).way(), wrong);
+    assert_eq!(pull(&|index| index[0] = 2).way(), wrong);
+    // There are as many sets of xattrs as one can say, or pieces of one.
+    assert_eq!(pull(&|index| drop(index.splice(1..2, [0xff; 9].into_iter().chain([1])))).way(), wrong);
+    assert_eq!(pull(&|index| drop(index.splice(34..35, [0xff; 9].into_iter().chain([1])))).way(), wrong);
+    // What is found at a wrong place, or with another owner or size, has another id.
+    let mut wholes = 0;
+    for at in 0..24 {
+        let pulled = pull(&|index| {
+            let at = 34 + (index.len() - 34) * at / 24;
+            index[at] ^= 1 << (at % 7);
+        });
+        wholes += usize::from(pulled.way() == wrong);
+    }
+    assert!(wholes > 5, "{wholes} of 24 changed indexes were found to be wrong");
+}
