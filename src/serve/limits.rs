@@ -21,6 +21,8 @@ pub struct ServeLimits {
     pub shelf_bytes: u64,
     /// The number of these files.
     pub shelf_files: usize,
+    /// The time for which a client waits for room among these files; then it is told to come again.
+    pub shelf_time: Duration,
 }
 
 impl Default for ServeLimits {
@@ -32,7 +34,8 @@ impl Default for ServeLimits {
             pace_bytes: 16 * 1024,
             farewell_time: Duration::from_secs(2),
             shelf_bytes: 1 << 30,
-            shelf_files: 256,
+            shelf_files: 1024,
+            shelf_time: Duration::from_secs(60),
         }
     }
 }

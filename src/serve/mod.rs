@@ -93,7 +93,14 @@ pub fn serve(repo: Repo, listener: TcpListener, options: ServeOptions, ctx: &Ctx
         for _ in 0..MAKERS {
             scope.spawn(|| registry::work(&todo, &workshop));
         }
-        let site = Arc::new(Site::new(Arc::clone(&repo), shelf, Images::new(jobs), scheme, ctx.jobs));
+        let site = Arc::new(Site::new(
+            Arc::clone(&repo),
+            shelf,
+            Images::new(jobs),
+            scheme,
+            &options.limits,
+            ctx.jobs,
+        ));
         let served =
             runtime.block_on(connection::accept_all(listener, tls, site, options.limits, &ctx.cancel));
         // With the last connection the last one goes who could ask a maker for something.

@@ -37,7 +37,7 @@ pub(super) enum Key {
 /// A file that is whole, or grows.
 #[derive(Debug)]
 pub(super) struct Made {
-    file: File,
+    file: Arc<File>,
     state: watch::Receiver<State>,
     /// The length that it will have, if that is known before.
     promised: Option<u64>,
@@ -57,7 +57,7 @@ enum State {
 impl Made {
     /// A file that is there as it will be sent.
     pub(super) fn whole(file: File, len: u64) -> Self {
-        Self { file, state: watch::channel(State::Whole(len)).1, promised: None }
+        Self { file: Arc::new(file), state: watch::channel(State::Whole(len)).1, promised: None }
     }
 
     /// Bytes of it; `None` as long as nobody knows.
@@ -129,8 +129,6 @@ pub(super) enum Found {
     There(Arc<Made>),
     /// The caller has to make it, and gives what is written so far to everybody who asks meanwhile.
     Make(Arc<Made>, Maker),
-    /// There is no room, because others read everything that is there.
-    Full,
 }
 
 impl Shelf {
@@ -139,16 +137,14 @@ impl Shelf {
         Self { scratch, max_bytes, max_files, items: Mutex::default() }
     }
 
-    /// Looks for `key`, which will have `promised` bytes if that is known.
-    pub(super) fn find(self: &Arc<Self>, key: Key, promised: Option<u64>) -> io::Result<Found> {
+    /// Looks for `key`, which will have `promised` bytes if that is known; `None` if there is no room, because others
+    /// read everything that is there.
+    pub(super) fn find(self: &Arc<Self>, key: Key, promised: Option<u64>) -> io::Result<Option<Found>> {
         let mut items = self.lock();
         if let Some(made) = items.find(&key) {
-            return Ok(Found::There(made));
+            return Ok(Some(Found::There(made)));
         }
-        Ok(match self.add(&mut items, key, promised)? {
-            Some((made, maker)) => Found::Make(made, maker),
-            None => Found::Full,
-        })
+        Ok(self.add(&mut items, key, promised)?.map(|(made, maker)| Found::Make(made, maker)))
     }
 
     /// Begins something that gets its name when it is whole; `None` if there is no room.
@@ -168,10 +164,10 @@ impl Shelf {
         if !items.make_room(self.max_bytes, self.max_files) {
             return Ok(None);
         }
-        let file = unnamed(&self.scratch)?;
+        let file = Arc::new(unnamed(&self.scratch)?);
         let (sender, state) = watch::channel(State::Growing(0));
         let maker = Maker {
-            file: file.try_clone()?,
+            file: Arc::clone(&file),
             len: 0,
             state: sender,
             shelf: Arc::clone(self),
@@ -224,7 +220,7 @@ impl Items {
 /// reads it is told.
 #[derive(Debug)]
 pub(super) struct Maker {
-    file: File,
+    file: Arc<File>,
     len: u64,
     state: watch::Sender<State>,
     shelf: Arc<Shelf>,
@@ -259,7 +255,7 @@ impl Maker {
 
 impl Write for Maker {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(buffer)?;
+        let n = (&*self.file).write(buffer)?;
         self.len += n as u64;
         self.state.send_replace(State::Growing(self.len));
         Ok(n)

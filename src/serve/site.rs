@@ -2,21 +2,27 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
 
 use super::answer::Answer;
 use super::asked::{Asked, Refused};
 use super::body::Body;
+use super::limits::ServeLimits;
 use super::page::{self, Sizes};
 use super::registry::{self, Images};
-use super::shelf::{Maker, Shelf};
+use super::shelf::{Found, Key, Maker, Shelf};
 use super::{conditions, repository};
 use crate::repo::Repo;
+
+/// How often it is asked whether there is room on the shelf.
+const POLL: Duration = Duration::from_millis(50);
 
 /// What all connections share.
 #[derive(Debug)]
@@ -31,6 +37,8 @@ pub(super) struct Site {
     pub(super) sizes: Arc<Sizes>,
     /// `http` or `https`
     pub(super) scheme: &'static str,
+    /// How long room on the shelf is waited for.
+    shelf_time: Duration,
     /// One permit for each large object that is being packed.
     pub(super) packing: Arc<Semaphore>,
 }
@@ -41,10 +49,25 @@ impl Site {
         shelf: Arc<Shelf>,
         images: Images,
         scheme: &'static str,
+        limits: &ServeLimits,
         jobs: NonZeroUsize,
     ) -> Self {
         let packing = Arc::new(Semaphore::new(jobs.get()));
-        Self { repo, shelf, images, sizes: Arc::default(), scheme, packing }
+        Self { repo, shelf, images, sizes: Arc::default(), scheme, shelf_time: limits.shelf_time, packing }
+    }
+
+    /// Looks for something on the shelf, and waits for room there; a client that waited long enough is told so.
+    pub(super) async fn find(&self, key: Key, promised: Option<u64>) -> Result<Found, Answer> {
+        let deadline = Instant::now() + self.shelf_time;
+        loop {
+            let shelf = Arc::clone(&self.shelf);
+            match blocking(move || shelf.find(key, promised)).await? {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) if Instant::now() < deadline => sleep(POLL).await,
+                Ok(None) => return Err(Answer::busy()),
+                Err(error) => return Err(Answer::failed(&error)),
+            }
+        }
     }
 
     /// Has `work` write what others read meanwhile, in its turn.

@@ -188,9 +188,8 @@ async fn send_file(site: &Site, asked: &Asked, id: FileId, len: u64) -> Answer {
         _ if asked.is_head => Content::Promised(Some(len)),
         Empty => Content::Bytes(Default::default()),
         File(file) => Content::Made(Arc::new(Made::whole(file, len))),
-        Stream(mut stream) => match site.shelf.find(Key::Content(id), Some(len)) {
-            Err(error) => return Answer::failed(&error),
-            Ok(Found::Full) => return Answer::busy(),
+        Stream(mut stream) => match site.find(Key::Content(id), Some(len)).await {
+            Err(answer) => return answer,
             Ok(Found::There(made)) => Content::Made(made),
             Ok(Found::Make(made, maker)) => {
                 site.make(maker, move |maker| {

@@ -132,18 +132,18 @@ async fn blob(site: &Site, asked: &Asked, name: &[&str], digest: &str) -> Answer
     }
     match site.images.with_blob(&digest) {
         Some((image, None)) => document(image.config.clone(), digest, OCTETS, Keeps::ForEver),
-        Some((image, Some(layer))) => send_layer(site, asked, &image, layer),
+        Some((image, Some(layer))) => send_layer(site, asked, &image, layer).await,
         None => errors::answer(StatusCode::NOT_FOUND, Code::BlobUnknown, "this image has no such blob"),
     }
 }
 
 /// A layer from the shelf, or made again.
-fn send_layer(site: &Site, asked: &Asked, image: &ServedImage, layer: ServedLayer) -> Answer {
+async fn send_layer(site: &Site, asked: &Asked, image: &ServedImage, layer: ServedLayer) -> Answer {
     let found = match asked.is_head {
         true => None,
-        false => match site.shelf.find(Key::Layer(layer.digest), Some(layer.size_bytes)) {
+        false => match site.find(Key::Layer(layer.digest), Some(layer.size_bytes)).await {
             Ok(found) => Some(found),
-            Err(error) => return Answer::failed(&error),
+            Err(answer) => return answer,
         },
     };
     let content = match found {
@@ -153,7 +153,6 @@ fn send_layer(site: &Site, asked: &Asked, image: &ServedImage, layer: ServedLaye
             site.images.make_again(image.commit, layer, maker);
             Content::Made(made)
         }
-        Some(Found::Full) => return Answer::busy(),
     };
     with_digest(Answer::for_ever(layer.digest.to_string(), content), layer.digest)
 }

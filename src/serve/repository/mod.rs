@@ -19,7 +19,7 @@ use ostree_format::{FileId, ObjectName};
 use self::path::RepoPath;
 use super::answer::{Answer, Content, OCTETS, TEXT};
 use super::asked::Asked;
-use super::shelf::{Found, Key, Made, Maker, Shelf};
+use super::shelf::{Found, Key, Made};
 use super::site::{Site, blocking};
 use crate::repo::{Repo, pack_file};
 use crate::store::{ObjectRead, Refs, Result, local_ref};
@@ -32,36 +32,38 @@ pub(in crate::serve) async fn answer(site: &Site, asked: &Asked, path: &[&str]) 
     let Some(path) = RepoPath::parse(path) else {
         return Answer::missing("an archive repository has nothing of this name");
     };
-    let (repo, shelf) = (Arc::clone(&site.repo), Arc::clone(&site.shelf));
+    let repo = Arc::clone(&site.repo);
     let is_head = asked.is_head;
-    let looked_up = match blocking(move || look_up(&repo, &shelf, &path, is_head)).await {
+    let looked_up = match blocking(move || look_up(&repo, &path, is_head)).await {
         Ok(Ok(looked_up)) => looked_up,
         Ok(Err(error)) => return Answer::failed(&error),
         Err(answer) => return answer,
     };
     match looked_up {
         LookedUp::Answer(answer) => answer,
-        LookedUp::Pack { id, etag, made, maker } => {
-            let repo = Arc::clone(&site.repo);
-            site.make(maker, move |maker| pack(&repo, &id, maker));
-            Answer::for_ever(etag, Content::Made(made))
-        }
+        LookedUp::Large { id, etag } => match site.find(Key::Packed(id), None).await {
+            Ok(Found::There(made)) => Answer::for_ever(etag, Content::Made(made)),
+            Ok(Found::Make(made, maker)) => {
+                let repo = Arc::clone(&site.repo);
+                site.make(maker, move |maker| pack(&repo, &id, maker));
+                Answer::for_ever(etag, Content::Made(made))
+            }
+            Err(answer) => answer,
+        },
     }
 }
 
 /// What was found.
 enum LookedUp {
     Answer(Answer),
-    /// A large object has to be packed; the answer is what comes of it.
-    Pack {
+    /// A large object, which has to be packed.
+    Large {
         id: FileId,
         etag: String,
-        made: Arc<Made>,
-        maker: Maker,
     },
 }
 
-fn look_up(repo: &Repo, shelf: &Arc<Shelf>, path: &RepoPath, is_head: bool) -> Result<LookedUp> {
+fn look_up(repo: &Repo, path: &RepoPath, is_head: bool) -> Result<LookedUp> {
     let missing = |what: String| Answer::missing(format!("{what} is not in this repository"));
     let answer = match path {
         RepoPath::Config => Answer::now(TEXT, repo.served_config()),
@@ -84,7 +86,7 @@ fn look_up(repo: &Repo, shelf: &Arc<Shelf>, path: &RepoPath, is_head: bool) -> R
             Some(bytes) => metadata(name, bytes),
             None => missing(name.to_string()),
         },
-        RepoPath::File(id) => return look_up_file(repo, shelf, id, is_head),
+        RepoPath::File(id) => return look_up_file(repo, id, is_head),
         RepoPath::Delta(file) => match repo.open_delta(file)? {
             // Made anew, a delta may have other parts.
             Some((file, len)) => Answer::file(Content::Made(Arc::new(Made::whole(file, len)))),
@@ -103,7 +105,7 @@ fn metadata(name: &ObjectName, bytes: Vec<u8>) -> Answer {
     }
 }
 
-fn look_up_file(repo: &Repo, shelf: &Arc<Shelf>, id: &FileId, is_head: bool) -> Result<LookedUp> {
+fn look_up_file(repo: &Repo, id: &FileId, is_head: bool) -> Result<LookedUp> {
     let ready = |etag, content| Ok(LookedUp::Answer(Answer::for_ever(etag, content)));
     if let Some((file, len)) = repo.open_packed(id)? {
         // Two archives may have packed the same object in two ways.
@@ -125,12 +127,7 @@ fn look_up_file(repo: &Repo, shelf: &Arc<Shelf>, id: &FileId, is_head: bool) -> 
     if is_head {
         return ready(etag, Content::Promised(None));
     }
-    let io = |source: io::Error| crate::store::Error::io("create", "temporary file", source);
-    match shelf.find(Key::Packed(*id), None).map_err(io)? {
-        Found::There(made) => ready(etag, Content::Made(made)),
-        Found::Make(made, maker) => Ok(LookedUp::Pack { id: *id, etag, made, maker }),
-        Found::Full => Ok(LookedUp::Answer(Answer::busy())),
-    }
+    Ok(LookedUp::Large { id: *id, etag })
 }
 
 fn pack(repo: &Repo, id: &FileId, out: &mut dyn io::Write) -> Result<()> {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Serving;
+use super::inside::Inside;
 use crate::oracle::run;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
@@ -70,6 +71,35 @@ fn many_clients() {
         }
     });
     assert!(serving.peak_kib() < 256 * 1024, "{} KiB", serving.peak_kib());
+}
+
+/// Many clients that ask for different large things, where there is room for few: they take turns, and get what they
+/// would get otherwise.
+#[test]
+fn where_there_is_little_room_clients_take_turns() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (tree, repo) = (tmp.path().join("tree"), tmp.path().join("repo"));
+    std::fs::create_dir(&tree).unwrap();
+    for number in 0..40_u64 {
+        let content: Vec<u8> = (0..20_000 + number).flat_map(|n| (n * n * number).to_le_bytes()).collect();
+        std::fs::write(tree.join(number.to_string()), content).unwrap();
+    }
+    let arg = format!("--repo={}", repo.display());
+    run(OURS, &[&arg, "init", "--mode=bare-user"]);
+    run(OURS, &[&arg, "commit", "-b", "main", &format!("--tree=dir={}", tree.display())]);
+    let list = String::from_utf8(run(OURS, &[&arg, "ls", "-C", "main"])).unwrap();
+    let files = list.lines().filter(|line| line.starts_with('-'));
+    let ids = files.map(|line| line.split_whitespace().find(|word| word.len() == 64).unwrap());
+    let paths: Vec<_> = ids.map(|id| format!("/repo/objects/{}/{}.filez", &id[..2], &id[2..])).collect();
+    assert_eq!(paths.len(), 40);
+    let (roomy, narrow) = (Serving::start(&repo), Inside::start(&repo, |limits| limits.shelf_files = 3));
+    thread::scope(|scope| {
+        let all: Vec<_> = paths.iter().map(|path| scope.spawn(|| narrow.get(path))).collect();
+        for (one, path) in all.into_iter().zip(&paths) {
+            let reply = one.join().unwrap();
+            assert!(reply.status == 200 && reply.body == roomy.get(path).body, "{path}: {}", reply.status);
+        }
+    });
 }
 
 /// Requests one after another on one connection, and the end of all of it while somebody is connected.
