@@ -102,6 +102,7 @@ fn of_tar(error: &tar::Error) -> Option<&'static str> {
 
 fn of_store(error: &store::Error) -> Option<&'static str> {
     match error {
+        store::Error::NotForward { .. } => Some("nothing was pushed; --force lets the ref go elsewhere"),
         store::Error::Owner { .. } => Some(
             "a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without",
         ),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use ostree_format::{Checksum, CommitId, ObjectName, ParseError, RefSpec, Rev};
+use ostree_format::{Checksum, CommitId, ObjectName, ParseError, RefName, RefSpec, Rev};
 
 use super::Refusal;
 use crate::base::{Cancelled, ErrorKind, Kind};
@@ -103,6 +103,16 @@ pub enum Error {
     /// Another process holds the lock, and the time to wait for it is over.
     #[error("{0} is locked by another process")]
     Locked(String),
+    /// A ref would lose the commit that it names: the new one does not come after it.
+    #[error("ref {name} names commit {before}, which is not in the history of {now}")]
+    NotForward {
+        /// The ref.
+        name: RefName,
+        /// The commit that it names.
+        before: CommitId,
+        /// The commit that it should name.
+        now: CommitId,
+    },
     /// The file system is full, or would get fuller than the repository's configuration allows.
     #[error("{why}")]
     NoSpace {
@@ -137,7 +147,7 @@ impl Kind for Error {
             Self::Locked(_) => ErrorKind::Locked,
             Self::NoSpace { .. } => ErrorKind::Exhausted,
             Self::Unsupported(_) => ErrorKind::Unsupported,
-            Self::Usage(_) | Self::Exists(_) => ErrorKind::Usage,
+            Self::Usage(_) | Self::Exists(_) | Self::NotForward { .. } => ErrorKind::Usage,
             Self::Cancelled(_) => ErrorKind::Cancelled,
         }
     }

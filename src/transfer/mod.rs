@@ -13,6 +13,7 @@
 
 mod content;
 mod metadata;
+mod refs;
 mod subpath;
 
 use std::collections::{HashMap, HashSet};
@@ -29,6 +30,7 @@ use crate::store::{
 
 use content::{ContentCopy, SmallFiles};
 use metadata::MetaCopy;
+pub use refs::{CopiedRef, Moves, RefCopy, copy_refs};
 use subpath::{Filter, Match};
 
 /// The number of content objects that make one job.

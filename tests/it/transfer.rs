@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ostree_rs::base::Ctx;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{
-    Commit, CommitId, DirMeta, FileHeader, FileId, MetaKind, ObjectName, ObjectType, RootDir, Xattrs,
+    Commit, CommitId, DirMeta, FileHeader, FileId, MetaKind, ObjectName, ObjectType, RefName, RootDir, Xattrs,
 };
 use ostree_rs::store::{
     CommitBytes, Completeness, Content, Depth, Error, FileObject, MemStore, MutableTree, ObjectRead,
-    ObjectWrite, Reachable, Refusal, Result, Txn, load_commitmeta, walk_commit,
+    ObjectWrite, Reachable, Refs, Refusal, Result, Txn, load_commitmeta, local_ref, walk_commit,
 };
-use ostree_rs::transfer::{self, Extent, FileModes, TransferOptions, TransferStats, Trust};
+use ostree_rs::transfer::{
+    self, CopiedRef, Extent, FileModes, Moves, RefCopy, TransferOptions, TransferStats, Trust,
+};
 
 /// A store whose objects can be taken away or damaged, and that counts reads of content.
 struct Flawed {
@@ -307,4 +309,31 @@ fn every_mode_into_every_other() {
             }
         }
     }
+}
+
+#[test]
+fn refs_move_forward_only() {
+    let (from, commits) = source();
+    let name = |name: &str| name.parse::<RefName>().unwrap();
+    let (to, source) = (MemStore::new(), from.inner);
+    source.set_ref(&local_ref(name("new")), Some(commits[2])).unwrap();
+    source.set_ref(&local_ref(name("old")), Some(commits[0])).unwrap();
+    let copy = |from: &str, moves| {
+        let refs = [RefCopy { from: name(from), to: name("main") }];
+        transfer::copy_refs(&source, &to, &refs, moves, &TransferOptions::default(), &Ctx::default())
+    };
+    let (copied, stats) = copy("old", Moves::Forward).unwrap();
+    assert_eq!(copied, [CopiedRef { name: name("main"), before: None, now: commits[0] }]);
+    assert_eq!(stats.content_objects, 2);
+    let (copied, _) = copy("new", Moves::Forward).unwrap();
+    assert_eq!(copied, [CopiedRef { name: name("main"), before: Some(commits[0]), now: commits[2] }]);
+    assert_eq!(copy("new", Moves::Forward).unwrap().1, TransferStats::default());
+    let back = copy("old", Moves::Forward).unwrap_err();
+    assert!(
+        matches!(back, Error::NotForward { before, now, .. } if before == commits[2] && now == commits[0])
+    );
+    assert_eq!(to.resolve(&local_ref(name("main"))).unwrap(), Some(commits[2]));
+    copy("old", Moves::Anywhere).unwrap();
+    assert_eq!(to.resolve(&local_ref(name("main"))).unwrap(), Some(commits[0]));
+    assert!(matches!(copy("none", Moves::Forward), Err(Error::RefNotFound(_))));
 }

@@ -104,7 +104,7 @@ fn kind(arg: &Arg, verb: &str) -> Option<Value> {
     let name = names.and_then(<[_]>::first).map_or(&*id, |name| name.as_str());
     match arg.get_value_hint() {
         ValueHint::DirPath => return Some(Value::Names(Kind::Dirs)),
-        ValueHint::AnyPath if matches!(name, "DIR" | "SRC_REPO") => {
+        ValueHint::AnyPath if matches!(name, "DIR" | "SRC_REPO" | "DEST_REPO") => {
             return Some(Value::Names(Kind::Dirs));
         }
         ValueHint::AnyPath => return Some(Value::Names(Kind::Files)),

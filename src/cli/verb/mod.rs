@@ -21,6 +21,7 @@ pub(crate) mod man;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod pull_local;
+pub(crate) mod push;
 pub(crate) mod refs;
 pub(crate) mod remote;
 pub(crate) mod reset;
@@ -61,6 +62,8 @@ pub(crate) enum Verb {
     Container(container::Verb),
     /// Serve a repository of any mode over HTTP: as an archive, as a registry of images, and for people
     Serve(serve::Args),
+    /// Copy commits to another repository of this machine
+    Push(push::Args),
     /// Make a key to sign commits with
     GpgNewKey(gpg_new_key::Args),
     /// Print a completion script for a shell
@@ -149,6 +152,7 @@ pub(crate) fn run(
         Verb::Tar(verb) => tar::run(&verb, session),
         Verb::Container(verb) => container::run(&verb, session),
         Verb::Serve(args) => serve::run(&args, session),
+        Verb::Push(args) => push::run(&args, session),
         Verb::GpgNewKey(args) => gpg_new_key::run(&args, session),
         Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args, definitions()),

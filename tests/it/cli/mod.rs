@@ -5,6 +5,7 @@ mod images;
 mod messages;
 mod own;
 mod peers;
+mod push;
 mod read;
 mod shells;
 mod write;

@@ -44,6 +44,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-prune", &[("Keep the last five commits of every ref:", "ostree-rs prune --repo=repo --refs-only --depth=5")]),
     ("ostree-rs-pull", &[("Take the commit out of an image:", "ostree-rs pull --repo=repo --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable")]),
     ("ostree-rs-pull-local", &[("Copy a ref and its history from another repository:", "ostree-rs pull-local --repo=repo --depth=-1 /srv/repo exampleos/stable")]),
+    ("ostree-rs-push", &[("Copy a ref and what is new of its history to a repository elsewhere:", "ostree-rs push --repo=repo --from-ref=exampleos/stable --depth=-1 /srv/repo")]),
     ("ostree-rs-refs", &[
         ("List refs with their commits:", "ostree-rs refs --repo=repo --revision"),
         ("Name the parent of a commit:", "ostree-rs refs --repo=repo --create=exampleos/before exampleos/stable^"),
