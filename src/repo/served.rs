@@ -14,6 +14,7 @@ use std::os::fd::AsFd;
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use ostree_format::delta::DeltaName;
 use ostree_format::variant::Dict;
 use ostree_format::{ArchiveHeader, CommitId, FileId, FileKind, ObjectName, RepoMode};
 
@@ -27,46 +28,27 @@ use crate::store::{Error, FileObject, Result, load_commit};
 /// A file of a static delta, or the list of the deltas to a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeltaFile {
-    /// `deltas/AB/….index`: a list of the deltas that lead to `to`.
+    /// `delta-indexes/AB/….index`: a list of the deltas that lead to `to`.
     Index {
         /// The commit that all of them lead to.
         to: CommitId,
     },
     /// `superblock`: what a delta consists of.
-    Superblock {
-        /// The commit that the delta starts from; `None` if it needs nothing.
-        from: Option<CommitId>,
-        /// The commit that the delta leads to.
-        to: CommitId,
-    },
+    Superblock(DeltaName),
     /// `0`, `1` …: a part of a delta.
-    Part {
-        /// The commit that the delta starts from; `None` if it needs nothing.
-        from: Option<CommitId>,
-        /// The commit that the delta leads to.
-        to: CommitId,
-        /// The number of the part.
-        number: u32,
-    },
+    Part(DeltaName, usize),
 }
 
 impl DeltaFile {
     /// The path of the file from the root of a repository.
     pub fn path(&self) -> String {
-        let dir = |from: &Option<CommitId>, to: &CommitId| {
-            let name = match from {
-                Some(from) => format!("{}-{}", from.checksum().to_base64(), to.checksum().to_base64()),
-                None => to.checksum().to_base64(),
-            };
-            format!("deltas/{}/{}", &name[..2], &name[2..])
-        };
         match self {
             Self::Index { to } => {
                 let name = to.checksum().to_base64();
                 format!("{INDEXES}/{}/{}.index", &name[..2], &name[2..])
             }
-            Self::Superblock { from, to } => format!("{}/superblock", dir(from, to)),
-            Self::Part { from, to, number } => format!("{}/{number}", dir(from, to)),
+            Self::Superblock(delta) => delta.superblock_path(),
+            Self::Part(delta, number) => delta.part_path(*number),
         }
     }
 }
@@ -121,6 +103,26 @@ impl Repo {
         let opened = sys::optional(sys::open_nofollow(&self.root, &path));
         let opened = opened.map_err(|e| Error::io("open", path, e))?;
         Ok(opened.map(|(file, stat)| (file, stat.st_size.max(0).unsigned_abs())))
+    }
+
+    /// The files of all static deltas, and the lists of them.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn delta_files(&self) -> Result<Vec<DeltaFile>> {
+        let mut all = Vec::new();
+        for delta in self.deltas()? {
+            let (dir, to) = (delta.dir(), delta.to);
+            for (name, _) in sys::list(&self.root, &dir).map_err(|e| Error::io("list", &dir, e))? {
+                all.extend(name.parse().ok().map(|number| DeltaFile::Part(delta, number)));
+            }
+            all.push(DeltaFile::Superblock(delta));
+            let index = DeltaFile::Index { to };
+            if !all.contains(&index) && self.open_delta(&index)?.is_some() {
+                all.push(index);
+            }
+        }
+        Ok(all)
     }
 
     /// Opens the file of a content object, where this repository or its parent is an archive; gives its size, too.

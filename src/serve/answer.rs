@@ -91,6 +91,14 @@ impl Answer {
         busy.with(hyper::header::RETRY_AFTER, HeaderValue::from_static("2"))
     }
 
+    /// The text that it is, without the end of its line.
+    pub(super) fn text(&self) -> Option<String> {
+        match &self.content {
+            Content::Bytes(bytes) => String::from_utf8(bytes.trim_ascii_end().to_vec()).ok(),
+            Content::Made(_) | Content::Promised(_) => None,
+        }
+    }
+
     /// The answer with one more header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

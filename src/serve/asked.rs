@@ -56,6 +56,11 @@ impl Asked {
         })
     }
 
+    /// A request for all of what has this path.
+    pub(super) fn path(path: Vec<String>) -> Self {
+        Self { path, ..Self::default() }
+    }
+
     /// A request without conditions.
     pub(super) fn nothing() -> Self {
         Self::default()

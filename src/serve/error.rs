@@ -1,17 +1,28 @@
-//! What keeps a server from serving at all.
+//! What keeps a server from serving at all, and an export from being made.
 
 use std::io;
 
-/// The result of [`serve`](super::serve).
+/// The result of [`serve`](super::serve) and [`export`](super::export()).
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What keeps a server from serving at all.
+/// What keeps a server from serving at all, and an export from being made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No connection can be taken.
     #[error("cannot listen: {0}")]
     Listen(#[source] io::Error),
+    /// Something cannot be exported.
+    #[error("export of {path}: {why}")]
+    Export {
+        /// The file that was to be written.
+        path: String,
+        /// The reason.
+        why: String,
+    },
+    /// The export was told to stop.
+    #[error("cancelled")]
+    Cancelled,
     /// The certificate or its key cannot be used.
     #[error("TLS: {0}")]
     Tls(String),

@@ -24,6 +24,7 @@ mod body;
 mod conditions;
 mod connection;
 mod error;
+mod export;
 mod limits;
 mod pace;
 mod page;
@@ -40,15 +41,16 @@ use std::thread;
 
 use cap_std::fs::Dir;
 use crossbeam_channel::unbounded;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 pub use error::{Error, Result};
+pub use export::{Exported, export};
 pub use limits::ServeLimits;
 pub use tls::TlsIdentity;
 
 use self::registry::{Images, Workshop};
 use self::shelf::Shelf;
-use self::site::Site;
+use self::site::{Extent, Site};
 use crate::base::Ctx;
 use crate::container::build::BuildOptions;
 use crate::repo::Repo;
@@ -78,13 +80,26 @@ pub struct ServeOptions {
 pub fn serve(repo: Repo, listener: TcpListener, options: ServeOptions, ctx: &Ctx) -> Result<()> {
     let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
     listener.set_nonblocking(true).map_err(Error::Listen)?;
+    let (limits, extent) = (options.limits, if tls.is_some() { Extent::Https } else { Extent::Http });
+    with_site(repo, options, extent, ctx, |runtime, site| {
+        runtime.block_on(connection::accept_all(listener, tls, site, limits, &ctx.cancel))
+    })?
+}
+
+/// Does `work` with everything that is served, and ends all of it.
+fn with_site<T>(
+    repo: Repo,
+    options: ServeOptions,
+    extent: Extent,
+    ctx: &Ctx,
+    work: impl FnOnce(&Runtime, Arc<Site>) -> T,
+) -> Result<T> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(options.limits.threads(ctx.jobs).get())
         .thread_name("serve")
         .build()
         .map_err(Error::Listen)?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
     let repo = Arc::new(repo);
     let shelf = Arc::new(Shelf::new(options.scratch, &options.limits));
     let (jobs, todo) = unbounded();
@@ -93,18 +108,11 @@ pub fn serve(repo: Repo, listener: TcpListener, options: ServeOptions, ctx: &Ctx
         for _ in 0..MAKERS {
             scope.spawn(|| registry::work(&todo, &workshop));
         }
-        let site = Arc::new(Site::new(
-            Arc::clone(&repo),
-            shelf,
-            Images::new(jobs),
-            scheme,
-            &options.limits,
-            ctx.jobs,
-        ));
-        let served =
-            runtime.block_on(connection::accept_all(listener, tls, site, options.limits, &ctx.cancel));
-        // With the last connection the last one goes who could ask a maker for something.
+        let images = Images::new(jobs);
+        let site = Site::new(Arc::clone(&repo), shelf, images, extent, &options.limits, ctx.jobs);
+        let done = work(&runtime, Arc::new(site));
+        // With the last task the last one goes who could ask a maker for something.
         runtime.shutdown_background();
-        served
+        Ok(done)
     })
 }

@@ -24,6 +24,28 @@ use crate::repo::Repo;
 /// How often it is asked whether there is room on the shelf.
 const POLL: Duration = Duration::from_millis(50);
 
+/// How a site is reached, which decides about how much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// By HTTP.
+    Http,
+    /// By HTTPS.
+    Https,
+    /// As plain files: one image of each ref, and no pages for directories.
+    Files,
+}
+
+impl Extent {
+    /// The scheme of its URLs, if it has any.
+    pub(super) const fn scheme(self) -> Option<&'static str> {
+        match self {
+            Self::Http => Some("http"),
+            Self::Https => Some("https"),
+            Self::Files => None,
+        }
+    }
+}
+
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -35,8 +57,8 @@ pub(super) struct Site {
     pub(super) images: Images,
     /// How large commits are.
     pub(super) sizes: Arc<Sizes>,
-    /// `http` or `https`
-    pub(super) scheme: &'static str,
+    /// How it is reached.
+    pub(super) extent: Extent,
     /// How long room on the shelf is waited for.
     shelf_time: Duration,
     /// One permit for each large object that is being packed.
@@ -48,12 +70,12 @@ impl Site {
         repo: Arc<Repo>,
         shelf: Arc<Shelf>,
         images: Images,
-        scheme: &'static str,
+        extent: Extent,
         limits: &ServeLimits,
         jobs: NonZeroUsize,
     ) -> Self {
         let packing = Arc::new(Semaphore::new(jobs.get()));
-        Self { repo, shelf, images, sizes: Arc::default(), scheme, shelf_time: limits.shelf_time, packing }
+        Self { repo, shelf, images, sizes: Arc::default(), extent, shelf_time: limits.shelf_time, packing }
     }
 
     /// Looks for something on the shelf, and waits for room there; a client that waited long enough is told so.
@@ -102,7 +124,8 @@ impl Site {
         response
     }
 
-    async fn answer(&self, asked: &Asked) -> Answer {
+    /// Answers a request, whatever its conditions.
+    pub(super) async fn answer(&self, asked: &Asked) -> Answer {
         match asked.parts()[..] {
             ["repo", ref path @ ..] => repository::answer(self, asked, path).await,
             ["v2", ref path @ ..] => registry::answer(self, asked, path).await,

@@ -60,7 +60,7 @@ pub(crate) enum Verb {
     /// Commits as container images, and back
     #[command(subcommand)]
     Container(container::Verb),
-    /// Serve a repository of any mode over HTTP: as an archive, as a registry of images, and for people
+    /// Serve a repository of any mode over HTTP: as an archive, as a registry of images, for people
     Serve(serve::Args),
     /// Copy commits to another repository of this machine
     Push(push::Args),

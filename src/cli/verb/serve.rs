@@ -4,17 +4,21 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 
 use super::Common;
 use super::container::build::compression;
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::build::{BuildOptions, Layering};
 use crate::container::image::Compression;
 use crate::host::Machine;
-use crate::serve::{ServeLimits, ServeOptions, TlsIdentity, serve};
+use crate::repo::Repo;
+use crate::serve::{ServeLimits, ServeOptions, TlsIdentity, export, serve};
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -31,6 +35,11 @@ pub(crate) struct Args {
     /// Divide images into several layers, by packages, up to this number
     #[arg(long, value_name = "N")]
     max_layers: Option<NonZeroUsize>,
+    /// Serve nobody: write what would be served into this directory, for other web servers and object stores
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["listen", "tls_cert", "tls_key"])]
+    export: Option<PathBuf>,
+    #[command(flatten)]
+    _progress: ProgressOptions,
     /// The certificate for HTTPS, and the chain to its authority, in PEM form
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -55,10 +64,22 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let scratch = machine.scratch(&repo)?;
     let options = ServeOptions { scratch, images, limits: ServeLimits::default(), tls };
     machine.allow_many_files();
+    if let Some(path) = &args.export {
+        return write_files(path, repo, options, session);
+    }
     let listener =
         TcpListener::bind(&args.listen).with_context(|| format!("Listening at {}", args.listen))?;
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     writeln!(session.out, "{scheme}://{}/", listener.local_addr()?)?;
     session.out.flush()?;
     Ok(serve(repo, listener, options, &session.ctx)?)
+}
+
+/// Writes what would be served into a directory.
+fn write_files(path: &Path, repo: Repo, options: ServeOptions, session: &mut Session) -> anyhow::Result<()> {
+    let place = || format!("Exporting into {}", path.display());
+    fs::create_dir_all(path).with_context(place)?;
+    let dir = Dir::open_ambient_dir(path, ambient_authority()).with_context(place)?;
+    let done = export(repo, &dir, options, &session.ctx).with_context(place)?;
+    Ok(writeln!(session.out, "{} files written, {} were there", done.written, done.kept)?)
 }

@@ -8,9 +8,10 @@ use super::html::{Html, Url};
 use super::sizes::{Size, Sizes};
 use super::{Page, bytes, entry, frame, time};
 use crate::repo::Repo;
+use crate::serve::site::Extent;
 use crate::store::{Completeness, Error, ObjectRead, Result, load_commit, load_commitmeta};
 
-pub(super) fn page(repo: &Repo, sizes: &Sizes, id: &CommitId) -> Result<Page> {
+pub(super) fn page(repo: &Repo, sizes: &Sizes, id: &CommitId, extent: Extent) -> Result<Page> {
     let commit = load_commit(repo, id)?;
     let signatures = signatures(repo, id, &commit)?;
     let is_whole = repo.completeness(id)? == Completeness::Complete;
@@ -42,7 +43,9 @@ pub(super) fn page(repo: &Repo, sizes: &Sizes, id: &CommitId) -> Result<Page> {
                 false => html.text(&signatures.join(", ")),
             });
             entry(html, "Size", |html| html.text(&describe(size, is_whole)));
-            entry(html, "Files", |html| html.link(&Url::of(["tree", &text]), "browse"));
+            if extent != Extent::Files {
+                entry(html, "Files", |html| html.link(&Url::of(["tree", &text]), "browse"));
+            }
         });
     })))
 }

@@ -25,10 +25,10 @@ use ostree_format::{CommitId, FileId};
 
 use self::html::{Html, Url};
 pub(super) use self::sizes::Sizes;
-use super::answer::{Answer, Content};
+use super::answer::{Answer, Content, TEXT};
 use super::asked::Asked;
 use super::shelf::{Found, Key, Made};
-use super::site::{Site, blocking};
+use super::site::{Extent, Site, blocking};
 use crate::store::{Error, ObjectRead};
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -59,14 +59,17 @@ pub(super) async fn answer(site: &Site, asked: &Asked, path: &[&str]) -> Option<
     let below = |path: &[&str]| path.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
     let page = match path {
         [""] => {
-            let (host, scheme) = (asked.host.clone(), site.scheme);
-            blocking(move || refs::page(&repo, scheme, host.as_deref())).await
+            let place = site.extent.scheme().zip(asked.host.clone());
+            blocking(move || refs::page(&repo, place)).await
+        }
+        ["nginx.conf"] if site.extent == Extent::Files => {
+            return Some(Answer::now(TEXT, include_str!("../export/nginx.conf")));
         }
         ["style.css"] => return Some(Answer::now(CSS, include_str!("style.css"))),
         ["commit", commit] => {
-            let commit = id(commit)?;
+            let (commit, extent) = (id(commit)?, site.extent);
             let _turn = site.packing.acquire().await;
-            blocking(move || commit::page(&repo, &sizes, &commit)).await
+            blocking(move || commit::page(&repo, &sizes, &commit, extent)).await
         }
         ["tree", commit, path @ ..] => {
             let (commit, path) = (id(commit)?, below(path));

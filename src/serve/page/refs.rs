@@ -11,7 +11,7 @@ use crate::store::{Error, Result, load_commit};
 /// Refs that are listed, at most.
 const MAX_LISTED: usize = 2000;
 
-pub(super) fn page(repo: &Repo, scheme: &str, host: Option<&str>) -> Result<Page> {
+pub(super) fn page(repo: &Repo, place: Option<(&str, String)>) -> Result<Page> {
     let all = repo.list_of(None)?;
     let names = Names::published(repo)?;
     let mut refs = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn page(repo: &Repo, scheme: &str, host: Option<&str>) -> Result<Page
         if all.len() > refs.len() {
             html.word("p", &format!("… and {} more.", all.len() - refs.len()));
         }
-        if let (Some(host), Some((name, _, _))) = (host, refs.first()) {
+        if let (Some((scheme, host)), Some((name, _, _))) = (&place, refs.first()) {
             how_to(html, scheme, host, name, names.of_ref(name));
         }
     })))

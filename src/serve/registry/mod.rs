@@ -30,7 +30,7 @@ pub(super) use self::names::Names;
 use super::answer::{Answer, Content, Keeps, OCTETS};
 use super::asked::Asked;
 use super::shelf::{Found, Key};
-use super::site::{Site, blocking};
+use super::site::{Extent, Site, blocking};
 use crate::container::image::Digest;
 use crate::repo::Repo;
 use crate::store::{ObjectRead, Result, load_commit};
@@ -187,6 +187,24 @@ async fn names_of(site: &Site) -> Result<Names, Answer> {
     blocking(move || Names::published(&repo)).await?.map_err(|error| Answer::failed(&error))
 }
 
+/// The newest image of every ref: its name, the digests of its blobs, that of its manifest. An error is a text.
+pub(in crate::serve) async fn newest(site: &Site) -> Result<Vec<(String, Vec<Digest>, Digest)>, String> {
+    let repo = std::sync::Arc::clone(&site.repo);
+    let text = |answer: Answer| answer.text().unwrap_or_default();
+    let named = blocking(move || {
+        let named = Names::published(&repo)?.into_all().map(|(name, of)| Ok((name, history(&repo, &of, 1)?)));
+        named.collect::<Result<Vec<_>>>()
+    });
+    let mut newest = Vec::new();
+    for (name, history) in named.await.map_err(text)?.map_err(|error| error.to_string())? {
+        let Some(commit) = history.first() else { continue };
+        let image = site.images.of(commit).await?;
+        let blobs = image.layers.iter().map(|layer| layer.digest).chain([image.config_digest]);
+        newest.push((name, blobs.collect(), image.digest));
+    }
+    Ok(newest)
+}
+
 /// Answers for an image that exists: from its name, and its commits, the youngest first.
 async fn with_ref(site: &Site, name: &[&str], answer: impl FnOnce(&str, &[CommitId]) -> Answer) -> Answer {
     match history_of(site, name).await {
@@ -202,9 +220,10 @@ async fn history_of(site: &Site, name: &[&str]) -> Result<(String, Vec<CommitId>
         return Err(bad_name());
     }
     let repo = std::sync::Arc::clone(&site.repo);
+    let max = if site.extent == Extent::Files { 1 } else { MAX_HISTORY };
     let looked_up = blocking(move || {
         let names = Names::published(&repo)?;
-        let history = names.get(&name).map(|of| history(&repo, of)).transpose()?;
+        let history = names.get(&name).map(|of| history(&repo, of, max)).transpose()?;
         Ok((name, history))
     });
     match looked_up.await?.map_err(|error: crate::store::Error| Answer::failed(&error))? {
@@ -217,11 +236,11 @@ async fn history_of(site: &Site, name: &[&str]) -> Result<(String, Vec<CommitId>
 }
 
 /// The commit of a ref, and those before it that are here.
-fn history(repo: &Repo, name: &RefName) -> Result<Vec<CommitId>> {
+fn history(repo: &Repo, name: &RefName, max: usize) -> Result<Vec<CommitId>> {
     use crate::store::{Refs, local_ref};
     let mut history = Vec::new();
     let mut next = repo.resolve_exact(&local_ref(name.clone()))?;
-    while let Some(commit) = next.filter(|_| history.len() < MAX_HISTORY) {
+    while let Some(commit) = next.filter(|_| history.len() < max) {
         next = match repo.contains(&commit.into())? {
             true => {
                 history.push(commit);

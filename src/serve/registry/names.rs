@@ -34,6 +34,11 @@ impl Names {
         Ok(Self::of(refs.filter(|name| !name.as_str().starts_with(IMAGE_STORE))))
     }
 
+    /// Every name, and the ref whose image it is.
+    pub(in crate::serve) fn into_all(self) -> impl Iterator<Item = (String, RefName)> {
+        self.0.into_iter()
+    }
+
     /// What the image of a ref is called.
     pub(in crate::serve) fn of_ref(&self, name: &RefName) -> Option<&str> {
         self.0.iter().find(|(_, of)| *of == name).map(|(image, _)| image.as_str())

@@ -1,5 +1,6 @@
 //! What of a repository is asked for.
 
+use ostree_format::delta::DeltaName;
 use ostree_format::{Checksum, CommitId, FileId, ObjectName, ObjectType, RefName, RepoMode};
 
 use crate::repo::DeltaFile;
@@ -32,7 +33,7 @@ impl RepoPath {
             ["summary.sig"] => Some(Self::SummarySignatures),
             ["refs", "heads", name @ ..] => Some(Self::Ref(name.join("/").parse().ok()?)),
             ["objects", dir, file] => object(dir, file),
-            ["deltas", first, rest, file] => delta(&[*first, *rest].concat(), file).map(Self::Delta),
+            ["deltas", first, rest, file] => delta(first, rest, file).map(Self::Delta),
             ["delta-indexes", first, rest] => {
                 let to = commit(&[first, rest.strip_suffix(".index")?].concat())?;
                 Some(Self::Delta(DeltaFile::Index { to }))
@@ -51,18 +52,13 @@ fn object(dir: &str, file: &str) -> Option<RepoPath> {
     }
 }
 
-fn delta(name: &str, file: &str) -> Option<DeltaFile> {
-    let (from, to) = match name.split_once('-') {
-        Some((from, to)) => (Some(commit(from)?), commit(to)?),
-        None => (None, commit(name)?),
-    };
-    match file {
-        "superblock" => Some(DeltaFile::Superblock { from, to }),
-        number => {
-            let number: u32 = number.parse().ok()?;
-            (number.to_string() == file).then_some(DeltaFile::Part { from, to, number })
-        }
+fn delta(first: &str, rest: &str, file: &str) -> Option<DeltaFile> {
+    let delta = DeltaName::from_dir(first, rest)?;
+    if file == "superblock" {
+        return Some(DeltaFile::Superblock(delta));
     }
+    let number: usize = file.parse().ok()?;
+    (number.to_string() == file).then_some(DeltaFile::Part(delta, number))
 }
 
 fn commit(text: &str) -> Option<CommitId> {

@@ -3,6 +3,7 @@
 mod archive;
 mod clients;
 mod conformance;
+mod exports;
 mod images;
 mod inside;
 mod pages;

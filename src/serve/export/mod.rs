@@ -1,0 +1,115 @@
+//! What a server would answer, as a tree of plain files: any web server or object store can take its place.
+//!
+//! ```text
+//! DIR/repo/…                                an archive repository
+//! DIR/v2/NAME/manifests/latest, COMMIT, DIGEST     images, each file under every name that it has
+//! DIR/v2/NAME/blobs/DIGEST
+//! DIR/index.html, commit/ID/index.html …    pages, but for trees
+//! DIR/nginx.conf                            a server for them: types of documents, and two answers that are no files
+//! ```
+//! Every file is what the server answers to its path. What its name says stays as it is in the next export; files get
+//! their names when they are whole, and what names others comes after them.
+
+mod paths;
+mod write;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use hyper::StatusCode;
+use rustix::fs::{FlockOperation, flock};
+use tokio::task::JoinSet;
+
+use self::paths::{Stage, Wanted};
+use super::asked::Asked;
+use super::error::{Error, Result};
+use super::site::{Extent, Site};
+use super::{ServeOptions, with_site};
+use crate::base::Ctx;
+use crate::repo::Repo;
+
+/// What an export did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Files that were written.
+    pub written: u64,
+    /// Files that were there from an export before.
+    pub kept: u64,
+}
+
+/// Writes what a server of `repo` would answer into `dir`, which may hold an export from before.
+///
+/// # Errors
+/// [`Error::Export`] if something cannot be read or written, or another export writes there; [`Error::Cancelled`].
+/// What was whole by then stays, for the next export to go on with.
+pub fn export(repo: Repo, dir: &Dir, options: ServeOptions, ctx: &Ctx) -> Result<Exported> {
+    let unwritten = |path: &str| {
+        let path = path.to_owned();
+        move |source: std::io::Error| Error::Export { path, why: source.to_string() }
+    };
+    let dir = dir.try_clone().map_err(unwritten("."))?;
+    let lock = dir.open(".").map_err(unwritten("."))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|e| unwritten(".")(e.into()))?;
+    with_site(repo, options, Extent::Files, ctx, |runtime, site| {
+        runtime.block_on(async {
+            let mut exported = Exported::default();
+            for stage in Stage::ALL {
+                let wanted = paths::of(&site, stage).await?;
+                ctx.phase(stage.name(), Some(wanted.len() as u64), None);
+                write_all(
+                    &site,
+                    &Arc::new(dir.try_clone().map_err(unwritten("."))?),
+                    wanted,
+                    &mut exported,
+                    ctx,
+                )
+                .await?;
+            }
+            Ok(exported)
+        })
+    })?
+}
+
+/// Writes these files, several at a time.
+async fn write_all(
+    site: &Arc<Site>,
+    dir: &Arc<Dir>,
+    wanted: Vec<Wanted>,
+    exported: &mut Exported,
+    ctx: &Ctx,
+) -> Result<()> {
+    let mut wanted = VecDeque::from(wanted);
+    let mut running = JoinSet::new();
+    loop {
+        ctx.cancel.check().map_err(|_| Error::Cancelled)?;
+        while running.len() < 2 * ctx.jobs.get()
+            && let Some(next) = wanted.pop_front()
+        {
+            running.spawn(write_one(Arc::clone(site), Arc::clone(dir), next));
+        }
+        match running.join_next().await {
+            None => return Ok(()),
+            Some(Ok(done)) => match done? {
+                true => exported.written += 1,
+                false => exported.kept += 1,
+            },
+            Some(Err(error)) => return Err(Error::Export { path: ".".into(), why: error.to_string() }),
+        }
+        ctx.object_done(0);
+    }
+}
+
+/// Writes a file unless it is there already; says whether it did.
+async fn write_one(site: Arc<Site>, dir: Arc<Dir>, wanted: Wanted) -> Result<bool> {
+    let path = wanted.file();
+    if wanted.keeps && write::is_there(&dir, &path).await? {
+        return Ok(false);
+    }
+    let answer = site.answer(&Asked::path(wanted.parts.clone())).await;
+    if answer.status != StatusCode::OK {
+        return Err(Error::Export { path, why: answer.text().unwrap_or_else(|| answer.status.to_string()) });
+    }
+    write::content(&dir, &path, answer.content).await?;
+    Ok(true)
+}

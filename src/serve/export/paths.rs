@@ -1,0 +1,178 @@
+//! The paths that an export consists of, stage by stage: what is named comes before what names it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ostree_format::{CommitId, ObjectName, ObjectType, RepoMode};
+
+use crate::repo::Repo;
+use crate::serve::error::{Error, Result};
+use crate::serve::registry::{self, Names};
+use crate::serve::site::{Site, blocking};
+use crate::store::{self, ObjectRead, Reachable, Refs, load_commit, local_ref, walk_commit};
+
+/// A part of the export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Objects and static deltas.
+    Objects,
+    /// Refs, configuration, summary.
+    Refs,
+    /// Blobs, then manifests by their digests.
+    Images,
+    /// Tags and lists.
+    Tags,
+    /// Pages for people.
+    Pages,
+}
+
+impl Stage {
+    pub(super) const ALL: [Self; 5] = [Self::Objects, Self::Refs, Self::Images, Self::Tags, Self::Pages];
+
+    /// What is being done, for people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Objects => "Writing objects",
+            Self::Refs => "Writing refs",
+            Self::Images => "Writing images",
+            Self::Tags => "Writing tags",
+            Self::Pages => "Writing pages",
+        }
+    }
+}
+
+/// A file of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The path that a client asks for, part by part.
+    pub(super) parts: Vec<String>,
+    /// Whether the content is the one that the name stands for.
+    pub(super) keeps: bool,
+    /// Whether it is a page, which other servers look for in a file of its directory.
+    pub(super) is_page: bool,
+}
+
+impl Wanted {
+    fn new(path: &str, keeps: bool) -> Self {
+        Self { parts: path.split('/').map(str::to_owned).collect(), keeps, is_page: false }
+    }
+
+    fn page(path: &str, keeps: bool) -> Self {
+        Self { is_page: true, ..Self::new(path, keeps) }
+    }
+
+    /// The path of the file.
+    pub(super) fn file(&self) -> String {
+        let path = self.parts.join("/");
+        match (self.is_page, path.trim_end_matches('/')) {
+            (false, _) => path,
+            (true, "") => "index.html".to_owned(),
+            (true, path) => format!("{path}/index.html"),
+        }
+    }
+}
+
+/// The files of a stage.
+pub(super) async fn of(site: &Site, stage: Stage) -> Result<Vec<Wanted>> {
+    if stage == Stage::Images {
+        return images(site).await;
+    }
+    let repo = Arc::clone(&site.repo);
+    let listed = blocking(move || match stage {
+        Stage::Objects => objects(&repo),
+        Stage::Refs => refs(&repo),
+        Stage::Tags => tags(&repo),
+        Stage::Pages => pages(&repo),
+        Stage::Images => Ok(Vec::new()),
+    });
+    let bad = |why: String| Error::Export { path: ".".into(), why };
+    listed.await.map_err(|answer| bad(answer.text().unwrap_or_default()))?.map_err(|e| bad(e.to_string()))
+}
+
+/// The commits of all refs, and those before them that are here.
+fn commits(repo: &Repo) -> store::Result<BTreeSet<CommitId>> {
+    let mut all = BTreeSet::new();
+    for id in repo.list_of(None)?.into_values() {
+        let mut next = Some(id);
+        while let Some(id) = next.take() {
+            if repo.contains(&id.into())? && all.insert(id) {
+                next = load_commit(repo, &id)?.parent;
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn objects(repo: &Repo) -> store::Result<Vec<Wanted>> {
+    let (mut seen, mut all) = (Reachable::default(), Vec::new());
+    for commit in commits(repo)? {
+        walk_commit(repo, &commit, &mut seen, &mut |name| {
+            // Objects that a partial commit lacks are not there for a client either.
+            if repo.contains(&name)? {
+                all.push(object(&name));
+            }
+            Ok(())
+        })?;
+        let detached = ObjectName::commitmeta(&commit);
+        if repo.contains(&detached)? {
+            all.push(object(&detached));
+        }
+    }
+    all.extend(repo.delta_files()?.iter().map(|file| Wanted::new(&format!("repo/{}", file.path()), false)));
+    Ok(all)
+}
+
+fn object(name: &ObjectName) -> Wanted {
+    let path = format!("repo/objects/{}", name.loose_path(RepoMode::Archive));
+    Wanted::new(&path, name.kind != ObjectType::CommitMeta)
+}
+
+fn refs(repo: &Repo) -> store::Result<Vec<Wanted>> {
+    let names = repo.list_of(None)?.into_keys();
+    let mut all: Vec<_> =
+        names.map(|refspec| Wanted::new(&format!("repo/refs/heads/{}", refspec.name), false)).collect();
+    all.extend(["repo/config", "repo/summary"].map(|path| Wanted::new(path, false)));
+    if repo.signed_summary()?.is_some() {
+        all.push(Wanted::new("repo/summary.sig", false));
+    }
+    Ok(all)
+}
+
+/// The newest image of every ref, which is made here.
+async fn images(site: &Site) -> Result<Vec<Wanted>> {
+    let made = registry::newest(site).await;
+    let made = made.map_err(|why| Error::Export { path: "v2".into(), why })?;
+    let mut all = Vec::new();
+    for (name, blobs, manifest) in made {
+        all.extend(blobs.iter().map(|blob| Wanted::new(&format!("v2/{name}/blobs/{blob}"), true)));
+        all.push(Wanted::new(&format!("v2/{name}/manifests/{manifest}"), true));
+    }
+    Ok(all)
+}
+
+fn tags(repo: &Repo) -> store::Result<Vec<Wanted>> {
+    let mut all = Vec::new();
+    for (name, of) in Names::published(repo)?.into_all() {
+        let Some(commit) = repo.resolve_exact(&local_ref(of))? else { continue };
+        for reference in [commit.to_string(), "latest".to_owned()] {
+            all.push(Wanted::new(&format!("v2/{name}/manifests/{reference}"), false));
+        }
+        all.push(Wanted::new(&format!("v2/{name}/tags/list"), false));
+    }
+    all.extend([Wanted::new("v2/_catalog", false), Wanted::page("v2/", false)]);
+    Ok(all)
+}
+
+fn pages(repo: &Repo) -> store::Result<Vec<Wanted>> {
+    let commits = commits(repo)?;
+    let mut all = Vec::new();
+    for id in &commits {
+        // Somebody may have signed it since.
+        all.push(Wanted::page(&format!("commit/{id}"), false));
+        if let Some(parent) = load_commit(repo, id)?.parent.filter(|parent| commits.contains(parent)) {
+            all.push(Wanted::page(&format!("compare/{parent}/{id}"), true));
+        }
+    }
+    all.extend([Wanted::new("style.css", false), Wanted::new("nginx.conf", false), Wanted::page("", false)]);
+    Ok(all)
+}

@@ -1,0 +1,159 @@
+//! A tree of plain files behind nginx does what the server does.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::server::ask;
+use crate::oracle::{need, need_root, run};
+use crate::registry::program::Home;
+
+/// nginx with the configuration that is exported, on a free port.
+struct Nginx {
+    address: SocketAddr,
+    child: Child,
+}
+
+impl Nginx {
+    fn start(dir: &Path) -> Option<Self> {
+        let known = Command::new("nginx").arg("-v").stderr(Stdio::null()).status();
+        if !known.is_ok_and(|status| status.success()) {
+            assert!(std::env::var_os("CI").is_none(), "nginx is not installed");
+            eprintln!("skipped: nginx is not installed");
+            return None;
+        }
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let config = fs::read_to_string(dir.join("nginx.conf")).unwrap();
+        let beside = dir.with_extension("conf");
+        fs::write(&beside, config.replace("listen 8080;", &format!("listen {address};"))).unwrap();
+        let pid =
+            format!("daemon off; user root; error_log stderr; pid {};", dir.with_extension("pid").display());
+        let child = Command::new("nginx")
+            .args(["-p", dir.to_str().unwrap(), "-c", beside.to_str().unwrap(), "-g", &pid])
+            .spawn()
+            .unwrap();
+        let nginx = Self { address, child };
+        for _ in 0..200 {
+            if TcpStream::connect(address).is_ok() {
+                return Some(nginx);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("nginx does not start");
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // The first process ends the others, if it is asked to.
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        );
+        let _ = self.child.wait();
+    }
+}
+
+fn export(home: &Home) -> (u64, u64) {
+    let said = home.ok(&["serve", "--repo=repo", "--export=www"]);
+    let numbers: Vec<u64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    (numbers[0], numbers[1])
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut todo) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            match entry.file_type().unwrap().is_dir() {
+                true => todo.push(entry.path()),
+                false => found.push(entry.path()),
+            }
+        }
+    }
+    found
+}
+
+/// As root, since nginx changes its user where it can.
+#[test]
+fn everybody_pulls_from_files() {
+    if !need_root() || !need("ostree") || !need("skopeo") {
+        return;
+    }
+    let home = Home::new();
+    fs::write(home.path("tree/usr/large"), vec![b'x'; 500_000]).unwrap();
+    let commit = ["--repo=repo", "commit", "-b", "os/stable", "--tree=dir=tree", "--timestamp=@1700000001"];
+    home.ok(&commit);
+    let (written, kept) = export(&home);
+    assert!(written > 10 && kept == 0);
+    assert_eq!(files(&home.path("www")).len() as u64, written);
+    // What is named by its content stays.
+    let (again, kept) = export(&home);
+    assert_eq!(again + kept, written);
+    let by_content = |path: &PathBuf| {
+        let path = path.to_str().unwrap();
+        path.contains("/objects/") || path.contains("/sha256:") || path.contains("/compare/")
+    };
+    assert_eq!(kept as usize, files(&home.path("www")).iter().filter(|path| by_content(path)).count());
+
+    let Some(nginx) = Nginx::start(&home.path("www")) else { return };
+    let (arg, url) =
+        (format!("--repo={}", home.path("new").display()), format!("http://{}/repo", nginx.address));
+    run("ostree", &[&arg, "remote", "add", "--no-gpg-verify", "origin", &url]);
+    run("ostree", &[&arg, "pull", "origin", "os/stable"]);
+    run("ostree", &[&arg, "fsck"]);
+    let id = home.ok(&["--repo=repo", "rev-parse", "os/stable"]);
+    assert_eq!(home.ok(&["--repo=new", "rev-parse", "origin:os/stable"]), id);
+    run("ostree", &[&arg, "remote", "refs", "origin"]);
+
+    let image = format!("{}/os/stable", nginx.address);
+    let label =
+        ["inspect", "--config", "--tls-verify=false", "--format={{index .Config.Labels \"ostree.commit\"}}"];
+    let label = run("skopeo", &[&label[..], &[&format!("docker://{image}")]].concat());
+    assert_eq!(String::from_utf8(label).unwrap().trim(), id.trim());
+    let copied = format!("dir:{}", home.path("copied").display());
+    let from = format!("docker://{image}");
+    run("skopeo", &["--insecure-policy", "copy", "-q", "--src-tls-verify=false", &from, &copied]);
+    home.ok(&["--repo=other", "init", "--mode=bare-user"]);
+    let ours = format!("ostree-unverified-registry:{image}");
+    home.ok(&["pull", "--repo=other", "--ref=got", "--tls-verify=false", &ours]);
+    assert_eq!(home.ok(&["--repo=other", "rev-parse", "got"]), id);
+    answers(&nginx, id.trim());
+
+    // A new commit, and the files of it alone; the one before is still there by its name.
+    fs::write(home.path("tree/usr/new"), b"new").unwrap();
+    home.ok(&["--repo=repo", "commit", "-b", "os/stable", "--tree=dir=tree", "--timestamp=@1700000002"]);
+    let (_, kept_now) = export(&home);
+    assert!(kept_now >= kept - 3, "{kept_now} of {kept}");
+    run("ostree", &[&arg, "pull", "origin", "os/stable"]);
+    assert_ne!(home.ok(&["--repo=new", "rev-parse", "origin:os/stable"]), id);
+    let tag = format!("/v2/os/stable/manifests/{}", id.trim());
+    assert_eq!(ask(nginx.address, "GET", &tag, &[]).status, 200);
+}
+
+/// Types of documents, and what is no file.
+fn answers(nginx: &Nginx, id: &str) {
+    let get = |path: &str| ask(nginx.address, "GET", path, &[]);
+    for (path, kind) in [
+        ("/v2/", "application/json"),
+        ("/v2/_catalog", "application/json"),
+        ("/v2/os/stable/tags/list", "application/json"),
+        ("/v2/os/stable/manifests/latest", "application/vnd.oci.image.manifest.v1+json"),
+        ("/", "text/html"),
+        ("/style.css", "text/css"),
+        (&format!("/commit/{id}/"), "text/html"),
+        (&format!("/v2/os/stable/referrers/sha256:{id}"), "application/vnd.oci.image.index.v1+json"),
+    ] {
+        let reply = get(path);
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(kind)), "{path}");
+    }
+    let manifest = get("/v2/os/stable/manifests/latest");
+    let digest = format!("sha256:{}", ostree_rs::format::Checksum::of(&manifest.body));
+    let by_digest = get(&format!("/v2/os/stable/manifests/{digest}"));
+    assert_eq!(by_digest.header("docker-content-digest"), Some(&*digest));
+    assert!(by_digest.header("content-type").unwrap().ends_with("manifest.v1+json"));
+    assert_eq!(get("/nginx.conf").status, 404);
+    assert_eq!(get("/v2/os/stable/manifests/none").status, 404);
+}
