@@ -1,12 +1,12 @@
 //! The options that say how images are opened, and what is said when that fails.
 
-use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use crate::base::Ctx;
+use crate::base::{Ctx, ErrorKind, Kind};
 use crate::cli::room::{Kept, Writing};
 use crate::container;
 use crate::container::image::{ImageReference, PlatformName, RepositoryName, Transport};
@@ -96,6 +96,30 @@ pub(crate) fn open(
     Machine::from_env().open(reference, &options.options(), ctx).map_err(said)
 }
 
+/// Opens whatever has this name, for every kind of machine; `None` if nothing has it yet.
+pub(crate) fn open_if_present(
+    reference: &ImageReference,
+    options: &RegistryOptions,
+    ctx: &Ctx,
+) -> anyhow::Result<Option<OpenedImage>> {
+    let is_missing = |error: &Error| match error {
+        Error::Image(error) => error.kind() == ErrorKind::Missing,
+        Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    };
+    let dir = reference.path_and_tag().filter(|_| reference.transport() == Transport::OciDir);
+    if dir.is_some_and(|(path, _)| !Path::new(path).join("index.json").exists()) {
+        return Ok(None);
+    }
+    let opened = Machine::from_env().open(reference, &options.choosing(IndexChoice::All).options(), ctx);
+    let found = opened.and_then(|opened| opened.source().manifest().map(|_| opened).map_err(Error::from));
+    match found {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(said(error)),
+    }
+}
+
 /// Opens an image to be written. `mount_from` is a registry's repository that has its blobs, perhaps.
 pub(crate) fn create(
     reference: &ImageReference,
@@ -134,7 +158,7 @@ pub(crate) fn writing(dest: &ImageReference) -> impl FnOnce(container::image::Er
     let dest = dest.clone();
     move |error| match &error {
         container::image::Error::Io { source, .. }
-            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
         {
             let path = dest.path_and_tag().map(|(path, _)| path.into());
             let place = format!("Writing {dest}");
@@ -164,7 +188,7 @@ mod tests {
     #[test]
     fn a_full_place_is_named() {
         let dest = parse_image("oci:image:x").unwrap();
-        for (kind, named) in [(ErrorKind::StorageFull, true), (ErrorKind::NotFound, false)] {
+        for (kind, named) in [(io::ErrorKind::StorageFull, true), (io::ErrorKind::NotFound, false)] {
             let error =
                 container::image::Error::Io { op: "write", path: "layer".into(), source: kind.into() };
             assert_eq!(writing(&dest)(error).to_string() == "Writing oci:image:x", named);

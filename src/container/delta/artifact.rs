@@ -30,13 +30,14 @@ pub(super) const ARTIFACT_TYPE: &str = "application/vnd.io.github.containers.oci
 const OLD_ARTIFACT_TYPE: &str = "application/vnd.redhat.oci-delta.v1";
 const TAR_DIFF: &str = "application/vnd.tar-diff";
 
-const TARGET: &str = "io.github.containers.delta.target";
+pub(super) const TARGET: &str = "io.github.containers.delta.target";
 const SOURCE: &str = "io.github.containers.delta.source";
 const SOURCE_CONFIG: &str = "io.github.containers.delta.source-config";
 const REUSED: &str = "io.github.containers.delta.reused";
 const REUSED_DIFF_ID: &str = "io.github.containers.delta.reused-diff-id";
 const CONTENT: &str = "io.github.containers.delta.content";
-const TO: &str = "io.github.containers.delta.to";
+pub(super) const FROM: &str = "io.github.containers.delta.from";
+pub(super) const TO: &str = "io.github.containers.delta.to";
 
 const MANIFEST: &str = "image-manifest";
 const CONFIG: &str = "image-config";
@@ -136,7 +137,7 @@ fn put_document(
     Ok(descriptor)
 }
 
-fn annotate(descriptor: &mut Descriptor, with: &[(&str, String)]) {
+pub(super) fn annotate(descriptor: &mut Descriptor, with: &[(&str, String)]) {
     let mut annotations = descriptor.annotations().clone().unwrap_or_default();
     annotations.extend(with.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     descriptor.set_annotations(Some(annotations));

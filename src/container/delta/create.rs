@@ -16,17 +16,16 @@ use crate::base::{Ctx, join};
 use crate::container::blob::read_layer;
 use crate::container::image::{DiffId, Digest, Error, Image, ImageDest, ImageLayer, ImageSource, Result};
 
-/// The distance to which a stream may refer back, in bytes, as a power of two; it bounds the memory of readers.
-const MAX_WINDOW_LOG: u32 = 26;
+/// The least distance to which a stream may refer back, in bytes, as a power of two.
 const MIN_WINDOW_LOG: u32 = 18;
 
 /// How much work is put into a delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
-    /// A small delta in little time.
+    /// A small delta in little time. Whoever reads it needs 32 MiB for what it refers back to.
     #[default]
     Usual,
-    /// The smallest delta, which takes several times as long.
+    /// The smallest delta, which takes several times as long. Its readers need 64 MiB for what it refers back to.
     Best,
 }
 
@@ -49,11 +48,11 @@ impl Default for DeltaOptions {
 impl DeltaOptions {
     /// What this means for a new stream of so many bytes.
     fn strength(&self, new_bytes: u64) -> Strength {
-        let window_log = new_bytes.next_power_of_two().trailing_zeros().clamp(MIN_WINDOW_LOG, MAX_WINDOW_LOG);
-        let (patch_level, level) = match self.effort {
-            Effort::Usual => (12, 12),
-            Effort::Best => (19, 19),
+        let (patch_level, level, max_window_log) = match self.effort {
+            Effort::Usual => (12, 12, 25),
+            Effort::Best => (19, 19, 26),
         };
+        let window_log = new_bytes.next_power_of_two().trailing_zeros().clamp(MIN_WINDOW_LOG, max_window_log);
         let packing = Packing { level, window_log };
         Strength { version: self.version, patch_level, packing }
     }
@@ -154,7 +153,7 @@ pub fn create(
 }
 
 /// Reads layers, each into a file of its own.
-fn scan(
+pub(super) fn scan(
     layers: &[ImageLayer],
     source: &dyn ImageSource,
     spool: &Spool<'_>,
@@ -169,7 +168,7 @@ fn scan(
 }
 
 /// Writes the delta of a layer as a blob, if it is smaller than the layer itself.
-fn put_delta(
+pub(super) fn put_delta(
     new: &Scanned,
     old: &OldTree,
     layer: &ImageLayer,

@@ -6,7 +6,7 @@
 //!                                        │ patch (zstd with a dictionary), or differences (version 1), write
 //! restore  artifact, old image ► apply ► each layer's tar stream, whose diffid is verified ► ImageDest
 //!
-//! record, read, write   the records of a stream            show   what is in an artifact
+//! record, read, write   the records of a stream            index   what flatpak has instead of artifacts
 //! ```
 //! An artifact is what the project oci-delta calls so: a manifest whose subject is the new image, so that registries
 //! list it among the new image's referrers. It holds the new manifest and configuration as they are and for each layer
@@ -20,6 +20,7 @@ mod choose;
 mod create;
 mod differences;
 mod encode;
+mod index;
 mod old;
 mod patch;
 mod read;
@@ -31,6 +32,7 @@ mod write;
 pub use apply::{ApplyLimits, OldFile, OldFiles, apply};
 pub use artifact::{Artifact, ArtifactLayer};
 pub use create::{Created, DeltaOptions, Effort, Spool, create, diff};
+pub use index::{INDEX_TAG, create_index};
 pub use old::OldTree;
 pub use record::StreamVersion;
 pub use restore::{Restored, restore};

@@ -1,7 +1,7 @@
 //! Deltas: what they make is the new stream byte for byte, read by us and by a reader that was written from the
 //! description of the format alone; deltas that lie are refused.
 
-mod reader;
+pub(crate) mod reader;
 
 use std::fs::File;
 use std::io::{self, Write};

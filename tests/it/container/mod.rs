@@ -5,7 +5,7 @@ mod builds;
 mod chunked;
 mod chunks;
 mod debian;
-mod deltas;
+pub(crate) mod deltas;
 mod disk;
 mod indexes;
 mod interrupted;

@@ -1,12 +1,14 @@
 //! `container delta` by the program: in layouts, archives and a registry, with images of ours and of others.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::program::Home;
 use super::server::{Login, Server, Speech};
+use crate::container::deltas::reader::{self, Tree};
 use crate::oracle;
 
 /// A home with two commits, the second of which changes a little of a program.
@@ -195,4 +197,89 @@ fn a_registry_lists_deltas_as_referrers() {
     assert_eq!(entries[0]["annotations"]["io.github.containers.delta.target"], new.as_str());
     let back = home.ok(&["container", "delta", "apply", &old, &format!("{image}@{delta}"), "oci:back"]);
     assert_eq!(back, new);
+}
+
+/// The files of a layer that is not compressed, by their paths.
+fn files(layer: &[u8]) -> Tree {
+    let mut tree = Tree::new();
+    for entry in tar::Archive::new(layer).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path_bytes().into_owned();
+        if let Some(target) = entry.link_name_bytes().filter(|_| entry.header().entry_type().is_hard_link()) {
+            let target = tree[&*target].clone();
+            tree.insert(path, target);
+        } else if entry.header().entry_type().is_file() {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            tree.insert(path, content);
+        }
+    }
+    tree
+}
+
+/// What flatpak looks for: an index under a tag, deltas of version 1 between layers that go by their diffids. Another
+/// delta to the same image, and one to another image, come beside it.
+#[test]
+fn flatpak_finds_deltas_in_an_index() {
+    let home = home();
+    commit(&home, "v3");
+    for (name, dir) in [("v1", "one"), ("v2", "two"), ("main", "zero")] {
+        build(&home, name, &format!("--oci-dir={dir}"), "none");
+    }
+    let create = |old: &str, new: &str| {
+        home.ok(&["container", "delta", "create", "-q", "--format=deltaindex", old, new, "oci:flat"]);
+    };
+    for (old, new) in
+        [("oci:one", "oci:two"), ("oci:zero", "oci:two"), ("oci:zero", "oci:one"), ("oci:one", "oci:two")]
+    {
+        create(old, new);
+    }
+    let text = |bytes: Vec<u8>| json(std::str::from_utf8(&bytes).unwrap());
+    let named = |layout: &str| {
+        let index = text(fs::read(home.path(&format!("{layout}/index.json"))).unwrap());
+        assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
+        index["manifests"][0].clone()
+    };
+    assert_eq!(named("flat")["annotations"]["org.opencontainers.image.ref.name"], "_deltaindex");
+    let index = text(blob(&home, "flat", named("flat")["digest"].as_str().unwrap()));
+    let entries = index["manifests"].as_array().unwrap();
+    assert_eq!(entries.len(), 2);
+    let (target, from, to) = (
+        "io.github.containers.delta.target",
+        "io.github.containers.delta.from",
+        "io.github.containers.delta.to",
+    );
+    let entry = entries.iter().find(|entry| entry["annotations"][target] == named("two")["digest"]).unwrap();
+    let manifest = text(blob(&home, "flat", entry["digest"].as_str().unwrap()));
+    assert_eq!(manifest["annotations"][target], named("two")["digest"]);
+    assert_eq!(manifest["config"]["mediaType"], "application/vnd.redhat.delta.config.v1+json");
+    assert_eq!(blob(&home, "flat", manifest["config"]["digest"].as_str().unwrap()), b"{}");
+    // What is not compressed has its diffid as its digest.
+    let layer = |layout: &str| {
+        let manifest = text(blob(&home, layout, named(layout)["digest"].as_str().unwrap()));
+        manifest["layers"][0]["digest"].as_str().unwrap().to_owned()
+    };
+    let deltas = manifest["layers"].as_array().unwrap();
+    assert_eq!(deltas.len(), 2);
+    for (delta, old) in deltas.iter().zip(["one", "zero"]) {
+        assert_eq!(delta["mediaType"], "application/vnd.tar-diff");
+        assert_eq!(
+            (&delta["annotations"][from], &delta["annotations"][to]),
+            (&layer(old).into(), &layer("two").into())
+        );
+        let stream = blob(&home, "flat", delta["digest"].as_str().unwrap());
+        assert!(stream.starts_with(b"tardf1\n\0"));
+        let made = reader::read(&stream, &files(&blob(&home, old, &layer(old)))).unwrap();
+        assert!(made == blob(&home, "two", &layer("two")), "from {old}");
+    }
+    let said = home.fails(&[
+        "container",
+        "delta",
+        "create",
+        "--format=deltaindex",
+        "oci:one",
+        "oci:two",
+        "oci:flat:x",
+    ]);
+    assert!(said.contains("without a tag"), "{said}");
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{Session, size};
-use crate::container::delta::{self, Artifact, DeltaOptions, Effort};
-use crate::container::image::{Image, ImageReference, Transport};
+use crate::container::delta::{self, Artifact, DeltaOptions, Effort, INDEX_TAG};
+use crate::container::image::{Image, ImageReference, ImageSource, Transport};
 use crate::host::{Demand, IndexChoice, Machine, parse_image};
 
 /// The verbs below `container delta`.
@@ -23,6 +23,13 @@ pub(crate) enum Verb {
     Show(Box<ShowArgs>),
 }
 
+/// The kinds of deltas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    OciDelta,
+    Deltaindex,
+}
+
 /// Arguments of `container delta create`.
 #[derive(clap::Args)]
 pub(crate) struct CreateArgs {
@@ -30,6 +37,10 @@ pub(crate) struct CreateArgs {
     registry: RegistryOptions,
     #[command(flatten)]
     _progress: ProgressOptions,
+    /// The kind of delta: oci-delta, for bootc and others, or deltaindex, for flatpak, whose deltas are listed under the
+    /// tag _deltaindex of the place where they go
+    #[arg(long, value_enum, default_value_t = Format::OciDelta)]
+    format: Format,
     /// Take several times as long for a delta that is a few percent smaller
     #[arg(long)]
     best: bool,
@@ -128,12 +139,27 @@ fn create(args: &CreateArgs, session: &mut Session) -> anyhow::Result<()> {
     let new_image = new.admit(Demand::AsPolicySays, &ctx)?;
     let fetch = |source| Image::fetch(source, &Default::default());
     let (of_old, of_new) = (fetch(&old)?, fetch(&new_image)?);
-    let dest = images::create(&args.dest, &args.registry, mount_from, &ctx)?;
+    let place = match args.format {
+        Format::OciDelta => args.dest.clone(),
+        Format::Deltaindex => index_place(&args.dest)?,
+    };
+    let existing = match args.format {
+        Format::OciDelta => None,
+        Format::Deltaindex => images::open_if_present(&place, &args.registry, &ctx)?,
+    };
+    let dest = images::create(&place, &args.registry, mount_from, &ctx)?;
     let effort = if args.best { Effort::Best } else { Effort::Usual };
     let options = DeltaOptions { effort, ..DeltaOptions::default() };
     let spool = || machine.temporary_file();
-    let created = delta::create((&of_old, &old), (&of_new, &new_image), dest.dest(), &options, &spool, &ctx)
-        .map_err(images::writing(&args.dest))?;
+    let (from, to) = ((&of_old, &old as &dyn ImageSource), (&of_new, &new_image as &dyn ImageSource));
+    let created = match args.format {
+        Format::OciDelta => delta::create(from, to, dest.dest(), &options, &spool, &ctx),
+        Format::Deltaindex => {
+            let existing = existing.as_ref().map(|existing| existing.source());
+            delta::create_index(from, to, existing, dest.dest(), &options, &spool, &ctx)
+        }
+    };
+    let created = created.map_err(images::writing(&args.dest))?;
     let digest = dest.finish(created.manifest)?;
     if args.json {
         let json = CreatedJson {
@@ -154,6 +180,23 @@ fn create(args: &CreateArgs, session: &mut Session) -> anyhow::Result<()> {
         crate::cli::terminal::say(format_args!("{bytes} instead of {full}"));
     }
     Ok(())
+}
+
+/// The place of flatpak's index.
+fn index_place(dest: &ImageReference) -> anyhow::Result<ImageReference> {
+    let (path, tag) = match dest.transport() {
+        Transport::Registry => {
+            let name = dest.name();
+            let last = name.rsplit('/').next().unwrap_or(name);
+            (name, last.contains([':', '@']).then_some(name))
+        }
+        Transport::OciDir => dest.path_and_tag().unwrap_or((dest.name(), None)),
+        _ => bail!("flatpak's deltas go into a registry or an OCI layout (oci:DIR), not to {dest}"),
+    };
+    if tag.is_some() {
+        bail!("flatpak's deltas are listed under the tag {INDEX_TAG}: give {dest} without a tag");
+    }
+    Ok(ImageReference::new(dest.transport(), &format!("{path}:{INDEX_TAG}"))?)
 }
 
 fn apply(args: &ApplyArgs, session: &mut Session) -> anyhow::Result<()> {

@@ -85,6 +85,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-container-commit", &[("As the last step of a Containerfile:", "ostree-rs container commit")]),
     ("ostree-rs-container-delta-create", &[
         ("Let machines with version 1 fetch little of version 2:", "ostree-rs container delta create docker://quay.io/exampleos/os:1 docker://quay.io/exampleos/os:2 docker://quay.io/exampleos/os"),
+        ("For flatpak:", "ostree-rs container delta create --format=deltaindex docker://example.org/app:1 docker://example.org/app:2 docker://example.org/app"),
         ("Into a file, as small as it gets:", "ostree-rs container delta create --best oci:os:1 oci:os:2 oci-archive:1-to-2.ociarchive"),
     ]),
     ("ostree-rs-container-delta-apply", &[("Make version 2 of version 1 and a delta:", "ostree-rs container delta apply oci:os:1 oci-archive:1-to-2.ociarchive oci:os:2")]),

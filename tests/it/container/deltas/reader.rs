@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 /// The content of files by their paths.
-pub(super) type Tree = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Tree = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The new stream that a delta makes out of old files; what is wrong with it otherwise.
-pub(super) fn read(delta: &[u8], old: &Tree) -> Result<Vec<u8>, String> {
+pub(crate) fn read(delta: &[u8], old: &Tree) -> Result<Vec<u8>, String> {
     let (magic, rest) = delta.split_at(8);
     let version = match magic {
         b"tardf1\n\0" => 1,
