@@ -182,6 +182,35 @@ fn upgrade(fixture: &Fixture, modes: &[&str]) {
     }
 }
 
+/// The image store keeps the same refs and commits, whatever was fetched.
+#[test]
+fn layers_are_kept_as_if_they_had_been_fetched() {
+    for more in [&[][..], &["--max-layers=4"]] {
+        let Some(fixture) = Fixture::new(Xattrs::Some, more) else { return };
+        let front = Front::start(fixture.server.address, |_| None);
+        let pull = |version: u8| {
+            let image = format!("ostree-unverified-registry:{}/app:{version}", front.address);
+            let args = ["container", "image", "pull", "--tls-verify=false", "--json", "new", &image];
+            let json: Value = serde_json::from_str(&fixture.home.ok(&args)).unwrap();
+            let refs = fixture.home.ok(&["--repo=new", "refs", "--list", "--revision"]);
+            fixture.home.ok(&["--repo=new", "fsck"]);
+            (json["layers"].as_array().unwrap().last().unwrap()["way"].clone(), refs)
+        };
+        fixture.init("bare-user");
+        assert_eq!(pull(1).0, "whole");
+        let (way, refs) = pull(2);
+        assert_eq!(way, "objects");
+        fixture.init("bare-user");
+        let (way, from_whole) = pull(2);
+        assert_eq!(way, "whole");
+        let second = |refs: &str| -> Vec<String> {
+            refs.lines().filter(|line| !line.contains("_1 ")).map(str::to_owned).collect()
+        };
+        let (kept, from_whole) = (second(&refs), second(&from_whole));
+        assert!(from_whole.len() > 1 && from_whole.iter().all(|line| kept.contains(line)), "{refs}");
+    }
+}
+
 #[test]
 fn a_server_without_parts_gives_the_whole_layer() {
     let Some(fixture) = Fixture::new(Xattrs::Some, &[]) else { return };
