@@ -43,9 +43,11 @@ pub(crate) struct Args {
     #[arg(long)]
     tag: Option<String>,
     /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19. In a
-    /// docker-archive zstd becomes gzip, which every docker reads
-    #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
-    compression: Compression,
+    /// docker-archive zstd becomes gzip, which every docker reads. Otherwise registries get zstd:chunked, of which pull
+    /// fetches only the objects that are missing, and other places gzip. For machines that keep their images by bootc's
+    /// composefs backend ask for gzip: it cannot read zstd:chunked
+    #[arg(long, value_name = "METHOD", value_parser = compression)]
+    compression: Option<Compression>,
     #[command(flatten)]
     describing: Describing,
     /// Divide the content into several layers, by packages, up to this number; podman and docker run images of up to
@@ -139,8 +141,11 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let platform = container::image::platform_of(&repo, &commit, args.registry.platform())?;
     let (previous, repository) = previous(args, &platform, session)?.unzip();
     let describing = args.describing.options(args.max_layers)?;
-    let options =
-        BuildOptions { compression: args.compression, previous, platform: Some(platform), ..describing };
+    let compression = args.compression.unwrap_or(match place.transport() {
+        Transport::Registry => Compression::ZSTD_CHUNKED,
+        _ => Compression::default(),
+    });
+    let options = BuildOptions { compression, previous, platform: Some(platform), ..describing };
     let mount_from = repository.flatten();
     let dest = images::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
     let built = container::build::build(&repo, &commit, dest.dest(), &options, &session.ctx)
