@@ -31,6 +31,9 @@ pub enum Error {
     /// A file should be text.
     #[error("{} is not UTF-8", .0.display())]
     NotUtf8(PathBuf),
+    /// The kernel does not take rights from this process as it should.
+    #[error("The kernel refuses to confine this process: {0}")]
+    Confine(String),
     /// A directory is not a repository, as it should be.
     #[error("{} is not an ostree repository", .0.display())]
     NotARepository(PathBuf),

@@ -40,7 +40,7 @@ mod txn;
 mod uncompressed;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cap_std::fs::Dir;
 use ostree_format::variant::Dict;
@@ -135,6 +135,13 @@ impl Repo {
     /// The directory.
     pub fn dir(&self) -> &Dir {
         &self.dir
+    }
+
+    /// The directories that it is read from: its own, that of its objects, which may be a link to elsewhere, and those of
+    /// its parent.
+    pub fn places(&self) -> Vec<BorrowedFd<'_>> {
+        let above = self.parent.iter().flat_map(|parent| parent.places());
+        [self.root.as_fd(), self.objects.as_fd()].into_iter().chain(above).collect()
     }
 
     /// Whether this process may write objects.

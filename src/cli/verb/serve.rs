@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Divide images into several layers, by packages, up to this number
     #[arg(long, value_name = "N")]
     max_layers: Option<NonZeroUsize>,
+    /// Keep the right to open files outside of the repository, which objects that are symbolic links may need
+    #[arg(long)]
+    unconfined: bool,
     /// Serve nobody: write what would be served into this directory, for other web servers and object stores
     #[arg(long, value_name = "DIR", conflicts_with_all = ["listen", "tls_cert", "tls_key"])]
     export: Option<PathBuf>,
@@ -69,6 +72,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let listener =
         TcpListener::bind(&args.listen).with_context(|| format!("Listening at {}", args.listen))?;
+    if !args.unconfined && !machine.confine(&repo, &options.scratch)? {
+        session.ctx.note("this kernel cannot take rights from a process (landlock)");
+    }
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     writeln!(session.out, "{scheme}://{}/", listener.local_addr()?)?;
     session.out.flush()?;

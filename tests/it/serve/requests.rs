@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::Serving;
-use crate::oracle::run;
+use crate::oracle::{need, run};
 
 const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
 
@@ -147,6 +147,30 @@ fn changes_are_seen() {
     assert_eq!(after.status, 200);
     assert_ne!(after.body, before.body);
     assert_ne!(serving.get("/repo/summary").body, summary.body);
+}
+
+/// Whether the kernel can take rights from a process.
+fn has_landlock() -> bool {
+    let ask = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)";
+    need("python3") && std::process::Command::new("python3").args(["-c", ask]).status().unwrap().success()
+}
+
+/// What a symbolic link in the repository leads to is outside, unless whoever serves it says otherwise.
+#[test]
+fn nothing_outside_is_read() {
+    if !has_landlock() {
+        eprintln!("skipped: no landlock");
+        return;
+    }
+    let fixture = fixture("archive");
+    let path = fixture.file("/small");
+    let (inside, outside) =
+        (fixture.repo.join("objects").join(&path[14..16]), fixture.repo.with_extension("outside"));
+    fs::rename(&inside, &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, &inside).unwrap();
+    assert_eq!(fixture.serving.get(&path).status, 500);
+    let unconfined = Serving::start_with(&fixture.repo, &["--unconfined"]);
+    assert_eq!(unconfined.get(&path).status, 200);
 }
 
 /// What damaged objects give: an error for whoever asks, and nothing for the others.
