@@ -61,6 +61,11 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Container(container::Verb),
     /// Serve a repository of any mode over HTTP: as an archive, as a registry of images, for people
+    ///
+    /// Every ref is an image: os/stable is HOST:PORT/os/stable, with the tag latest and one for each of its commits. Where
+    /// a ref has letters that no name of an image may have, the image has small ones, and '-' for other signs; where two
+    /// refs would get the same name, those that are changed get the first digits of their SHA-256 behind it. The page at /
+    /// tells the names.
     Serve(serve::Args),
     /// Copy commits to another repository of this machine
     Push(push::Args),

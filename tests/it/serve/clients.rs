@@ -56,6 +56,38 @@ fn slow_clients_hold_up_nobody() {
     drop((lazy, silent));
 }
 
+/// Who never finishes a question, says nothing more after an answer, or takes nothing of what is sent, is sent away.
+#[test]
+fn idle_clients_are_sent_away() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = large(tmp.path());
+    let server = Inside::start(&tmp.path().join("repo"), |limits| {
+        limits.request_time = Duration::from_millis(300);
+        limits.pace_time = Duration::from_millis(300);
+    });
+    let questions = [
+        "GET /repo/config HTTP/1.1\r\nHo".to_owned(),
+        "GET /repo/config HTTP/1.1\r\nHost: x\r\n\r\n".into(),
+        String::new(),
+    ];
+    for question in questions {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(question.as_bytes()).unwrap();
+        // It ends, which is what is asked here.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    let whole = server.get(&path).body.len();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    thread::sleep(Duration::from_secs(2));
+    let mut got = Vec::new();
+    // Cut off or reset, but not all of it.
+    let _ = stream.read_to_end(&mut got);
+    assert!(got.len() < whole, "{} of {whole} bytes", got.len());
+}
+
 /// Many clients at the same time get the same, right, with bounded memory.
 #[test]
 fn many_clients() {
