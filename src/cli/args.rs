@@ -27,6 +27,8 @@ pub(crate) enum Arranged {
     Missing {
         /// The groups of which the last needs one.
         groups: Vec<String>,
+        /// What was given instead: options.
+        options: Vec<OsString>,
     },
 }
 
@@ -44,7 +46,7 @@ pub(crate) fn arrange(command: &Command, argv: Vec<OsString>) -> Arranged {
                 () if ["--help", "-h"].iter().any(|help| is_given(level, &rest, help)) => {
                     Arranged::Argv(chain(verbs, rest))
                 }
-                () => Arranged::Missing { groups },
+                () => Arranged::Missing { groups, options: rest },
             };
         };
         let word = rest.remove(at);

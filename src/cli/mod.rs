@@ -78,7 +78,7 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
                 None => usage::unknown_verb(&command, &groups, &verb),
             };
         }
-        Arranged::Missing { groups } => return usage::missing_verb(&command, &groups),
+        Arranged::Missing { groups, options } => return usage::missing_verb(&command, &groups, &options),
         Arranged::Argv(argv) => argv,
     };
     let app = match App::parse(program, command, argv) {

@@ -1,7 +1,7 @@
 //! Messages about arguments that cannot be understood.
 
 use std::error::Error;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::Command;
@@ -29,8 +29,24 @@ pub(crate) fn unknown_verb(command: &Command, groups: &[String], verb: &OsStr) -
     anyhow::bail!("{message}");
 }
 
-/// Shows the usage where a verb is missing, and says so.
-pub(crate) fn missing_verb(command: &Command, groups: &[String]) -> anyhow::Result<ExitCode> {
+/// The options that may stand before any verb.
+const EVERYWHERE: [&str; 6] = ["--help", "--repo", "--verbose", "--version", "-h", "-v"];
+
+/// Shows the usage where a verb is missing, and says so; what is no option of any verb is more likely what was mistyped.
+pub(crate) fn missing_verb(
+    command: &Command,
+    groups: &[String],
+    options: &[OsString],
+) -> anyhow::Result<ExitCode> {
+    let mut names = options.iter().filter_map(|option| option.to_str()?.split('=').next());
+    if let Some(unknown) =
+        names.find(|name| name.len() > 1 && name.starts_with('-') && !EVERYWHERE.contains(name))
+    {
+        match near::nearest(unknown, EVERYWHERE) {
+            Some(nearest) => anyhow::bail!("Unknown option '{unknown}'; nearest: {nearest}"),
+            None => anyhow::bail!("Unknown option '{unknown}' before a command"),
+        }
+    }
     show(command, groups);
     match groups.last() {
         None => anyhow::bail!("No command specified"),

@@ -26,6 +26,16 @@ impl fmt::Debug for TlsIdentity {
     }
 }
 
+impl TlsIdentity {
+    /// Checks that certificate and key can be used, before anybody is told of the server.
+    ///
+    /// # Errors
+    /// [`Error::Tls`].
+    pub fn check(&self) -> Result<()> {
+        acceptor(self).map(drop)
+    }
+}
+
 /// What speaks TLS on a new connection.
 pub(super) fn acceptor(identity: &TlsIdentity) -> Result<TlsAcceptor> {
     let bad = |what: &str| {

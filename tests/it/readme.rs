@@ -16,7 +16,7 @@ fn blocks(title: &str, language: &str) -> Vec<String> {
     section.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
-/// The quick start, block by block, in an empty directory, with nothing of this user configured.
+/// The quick start and what follows it, block by block, in an empty directory, with nothing of this user configured.
 #[test]
 fn quick_start() {
     let work = tempfile::tempdir().unwrap();
@@ -25,8 +25,8 @@ fn quick_start() {
         fs::create_dir(dir).unwrap();
     }
     symlink(env!("CARGO_BIN_EXE_ostree-rs"), bin.join("ostree-rs")).unwrap();
-    let blocks = blocks("Quick start", "sh");
-    assert!(blocks.len() > 2);
+    let blocks = [blocks("Quick start", "sh"), blocks("Further steps", "sh")].concat();
+    assert!(blocks.len() > 5);
     for block in blocks {
         let out = shell(&block, &bin, &home, &dir);
         assert!(out.status.success(), "{block}\n{}", String::from_utf8_lossy(&out.stderr));

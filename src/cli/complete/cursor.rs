@@ -19,7 +19,7 @@ pub(super) fn candidates(program: Program, before: Vec<OsString>, current: &str)
             Some((program, argv)) => candidates(program, argv, current),
             None => Candidates::default(),
         },
-        Arranged::Missing { groups } => {
+        Arranged::Missing { groups, .. } => {
             let level = groups.iter().try_fold(&command, |level, group| level.find_subcommand(group));
             level.map_or_else(Candidates::default, |level| of_group(level, &before, current))
         }

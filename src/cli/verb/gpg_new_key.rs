@@ -1,12 +1,12 @@
 //! `gpg-new-key`: makes a key to sign commits with, on machines without GnuPG.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::cli::terminal::Session;
 use crate::sign::gpg::NewKey;
@@ -31,12 +31,23 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let key = NewKey::new(&args.user, SystemTime::now())?;
     write_new(&args.secret, 0o600, &key.secret)?;
-    write_new(&args.public, 0o644, &key.public)?;
+    write_new(&args.public, 0o644, &key.public).inspect_err(|_| forget(&args.secret))?;
     Ok(writeln!(session.out, "{}", key.fingerprint)?)
 }
 
+/// Writes a file that was not there, or none.
 fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> anyhow::Result<()> {
+    let failed = || format!("Writing {}", path.display());
     let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    let written = opened.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written.with_context(|| format!("Writing {}", path.display()))
+    let mut file = opened.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => anyhow!("{} exists: name another file, or move it away", path.display()),
+        _ => anyhow::Error::new(error).context(failed()),
+    })?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.inspect_err(|_| forget(path)).with_context(failed)
+}
+
+/// Half of a pair is of no use, and would be in the way of the next try.
+fn forget(path: &Path) {
+    drop(fs::remove_file(path));
 }

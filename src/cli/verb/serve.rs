@@ -66,6 +66,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let images = BuildOptions { compression: args.compression, layering, ..BuildOptions::default() };
     let scratch = machine.scratch(&repo)?;
     let options = ServeOptions { scratch, images, limits: ServeLimits::default(), tls };
+    options.tls.as_ref().map_or(Ok(()), TlsIdentity::check)?;
     machine.allow_many_files();
     if let Some(path) = &args.export {
         return write_files(path, repo, options, session);

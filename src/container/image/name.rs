@@ -84,7 +84,10 @@ impl FromStr for RepositoryName {
         let (name, rest) = Self::split(text);
         let Some((host, path)) = name.split_once('/') else { return error(0, "it names no registry") };
         if !is_host(host) {
-            return error(0, "no host");
+            return match host {
+                "http:" | "https:" => error(0, "HOST[:PORT]/PATH is written without http:// in front"),
+                _ => error(0, &format!("'{host}' is no host")),
+            };
         }
         let path_at = host.len() + 1;
         if !is_path(path) {

@@ -58,11 +58,13 @@ fn row(html: &mut Html, name: &RefName, id: &CommitId, commit: Option<&Commit>) 
 /// The commands that pull a ref.
 fn how_to(html: &mut Html, scheme: &str, host: &str, name: &RefName, image: Option<&str>) {
     html.word("h2", "Pull");
-    html.word("p", "With ostree, as commits:");
-    html.word("pre", &format!("ostree remote add NAME {scheme}://{host}/repo\nostree pull NAME {name}"));
+    html.word("p", "With ostree, as commits; KEY is the file with the publisher's public key:");
+    let add = format!("ostree remote add --gpg-import=KEY NAME {scheme}://{host}/repo");
+    html.word("pre", &format!("{add}\nostree pull NAME {name}"));
     if let Some(image) = image {
         html.word("p", "With ostree-rs, podman, skopeo or bootc, as images:");
         let option = if scheme == "https" { "" } else { " --tls-verify=false" };
-        html.word("pre", &format!("podman pull{option} {host}/{image}"));
+        let ours = format!("ostree-rs pull --ref={name} --gpg-keyring=KEY{option} {host}/{image}");
+        html.word("pre", &format!("{ours}\npodman pull{option} {host}/{image}"));
     }
 }

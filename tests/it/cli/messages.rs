@@ -118,6 +118,13 @@ fn the_word_that_was_meant() {
         (&["diff", "main", "nothing"], "Refspec 'nothing' not found"),
         (&["pull-local", ".", "mian"], "Refspec 'mian' not found; nearest: main"),
         (&["reset", "mian", "main"], "Invalid ref 'mian': Refspec 'mian' not found; nearest: main"),
+        (&["--verson"], "Unknown option '--verson'; nearest: --version"),
+        (&["container", "--bogus=x"], "Unknown option '--bogus' before a command"),
+        (
+            &["pull", "http://localhost:5000/os"],
+            "Image \"http://localhost:5000/os\": image name: HOST[:PORT]/PATH is written without http:// in front",
+        ),
+        (&["pull", "UPPER/x"], "\"UPPER/x\" names no registry; write it in full, such as HOST/PATH"),
     ] {
         assert_eq!(said(&tmp.path().join("repo"), args), message, "{args:?}");
     }
@@ -222,4 +229,17 @@ fn no_room() {
         assert!(message.ends_with(&end), "{command}: {message}");
         parts.iter().for_each(|part| assert!(message.contains(part), "{part}: {message}"));
     }
+}
+
+/// A pair of keys is written as a whole, so that the next try has nothing in its way.
+#[test]
+fn half_a_key_is_not_left_behind() {
+    let tmp = tempfile::tempdir().unwrap();
+    std::fs::write(tmp.path().join("key.asc"), "mine").unwrap();
+    let args = ["gpg-new-key", "--secret=secret.asc", "--public=key.asc", "Me <me@example.org>"];
+    assert_eq!(said(tmp.path(), &args), "key.asc exists: name another file, or move it away");
+    assert!(!tmp.path().join("secret.asc").exists());
+    assert_eq!(std::fs::read(tmp.path().join("key.asc")).unwrap(), b"mine");
+    std::fs::remove_file(tmp.path().join("key.asc")).unwrap();
+    assert!(start(OURS, tmp.path(), &args).status.success());
 }

@@ -71,20 +71,42 @@ fn more(command: &Command) -> Roff {
     entries(&mut roff, "FILES", surroundings::FILES, command);
     let examples = examples::of(name(command));
     if !examples.is_empty() {
-        // Spaces stay single: commands are copied.
-        roff.control("SH", ["EXAMPLES"]).control("ad", ["l"]);
+        roff.control("SH", ["EXAMPLES"]);
     }
     for (what, line) in examples {
-        match what.is_empty() {
-            true => roff.control("br", []),
-            false => roff.control("TP", []).text([roman(*what)]),
-        };
-        roff.text([bold(*line)]);
+        if !what.is_empty() {
+            roff.control("PP", []).text([roman(*what)]);
+        }
+        // Commands are copied: no hyphens, no other breaks than those that a shell takes.
+        roff.control("RS", ["4"]).control("nf", []);
+        for piece in folded(line) {
+            roff.text([bold(piece)]);
+        }
+        roff.control("fi", []).control("RE", []);
     }
     if name(command) != PROGRAM {
         roff.control("SH", ["SEE ALSO"]).text([bold(PROGRAM), roman("(1)")]);
     }
     roff
+}
+
+/// A command in lines that fit on a terminal, all but the last ending with a backslash.
+fn folded(command: &str) -> Vec<String> {
+    const WIDTH: usize = 70;
+    let mut lines = vec![String::new()];
+    for word in command.split(' ') {
+        let last = lines.last().map_or(0, String::len);
+        match lines.last_mut() {
+            Some(line) if last == 0 => line.push_str(word),
+            Some(line) if last + 1 + word.len() <= WIDTH => line.extend([" ", word]),
+            Some(line) => {
+                line.push_str(" \\");
+                lines.push(format!("  {word}"));
+            }
+            None => {}
+        }
+    }
+    lines
 }
 
 fn entries(roff: &mut Roff, heading: &str, entries: &[Entry], command: &Command) {

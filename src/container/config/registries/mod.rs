@@ -125,9 +125,12 @@ impl Registries {
                 let library = if only == "docker.io" && !short.contains('/') { "library/" } else { "" };
                 Ok(format!("{only}/{library}{short}"))
             }
-            [] => Err(format!(
-                "{short:?} names no registry; write it in full, such as docker.io/library/{short}"
-            )),
+            [] => {
+                let library = if short.contains('/') { "" } else { "library/" };
+                let full = format!("docker.io/{library}{short}");
+                let full = full.parse::<RepositoryName>().map_or_else(|_| "HOST/PATH".to_owned(), |_| full);
+                Err(format!("{short:?} names no registry; write it in full, such as {full}"))
+            }
             several => {
                 Err(format!("{short:?} could come from {}; write the name in full", several.join(", ")))
             }
