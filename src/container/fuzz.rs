@@ -9,15 +9,17 @@ use ostree_format::fuzz::FuzzTarget;
 use crate::base::Ctx;
 use crate::container::blob::read_layer;
 use crate::container::build::chunks;
+use crate::container::delta::{ApplyLimits, OldFile, OldFiles, apply};
 use crate::container::image::{
     DiffId, Digest, Error, Image, ImageReference, ImageSource, OstreeImageReference, RawManifest, Result,
 };
 use crate::container::place::index;
 
 /// The fuzz targets of this module, by name.
-pub const TARGETS: [FuzzTarget; 5] = [
+pub const TARGETS: [FuzzTarget; 6] = [
     ("layer", layer),
     ("image", image),
+    ("image_delta", image_delta),
     ("image_index", image_index),
     ("image_reference", image_reference),
     ("packages", packages),
@@ -96,6 +98,43 @@ pub fn image(data: &[u8]) {
     let Ok(plan) = image.plan() else { return };
     let layers = image.layers().map_or(0, |layers| layers.len());
     assert_eq!(layers, plan.layers.len());
+}
+
+/// The records of a delta, whose first byte tells the version, from a tree with one file.
+pub fn image_delta(data: &[u8]) {
+    let Some((version, records)) = data.split_first() else { return };
+    let Ok(records) = zstd::encode_all(records, 1) else { return };
+    let magic = if version % 2 == 0 { b"tardf1\n\0" } else { b"tardf2\n\0" };
+    let (limits, mut made) = (ApplyLimits { max_bytes: 1 << 20 }, Vec::new());
+    let delta = [&magic[..], &records].concat();
+    let applied = apply(&delta[..], &OneFile, &mut made, &limits, &Ctx::default());
+    assert!(made.len() <= 1 << 20);
+    if let Ok(bytes) = applied {
+        assert_eq!(bytes, made.len() as u64);
+    }
+}
+
+/// A tree with the file `a`.
+struct OneFile;
+
+/// The content of the file `a`.
+const CONTENT: &[u8] = b"All that is in the one file that there is to make something of";
+
+impl OldFiles for OneFile {
+    fn open(&self, path: &[u8]) -> Result<Option<Box<dyn OldFile + '_>>> {
+        Ok((path == b"a").then(|| Box::new(Self) as Box<dyn OldFile>))
+    }
+}
+
+impl OldFile for OneFile {
+    fn size(&self) -> u64 {
+        CONTENT.len() as u64
+    }
+
+    fn read_at(&mut self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(CONTENT.len());
+        (&CONTENT[start..]).read(buf)
+    }
 }
 
 /// The index of a layout, with and without the name of an image.

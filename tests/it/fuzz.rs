@@ -147,6 +147,12 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             seeds.push(("layer", [&[kind], &layer[..]].concat()));
         }
     }
+    let delta = fs::read(corpus::path("tar-diff/v1.tardiff")).unwrap();
+    seeds.push(("image_delta", [&[0], &zstd::decode_all(&delta[8..]).unwrap()[..]].concat()));
+    let patch = zstd::encode_all(&b"x"[..], 1).unwrap();
+    let records: [&[u8]; 5] =
+        [&[1, 1, 1, b'a', 2, 9, 4, 3, 3, 2, 1, 255, 5], &[patch.len() as u8], &patch, &[0, 1], b"y"];
+    seeds.push(("image_delta", records.concat()));
     seeds.push(("tar_layer", crate::image_store::hard_layer()));
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("format/tests/data");
     for name in ["summary", "collections.summary"] {

@@ -1,8 +1,8 @@
 //! Writes the delta of one layer.
 //!
 //! ```text
-//! pieces that are patched ─ several at once, ahead of their turn ─► frames
-//! the new stream in order: pieces ► Open, Copy or Patch; all else ► Data ─► zstd
+//! pieces that are patched ─ several at once, ahead of their turn ─► parts of the old file, or a frame
+//! the new stream in order: pieces ► Open, Copy, AddData or Patch; all else ► Data ─► zstd
 //! ```
 //! The stream itself is compressed by one thread: with more, zstd finds far fewer of the repetitions that are far
 //! apart, of which new programs that are alike have many (50.0 MB instead of 46.9 MB where it was measured).
@@ -14,6 +14,7 @@ use std::os::unix::fs::FileExt;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::choose::{How, Piece};
+use super::differences::Part;
 use super::old::OldTree;
 use super::record::StreamVersion;
 use super::scan::Scanned;
@@ -50,16 +51,17 @@ pub(super) fn encode(
     let records = records.map_err(Error::io("write", "delta"))?;
     let mut encoder = Encoder { records, new, old, position: 0, buffer: vec![0; BUFFER_BYTES] };
     with_pool(ctx, u64::MAX, |pool| {
-        let level = strength.patch_level;
-        let mut ahead = Ahead { pool, new, old, pieces, level, next: 0, memory: 0, waiting: VecDeque::new() };
+        let strength = *strength;
+        let mut ahead =
+            Ahead { pool, new, old, pieces, strength, next: 0, memory: 0, waiting: VecDeque::new() };
         for (number, piece) in pieces.iter().enumerate() {
             ctx.cancel.check()?;
-            let written = match (piece.how, strength.version) {
-                (How::Copy, _) => encoder.copy(piece),
-                (How::Patch, StreamVersion::V1) => encoder.differences(piece),
-                (How::Patch, StreamVersion::V2) => match ahead.frame(number)? {
-                    Some(frame) => encoder.patch(piece, &frame),
-                    None => Ok(()),
+            let written = match piece.how {
+                How::Copy => encoder.copy(piece),
+                How::Patch => match ahead.made(number)? {
+                    Made::Parts(parts) => encoder.differences(piece, &parts),
+                    Made::Frame(frame) => encoder.patch(piece, &frame),
+                    Made::Nothing => Ok(()),
                 },
             };
             written.map_err(Error::io("write", "delta"))?;
@@ -75,7 +77,7 @@ struct Ahead<'p, 'env> {
     new: &'env Scanned,
     old: &'env OldTree,
     pieces: &'env [Piece<'env>],
-    level: i32,
+    strength: Strength,
     /// The first piece that was not looked at.
     next: usize,
     /// The memory of those that wait, in bytes.
@@ -87,22 +89,32 @@ struct Ahead<'p, 'env> {
 struct Waiting {
     piece: usize,
     memory: u64,
-    frame: Receiver<Option<Vec<u8>>>,
+    made: Receiver<Made>,
+}
+
+/// What a new file is made of, besides an old one.
+enum Made {
+    /// Parts of the old file, and differences.
+    Parts(Vec<Part>),
+    /// A frame of zstd, whose dictionary is the old file.
+    Frame(Vec<u8>),
+    /// The old file is of no use.
+    Nothing,
 }
 
 impl Ahead<'_, '_> {
-    /// The frame of a piece, if it is worth it. Pieces are asked for in their order.
-    fn frame(&mut self, number: usize) -> Result<Option<Vec<u8>>> {
+    /// What the new file of a piece is made of. Pieces are asked for in their order.
+    fn made(&mut self, number: usize) -> Result<Made> {
         self.start()?;
         if self.waiting.front().is_none_or(|first| first.piece != number) {
-            return Ok(None);
+            return Ok(Made::Nothing);
         }
-        let Some(first) = self.waiting.pop_front() else { return Ok(None) };
+        let Some(first) = self.waiting.pop_front() else { return Ok(Made::Nothing) };
         // Nothing comes if a job failed, which is what the pool tells then.
-        let frame = first.frame.recv().unwrap_or_default();
+        let made = first.made.recv().unwrap_or(Made::Nothing);
         self.memory -= first.memory;
         self.start()?;
-        Ok(frame)
+        Ok(made)
     }
 
     /// Hands over as many patches as memory allows.
@@ -110,25 +122,40 @@ impl Ahead<'_, '_> {
         while let Some(piece) = self.pieces.get(self.next) {
             let (old_bytes, new_bytes) = (piece.old.content.bytes, piece.content.bytes);
             if piece.how == How::Patch && old_bytes + new_bytes <= patch::MAX_PATCH_BYTES {
-                let memory = patch::memory(old_bytes, new_bytes, self.level);
+                let memory = patch::memory(old_bytes, new_bytes, self.strength.patch_level);
                 if self.memory > 0 && self.memory + memory > MAX_MEMORY {
                     return Ok(());
                 }
-                let (done, frame) = bounded(1);
-                let (old, new, level) = (self.old, self.new, self.level);
+                let (done, made) = bounded(1);
+                let (old, new, strength) = (self.old, self.new, self.strength);
                 self.pool.submit(memory, move || {
-                    let frame = || patch::frame(&old.load(piece.old)?, &new.load(&piece.content)?, level);
+                    let made = || make(&old.load(piece.old)?, &new.load(&piece.content)?, &strength);
                     // Nobody waits any more if something else went wrong.
-                    let _ = done.send(frame().map_err(Error::io("make", "patch"))?);
+                    let _ = done.send(made().map_err(Error::io("make", "patch"))?);
                     Ok(())
                 })?;
                 self.memory += memory;
-                self.waiting.push_back(Waiting { piece: self.next, memory, frame });
+                self.waiting.push_back(Waiting { piece: self.next, memory, made });
             }
             self.next += 1;
         }
         Ok(())
     }
+}
+
+/// Makes `new` of `old`: by parts if most of it is in them, since differences between programs compress well together,
+/// and whoever reads them need not have the files in memory; else by a frame, if the format has them.
+fn make(old: &[u8], new: &[u8], strength: &Strength) -> io::Result<Made> {
+    let parts = differences::parts(old, new);
+    let alike: usize = parts.iter().map(|part| part.bytes).sum();
+    if 2 * alike >= new.len() {
+        return Ok(Made::Parts(parts));
+    }
+    let frame = match strength.version {
+        StreamVersion::V1 => None,
+        StreamVersion::V2 => patch::frame(old, new, strength.patch_level)?,
+    };
+    Ok(frame.map_or(Made::Nothing, Made::Frame))
 }
 
 struct Encoder<'a, W: Write> {
@@ -168,17 +195,9 @@ impl<W: Write> Encoder<'_, W> {
         Ok(())
     }
 
-    /// Writes a file as parts of the old one, if most of it is.
-    fn differences(&mut self, piece: &Piece<'_>) -> io::Result<()> {
-        if piece.content.bytes + piece.old.content.bytes > patch::MAX_PATCH_BYTES {
-            return Ok(());
-        }
+    /// Writes a file as parts of the old one.
+    fn differences(&mut self, piece: &Piece<'_>, parts: &[Part]) -> io::Result<()> {
         let (old, new) = (self.old.load(piece.old)?, self.new.load(&piece.content)?);
-        let parts = differences::parts(&old, &new);
-        let alike: usize = parts.iter().map(|part| part.bytes).sum();
-        if 2 * alike < new.len() {
-            return Ok(());
-        }
         self.raw(piece.content.start)?;
         self.records.open(&piece.old.path)?;
         let mut done = 0;

@@ -12,6 +12,7 @@ use ostree_rs::container::image::{DeltaErrorKind, Error};
 use proptest::prelude::*;
 
 use self::reader::Tree;
+use crate::{corpus, oracle};
 
 fn spool() -> io::Result<File> {
     tempfile::tempfile()
@@ -104,6 +105,50 @@ proptest! {
             prop_assert!(reader::read(&delta, &old_files).unwrap() == new_tar, "{:?}: for the other reader", version);
         }
     }
+}
+
+/// What containers/tar-diff wrote, both readers read; and what we write from the same trees, where there are files
+/// with the same name up to a dot, is no larger.
+#[test]
+fn what_tar_diff_wrote() {
+    let read = |name: &str| std::fs::read(corpus::path(&format!("tar-diff/{name}"))).unwrap();
+    let [old_tar, new_tar] =
+        ["old.tar.zst", "new.tar.zst"].map(|name| zstd::decode_all(&read(name)[..]).unwrap());
+    let delta = read("v1.tardiff");
+    let old = OldTree::of_tars(&mut [&mut &old_tar[..]], &spool).unwrap();
+    let mut ours = Vec::new();
+    apply(&delta[..], &old, &mut ours, &ApplyLimits::default(), &Ctx::default()).unwrap();
+    assert!(ours == new_tar);
+    assert!(reader::read(&delta, &reader::files(&old_tar)).unwrap() == new_tar);
+    for version in [StreamVersion::V1, StreamVersion::V2] {
+        let made = make(&old, &new_tar, &DeltaOptions { version, effort: Effort::Best });
+        assert!(made.len() <= delta.len(), "{version:?}: {} instead of {}", made.len(), delta.len());
+    }
+}
+
+/// A patch is what `zstd --patch-from` writes.
+#[test]
+fn patches_of_the_program_zstd() {
+    if !oracle::need("zstd") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let content: Vec<u8> = (0..200_000u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).collect();
+    let mut changed = content.clone();
+    changed.splice(300_000..300_100, *b"something else");
+    std::fs::write(path("old"), &content).unwrap();
+    std::fs::write(path("new"), &changed).unwrap();
+    let from = format!("--patch-from={}", path("old"));
+    oracle::run("zstd", &["-q", "-19", &from, &path("new"), "-o", &path("frame")]);
+    let frame = std::fs::read(path("frame")).unwrap();
+    assert!(frame.len() < 1000, "{}", frame.len());
+    let (old_tar, _) = tar(&[Entry { path: "a/b".into(), content, link: None }]);
+    let old = OldTree::of_tars(&mut [&mut &old_tar[..]], &spool).unwrap();
+    let delta = stream(V2, &[OPEN, (5, frame.len() as u64, &frame)]);
+    let mut made = Vec::new();
+    apply(&delta[..], &old, &mut made, &ApplyLimits::default(), &Ctx::default()).unwrap();
+    assert!(made == changed);
 }
 
 /// A file that changes a little takes a small part of itself, in both versions of the format.

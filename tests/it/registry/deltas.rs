@@ -1,14 +1,13 @@
 //! `container delta` by the program: in layouts, archives and a registry, with images of ours and of others.
 
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::program::Home;
 use super::server::{Login, Server, Speech};
-use crate::container::deltas::reader::{self, Tree};
+use crate::container::deltas::reader;
 use crate::oracle;
 
 /// A home with two commits, the second of which changes a little of a program.
@@ -199,24 +198,6 @@ fn a_registry_lists_deltas_as_referrers() {
     assert_eq!(back, new);
 }
 
-/// The files of a layer that is not compressed, by their paths.
-fn files(layer: &[u8]) -> Tree {
-    let mut tree = Tree::new();
-    for entry in tar::Archive::new(layer).entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let path = entry.path_bytes().into_owned();
-        if let Some(target) = entry.link_name_bytes().filter(|_| entry.header().entry_type().is_hard_link()) {
-            let target = tree[&*target].clone();
-            tree.insert(path, target);
-        } else if entry.header().entry_type().is_file() {
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content).unwrap();
-            tree.insert(path, content);
-        }
-    }
-    tree
-}
-
 /// What flatpak looks for: an index under a tag, deltas of version 1 between layers that go by their diffids. Another
 /// delta to the same image, and one to another image, come beside it.
 #[test]
@@ -269,7 +250,7 @@ fn flatpak_finds_deltas_in_an_index() {
         );
         let stream = blob(&home, "flat", delta["digest"].as_str().unwrap());
         assert!(stream.starts_with(b"tardf1\n\0"));
-        let made = reader::read(&stream, &files(&blob(&home, old, &layer(old)))).unwrap();
+        let made = reader::read(&stream, &reader::files(&blob(&home, old, &layer(old)))).unwrap();
         assert!(made == blob(&home, "two", &layer("two")), "from {old}");
     }
     let said = home.fails(&[

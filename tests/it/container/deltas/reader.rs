@@ -1,6 +1,7 @@
 //! A reader of tar-diff streams, written from the description of the format and nothing else.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 /// The content of files by their paths.
 pub(crate) type Tree = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -66,4 +67,22 @@ fn uvarint(input: &mut &[u8]) -> Result<usize, String> {
         }
     }
     Err("a number is too long".into())
+}
+
+/// The files of a layer that is not compressed, by their paths.
+pub(crate) fn files(layer: &[u8]) -> Tree {
+    let mut tree = Tree::new();
+    for entry in tar::Archive::new(layer).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path_bytes().into_owned();
+        if let Some(target) = entry.link_name_bytes().filter(|_| entry.header().entry_type().is_hard_link()) {
+            let target = tree[&*target].clone();
+            tree.insert(path, target);
+        } else if entry.header().entry_type().is_file() {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            tree.insert(path, content);
+        }
+    }
+    tree
 }
