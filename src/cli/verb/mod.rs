@@ -64,8 +64,8 @@ pub(crate) enum Verb {
     ///
     /// Every ref is an image: os/stable is HOST:PORT/os/stable, with the tag latest and one for each of its commits. Where
     /// a ref has letters that no name of an image may have, the image has small ones, and '-' for other signs; where two
-    /// refs would get the same name, those that are changed get the first digits of their SHA-256 behind it. The page at /
-    /// tells the names.
+    /// refs would get the same name, those that are changed get the first digits of their SHA-256 behind it. The names
+    /// are listed at /v2/_catalog.
     Serve(serve::Args),
     /// Copy commits to another repository of this machine
     Push(push::Args),
