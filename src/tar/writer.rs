@@ -47,6 +47,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// The output, to take out what was written.
+    #[cfg(feature = "container")]
     pub(crate) fn get_mut(&mut self) -> &mut W {
         &mut self.out
     }
