@@ -1,13 +1,13 @@
 //! What is missing of a layer, by its index of objects.
 //!
 //! ```text
-//! commit ► root ─┬─ here: followed in the store      ┐ level by level: what is missing of one is fetched at once,
-//!                └─ missing: index ► frame ► checksum ┘ and names the next
-//! files that are reached and missing: index ► frames
+//! commit, and all metadata of the layer that is not here ► fetched, checksums ─┐
+//! root ► metadata, fetched or here ► files that are reached and missing ◄──────┘ ► index ► frames
 //! ```
-//! Metadata is fetched on the way, and kept until it is imported: no more than [`MAX_METADATA_BYTES`].
+//! Three requests, one after the other: index, metadata, content. The metadata is kept until it is imported: no more than
+//! [`MAX_METADATA_BYTES`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ostree_format::{Checksum, Commit, CommitId, DirTreeRef, FileId, ObjectName, ObjectType, RootDir};
 
@@ -34,8 +34,8 @@ pub(super) fn by_index(
         Walk { index, end: place.bytes.start, txn, asking, entries: Vec::new(), metadata_bytes: 0 };
     let (files, listed) = match wanted {
         Wanted::Commit(promised) => {
-            let root = walk.commit(promised)?;
-            (walk.tree(root)?, Listed::new())
+            let (root, metadata) = walk.commit(promised)?;
+            (walk.tree(root, metadata)?, Listed::new())
         }
         Wanted::Content(expected) => {
             let lists = |id: &&FileId| index.find(&(**id).into()).is_some();
@@ -46,6 +46,9 @@ pub(super) fn by_index(
     walk.files(&files)?;
     Ok(List { entries: walk.entries, listed })
 }
+
+/// Metadata that was fetched.
+type Metadata = HashMap<ObjectName, Vec<u8>>;
 
 struct Walk<'a> {
     index: &'a ObjectIndex,
@@ -58,51 +61,55 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Fetches the commit and its detached metadata, which are always wanted.
-    fn commit(&mut self, promised: Option<CommitId>) -> Result<RootDir, Wrong> {
+    /// Fetches the commit and its detached metadata, which are always wanted, and dirtrees and dirmetas that the store
+    /// lacks.
+    fn commit(&mut self, promised: Option<CommitId>) -> Result<(RootDir, Metadata), Wrong> {
         let (commit, detached) = self.index.commit();
-        let lists: Vec<_> = [Some(commit), detached].into_iter().flatten().collect();
+        let mut missing = Vec::new();
+        for name in self.index.metadata() {
+            if !self.txn.contains(&name)? {
+                missing.extend(self.index.find(&name).map(|found| (name, found.frames)));
+            }
+        }
+        missing.sort_unstable_by_key(|(_, frames)| start(frames));
+        let (names, frames): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
+        let has_detached = detached.is_some();
+        let lists: Vec<_> = [Some(commit), detached].into_iter().flatten().chain(frames).collect();
         let mut read = self.fetch(&lists)?.into_iter();
-        let commit =
-            read.next().filter(|bytes| !bytes.is_empty()).ok_or(Wrong::Table("there is no commit in it"))?;
+        let no_commit = || Wrong::Table("there is no commit in it");
+        let commit = read.next().filter(|bytes| !bytes.is_empty()).ok_or_else(no_commit)?;
         let id = CommitId::new(Checksum::of(&commit));
         if promised.is_some_and(|promised| promised != id) {
             return Err(Wrong::Table("another commit is in it than was promised"));
         }
-        let root = Commit::parse(&commit).map_err(|_| Wrong::Table("there is no commit in it"))?.root;
+        let root = Commit::parse(&commit).map_err(|_| no_commit())?.root;
         self.entries.push(Entry::here(id.into(), commit));
-        self.entries.extend(read.next().map(|bytes| Entry::here(ObjectName::commitmeta(&id), bytes)));
-        Ok(root)
+        if has_detached {
+            self.entries.extend(read.next().map(|bytes| Entry::here(ObjectName::commitmeta(&id), bytes)));
+        }
+        let metadata: Metadata = names.into_iter().zip(read).collect();
+        match metadata.iter().all(|(name, bytes)| Checksum::of(bytes) == name.checksum) {
+            true => Ok((root, metadata)),
+            false => Err(Wrong::Table("metadata is not what its id says")),
+        }
     }
 
-    /// Fetches the metadata that the store lacks; gives the content objects that are reached.
-    fn tree(&mut self, root: RootDir) -> Result<HashSet<FileId>, Wrong> {
+    /// Takes metadata that is reached, of what was fetched; gives the content objects that are reached.
+    fn tree(&mut self, root: RootDir, mut metadata: Metadata) -> Result<HashSet<FileId>, Wrong> {
         let (mut seen, mut files) = (HashSet::new(), HashSet::new());
         let mut todo: Vec<ObjectName> = vec![root.tree.into(), root.meta.into()];
-        while !todo.is_empty() {
-            let mut missing = Vec::new();
-            while let Some(name) = todo.pop() {
-                if !seen.insert(name) {
-                    continue;
-                }
-                match self.txn.read_meta(&name)? {
-                    Some(bytes) => children(&name, &bytes, &mut todo, &mut files)?,
-                    None => {
-                        let found = self.index.find(&name);
-                        let found = found.ok_or(Wrong::Table("metadata of the commit is not in it"))?;
-                        missing.push((name, found.frames));
-                    }
-                }
+        while let Some(name) = todo.pop() {
+            if !seen.insert(name) {
+                continue;
             }
-            missing.sort_unstable_by_key(|(_, frames)| start(frames));
-            let (names, lists): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
-            for (name, bytes) in names.into_iter().zip(self.fetch(&lists)?) {
-                if Checksum::of(&bytes) != name.checksum {
-                    return Err(Wrong::Table("metadata is not what its id says"));
-                }
+            if let Some(bytes) = metadata.remove(&name) {
                 children(&name, &bytes, &mut todo, &mut files)?;
                 self.entries.push(Entry::here(name, bytes));
+                continue;
             }
+            let bytes = self.txn.read_meta(&name)?;
+            let bytes = bytes.ok_or(Wrong::Table("metadata of the commit is not in it"))?;
+            children(&name, &bytes, &mut todo, &mut files)?;
         }
         Ok(files)
     }

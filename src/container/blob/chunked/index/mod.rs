@@ -6,8 +6,8 @@
 //! number · { checksum, 32 bytes · pieces }        sets of xattrs
 //! number · { kind · uid · gid · mode · set }      classes: what many objects have in common
 //! number of objects
-//!   { the first 5 bytes of the id } …             in the order of the blob
-//!   { class · pieces, or the target }  …
+//!   { class · pieces, or the target } …             in the order of the blob
+//!   { id } …                                        of content objects the first 5 bytes
 //!
 //! pieces   number · { gap before the frame · bytes of the frame · bytes in it }
 //! target   bytes · text
@@ -26,8 +26,8 @@ pub(super) use write::IndexWriter;
 
 pub(in crate::container::blob::chunked) const OBJECTS: &str = "io.github.ostree-rs.objects";
 const VERSION: u64 = 1;
-/// The bytes of an id that stand for it. Two of a million objects have the same once in four images; then both are
-/// found by nobody.
+/// The bytes of the id of a content object that stand for it. Two of a million objects have the same once in four
+/// images; then both are found by nobody.
 const PREFIX_BYTES: usize = 5;
 /// The kinds of the first classes.
 const KINDS: [ObjectType; 4] =

@@ -3,15 +3,17 @@
 use std::ops::Range;
 
 use oci_spec::image::Descriptor;
-use ostree_format::{Checksum, FileId, ObjectName};
+use ostree_format::{Checksum, FileId, ObjectName, ObjectType};
 
 use super::{Class, KINDS, OBJECTS, PREFIX_BYTES, Prefix, VERSION, prefix};
 use crate::container::blob::chunked::Frame;
 use crate::container::image::Digest;
 use crate::tar::{EntryRole, PartEntry, PartKind};
 
-/// The largest index, uncompressed, that is read: of some 600,000 objects.
+/// The largest index, uncompressed, that is read: of some 400,000 objects.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// The bytes of a whole id.
+const ID_BYTES: usize = 32;
 /// The number of pieces of one object.
 const MAX_FRAMES: u64 = 64 * 1024;
 /// Where the index of a layer lies.
@@ -61,10 +63,11 @@ pub(in crate::container) struct ObjectIndex {
 /// One object of an index.
 #[derive(Debug, Clone, Copy)]
 struct Indexed {
-    prefix: Prefix,
     class: u32,
     /// Where the row goes on behind the class.
     at: u32,
+    /// Where the id lies, or what there is of it.
+    id_at: u32,
     /// The end of the object before.
     end: u64,
 }
@@ -97,21 +100,24 @@ impl ObjectIndex {
             classes.push(Class { is_symlink, uid, gid, mode, set });
         }
         let count = usize::try_from(cursor.number()?).ok()?;
-        let prefixes = cursor.take(count.checked_mul(PREFIX_BYTES)?)?;
-        let (mut objects, mut end) = (Vec::with_capacity(count), 0);
-        for prefix in prefixes.chunks_exact(PREFIX_BYTES) {
+        // Each has some bytes.
+        let mut objects = Vec::with_capacity(count.min(plain.len() / PREFIX_BYTES));
+        let mut end = 0;
+        for _ in 0..count {
             let class = u32::try_from(cursor.number()?).ok()?;
-            let row =
-                Indexed { prefix: prefix.try_into().ok()?, class, at: u32::try_from(cursor.at).ok()?, end };
+            objects.push(Indexed { class, at: u32::try_from(cursor.at).ok()?, id_at: 0, end });
             if is_symlink(&classes, class)? {
                 let length = usize::try_from(cursor.number()?).ok()?;
                 cursor.take(length)?;
             } else {
                 end = cursor.frames(end)?.last().map_or(end, |frame| frame.place.end);
             }
-            objects.push(row);
         }
-        objects.sort_unstable_by_key(|object| (kind_of(object.class), object.prefix));
+        for object in &mut objects {
+            object.id_at = u32::try_from(cursor.at).ok()?;
+            cursor.take(if kind_of(object.class) < KINDS.len() { ID_BYTES } else { PREFIX_BYTES })?;
+        }
+        objects.sort_unstable_by_key(|object| key_in(&plain, object));
         (cursor.at == plain.len()).then_some(())?;
         Some(Self { sets, classes, objects, plain })
     }
@@ -120,10 +126,20 @@ impl ObjectIndex {
     pub(in crate::container) fn find(&self, name: &ObjectName) -> Option<FoundObject> {
         let kind = KINDS.iter().position(|kind| *kind == name.kind).unwrap_or(KINDS.len());
         let key = (kind, prefix(&name.checksum));
-        let at = self.objects.partition_point(|object| (kind_of(object.class), object.prefix) < key);
-        let same = |object: &&Indexed| (kind_of(object.class), object.prefix) == key;
+        let at = self.objects.partition_point(|object| key_in(&self.plain, object) < key);
+        let same = |object: &&Indexed| key_in(&self.plain, object) == key;
         let object = self.objects.get(at).filter(same)?;
         self.objects.get(at + 1).filter(same).is_none().then(|| self.found(object, name))?
+    }
+
+    /// The dirtrees and dirmetas that are in the layer.
+    pub(in crate::container) fn metadata(&self) -> impl Iterator<Item = ObjectName> {
+        self.objects.iter().filter_map(|object| {
+            let kind = KINDS.get(object.class as usize)?;
+            let id = self.plain.get(object.id_at as usize..)?.first_chunk::<ID_BYTES>()?;
+            let named = matches!(kind, ObjectType::DirTree | ObjectType::DirMeta);
+            named.then(|| ObjectName::new(Checksum::new(*id), *kind))
+        })
     }
 
     /// The frames of the commit, and of its detached metadata, if it has some.
@@ -177,7 +193,12 @@ fn bytes_in(frames: &[Frame]) -> u64 {
     frames.iter().fold(0, |sum, frame| sum.saturating_add(frame.bytes))
 }
 
-/// Content objects come behind all others.
+/// What an object is found by; content objects come behind all others.
+fn key_in(plain: &[u8], object: &Indexed) -> (usize, Prefix) {
+    let id = plain.get(object.id_at as usize..).and_then(<[u8]>::first_chunk);
+    (kind_of(object.class), id.copied().unwrap_or_default())
+}
+
 fn kind_of(class: u32) -> usize {
     (class as usize).min(KINDS.len())
 }

@@ -15,7 +15,7 @@ use crate::tar::{EntryRole, role_of, xattrs_at};
 pub(in crate::container::blob::chunked) struct IndexWriter {
     sets: Numbered<Checksum>,
     classes: Numbered<Class>,
-    prefixes: Vec<u8>,
+    ids: Vec<u8>,
     rows: Vec<u8>,
     count: u64,
     /// The end of the object before.
@@ -62,7 +62,7 @@ impl IndexWriter {
 
     fn meta(&mut self, name: &ObjectName, frames: &[Frame]) -> Option<()> {
         let class = KINDS.iter().position(|kind| *kind == name.kind)?;
-        self.object(&name.checksum, class as u64, frames)
+        self.object(name.checksum.as_bytes(), class as u64, frames)
     }
 
     fn file(&mut self, id: FileId, entry: &TocEntry, frames: &[Frame]) -> Option<()> {
@@ -77,18 +77,18 @@ impl IndexWriter {
             next
         });
         if is_symlink {
-            self.prefixes.extend(prefix(id.checksum()));
+            self.ids.extend(prefix(id.checksum()));
             self.count += 1;
             push(&mut self.rows, number + KINDS.len() as u64);
             push(&mut self.rows, entry.link_name.len() as u64);
             self.rows.extend(entry.link_name.as_bytes());
             return Some(());
         }
-        self.object(id.checksum(), number + KINDS.len() as u64, frames)
+        self.object(&prefix(id.checksum()), number + KINDS.len() as u64, frames)
     }
 
-    fn object(&mut self, checksum: &Checksum, class: u64, frames: &[Frame]) -> Option<()> {
-        self.prefixes.extend(prefix(checksum));
+    fn object(&mut self, id: &[u8], class: u64, frames: &[Frame]) -> Option<()> {
+        self.ids.extend(id);
         self.count += 1;
         push(&mut self.rows, class);
         push_frames(&mut self.rows, frames, self.end)?;
@@ -117,8 +117,8 @@ impl IndexWriter {
         push(&mut plain, self.classes.numbers.len() as u64);
         plain.extend(&self.classes.bytes);
         push(&mut plain, self.count);
-        plain.extend(&self.prefixes);
         plain.extend(&self.rows);
+        plain.extend(&self.ids);
         let packed = zstd::bulk::compress(&plain, level)?;
         skippable(out, &packed)?;
         let (start, length) = (offset + SKIPPABLE_HEAD_BYTES, packed.len() as u64);
