@@ -8,16 +8,45 @@
 //! Source: libostree ostree-repo-static-delta-core.c.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use ostree_format::delta::DeltaName;
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{Checksum, MAX_METADATA_BYTES};
+use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
 
 use super::{Repo, sys};
 use crate::base::fs;
 use crate::store::{Error, Result};
 
-pub(super) const INDEXES: &str = "delta-indexes";
+const INDEXES: &str = "delta-indexes";
+
+/// A file of a static delta, or the list of the deltas to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeltaFile {
+    /// `delta-indexes/AB/….index`: a list of the deltas that lead to `to`.
+    Index {
+        /// The commit that all of them lead to.
+        to: CommitId,
+    },
+    /// `superblock`: what a delta consists of.
+    Superblock(DeltaName),
+    /// `0`, `1` …: a part of a delta.
+    Part(DeltaName, usize),
+}
+
+impl DeltaFile {
+    /// The path of the file from the root of a repository.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Index { to } => {
+                let name = to.checksum().to_base64();
+                format!("{INDEXES}/{}/{}.index", &name[..2], &name[2..])
+            }
+            Self::Superblock(delta) => delta.superblock_path(),
+            Self::Part(delta, number) => delta.part_path(*number),
+        }
+    }
+}
 
 impl Repo {
     /// The static deltas, sorted. Other things that lie there are passed over.
@@ -40,7 +69,7 @@ impl Repo {
     /// # Errors
     /// [`Error::Io`]; it is one if the file has more than [`MAX_METADATA_BYTES`].
     pub fn delta_superblock(&self, delta: &DeltaName) -> Result<Option<Vec<u8>>> {
-        self.delta_file(&delta.superblock_path())
+        self.read_delta(&DeltaFile::Superblock(*delta))
     }
 
     /// A part of a delta, as its file holds it; `None` if there is no such file.
@@ -48,11 +77,43 @@ impl Repo {
     /// # Errors
     /// [`Error::Io`]; it is one if the file has more than [`MAX_METADATA_BYTES`].
     pub fn delta_part(&self, delta: &DeltaName, number: usize) -> Result<Option<Vec<u8>>> {
-        self.delta_file(&delta.part_path(number))
+        self.read_delta(&DeltaFile::Part(*delta, number))
     }
 
-    fn delta_file(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        sys::read_file(&self.root, path, MAX_METADATA_BYTES).map_err(|e| Error::io("read", path, e))
+    fn read_delta(&self, file: &DeltaFile) -> Result<Option<Vec<u8>>> {
+        let path = file.path();
+        sys::read_file(&self.root, &path, MAX_METADATA_BYTES).map_err(|e| Error::io("read", path, e))
+    }
+
+    /// Opens a file of a static delta; gives its size, too. `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open_delta(&self, file: &DeltaFile) -> Result<Option<(File, u64)>> {
+        let path = file.path();
+        let opened = sys::optional(sys::open_nofollow(&self.root, &path));
+        let opened = opened.map_err(|e| Error::io("open", path, e))?;
+        Ok(opened.map(|(file, stat)| (file, stat.st_size.max(0).unsigned_abs())))
+    }
+
+    /// The files of all static deltas, and the lists of them.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn delta_files(&self) -> Result<Vec<DeltaFile>> {
+        let mut all = Vec::new();
+        for delta in self.deltas()? {
+            let (dir, to) = (delta.dir(), delta.to);
+            for (name, _) in sys::list(&self.root, &dir).map_err(|e| Error::io("list", &dir, e))? {
+                all.extend(name.parse().ok().map(|number| DeltaFile::Part(delta, number)));
+            }
+            all.push(DeltaFile::Superblock(delta));
+            let index = DeltaFile::Index { to };
+            if !all.contains(&index) && self.open_delta(&index)?.is_some() {
+                all.push(index);
+            }
+        }
+        Ok(all)
     }
 
     /// The checksum of a delta's superblock; none if it has none.
@@ -75,8 +136,7 @@ impl Repo {
         let mut to: BTreeMap<String, Dict> = BTreeMap::new();
         for delta in self.deltas()? {
             if let Some(digest) = self.delta_digest(&delta)? {
-                let name = delta.to.checksum().to_base64();
-                let path = format!("{INDEXES}/{}/{}.index", &name[..2], &name[2..]);
+                let path = DeltaFile::Index { to: delta.to }.path();
                 let digest = Value::Bytes(digest.as_bytes().to_vec());
                 to.entry(path).or_default().insert(delta.to_string(), digest);
             }

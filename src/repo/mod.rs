@@ -49,10 +49,11 @@ use ostree_format::{
     RepoMode, commitmeta,
 };
 
+pub use deltas::DeltaFile;
 pub use fsync::Fsync;
 pub use lock::Lock;
 pub use refs::CollectionRef;
-pub use served::{DeltaFile, pack_file};
+pub use served::pack_file;
 pub use txn::{Transaction, TransactionStats};
 
 use crate::base::Ctx;

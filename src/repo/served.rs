@@ -14,44 +14,14 @@ use std::os::fd::AsFd;
 
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use ostree_format::delta::DeltaName;
 use ostree_format::variant::Dict;
-use ostree_format::{ArchiveHeader, CommitId, FileId, FileKind, ObjectName, RepoMode};
+use ostree_format::{ArchiveHeader, FileId, FileKind, ObjectName, RepoMode};
 
-use super::deltas::INDEXES;
+use super::Repo;
 use super::object::open_object;
 use super::summary::SummaryFile;
-use super::{Repo, sys};
 use crate::base::io::{COPY_BYTES, Exact};
 use crate::store::{Error, FileObject, Result, load_commit};
-
-/// A file of a static delta, or the list of the deltas to a commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DeltaFile {
-    /// `delta-indexes/AB/….index`: a list of the deltas that lead to `to`.
-    Index {
-        /// The commit that all of them lead to.
-        to: CommitId,
-    },
-    /// `superblock`: what a delta consists of.
-    Superblock(DeltaName),
-    /// `0`, `1` …: a part of a delta.
-    Part(DeltaName, usize),
-}
-
-impl DeltaFile {
-    /// The path of the file from the root of a repository.
-    pub fn path(&self) -> String {
-        match self {
-            Self::Index { to } => {
-                let name = to.checksum().to_base64();
-                format!("{INDEXES}/{}/{}.index", &name[..2], &name[2..])
-            }
-            Self::Superblock(delta) => delta.superblock_path(),
-            Self::Part(delta, number) => delta.part_path(*number),
-        }
-    }
-}
 
 impl Repo {
     /// The `config` of the archive that others see.
@@ -92,37 +62,6 @@ impl Repo {
             youngest_secs = youngest_secs.max(load_commit(self, id)?.timestamp);
         }
         Ok(self.make_summary(&Dict::new(), youngest_secs, RepoMode::Archive)?.to_bytes())
-    }
-
-    /// Opens a file of a static delta; gives its size, too. `None` if it is not there.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn open_delta(&self, file: &DeltaFile) -> Result<Option<(File, u64)>> {
-        let path = file.path();
-        let opened = sys::optional(sys::open_nofollow(&self.root, &path));
-        let opened = opened.map_err(|e| Error::io("open", path, e))?;
-        Ok(opened.map(|(file, stat)| (file, stat.st_size.max(0).unsigned_abs())))
-    }
-
-    /// The files of all static deltas, and the lists of them.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn delta_files(&self) -> Result<Vec<DeltaFile>> {
-        let mut all = Vec::new();
-        for delta in self.deltas()? {
-            let (dir, to) = (delta.dir(), delta.to);
-            for (name, _) in sys::list(&self.root, &dir).map_err(|e| Error::io("list", &dir, e))? {
-                all.extend(name.parse().ok().map(|number| DeltaFile::Part(delta, number)));
-            }
-            all.push(DeltaFile::Superblock(delta));
-            let index = DeltaFile::Index { to };
-            if !all.contains(&index) && self.open_delta(&index)?.is_some() {
-                all.push(index);
-            }
-        }
-        Ok(all)
     }
 
     /// Opens the file of a content object, where this repository or its parent is an archive; gives its size, too.

@@ -75,10 +75,9 @@ pub struct ServeOptions {
 /// given a moment to get the rest.
 ///
 /// # Errors
-/// [`Error::Tls`] if the certificate or key cannot be used, [`Error::Listen`] if nobody can connect. What goes wrong
-/// with one request is told to its client, and to [`tracing`].
+/// [`Error::Listen`] if nobody can connect. What goes wrong with one request is told to its client, and to [`tracing`].
 pub fn serve(repo: Repo, listener: TcpListener, options: ServeOptions, ctx: &Ctx) -> Result<()> {
-    let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
+    let tls = options.tls.as_ref().map(TlsIdentity::acceptor);
     listener.set_nonblocking(true).map_err(Error::Listen)?;
     let (limits, extent) = (options.limits, if tls.is_some() { Extent::Https } else { Extent::Http });
     with_site(repo, options, extent, ctx, |runtime, site| {
