@@ -59,6 +59,8 @@ enum Value {
     InCommit,
     /// A container image.
     Image,
+    /// A static delta of the repository.
+    StaticDelta,
     /// A tree for a commit: `dir=`, `tar=` or `ref=`.
     Tree,
 }
@@ -94,6 +96,10 @@ pub(super) fn of(arg: &Arg, current: &str, given: &Given) -> Candidates {
         Value::InCommit => in_commit(given, current).unwrap_or_default(),
         Value::Image => images(given, current),
         Value::Tree => tree(given, current),
+        Value::StaticDelta => {
+            let deltas = given.repo().and_then(|repo| repo.deltas().ok()).unwrap_or_default();
+            Candidates::words(deltas.iter().map(ToString::to_string))
+        }
     }
 }
 
@@ -120,7 +126,8 @@ fn kind(arg: &Arg, verb: &str) -> Option<Value> {
         "NAME" if verb == "copy" => Value::Image,
         "PATH" => Value::InCommit,
         "REPO" => Value::Names(Kind::Dirs),
-        "IMAGE" | "SOURCE" | "DEST" | "OLD" | "NEW" => Value::Image,
+        "IMAGE" | "SOURCE" | "DEST" | "OLD" | "NEW" | "DELTA" => Value::Image,
+        "FROM-TO" => Value::StaticDelta,
         "dir=PATH|tar=FILE|ref=COMMIT" => Value::Tree,
         "METHOD" => Value::OneOf(METHODS),
         "POLICY" | "BOOL" => Value::OneOf(&["true", "false"]),
@@ -218,6 +225,7 @@ mod tests {
 
     /// Values that nobody but the user knows, by the names that help shows.
     const FREE: &[&str] = &[
+        "ADDRESS:PORT",
         "BODY",
         "COLLECTION-ID",
         "DATE",

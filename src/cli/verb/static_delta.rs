@@ -33,8 +33,8 @@ pub(crate) struct ListArgs {
 pub(crate) struct NameArgs {
     #[command(flatten)]
     common: Common,
-    /// The static delta: FROM-TO or TO
-    #[arg(value_name = "DELTA")]
+    /// The static delta: the commits from which and to which it leads, or only the latter
+    #[arg(value_name = "FROM-TO")]
     name: String,
 }
 
