@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::dir::ObjectDir;
 use super::sys::{self, LockKind};
 use crate::base::fs;
-use crate::store::{Error, MAX_CACHED_BYTES, Result};
+use crate::store::{Error, MAX_CACHED_BYTES, Result, journal_tells};
 
 /// What the names of all staging directories start with.
 pub(super) const PREFIX: &str = "staging-";
@@ -165,8 +165,11 @@ impl<'t> Staging<'t> {
         removed.map_err(|e| Error::io("remove", self.objects.path(), e))
     }
 
-    /// Leaves the directory to the next transaction, unless it is empty.
+    /// Leaves the directory to the next transaction, unless there is nothing in it, and nothing to be told.
     pub(super) fn leave(self) {
+        if self.objects.dirs().is_ok_and(|dirs| dirs.is_empty()) && !journal_tells(&self.journal()) {
+            let _ = self.remove_journal();
+        }
         let _ = sys::rmdir(self.tmp, &self.name);
     }
 }

@@ -6,7 +6,7 @@
 //!                           └─ dropped    rolled back: what was written is in question
 //! ```
 
-use super::{Error, Result, Txn};
+use super::{Error, Hints, Result, Txn};
 use crate::base::{Ctx, ErrorKind, Kind};
 
 /// A store in which transactions can be begun.
@@ -86,9 +86,7 @@ fn work_in<T, E: From<Error> + Kind>(
 pub fn give_up(txn: Box<dyn OpenTxn + '_>, why: ErrorKind) {
     let is_kept = match why {
         ErrorKind::Cancelled | ErrorKind::Network | ErrorKind::Exhausted | ErrorKind::System => true,
-        ErrorKind::Damaged | ErrorKind::Missing => {
-            txn.hints().is_some_and(|hints| !hints.journal().is_empty())
-        }
+        ErrorKind::Damaged | ErrorKind::Missing => txn.hints().is_some_and(Hints::journal_tells),
         ErrorKind::Refused | ErrorKind::Locked | ErrorKind::Unsupported | ErrorKind::Usage => false,
     };
     if is_kept {

@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! cache      small files by name; written when a transaction is committed, gone at any time
-//! journal    lines of a transaction under way; written at once, read by the one that goes on from an interrupted one
+//! journal    lines of a transaction under way; written at once, read by the one that goes on from an interrupted one.
+//!            The first may be "begun": then objects that are whole are worth going on from, even if nothing else is
 //! ```
 
 /// The largest size of a file of a cache, in bytes.
 pub const MAX_CACHED_BYTES: u64 = 1 << 20;
+
+/// The first line of a journal of which nothing may be finished yet.
+const BEGUN: &str = "begun\n";
 
 /// Hints from one transaction to the next. They may be gone, old or wrong at any time: a reader checks whether they
 /// hold.
@@ -24,4 +28,24 @@ pub trait Hints: Sync {
     /// Adds a line to the journal at once, if that is possible. The journal is gone when the transaction is committed
     /// or rolled back.
     fn add_to_journal(&self, line: &str);
+
+    /// Begins the journal, so that even what a killed transaction had written before its first line is taken over;
+    /// `false` if this transaction goes on from an interrupted one.
+    fn begin_journal(&self) -> bool {
+        let is_new = self.journal().is_empty();
+        if is_new {
+            self.add_to_journal(BEGUN);
+        }
+        is_new
+    }
+
+    /// Whether the journal tells of anything that is finished.
+    fn journal_tells(&self) -> bool {
+        journal_tells(&self.journal())
+    }
+}
+
+/// Whether a journal tells of anything that is finished.
+pub(crate) fn journal_tells(journal: &[u8]) -> bool {
+    !journal.strip_prefix(BEGUN.as_bytes()).unwrap_or(journal).is_empty()
 }

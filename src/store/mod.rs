@@ -50,6 +50,7 @@ pub use error::{Error, Result};
 pub use follow::{LinkTarget, Placement};
 pub use hashed::{HashedFile, LoadedFile, SMALL_FILE_BYTES};
 pub(crate) use hashed::{unreadable, wrong_length};
+pub(crate) use hints::journal_tells;
 pub use hints::{Hints, MAX_CACHED_BYTES};
 pub use load::{load_commit, load_commitmeta, load_dirmeta, load_dirtree};
 pub use lookup::{TreeEntry, lookup, read_path};

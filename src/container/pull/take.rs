@@ -25,11 +25,8 @@ use crate::container::image::{Error, ImageLayer, ImageSource, LayerKind, LayerPl
 use crate::container::store::{KeptLayer, LayerRole, Layers, Origin, TakenLayer, WhyWhole, is_whole};
 use crate::container::trust::Admitted;
 use crate::store::selinux::SelinuxPolicy;
-use crate::store::{self, Completeness, Reachable, Txn, Voucher, vouch_stored, walk_commit};
+use crate::store::{self, Completeness, Hints, Reachable, Txn, Voucher, vouch_stored, walk_commit};
 use crate::tar::{LayerOptions, Toplevel, Var, check_complete};
-
-/// The first line of the journal.
-const BEGUN: &str = "begun\n";
 
 /// How layers are taken in.
 #[derive(Clone, Copy)]
@@ -87,14 +84,10 @@ pub(in crate::container) fn take(
     Take { plan, taking, ctx, expected, taken }.all()
 }
 
-/// Notes in the journal that layers are being taken in; whether the store has nothing yet, not even from a pull that
-/// was interrupted.
+/// Begins the journal; says whether the store has nothing yet, not even from a pull that was interrupted.
 fn begin(txn: &dyn Txn) -> Result<bool> {
-    let begun = txn.hints().is_some_and(|hints| !hints.journal().is_empty());
-    if !begun {
-        txn.hints().iter().for_each(|hints| hints.add_to_journal(BEGUN));
-    }
-    Ok(!begun && txn.list()?.is_empty() && txn.commits_with_prefix("")?.is_empty())
+    let is_new = txn.hints().is_none_or(Hints::begin_journal);
+    Ok(is_new && txn.list()?.is_empty() && txn.commits_with_prefix("")?.is_empty())
 }
 
 /// The rules by which plain layers are taken in on top of a commit with these facts.
