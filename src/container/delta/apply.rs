@@ -51,8 +51,8 @@ impl Default for ApplyLimits {
     }
 }
 
-/// Writes the new tar stream to `out`. Not before its diffid was compared with the one that was promised is known
-/// that it is what it should be.
+/// Writes the new tar stream to `out`; gives its size in bytes. Whether it is the right stream is known only once its
+/// diffid was compared with the one that was promised.
 ///
 /// # Errors
 /// [`Error::Delta`] for a delta that is damaged, asks for what the old tree does not have, or exceeds `limits`;
@@ -98,24 +98,21 @@ impl<R: Read> Applier<'_, R> {
         old: &'o dyn OldFiles,
         source: &mut Option<Source<'o>>,
     ) -> Result<()> {
-        if let Record::Open(path) = record {
-            let file = old.open(&path)?.ok_or_else(|| self.records.error(Kind::NoFile(shown(&path))))?;
-            *source = Some(Source { path, file, position: 0 });
-            return Ok(());
-        }
-        if let Record::Data(_) = record {
-            return self.data();
-        }
-        let source = source.as_mut().ok_or_else(|| self.records.error(Kind::NoSource))?;
+        let opened = source.as_mut().ok_or_else(|| self.records.error(Kind::NoSource));
         match record {
-            Record::Copy(bytes) => self.copy(source, bytes),
-            Record::AddData(_) => self.add(source),
-            Record::Patch(_) => self.patch(source),
-            Record::Seek(position) => {
-                source.position = position;
+            Record::Data(_) => self.data(),
+            Record::Open(path) => {
+                let file = old.open(&path)?.ok_or_else(|| self.records.error(Kind::NoFile(shown(&path))))?;
+                *source = Some(Source { path, file, position: 0 });
                 Ok(())
             }
-            Record::Data(_) | Record::Open(_) => Ok(()),
+            Record::Copy(bytes) => self.copy(opened?, bytes),
+            Record::AddData(_) => self.add(opened?),
+            Record::Patch(_) => self.patch(opened?),
+            Record::Seek(position) => {
+                opened?.position = position;
+                Ok(())
+            }
         }
     }
 

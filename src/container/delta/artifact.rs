@@ -13,14 +13,13 @@
 //! Source: README.md and rust/oci-delta of containers/oci-delta.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
 
 use oci_spec::image::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType};
 
 use crate::base::Ctx;
 use crate::container::image::{
     DiffId, Digest, Error, Image, ImageDest, ImageLayer, ImageSource, RawManifest, Result, canonical_json,
-    media, put_json,
+    media, put_document, put_json, read_verified,
 };
 use crate::container::place;
 
@@ -61,8 +60,8 @@ impl Documents<'_> {
         let subject =
             self.new.digest.descriptor(manifest_type.clone(), self.new.documents.manifest.len() as u64)?;
         let mut layers = vec![
-            put_document(dest, &self.new.documents.manifest, manifest_type, MANIFEST)?,
-            put_document(dest, &self.new.documents.config, new.config().media_type().clone(), CONFIG)?,
+            put_content(dest, &self.new.documents.manifest, manifest_type, MANIFEST)?,
+            put_content(dest, &self.new.documents.config, new.config().media_type().clone(), CONFIG)?,
         ];
         for (mut descriptor, to) in self.layers.iter().cloned() {
             annotate(&mut descriptor, &[(CONTENT, LAYER.to_owned()), (TO, to.to_string())]);
@@ -120,19 +119,14 @@ pub(super) fn copy_blob(
     place::copy_blobs(source, dest, &[descriptor], ctx).map(drop)
 }
 
-fn put_document(
+/// Stores a document of the new image, as it is.
+fn put_content(
     dest: &dyn ImageDest,
     bytes: &[u8],
     media_type: MediaType,
     content: &str,
 ) -> Result<Descriptor> {
-    let digest = Digest::of(bytes);
-    if !dest.has_blob(&digest)? {
-        let mut blob = dest.new_blob()?;
-        blob.write_all(bytes).map_err(Error::io("write blob", digest.to_string()))?;
-        blob.finish(&digest, bytes.len() as u64)?;
-    }
-    let mut descriptor = digest.descriptor(media_type, bytes.len() as u64)?;
+    let mut descriptor = put_document(dest, media_type, bytes)?;
     annotate(&mut descriptor, &[(CONTENT, content.to_owned())]);
     Ok(descriptor)
 }
@@ -224,17 +218,7 @@ fn new_image(source: &dyn ImageSource, manifest: &ImageManifest, target: Digest)
         let why = format!("the delta is to {target}, and the manifest in it is {}", document.digest());
         return Err(Error::Image(why));
     }
-    let mut bytes = Vec::new();
-    let limit = crate::container::image::MAX_JSON_BYTES;
-    let read = source.blob(document)?.take(limit + 1).read_to_end(&mut bytes);
-    read.map_err(Error::io("read", target.to_string()))?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::TooLarge { what: format!("manifest {target}"), limit });
-    }
-    let actual = Digest::of(&bytes);
-    if actual != target {
-        return Err(Error::Mismatch { what: "manifest", expected: target, actual });
-    }
+    let bytes = read_verified(source, "manifest", document)?;
     Image::of_manifest(source, &media::manifest(bytes, Some(document.media_type().as_ref()))?)
 }
 

@@ -100,11 +100,19 @@ pub fn put_json(
     media_type: oci::MediaType,
     value: &impl Serialize,
 ) -> Result<oci::Descriptor> {
-    let bytes = canonical_json(value)?;
-    let digest = Digest::of(&bytes);
+    put_document(dest, media_type, &canonical_json(value)?)
+}
+
+/// Stores a document as a blob, as it is.
+pub(in crate::container) fn put_document(
+    dest: &(impl ImageDest + ?Sized),
+    media_type: oci::MediaType,
+    bytes: &[u8],
+) -> Result<oci::Descriptor> {
+    let digest = Digest::of(bytes);
     if !dest.has_blob(&digest)? {
         let mut blob = dest.new_blob()?;
-        blob.write_all(&bytes).map_err(Error::io("write blob", digest.to_string()))?;
+        blob.write_all(bytes).map_err(Error::io("write blob", digest.to_string()))?;
         blob.finish(&digest, bytes.len() as u64)?;
     }
     digest.descriptor(media_type, bytes.len() as u64)

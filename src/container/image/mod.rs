@@ -22,6 +22,7 @@ mod source;
 mod strict;
 
 pub use compression::Compression;
+pub(in crate::container) use dest::put_document;
 pub use dest::{BlobWriter, ImageDest, put_json};
 pub use digest::{DiffId, Digest};
 pub use error::{ConfigError, DeltaErrorKind, Error, Result};
@@ -30,6 +31,7 @@ pub use name::RepositoryName;
 pub use plan::{Documents, Image, ImageLayer, LayerKind, LayerPlan, PlannedLayer};
 pub use platform::PlatformName;
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};
+pub(in crate::container) use source::read_verified;
 pub use source::{ImageSource, MAX_JSON_BYTES, RawManifest, read_json};
 
 pub(super) use dest::canonical_json;
