@@ -5,6 +5,7 @@
 //! commit ◄─ tar ◄─ decompress ─ ImageSource
 //! ```
 //! ```text
+//! W8 diff     what differs between two images, without pulling them
 //! W7 pull     image ► commit, or all layers into the image store
 //! W6 store    what images are kept as: refs of layers and images, queries, garbage
 //! W5 delta    a new image as what changes in an old one
@@ -21,6 +22,7 @@ pub mod blob;
 pub mod build;
 pub mod config;
 pub mod delta;
+pub mod diff;
 pub mod fuzz;
 pub mod image;
 pub mod place;

@@ -4,6 +4,7 @@ pub(super) mod build;
 mod compare;
 mod copy;
 mod delta;
+mod diff;
 mod encapsulate;
 mod image;
 mod info;
@@ -40,6 +41,8 @@ pub(crate) enum Verb {
     Info(Box<info::Args>),
     /// Compare the layers of two container images
     Compare(Box<compare::Args>),
+    /// Tell what differs between two container images without pulling them: layers, files, packages
+    Diff(Box<diff::Args>),
     /// Deltas: a newer image as what changes in an older one
     #[command(subcommand)]
     Delta(Box<delta::Verb>),
@@ -101,6 +104,7 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::Unencapsulate(args) => encapsulate::import(args, session),
         Verb::Info(args) => info::run(args, session),
         Verb::Compare(args) => compare::run(args, session),
+        Verb::Diff(args) => diff::run(args, session),
         Verb::Delta(verb) => delta::run(verb, session),
         Verb::Commit(args) => prepare::run(args),
     }

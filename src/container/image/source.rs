@@ -65,6 +65,19 @@ pub trait ImageSource: Sync {
         Ok(None)
     }
 
+    /// The bytes `part` of a blob that lies in a file of this machine; `None` if the blob lies elsewhere, or in no file of
+    /// its own bytes. For who looks at an image: who pulls from a file reads all of it. Nothing is verified.
+    ///
+    /// # Errors
+    /// As [`ImageSource::blob`].
+    fn file_part(
+        &self,
+        _descriptor: &oci::Descriptor,
+        _part: Range<u64>,
+    ) -> Result<Option<Box<dyn Read + Send>>> {
+        Ok(None)
+    }
+
     /// The signatures of the manifest that are kept beside it, as they are; nothing is verified.
     ///
     /// # Errors
@@ -95,6 +108,14 @@ impl<S: ImageSource + ?Sized> ImageSource for &S {
         (**self).blob_part(descriptor, part)
     }
 
+    fn file_part(
+        &self,
+        descriptor: &oci::Descriptor,
+        part: Range<u64>,
+    ) -> Result<Option<Box<dyn Read + Send>>> {
+        (**self).file_part(descriptor, part)
+    }
+
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         (**self).signatures()
     }
@@ -119,6 +140,14 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
         part: Range<u64>,
     ) -> Result<Option<Box<dyn Read + Send>>> {
         (**self).blob_part(descriptor, part)
+    }
+
+    fn file_part(
+        &self,
+        descriptor: &oci::Descriptor,
+        part: Range<u64>,
+    ) -> Result<Option<Box<dyn Read + Send>>> {
+        (**self).file_part(descriptor, part)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

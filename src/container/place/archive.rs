@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -90,6 +91,12 @@ impl ImageSource for OciArchive {
         let extent = self.blobs.get(&digest).ok_or(Error::BlobNotFound(digest))?;
         Ok(Box::new(Slice::new(&self.file, *extent)))
     }
+
+    fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        let extent = self.blobs.get(&digest).ok_or(Error::BlobNotFound(digest))?;
+        Ok(Some(Box::new(Slice::part(&self.file, *extent, &part))))
+    }
 }
 
 /// The archive in `file`, to be read in any order: `file` itself if it is not compressed; else what is in it is written
@@ -130,6 +137,13 @@ impl Slice {
     pub(in crate::container) fn new(file: &Arc<File>, extent: Extent) -> Self {
         let end = extent.start.saturating_add(extent.size);
         Self { file: Arc::clone(file), position: extent.start, end }
+    }
+
+    /// The bytes `part` of an extent, as far as it has them.
+    fn part(file: &Arc<File>, extent: Extent, part: &Range<u64>) -> Self {
+        let end = extent.start.saturating_add(extent.size);
+        let at = |offset| extent.start.saturating_add(offset).min(end);
+        Self { file: Arc::clone(file), position: at(part.start), end: at(part.end.max(part.start)) }
     }
 }
 

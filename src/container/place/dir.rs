@@ -10,12 +10,13 @@
 //! Source: what skopeo 1.9 writes.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use cap_std::fs::Dir;
 use oci_spec::image::{Arch, Descriptor, Platform};
 
-use super::disk::{open_regular, read_small};
+use super::disk::{file_part, open_regular, read_small};
 use super::temp::{TempFile, is_temp, lock_dir, sweep, write_whole};
 use crate::container::blob::known;
 use crate::container::image::{
@@ -95,6 +96,12 @@ impl ImageSource for DirImage {
         let name = digest.checksum().to_string();
         let file = open_regular(&self.dir, Path::new(&name))?.ok_or(Error::BlobNotFound(digest))?;
         Ok(Box::new(file))
+    }
+
+    fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        let name = digest.checksum().to_string();
+        file_part(&self.dir, Path::new(&name), &part)?.ok_or(Error::BlobNotFound(digest)).map(Some)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

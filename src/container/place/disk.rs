@@ -1,6 +1,7 @@
 //! Files of an image in a directory that anybody may have filled.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
@@ -21,6 +22,17 @@ pub(in crate::container) fn open_regular(dir: &Dir, path: &Path) -> Result<Optio
         return Err(Error::io("open", path)(no_file));
     }
     Ok(Some(file))
+}
+
+/// Some bytes of a regular file; `None` if it is not there.
+pub(in crate::container) fn file_part(
+    dir: &Dir,
+    path: &Path,
+    part: &Range<u64>,
+) -> Result<Option<Box<dyn Read + Send>>> {
+    let Some(mut file) = open_regular(dir, path)? else { return Ok(None) };
+    file.seek(SeekFrom::Start(part.start)).map_err(Error::io("seek in", path))?;
+    Ok(Some(Box::new(file.take(part.end.saturating_sub(part.start)))))
 }
 
 /// Reads a file whole; `None` if it is not there.

@@ -10,12 +10,13 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, File};
 use oci_spec::image::{Arch, Descriptor, ImageIndex, Platform};
 
-use super::disk::{open_regular, read_small};
+use super::disk::{file_part, open_regular, read_small};
 use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
 use super::temp::{TempFile, is_temp, lock_dir, sweep, write_whole};
 use crate::container::blob::known;
@@ -99,6 +100,11 @@ impl ImageSource for OciLayout {
         let path = blob_path(&digest);
         let file = open_regular(&self.dir, &path)?.ok_or(Error::BlobNotFound(digest))?;
         Ok(Box::new(file))
+    }
+
+    fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        file_part(&self.dir, &blob_path(&digest), &part)?.ok_or(Error::BlobNotFound(digest)).map(Some)
     }
 }
 

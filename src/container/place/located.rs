@@ -42,6 +42,10 @@ impl<S: ImageSource> ImageSource for Located<S> {
         self.at(self.source.blob_part(descriptor, part))
     }
 
+    fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        self.at(self.source.file_part(descriptor, part))
+    }
+
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         self.at(self.source.signatures())
     }

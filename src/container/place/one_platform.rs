@@ -37,6 +37,10 @@ impl<S: ImageSource> ImageSource for OnePlatform<S> {
         self.source.blob_part(descriptor, part)
     }
 
+    fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        self.source.file_part(descriptor, part)
+    }
+
     /// The signatures of the chosen image; those of an index are not its.
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         match media::is_index(&self.source.manifest()?.media_type) {

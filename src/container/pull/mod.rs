@@ -40,3 +40,5 @@ pub use look::{LayerToPull, Presence, PullPlan, plan_pull};
 pub use options::{PullOptions, Vouching};
 
 pub use crate::container::store::{PulledLayer, Way, WhyWhole};
+
+pub(super) use objectwise::SeenLayer;

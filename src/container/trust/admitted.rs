@@ -107,6 +107,10 @@ impl ImageSource for Admitted<'_> {
         self.source.blob_part(descriptor, part)
     }
 
+    fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        self.source.file_part(descriptor, part)
+    }
+
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         self.source.signatures()
     }

@@ -4,6 +4,7 @@ mod again;
 mod answers;
 mod configs;
 mod deltas;
+mod diffs;
 mod faults;
 mod front;
 mod identities;

@@ -1,6 +1,5 @@
 //! `container compare`: which layers two images share, and what it takes to get from one to the other.
 
-use std::collections::HashSet;
 use std::io::Write;
 
 use oci_spec::image::{Descriptor, ImageManifest};
@@ -9,6 +8,7 @@ use super::Image;
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::terminal::{Session, size};
 use crate::container;
+use crate::container::diff::LayersDiff;
 
 /// Arguments of `container compare`.
 #[derive(clap::Args)]
@@ -34,14 +34,13 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Ok(container::image::Image::fetch(opened.source(), &Default::default())?.manifest)
     };
     let (old, new) = (fetch(&args.old, session)?, fetch(&args.new, session)?);
-    let removed = only_in(&old, &new);
-    let added = only_in(&new, &old);
-    let bytes = |layers: &[&Descriptor]| layers.iter().map(|layer| layer.size()).sum::<u64>();
+    let LayersDiff { added, removed, .. } = LayersDiff::between(old.layers(), new.layers());
+    let bytes = LayersDiff::bytes;
     let all: u64 = new.layers().iter().map(|layer| layer.size()).sum();
     let total = new.layers().len();
     if args.json {
         let digests =
-            |layers: &[&Descriptor]| layers.iter().map(|l| l.digest().to_string()).collect::<Vec<_>>();
+            |layers: &[Descriptor]| layers.iter().map(|l| l.digest().to_string()).collect::<Vec<_>>();
         let json = serde_json::json!({
             "layers": total, "bytes": all,
             "added": digests(&added), "added_bytes": bytes(&added),
@@ -54,10 +53,4 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     writeln!(out, "Total new layers: {total:<4}  Size: {}", size(all))?;
     writeln!(out, "Removed layers:   {:<4}  Size: {}", removed.len(), size(bytes(&removed)))?;
     Ok(writeln!(out, "Added layers:     {:<4}  Size: {}", added.len(), size(bytes(&added)))?)
-}
-
-/// The layers of `a` that `b` does not have.
-fn only_in<'a>(a: &'a ImageManifest, b: &ImageManifest) -> Vec<&'a Descriptor> {
-    let there: HashSet<_> = b.layers().iter().map(|layer| layer.digest().to_string()).collect();
-    a.layers().iter().filter(|layer| !there.contains(&layer.digest().to_string())).collect()
 }

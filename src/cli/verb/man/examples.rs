@@ -82,6 +82,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-container-unencapsulate", &[("Take the commit out of an image:", "ostree-rs container unencapsulate --repo=repo --write-ref=exampleos/stable ostree-remote-image:exampleos:docker://quay.io/exampleos/os:stable")]),
     ("ostree-rs-container-info", &[("Print the digest of an image:", "ostree-rs container info ostree-unverified-registry:quay.io/exampleos/os:stable")]),
     ("ostree-rs-container-compare", &[("Tell what an update would fetch:", "ostree-rs container compare docker://quay.io/exampleos/os:1 docker://quay.io/exampleos/os:2")]),
+    ("ostree-rs-container-diff", &[
+        ("Tell which packages an update brings, and how much it fetches:", "ostree-rs container diff --packages docker://quay.io/exampleos/os:1 docker://quay.io/exampleos/os:2"),
+        ("For programs:", "ostree-rs container diff --packages --json oci:os:1 oci:os:2"),
+    ]),
     ("ostree-rs-container-commit", &[("As the last step of a Containerfile:", "ostree-rs container commit")]),
     ("ostree-rs-container-delta-create", &[
         ("Let machines with version 1 fetch little of version 2:", "ostree-rs container delta create docker://quay.io/exampleos/os:1 docker://quay.io/exampleos/os:2 docker://quay.io/exampleos/os"),

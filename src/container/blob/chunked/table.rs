@@ -8,6 +8,7 @@
 //! whoever wrote the table. Source: containers/storage docs/containers-storage-zstd-chunked.md.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
@@ -69,15 +70,23 @@ pub(in crate::container) struct Row {
     /// What the piece holds, where that is not in a frame: `zeros`.
     #[serde(default)]
     pub(in crate::container) chunk_type: String,
+    /// The digest of a file's content.
+    #[serde(default)]
+    pub(in crate::container) digest: String,
+    /// Values in base64.
+    #[serde(default)]
+    pub(in crate::container) xattrs: BTreeMap<String, String>,
 }
 
 impl TablePlace {
-    /// What the annotations of a layer say; `None` if it has no table, or says nonsense.
+    /// What the annotations of a layer say, also under the names that podman gave them until 2022; `None` if it has no
+    /// table, or says nonsense.
     pub(in crate::container) fn of(layer: &Descriptor) -> Option<Self> {
         let annotations = layer.annotations().as_ref()?;
-        let digest = annotations.get(CHECKSUM)?.parse().ok()?;
-        let numbers: Option<Vec<u64>> =
-            annotations.get(POSITION)?.split(':').map(|number| number.parse().ok()).collect();
+        let get =
+            |key: &str| annotations.get(key).or_else(|| annotations.get(&key.replacen(".github", "", 1)));
+        let digest = get(CHECKSUM)?.parse().ok()?;
+        let numbers: Option<Vec<u64>> = get(POSITION)?.split(':').map(|number| number.parse().ok()).collect();
         let [start, length, plain_bytes, TABLE_KIND] = numbers?[..] else { return None };
         let bytes = start..start.checked_add(length)?;
         let fits = length > 0 && bytes.end <= layer.size() && plain_bytes <= MAX_PLAIN_BYTES;

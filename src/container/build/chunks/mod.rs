@@ -10,7 +10,7 @@
 //! layer, with the commit: files that change with every package.
 
 mod contentmeta;
-mod database;
+pub(in crate::container) mod database;
 mod owners;
 mod packing;
 mod paths;

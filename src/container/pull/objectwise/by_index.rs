@@ -158,16 +158,32 @@ impl Walk<'_> {
     }
 
     fn check(&self, frames: &[Frame]) -> Result<(), Wrong> {
-        let fits = |frame: &Frame| {
-            let length = frame.place.end - frame.place.start;
-            (1..=MAX_FRAME_BYTES).contains(&length)
-                && frame.bytes <= MAX_FRAME_BYTES
-                && frame.place.end <= self.end
-        };
-        match frames.iter().all(fits) {
-            true => Ok(()),
-            false => Err(Wrong::Table("a piece of a file lies nowhere, or is too large")),
-        }
+        check(frames, self.end)
+    }
+}
+
+/// The entries of content objects that are in a layer and not in the store.
+pub(super) fn missing_files(
+    index: &ObjectIndex,
+    end: u64,
+    files: &HashSet<FileId>,
+    txn: &dyn Txn,
+    asking: &Asking<'_>,
+) -> Result<Vec<Entry>, Wrong> {
+    let mut walk = Walk { index, end, txn, asking, entries: Vec::new(), metadata_bytes: 0 };
+    walk.files(files)?;
+    Ok(walk.entries)
+}
+
+/// Frames have to lie before `end`, and to be no larger than what is decompressed at once.
+pub(super) fn check(frames: &[Frame], end: u64) -> Result<(), Wrong> {
+    let fits = |frame: &Frame| {
+        let length = frame.place.end - frame.place.start;
+        (1..=MAX_FRAME_BYTES).contains(&length) && frame.bytes <= MAX_FRAME_BYTES && frame.place.end <= end
+    };
+    match frames.iter().all(fits) {
+        true => Ok(()),
+        false => Err(Wrong::Table("a piece of a file lies nowhere, or is too large")),
     }
 }
 

@@ -8,6 +8,7 @@
 //!   pieces    their frames ► neighbours joined ► ranges of the blob
 //!   fetch     ranges ► bytes, in order, several requests under way (`asking` counts them)
 //!   stream    bytes ► frames ► tar stream of these entries     read and verified as that of a whole layer
+//! seen      a layer that is looked into without being pulled, in the same way
 //! ```
 //! Index and table are claims, as the layer is: the commit is verified by its signature or the manifest's promise, every
 //! object by its own checksum, and in the end the whole of the commit has to be there. So a wrong one costs time and
@@ -21,9 +22,11 @@ mod by_table;
 mod fetch;
 mod missing;
 mod pieces;
+mod seen;
 mod stream;
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use self::asking::Asking;
 use self::by_index::by_index;
@@ -41,6 +44,7 @@ use crate::container::store::{Fetched, Way, WhyWhole};
 use crate::tar::StreamHolds;
 
 pub(super) use self::missing::{Listed, Wanted};
+pub(in crate::container) use self::seen::SeenLayer;
 
 /// Layers of no more bytes are fetched as they are: asking for a table takes as long.
 const MIN_LAYER_BYTES: u64 = 64 * 1024;
@@ -106,11 +110,8 @@ fn attempt<T>(
     // What is not fetched is done, for who counts the bytes of the whole image.
     ctx.bytes_done(size.saturating_sub(before + ahead));
     let asking = asking.reporting(&item);
-    let read = fetch(&asking, &pieces, |fetched| {
-        let mut stream = PartStream::new(&entries, fetched).map_err(|error| asking.failed(error))?;
-        let value = consume(&mut stream, StreamHolds::WhatIsMissing);
-        stream.take_failure().map_or(value, |failure| Err(asking.failed(failure)))
-    });
+    let read =
+        stream_of(&asking, &entries, &pieces, &mut |stream| consume(stream, StreamHolds::WhatIsMissing));
     let fetched = Fetched { bytes: asking.bytes(), way: Way::Objects };
     match read {
         Ok(value) => {
@@ -119,6 +120,20 @@ fn attempt<T>(
         }
         Err(error) => give_up(error, layer, WhyWhole::WrongTable),
     }
+}
+
+/// Lets `consume` read the tar stream of `entries`, whose frames lie in `pieces`.
+fn stream_of<T>(
+    asking: &Asking<'_>,
+    entries: &[Entry],
+    pieces: &[Range<u64>],
+    consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    fetch(asking, pieces, |fetched| {
+        let mut stream = PartStream::new(entries, fetched).map_err(|error| asking.failed(error))?;
+        let value = consume(&mut stream);
+        stream.take_failure().map_or(value, |failure| Err(asking.failed(failure)))
+    })
 }
 
 /// What the store lacks, by the index or the table of the layer.

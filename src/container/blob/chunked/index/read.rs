@@ -142,6 +142,27 @@ impl ObjectIndex {
         })
     }
 
+    /// The frames of every object that none of the `others` has, in their order.
+    pub(in crate::container) fn frames_beside(&self, others: &[&Self]) -> Vec<Frame> {
+        let has = |other: &&Self, key| {
+            other.objects.binary_search_by_key(&key, |object| key_in(&other.plain, object)).is_ok()
+        };
+        let new = self.objects.iter().filter(|object| {
+            let key = key_in(&self.plain, object);
+            !others.iter().any(|other| has(other, key))
+        });
+        let mut frames: Vec<_> = new.filter_map(|object| self.frames_of(object)).flatten().collect();
+        frames.sort_unstable_by_key(|frame| frame.place.start);
+        frames
+    }
+
+    fn frames_of(&self, object: &Indexed) -> Option<Vec<Frame>> {
+        match is_symlink(&self.classes, object.class)? {
+            true => None,
+            false => self.cursor(object).frames(object.end),
+        }
+    }
+
     /// The frames of the commit, and of its detached metadata, if it has some.
     pub(in crate::container) fn commit(&self) -> (Vec<Frame>, Option<Vec<Frame>>) {
         let frames = |class: u32| {

@@ -14,7 +14,8 @@ use crate::container::build::chunks::tree::{Found, Tree};
 use crate::container::image::Result;
 use crate::store::ObjectRead;
 
-const PLACES: [&str; 3] = ["lib/apk/db/installed", "usr/lib/apk/db/installed", "var/lib/apk/db/installed"];
+pub(super) const PLACES: [&str; 3] =
+    ["lib/apk/db/installed", "usr/lib/apk/db/installed", "var/lib/apk/db/installed"];
 
 pub(super) fn read(store: &dyn ObjectRead, tree: &Tree, owners: &mut Owners<'_>) -> Result<()> {
     let found = PLACES.iter().find_map(|place| match tree.locate(place)? {

@@ -16,7 +16,7 @@ use crate::container::build::chunks::tree::Tree;
 use crate::container::image::Result;
 use crate::store::ObjectRead;
 
-const PLACES: [&str; 5] = [
+pub(super) const PLACES: [&str; 5] = [
     "var/lib/dpkg",
     "usr/lib/dpkg",
     "usr/lib/sysimage/dpkg",

@@ -10,6 +10,7 @@
 
 pub(super) mod apk;
 pub(super) mod dpkg;
+pub(in crate::container) mod installed;
 pub(super) mod pacman;
 
 use crate::container::build::chunks::owners::Owners;

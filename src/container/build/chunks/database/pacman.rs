@@ -12,7 +12,7 @@ use crate::container::build::chunks::tree::Tree;
 use crate::container::image::Result;
 use crate::store::ObjectRead;
 
-const PLACES: [&str; 4] = [
+pub(super) const PLACES: [&str; 4] = [
     "var/lib/pacman/local",
     "usr/lib/pacman/local",
     "usr/lib/sysimage/lib/pacman/local",
