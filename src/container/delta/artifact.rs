@@ -26,7 +26,7 @@ use crate::container::place;
 /// The type of the artifact.
 pub(super) const ARTIFACT_TYPE: &str = "application/vnd.io.github.containers.oci-delta.v1";
 /// What it was called until May 2026.
-const OLD_ARTIFACT_TYPE: &str = "application/vnd.redhat.oci-delta.v1";
+pub(super) const OLD_ARTIFACT_TYPE: &str = "application/vnd.redhat.oci-delta.v1";
 const TAR_DIFF: &str = "application/vnd.tar-diff";
 
 pub(super) const TARGET: &str = "io.github.containers.delta.target";
@@ -173,6 +173,11 @@ impl ArtifactLayer {
 }
 
 impl Artifact {
+    /// The bytes of the layers in the artifact.
+    pub fn bytes(&self) -> u64 {
+        self.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.descriptor.size()))
+    }
+
     /// Reads the artifact that the name of `source` stands for, with the documents of the new image, whose digests are
     /// verified.
     ///

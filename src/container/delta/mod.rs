@@ -6,6 +6,7 @@
 //!                                        │ patch (zstd with a dictionary), or differences (version 1), write
 //! restore  artifact, old image ► apply ► each layer's tar stream, whose diffid is verified ► ImageDest
 //!
+//! beside   deltas that registries list beside an image     measure  how large one would be
 //! record, read, write   the records of a stream            index   what flatpak has instead of artifacts
 //! ```
 //! An artifact is what the project oci-delta calls so: a manifest whose subject is the new image, so that registries
@@ -16,11 +17,13 @@
 
 mod apply;
 mod artifact;
+mod beside;
 mod choose;
 mod create;
 mod differences;
 mod encode;
 mod index;
+mod measure;
 mod old;
 mod patch;
 mod read;
@@ -31,8 +34,10 @@ mod write;
 
 pub use apply::{ApplyLimits, OldFile, OldFiles, apply};
 pub use artifact::{Artifact, ArtifactLayer};
+pub use beside::find_delta;
 pub use create::{Created, DeltaOptions, Effort, Spool, create, diff};
 pub use index::{INDEX_TAG, create_index};
+pub use measure::measure;
 pub use old::OldTree;
 pub use record::StreamVersion;
 pub use restore::{Restored, restore};

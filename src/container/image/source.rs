@@ -78,6 +78,15 @@ pub trait ImageSource: Sync {
         Ok(None)
     }
 
+    /// What refers to the image with the manifest `subject`, as the place of this one lists it; nothing where there are no
+    /// such lists. Nothing is verified.
+    ///
+    /// # Errors
+    /// [`Error::Json`]; what the network gives.
+    fn referrers(&self, _subject: &Digest) -> Result<Vec<oci::Descriptor>> {
+        Ok(Vec::new())
+    }
+
     /// The signatures of the manifest that are kept beside it, as they are; nothing is verified.
     ///
     /// # Errors
@@ -116,6 +125,10 @@ impl<S: ImageSource + ?Sized> ImageSource for &S {
         (**self).file_part(descriptor, part)
     }
 
+    fn referrers(&self, subject: &Digest) -> Result<Vec<oci::Descriptor>> {
+        (**self).referrers(subject)
+    }
+
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         (**self).signatures()
     }
@@ -148,6 +161,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
         part: Range<u64>,
     ) -> Result<Option<Box<dyn Read + Send>>> {
         (**self).file_part(descriptor, part)
+    }
+
+    fn referrers(&self, subject: &Digest) -> Result<Vec<oci::Descriptor>> {
+        (**self).referrers(subject)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

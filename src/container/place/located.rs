@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
-use crate::container::image::{Error, ImageSource, RawManifest, Result};
+use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result};
 
 /// A source that was opened by a name, which stands before every error of it: files of a layout have the same
 /// names everywhere.
@@ -44,6 +44,10 @@ impl<S: ImageSource> ImageSource for Located<S> {
 
     fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
         self.at(self.source.file_part(descriptor, part))
+    }
+
+    fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        self.at(self.source.referrers(subject))
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

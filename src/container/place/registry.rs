@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
+use super::index;
 use crate::base::Ctx;
 use crate::container::config::registries::Endpoint;
 use crate::container::image::media::{self, ACCEPT};
@@ -169,5 +170,11 @@ impl ImageSource for RegistryImage {
             Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+        let pages = self.registry.referrers(subject.checksum(), &self.ctx)?;
+        let pages = pages.iter().map(|page| index::parse(page)).collect::<Result<Vec<_>>>()?;
+        Ok(pages.iter().flat_map(|page| page.manifests().iter().cloned()).collect())
     }
 }

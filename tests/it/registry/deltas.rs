@@ -264,3 +264,49 @@ fn flatpak_finds_deltas_in_an_index() {
     ]);
     assert!(said.contains("without a tag"), "{said}");
 }
+
+/// Every way of an update, each with the bytes that it has: by the registry, by the delta that was pushed there, by the
+/// files of a static delta that C ostree made.
+#[test]
+fn the_ways_of_an_update() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    if !oracle::need("ostree") {
+        return;
+    }
+    let home = home();
+    let image = |name: &str| format!("{}/app:{name}", server.address);
+    for name in ["v1", "v2"] {
+        let (name, push) = (format!("--ref={name}"), format!("--push={}", image(name)));
+        home.ok(&["--repo=repo", "container", "build", "--tls-verify=false", &name, &push]);
+    }
+    let [old, new] = ["v1", "v2"].map(|name| format!("docker://{}", image(name)));
+    let stats = |more: &[&str]| {
+        let args = ["container", "delta", "stats", "--tls-verify=false", "--json", &old, &new];
+        let ways = json(&home.ok(&[&args[..], more].concat()))["ways"].clone();
+        let bytes =
+            |way: &str| ways.as_array().unwrap().iter().find(|row| row["way"] == way)?["bytes"].as_u64();
+        ["image", "layers", "objects", "delta", "made", "static-delta"].map(bytes)
+    };
+    let [Some(all), Some(layers), Some(objects), None, None, None] = stats(&[]) else {
+        panic!("{:?}", stats(&[]))
+    };
+    assert!(all == layers && objects <= layers, "{all} {layers} {objects}");
+
+    let place = format!("docker://{}/app", server.address);
+    let create = ["container", "delta", "create", "--tls-verify=false", "--json", &old, &new, &place];
+    let created = json(&home.ok(&create));
+    let repo = home.path("repo").display().to_string();
+    oracle::run("ostree", &["static-delta", "generate", "--repo", &repo, "--from=v1", "--to=v2"]);
+    let files = oracle::run("find", &[&format!("{repo}/deltas"), "-type", "f", "-printf", "%s\n"]);
+    let files: u64 = String::from_utf8(files).unwrap().lines().map(|line| line.parse::<u64>().unwrap()).sum();
+    let [_, _, _, delta, made, of_ostree] = stats(&["--create", "--repo=repo"]);
+    assert_eq!((delta, made), (created["bytes"].as_u64(), created["bytes"].as_u64()));
+    assert_eq!(of_ostree, Some(files));
+    assert!(delta < Some(objects), "{delta:?} {objects}");
+
+    // A delta that lies elsewhere; and one that is between other images.
+    home.ok(&["container", "delta", "create", "--tls-verify=false", &old, &new, "oci:delta"]);
+    assert_eq!(stats(&["--delta=oci:delta"])[3], delta);
+    let other = ["container", "delta", "stats", "--tls-verify=false", "--delta=oci:delta", &new, &old];
+    assert!(home.fails(&other).contains("no delta from"));
+}

@@ -1,5 +1,7 @@
 //! `container delta …`: a new image as what changes in an old one.
 
+mod stats;
+
 use std::io::Write;
 
 use anyhow::bail;
@@ -21,6 +23,8 @@ pub(crate) enum Verb {
     Apply(Box<ApplyArgs>),
     /// Show what is in a delta
     Show(Box<ShowArgs>),
+    /// Tell what an update takes: as layers, object by object, as a delta, as ostree's static delta
+    Stats(Box<stats::StatsArgs>),
 }
 
 /// The kinds of deltas.
@@ -123,6 +127,7 @@ pub(super) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::Create(args) => create(args, session),
         Verb::Apply(args) => apply(args, session),
         Verb::Show(args) => show(args, session),
+        Verb::Stats(args) => stats::stats(args, session),
     }
 }
 

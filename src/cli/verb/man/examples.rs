@@ -94,6 +94,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ]),
     ("ostree-rs-container-delta-apply", &[("Make version 2 of version 1 and a delta:", "ostree-rs container delta apply oci:os:1 oci-archive:1-to-2.ociarchive oci:os:2")]),
     ("ostree-rs-container-delta-show", &[("Show what is in a delta:", "ostree-rs container delta show oci-archive:1-to-2.ociarchive")]),
+    ("ostree-rs-container-delta-stats", &[("Compare the ways of an update, also with a delta that is made for that:", "ostree-rs container delta stats --create docker://quay.io/exampleos/os:1 docker://quay.io/exampleos/os:2")]),
     ("ostree-rs-container-image-list", &[("List the images of a repository:", "ostree-rs container image list --repo=/ostree/repo")]),
     ("ostree-rs-container-image-pull", &[
         ("Pull an image with its layers, if the policy lets it in:", "ostree-rs container image pull /ostree/repo ostree-image-signed:docker://quay.io/exampleos/os:stable"),

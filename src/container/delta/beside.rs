@@ -1,0 +1,59 @@
+//! Deltas that lie beside the images to which they lead.
+
+use std::io::Read;
+use std::ops::Range;
+
+use oci_spec::image::Descriptor;
+
+use super::artifact::{ARTIFACT_TYPE, Artifact, OLD_ARTIFACT_TYPE};
+use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result};
+
+/// The deltas to one image that are looked at, the newest first.
+const MAX_DELTAS: usize = 32;
+
+/// The delta to the image with the manifest `new` that begins with the image whose configuration is `old_config`, if
+/// the place of the new image lists one among its referrers. Of several it is the smallest.
+///
+/// # Errors
+/// What the source says. Artifacts that make no sense are passed over.
+pub fn find_delta(source: &dyn ImageSource, old_config: &Digest, new: &Digest) -> Result<Option<Artifact>> {
+    let is_delta = |entry: &Descriptor| {
+        let kind = entry.artifact_type().as_ref().map(AsRef::as_ref);
+        kind.is_some_and(|kind| [ARTIFACT_TYPE, OLD_ARTIFACT_TYPE].contains(&kind))
+    };
+    let mut best: Option<Artifact> = None;
+    let listed = source.referrers(new)?;
+    for entry in listed.iter().rev().filter(|entry| is_delta(entry)).take(MAX_DELTAS) {
+        match Artifact::read(&Listed { source, entry }) {
+            Ok(found) if found.source_config == *old_config && found.target == *new => {
+                if best.as_ref().is_none_or(|best| found.bytes() < best.bytes()) {
+                    best = Some(found);
+                }
+            }
+            Ok(_) => {}
+            Err(error @ Error::Cancelled(_)) => return Err(error),
+            Err(error) => tracing::debug!(delta = %entry.digest(), %error, "passed over"),
+        }
+    }
+    Ok(best)
+}
+
+/// A source that stands for a manifest which its place lists.
+struct Listed<'a> {
+    source: &'a dyn ImageSource,
+    entry: &'a Descriptor,
+}
+
+impl ImageSource for Listed<'_> {
+    fn manifest(&self) -> Result<RawManifest> {
+        self.source.manifest_of(self.entry)
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        self.source.blob(descriptor)
+    }
+
+    fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
+        self.source.blob_part(descriptor, part)
+    }
+}
