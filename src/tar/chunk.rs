@@ -76,6 +76,14 @@ impl ChunkContent {
         Self { table: Arc::clone(&self.table), files }
     }
 
+    /// The objects and paths for which `keep` returns true.
+    #[must_use]
+    pub fn select_paths(&self, mut keep: impl FnMut(&FileId, &str) -> bool) -> Self {
+        let mut files = self.files.clone();
+        files.retain(|(id, path)| keep(id, &self.table.path(*path)));
+        Self { table: Arc::clone(&self.table), files }
+    }
+
     /// The number of paths in the commit.
     pub fn paths(&self) -> usize {
         self.table.files.len()

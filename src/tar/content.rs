@@ -13,6 +13,7 @@ use ostree_format::{
 use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Error, Result};
 use super::layout::EntryRole;
+use super::on_base::XattrsOf;
 use super::reader::Reader;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool, SharedStreams};
@@ -44,6 +45,8 @@ pub(super) struct ContentWriter<'p, 'env> {
     ctx: &'env Ctx,
     xattrs: HashMap<Checksum, Box<[u8]>>,
     xattrs_bytes: u64,
+    /// Xattrs of files that are elsewhere, where the stream may hold such.
+    elsewhere: Option<HashMap<FileId, Checksum>>,
     /// The object whose file has to come next, and its xattrs.
     next: Option<(FileId, Xattrs)>,
     /// Small files that wait for more, with their bytes.
@@ -65,11 +68,17 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
             ctx,
             xattrs: HashMap::new(),
             xattrs_bytes: 0,
+            elsewhere: None,
             next: None,
             batch: Vec::new(),
             batch_bytes: 0,
             small,
         }
+    }
+
+    /// Lets xattrs come whose file does not, and keeps them.
+    pub(super) fn keep_xattrs(&mut self) {
+        self.elsewhere = Some(HashMap::new());
     }
 
     /// Keeps a set of xattrs that lies under its checksum.
@@ -86,6 +95,10 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
             return Err(store::Error::Mismatch { expected, actual }.into());
         }
         parse_xattrs(entry, &bytes)?;
+        self.keep(checksum, bytes, entry)
+    }
+
+    fn keep(&mut self, checksum: Checksum, bytes: Vec<u8>, entry: &TarEntry) -> Result<()> {
         let cost = bytes.len() as u64 + XATTRS_COST_BYTES;
         if self.xattrs.insert(checksum, bytes.into()).is_none() {
             self.xattrs_bytes += cost;
@@ -104,8 +117,16 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
         reader: &mut Reader<R>,
     ) -> Result<()> {
         let wrong = |why| entry.error(EntryErrorKind::Xattrs(why));
-        if self.next.is_some() {
-            return Err(wrong("those before belong to no file"));
+        if let Some((other, xattrs)) = self.next.take() {
+            let Some(elsewhere) = &mut self.elsewhere else {
+                return Err(wrong("those before belong to no file"));
+            };
+            let bytes = xattrs.to_bytes();
+            let checksum = Checksum::of(&bytes);
+            elsewhere.insert(other, checksum);
+            if !self.xattrs.contains_key(&checksum) {
+                self.keep(checksum, bytes, entry)?;
+            }
         }
         let xattrs = if entry.kind == EntryKind::Link {
             let checksum =
@@ -175,14 +196,15 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
     }
 
     /// After the last entry.
-    pub(super) fn finish(mut self) -> Result<()> {
+    pub(super) fn finish(mut self) -> Result<XattrsOf> {
         self.submit()?;
         let (store, ctx) = (self.store, self.ctx);
         self.small.finish(self.pool, move |finished| write_hashed(finished, store, ctx))?;
         self.pool.wait()?;
-        match self.next {
-            Some((id, _)) => Err(Error::Content(super::ContentErrorKind::Incomplete(id.into(), 1))),
-            None => Ok(()),
+        match (self.next, self.elsewhere) {
+            (None, None) => Ok(XattrsOf::default()),
+            (next, Some(of)) => XattrsOf::new(self.xattrs, of, next),
+            (Some((id, _)), None) => Err(Error::Content(super::ContentErrorKind::Incomplete(id.into(), 1))),
         }
     }
 }

@@ -6,13 +6,16 @@
 //! file object    [.file-xattrs] · .file-xattrs-link · .file        once; its place is a hard link to .file
 //! chunk          repository directories · { file object · its places }
 //! last chunk     whole commit without files · { file object · its places }
+//! on a base      whole commit without files · what the base has not: see `on_base`
 //! ```
 //! Byte for byte what ostree-ext 0.15 writes, except where it fails or what it writes is wrong: link
 //! targets are kept literally, the objects below `sysroot` are not left out, no path is there twice.
 //! A file has at most [`MAX_NAMES`] names, which ext4 can unpack: beyond that, copies are written.
 //! Memory: 32 bytes and some for each object.
 
-use std::collections::{HashMap, HashSet};
+mod on_base;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{BufWriter, Write};
 
 use ostree_format::{
@@ -27,6 +30,8 @@ use super::layout::{CONFIG, CheckoutMap, REPO, REPO_DIRS, object_path, xattrs_pa
 use super::writer::{MAX_NAMES, Writer};
 use crate::base::Ctx;
 use crate::store::{self, FileObject, ObjectRead, load_commit, load_dirmeta, load_dirtree};
+
+pub use on_base::{OnBase, export_on_base};
 
 /// Options for writing a commit as a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,6 +117,9 @@ pub fn export_final_chunk(
     exporter.finish()
 }
 
+/// The label of SELinux, which is made anew where an image is unpacked.
+pub(crate) const SELINUX_XATTR: &[u8] = b"security.selinux";
+
 struct Exporter<'a> {
     store: &'a dyn ObjectRead,
     out: Writer<BufWriter<&'a mut dyn Write>>,
@@ -127,6 +135,8 @@ struct Exporter<'a> {
     copies: HashMap<FileId, String>,
     /// Sets of xattrs, and how many names each has.
     xattr_sets: HashMap<Checksum, u32>,
+    /// Of a layer on a base: the directories that it lists, by their paths in the checkout.
+    on_base: Option<&'a BTreeSet<String>>,
 }
 
 /// What a walk does with files.
@@ -164,6 +174,7 @@ impl<'a> Exporter<'a> {
             files: HashMap::new(),
             copies: HashMap::new(),
             xattr_sets: HashMap::new(),
+            on_base: None,
         })
     }
 
@@ -219,6 +230,7 @@ impl<'a> Exporter<'a> {
                 self.write_meta(&dir.meta.into())?;
             }
             match self.map.map(&path) {
+                Some(place) if self.on_base.is_some_and(|listed| !listed.contains(place)) => {}
                 Some(place) => {
                     let meta = load_dirmeta(self.store, &dir.meta)?;
                     // ostree-ext makes usr/etc to etc by joining the empty path, which gives a slash.
@@ -273,6 +285,7 @@ impl<'a> Exporter<'a> {
         let file = self.store.open_file(id)?.ok_or(store::Error::NotFound(name))?;
         let mut header = new_header(None, file.header.uid, file.header.gid, file.header.permissions);
         header.set_size(file.len);
+        self.set_time(&mut header);
         if self.files.contains_key(id) {
             if file.header.symlink_target().is_some() {
                 header.set_entry_type(EntryType::Symlink);
@@ -295,9 +308,8 @@ impl<'a> Exporter<'a> {
         header: &mut Header,
         mut file: FileObject,
     ) -> Result<()> {
-        if self.options.xattrs == XattrDialect::Copied {
-            let others = file.header.xattrs.iter().filter(|(name, _)| *name != b"security.selinux");
-            self.out.append_pax(others.map(|(name, value)| ([b"SCHILY.xattr.", name].concat(), value)))?;
+        if self.options.xattrs == XattrDialect::Copied || self.on_base.is_some() {
+            self.write_unpacked_xattrs(&file.header.xattrs)?;
         }
         match &file.header.kind {
             FileKind::Symlink(target) => {
@@ -313,6 +325,12 @@ impl<'a> Exporter<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Writes the xattrs that programs which unpack the image see.
+    fn write_unpacked_xattrs(&mut self, xattrs: &Xattrs) -> Result<()> {
+        let others = xattrs.iter().filter(|(name, _)| *name != SELINUX_XATTR);
+        self.out.append_pax(others.map(|(name, value)| ([b"SCHILY.xattr.", name].concat(), value)))
     }
 
     fn write_xattrs(&mut self, id: &FileId, header: &FileHeader) -> Result<()> {
@@ -341,7 +359,11 @@ impl<'a> Exporter<'a> {
     /// Writes the place of a content object in the checkout: a hard link, but an empty file for itself,
     /// since what is appended to it in a container would else be appended to the object.
     fn write_place(&mut self, id: &FileId, object: &str, mut header: Header, place: &str) -> Result<()> {
-        if header.entry_type() == EntryType::Regular && header.size().unwrap_or(0) == 0 {
+        let is_empty = header.entry_type() == EntryType::Regular && header.size().unwrap_or(0) == 0;
+        if self.on_base.is_some() && self.has_own_place(id, &header, is_empty)? {
+            return self.write_own(id, header, place);
+        }
+        if is_empty {
             header.set_size(0);
             return self.out.append(&mut header, place);
         }
@@ -364,6 +386,9 @@ impl<'a> Exporter<'a> {
     }
 
     fn write_dir(&mut self, path: &str, meta: &DirMeta) -> Result<()> {
+        if self.on_base.is_some() {
+            self.write_unpacked_xattrs(&meta.xattrs)?;
+        }
         let mut header = new_header(Some(EntryType::Directory), meta.uid, meta.gid, meta.mode & 0o7777);
         header.set_size(0);
         self.out.append(&mut header, path)

@@ -23,6 +23,7 @@ use super::content::{ContentWriter, POOL_BYTES, SmallFiles, read_meta};
 use super::entry::TarEntry;
 use super::error::{ContentErrorKind, EntryErrorKind, Error, Result};
 use super::layout::EntryRole;
+use super::on_base::XattrsOf;
 use super::reader::Reader;
 use crate::base::{Ctx, Pool, with_pool};
 use crate::store::{
@@ -47,6 +48,8 @@ pub enum StreamHolds {
     Everything,
     /// What the store lacks: metadata that is there names objects of the stream, too.
     WhatIsMissing,
+    /// The metadata, the xattrs of all content, and the content that a base lacks.
+    WhatIsNotInBase,
 }
 
 /// A commit whose content may partly lie in other streams.
@@ -58,6 +61,8 @@ pub struct ImportedCommit {
     pub files: HashSet<FileId>,
     /// Content objects that the commit reaches and that were not in this stream.
     pub elsewhere: HashSet<FileId>,
+    /// Xattrs of content that is in a base: see [`StreamHolds::WhatIsNotInBase`].
+    pub xattrs: XattrsOf,
 }
 
 /// Imports a stream that holds a whole commit. Objects that are not in the stream have to be in the store.
@@ -214,6 +219,9 @@ fn read_commit(
             objects: HashMap::new(),
             content: ContentWriter::new(txn, pool, &small, ctx),
         };
+        if options.holds == StreamHolds::WhatIsNotInBase {
+            import.content.keep_xattrs();
+        }
         while let Some(entry) = reader.next_entry()? {
             ctx.cancel.check()?;
             import.entry(&entry, &mut reader)?;
@@ -266,7 +274,12 @@ impl Import<'_, '_> {
         }
         match place {
             EntryRole::Xattrs(checksum) => self.content.xattrs(checksum, entry, reader),
-            EntryRole::XattrsOf(id) => self.content.xattrs_of(id, entry, reader),
+            EntryRole::XattrsOf(id) => {
+                if self.options.holds == StreamHolds::WhatIsNotInBase {
+                    self.expect_xattrs(id, entry)?;
+                }
+                self.content.xattrs_of(id, entry, reader)
+            }
             EntryRole::File(id) => {
                 self.expect(id.into(), entry)?;
                 self.content.file(id, entry, reader)
@@ -331,7 +344,7 @@ impl Import<'_, '_> {
 
     /// Where the stream leaves out what the store has: names what is behind metadata that was named just now.
     fn look_behind(&mut self, mut news: Vec<ObjectName>) -> Result<()> {
-        if self.options.holds == StreamHolds::Everything {
+        if self.options.holds != StreamHolds::WhatIsMissing {
             return Ok(());
         }
         while let Some(name) = news.pop() {
@@ -359,6 +372,14 @@ impl Import<'_, '_> {
         }
     }
 
+    /// Xattrs that are kept belong to a file of the commit.
+    fn expect_xattrs(&self, id: FileId, entry: &TarEntry) -> Result<()> {
+        match self.objects.contains_key(&id.into()) {
+            true => Ok(()),
+            false => Err(entry.error(EntryErrorKind::Unexpected)),
+        }
+    }
+
     /// Takes in a dirtree or dirmeta whose checksum was verified.
     fn meta(&mut self, name: ObjectName, bytes: Vec<u8>) -> Result<()> {
         let kind = if name.kind == ObjectType::DirTree {
@@ -374,7 +395,7 @@ impl Import<'_, '_> {
 
     /// After the last entry: metadata that was not in the stream has to be in the store.
     fn finish(mut self) -> Result<ImportedCommit> {
-        self.content.finish()?;
+        let xattrs = self.content.finish()?;
         let Some(head) = self.head.take() else { return Err(Error::Content(ContentErrorKind::NoCommit)) };
         if !self.decided {
             verify(self.options, &head)?;
@@ -398,7 +419,7 @@ impl Import<'_, '_> {
         if let Some((_, dict)) = &head.detached {
             self.txn.set_detached(&head.id, dict)?;
         }
-        Ok(ImportedCommit { commit: head.id, files, elsewhere })
+        Ok(ImportedCommit { commit: head.id, files, elsewhere, xattrs })
     }
 }
 

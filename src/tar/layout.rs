@@ -49,7 +49,7 @@ pub(super) fn xattrs_path(checksum: &Checksum) -> String {
 
 /// How paths of a commit become paths of the checkout.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct CheckoutMap {
+pub(crate) struct CheckoutMap {
     etc: Etc,
     /// Whether `var/tmp`, which containers expect, has to be made.
     pub(super) make_var_tmp: bool,
@@ -65,7 +65,7 @@ enum Etc {
 
 impl CheckoutMap {
     /// Looks at what the commit has at the places concerned: no path may be in a stream twice.
-    pub(super) fn of(store: &dyn ObjectRead, commit: &Commit) -> store::Result<Self> {
+    pub(crate) fn of(store: &dyn ObjectRead, commit: &Commit) -> store::Result<Self> {
         let root = load_dirtree(store, &commit.root.tree)?;
         let has_etc = root.files.contains_key("etc") || root.dirs.contains_key("etc");
         let make_var_tmp = match root.dirs.get("var") {
@@ -80,7 +80,7 @@ impl CheckoutMap {
 
     /// The path in the checkout of `path` in the commit, which has no leading slash; `None` if it is not
     /// part of the checkout.
-    pub(super) fn map(self, path: &str) -> Option<&str> {
+    pub(crate) fn map(self, path: &str) -> Option<&str> {
         if path.split('/').next() == Some(SYSROOT) {
             return None;
         }

@@ -6,6 +6,7 @@
 //! import_commit, import_objects and back, with everything verified
 //! export_plain, import_tree     ordinary tar, out and in; in also cpio and zip
 //! import_layer                  plain layers of images, in
+//! export_on_base, BaseSearch    commits on layers that others made, out and in
 //! part                          some entries of a stream, out of a list of them
 //! replace_detached              another signature, for a commit in a stream
 //! ```
@@ -27,6 +28,7 @@ mod import;
 mod layer;
 mod layout;
 mod number;
+mod on_base;
 #[cfg(feature = "container")]
 mod part;
 mod pax;
@@ -42,8 +44,11 @@ pub use chunk::ChunkContent;
 pub use detached::replace_detached;
 pub use entry::{EntryKind, TarEntry, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};
+#[cfg(feature = "container")]
+pub(crate) use export::SELINUX_XATTR;
 pub use export::{
-    ContentOrder, ExportOptions, XattrDialect, export_chunk, export_commit, export_final_chunk,
+    ContentOrder, ExportOptions, OnBase, XattrDialect, export_chunk, export_commit, export_final_chunk,
+    export_on_base,
 };
 pub use filter::PathnameFilter;
 pub use import::{
@@ -52,7 +57,8 @@ pub use import::{
 };
 pub use layer::{LayerOptions, LayerTree, Toplevel, Var, import_layer};
 #[cfg(feature = "container")]
-pub(crate) use layout::EntryRole;
+pub(crate) use layout::{CheckoutMap, EntryRole};
+pub use on_base::{BaseFile, BaseSearch, WantedFiles, XattrsOf};
 #[cfg(feature = "container")]
 pub(crate) use part::{PartEntry, PartKind, role_of, xattrs_at};
 pub use plain::{LayerFacts, PlainOptions, PlainPurpose, PlainXattrs, export_plain};

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use chrono::DateTime;
 use oci_spec::OciSpecError;
 use oci_spec::image::{
-    Arch, Config, HistoryBuilder, ImageConfiguration, ImageConfigurationBuilder, ImageManifestBuilder,
-    MediaType, Os, Platform, PlatformBuilder, RootFsBuilder,
+    ANNOTATION_BASE_IMAGE_DIGEST, Arch, Config, Descriptor, History, HistoryBuilder, ImageConfiguration,
+    ImageConfigurationBuilder, ImageManifestBuilder, MediaType, Os, Platform, PlatformBuilder, RootFsBuilder,
 };
 use ostree_format::{Commit, CommitId};
 
@@ -35,6 +35,19 @@ pub(super) struct Outline {
     created: String,
     /// What made each layer.
     history: Vec<String>,
+    /// What is below them.
+    base: Option<BasePart>,
+}
+
+/// What an image says of the base that it lies on.
+pub(super) struct BasePart {
+    /// The commit that is on it.
+    pub(super) commit: CommitId,
+    /// The digest of the base's manifest.
+    pub(super) manifest: Digest,
+    pub(super) layers: Vec<Descriptor>,
+    pub(super) diff_ids: Vec<String>,
+    pub(super) history: Vec<History>,
 }
 
 impl Outline {
@@ -67,7 +80,15 @@ impl Outline {
             container,
             created: time(options.created_secs.unwrap_or(created_secs))?,
             history: history.collect(),
+            base: None,
         })
+    }
+
+    /// Puts a base below. For readers of ostree's images it is a plain one.
+    pub(super) fn on_base(mut self, base: BasePart) -> Self {
+        self.labels.remove(labels::COMMIT);
+        self.base = Some(base);
+        self
     }
 
     /// Stores the documents of an image with these layers; gives the digest of the manifest.
@@ -79,10 +100,18 @@ impl Outline {
     ) -> Result<Digest> {
         let mut labels: HashMap<String, String> = self.labels.clone().into_iter().collect();
         if let Some(last) = layers.last() {
-            labels.insert(labels::FINAL_DIFFID.to_owned(), last.layer.diff_id.to_string());
+            let label = if self.base.is_some() { labels::ON_BASE_DIFFID } else { labels::FINAL_DIFFID };
+            labels.insert(label.to_owned(), last.layer.diff_id.to_string());
+        }
+        if let Some(base) = &self.base {
+            labels.insert(labels::ON_BASE_COMMIT.to_owned(), base.commit.to_string());
         }
         let config = put_json(dest, MediaType::ImageConfig, &self.config(&labels, layers)?)?;
-        let entries = layers.iter().map(|placed| placed.layer.descriptor(compression));
+        let base = self.base.iter().flat_map(|base| base.layers.iter().cloned().map(Ok));
+        let entries = base.chain(layers.iter().map(|placed| placed.layer.descriptor(compression)));
+        if let Some(base) = &self.base {
+            labels.insert(ANNOTATION_BASE_IMAGE_DIGEST.to_owned(), base.manifest.to_string());
+        }
         let manifest = ImageManifestBuilder::default()
             .schema_version(2u32)
             .media_type(MediaType::ImageManifest)
@@ -105,7 +134,11 @@ impl Outline {
         let history = self.history.iter().map(|created_by| {
             HistoryBuilder::default().created(self.created.clone()).created_by(created_by.clone()).build()
         });
-        let diff_ids: Vec<_> = layers.iter().map(|placed| placed.layer.diff_id.to_string()).collect();
+        let base = self.base.iter();
+        let history = base.clone().flat_map(|base| base.history.iter().cloned().map(Ok)).chain(history);
+        let diff_ids = base.flat_map(|base| base.diff_ids.iter().cloned());
+        let diff_ids: Vec<_> =
+            diff_ids.chain(layers.iter().map(|placed| placed.layer.diff_id.to_string())).collect();
         let mut config = ImageConfigurationBuilder::default()
             .created(self.created.clone())
             .architecture(Arch::from(&*self.platform.architecture))

@@ -5,18 +5,21 @@
 //! chunks     what goes into which layer
 //! write      several layers at a time; those that are there already are not made again
 //! documents  configuration and manifest
+//! on_base    the layers of another image below, and one with what the commit has otherwise
 //! rewrite    an image that is there, with other layers; detached: with other detached metadata of its commit
 //! ```
 
 pub(super) mod chunks;
 mod detached;
 mod documents;
+mod on_base;
 mod plan;
 mod rewrite;
 mod write;
 
 pub use chunks::{ContentMeta, Layering};
 pub use detached::replace_detached_metadata;
+pub use on_base::build_on_base;
 pub use plan::{BuildOptions, BuildPlan, Built, LayerRecipe, build};
 
 pub(super) use rewrite::put_with_layers;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use ostree_format::{CommitId, ParseError};
+use ostree_format::{CommitId, FileId, ParseError};
 
 use super::digest::{DiffId, Digest};
 use super::reference::ImageReference;
@@ -149,6 +149,17 @@ pub enum Error {
         /// How many layers there are on top of the commit.
         layers: usize,
     },
+    /// The base of an image has not the file that its commit has at a path.
+    #[error("/{path}: the base has not the file of the commit, object {object}{}",
+            source.as_ref().map(|source| format!(": {source}")).unwrap_or_default())]
+    NotInBase {
+        /// The path, as a container sees it.
+        path: String,
+        /// The object that should be there.
+        object: FileId,
+        /// What was found to be wrong with a layer of the base.
+        source: Option<Box<Error>>,
+    },
     /// A commit is for machines of a name that images do not know, and no others were named for the image.
     #[error("commit {commit} is for machines called '{said}', which images do not know")]
     UnknownMachine {
@@ -193,6 +204,7 @@ impl Kind for Error {
             | Self::Size { .. }
             | Self::TooLarge { .. }
             | Self::Delta { .. }
+            | Self::NotInBase { .. }
             | Self::Image(_) => ErrorKind::Damaged,
             Self::Reference { .. }
             | Self::UnknownMachine { .. }

@@ -5,6 +5,7 @@
 //! ostree.final-diffid                 the diffid of the last layer that belongs to the commit
 //! org.opencontainers.image.version    the commit's metadata "version"
 //! ostree.components                   of a layer: the packages in it, sorted, separated by commas
+//! io.github.ostree-rs.on-base.…        of an image on a base: see `container::build::on_base`
 //! ostree.bootable, ostree.linux       as in the commit's metadata; the first brings containers.bootc=1
 //! ```
 
@@ -21,6 +22,10 @@ pub(in crate::container) const COMMIT: &str = "ostree.commit";
 pub(in crate::container) const FINAL_DIFFID: &str = "ostree.final-diffid";
 /// The annotation of a layer with the names of the components in it.
 pub(in crate::container) const COMPONENTS: &str = "ostree.components";
+/// The commit in an image on a base.
+pub(in crate::container) const ON_BASE_COMMIT: &str = "io.github.ostree-rs.on-base.commit";
+/// The layer on the base that makes the commit of it.
+pub(in crate::container) const ON_BASE_DIFFID: &str = "io.github.ostree-rs.on-base.diffid";
 
 /// The key of a commit's metadata with the machines that it is for.
 const ARCHITECTURE: &str = "ostree.architecture";

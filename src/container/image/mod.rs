@@ -28,7 +28,7 @@ pub use digest::{DiffId, Digest};
 pub use error::{ConfigError, DeltaErrorKind, Error, Result};
 pub use machine::platform_of;
 pub use name::RepositoryName;
-pub use plan::{Documents, Image, ImageLayer, LayerKind, LayerPlan, PlannedLayer};
+pub use plan::{CommitOnBase, Documents, Image, ImageLayer, LayerKind, LayerPlan, PlannedLayer};
 pub use platform::PlatformName;
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};
 pub(in crate::container) use source::read_verified;

@@ -14,7 +14,7 @@ use ostree_format::CommitId;
 
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
-use super::labels::{COMMIT, FINAL_DIFFID};
+use super::labels::{COMMIT, FINAL_DIFFID, ON_BASE_COMMIT, ON_BASE_DIFFID};
 use super::platform::PlatformName;
 use super::source::{ImageSource, RawManifest, read_verified};
 use super::{configuration, media};
@@ -77,6 +77,17 @@ pub struct LayerPlan {
     pub commit: Option<CommitId>,
     /// Every layer, lowest first: none or one with the commit, its chunks, plain ones.
     pub layers: Vec<PlannedLayer>,
+}
+
+/// A commit on the layers of a base: see [`build_on_base`](crate::container::build::build_on_base).
+#[derive(Debug, Clone)]
+pub struct CommitOnBase {
+    /// The commit that the labels promise.
+    pub commit: CommitId,
+    /// The layers of the base, lowest first.
+    pub base: Vec<ImageLayer>,
+    /// The layer with everything that the base lacks.
+    pub top: ImageLayer,
 }
 
 impl LayerPlan {
@@ -179,6 +190,23 @@ impl Image {
             _ => plain(layer),
         });
         Ok(LayerPlan { commit, layers: planned.collect() })
+    }
+
+    /// The commit on a base that the image is; `None` if it is none, or has other layers on top of that.
+    ///
+    /// # Errors
+    /// [`Error::Reference`] if the labels are wrong.
+    pub fn on_base(&self) -> Result<Option<CommitOnBase>> {
+        let labels = self.labels();
+        let (Some(commit), Some(diff_id)) = (labels.get(ON_BASE_COMMIT), labels.get(ON_BASE_DIFFID)) else {
+            return Ok(None);
+        };
+        let reference = |text: &str, source| Error::Reference { text: text.to_owned(), source };
+        let commit = commit.parse().map_err(|e| reference(commit, e))?;
+        let diff_id: DiffId = diff_id.parse().map_err(|e| reference(diff_id, e))?;
+        let mut base = self.layers()?;
+        let top = base.pop().filter(|top| top.diff_id == diff_id);
+        Ok(top.map(|top| CommitOnBase { commit, base, top }))
     }
 
     /// Every layer, lowest first.

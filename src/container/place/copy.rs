@@ -191,22 +191,24 @@ pub(super) fn in_format(
     if format == ManifestFormat::AsItIs || raw.media_type.as_ref() != DOCKER_MANIFEST {
         return Ok(raw);
     }
-    let convert = |descriptor: &Descriptor| {
-        let media_type = match descriptor.media_type().as_ref() {
-            DOCKER_CONFIG => MediaType::ImageConfig,
-            DOCKER_LAYER => MediaType::ImageLayer,
-            DOCKER_LAYER_GZIP => MediaType::ImageLayerGzip,
-            DOCKER_LAYER_ZSTD => MediaType::ImageLayerZstd,
-            other => MediaType::from(other),
-        };
-        let mut out = descriptor.clone();
-        out.set_media_type(media_type);
-        out
-    };
     manifest.set_media_type(Some(MediaType::ImageManifest));
-    manifest.set_config(convert(manifest.config()));
-    manifest.set_layers(manifest.layers().iter().map(convert).collect());
+    manifest.set_config(oci_descriptor(manifest.config()));
+    manifest.set_layers(manifest.layers().iter().map(oci_descriptor).collect());
     let bytes = canonical_json(&manifest)?;
     let digest = Digest::of(&bytes);
     Ok(RawManifest { bytes, media_type: MediaType::ImageManifest, digest })
+}
+
+/// What an OCI manifest says of a blob that docker's may name: the blob is the same.
+pub(in crate::container) fn oci_descriptor(descriptor: &Descriptor) -> Descriptor {
+    let media_type = match descriptor.media_type().as_ref() {
+        DOCKER_CONFIG => MediaType::ImageConfig,
+        DOCKER_LAYER => MediaType::ImageLayer,
+        DOCKER_LAYER_GZIP => MediaType::ImageLayerGzip,
+        DOCKER_LAYER_ZSTD => MediaType::ImageLayerZstd,
+        other => MediaType::from(other),
+    };
+    let mut out = descriptor.clone();
+    out.set_media_type(media_type);
+    out
 }

@@ -44,4 +44,4 @@ pub use registry::{RegistryImage, RegistryPlace};
 #[cfg(feature = "net")]
 pub use registry_write::RegistryDest;
 
-pub(super) use copy::copy_blobs;
+pub(super) use copy::{copy_blobs, oci_descriptor};

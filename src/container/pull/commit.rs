@@ -5,11 +5,12 @@
 //!                     │                            └ plain layers on top of it: merge commit
 //!                     └ without those that an earlier pull brought (see `pulled_layers`, `resume`)
 //! ```
-//! See [the module](super) for what is verified.
+//! An image on a base goes another way: see `on_base`. See [the module](super) for what is verified.
 
 use ostree_format::CommitId;
 
 use super::merge::merge;
+use super::on_base::pull_on_base;
 use super::options::PullOptions;
 use super::pulled_layers::PulledLayers;
 use super::take::take;
@@ -54,6 +55,9 @@ pub fn pull(image: &Admitted<'_>, store: &dyn Begin, options: &PullOptions<'_>, 
 
 fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
     let image = source.image()?;
+    if let Some(on_base) = image.on_base()? {
+        return pull_on_base(txn, source, &on_base, options, ctx);
+    }
     let plan = image.plan()?;
     let before = PulledLayers::read(txn);
     let reusable = before.reusable(&plan, txn)?;

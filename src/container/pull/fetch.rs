@@ -128,6 +128,6 @@ impl Progress for ObjectsOnly {
     }
 }
 
-fn objects_only(ctx: &Ctx) -> Ctx {
+pub(super) fn objects_only(ctx: &Ctx) -> Ctx {
     Ctx { progress: Arc::new(ObjectsOnly(Arc::clone(&ctx.progress))), ..ctx.clone() }
 }

@@ -15,6 +15,7 @@
 //! │  └─ complete()                 nothing of the commit is missing; what was said to be here and is not, is fetched
 //! └─ merge()                       plain layers over the commit: one tree, one commit
 //! ```
+//! An image on a base (`on_base`): its last layer first, then as many of those below as it takes to find what is missing.
 //! `look` tells beforehand what would be fetched.
 //!
 //! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by its signature
@@ -28,6 +29,7 @@ mod left_out;
 mod look;
 mod merge;
 mod objectwise;
+mod on_base;
 mod options;
 mod prepare_root;
 mod pulled_layers;

@@ -44,6 +44,8 @@ pub enum WhyWhole {
     MostIsMissing,
     /// The table of contents does not tell what is in the layer.
     WrongTable,
+    /// The layer makes a commit of the layers below it, and tells what is needed of these.
+    OnBase,
 }
 
 /// What was fetched of a layer.
@@ -83,6 +85,7 @@ impl fmt::Display for WhyWhole {
             Self::Small => "it is small",
             Self::NoParts => "no parts of it are to be had",
             Self::MostIsMissing => "most of it is missing",
+            Self::OnBase => "it tells what is needed of the layers below",
             Self::WrongTable => "its table of contents is wrong",
         })
     }

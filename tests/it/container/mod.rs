@@ -11,6 +11,7 @@ mod indexes;
 mod interrupted;
 mod layers;
 mod layouts;
+mod on_base;
 mod platforms;
 mod policies;
 mod pulls;

@@ -7,6 +7,7 @@
 mod chroot;
 mod commits;
 mod images;
+mod on_base;
 mod refusals;
 
 use std::fs;

@@ -13,9 +13,9 @@ use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container;
-use crate::container::build::{BuildOptions, ContentMeta, Layering};
+use crate::container::build::{BuildOptions, ContentMeta, Layering, build_on_base};
 use crate::container::image::{Compression, Image, ImageReference, PlatformName, RepositoryName, Transport};
-use crate::host::{IndexChoice, parse_image};
+use crate::host::{IndexChoice, OpenedImage, parse_image};
 
 /// Arguments of `container build`.
 #[derive(clap::Args)]
@@ -57,6 +57,11 @@ pub(crate) struct Args {
     /// An image made before: packages stay in their layers, and layers that are the same are not sent again
     #[arg(long, value_name = "IMAGE", value_parser = parse_image)]
     previous: Option<ImageReference>,
+    /// An image whose layers the new one begins with, byte for byte; one layer on top holds what the commit has otherwise.
+    /// Programs that know nothing of ostree see the commit's files. Containers are run as the base's are, where --config
+    /// and --cmd say nothing else
+    #[arg(long, value_name = "IMAGE", value_parser = parse_image, conflicts_with_all = ["max_layers", "contentmeta"])]
+    from: Option<ImageReference>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -140,16 +145,23 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let commit = resolve(&repo, &args.rev)?;
     let platform = container::image::platform_of(&repo, &commit, args.registry.platform())?;
     let (previous, repository) = previous(args, &platform, session)?.unzip();
+    let base = args.from.as_ref().map(|base| open(base, args, &platform, session)).transpose()?;
     let describing = args.describing.options(args.max_layers)?;
     let compression = args.compression.unwrap_or(match place.transport() {
         Transport::Registry => Compression::ZSTD_CHUNKED,
         _ => Compression::default(),
     });
     let options = BuildOptions { compression, previous, platform: Some(platform), ..describing };
-    let mount_from = repository.flatten();
+    // Most of the blobs are the base's.
+    let of_base = base.as_ref().and_then(|base| base.repository_name().cloned());
+    let mount_from = of_base.or(repository.flatten());
     let dest = images::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
-    let built = container::build::build(&repo, &commit, dest.dest(), &options, &session.ctx)
-        .map_err(images::writing(&place))?;
+    let ctx = &session.ctx;
+    let built = match &base {
+        Some(base) => build_on_base(&repo, &commit, base.source(), dest.dest(), &options, ctx),
+        None => container::build::build(&repo, &commit, dest.dest(), &options, ctx),
+    };
+    let built = built.map_err(images::writing(&place))?;
     let digest = dest.finish(built.manifest)?;
     if args.json {
         let (total, reused) = (built.layers, built.reused);
@@ -172,11 +184,20 @@ fn previous(
     session: &Session,
 ) -> anyhow::Result<Option<(Image, Option<RepositoryName>)>> {
     let Some(reference) = &args.previous else { return Ok(None) };
-    let opened =
-        images::open(reference, &args.registry.choosing(IndexChoice::Of(platform.clone())), &session.ctx)?;
+    let opened = open(reference, args, platform, session)?;
     // One platform was chosen already.
     let image = Image::fetch(opened.source(), &Default::default())?;
     Ok(Some((image, opened.repository_name().cloned())))
+}
+
+/// An image for these machines.
+fn open(
+    reference: &ImageReference,
+    args: &Args,
+    platform: &PlatformName,
+    session: &Session,
+) -> anyhow::Result<OpenedImage> {
+    images::open(reference, &args.registry.choosing(IndexChoice::Of(platform.clone())), &session.ctx)
 }
 
 /// Where the image goes.

@@ -1,0 +1,180 @@
+//! Pulls a commit that lies on the layers of a base: see [`build_on_base`](crate::container::build::build_on_base).
+//!
+//! ```text
+//! last layer ► signature ► commit, metadata, xattrs of everything, content that the base lacks
+//!              └ what is missing now? ► layers of the base, from the highest down, until it is nothing
+//!                                       entry at a path that wants an object ► its checksum ► object
+//! ```
+//! Layers of the base are fetched only while objects are missing: a newer commit on the same base needs none. A damaged
+//! layer is not the end, but a missing object is: then both are named.
+
+use std::collections::HashSet;
+
+use ostree_format::{CommitId, FileId};
+
+use super::commit::Pulled;
+use super::fetch::objects_only;
+use super::options::PullOptions;
+use crate::base::{Ctx, ErrorKind, Item, Kind};
+use crate::container::blob::read_objects;
+use crate::container::image::{CommitOnBase, Digest, Error, ImageLayer, Result};
+use crate::container::store::{PulledLayer, Way, WhyWhole, is_whole};
+use crate::container::trust::Admitted;
+use crate::store::{self, Completeness, Txn, Voucher, vouch_stored};
+use crate::tar::{
+    BaseSearch, ImportOptions, ImportedCommit, StreamHolds, WantedFiles, check_complete, import_commit_layer,
+};
+
+/// Pulls the commit into `txn`, with everything that belongs to it.
+pub(super) fn pull_on_base(
+    txn: &dyn Txn,
+    source: &Admitted<'_>,
+    image: &CommitOnBase,
+    options: &PullOptions<'_>,
+    ctx: &Ctx,
+) -> Result<Pulled> {
+    let voucher = options.vouching.decided(source)?;
+    let bytes = image.base.iter().chain([&image.top]).map(|layer| layer.descriptor.size()).sum();
+    ctx.phase("Pulling image", None, Some(bytes));
+    let mut fetched = HashSet::new();
+    if !is_here(txn, &image.commit, voucher)? {
+        fetched.insert(image.top.diff_id);
+        let imported = fetch_top(txn, source, image, voucher, ctx)?;
+        let missing = missing(txn, &imported)?;
+        let base = Base { txn, source, image, missing, fetched: &mut fetched, ctx };
+        base.find(&imported)?;
+        check_complete(txn, &image.commit)?;
+    }
+    if txn.completeness(&image.commit)? != Completeness::Complete {
+        txn.set_partial(&image.commit, Completeness::Complete)?;
+    }
+    if let Some(name) = &options.name {
+        txn.set_ref(name, Some(image.commit))?;
+    }
+    let report = |layer: &ImageLayer, why| {
+        let (digest, is_fetched) =
+            (Digest::of_descriptor(&layer.descriptor)?, fetched.contains(&layer.diff_id));
+        if !is_fetched {
+            ctx.bytes_done(layer.descriptor.size());
+            Item::reused(ctx, digest.to_string(), layer.descriptor.size());
+        }
+        let (bytes, way) = match is_fetched {
+            true => (layer.descriptor.size(), Way::Whole(why)),
+            false => (0, Way::Reused),
+        };
+        Ok(PulledLayer { digest, bytes, way })
+    };
+    let base = image.base.iter().map(|layer| report(layer, WhyWhole::Files));
+    let layers = base.chain([report(&image.top, WhyWhole::OnBase)]).collect::<Result<Vec<_>>>()?;
+    let reused = layers.iter().filter(|layer| layer.way == Way::Reused).count();
+    Ok(Pulled {
+        commit: image.commit,
+        manifest: source.image()?.digest,
+        fetched: layers.len() - reused,
+        fetched_bytes: layers.iter().map(|layer| layer.bytes).sum(),
+        reused,
+        layers,
+    })
+}
+
+/// Whether the store has the whole commit, and it is vouched for. If it is not, the image may bring a signature that
+/// the store lacks.
+fn is_here(txn: &dyn Txn, commit: &CommitId, voucher: Option<&dyn Voucher>) -> Result<bool> {
+    if !txn.contains(&(*commit).into())? || !is_whole(txn, commit)? {
+        return Ok(false);
+    }
+    match voucher.map_or(Ok(()), |voucher| vouch_stored(txn, commit, voucher)) {
+        Err(store::Error::Refused { .. }) => Ok(false),
+        vouched => Ok(vouched.map(|()| true)?),
+    }
+}
+
+/// Fetches the layer with the commit.
+fn fetch_top(
+    txn: &dyn Txn,
+    source: &Admitted<'_>,
+    image: &CommitOnBase,
+    voucher: Option<&dyn Voucher>,
+    ctx: &Ctx,
+) -> Result<ImportedCommit> {
+    let objects = objects_only(ctx);
+    let imported = read_objects(source, &image.top.descriptor, ctx, |stream| {
+        let import = ImportOptions { voucher, holds: StreamHolds::WhatIsNotInBase };
+        Ok(import_commit_layer(stream, txn, &import, &objects)?)
+    })?;
+    match imported.commit == image.commit {
+        true => Ok(imported),
+        false => Err(Error::Image(format!(
+            "the labels promise commit {}, the image holds {}",
+            image.commit, imported.commit
+        ))),
+    }
+}
+
+/// The objects that are neither in the layer with the commit nor in the store.
+fn missing(txn: &dyn Txn, imported: &ImportedCommit) -> Result<HashSet<FileId>> {
+    let mut missing = HashSet::new();
+    for id in &imported.elsewhere {
+        if !txn.contains(&(*id).into())? {
+            missing.insert(*id);
+        }
+    }
+    Ok(missing)
+}
+
+/// The base of an image that is pulled.
+struct Base<'a> {
+    txn: &'a dyn Txn,
+    source: &'a Admitted<'a>,
+    image: &'a CommitOnBase,
+    missing: HashSet<FileId>,
+    fetched: &'a mut HashSet<crate::container::image::DiffId>,
+    ctx: &'a Ctx,
+}
+
+impl Base<'_> {
+    /// Finds everything that is missing.
+    fn find(mut self, imported: &ImportedCommit) -> Result<()> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        let xattrs = imported.xattrs.clone();
+        let is_missing = |id: &FileId| self.missing.contains(id);
+        let wanted = WantedFiles::of_commit(self.txn, &imported.commit, is_missing, xattrs)?;
+        let search = BaseSearch::new(&wanted, Some(self.txn));
+        let mut damaged = None;
+        for layer in self.image.base.iter().rev() {
+            if self.missing.is_empty() {
+                break;
+            }
+            match self.layer(layer, &search) {
+                Err(error) if is_damage(&error) => {
+                    damaged.get_or_insert(error);
+                }
+                read => read?,
+            }
+            self.missing.retain(|id| !search.found(id));
+        }
+        match (wanted.iter().filter(|(_, id)| self.missing.contains(*id)).min(), damaged) {
+            (Some((path, id)), damaged) => {
+                let (path, source) = (path.to_owned(), damaged.map(Box::new));
+                Err(Error::NotInBase { path, object: *id, source })
+            }
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn layer(&mut self, layer: &ImageLayer, search: &BaseSearch<'_>) -> Result<()> {
+        self.fetched.insert(layer.diff_id);
+        let objects = objects_only(self.ctx);
+        read_objects(self.source, &layer.descriptor, self.ctx, |stream| {
+            Ok(search.read_layer(stream, &mut |_, _, _| Ok(()), &objects)?)
+        })
+    }
+}
+
+/// Whether an error says that a layer is not what it was.
+fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::Layer { .. }) || error.kind() == ErrorKind::Damaged
+}

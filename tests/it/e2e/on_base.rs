@@ -1,0 +1,192 @@
+//! A root file system becomes an image on the layers of another one, made by umoci; other tools see the commit's files.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::Path;
+
+use super::{OURS, REF, THEIRS, Work, ready, same};
+use crate::tree::fixture::{Detail, describe};
+
+/// `oci:base:v1` holds a root file system in two layers, `tree` another one, signed in `bare`.
+fn work() -> Work {
+    let work = Work::new();
+    work.run("umoci", &["init", "--layout", "base"]);
+    work.run("umoci", &["new", "--image", "base:v1"]);
+    work.run("umoci", &["unpack", "--image", "base:v1", "base-bundle"]);
+    work.run("cp", &["-a", "tree/.", "base-bundle/rootfs/"]);
+    let rootfs = work.path("base-bundle/rootfs");
+    fs::create_dir_all(rootfs.join("usr/share/old/deep")).unwrap();
+    fs::write(rootfs.join("usr/share/old/deep/file"), "gone with the first layer\n").unwrap();
+    work.run("umoci", &["repack", "--refresh-bundle", "--image", "base:v1", "base-bundle"]);
+    fs::remove_dir_all(rootfs.join("usr/share/old")).unwrap();
+    fs::write(rootfs.join("etc/second-layer"), "second\n").unwrap();
+    fs::copy(rootfs.join("etc/second-layer"), work.path("tree/etc/second-layer")).unwrap();
+    work.run("umoci", &["repack", "--image", "base:v1", "base-bundle"]);
+    change(&work.path("tree"));
+    fs::rename(work.path("tree/etc"), work.path("tree/usr/etc")).unwrap();
+    work.key("signer");
+    work.init(OURS, "bare", "bare");
+    commit(&work);
+    work
+}
+
+fn commit(work: &Work) {
+    let key = ["--gpg-sign=signer", "--gpg-homedir=signer"];
+    let tree = ["commit", "--repo=bare", "-b", REF, "--bootable", "--tree=dir=tree"];
+    work.run(OURS, &[&tree[..], &key].concat());
+}
+
+/// What a newer system has otherwise than the base: names, kinds, contents, owners, modes and xattrs.
+fn change(tree: &Path) {
+    let bin = tree.join("usr/bin");
+    let mut programs: Vec<_> = fs::read_dir(&bin)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| fs::symlink_metadata(path).unwrap().is_file())
+        .collect();
+    programs.sort();
+    let [gone, grown, other_mode, other_owner, labelled, now_dir, now_link, copied, ..] = &programs[..]
+    else {
+        panic!("too few programs")
+    };
+    fs::remove_file(gone).unwrap();
+    fs::write(grown, "changed\n").unwrap();
+    fs::set_permissions(other_mode, fs::Permissions::from_mode(0o700)).unwrap();
+    chown(other_owner, Some(5), Some(6)).unwrap();
+    let set = |path: &Path, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+    };
+    set(labelled, "user.colour", b"blue");
+    // cap_net_raw
+    set(labelled, "security.capability", &[&[1, 0, 0, 2, 0, 32, 0, 0][..], &[0; 12]].concat());
+    fs::remove_file(now_dir).unwrap();
+    fs::create_dir(now_dir).unwrap();
+    fs::write(now_dir.join("below"), "").unwrap();
+    set(now_dir, "user.dir", b"yes");
+    fs::remove_file(now_link).unwrap();
+    symlink("below/nothing", now_link).unwrap();
+    fs::copy(copied, bin.join("zz-copy")).unwrap();
+    fs::create_dir_all(tree.join("opt/new/deep")).unwrap();
+    fs::write(tree.join("opt/new/deep/empty"), "").unwrap();
+    fs::set_permissions(tree.join("var/lib/empty"), fs::Permissions::from_mode(0o711)).unwrap();
+    // A directory that becomes a file.
+    fs::remove_dir_all(tree.join("etc/ssl")).ok();
+    fs::write(tree.join("etc/ssl"), "no directory\n").unwrap();
+}
+
+fn build(work: &Work, to: &str, compression: &str) -> String {
+    let args = ["container", "build", "--repo=bare", "--ref", REF, "--from=oci:base:v1", "--oci-dir", to];
+    work.run(OURS, &[&args[..], &["--tag=v1", "--compression", compression]].concat())
+}
+
+/// The digests of an image's layers.
+fn layers(work: &Work, layout: &str) -> Vec<String> {
+    let manifest = work.run("skopeo", &["inspect", "--raw", &format!("oci:{layout}:v1")]);
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let layers = manifest["layers"].as_array().unwrap().iter();
+    layers.map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What containers see, apart from the repository.
+fn seen(root: &Path) -> Vec<String> {
+    let lines = describe(root, Detail::Plain).into_iter();
+    lines.filter(|line| !line.starts_with("\"./sysroot")).collect()
+}
+
+/// The commit's files, where they lie in a container.
+fn expected(work: &Work) -> Vec<String> {
+    work.run(OURS, &["checkout", "--repo=bare", REF, "checkout"]);
+    let lines = seen(&work.path("checkout")).into_iter();
+    fs::remove_dir_all(work.path("checkout")).unwrap();
+    let mut lines: Vec<_> = lines.map(|line| line.replacen("\"./usr/etc", "\"./etc", 1)).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn other_tools_see_the_commit() {
+    if !ready(&["gpg", "umoci", "podman"]) {
+        return;
+    }
+    let work = work();
+    for compression in ["gzip", "zstd:chunked"] {
+        let digest = build(&work, "image", compression);
+        assert_eq!(build(&work, "image", compression), digest);
+        let expected = expected(&work);
+        if compression == "gzip" {
+            work.run("umoci", &["unpack", "--image=image:v1", "bundle"]);
+            same(&seen(&work.path("bundle/rootfs")), &expected, "umoci");
+        }
+        for driver in ["vfs", "overlay"] {
+            let (root, run) = (work.path(driver), work.path("run"));
+            let (root, run) = (root.to_str().unwrap(), run.to_str().unwrap());
+            let storage = ["--root", root, "--runroot", run, "--storage-driver", driver];
+            let podman = |args: &[&str]| work.start("podman", &[&storage, args].concat());
+            let text = |out: Vec<u8>| String::from_utf8(out).unwrap().trim().to_owned();
+            let pulled = podman(&["pull", "-q", "oci:image:v1"]);
+            if driver == "overlay" && String::from_utf8_lossy(&pulled.stderr).contains("not supported over") {
+                eprintln!("skipped: no overlay on this file system");
+                continue;
+            }
+            assert!(pulled.status.success(), "{}", text(pulled.stderr));
+            let image = text(pulled.stdout);
+            let mounted = podman(&["image", "mount", &image]);
+            assert!(mounted.status.success(), "{}", text(mounted.stderr));
+            // The root itself is podman's own there.
+            let apart = |line: &&String| driver == "vfs" || !line.starts_with("\".\" ");
+            let lines = |lines: &[String]| lines.iter().filter(apart).cloned().collect::<Vec<_>>();
+            same(&lines(&seen(Path::new(&text(mounted.stdout)))), &lines(&expected), driver);
+            podman(&["image", "umount", &image]);
+            podman(&["rmi", "-f", &image]);
+        }
+    }
+}
+
+#[test]
+fn pulled_from_the_base() {
+    if !ready(&["gpg", "skopeo", "umoci", THEIRS]) {
+        return;
+    }
+    let work = work();
+    build(&work, "image", "gzip");
+    let (base, layers) = (layers(&work, "base"), layers(&work, "image"));
+    assert_eq!((base.len(), layers.len()), (2, 3));
+    assert_eq!(layers[..2], base);
+    for digest in base {
+        let blob = Path::new("blobs/sha256").join(digest.strip_prefix("sha256:").unwrap());
+        let read = |layout: &str| fs::read(work.path(layout).join(&blob)).unwrap();
+        assert_eq!(read("image"), read("base"));
+    }
+    let pull = |mode: &str| -> (String, u64) {
+        let repo = format!("--repo=pulled-{mode}");
+        let args = ["container", "pull", &repo, "--ref", REF, "--gpg-keyring=signer.gpg", "--json"];
+        let json = work.run(OURS, &[&args[..], &["oci:image:v1"]].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        (json["commit"].as_str().unwrap().to_owned(), json["layers_fetched"].as_u64().unwrap())
+    };
+    let modes = ["bare", "archive", "bare-user"];
+    for (round, fetched) in [3, 1].into_iter().enumerate() {
+        if round == 1 {
+            // A newer commit on the same base: nobody needs that again.
+            fs::write(work.path("tree/usr/lib/news"), "new\n").unwrap();
+            commit(&work);
+            build(&work, "image", "gzip");
+        }
+        let id = work.run(OURS, &["rev-parse", "--repo=bare", REF]);
+        for mode in modes {
+            let repo = format!("pulled-{mode}");
+            if round == 0 {
+                work.init(OURS, &repo, mode);
+            }
+            assert_eq!(pull(mode), (id.clone(), fetched), "{mode}");
+            assert_eq!(pull(mode), (id.clone(), 0), "{mode}");
+            work.run(THEIRS, &["fsck", &format!("--repo={repo}"), "-q"]);
+            let options: &[&str] = if mode == "bare" { &["-H"] } else { &["-C"] };
+            same(&work.checkout(OURS, &repo, options), &work.checkout(OURS, "bare", options), mode);
+        }
+    }
+    work.key("other");
+    let args = ["container", "pull", "--repo=pulled-bare", "--gpg-keyring=other.gpg", "oci:image:v1"];
+    let said = work.refused(OURS, &args);
+    assert!(said.contains("other.gpg") || said.contains("sign"), "{said}");
+}
