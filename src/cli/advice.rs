@@ -60,7 +60,7 @@ fn next_step(cause: Cause<'_>) -> Option<&'static str> {
 fn of_host(error: &host::Error) -> Option<&'static str> {
     use host::{Error, HelperProblem};
     match error {
-        Error::NotARepository(_) => Some("`init` makes one"),
+        Error::NoRepository(_) | Error::NotARepository(_) => Some("`init` makes one"),
         Error::NoSecretKeys => Some("--gpg-homedir names their directory"),
         Error::Helper { problem: HelperProblem::Silent(_), .. } => {
             Some("with a longer --timeout it is waited for")
@@ -103,6 +103,9 @@ fn of_tar(error: &tar::Error) -> Option<&'static str> {
 fn of_store(error: &store::Error) -> Option<&'static str> {
     match error {
         store::Error::NotForward { .. } => Some("nothing was pushed; --force lets the ref go elsewhere"),
+        store::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::CrossesDevices => {
+            Some("hard links stay on one file system, and without -H files are copied")
+        }
         store::Error::Owner { .. } => Some(
             "a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without",
         ),

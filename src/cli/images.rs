@@ -156,10 +156,8 @@ fn unknown_transport(text: &str) -> Option<String> {
 /// What went wrong while an image was written to `dest`, which is named if there is no more room at it.
 pub(crate) fn writing(dest: &ImageReference) -> impl FnOnce(container::image::Error) -> anyhow::Error {
     let dest = dest.clone();
-    move |error| match &error {
-        container::image::Error::Io { source, .. }
-            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-        {
+    move |error| match error.kind() {
+        ErrorKind::Exhausted => {
             let path = dest.path_and_tag().map(|(path, _)| path.into());
             let place = format!("Writing {dest}");
             anyhow::Error::new(error).context(Writing { place, path, kept: Kept::Nothing })

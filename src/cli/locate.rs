@@ -66,7 +66,7 @@ pub(crate) fn give_up(repo: &Repo, txn: Transaction<'_>, error: anyhow::Error) -
 }
 
 /// The kind of the first error that has one.
-fn kind(error: &anyhow::Error) -> ErrorKind {
+pub(super) fn kind(error: &anyhow::Error) -> ErrorKind {
     let kind = |cause: &(dyn std::error::Error + 'static)| {
         None.or_else(|| cause.downcast_ref::<container::image::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<tar::Error>().map(Kind::kind))

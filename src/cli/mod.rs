@@ -30,6 +30,7 @@ mod trace;
 mod usage;
 mod verb;
 mod version;
+mod whole_file;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

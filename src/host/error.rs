@@ -34,6 +34,9 @@ pub enum Error {
     /// The kernel does not take rights from this process as it should.
     #[error("The kernel refuses to confine this process: {0}")]
     Confine(String),
+    /// There is no directory where a repository should be.
+    #[error("Opening repository {}: No such file or directory", .0.display())]
+    NoRepository(PathBuf),
     /// A directory is not a repository, as it should be.
     #[error("{} is not an ostree repository", .0.display())]
     NotARepository(PathBuf),

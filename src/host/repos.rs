@@ -1,5 +1,6 @@
 //! Repositories by their paths.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
@@ -16,7 +17,7 @@ impl Machine {
     /// Opens the repository at `path`, and the one that it calls its parent.
     ///
     /// # Errors
-    /// [`Error::NotARepository`], [`Error::Repository`], [`Error::Io`].
+    /// [`Error::NoRepository`], [`Error::NotARepository`], [`Error::Repository`], [`Error::Io`].
     pub fn open_repo(&self, path: impl AsRef<Path>) -> Result<Repo> {
         let mut repo = self.open_one(path.as_ref())?;
         if let Some(parent) = repo.config().parent.clone() {
@@ -35,7 +36,12 @@ impl Machine {
     }
 
     fn open_one(&self, path: &Path) -> Result<Repo> {
-        let dir = open_dir("Opening repository", path)?;
+        let dir = open_dir("Opening repository", path).map_err(|error| match error {
+            Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+                Error::NoRepository(path.into())
+            }
+            error => error,
+        })?;
         let mut repo = match Repo::open(dir) {
             Err(store::Error::NotARepository { .. }) => return Err(Error::NotARepository(path.into())),
             Err(source) => return Err(Error::Repository { path: path.into(), source }),

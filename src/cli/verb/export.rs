@@ -1,13 +1,10 @@
 //! `export`: a commit as a plain tar archive.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::PathBuf;
-
-use anyhow::Context;
 
 use super::{Common, resolve};
 use crate::cli::terminal::Session;
+use crate::cli::whole_file;
 use crate::tar::{PlainOptions, PlainXattrs, export_plain};
 
 /// Arguments of `export`.
@@ -48,9 +45,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     match &args.output {
         None => export_plain(&repo, &id, &mut session.out, &options, &session.ctx)?,
         Some(path) => {
-            let mut file = File::create(path).with_context(|| format!("Creating {}", path.display()))?;
-            export_plain(&repo, &id, &mut file, &options, &session.ctx)?;
-            file.flush()?;
+            whole_file::write(path, |file| Ok(export_plain(&repo, &id, file, &options, &session.ctx)?))?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use cap_std::fs::Dir;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::Common;
+use crate::cli::terminal::warn;
 use crate::format::{CollectionId, RepoMode};
 use crate::repo::Repo;
 
@@ -45,6 +46,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let dir = Dir::open_ambient_dir(&path, ambient_authority())
         .with_context(|| format!("opendir({})", path.display()))?;
-    Repo::create(dir, args.mode, args.collection_id.as_ref())?;
+    let repo = Repo::create(dir, args.mode, args.collection_id.as_ref())?;
+    if repo.mode() != args.mode {
+        warn(&format!("{} is a repository already, and stays one of mode {}", path.display(), repo.mode()));
+    }
     Ok(())
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::{Common, resolve};
 use crate::cli::terminal::Session;
+use crate::cli::whole_file;
 use crate::format::RefSpec;
 use crate::store::in_transaction;
 use crate::tar::{self, ExportOptions, ImportOptions, export_commit, import_commit};
@@ -87,9 +88,7 @@ fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result<()> {
     match &args.output {
         None => export_commit(&repo, &id, &mut session.out, &options, &session.ctx)?,
         Some(path) => {
-            let mut file = File::create(path).with_context(|| format!("Creating {}", path.display()))?;
-            export_commit(&repo, &id, &mut file, &options, &session.ctx)?;
-            file.flush()?;
+            whole_file::write(path, |file| Ok(export_commit(&repo, &id, file, &options, &session.ctx)?))?;
         }
     }
     Ok(())

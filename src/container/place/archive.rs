@@ -44,12 +44,6 @@ impl OciArchive {
         let file = Arc::new(file);
         let mut blobs = HashMap::new();
         let (mut index_json, mut oci_layout) = (None, None);
-        let not_tar = |e: io::Error| match e.kind() {
-            io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                Error::NotALayout(format!("the file is no tar archive: {e}"))
-            }
-            _ => Error::io("read archive", "oci-archive")(e),
-        };
         let mut archive = tar::Archive::new(&*file);
         for entry in archive.entries_with_seek().map_err(not_tar)? {
             let entry = entry.map_err(not_tar)?;
@@ -124,6 +118,18 @@ pub fn plain_archive(mut file: File, spool: impl FnOnce() -> io::Result<File>, c
     drop(stream);
     file.rewind().map_err(read())?;
     Ok(file)
+}
+
+/// What is said of an archive that cannot be read. The reader of archives quotes what it finds: of a file that is
+/// something else, any bytes at all.
+pub(super) fn not_tar(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Error::NotALayout("the tar archive breaks off".to_owned()),
+        io::ErrorKind::Other | io::ErrorKind::InvalidData => {
+            Error::NotALayout("the file is no tar archive, or damaged".to_owned())
+        }
+        _ => Error::io("read", "archive")(error),
+    }
 }
 
 /// A part of a file, read without moving the file's own position.

@@ -20,7 +20,7 @@ use cap_std::fs::Dir;
 use oci_spec::image::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType, Platform};
 use serde::{Deserialize, Serialize};
 
-use super::archive::{Extent, Slice, read_whole};
+use super::archive::{Extent, Slice, not_tar, read_whole};
 use super::{OciArchiveWriter, index};
 use crate::base::io::Hashing;
 use crate::container::blob::LayerFormat;
@@ -107,7 +107,6 @@ impl DockerArchive {
 
 impl Entries {
     fn read(file: &Arc<File>) -> Result<Self> {
-        let not_tar = |e: io::Error| Error::NotALayout(format!("the file is no tar archive: {e}"));
         let mut out = Self::default();
         let mut archive = tar::Archive::new(&**file);
         for entry in archive.entries_with_seek().map_err(not_tar)? {

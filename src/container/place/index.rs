@@ -49,14 +49,28 @@ pub(in crate::container) fn number(name: &str) -> Option<usize> {
     name.strip_prefix('@')?.parse().ok()
 }
 
-/// Refuses the number of an image as the name of one to be written.
+/// Refuses what cannot be the name of an image to be written: the number of one that is there, and what the image
+/// specification does not allow (annotations.md, `org.opencontainers.image.ref.name`), so that skopeo cannot read it.
 pub(in crate::container) fn check_is_name(name: Option<&str>) -> Result<()> {
-    match name.and_then(number) {
-        Some(number) => {
-            Err(Error::Usage(format!("@{number} names an image that is there, not one to be written")))
-        }
-        None => Ok(()),
+    let Some(name) = name else { return Ok(()) };
+    if let Some(number) = number(name) {
+        return Err(Error::Usage(format!("@{number} names an image that is there, not one to be written")));
     }
+    if name.split('/').all(is_component) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "{name:?} cannot be the name of an image: letters and digits, and between them single characters of -._:@+ \
+         or --, in parts with / between them"
+    )))
+}
+
+/// Whether `part` is made of letters and digits, with separators between them.
+fn is_component(part: &str) -> bool {
+    let words = part.replace("--", "-");
+    words
+        .split(['-', '.', '_', ':', '@', '+'])
+        .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// The entry called `tag`, or that of number N for `@N`; without a tag the only entry there is, or the only one

@@ -90,12 +90,17 @@ impl SecretKeys {
     /// else, as `gpg` chooses, the newest subkey that may sign, else the primary key.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if no certificate with a secret key goes by `id`, [`Error::Ambiguous`] if several
-    /// do, [`Error::CannotSign`] if the one cannot sign now.
+    /// [`Error::NotFound`] if no certificate goes by `id`, [`Error::Ambiguous`] if several with secret keys do,
+    /// [`Error::CannotSign`] if the one has no secret key or cannot sign now.
     pub fn signer(&self, id: &str, now: SystemTime) -> Result<Signer> {
         let query = KeyQuery::parse(id);
         let mut found = self.public.certs().filter(|cert| query.matches(cert) && self.has_secret(cert));
-        let cert = found.next().ok_or_else(|| Error::NotFound(id.to_owned()))?;
+        let Some(cert) = found.next() else {
+            return Err(match self.public.certs().find(|cert| query.matches(cert)) {
+                Some(cert) => Error::CannotSign { key: cert.fingerprint(), why: CannotSign::NoSecret },
+                None => Error::NotFound(id.to_owned()),
+            });
+        };
         if found.next().is_some() {
             return Err(Error::Ambiguous(id.to_owned()));
         }

@@ -59,7 +59,7 @@ fn mistakes_and_what_to_do() {
             "unknown transport \"ocii\": did you mean oci:?",
         ),
         (&["--repo=x", "refs"], "x is not an ostree repository; `init` makes one"),
-        (&["--repo=gone", "refs"], "Opening repository gone: No such file or directory"),
+        (&["--repo=gone", "refs"], "Opening repository gone: No such file or directory; `init` makes one"),
         (
             &["--repo=repo", "checkout", "-U", "main", "t"],
             "t exists: --union writes into it, or name another directory",
@@ -84,6 +84,19 @@ fn mistakes_and_what_to_do() {
             &["--repo=repo", "commit", "-b", "", "--tree=dir=tree"],
             "--branch '': ref name: invalid ref name : a component starts with a letter, digit or '_', and goes \
              on with these, '-' or '.'",
+        ),
+        (
+            &["--repo=repo", "commit", "-b", "new", "--tree=tree"],
+            "Missing type in tree specification 'tree'; a directory is dir=tree",
+        ),
+        (
+            &["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o", "--tag=bad tag"],
+            "Creating o: \"bad tag\" cannot be the name of an image: letters and digits, and between them single characters of \
+             -._:@+ or --, in parts with / between them",
+        ),
+        (
+            &["--repo=repo", "container", "pull", "oci-archive:repo/config"],
+            "oci-archive:repo/config: not an OCI image layout: the file is no tar archive, or damaged",
         ),
         (
             &["--repo=repo", "commit", "-b", "new", "--tar-pathname-filter=x", "--tree=tar=x"],
@@ -214,6 +227,13 @@ fn no_room() {
         ("0", "--repo=m/r pull-local --untrusted r", &["/m/r: write ", large]),
         ("0", "--repo=r checkout -UC x m/out", &["Writing m/out: ", " are free on "]),
         ("0", "--repo=r container build --ref=x --oci-dir=m/o", &["Writing oci:m/o: ", " are free on "]),
+        (
+            "0",
+            "--repo=r container build --ref=x --oci-archive=m/o",
+            &["Writing oci-archive:m/o: ", " are free on "],
+        ),
+        ("0", "--repo=r export x -o m/o.tar", &["Writing m/o.tar: ", " are free on "]),
+        ("0", "--repo=r tar export x -o m/o.tar", &["Writing m/o.tar: ", " are free on "]),
     ] {
         let again = match command.contains("commit") {
             true => "mount -o remount,size=32m m && $0 --repo=m/r commit -b x --tree=dir=tree >again",
@@ -242,4 +262,67 @@ fn half_a_key_is_not_left_behind() {
     assert_eq!(std::fs::read(tmp.path().join("key.asc")).unwrap(), b"mine");
     std::fs::remove_file(tmp.path().join("key.asc")).unwrap();
     assert!(start(OURS, tmp.path(), &args).status.success());
+}
+
+/// Keys that do not fit are told apart: half a pair, and those of somebody else.
+#[test]
+fn keys_that_do_not_fit() {
+    let tmp = repository();
+    let run = |args: &[&str]| {
+        let out = start(OURS, tmp.path(), args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    };
+    let new = |name: &str| {
+        let [secret, public] = ["secret", "public"].map(|half| format!("--{half}={name}-{half}.asc"));
+        run(&["gpg-new-key", &secret, &public, &format!("{name} <{name}@example.org>")])
+    };
+    let mine = new("mine");
+    new("other");
+    let sign = ["--repo=repo", "gpg-sign", "main", "mine@example.org", "--gpg-homedir"];
+    let with = |last| [&sign[..], &[last]].concat();
+    assert_eq!(
+        said(tmp.path(), &with("mine-public.asc")),
+        format!("gpg key {mine} cannot sign: its secret key is not available")
+    );
+    run(&with("mine-secret.asc"));
+    run(&["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o"]);
+    let pull = ["--repo=repo", "pull", "--gpg-keyring=other-public.asc", "oci:o"];
+    let text = String::from_utf8(start(OURS, tmp.path(), &pull).stderr).unwrap();
+    assert!(text.contains("public key not found; the keys are those of other-public.asc"), "{text}");
+}
+
+/// What is in a file stays until the new content is whole; nothing else is left beside it.
+#[test]
+fn an_export_is_whole_or_not_there() {
+    let tmp = repository();
+    let object = fs::read_dir(tmp.path().join("repo/objects")).unwrap().find_map(|dir| {
+        let mut files = fs::read_dir(dir.unwrap().path()).unwrap().map(|file| file.unwrap().path());
+        files.find(|file| file.extension().is_some_and(|e| e == "file") && file.metadata().unwrap().len() > 0)
+    });
+    fs::remove_file(object.unwrap()).unwrap();
+    fs::write(tmp.path().join("old.tar"), "old").unwrap();
+    for args in [["export", "main", "-o", "old.tar"], ["export", "main", "-o", "new.tar"]] {
+        for verb in [&["--repo=repo"][..], &["--repo=repo", "tar"]] {
+            let message = said(tmp.path(), &[verb, &args[..]].concat());
+            assert!(message.contains("object"), "{message}");
+        }
+    }
+    assert_eq!(fs::read(tmp.path().join("old.tar")).unwrap(), b"old");
+    let mut names: Vec<_> =
+        fs::read_dir(tmp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["old.tar", "repo", "tree"]);
+}
+
+/// Who asks for another mode than the repository has is told.
+#[test]
+fn a_mode_stays() {
+    let tmp = repository();
+    let init = |mode: &str| start(OURS, tmp.path(), &["--repo=repo", "init", mode]);
+    let out = init("--mode=archive");
+    assert!(out.status.success());
+    let text = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(text, "warning: repo is a repository already, and stays one of mode bare-user\n");
+    assert!(init("--mode=bare-user").stderr.is_empty());
 }

@@ -125,7 +125,7 @@ fn a_protected_key_says_so() {
     let exported = home.gpg(&["--passphrase", "secret", "--export-secret-keys"]);
     let public = home.gpg(&["--export"]);
     let key = home.keyring().find("locked").unwrap().fingerprint();
-    let protected = Error::CannotSign { key, why: CannotSign::Protected };
+    let protected = Error::CannotSign { key: key.clone(), why: CannotSign::Protected };
     for keys in [SecretKeys::from_bytes(&exported), SecretKeys::from_homedir(&home.dir())] {
         assert_eq!(
             keys.unwrap().signer("locked@example.org", SystemTime::now()).map(|_| ()),
@@ -133,7 +133,7 @@ fn a_protected_key_says_so() {
         );
     }
     let no_secret = SecretKeys::from_bytes(&public).unwrap().signer("locked", SystemTime::now()).map(|_| ());
-    assert_eq!(no_secret, Err(Error::NotFound("locked".into())));
+    assert_eq!(no_secret, Err(Error::CannotSign { key, why: CannotSign::NoSecret }));
 }
 
 /// GnuPG 1's `secring.gpg`, its self-signatures made with SHA-1.

@@ -62,7 +62,7 @@ impl<'a> Tree<'a> {
             Some(("tar", file)) => Ok(Self::Tar(file)),
             Some(("ref", rev)) => Ok(Self::Ref(rev)),
             Some((other, _)) => bail!("Invalid tree type specification '{other}'"),
-            None => bail!("Missing type in tree specification '{text}'"),
+            None => bail!("Missing type in tree specification '{text}'; a directory is dir={text}"),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Who {
     source: Option<SignatureSource>,
     /// The remote, if only the system's keys stand in for its own.
     keyless: Option<RemoteName>,
+    /// The files of keys that were named.
+    keyrings: Vec<PathBuf>,
 }
 
 /// Whether nobody vouched for the commit itself.
@@ -37,11 +39,11 @@ fn is_refused_commit(error: &Error) -> bool {
     matches!(error, Error::Store(Refused { .. }) | Error::Tar(tar::Error::Store(Refused { .. })))
 }
 
-/// A commit that was refused, where the remote that vouches for it has no keys of its own yet.
+/// A commit that was refused, and which keys could have vouched for it.
 #[derive(Debug, thiserror::Error)]
-#[error("{source}; {}", no_key(.remote))]
-struct Keyless {
-    remote: RemoteName,
+#[error("{source}; {keys}")]
+struct Refused {
+    keys: String,
     source: Error,
 }
 
@@ -62,15 +64,23 @@ impl Who {
         {
             bail!("{}", no_key(remote));
         }
-        Ok(Self { keys: keyring.map(SignedBy), source: image.signature.clone(), keyless })
+        let keyrings = options.gpg_keyring.clone();
+        Ok(Self { keys: keyring.map(SignedBy), source: image.signature.clone(), keyless, keyrings })
     }
 
     /// What is said of a pull into `repo` that failed.
     pub(super) fn failed(&self, repo: &Repo) -> impl FnOnce(Error) -> anyhow::Error {
-        move |source| match &self.keyless {
-            Some(remote) if is_refused_commit(&source) => Keyless { remote: remote.clone(), source }.into(),
+        move |source| match self.known_keys() {
+            Some(keys) if is_refused_commit(&source) => Refused { keys, source }.into(),
             _ => locate::writing(repo)(source),
         }
+    }
+
+    /// A sentence about the keys that were looked at, as far as the name of the image does not tell.
+    fn known_keys(&self) -> Option<String> {
+        let files: Vec<_> = self.keyrings.iter().map(|file| file.display().to_string()).collect();
+        let in_files = (!files.is_empty()).then(|| format!("the keys are those of {}", files.join(", ")));
+        self.keyless.as_ref().map(no_key).or(in_files)
     }
 
     /// What the policy has to say.

@@ -54,13 +54,27 @@ fn write_page(command: &Command, page: &mut impl Write) -> io::Result<()> {
     writeln!(page, ".TH \"{name}\" 1 \"\" \"ostree-rs {version}\" \"User Commands\"")?;
     let man = Man::new(command.clone());
     man.render_name_section(page)?;
-    man.render_synopsis_section(page)?;
+    page.write_all(synopsis(command).to_roff().as_bytes())?;
     man.render_description_section(page)?;
     man.render_options_section(page)?;
     if command.has_subcommands() {
         man.render_subcommands_section(page)?;
     }
     page.write_all(more(command).to_roff().as_bytes())
+}
+
+/// How the command is called. The options stand below, with what they take.
+fn synopsis(command: &Command) -> Roff {
+    let usage = command.clone().render_usage().to_string();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    for (line, text) in usage.trim_start_matches("Usage:").lines().enumerate() {
+        if line > 0 {
+            roff.control("br", []);
+        }
+        roff.text([roman(text.trim())]);
+    }
+    roff
 }
 
 /// What the definitions of arguments do not tell.

@@ -181,6 +181,11 @@ fn by_packages(store: &dyn ObjectRead, commit: &CommitId, ctx: &Ctx) -> Result<V
     let tree = Tree::load(store, commit, ctx)?;
     let mut owners = Owners::new(&tree);
     database::read(store, &tree, &mut owners)?;
+    if !owners.knows_packages() {
+        ctx.warn(
+            "no database of dpkg, apk or pacman in the commit tells of packages: layers are made by paths",
+        );
+    }
     Ok(owners.components())
 }
 

@@ -78,6 +78,11 @@ impl<'t> Owners<'t> {
         })
     }
 
+    /// Whether there is any package.
+    pub(super) fn knows_packages(&self) -> bool {
+        !self.packages.is_empty()
+    }
+
     /// A file of a package; the first package that claims it gets it.
     pub(super) fn claim_file(&mut self, package: usize, path: &str) {
         match self.tree.locate_moved(path) {
