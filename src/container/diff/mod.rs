@@ -58,7 +58,7 @@ pub struct ImageDiff {
 /// The files that differ between two images.
 #[derive(Debug, Clone)]
 pub enum FilesDiff {
-    /// Paths, as in the commits; of plain layers as in the image.
+    /// Paths, as in the commits; as in the images, where there are no commits or they cannot be read alone.
     Listed(Changes),
     /// Nothing is known: this layer is not zstd:chunked, or no parts of it are to be had.
     Unlisted(Digest),
@@ -87,6 +87,13 @@ impl<'a> Compared<'a> {
     fn layers_of_commit(&self) -> impl Iterator<Item = (usize, &'a Descriptor)> {
         let all = self.image.manifest.layers().iter().enumerate();
         all.take(self.plan.layers_of_commit())
+    }
+
+    /// The image as files alone: what a commit's layers hold counts by the paths of its checkout.
+    fn as_files(&self) -> Self {
+        let mut plan = self.plan.clone();
+        plan.layers.iter_mut().for_each(|planned| planned.kind = LayerKind::Plain);
+        Self { plan, source: self.source.again(), ..*self }
     }
 
     fn of_kind(&self, kind: LayerKind) -> impl Iterator<Item = &'a Descriptor> {
@@ -119,14 +126,23 @@ pub fn diff_images(
     let old = Compared::new(old, &layers, &bytes, false)?;
     let new = Compared::new(new, &layers, &bytes, true)?;
     let (mut object_bytes, mut packages) = (None, None);
-    let files = match listed(&old, &new, ctx)? {
+    let (files_of_old, files_of_new) = (old.as_files(), new.as_files());
+    let mut trees = listed(&old, &new, ctx)?;
+    let is_by_objects = trees.is_ok();
+    if !is_by_objects {
+        // Others compressed the layers again: they have tables, and no index of objects.
+        trees = listed(&files_of_old, &files_of_new, ctx)?;
+    }
+    let files = match trees {
         Err(digest) => FilesDiff::Unlisted(digest),
         Ok((trees, from, to)) => {
             if options.packages {
                 packages = Some(find::databases(&trees, from, to)?);
             }
-            let plain = new.of_kind(LayerKind::Plain).filter(|layer| !new.is_shared(layer));
-            object_bytes = Some(trees.bytes_of_objects() + plain.map(Descriptor::size).sum::<u64>());
+            if is_by_objects {
+                let plain = new.of_kind(LayerKind::Plain).filter(|layer| !new.is_shared(layer));
+                object_bytes = Some(trees.bytes_of_objects() + plain.map(Descriptor::size).sum::<u64>());
+            }
             let side = |root| Side::Tree { store: &*trees, root };
             FilesDiff::Listed(trees.told(changes(side(from), side(to), ctx).map_err(Error::from))?)
         }
@@ -137,7 +153,7 @@ pub fn diff_images(
     let packages = packages.filter(|(old, new)| !old.0.is_empty() || !new.0.is_empty());
     let packages = packages.map(|(old, new)| PackagesDiff::between(old, new));
     let (components, read_bytes) = (layers.components(), bytes.load(Ordering::Relaxed));
-    drop((old, new));
+    drop((old, new, files_of_old, files_of_new));
     Ok(ImageDiff { layers, object_bytes, files, packages, components, read_bytes })
 }
 

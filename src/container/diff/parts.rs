@@ -20,6 +20,11 @@ impl<'a> Parts<'a> {
         Self { source, bytes: Arc::clone(bytes) }
     }
 
+    /// A second reader of this source, counted by the number of the first.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.source, &self.bytes)
+    }
+
     fn counted(&self, inner: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
         Box::new(Counted { inner, bytes: Arc::clone(&self.bytes) })
     }

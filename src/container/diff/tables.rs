@@ -7,7 +7,7 @@
 //! ```
 //! A table is a claim of whoever made the image, and nothing is made of it but a list.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
 use std::ops::Range;
 
@@ -84,16 +84,25 @@ pub(super) fn lay_over<'a>(
         for row in &rows {
             merged.whiteout(row)?;
         }
+        // In layers of a commit, what is at a path is a hard link to an object.
+        let linked = rows.iter().filter(|row| row.kind == "hardlink" && is_of_database(&row.name));
+        let linked: HashSet<&str> = linked.map(|row| &*row.link_name).collect();
         for row in &rows {
             if let Some(id) = merged.put(row)?
                 && row.kind == "reg"
-                && is_of_database(&row.name)
+                && (is_of_database(&row.name) || linked.contains(&*row.name))
             {
                 let frames = row.offset..row.end_offset.max(row.offset);
                 let digest = row.digest.parse().ok();
                 places.insert(id, Place { source, layer, frames, bytes: row.size, digest });
             }
         }
+    }
+    if let Some(Entry::Dir(dir)) = merged.root.get(trees, "sysroot")?
+        && let Some(Entry::Dir(dir)) = dir.get(trees, "ostree")?
+    {
+        // The objects themselves: every commit has others.
+        dir.remove(trees, "repo")?;
     }
     Ok(Ok(merged.root.write(&trees.store)?))
 }

@@ -260,18 +260,48 @@ fn layers_of_files() {
             );
         }
         assert_eq!(names(&streamed, "removed"), [""; 0], "{name}");
-        if name == "plain" {
-            assert_eq!(names(&listed, "removed"), ["bash"]);
-            let bash = "D /usr/lib/pacman/local/bash-5.2.01-1";
-            let all = [
-                "A /etc",
-                "A /etc/conf",
-                "A /usr/bin/new",
-                "D /usr/bin/gone",
-                bash,
-                "M /usr/lib/dpkg/status",
-            ];
-            assert_eq!(files(&listed), all);
+        assert_eq!(names(&listed, "removed"), ["bash"], "{name}");
+        let bash = "D /usr/lib/pacman/local/bash-5.2.01-1";
+        let all =
+            ["A /etc", "A /etc/conf", "A /usr/bin/new", "D /usr/bin/gone", bash, "M /usr/lib/dpkg/status"];
+        assert_eq!(files(&listed), all, "{name}");
+        assert!(listed["read_bytes"].as_u64().unwrap() < 40_000, "{name} {}", listed["read_bytes"]);
+    }
+}
+
+/// Whatever byte of a layer is wrong: the same is told, or that it is wrong.
+#[test]
+fn nothing_wrong_is_told_of_damaged_layers() {
+    let Some(home) = home(120) else { return };
+    for version in 1..=2 {
+        let (name, tag) = (format!("--ref=v{version}"), format!("--tag={version}"));
+        let compression = "--compression=zstd:chunked";
+        home.ok(&["--repo=repo", "container", "build", &name, "--oci-dir=images", &tag, compression]);
+    }
+    let args = ["container", "diff", "--packages", "--json", "oci:images:1", "oci:images:2"];
+    let right = home.ok(&args);
+    let found: Value = serde_json::from_str(&right).unwrap();
+    let digest = found["layers_added"][0].as_str().unwrap().strip_prefix("sha256:").unwrap();
+    let path = home.path("images/blobs/sha256").join(digest);
+    let (whole, mut refused) = (fs::read(&path).unwrap(), 0);
+    let info: Value =
+        serde_json::from_str(&home.ok(&["container", "info", "--json", "oci:images:2"])).unwrap();
+    let index = info["manifest"]["layers"][0]["annotations"]["io.github.ostree-rs.objects"].as_str().unwrap();
+    let mut numbers = index.split(':').map(|number| number.parse::<usize>());
+    let (start, length) = (numbers.next().unwrap().unwrap(), numbers.next().unwrap().unwrap());
+    let places = (0..8).map(|n| start + n * length / 8);
+    for place in places.chain((0..24).map(|n| n * 997)).chain((0..12).map(|n| n * whole.len() / 12)) {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        let out = home.run(&args);
+        match out.status.code() {
+            Some(0) => assert_eq!(String::from_utf8(out.stdout).unwrap().trim(), right, "byte {place}"),
+            code => {
+                assert_eq!((code, out.stdout.len()), (Some(1), 0), "byte {place}");
+                refused += 1;
+            }
         }
     }
+    assert!(refused > 8, "{refused}");
 }
