@@ -48,7 +48,7 @@ pub enum StreamHolds {
     Everything,
     /// What the store lacks: metadata that is there names objects of the stream, too.
     WhatIsMissing,
-    /// The metadata, the xattrs of all content, and the content that a base lacks.
+    /// The metadata, the content that a base lacks, and the xattrs of all other that has any.
     WhatIsNotInBase,
 }
 

@@ -7,7 +7,7 @@ use super::resume::Resuming;
 use super::take::rules;
 use crate::base::Ctx;
 use crate::container::image::{Digest, ImageLayer, LayerKind, PlannedLayer, Result};
-use crate::container::store::{LayerRole, Layers};
+use crate::container::store::{LayerRole, Layers, is_whole};
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn};
 use ostree_format::CommitId;
@@ -76,6 +76,16 @@ pub fn plan_pull(
 }
 
 fn look(image: &Admitted<'_>, txn: &dyn Txn, options: &PullOptions<'_>) -> Result<PullPlan> {
+    let manifest = image.raw_manifest().digest;
+    if let Some(on_base) = image.image()?.on_base()? {
+        // Whether layers of the base are needed only the layer on top of them tells.
+        let is_here = is_whole(txn, &on_base.commit)?;
+        let presence = if is_here { Presence::Here } else { Presence::ToFetch };
+        let layer = |kind| move |layer| LayerToPull { layer, kind, presence };
+        let base = on_base.base.into_iter().map(layer(LayerKind::Plain));
+        let layers = base.chain(std::iter::once(on_base.top).map(layer(LayerKind::Commit))).collect();
+        return Ok(PullPlan { manifest, commit: Some(on_base.commit), layers });
+    }
     let plan = image.image()?.plan()?;
     let before = PulledLayers::read(txn).reusable(&plan, txn)?;
     let known = Resuming::new(&before, txn);
@@ -96,5 +106,5 @@ fn look(image: &Admitted<'_>, txn: &dyn Txn, options: &PullOptions<'_>) -> Resul
         let presence = if kept.is_some() { Presence::Here } else { Presence::ToFetch };
         layers.push(LayerToPull { layer, kind, presence });
     }
-    Ok(PullPlan { manifest: image.raw_manifest().digest, commit, layers })
+    Ok(PullPlan { manifest, commit, layers })
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! whole commit without files                  directories only where the base has them otherwise
 //! .wh.NAME                                    what the base has and the commit has not
-//! { .file-xattrs-link }                       of content that the base has: no .file
+//! { .file-xattrs-link }                       of content that the base has, where it has xattrs: no .file
 //! { .file-xattrs-link · .file · its places }  of all other
 //! ```
 //! ostree-ext takes it for a layer that somebody put on top. It leaves out `sysroot`, and makes files of links into it
@@ -58,7 +58,9 @@ pub fn export_on_base(
     for id in &what.in_base {
         ctx.cancel.check()?;
         let file = store.open_file(id)?.ok_or(store::Error::NotFound((*id).into()))?;
-        exporter.write_xattrs(id, &file.header)?;
+        if !file.header.xattrs.is_empty() {
+            exporter.write_xattrs(id, &file.header)?;
+        }
     }
     exporter.write_content(&what.content)?;
     exporter.finish()

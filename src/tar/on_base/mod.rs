@@ -12,7 +12,6 @@
 mod search;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use ostree_format::{Checksum, CommitId, FileId, Xattrs};
 
@@ -23,10 +22,10 @@ use crate::store::{self, ObjectRead, load_commit};
 
 pub use search::{BaseFile, BaseSearch};
 
-/// Xattrs of content objects.
+/// Xattrs of content objects; those of which nothing is known have none.
 #[derive(Debug, Clone, Default)]
 pub struct XattrsOf {
-    sets: HashMap<Checksum, Arc<Xattrs>>,
+    sets: HashMap<Checksum, Xattrs>,
     of: HashMap<FileId, Checksum>,
 }
 
@@ -34,6 +33,7 @@ pub struct XattrsOf {
 #[derive(Debug, Default)]
 pub struct WantedFiles {
     places: HashMap<Box<str>, FileId>,
+    ids: HashSet<FileId>,
     xattrs: XattrsOf,
 }
 
@@ -53,7 +53,7 @@ impl XattrsOf {
                     ostree_format::ObjectType::FileXattrs,
                 ))(source)
             })?;
-            all.sets.insert(checksum, Arc::new(xattrs));
+            all.sets.insert(checksum, xattrs);
         }
         last.into_iter().for_each(|(id, xattrs)| all.insert(id, xattrs));
         Ok(all)
@@ -61,12 +61,12 @@ impl XattrsOf {
 
     fn insert(&mut self, id: FileId, xattrs: Xattrs) {
         let checksum = Checksum::of(&xattrs.to_bytes());
-        self.sets.entry(checksum).or_insert_with(|| Arc::new(xattrs));
+        self.sets.entry(checksum).or_insert(xattrs);
         self.of.insert(id, checksum);
     }
 
     /// The xattrs of an object, if they are known.
-    pub fn get(&self, id: &FileId) -> Option<&Arc<Xattrs>> {
+    pub fn get(&self, id: &FileId) -> Option<&Xattrs> {
         self.sets.get(self.of.get(id)?)
     }
 }
@@ -78,9 +78,9 @@ impl WantedFiles {
     /// If an object is missing or damaged.
     pub fn of_stored(store: &dyn ObjectRead, commit: &CommitId) -> Result<Self> {
         let mut wanted = Self::of_commit(store, commit, |_| true, XattrsOf::default())?;
-        for id in wanted.places.values() {
-            if !wanted.xattrs.of.contains_key(id) {
-                let file = store.open_file(id)?.ok_or(store::Error::NotFound((*id).into()))?;
+        for id in &wanted.ids {
+            let file = store.open_file(id)?.ok_or(store::Error::NotFound((*id).into()))?;
+            if !file.header.xattrs.is_empty() {
                 wanted.xattrs.insert(*id, file.header.xattrs);
             }
         }
@@ -96,15 +96,15 @@ impl WantedFiles {
         store: &dyn ObjectRead,
         commit: &CommitId,
         mut keep: impl FnMut(&FileId) -> bool,
-        mut xattrs: XattrsOf,
+        xattrs: XattrsOf,
     ) -> Result<Self> {
-        xattrs.of.retain(|id, _| keep(id));
         let map = CheckoutMap::of(store, &load_commit(store, commit)?)?;
-        let mut places = HashMap::new();
+        let (mut places, mut ids) = (HashMap::new(), HashSet::new());
         for (id, paths) in ChunkContent::of_commit(store, commit)?.select(&mut keep).iter() {
+            ids.insert(id);
             places.extend(paths.iter().filter_map(|path| map.map(path)).map(|place| (place.into(), id)));
         }
-        Ok(Self { places, xattrs })
+        Ok(Self { places, ids, xattrs })
     }
 
     /// The object that is wanted at a path in the checkout.
@@ -117,8 +117,14 @@ impl WantedFiles {
         self.places.iter().map(|(place, id)| (&**place, id))
     }
 
-    /// The xattrs of all that is wanted.
-    pub fn xattrs(&self) -> &XattrsOf {
-        &self.xattrs
+    /// Whether an object is wanted anywhere.
+    pub fn contains(&self, id: &FileId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// The xattrs of an object that is wanted.
+    pub fn xattrs_of(&self, id: &FileId) -> &Xattrs {
+        static NONE: Xattrs = Xattrs::EMPTY;
+        self.xattrs.get(id).unwrap_or(&NONE)
     }
 }

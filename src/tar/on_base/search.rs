@@ -101,7 +101,7 @@ impl<'a> BaseSearch<'a> {
         }
         // In an image of ours, or ostree-ext's, the content lies where objects do, and links lead there.
         let object = || path.strip_prefix(REPO).and_then(object_of_path);
-        let object = || object().filter(|id| self.wanted.xattrs.get(id).is_some());
+        let object = || object().filter(|id| self.wanted.contains(id));
         let id = self.wanted.at(path).copied().or_else(object)?;
         // What is there already need not be written again.
         let is_needed = self.store.is_none() || !self.found(&id);
@@ -110,8 +110,8 @@ impl<'a> BaseSearch<'a> {
 
     /// The header that the entry has as an object, with the xattrs that are wanted; `None` if it cannot be one.
     fn header(&self, id: &FileId, entry: &TarEntry) -> Option<FileHeader> {
-        let xattrs = self.wanted.xattrs.get(id)?;
-        Some(FileHeader { xattrs: (**xattrs).clone(), ..file_header(entry).ok()? })
+        let xattrs = self.wanted.xattrs_of(id).clone();
+        Some(FileHeader { xattrs, ..file_header(entry).ok()? })
     }
 
     fn note(&self, candidate: BaseFile) {

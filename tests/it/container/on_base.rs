@@ -9,7 +9,8 @@ use ostree_rs::container::image::{
     Compression, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result,
 };
 use ostree_rs::container::place::OciLayout;
-use ostree_rs::container::pull::{PullOptions, Pulled, Vouching};
+use ostree_rs::container::pull::{PullOptions, Pulled, Vouching, plan_pull};
+use ostree_rs::container::trust::Admitted;
 use ostree_rs::format::{Commit, CommitId};
 use ostree_rs::store::{
     Completeness, MemStore, Modifier, ObjectRead as _, ObjectWrite as _, Reachable, Txn as _, walk_commit,
@@ -210,4 +211,12 @@ fn on_an_image_of_ours() {
     let (pulled, result) = pull_tag(path, "v1");
     assert_eq!(result.unwrap().commit, stable());
     assert_holds(&pulled, &stable());
+
+    let to_fetch = |store: &MemStore| {
+        let admitted = Admitted::unjudged(&source).unwrap();
+        let plan = plan_pull(&admitted, store, &PullOptions::default(), &ctx).unwrap();
+        assert_eq!(plan.commit, Some(stable()));
+        plan.to_fetch().count()
+    };
+    assert_eq!([to_fetch(&MemStore::new()), to_fetch(&pulled)], [2, 0]);
 }

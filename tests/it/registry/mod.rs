@@ -11,6 +11,7 @@ mod identities;
 mod identity;
 mod messages;
 mod objects;
+mod on_base;
 mod patience;
 mod peer;
 mod peers;

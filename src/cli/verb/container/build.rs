@@ -44,8 +44,8 @@ pub(crate) struct Args {
     tag: Option<String>,
     /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19. In a
     /// docker-archive zstd becomes gzip, which every docker reads. Otherwise registries get zstd:chunked, of which pull
-    /// fetches only the objects that are missing, and other places gzip. For machines that keep their images by bootc's
-    /// composefs backend ask for gzip: it cannot read zstd:chunked
+    /// fetches only the objects that are missing, or zstd for the layer on a base, and other places gzip. For machines
+    /// that keep their images by bootc's composefs backend ask for gzip: it cannot read zstd:chunked
     #[arg(long, value_name = "METHOD", value_parser = compression)]
     compression: Option<Compression>,
     #[command(flatten)]
@@ -148,6 +148,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let base = args.from.as_ref().map(|base| open(base, args, &platform, session)).transpose()?;
     let describing = args.describing.options(args.max_layers)?;
     let compression = args.compression.unwrap_or(match place.transport() {
+        // Of the layer on a base nobody fetches parts.
+        Transport::Registry if base.is_some() => Compression::ZSTD,
         Transport::Registry => Compression::ZSTD_CHUNKED,
         _ => Compression::default(),
     });

@@ -106,7 +106,7 @@ impl Comparison<'_> {
     fn is_right(&self, place: &str) -> bool {
         let (Some(id), Some(node)) = (self.wanted.at(place), self.merged.get(place)) else { return false };
         let NodeKind::File(Some(candidate)) = node.kind else { return false };
-        let xattrs = self.wanted.xattrs().get(id).map(|xattrs| unpacked_xattrs(xattrs));
+        let xattrs = Some(unpacked_xattrs(self.wanted.xattrs_of(id)));
         candidate.id == *id
             && self.search.is_right(&candidate)
             && xattrs == node.meta.map(|meta| meta.xattrs())

@@ -9,9 +9,9 @@
 //!             DIR/                                directories of another owner, mode or xattrs, and those above all
 //!                                                 that follows
 //!             DIR/.wh.NAME                        what the base has and the commit has not
-//!             objects/….file-xattrs(-link)        of every content object; the base's own come first
+//!             objects/….file-xattrs(-link)        of content that the base has; without one there are no xattrs
 //!             objects/….file · DIR/NAME           content that the base has not at this path, or with another owner,
-//!                                                 mode or xattrs
+//!                                                 mode or xattrs; with the xattrs of each, as in every image
 //! labels    io.github.ostree-rs.on-base.commit    the commit
 //!           io.github.ostree-rs.on-base.diffid    of layer n: what lies on top of it is not the commit's
 //!           neither ostree.commit nor ostree.final-diffid: for ostree-ext and bootc it is a plain image
@@ -22,8 +22,8 @@
 //! Below `sysroot` nothing of the base is taken away.
 //!
 //! A puller reads layer n first. Its dirtrees say which object lies at which path; the base's entry there says owner, mode
-//! and content, the link says xattrs, and the object is taken if its checksum is the one that was asked for. The builder
-//! does the same ([`BaseSearch`](crate::tar::BaseSearch)), and what it does not find goes into layer n.
+//! and content, the link, if there is one, says xattrs, and the object is taken if its checksum is the one that was asked
+//! for. The builder does the same ([`BaseSearch`](crate::tar::BaseSearch)), and what it does not find goes into layer n.
 
 mod compare;
 mod merged;

@@ -1,0 +1,57 @@
+//! Images on a base in a registry: what is sent of the base, and what is fetched of it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::front::Front;
+use super::noise;
+use super::program::Home;
+use super::server::{Login, Server, Speech};
+
+/// Bytes of the one large file of the base.
+const LARGE: usize = 900_000;
+
+fn commit(home: &Home) {
+    let commit = ["--repo=repo", "commit", "-b", "main", "--parent=none", "--tree=dir=tree"];
+    home.ok(&[&commit[..], &["--timestamp=@1700000000"]].concat());
+}
+
+#[test]
+fn the_base_is_neither_sent_nor_fetched_twice() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let front = Front::start(server.address, |_| None);
+    let home = Home::new();
+    fs::write(home.path("tree/usr/large"), noise(LARGE)).unwrap();
+    commit(&home);
+    home.push(&format!("{}/org/base:1", server.address), &["--tls-verify=false"]);
+    for (round, layers_fetched) in [2, 1].into_iter().enumerate() {
+        fs::write(home.path("tree/usr/news"), format!("{round}\n")).unwrap();
+        fs::remove_file(home.path("tree/usr/hello")).ok();
+        commit(&home);
+        let base = format!("--from=docker://{}/org/base:1", server.address);
+        let to = format!("--push={}/org/os:1", server.address);
+        let built = ["--repo=repo", "container", "build", "--ref=main", "--tls-verify=false", "--json"];
+        let built: Value = serde_json::from_str(&home.ok(&[&built[..], &[&base, &to]].concat())).unwrap();
+        assert_eq!([&built["layers"]["total"], &built["layers"]["reused"]], [2, 1], "{built}");
+        assert!(built["written_bytes"].as_u64().unwrap() < 20_000, "{built}");
+
+        let before = front.asked().len();
+        let image = format!("ostree-unverified-registry:{}/org/os:1", front.address);
+        let pull = ["--repo=new", "container", "pull", "--tls-verify=false", "--json", "--ref=got"];
+        let pulled: Value = serde_json::from_str(&home.ok(&[&pull[..], &[&image]].concat())).unwrap();
+        assert_eq!(pulled["commit"], home.ok(&["--repo=repo", "rev-parse", "main"]).trim());
+        assert_eq!(pulled["layers_fetched"], layers_fetched, "{pulled}");
+        let fetched = pulled["bytes_fetched"].as_u64().unwrap();
+        assert_eq!(fetched > LARGE as u64, round == 0, "{pulled}");
+        // What it says is what it asked for.
+        let asked = front.asked().split_off(before);
+        let layers = pulled["layers"].as_array().unwrap().iter();
+        let asked_for = layers.filter(|layer| {
+            let target = format!("/v2/org/os/blobs/{}", layer["digest"].as_str().unwrap());
+            asked.iter().any(|asked| asked.target == target)
+        });
+        assert_eq!(asked_for.count(), layers_fetched);
+        home.ok(&["--repo=new", "fsck"]);
+    }
+}
