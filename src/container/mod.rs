@@ -5,10 +5,11 @@
 //! commit ◄─ tar ◄─ decompress ─ ImageSource
 //! ```
 //! ```text
-//! W8 diff     what differs between two images, without pulling them
-//! W7 pull     image ► commit, or all layers into the image store
-//! W6 store    what images are kept as: refs of layers and images, queries, garbage
-//! W5 delta    a new image as what changes in an old one
+//! W9 diff     what differs between two images, without pulling them
+//! W8 pull     image ► commit, or all layers into the image store
+//! W7 store    what images are kept as: refs of layers and images, queries, garbage
+//! W6 delta    a new image as what changes in an old one
+//! W5 convert  the files of an image rearranged for a system that boots; what stands in the way
 //! W4 build    commit ► image: which layers, and the documents
 //! W3 trust    policy.json asked about an image; signatures
 //! W2 place    layouts, archives, registries, directories; copies from one to another
@@ -21,6 +22,7 @@
 pub mod blob;
 pub mod build;
 pub mod config;
+pub mod convert;
 pub mod delta;
 pub mod diff;
 pub mod fuzz;

@@ -78,6 +78,8 @@ pub struct LayerTree {
     pub wanted: BTreeSet<String>,
     /// Files that were left out of the tree, but whose content was kept because it was wanted: by path.
     pub kept: BTreeMap<String, FileId>,
+    /// Devices and pipes, which were left out, and what each is: by path.
+    pub special: BTreeMap<String, &'static str>,
     /// The number of entries that were left out, by their first directory or by their kind.
     pub left_out: BTreeMap<String, u64>,
 }

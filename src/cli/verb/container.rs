@@ -2,6 +2,7 @@
 
 pub(super) mod build;
 mod compare;
+mod convert;
 mod copy;
 mod delta;
 mod diff;
@@ -26,6 +27,8 @@ pub(crate) enum Verb {
     Build(Box<build::Args>),
     /// Take the commit out of a container image
     Pull(Box<pull::Args>),
+    /// Make a commit that boots of a container image that was never ostree's
+    Convert(Box<convert::Args>),
     /// Copy a container image from any place to any other
     Copy(Box<copy::Args>),
     /// Keep container images with all their layers in a repository
@@ -98,6 +101,7 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
         Verb::Build(args) => build::run(args, session),
         Verb::Pull(args) => pull::run(args, session),
+        Verb::Convert(args) => convert::run(args, session),
         Verb::Copy(args) => copy::run(args, session),
         Verb::Image(verb) => image::run(verb, session),
         Verb::Encapsulate(args) => encapsulate::export(args, session),

@@ -22,5 +22,6 @@ pub use detached::replace_detached_metadata;
 pub use on_base::build_on_base;
 pub use plan::{BuildOptions, BuildPlan, Built, LayerRecipe, build};
 
+pub(super) use chunks::unpackaged;
 pub(super) use rewrite::put_with_layers;
 pub(super) use write::write_layers;

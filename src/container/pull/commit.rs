@@ -9,12 +9,13 @@
 
 use ostree_format::CommitId;
 
-use super::merge::merge;
+use super::merge::{Arrange, merge};
 use super::on_base::pull_on_base;
 use super::options::PullOptions;
 use super::pulled_layers::PulledLayers;
 use super::take::take;
 use crate::base::Ctx;
+use crate::container::convert::Arranged;
 use crate::container::image::{Digest, Result};
 use crate::container::store::{PulledLayer, TakenLayer, write_merge_commit};
 use crate::container::trust::Admitted;
@@ -35,9 +36,12 @@ pub struct Pulled {
     pub reused: usize,
     /// Every layer, lowest first, and what was fetched for it.
     pub layers: Vec<PulledLayer>,
+    /// What became of the files of an image without a commit: see [`container::convert`](crate::container::convert).
+    pub arranged: Option<Arranged>,
 }
 
-/// Pulls the commit out of an image into `store`; of an image with plain layers, a commit of all layers together.
+/// Pulls the commit out of an image into `store`; of an image with plain layers on top of it, a commit of all layers
+/// together. An image that was never ostree's becomes a commit as [`convert`](super::convert()) makes it.
 ///
 /// Layers of the commit that an earlier pull brought into the same store are not fetched, as long as their
 /// objects are there: the store's cache tells ([`Hints::cached`](crate::store::Hints::cached)). What was finished when a pull fails is left to the
@@ -62,11 +66,12 @@ fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ct
     let before = PulledLayers::read(txn);
     let reusable = before.reusable(&plan, txn)?;
     let mut taken = take(source, &plan, txn, options, &reusable, ctx)?;
-    let commit = match (taken.base, plan.plain_layers()) {
-        (Some(base), 0) => base,
+    let (commit, arranged) = match (taken.base, plan.plain_layers()) {
+        (Some(base), 0) => (base, None),
         (base, _) => {
-            let root = merge(source, txn, &mut taken, ctx)?;
-            write_merge_commit(txn, image, base, root)?
+            let merged = merge(source, txn, &mut taken, Arrange::Yes, ctx)?;
+            let boot = merged.arranged.as_ref().map(Arranged::metadata).unwrap_or_default();
+            (write_merge_commit(txn, image, base, merged.root, boot)?, merged.arranged)
         }
     };
     if let Some(base) = taken.base {
@@ -83,5 +88,6 @@ fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ct
         fetched_bytes: fetched.iter().map(|layer| layer.fetched.bytes).sum(),
         reused: reused.len(),
         layers: taken.layers.iter().map(TakenLayer::report).collect::<Result<_>>()?,
+        arranged,
     })
 }

@@ -37,13 +37,12 @@ impl BaseFacts {
 
     /// What is changed in the files of plain layers.
     pub(in crate::container) fn modifier(&self) -> Modifier {
-        labels(self.policy.as_ref())
+        labels(self.policy.as_ref(), UsrEtc::AsItIs)
     }
 }
 
 /// Gives files the labels of a policy, if there is one.
-pub(in crate::container) fn labels(policy: Option<&Arc<SelinuxPolicy>>) -> Modifier {
-    let labeling =
-        |policy: &Arc<SelinuxPolicy>| Labeling { policy: Arc::clone(policy), usr_etc: UsrEtc::AsItIs };
+pub(in crate::container) fn labels(policy: Option<&Arc<SelinuxPolicy>>, usr_etc: UsrEtc) -> Modifier {
+    let labeling = |policy: &Arc<SelinuxPolicy>| Labeling { policy: Arc::clone(policy), usr_etc };
     Modifier { selinux: policy.map(labeling), ..Modifier::default() }
 }

@@ -102,7 +102,7 @@ pub(in crate::container) fn fetch_plain(
     let bytes = Fetched { bytes: layer.descriptor.size(), way: Way::Whole(WhyWhole::Files) };
     let fetched = TakenLayer::fetched(layer, LayerRole::Plain(rules), commit, bytes);
     taking.layers.finished(&fetched)?;
-    Ok(TakenLayer { left_out: tree.left_out, ..fetched })
+    Ok(TakenLayer { left_out: tree.left_out, special: tree.special, ..fetched })
 }
 
 fn plain_metadata(tree: &LayerTree) -> Dict {

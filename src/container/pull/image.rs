@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use ostree_format::CommitId;
 
-use super::merge::merge;
+use super::merge::{Arrange, merge};
 use super::options::{PullOptions, only_of_commit};
 use super::take::take;
 use crate::base::Ctx;
@@ -146,10 +146,10 @@ fn pull_into(
     }
     let layers = StoredLayers::read(txn)?;
     let mut taken = take(source, &image.plan()?, txn, &options.pull, &layers, ctx)?;
-    let root = merge(source, txn, &mut taken, ctx)?;
+    let root = merge(source, txn, &mut taken, Arrange::No, ctx)?.root;
     // Labeled anew, layers may be other commits now.
     taken.layers.iter().filter(|layer| layer.is_read()).try_for_each(|layer| layers.finished(layer))?;
-    let commit = write_merge_commit(txn, image, taken.base, root)?;
+    let commit = write_merge_commit(txn, image, taken.base, root, Default::default())?;
     if options.name == NameImage::Yes {
         txn.set_ref(&image_ref(target)?, Some(commit))?;
     }

@@ -14,9 +14,10 @@ use super::facts::labels;
 use super::left_out::LeftOut;
 use super::take::Taken;
 use crate::base::Ctx;
+use crate::container::convert::{Arranged, arrange};
 use crate::container::image::{Error, ImageSource, Result};
 use crate::container::store::{IMPLIED, LOWER_LINKS, Origin};
-use crate::store::selinux::SelinuxPolicy;
+use crate::store::selinux::{SelinuxPolicy, UsrEtc};
 use crate::store::{Entry, ListedOverLink, MutableTree, Txn, Upper, load_commit};
 use crate::tar::LayerOptions;
 use crate::tree::add_commit;
@@ -24,9 +25,28 @@ use crate::tree::add_commit;
 /// What build tools mount over and leave behind.
 const INJECTED: [&str; 2] = ["hostname", "resolv.conf"];
 
+/// The layers of an image as one tree.
+pub(in crate::container) struct Merged {
+    /// The tree.
+    pub(in crate::container) root: RootDir,
+    /// The tree before it was rearranged, without the labels of its policy; otherwise the same.
+    pub(in crate::container) before: RootDir,
+    /// What became of the files when they were rearranged, if they were.
+    pub(in crate::container) arranged: Option<Arranged>,
+}
+
+/// Whether the files of an image without a commit are rearranged for a system that boots from a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::container) enum Arrange {
+    /// The files are rearranged.
+    Yes,
+    /// The files stay, and the layers are kept, each as a commit.
+    No,
+}
+
 /// Lays the plain layers of an image over its commit. If there is an SELinux policy in the tree that comes
-/// out, everything is labeled as it says; commits of layers that were fetched are made anew then, so that
-/// nothing is stored with two labels.
+/// out, everything is labeled as it says; commits of layers that are kept, and were fetched, are made anew then, so
+/// that nothing is stored with two labels.
 ///
 /// # Errors
 /// If an object is missing or damaged, or a hard link has no target.
@@ -34,26 +54,41 @@ pub(in crate::container) fn merge(
     source: &dyn ImageSource,
     txn: &dyn Txn,
     taken: &mut Taken,
+    wanted: Arrange,
     ctx: &Ctx,
-) -> Result<RootDir> {
-    let root = lay_over(source, txn, taken, ctx)?;
-    if taken.plain().is_empty() {
-        return Ok(root);
+) -> Result<Merged> {
+    let before = lay_over(source, txn, taken, ctx)?;
+    let (mut root, mut arranged, mut usr_etc) = (before, None, UsrEtc::AsItIs);
+    if wanted == Arrange::Yes && taken.base.is_none() {
+        let mut tree = MutableTree::from_root(before);
+        arranged = Some(arrange(txn, &mut tree, taken.rules.var)?);
+        // Nobody told a policy of other systems what is in usr/etc.
+        (root, usr_etc) = (tree.write(txn)?, UsrEtc::AsEtc);
     }
-    let Some(policy) = SelinuxPolicy::of_tree(txn, root)?.map(Arc::new) else { return Ok(root) };
-    if taken.policy.as_deref() != Some(&*policy) {
+    let as_it_is = Merged { root, before, arranged };
+    if taken.plain().is_empty() {
+        return Ok(as_it_is);
+    }
+    let Some(policy) = SelinuxPolicy::of_tree(txn, root)?.map(Arc::new) else { return Ok(as_it_is) };
+    if taken.policy.as_deref() != Some(&*policy) && wanted == Arrange::No {
         for layer in taken.plain_mut().iter_mut().filter(|layer| layer.origin == Origin::Fetched) {
             let mut commit = load_commit(txn, &layer.commit)?;
-            commit.root = relabel(txn, commit.root, &policy, ctx)?;
+            commit.root = relabel(txn, commit.root, &policy, usr_etc, ctx)?;
             layer.commit = txn.write_commit(&commit)?;
         }
     }
-    relabel(txn, root, &policy, ctx)
+    Ok(Merged { root: relabel(txn, root, &policy, usr_etc, ctx)?, ..as_it_is })
 }
 
-fn relabel(txn: &dyn Txn, root: RootDir, policy: &Arc<SelinuxPolicy>, ctx: &Ctx) -> Result<RootDir> {
+fn relabel(
+    txn: &dyn Txn,
+    root: RootDir,
+    policy: &Arc<SelinuxPolicy>,
+    usr_etc: UsrEtc,
+    ctx: &Ctx,
+) -> Result<RootDir> {
     let mut tree = MutableTree::new();
-    add_commit(txn, &mut tree, root, &mut labels(Some(policy)), ctx)?;
+    add_commit(txn, &mut tree, root, &mut labels(Some(policy), usr_etc), ctx)?;
     Ok(tree.write(txn)?)
 }
 

@@ -13,7 +13,8 @@
 //! │  │  ├─ tar::import_…()         entries ► objects, each by its checksum
 //! │  │  └─ Layers::finished()      the journal and the ref tell the next pull
 //! │  └─ complete()                 nothing of the commit is missing; what was said to be here and is not, is fetched
-//! └─ merge()                       plain layers over the commit: one tree, one commit
+//! └─ merge()                       plain layers over the commit: one tree, one commit; without a commit below them
+//!                                  rearranged for systems that boot: `container::convert`
 //! ```
 //! An image on a base (`on_base`): its last layer first, then as many of those below as it takes to find what is missing.
 //! `look` tells beforehand what would be fetched.
@@ -22,6 +23,7 @@
 //! before anything is written, every object by its checksum. Nothing becomes visible before all of it is there.
 
 mod commit;
+mod convert;
 mod facts;
 mod fetch;
 mod image;
@@ -37,6 +39,7 @@ mod resume;
 mod take;
 
 pub use commit::{Pulled, pull};
+pub use convert::{convert, examine};
 pub use image::{Check, NameImage, PulledImage, StoreOptions, Unneeded, check_image, pull_image};
 pub use look::{LayerToPull, Presence, PullPlan, plan_pull};
 pub use options::{PullOptions, Vouching};

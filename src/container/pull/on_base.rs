@@ -74,6 +74,7 @@ pub(super) fn pull_on_base(
         fetched_bytes: layers.iter().map(|layer| layer.bytes).sum(),
         reused,
         layers,
+        arranged: None,
     })
 }
 

@@ -9,6 +9,7 @@
 //!             ostree.manifest                 the manifest, as canonical JSON
 //!             ostree.manifest-digest          sha256:…, of the manifest as it was
 //!             ostree-rs.diffids               those of its layers: none was believed to be here without a record
+//!             ostree.bootable, ostree.linux   of an image that never was ostree's: that it has a kernel, and which
 //! ```
 //! The same image gives the same commit. Source: ostree-ext container/store.rs:1448-1610.
 
@@ -36,19 +37,23 @@ pub(super) struct MetadataKeys {
 
 const KEYS: MetadataKeys = MetadataKeys { digest: DIGEST, manifest: MANIFEST, config: CONFIG };
 
-/// Writes the commit that stands for `image`, whose layers together are `root`.
+/// Writes the commit that stands for `image`, whose layers together are `root`; `boot` is what its metadata say about
+/// booting.
 pub(in crate::container) fn write_merge_commit(
     store: &(impl ObjectWrite + ?Sized),
     image: &Image,
     base: Option<CommitId>,
     root: RootDir,
+    boot: Dict,
 ) -> Result<CommitId> {
-    let mut entries = entries(image, &KEYS)?;
-    entries.push((IMPORTER, Value::Str(importer_version())));
+    let mut entries: Vec<_> =
+        entries(image, &KEYS)?.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    entries.extend(boot);
+    entries.push((IMPORTER.to_owned(), Value::Str(importer_version())));
     let diff_ids: Vec<_> = image.layers()?.iter().map(|layer| layer.diff_id.to_string()).collect();
-    entries.push((READ_LAYERS, Value::strv(diff_ids.iter().map(String::as_str))));
-    entries.sort_by_key(|(key, _)| *key);
-    let metadata = entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    entries.push((READ_LAYERS.to_owned(), Value::strv(diff_ids.iter().map(String::as_str))));
+    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let metadata = entries.into_iter().collect();
     let commit = Commit {
         metadata,
         parent: base,

@@ -73,6 +73,8 @@ pub(in crate::container) struct TakenLayer {
     pub(in crate::container) fetched: Fetched,
     /// Entries of a plain layer that were left out, by their first directory or their kind.
     pub(in crate::container) left_out: BTreeMap<String, u64>,
+    /// Devices and pipes of a plain layer, which were left out: what each is, by path.
+    pub(in crate::container) special: BTreeMap<String, &'static str>,
 }
 
 /// How a layer came into the store.
@@ -100,7 +102,8 @@ impl TakenLayer {
             Way::Objects => Origin::FetchedObjects,
             _ => Origin::Fetched,
         };
-        Self { layer: layer.clone(), role, commit, origin, fetched, left_out: BTreeMap::new() }
+        let (left_out, special) = Default::default();
+        Self { layer: layer.clone(), role, commit, origin, fetched, left_out, special }
     }
 
     /// A layer that is in the store already.

@@ -162,6 +162,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
 
     /// After the last entry.
     pub(super) fn finish(mut self) -> Result<LayerTree> {
+        let special = self.links.special();
         let resolved = self.resolve_links()?;
         if self.tree.meta().is_none() {
             // Nothing was imported: an image layer may be metadata only.
@@ -176,6 +177,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
             lower_links: resolved.lower,
             wanted: resolved.wanted,
             kept: resolved.kept,
+            special,
             left_out: self.left_out,
         })
     }

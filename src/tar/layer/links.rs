@@ -81,6 +81,15 @@ impl HardLinks {
         self.outside.insert(node, id);
     }
 
+    /// Devices and the like that have a place in the tree.
+    pub(super) fn special(&self) -> BTreeMap<String, &'static str> {
+        let places = self.special.iter().filter_map(|(node, kind)| match node {
+            Node::Tree(place) => Some((place.clone(), kind.as_str())),
+            Node::Out(_) | Node::Object(_) => None,
+        });
+        places.collect()
+    }
+
     pub(super) fn set_special(&mut self, node: Node, kind: EntryKind) {
         self.special.insert(node, kind);
     }

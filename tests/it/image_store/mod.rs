@@ -3,6 +3,7 @@
 mod archives;
 mod buildah;
 mod claims;
+mod convert;
 mod fixtures;
 mod labels;
 mod layers;

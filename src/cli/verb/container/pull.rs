@@ -5,13 +5,15 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::super::Common;
+use super::convert::summary;
 use super::vouch::{KeyringOptions, Who};
 use super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::progress::ProgressOptions;
-use crate::cli::terminal::Session;
+use crate::cli::terminal::{self, Session};
 use crate::container;
-use crate::container::pull::{PullOptions, PulledLayer};
+use crate::container::convert::Kernel;
+use crate::container::pull::{PullOptions, Pulled, PulledLayer};
 use crate::format::RefSpec;
 use crate::repo::Repo;
 
@@ -50,14 +52,18 @@ pub(crate) struct Options {
     quiet: bool,
 }
 
+/// What a pull did.
 #[derive(Serialize)]
-struct Json {
+pub(super) struct Json {
     commit: String,
     manifest_digest: String,
     layers_fetched: usize,
     layers_reused: usize,
     bytes_fetched: u64,
     layers: Vec<LayerJson>,
+    /// The release of the kernel of an image that was never ostree's, if it has exactly one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<String>,
 }
 
 /// What was fetched of a layer.
@@ -83,6 +89,25 @@ impl LayerJson {
     }
 }
 
+impl Json {
+    /// The JSON object of a pull.
+    pub(super) fn of(pulled: &Pulled) -> Self {
+        let kernel = pulled.arranged.as_ref().and_then(|arranged| match &arranged.kernel {
+            Kernel::One { release, .. } => Some(release.clone()),
+            Kernel::None | Kernel::Several(_) => None,
+        });
+        Self {
+            commit: pulled.commit.to_string(),
+            manifest_digest: pulled.manifest.to_string(),
+            layers_fetched: pulled.fetched,
+            layers_reused: pulled.reused,
+            bytes_fetched: pulled.fetched_bytes,
+            layers: LayerJson::all(&pulled.layers),
+            kernel,
+        }
+    }
+}
+
 /// Does what the arguments ask for.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.options.common.open()?;
@@ -96,17 +121,19 @@ pub(crate) fn pull(image: &Image, repo: &Repo, args: &Options, session: &mut Ses
     let image = opened.admit(who.demand(), &session.ctx)?;
     let options = PullOptions { vouching: who.vouching(), name: args.name.clone(), var: args.plain.var() };
     let pulled = container::pull::pull(&image, repo, &options, &session.ctx).map_err(who.failed(repo))?;
-    if !args.json {
-        return Ok(writeln!(session.out, "{}", pulled.commit)?);
+    if args.json {
+        serde_json::to_writer(&mut session.out, &Json::of(&pulled))?;
+        return Ok(writeln!(session.out)?);
     }
-    let json = Json {
-        commit: pulled.commit.to_string(),
-        manifest_digest: pulled.manifest.to_string(),
-        layers_fetched: pulled.fetched,
-        layers_reused: pulled.reused,
-        bytes_fetched: pulled.fetched_bytes,
-        layers: LayerJson::all(&pulled.layers),
-    };
-    serde_json::to_writer(&mut session.out, &json)?;
-    Ok(writeln!(session.out)?)
+    writeln!(session.out, "{}", pulled.commit)?;
+    tell(&pulled, args.quiet, session)
+}
+
+/// Tells a person what became of an image that was never ostree's.
+pub(super) fn tell(pulled: &Pulled, quiet: bool, session: &mut Session) -> anyhow::Result<()> {
+    if let Some(arranged) = pulled.arranged.as_ref().filter(|_| !quiet) {
+        session.out.flush()?;
+        summary(arranged).iter().for_each(terminal::say);
+    }
+    Ok(())
 }

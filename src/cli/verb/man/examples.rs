@@ -78,6 +78,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ("Take the commit out of an image, by the keys of a remote:", "ostree-rs container pull --repo=repo --ref=exampleos/stable ostree-remote-image:exampleos:docker://quay.io/exampleos/os:stable"),
         ("Of a directory, believing it:", "ostree-rs container pull --repo=repo ostree-unverified-image:oci:os"),
     ]),
+    ("ostree-rs-container-convert", &[
+        ("Tell what keeps an image from being booted:", "ostree-rs container convert --check quay.io/exampleos/debian-with-kernel:stable"),
+        ("Make a commit of it that boots:", "ostree-rs container convert --repo=repo --branch=exampleos/stable --bootable quay.io/exampleos/debian-with-kernel:stable"),
+    ]),
     ("ostree-rs-container-copy", &[("Copy an image for every platform:", "ostree-rs container copy --all docker://quay.io/exampleos/os:stable oci:os")]),
     ("ostree-rs-container-encapsulate", &[("Push a commit as an image:", "ostree-rs container encapsulate --repo=repo exampleos/stable docker://quay.io/exampleos/os:stable")]),
     ("ostree-rs-container-unencapsulate", &[("Take the commit out of an image:", "ostree-rs container unencapsulate --repo=repo --write-ref=exampleos/stable ostree-remote-image:exampleos:docker://quay.io/exampleos/os:stable")]),

@@ -20,14 +20,14 @@ mod volatile;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
-use ostree_format::CommitId;
+use ostree_format::{CommitId, RootDir};
 
 pub use self::contentmeta::ContentMeta;
 use self::owners::Owners;
 use self::tree::Tree;
 use crate::base::Ctx;
 use crate::container::image::{COMPONENTS, Error, Image, LayerKind, Result};
-use crate::store::ObjectRead;
+use crate::store::{ObjectRead, load_commit};
 use crate::tar::ChunkContent;
 
 /// What an object takes in a layer apart from its content, roughly.
@@ -178,7 +178,7 @@ fn layers_of(image: &Image) -> Result<Vec<Vec<String>>> {
 }
 
 fn by_packages(store: &dyn ObjectRead, commit: &CommitId, ctx: &Ctx) -> Result<Vec<Component>> {
-    let tree = Tree::load(store, commit, ctx)?;
+    let tree = Tree::load(store, load_commit(store, commit)?.root, ctx)?;
     let mut owners = Owners::new(&tree);
     database::read(store, &tree, &mut owners)?;
     if !owners.knows_packages() {
@@ -189,6 +189,19 @@ fn by_packages(store: &dyn ObjectRead, commit: &CommitId, ctx: &Ctx) -> Result<V
     Ok(owners.components())
 }
 
+/// The paths of files that no package brought, as the databases in the tree name them; `None` if it has none.
+pub(in crate::container) fn unpackaged(
+    store: &dyn ObjectRead,
+    root: RootDir,
+    ctx: &Ctx,
+) -> Result<Option<Vec<String>>> {
+    let tree = Tree::load(store, root, ctx)?;
+    let mut owners = Owners::new(&tree);
+    database::read(store, &tree, &mut owners)?;
+    let files = owners.nobodys();
+    Ok(files.map(|files| files.into_iter().map(|file| tree.file_path(file)).collect()))
+}
+
 /// The components that the decision names, also those without an object in the commit.
 fn mapped(
     store: &dyn ObjectRead,
@@ -196,7 +209,7 @@ fn mapped(
     meta: &ContentMeta,
     ctx: &Ctx,
 ) -> Result<Vec<Component>> {
-    let tree = Tree::load(store, commit, ctx)?;
+    let tree = Tree::load(store, load_commit(store, commit)?.root, ctx)?;
     let mut files = vec![Vec::new(); meta.layers.len()];
     for (number, file) in tree.files.iter().enumerate() {
         let Some(layer) = meta.mapping.get(&file.id) else {

@@ -117,11 +117,7 @@ impl<'t> Owners<'t> {
     /// The components of the tree; files that are in none belong to the first layer.
     pub(super) fn components(mut self) -> Vec<Component> {
         self.note_files();
-        for file in 0..self.files.len() {
-            if self.files[file] == Owner::Nobody {
-                self.files[file] = self.compiled(file).unwrap_or(Owner::Nobody);
-            }
-        }
+        self.give_compiled();
         for file in 0..self.files.len() {
             if self.files[file] == Owner::Nobody {
                 let File { dir, bytes, .. } = self.tree.files[file];
@@ -134,6 +130,22 @@ impl<'t> Owners<'t> {
             }
         }
         self.by_owner()
+    }
+
+    /// The files that no package brought, by their numbers; `None` if no database names a package.
+    pub(super) fn nobodys(mut self) -> Option<Vec<usize>> {
+        self.give_compiled();
+        let nobodys = (0..self.files.len()).filter(|file| self.files[*file] == Owner::Nobody);
+        (!self.packages.is_empty()).then(|| nobodys.collect())
+    }
+
+    /// Gives Python's byte code to the owner of its source.
+    fn give_compiled(&mut self) {
+        for file in 0..self.files.len() {
+            if self.files[file] == Owner::Nobody {
+                self.files[file] = self.compiled(file).unwrap_or(Owner::Nobody);
+            }
+        }
     }
 
     /// Notes which directories hold files of the package that owns them.

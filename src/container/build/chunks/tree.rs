@@ -10,11 +10,11 @@
 use std::io::Read;
 use std::ops::Range;
 
-use ostree_format::{CommitId, DirEntry, DirTreeId, FileId, FileName, ObjectName};
+use ostree_format::{DirEntry, DirTreeId, FileId, FileName, ObjectName, RootDir};
 
 use crate::base::Ctx;
 use crate::container::image::{Error, Result};
-use crate::store::{self, ObjectRead, load_commit, load_dirtree};
+use crate::store::{self, ObjectRead, load_dirtree};
 
 /// The root among the directories.
 pub(super) const ROOT: usize = 0;
@@ -56,9 +56,8 @@ pub(super) enum Found {
 }
 
 impl Tree {
-    pub(super) fn load(store: &dyn ObjectRead, commit: &CommitId, ctx: &Ctx) -> Result<Self> {
+    pub(super) fn load(store: &dyn ObjectRead, root: RootDir, ctx: &Ctx) -> Result<Self> {
         let mut tree = Self { dirs: Vec::new(), files: Vec::new() };
-        let root = load_commit(store, commit)?.root;
         // Depth first; the stack is on the heap: trees may be deep.
         let mut stack: Vec<(usize, std::collections::btree_map::IntoIter<FileName, DirEntry>)> =
             vec![tree.enter(store, "", ROOT, &root.tree)?];
