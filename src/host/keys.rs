@@ -223,6 +223,19 @@ pub fn sign_bytes(keys: &SecretKeys, id: &str, data: &[u8]) -> Result<Vec<u8>> {
     Ok(keys.signer(id, now)?.sign(data, now)?)
 }
 
+/// The content of `summary.sig`: the signatures that those of `keys` that go by `ids` make of a summary's bytes.
+///
+/// # Errors
+/// [`Error::Gpg`] if a key is not there or cannot sign; [`Error::Parse`].
+pub fn sign_summary(keys: &SecretKeys, ids: &[String], summary: &[u8]) -> Result<Dict> {
+    let mut signatures = Dict::new();
+    for id in ids {
+        let signature = sign_bytes(keys, id, summary)?;
+        commitmeta::add_signature(&mut signatures, SignatureKind::Gpg, signature)?;
+    }
+    Ok(signatures)
+}
+
 /// Keys that vouch for what they have signed, judged now.
 #[derive(Debug, Clone)]
 pub struct SignedBy(pub Keyring);

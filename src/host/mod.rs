@@ -51,7 +51,7 @@ pub use images::{Demand, ImageOptions, IndexChoice, NewImage, OpenedImage, Regis
 #[cfg(feature = "openpgp")]
 pub use keys::{
     SignedBy, Signing, describe_verdicts, keyring_in, keyring_name, require_signature, sign_bytes,
-    sign_commit, verdicts,
+    sign_commit, sign_summary, verdicts,
 };
 pub use machine::Machine;
 pub use remotes::{Remote, RemotePlace, remote_group};

@@ -33,6 +33,7 @@ mod repository;
 mod scratch;
 mod shelf;
 mod site;
+mod summary;
 mod tls;
 
 use std::net::TcpListener;
@@ -46,11 +47,13 @@ use tokio::runtime::{Builder, Runtime};
 pub use error::{Error, Result};
 pub use export::{Exported, export};
 pub use limits::ServeLimits;
+pub use summary::SummarySigner;
 pub use tls::TlsIdentity;
 
 use self::registry::{Images, Workshop};
 use self::shelf::Shelf;
 use self::site::{Extent, Site};
+use self::summary::Summaries;
 use crate::base::Ctx;
 use crate::container::build::BuildOptions;
 use crate::repo::Repo;
@@ -67,6 +70,8 @@ pub struct ServeOptions {
     pub images: BuildOptions,
     /// How much of everything is given to clients at most.
     pub limits: ServeLimits,
+    /// Signs the summary of what is served; without, it has the signatures that lie in the repository.
+    pub signer: Option<SummarySigner>,
     /// The certificate and key of an HTTPS server; without, it speaks HTTP.
     pub tls: Option<TlsIdentity>,
 }
@@ -108,7 +113,8 @@ fn with_site<T>(
             scope.spawn(|| registry::work(&todo, &workshop));
         }
         let images = Images::new(jobs);
-        let site = Site::new(Arc::clone(&repo), shelf, images, extent, &options.limits, ctx.jobs);
+        let summaries = Summaries::new(options.signer);
+        let site = Site::new(Arc::clone(&repo), shelf, images, summaries, extent, &options.limits, ctx.jobs);
         let done = work(&runtime, Arc::new(site));
         // With the last task the last one goes who could ask a maker for something.
         runtime.shutdown_background();

@@ -18,6 +18,7 @@ use super::limits::ServeLimits;
 use super::page::{self, Sizes};
 use super::registry::{self, Images};
 use super::shelf::{Found, Key, Maker, Shelf};
+use super::summary::Summaries;
 use super::{conditions, repository};
 use crate::repo::Repo;
 
@@ -55,6 +56,8 @@ pub(super) struct Site {
     pub(super) shelf: Arc<Shelf>,
     /// The images that were asked for.
     pub(super) images: Images,
+    /// What the repository says of itself.
+    pub(super) summaries: Arc<Summaries>,
     /// How large commits are.
     pub(super) sizes: Arc<Sizes>,
     /// How it is reached.
@@ -70,12 +73,14 @@ impl Site {
         repo: Arc<Repo>,
         shelf: Arc<Shelf>,
         images: Images,
+        summaries: Summaries,
         extent: Extent,
         limits: &ServeLimits,
         jobs: NonZeroUsize,
     ) -> Self {
         let packing = Arc::new(Semaphore::new(jobs.get()));
-        Self { repo, shelf, images, sizes: Arc::default(), extent, shelf_time: limits.shelf_time, packing }
+        let (summaries, sizes) = (Arc::new(summaries), Arc::default());
+        Self { repo, shelf, images, summaries, sizes, extent, shelf_time: limits.shelf_time, packing }
     }
 
     /// Looks for something on the shelf, and waits for room there; a client that waited long enough is told so.

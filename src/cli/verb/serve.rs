@@ -16,9 +16,10 @@ use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::build::{BuildOptions, Layering};
 use crate::container::image::Compression;
-use crate::host::Machine;
+use crate::host::{self, Machine};
 use crate::repo::Repo;
-use crate::serve::{ServeLimits, ServeOptions, TlsIdentity, export, serve};
+use crate::serve::{ServeLimits, ServeOptions, SummarySigner, TlsIdentity, export, serve};
+use crate::store::Error;
 
 /// Arguments of `serve`.
 #[derive(clap::Args)]
@@ -41,6 +42,12 @@ pub(crate) struct Args {
     /// Serve nobody: write what would be served into this directory, for other web servers and object stores
     #[arg(long, value_name = "DIR", conflicts_with_all = ["listen", "tls_cert", "tls_key"])]
     export: Option<PathBuf>,
+    /// Sign the summary with this OpenPGP key, whenever refs have changed
+    #[arg(long, value_name = "KEY-ID")]
+    gpg_sign: Vec<String>,
+    /// Where the secret keys are: a directory of GnuPG, or a file
+    #[arg(long, value_name = "HOMEDIR", requires = "gpg_sign")]
+    gpg_homedir: Option<PathBuf>,
     #[command(flatten)]
     _progress: ProgressOptions,
     /// The certificate for HTTPS, and the chain to its authority, in PEM form
@@ -63,7 +70,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let layering = args.max_layers.map(|max_layers| Layering::Packages { max_layers }).unwrap_or_default();
     let images = BuildOptions { compression: args.compression, layering, ..BuildOptions::default() };
     let scratch = machine.scratch(&repo)?;
-    let options = ServeOptions { scratch, images, limits: ServeLimits::default(), tls };
+    let options =
+        ServeOptions { scratch, images, limits: ServeLimits::default(), signer: signer(args)?, tls };
     machine.allow_many_files();
     if let Some(path) = &args.export {
         return write_files(path, repo, options, session);
@@ -77,6 +85,20 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     writeln!(session.out, "{scheme}://{}/", listener.local_addr()?)?;
     session.out.flush()?;
     Ok(serve(repo, listener, options, &session.ctx)?)
+}
+
+/// Signs summaries with the keys that were named, which are read now.
+fn signer(args: &Args) -> anyhow::Result<Option<SummarySigner>> {
+    if args.gpg_sign.is_empty() {
+        return Ok(None);
+    }
+    let keys = Machine::from_env().secret_keys(args.gpg_homedir.as_deref())?;
+    let ids = args.gpg_sign.clone();
+    // A key that cannot sign is told of before anybody asks for a summary.
+    host::sign_summary(&keys, &ids, &[])?;
+    Ok(Some(SummarySigner::new(move |summary| {
+        host::sign_summary(&keys, &ids, summary).map_err(|error| Error::Usage(error.to_string()))
+    })))
 }
 
 /// Writes what would be served into a directory.

@@ -92,13 +92,7 @@ fn update(args: &Args, repo: &mut Repo, session: &Session) -> anyhow::Result<()>
     }
     let keys = Machine::from_env().secret_keys(args.gpg_homedir.as_deref())?;
     let sign = |bytes: &[u8]| {
-        let mut signatures = Dict::new();
-        for id in &args.gpg_sign {
-            let signature = host::sign_bytes(&keys, id, bytes).map_err(|e| Error::Usage(e.to_string()))?;
-            commitmeta::add_signature(&mut signatures, SignatureKind::Gpg, signature)
-                .map_err(|source| Error::Invalid { what: "summary.sig".into(), source })?;
-        }
-        Ok(signatures)
+        host::sign_summary(&keys, &args.gpg_sign, bytes).map_err(|error| Error::Usage(error.to_string()))
     };
     let options = SummaryOptions { sign: Some(&sign), ..SummaryOptions::default() };
     Ok(repo.update_summary(&additional, &options, &session.ctx)?)

@@ -5,7 +5,7 @@
 //! DIR/v2/NAME/manifests/latest, COMMIT, DIGEST     images, each file under every name that it has
 //! DIR/v2/NAME/blobs/DIGEST
 //! DIR/index.html, commit/ID/index.html …    pages, but for trees
-//! DIR/nginx.conf                            a server for them: types of documents, and two answers that are no files
+//! DIR/nginx.conf, DIR/Caddyfile             servers for them: types of documents, and two answers that are no files
 //! ```
 //! Every file is what the server answers to its path. What its name says stays as it is in the next export; files get
 //! their names when they are whole, and what names others comes after them.

@@ -9,6 +9,7 @@ use crate::repo::Repo;
 use crate::serve::error::{Error, Result};
 use crate::serve::registry::{self, Names};
 use crate::serve::site::{Site, blocking};
+use crate::serve::summary::Summaries;
 use crate::store::{self, ObjectRead, Reachable, Refs, load_commit, local_ref, walk_commit};
 
 /// A part of the export.
@@ -77,10 +78,10 @@ pub(super) async fn of(site: &Site, stage: Stage) -> Result<Vec<Wanted>> {
     if stage == Stage::Images {
         return images(site).await;
     }
-    let repo = Arc::clone(&site.repo);
+    let (repo, summaries) = (Arc::clone(&site.repo), Arc::clone(&site.summaries));
     let listed = blocking(move || match stage {
         Stage::Objects => objects(&repo),
-        Stage::Refs => refs(&repo),
+        Stage::Refs => refs(&repo, &summaries),
         Stage::Tags => tags(&repo),
         Stage::Pages => pages(&repo),
         Stage::Images => Ok(Vec::new()),
@@ -127,12 +128,12 @@ fn object(name: &ObjectName) -> Wanted {
     Wanted::new(&path, name.kind != ObjectType::CommitMeta)
 }
 
-fn refs(repo: &Repo) -> store::Result<Vec<Wanted>> {
+fn refs(repo: &Repo, summaries: &Summaries) -> store::Result<Vec<Wanted>> {
     let names = repo.list_of(None)?.into_keys();
     let mut all: Vec<_> =
         names.map(|refspec| Wanted::new(&format!("repo/refs/heads/{}", refspec.name), false)).collect();
     all.extend(["repo/config", "repo/summary"].map(|path| Wanted::new(path, false)));
-    if repo.signed_summary()?.is_some() {
+    if summaries.are_signed(repo)? {
         all.push(Wanted::new("repo/summary.sig", false));
     }
     Ok(all)
@@ -173,6 +174,8 @@ fn pages(repo: &Repo) -> store::Result<Vec<Wanted>> {
             all.push(Wanted::page(&format!("compare/{parent}/{id}"), true));
         }
     }
-    all.extend([Wanted::new("style.css", false), Wanted::new("nginx.conf", false), Wanted::page("", false)]);
+    let beside = ["style.css", "nginx.conf", "Caddyfile"];
+    all.extend(beside.map(|path| Wanted::new(path, false)));
+    all.push(Wanted::page("", false));
     Ok(all)
 }

@@ -62,6 +62,9 @@ pub(super) async fn answer(site: &Site, asked: &Asked, path: &[&str]) -> Option<
             let place = site.extent.scheme().zip(asked.host.clone());
             blocking(move || refs::page(&repo, place)).await
         }
+        ["Caddyfile"] if site.extent == Extent::Files => {
+            return Some(Answer::now(TEXT, include_str!("../export/Caddyfile")));
+        }
         ["nginx.conf"] if site.extent == Extent::Files => {
             return Some(Answer::now(TEXT, include_str!("../export/nginx.conf")));
         }

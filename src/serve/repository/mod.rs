@@ -21,6 +21,7 @@ use super::answer::{Answer, Content, OCTETS, TEXT};
 use super::asked::Asked;
 use super::shelf::{Found, Key, Made};
 use super::site::{Site, blocking};
+use super::summary::Summaries;
 use crate::repo::{Repo, pack_file};
 use crate::store::{ObjectRead, Refs, Result, local_ref};
 
@@ -32,9 +33,9 @@ pub(in crate::serve) async fn answer(site: &Site, asked: &Asked, path: &[&str]) 
     let Some(path) = RepoPath::parse(path) else {
         return Answer::missing("an archive repository has nothing of this name");
     };
-    let repo = Arc::clone(&site.repo);
+    let (repo, summaries) = (Arc::clone(&site.repo), Arc::clone(&site.summaries));
     let is_head = asked.is_head;
-    let looked_up = match blocking(move || look_up(&repo, &path, is_head)).await {
+    let looked_up = match blocking(move || look_up(&repo, &summaries, &path, is_head)).await {
         Ok(Ok(looked_up)) => looked_up,
         Ok(Err(error)) => return Answer::failed(&error),
         Err(answer) => return answer,
@@ -63,19 +64,13 @@ enum LookedUp {
     },
 }
 
-fn look_up(repo: &Repo, path: &RepoPath, is_head: bool) -> Result<LookedUp> {
+fn look_up(repo: &Repo, summaries: &Summaries, path: &RepoPath, is_head: bool) -> Result<LookedUp> {
     let missing = |what: String| Answer::missing(format!("{what} is not in this repository"));
     let answer = match path {
         RepoPath::Config => Answer::now(TEXT, repo.served_config()),
-        RepoPath::Summary => Answer::now(
-            OCTETS,
-            match repo.signed_summary()? {
-                Some(signed) => signed.bytes,
-                None => repo.served_summary()?,
-            },
-        ),
-        RepoPath::SummarySignatures => match repo.signed_summary()?.and_then(|signed| signed.signatures) {
-            Some(signatures) => Answer::now(OCTETS, signatures.to_bytes()),
+        RepoPath::Summary => Answer::now(OCTETS, summaries.of(repo)?.bytes),
+        RepoPath::SummarySignatures => match summaries.of(repo)?.signatures {
+            Some(signatures) => Answer::now(OCTETS, signatures),
             None => Answer::missing("the summary is not signed"),
         },
         RepoPath::Ref(name) => match repo.resolve_exact(&local_ref(name.clone()))? {

@@ -133,3 +133,34 @@ fn what_an_archive_has_besides() {
     assert_eq!(commit("ostree", &pulled, "origin:os/stable"), expected);
     run("ostree", &[&arg, "fsck"]);
 }
+
+/// The server signs what it makes: C ostree asks for the signature, and again after a ref has changed.
+#[test]
+fn a_summary_signed_by_the_server() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = work();
+    let [secret, public] = ["secret.asc", "key.asc"].map(|name| tmp.path().join(name).display().to_string());
+    let halves = [format!("--secret={secret}"), format!("--public={public}")];
+    run(OURS, &["gpg-new-key", &halves[0], &halves[1], "Example <os@example.org>"]);
+    let homedir = format!("--gpg-homedir={secret}");
+    let signing = ["--gpg-sign=os@example.org", &homedir];
+    let repo = repo(tmp.path(), "bare-user", &signing);
+    let serving = Serving::start_with(&repo, &signing);
+    let import = format!("--gpg-import={public}");
+    let (new, arg) =
+        client(tmp.path(), "new", "bare-user", &serving, &["--set=gpg-verify-summary=true", &import]);
+    run("ostree", &[&arg, "pull", "origin", "os/stable"]);
+    assert_eq!(commit("ostree", &new, "origin:os/stable"), commit(OURS, &repo, "os/stable"));
+    let get = || serving.get("/repo/summary.sig").body;
+    let (first, again) = (get(), get());
+    assert_eq!(first, again, "both requests of a client get what fits");
+
+    let tree = format!("--tree=dir={}", tmp.path().join("tree").display());
+    let next = ["commit", "-b", "os/stable", &tree, "-s", "Second"];
+    run(OURS, &[&[&*format!("--repo={}", repo.display())][..], &next, &signing].concat());
+    run("ostree", &[&arg, "pull", "origin", "os/stable"]);
+    assert_eq!(commit("ostree", &new, "origin:os/stable"), commit(OURS, &repo, "os/stable"));
+    assert_ne!(get(), first);
+}

@@ -10,44 +10,66 @@ use super::server::ask;
 use crate::oracle::{need, need_root, run};
 use crate::registry::program::Home;
 
-/// nginx with the configuration that is exported, on a free port.
-struct Nginx {
+/// Another server, with the configuration that is exported, on a free port.
+struct Server {
     address: SocketAddr,
     child: Child,
 }
 
-impl Nginx {
-    fn start(dir: &Path) -> Option<Self> {
-        let known = Command::new("nginx").arg("-v").stderr(Stdio::null()).status();
+impl Server {
+    fn nginx(dir: &Path) -> Option<Self> {
+        let pid =
+            format!("daemon off; user root; error_log stderr; pid {};", dir.with_extension("pid").display());
+        Self::start(dir, "nginx", "-v", "nginx.conf", "listen 8080;", &["-g", &pid, "-p", "./", "-c"])
+    }
+
+    fn caddy(dir: &Path) -> Option<Self> {
+        let arguments = ["run", "--adapter", "caddyfile", "--config"];
+        Self::start(dir, "caddy", "version", "Caddyfile", ":8080 {", &arguments)
+    }
+
+    /// Starts `program` with the name of its configuration behind `arguments`; `port` is what says there where it listens.
+    fn start(
+        dir: &Path,
+        program: &str,
+        version: &str,
+        config: &str,
+        port: &str,
+        arguments: &[&str],
+    ) -> Option<Self> {
+        let known = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !known.is_ok_and(|status| status.success()) {
-            assert!(std::env::var_os("CI").is_none(), "nginx is not installed");
-            eprintln!("skipped: nginx is not installed");
+            assert!(std::env::var_os("CI").is_none(), "{program} is not installed");
+            eprintln!("skipped: {program} is not installed");
             return None;
         }
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let config = fs::read_to_string(dir.join("nginx.conf")).unwrap();
-        let beside = dir.with_extension("conf");
-        fs::write(&beside, config.replace("listen 8080;", &format!("listen {address};"))).unwrap();
-        let pid =
-            format!("daemon off; user root; error_log stderr; pid {};", dir.with_extension("pid").display());
-        let child = Command::new("nginx")
-            .args(["-p", dir.to_str().unwrap(), "-c", beside.to_str().unwrap(), "-g", &pid])
+        let text = fs::read_to_string(dir.join(config)).unwrap();
+        assert!(text.contains(port));
+        let beside = dir.with_extension(program);
+        fs::write(&beside, text.replace(port, &port.replace("8080", &address.port().to_string()))).unwrap();
+        let child = Command::new(program)
+            .args(arguments)
+            .arg(&beside)
+            .current_dir(dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let nginx = Self { address, child };
+        let server = Self { address, child };
         for _ in 0..200 {
             if TcpStream::connect(address).is_ok() {
-                return Some(nginx);
+                return Some(server);
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("nginx does not start");
+        panic!("{program} does not start");
     }
 }
 
-impl Drop for Nginx {
+impl Drop for Server {
     fn drop(&mut self) {
-        // The first process ends the others, if it is asked to.
+        // The first process of nginx ends the others, if it is asked to.
         let _ = rustix::process::kill_process(
             rustix::process::Pid::from_child(&self.child),
             rustix::process::Signal::TERM,
@@ -98,7 +120,7 @@ fn everybody_pulls_from_files() {
     };
     assert_eq!(kept as usize, files(&home.path("www")).iter().filter(|path| by_content(path)).count());
 
-    let Some(nginx) = Nginx::start(&home.path("www")) else { return };
+    let Some(nginx) = Server::nginx(&home.path("www")) else { return };
     let (arg, url) =
         (format!("--repo={}", home.path("new").display()), format!("http://{}/repo", nginx.address));
     run("ostree", &[&arg, "remote", "add", "--no-gpg-verify", "origin", &url]);
@@ -134,8 +156,8 @@ fn everybody_pulls_from_files() {
 }
 
 /// Types of documents, and what is no file.
-fn answers(nginx: &Nginx, id: &str) {
-    let get = |path: &str| ask(nginx.address, "GET", path, &[]);
+fn answers(server: &Server, id: &str) {
+    let get = |path: &str| ask(server.address, "GET", path, &[]);
     for (path, kind) in [
         ("/v2/", "application/json"),
         ("/v2/_catalog", "application/json"),
@@ -147,13 +169,44 @@ fn answers(nginx: &Nginx, id: &str) {
         (&format!("/v2/os/stable/referrers/sha256:{id}"), "application/vnd.oci.image.index.v1+json"),
     ] {
         let reply = get(path);
-        assert_eq!((reply.status, reply.header("content-type")), (200, Some(kind)), "{path}");
+        let said = reply.header("content-type").and_then(|said| said.split(';').next());
+        assert_eq!((reply.status, said), (200, Some(kind)), "{path}");
     }
     let manifest = get("/v2/os/stable/manifests/latest");
     let digest = format!("sha256:{}", ostree_rs::format::Checksum::of(&manifest.body));
     let by_digest = get(&format!("/v2/os/stable/manifests/{digest}"));
     assert_eq!(by_digest.header("docker-content-digest"), Some(&*digest));
     assert!(by_digest.header("content-type").unwrap().ends_with("manifest.v1+json"));
-    assert_eq!(get("/nginx.conf").status, 404);
+    let object = get("/repo/summary");
+    assert_eq!((object.status, object.header("content-type")), (200, Some("application/octet-stream")));
+    assert_eq!((get("/nginx.conf").status, get("/Caddyfile").status), (404, 404));
     assert_eq!(get("/v2/os/stable/manifests/none").status, 404);
+}
+
+/// The summary is signed as it is exported, and C ostree asks for the signature.
+#[test]
+fn caddy_serves_a_signed_summary() {
+    if !need("ostree") || !need("skopeo") {
+        return;
+    }
+    let home = Home::new();
+    home.ok(&["gpg-new-key", "--secret=secret.asc", "--public=key.asc", "Example <os@example.org>"]);
+    let signing = ["--gpg-sign=os@example.org", "--gpg-homedir=secret.asc"];
+    let commit = ["--repo=repo", "commit", "-b", "os/stable", "--tree=dir=tree"];
+    home.ok(&[&commit[..], &signing].concat());
+    home.ok(&[&["serve", "--repo=repo", "--export=www"], &signing[..]].concat());
+    let Some(caddy) = Server::caddy(&home.path("www")) else { return };
+    let id = home.ok(&["--repo=repo", "rev-parse", "os/stable"]);
+    answers(&caddy, id.trim());
+
+    let (arg, url) =
+        (format!("--repo={}", home.path("new").display()), format!("http://{}/repo", caddy.address));
+    let key = format!("--gpg-import={}", home.path("key.asc").display());
+    run("ostree", &[&arg, "init", "--mode=bare-user"]);
+    run("ostree", &[&arg, "remote", "add", "--set=gpg-verify-summary=true", &key, "origin", &url]);
+    run("ostree", &[&arg, "pull", "origin", "os/stable"]);
+    assert_eq!(home.ok(&["--repo=new", "rev-parse", "origin:os/stable"]), id);
+    let from = format!("docker://{}/os/stable", caddy.address);
+    let copied = format!("dir:{}", home.path("copied").display());
+    run("skopeo", &["--insecure-policy", "copy", "-q", "--src-tls-verify=false", &from, &copied]);
 }

@@ -30,7 +30,8 @@ impl Inside {
         let address = listener.local_addr().unwrap();
         let ctx = Ctx::default();
         let cancel = ctx.cancel.clone();
-        let options = ServeOptions { scratch, images: BuildOptions::default(), limits, tls: None };
+        let options =
+            ServeOptions { scratch, images: BuildOptions::default(), limits, signer: None, tls: None };
         let work = move || serve(Repo::open(dir).unwrap(), listener, options, &ctx).unwrap();
         Self { address, cancel, thread: Some(std::thread::spawn(work)) }
     }

@@ -60,7 +60,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-serve", &[
         ("Let everybody in this network pull from a repository, whatever its mode:", "ostree-rs serve --repo=repo --listen=0.0.0.0:8080"),
         ("By HTTPS, its images in up to 64 layers:", "ostree-rs serve --repo=repo --listen=[::]:8443 --tls-cert=cert.pem --tls-key=key.pem --max-layers=64"),
-        ("As plain files for nginx:", "ostree-rs serve --repo=repo --export=/srv/www"),
+        ("As plain files for nginx or Caddy:", "ostree-rs serve --repo=repo --export=/srv/www"),
     ]),
     ("ostree-rs-show", &[("Show a commit and its signatures:", "ostree-rs show --repo=repo exampleos/stable")]),
     ("ostree-rs-static-delta-list", &[("List static deltas:", "ostree-rs static-delta list --repo=repo")]),
