@@ -116,7 +116,7 @@ fn server_and_client_make_the_same_commit() {
     }
 }
 
-/// Of two repositories that ostree-ext would look into, both say nothing of a kernel that is not there.
+/// A commit without a kernel is made, but does not say that it can be booted; nothing is made where it has to.
 #[test]
 fn without_a_kernel() {
     let work = Work::new();
@@ -130,6 +130,57 @@ fn without_a_kernel() {
     assert!(out.status.success() && said.contains("no kernel"), "{said}");
     assert_eq!(work.ok(&["cat", "--repo=r", "os", "/usr/a"]), "a");
     work.refused(&["show", "--repo=r", "--print-metadata-key=ostree.bootable", "os"]);
+}
+
+/// Where other distributions have kernel and initramfs, and the release that C ostree is told.
+#[test]
+fn kernels_of_other_distributions() {
+    if !need("ostree") {
+        return;
+    }
+    let modules = |name: &str| format!("usr/lib/modules/{KERNEL}/{name}");
+    for (what, items) in [
+        (
+            "Fedora: a copy in /boot, and one to rescue the system",
+            vec![
+                file(&modules("vmlinuz"), "kernel"),
+                file(&modules("initramfs.img"), "initramfs"),
+                file(&format!("boot/vmlinuz-{KERNEL}"), "kernel"),
+                file("boot/vmlinuz-0-rescue-123", "kernel"),
+            ],
+        ),
+        (
+            "Arch: named by their flavour, with one to fall back to",
+            vec![
+                file(&modules("vmlinuz"), "kernel"),
+                file("boot/vmlinuz-linux", "kernel"),
+                file("boot/initramfs-linux.img", "initramfs"),
+                file("boot/initramfs-linux-fallback.img", "large"),
+            ],
+        ),
+        (
+            "Alpine: modules under another name",
+            vec![
+                file(&modules("modules.dep"), ""),
+                file("boot/vmlinuz-lts", "kernel"),
+                file("boot/initramfs-lts", "initramfs"),
+            ],
+        ),
+    ] {
+        let work = Work::new();
+        let release = file("usr/lib/os-release", "ID=x\n");
+        image(&work, &[[release].into_iter().chain(items).collect()]);
+        work.ok(&["init", "--repo=r", "--mode=archive"]);
+        work.ok(&["container", "convert", "--repo=r", "-b", "os", "--bootable", IMAGE]);
+        assert_eq!(metadata(&work, "r", "ostree.linux"), format!("'{KERNEL}'"), "{what}");
+        for (name, content) in [("vmlinuz", "kernel"), ("initramfs.img", "initramfs")] {
+            assert_eq!(
+                work.ok(&["cat", "--repo=r", "os", &format!("/{}", modules(name))]),
+                content,
+                "{what}"
+            );
+        }
+    }
 }
 
 #[test]
