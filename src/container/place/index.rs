@@ -56,7 +56,9 @@ pub(in crate::container) fn check_is_name(name: Option<&str>) -> Result<()> {
     if let Some(number) = number(name) {
         return Err(Error::Usage(format!("@{number} names an image that is there, not one to be written")));
     }
-    if name.split('/').all(is_component) {
+    // Registries let a tag begin so, and flatpak's index of deltas does.
+    let words = name.strip_prefix('_').unwrap_or(name);
+    if words.split('/').all(is_component) {
         return Ok(());
     }
     Err(Error::Usage(format!(
