@@ -199,7 +199,10 @@ fn c_ostree_deploys_it() {
     run("ostree", &["admin", "os-init", &sysroot, "test"]);
     let repo = format!("--repo={}", path("sysroot/ostree/repo"));
     run("ostree", &["pull-local", &repo, &path("r"), "os"]);
-    run("ostree", &["admin", "deploy", &sysroot, "--os=test", "--karg=root=LABEL=x", "os"]);
+    // Otherwise the deployment is immutable, and the directory of this test could not be taken away.
+    let mutable = ["OSTREE_SYSROOT_DEBUG=mutable-deployments", "ostree"];
+    let deploy = ["admin", "deploy", &sysroot, "--os=test", "--karg=root=LABEL=x", "os"];
+    run("env", &[&mutable[..], &deploy].concat());
     let entries = fs::read_dir(work.path("sysroot/boot/loader/entries")).unwrap();
     let entry = fs::read_to_string(entries.map(|entry| entry.unwrap().path()).next().unwrap()).unwrap();
     for line in [format!("vmlinuz-{KERNEL}"), format!("initramfs-{KERNEL}.img")] {
