@@ -17,7 +17,7 @@ use super::fetch::objects_only;
 use super::options::PullOptions;
 use crate::base::{Ctx, ErrorKind, Item, Kind};
 use crate::container::blob::read_objects;
-use crate::container::image::{CommitOnBase, Digest, Error, ImageLayer, Result};
+use crate::container::image::{CommitOnBase, DiffId, Digest, Error, ImageLayer, Result};
 use crate::container::store::{PulledLayer, Way, WhyWhole, is_whole};
 use crate::container::trust::Admitted;
 use crate::store::{self, Completeness, Txn, Voucher, vouch_stored};
@@ -129,7 +129,7 @@ struct Base<'a> {
     source: &'a Admitted<'a>,
     image: &'a CommitOnBase,
     missing: HashSet<FileId>,
-    fetched: &'a mut HashSet<crate::container::image::DiffId>,
+    fetched: &'a mut HashSet<DiffId>,
     ctx: &'a Ctx,
 }
 
