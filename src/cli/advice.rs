@@ -84,6 +84,9 @@ fn of_container(error: &container::image::Error) -> Option<&'static str> {
             "have the image itself signed (ostree-image-signed:IMAGE), or accept any layers \
              (ostree-unverified-image:IMAGE)",
         ),
+        Error::Program { .. } => {
+            Some("--serve-program takes an ostree-rs that was built for them, as a static program")
+        }
         Error::UnknownMachine { .. } => Some("--platform says which it is for"),
         Error::Source { source, .. } => of_container(source),
         Error::Net(error) => of_net(error),

@@ -22,6 +22,7 @@ mod devino;
 mod dir;
 mod durable;
 mod edit;
+mod elsewhere;
 pub mod fsck;
 mod fsync;
 mod init;
@@ -53,7 +54,6 @@ pub use deltas::DeltaFile;
 pub use fsync::Fsync;
 pub use lock::Lock;
 pub use refs::CollectionRef;
-pub use served::pack_file;
 pub use txn::{Transaction, TransactionStats};
 
 use crate::base::Ctx;
@@ -82,6 +82,7 @@ pub struct Repo {
     boot_id: String,
     writable: bool,
     parent: Option<Box<Repo>>,
+    elsewhere: Option<elsewhere::Elsewhere>,
 }
 
 impl Repo {
@@ -120,6 +121,7 @@ impl Repo {
             dir,
             root,
             parent: None,
+            elsewhere: None,
         })
     }
 
@@ -138,11 +140,12 @@ impl Repo {
         &self.dir
     }
 
-    /// The directories that it is read from: its own, that of its objects, which may be a link to elsewhere, and those of
-    /// its parent.
+    /// The directories that it is read from: its own, that of its objects, which may be a link to elsewhere, those of
+    /// its parent, and that of content which is elsewhere.
     pub fn places(&self) -> Vec<BorrowedFd<'_>> {
         let above = self.parent.iter().flat_map(|parent| parent.places());
-        [self.root.as_fd(), self.objects.as_fd()].into_iter().chain(above).collect()
+        let elsewhere = self.elsewhere.iter().map(|elsewhere| elsewhere.dir.as_fd());
+        [self.root.as_fd(), self.objects.as_fd()].into_iter().chain(above).chain(elsewhere).collect()
     }
 
     /// Whether this process may write objects.
@@ -357,7 +360,10 @@ impl ObjectRead for Repo {
         if self.objects.contains(name, self.mode())? {
             return Ok(true);
         }
-        self.parent.as_ref().map_or(Ok(false), |parent| parent.contains(name))
+        if self.parent.as_ref().map_or(Ok(false), |parent| parent.contains(name))? {
+            return Ok(true);
+        }
+        self.elsewhere.as_ref().map_or(Ok(false), |elsewhere| elsewhere.files.contains(name))
     }
 
     fn read_meta(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
@@ -368,8 +374,12 @@ impl ObjectRead for Repo {
     }
 
     fn open_file(&self, id: &FileId) -> Result<Option<FileObject>> {
-        match (self.format.open(&self.objects, id)?, &self.parent) {
-            (None, Some(parent)) => parent.open_file(id),
+        let found = match (self.format.open(&self.objects, id)?, &self.parent) {
+            (None, Some(parent)) => parent.open_file(id)?,
+            (found, _) => found,
+        };
+        match (found, &self.elsewhere) {
+            (None, Some(elsewhere)) => elsewhere.files.open_file(id),
             (found, _) => Ok(found),
         }
     }
@@ -386,8 +396,12 @@ impl ObjectRead for Repo {
     }
 
     fn stat_file(&self, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
-        match (self.format.stat(&self.objects, id)?, &self.parent) {
-            (None, Some(parent)) => parent.stat_file(id),
+        let found = match (self.format.stat(&self.objects, id)?, &self.parent) {
+            (None, Some(parent)) => parent.stat_file(id)?,
+            (found, _) => found,
+        };
+        match (found, &self.elsewhere) {
+            (None, Some(elsewhere)) => elsewhere.files.stat_file(id),
             (found, _) => Ok(found),
         }
     }

@@ -9,19 +9,15 @@
 //! The same refs give the same bytes, whatever the clock says.
 
 use std::fs::File;
-use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
 use ostree_format::variant::Dict;
-use ostree_format::{ArchiveHeader, FileId, FileKind, ObjectName, RepoMode};
+use ostree_format::{FileId, ObjectName, RepoMode};
 
 use super::Repo;
 use super::object::open_object;
 use super::summary::SummaryFile;
-use crate::base::io::{COPY_BYTES, Exact};
-use crate::store::{Error, FileObject, Result, load_commit};
+use crate::store::{Result, load_commit};
 
 impl Repo {
     /// The `config` of the archive that others see.
@@ -55,7 +51,8 @@ impl Repo {
     /// The summary of the archive that others see, made now.
     ///
     /// # Errors
-    /// [`Error::NotFound`] or [`Error::Corrupt`] for the commit of a ref; [`Error::Io`].
+    /// [`Error::NotFound`](crate::store::Error::NotFound) or [`Error::Corrupt`](crate::store::Error::Corrupt) for the
+    /// commit of a ref; [`Error::Io`](crate::store::Error::Io).
     pub fn served_summary(&self) -> Result<Vec<u8>> {
         let mut youngest_secs = 0;
         for id in self.list_of(None)?.values() {
@@ -68,7 +65,7 @@ impl Repo {
     /// `None` if it is not there, or kept in another way.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`](crate::store::Error::Io).
     pub fn open_packed(&self, id: &FileId) -> Result<Option<(File, u64)>> {
         if self.mode() == RepoMode::Archive {
             let path = ObjectName::from(*id).loose_path(RepoMode::Archive);
@@ -83,30 +80,4 @@ impl Repo {
     pub fn packing_level(&self) -> u32 {
         self.config.zlib_level.into()
     }
-}
-
-/// Writes a content object as archives keep it: the framed header, and the content compressed at `level`, from 1 to 9.
-///
-/// # Errors
-/// [`Error::Read`] if the content cannot be read or has another length than was said; [`Error::Io`] if `out` cannot be
-/// written.
-pub fn pack_file(id: &FileId, object: FileObject, level: u32, out: &mut dyn Write) -> Result<()> {
-    let name = || ObjectName::from(*id).to_string();
-    let unwritten = |e| Error::io("write", name(), e);
-    let is_regular = object.header.kind == FileKind::Regular;
-    let header = ArchiveHeader { size: object.len, file: object.header.clone() };
-    out.write_all(&header.to_framed()).map_err(unwritten)?;
-    if !is_regular {
-        return Ok(());
-    }
-    let mut content = Exact::new(object, header.size);
-    let mut deflate = DeflateEncoder::new(out, Compression::new(level));
-    let mut buffer = vec![0; COPY_BYTES];
-    loop {
-        match content.read(&mut buffer).map_err(|source| Error::Read { what: name(), source })? {
-            0 => break,
-            n => deflate.write_all(&buffer[..n]).map_err(unwritten)?,
-        }
-    }
-    deflate.finish().map(drop).map_err(unwritten)
 }

@@ -20,6 +20,7 @@ mod lookup;
 mod mem;
 mod modifier;
 mod overlay;
+mod pack;
 mod paths;
 mod rev;
 pub mod selinux;
@@ -60,6 +61,7 @@ pub use modifier::{
     Attributes, Decision, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy,
 };
 pub use overlay::{Entry, MutableTree};
+pub use pack::pack_file;
 pub use paths::{Paths, paths};
 pub use rev::resolve_rev;
 pub use union::{ListedOverLink, Upper};

@@ -70,8 +70,10 @@ const BELOW_CLI: &[&str] = &[
 ];
 
 /// The wings of `container`, lowest first: each may import from those before it.
-const WINGS: &[&str] =
-    &["image", "config", "blob", "place", "trust", "build", "convert", "delta", "store", "pull", "diff"];
+const WINGS: &[&str] = &[
+    "image", "config", "blob", "place", "trust", "server", "build", "convert", "delta", "store", "pull",
+    "diff",
+];
 
 /// Calls that look at the surroundings of the program: environment, clock, absolute paths, other programs. Below `host`
 /// there are none; `Instant`, the monotonic clock that time-outs are measured with, tells nothing of the surroundings.

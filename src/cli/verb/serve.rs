@@ -1,7 +1,7 @@
 //! `serve`: a repository over HTTP.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -26,9 +26,12 @@ use crate::store::Error;
 pub(crate) struct Args {
     #[command(flatten)]
     common: Common,
-    /// Where to listen: an address of this machine and a port; with port 0 any that is free. The one that was taken is
-    /// printed
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    /// Serve the commit of the image that a container is of, which was built with --serve: its root directory
+    #[arg(long, value_name = "DIR", conflicts_with = "repo")]
+    image_root: Option<PathBuf>,
+    /// Where to listen: an address of this machine and a port, or all of them (:8080); with port 0 any port that is free.
+    /// The address that was taken is printed
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", overrides_with = "listen")]
     listen: String,
     /// How the layers of images are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
     #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
@@ -60,24 +63,30 @@ pub(crate) struct Args {
 
 /// Serves until Ctrl-C, which is how it is meant to end.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let repo = args.common.open()?;
+    let machine = Machine::from_env();
+    let (repo, scratch) = match &args.image_root {
+        Some(root) => (machine.open_container(root)?, machine.scratch_of_container()?),
+        None => {
+            let repo = args.common.open()?;
+            let scratch = machine.scratch(&repo)?;
+            (repo, scratch)
+        }
+    };
     let read = |path: &PathBuf| fs::read(path).with_context(|| format!("Reading {}", path.display()));
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificates), Some(key)) => Some(TlsIdentity::from_pem(&read(certificates)?, &read(key)?)?),
         _ => None,
     };
-    let machine = Machine::from_env();
     let layering = args.max_layers.map(|max_layers| Layering::Packages { max_layers }).unwrap_or_default();
     let images = BuildOptions { compression: args.compression, layering, ..BuildOptions::default() };
-    let scratch = machine.scratch(&repo)?;
-    let options =
-        ServeOptions { scratch, images, limits: ServeLimits::default(), signer: signer(args)?, tls };
+    let mut limits = ServeLimits::default();
+    limits.shelf_bytes = limits.shelf_bytes.min(machine.room_in(&scratch));
+    let options = ServeOptions { scratch, images, limits, signer: signer(args)?, tls };
     machine.allow_many_files();
     if let Some(path) = &args.export {
         return write_files(path, repo, options, session);
     }
-    let listener =
-        TcpListener::bind(&args.listen).with_context(|| format!("Listening at {}", args.listen))?;
+    let listener = listen(&args.listen).with_context(|| format!("Listening at {}", args.listen))?;
     if !args.unconfined && !machine.confine(&repo, &options.scratch)? {
         session.ctx.note("this kernel cannot take rights from a process (landlock)");
     }
@@ -85,6 +94,15 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     writeln!(session.out, "{scheme}://{}/", listener.local_addr()?)?;
     session.out.flush()?;
     Ok(serve(repo, listener, options, &session.ctx)?)
+}
+
+/// Takes an address; one without a host means all, of both versions of IP where the machine has them.
+fn listen(address: &str) -> io::Result<TcpListener> {
+    match address.starts_with(':') {
+        true => TcpListener::bind(format!("[::]{address}"))
+            .or_else(|_| TcpListener::bind(format!("0.0.0.0{address}"))),
+        false => TcpListener::bind(address),
+    }
 }
 
 /// Signs summaries with the keys that were named, which are read now.

@@ -22,6 +22,7 @@ use crate::container::image::labels::{self, Labels};
 use crate::container::image::{
     Compression, Digest, Error, ImageDest, PlatformName, RawManifest, Result, canonical_json, put_json,
 };
+use crate::container::server;
 
 /// What the documents say, but for the digests of layers.
 pub(super) struct Outline {
@@ -37,6 +38,8 @@ pub(super) struct Outline {
     history: Vec<String>,
     /// What is below them.
     base: Option<BasePart>,
+    /// Whether the last layer is a server of the image.
+    has_server: bool,
 }
 
 /// What an image says of the base that it lies on.
@@ -81,7 +84,18 @@ impl Outline {
             created: time(options.created_secs.unwrap_or(created_secs))?,
             history: history.collect(),
             base: None,
+            has_server: false,
         })
+    }
+
+    /// Puts a server on top, which is what containers run.
+    pub(super) fn with_server(mut self) -> Self {
+        self.container.set_entrypoint(Some(server::entry_point())).set_cmd(None);
+        let ports = self.container.exposed_ports().clone().unwrap_or_default();
+        self.container.set_exposed_ports(Some(ports.into_iter().chain([server::exposed_port()]).collect()));
+        self.history.push("ostree-rs serve".to_owned());
+        self.has_server = true;
+        self
     }
 
     /// Puts a base below. For readers of ostree's images it is a plain one.
@@ -99,7 +113,14 @@ impl Outline {
         layers: &[PlacedLayer],
     ) -> Result<Digest> {
         let mut labels: HashMap<String, String> = self.labels.clone().into_iter().collect();
-        if let Some(last) = layers.last() {
+        let mut of_commit = layers;
+        if self.has_server
+            && let [before @ .., server] = layers
+        {
+            labels.insert(labels::SERVER_DIFFID.to_owned(), server.layer.diff_id.to_string());
+            of_commit = before;
+        }
+        if let Some(last) = of_commit.last() {
             let label = if self.base.is_some() { labels::ON_BASE_DIFFID } else { labels::FINAL_DIFFID };
             labels.insert(label.to_owned(), last.layer.diff_id.to_string());
         }

@@ -8,10 +8,11 @@
 //! So an image can be written to several places, or served without being stored. The same commit and options give the
 //! same image, whatever the machine and the time: no clock is asked.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use oci_spec::image::{Arch, Config};
-use ostree_format::CommitId;
+use ostree_format::{CommitId, FileId};
 
 use super::chunks::{self, Layering};
 use super::documents::Outline;
@@ -21,6 +22,7 @@ use crate::container::blob::KnownLayers;
 use crate::container::image::{
     Compression, Digest, Image, ImageDest, LayerKind, PlatformName, Result, labels, platform_of,
 };
+use crate::container::server::{Server, ServerLayer};
 use crate::store::{ObjectRead, load_commit};
 use crate::tar::{ContentOrder, ExportOptions, XattrDialect, export_chunk, export_final_chunk};
 
@@ -50,6 +52,8 @@ pub struct BuildOptions {
     /// An image of the commit before: what is in a layer there is in the same one here, and layers that did
     /// not change are not made again where `dest` has them.
     pub previous: Option<Image>,
+    /// What lets the image serve itself, if it shall.
+    pub server: Option<Server>,
 }
 
 /// A recipe for a layer: it writes the layer's tar stream, which is the same whenever it is written.
@@ -140,7 +144,13 @@ impl<'a> BuildPlan<'a> {
                 Ok(export_chunk(store, &commit, &chunk.content, out, &export, ctx)?)
             }),
         }));
-        let (compression, previous) = (options.compression, options.previous.clone());
+        let (mut outline, compression) = (outline, options.compression);
+        if let Some(server) = &options.server {
+            server.program.check(&outline.platform)?;
+            recipes.push(server_recipe(store, &commit, server, &BTreeSet::new())?);
+            outline = outline.with_server();
+        }
+        let previous = options.previous.clone();
         Ok(Self { recipes, outline, compression, previous })
     }
 
@@ -165,6 +175,18 @@ impl<'a> BuildPlan<'a> {
         let manifest = self.outline.put(dest, compression, &layers)?;
         Ok(Built::new(manifest, &layers))
     }
+}
+
+/// A recipe for the layer with the server; `in_base` is the content that only the base of the image has.
+pub(super) fn server_recipe<'a>(
+    store: &'a dyn ObjectRead,
+    commit: &CommitId,
+    server: &Server,
+    in_base: &BTreeSet<FileId>,
+) -> Result<LayerRecipe<'a>> {
+    let layer = ServerLayer::new(store, commit, server, in_base)?;
+    let stream: Box<Stream<'a>> = Box::new(move |out, ctx| layer.write(out, ctx));
+    Ok(LayerRecipe { kind: LayerKind::Plain, components: None, size_bytes: None, stream })
 }
 
 impl Built {

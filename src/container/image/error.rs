@@ -138,6 +138,14 @@ pub enum Error {
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// A file cannot be the program that an image serves itself with.
+    #[error("{what}, which cannot serve an image for {wanted}")]
+    Program {
+        /// What the file is.
+        what: String,
+        /// The machines that the image is for.
+        wanted: String,
+    },
     /// The caller did not say who has to vouch for the commit, and no policy asks for a signature.
     #[error("the commit's signature cannot be checked: nothing says whose it should be")]
     NoSignaturePolicy,
@@ -210,6 +218,7 @@ impl Kind for Error {
             | Self::UnknownMachine { .. }
             | Self::Ambiguous { .. }
             | Self::Usage(_)
+            | Self::Program { .. }
             | Self::Config(_) => ErrorKind::Usage,
             Self::Io { source, .. } | Self::Layer { source, .. } => Kind::kind(source),
             Self::Unsupported(_) => ErrorKind::Unsupported,

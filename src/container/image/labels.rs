@@ -6,6 +6,7 @@
 //! org.opencontainers.image.version    the commit's metadata "version"
 //! ostree.components                   of a layer: the packages in it, sorted, separated by commas
 //! io.github.ostree-rs.on-base.…        of an image on a base: see `container::build::on_base`
+//! io.github.ostree-rs.server.diffid   the layer with a server of the image: see `container::server`
 //! ostree.bootable, ostree.linux       as in the commit's metadata; the first brings containers.bootc=1
 //! ```
 
@@ -26,6 +27,8 @@ pub(in crate::container) const COMPONENTS: &str = "ostree.components";
 pub(in crate::container) const ON_BASE_COMMIT: &str = "io.github.ostree-rs.on-base.commit";
 /// The layer on the base that makes the commit of it.
 pub(in crate::container) const ON_BASE_DIFFID: &str = "io.github.ostree-rs.on-base.diffid";
+/// The layer with a server of the image, which is for containers alone.
+pub(in crate::container) const SERVER_DIFFID: &str = "io.github.ostree-rs.server.diffid";
 
 /// The key of a commit's metadata with the machines that it is for.
 const ARCHITECTURE: &str = "ostree.architecture";

@@ -5,7 +5,8 @@
 //! 1 … final     Chunk    content objects of the commit
 //! final+1 …     Plain    file systems that others added
 //! ```
-//! The label `ostree.final-diffid` says where the commit ends. Without it there is none: all layers are plain.
+//! The label `ostree.final-diffid` says where the commit ends. Without it there is none: all layers are plain. A layer
+//! that lets the image serve itself is a plain one, too: [`Image::without_server`].
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use ostree_format::CommitId;
 
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
-use super::labels::{COMMIT, FINAL_DIFFID, ON_BASE_COMMIT, ON_BASE_DIFFID};
+use super::labels::{COMMIT, FINAL_DIFFID, ON_BASE_COMMIT, ON_BASE_DIFFID, SERVER_DIFFID};
 use super::platform::PlatformName;
 use super::source::{ImageSource, RawManifest, read_verified};
 use super::{configuration, media};
@@ -207,6 +208,22 @@ impl Image {
         let mut base = self.layers()?;
         let top = base.pop().filter(|top| top.diff_id == diff_id);
         Ok(top.map(|top| CommitOnBase { commit, base, top }))
+    }
+
+    /// The image as it is pulled: without the layer that lets it serve itself, which is for containers alone. The
+    /// documents stay as they are.
+    #[must_use]
+    pub fn without_server(&self) -> Self {
+        let mut image = self.clone();
+        let labels = self.labels();
+        let Some(diff_id) = labels.get(SERVER_DIFFID) else { return image };
+        let mut diff_ids = self.config.rootfs().diff_ids().clone();
+        if let Some(at) = diff_ids.iter().position(|known| known == diff_id) {
+            diff_ids.remove(at);
+            image.config.rootfs_mut().set_diff_ids(diff_ids);
+            image.manifest.layers_mut().remove(at);
+        }
+        image
     }
 
     /// Every layer, lowest first.

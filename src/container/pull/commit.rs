@@ -58,7 +58,7 @@ pub fn pull(image: &Admitted<'_>, store: &dyn Begin, options: &PullOptions<'_>, 
 }
 
 fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
-    let image = source.image()?;
+    let image = &source.image()?.without_server();
     if let Some(on_base) = image.on_base()? {
         return pull_on_base(txn, source, &on_base, options, ctx);
     }

@@ -70,7 +70,7 @@ fn not_taken(taken: &Taken) -> (BTreeMap<String, u64>, BTreeMap<String, &'static
 }
 
 fn without_commit(image: &Image) -> Result<()> {
-    match image.plan()?.commit_layer().is_some() || image.on_base()?.is_some() {
+    match image.plan()?.commit_layer().is_some() || image.without_server().on_base()?.is_some() {
         true => Err(has_commit(image)),
         false => Ok(()),
     }

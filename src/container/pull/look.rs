@@ -77,7 +77,8 @@ pub fn plan_pull(
 
 fn look(image: &Admitted<'_>, txn: &dyn Txn, options: &PullOptions<'_>) -> Result<PullPlan> {
     let manifest = image.raw_manifest().digest;
-    if let Some(on_base) = image.image()?.on_base()? {
+    let without_server = image.image()?.without_server();
+    if let Some(on_base) = without_server.on_base()? {
         // Whether layers of the base are needed only the layer on top of them tells.
         let is_here = is_whole(txn, &on_base.commit)?;
         let presence = if is_here { Presence::Here } else { Presence::ToFetch };
@@ -86,7 +87,7 @@ fn look(image: &Admitted<'_>, txn: &dyn Txn, options: &PullOptions<'_>) -> Resul
         let layers = base.chain(std::iter::once(on_base.top).map(layer(LayerKind::Commit))).collect();
         return Ok(PullPlan { manifest, commit: Some(on_base.commit), layers });
     }
-    let plan = image.image()?.plan()?;
+    let plan = without_server.plan()?;
     let before = PulledLayers::read(txn).reusable(&plan, txn)?;
     let known = Resuming::new(&before, txn);
     let commit = plan.commit;

@@ -22,8 +22,8 @@ use super::asked::Asked;
 use super::shelf::{Found, Key, Made};
 use super::site::{Site, blocking};
 use super::summary::Summaries;
-use crate::repo::{Repo, pack_file};
-use crate::store::{ObjectRead, Refs, Result, local_ref};
+use crate::repo::Repo;
+use crate::store::{ObjectRead, Refs, Result, local_ref, pack_file};
 
 /// Content of more bytes than these goes through the shelf.
 const SMALL_BYTES: u64 = 64 * 1024;

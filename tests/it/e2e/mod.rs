@@ -9,6 +9,7 @@ mod commits;
 mod images;
 mod on_base;
 mod refusals;
+mod serving;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

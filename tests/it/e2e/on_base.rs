@@ -8,7 +8,7 @@ use super::{OURS, REF, THEIRS, Work, ready, same};
 use crate::tree::fixture::{Detail, describe};
 
 /// `oci:base:v1` holds a root file system in two layers, `tree` another one, signed in `bare`.
-fn work() -> Work {
+pub(super) fn work() -> Work {
     let work = Work::new();
     work.run("umoci", &["init", "--layout", "base"]);
     work.run("umoci", &["new", "--image", "base:v1"]);
@@ -30,7 +30,7 @@ fn work() -> Work {
     work
 }
 
-fn commit(work: &Work) {
+pub(super) fn commit(work: &Work) {
     let key = ["--gpg-sign=signer", "--gpg-homedir=signer"];
     let tree = ["commit", "--repo=bare", "-b", REF, "--bootable", "--tree=dir=tree"];
     work.run(OURS, &[&tree[..], &key].concat());

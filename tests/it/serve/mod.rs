@@ -10,4 +10,6 @@ mod pages;
 mod requests;
 mod server;
 
+pub(crate) use server::{Reply, ask};
+
 use server::Serving;

@@ -76,7 +76,7 @@ impl Drop for Serving {
 }
 
 /// Asks a server for `path` with some header lines.
-pub(super) fn ask(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> Reply {
+pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, headers: &[&str]) -> Reply {
     let mut stream = TcpStream::connect(address).unwrap();
     let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
     // The older version has no pieces: the content goes to the end of the connection.

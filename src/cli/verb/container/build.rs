@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use ostree_format::{CommitId, RefName, RefSpec};
 use serde::Serialize;
 
 use super::super::{Common, resolve};
@@ -15,7 +16,10 @@ use crate::cli::terminal::Session;
 use crate::container;
 use crate::container::build::{BuildOptions, ContentMeta, Layering, build_on_base};
 use crate::container::image::{Compression, Image, ImageReference, PlatformName, RepositoryName, Transport};
-use crate::host::{IndexChoice, OpenedImage, parse_image};
+use crate::container::server::Server;
+use crate::host::{IndexChoice, Machine, OpenedImage, parse_image};
+use crate::repo::Repo;
+use crate::store::{REF_BINDING, Refs, load_commit};
 
 /// Arguments of `container build`.
 #[derive(clap::Args)]
@@ -62,6 +66,13 @@ pub(crate) struct Args {
     /// and --cmd say nothing else
     #[arg(long, value_name = "IMAGE", value_parser = parse_image, conflicts_with_all = ["max_layers", "contentmeta"])]
     from: Option<ImageReference>,
+    /// Let a container of the image serve the commit over HTTP at port 8080: `ostree pull` takes it from /repo. A last layer
+    /// holds this program, which pulls leave out; containers run it, and nothing else
+    #[arg(long, conflicts_with = "cmd")]
+    serve: bool,
+    /// The program for --serve, if it is not this one: an ostree-rs for the machines of the image
+    #[arg(long, value_name = "FILE", requires = "serve")]
+    serve_program: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -153,7 +164,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Transport::Registry => Compression::ZSTD_CHUNKED,
         _ => Compression::default(),
     });
-    let options = BuildOptions { compression, previous, platform: Some(platform), ..describing };
+    let server = server(args, &repo, &commit)?;
+    let options = BuildOptions { compression, previous, platform: Some(platform), server, ..describing };
     // Most of the blobs are the base's.
     let of_base = base.as_ref().and_then(|base| base.repository_name().cloned());
     let mount_from = of_base.or(repository.flatten());
@@ -177,6 +189,34 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         return Ok(writeln!(session.out)?);
     }
     Ok(writeln!(session.out, "{digest}")?)
+}
+
+/// What lets the image serve itself.
+fn server(args: &Args, repo: &Repo, commit: &CommitId) -> anyhow::Result<Option<Server>> {
+    if !args.serve {
+        return Ok(None);
+    }
+    let machine = Machine::from_env();
+    let program = match &args.serve_program {
+        Some(path) => machine.program(path)?,
+        None => machine.own_program()?,
+    };
+    Ok(Some(Server { program, name: name_of(repo, &args.rev, commit)? }))
+}
+
+/// The ref by which clients of the image ask for the commit: the one that was named, or that the commit is bound to.
+fn name_of(repo: &Repo, rev: &str, commit: &CommitId) -> anyhow::Result<RefName> {
+    if let Ok(named) = rev.parse::<RefSpec>()
+        && repo.resolve(&named)?.is_some()
+    {
+        return Ok(named.name);
+    }
+    let object = load_commit(repo, commit)?;
+    let bound = object.metadata.get_strv(REF_BINDING).unwrap_or_default();
+    let bound = bound.iter().find_map(|name| name.parse().ok());
+    bound.with_context(|| {
+        format!("which ref shall --serve offer? {rev} is none, and the commit is bound to none")
+    })
 }
 
 /// The image made before, and the registry's repository that it lies in.

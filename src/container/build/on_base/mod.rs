@@ -33,7 +33,7 @@ use ostree_format::CommitId;
 
 use self::compare::compare;
 use super::documents::{BasePart, Outline};
-use super::plan::{BuildOptions, Built, LayerRecipe};
+use super::plan::{BuildOptions, Built, LayerRecipe, server_recipe};
 use super::write::write_layers;
 use crate::base::Ctx;
 use crate::container::blob::KnownLayers;
@@ -61,6 +61,9 @@ pub fn build_on_base(
     let object = load_commit(store, commit)?;
     let platform = platform_of(store, commit, options.platform.as_ref())?;
     let architecture = Arch::from(&*platform.architecture);
+    if let Some(server) = &options.server {
+        server.program.check(&platform)?;
+    }
     let image = Image::fetch(base, &architecture)?;
     let what = compare(store, commit, base, &image, ctx)?;
     let part = BasePart {
@@ -84,12 +87,17 @@ pub fn build_on_base(
         size_bytes: None,
         stream: Box::new(|out, ctx| Ok(export_on_base(store, commit, &what, out, &export, ctx)?)),
     };
+    let (mut recipes, mut outline) = (vec![recipe], outline);
+    if let Some(server) = &options.server {
+        recipes.push(server_recipe(store, commit, server, &what.in_base)?);
+        outline = outline.with_server();
+    }
     let compression = dest.compression(options.compression);
     let mut known = KnownLayers::default();
     for image in options.previous.clone().into_iter().chain(dest.current(&architecture)?) {
         known.add(&image, compression);
     }
-    let layers = write_layers(dest, compression, &[recipe], &known, ctx)?;
+    let layers = write_layers(dest, compression, &recipes, &known, ctx)?;
     let manifest = outline.put(dest, compression, &layers)?;
     let top = Built::new(manifest, &layers);
     Ok(Built {
