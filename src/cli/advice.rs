@@ -4,6 +4,7 @@
 
 use super::room;
 use crate::net::{self, Login, TlsProblem};
+use crate::transfer::pipe;
 use crate::{container, host, store, tar};
 
 type Cause<'a> = &'a (dyn std::error::Error + 'static);
@@ -55,6 +56,7 @@ fn next_step(cause: Cause<'_>) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_tar))
         .or_else(|| cause.downcast_ref().and_then(of_store))
         .or_else(|| cause.downcast_ref().and_then(of_net))
+        .or_else(|| cause.downcast_ref().and_then(of_pipe))
 }
 
 fn of_host(error: &host::Error) -> Option<&'static str> {
@@ -65,6 +67,7 @@ fn of_host(error: &host::Error) -> Option<&'static str> {
         Error::Helper { problem: HelperProblem::Silent(_), .. } => {
             Some("with a longer --timeout it is waited for")
         }
+        Error::Ssh { .. } => Some("--ssh and --receive-program name other programs"),
         Error::At { source, .. } => of_host(source),
         Error::Image(error) => of_container(error),
         Error::Policy { source, .. } => of_container(source),
@@ -112,6 +115,18 @@ fn of_store(error: &store::Error) -> Option<&'static str> {
         store::Error::Owner { .. } => Some(
             "a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without",
         ),
+        _ => None,
+    }
+}
+
+fn of_pipe(error: &pipe::Error) -> Option<&'static str> {
+    use pipe::Error::{BrokenOff, NotSpoken, Store, Stream};
+    match error {
+        Store(error) => of_store(error),
+        BrokenOff | Stream(_) => Some("what has arrived is kept for the next push"),
+        NotSpoken(_) => {
+            Some("a shell that prints something at its start, or another program, stands in between")
+        }
         _ => None,
     }
 }

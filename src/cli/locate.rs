@@ -9,7 +9,7 @@ use super::room::{Kept, Writing};
 use crate::base::{Cancelled, Ctx, ErrorKind, Kind};
 use crate::host::Machine;
 use crate::repo::{Repo, Transaction, TransactionStats};
-use crate::{container, store, tar};
+use crate::{container, store, tar, transfer};
 
 /// Options of every verb that works on a repository.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -70,6 +70,7 @@ pub(super) fn kind(error: &anyhow::Error) -> ErrorKind {
     let kind = |cause: &(dyn std::error::Error + 'static)| {
         None.or_else(|| cause.downcast_ref::<container::image::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<tar::Error>().map(Kind::kind))
+            .or_else(|| cause.downcast_ref::<transfer::pipe::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<store::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<std::io::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<Cancelled>().map(|_| ErrorKind::Cancelled))

@@ -102,6 +102,9 @@ fn report(error: &anyhow::Error, interrupt: &Interrupt, progress: Option<&dyn Re
     if error.chain().any(terminal::is_stdout_closed) {
         return ExitCode::SUCCESS;
     }
+    if error.is::<terminal::Told>() {
+        return ExitCode::FAILURE;
+    }
     let message = advice::text(error);
     terminal::say(format_args!("{} {message}", terminal::error_label()));
     progress.into_iter().for_each(|progress| progress.failure(&message));

@@ -38,6 +38,11 @@ pub(crate) struct Out(BufWriter<File>);
 #[error("standard output is closed")]
 struct StdoutClosed;
 
+/// The context of an error that whoever is at the other end of the pipes has been told of.
+#[derive(Debug, thiserror::Error)]
+#[error("told to the other side")]
+pub(crate) struct Told;
+
 impl Session {
     /// Takes over standard output; `cancel` stops the work.
     pub(crate) fn new(options: &Options, cancel: Cancel) -> io::Result<Self> {

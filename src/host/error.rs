@@ -170,6 +170,22 @@ pub enum Error {
         /// Why.
         source: Box<image::Error>,
     },
+    /// The name of a place on another machine cannot be read.
+    #[error("{name:?}: {source}")]
+    SshPlace {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// A program on another machine could not be started, or failed.
+    #[error("{place}: {why}")]
+    Ssh {
+        /// The place on the other machine.
+        place: String,
+        /// What is known of the failure.
+        why: String,
+    },
     /// A signature was demanded of an image, and no policy asks for one.
     #[error("{0}")]
     NoPolicy(String),

@@ -26,6 +26,9 @@ const SYSTEM_KEYRINGS: &str = "/usr/share/ostree/trusted.gpg.d";
 /// The largest keyring of a repository that is read; Debian's has 55 kB.
 const MAX_KEYRING_BYTES: u64 = 64 << 20;
 
+/// The group of a repository's config about what is pushed into it.
+const RECEIVE: &str = "receive";
+
 /// The name of a remote's keyring in its repository.
 pub fn keyring_name(remote: &RemoteName) -> String {
     format!("{remote}.trustedkeys.gpg")
@@ -61,6 +64,32 @@ impl Machine {
             None => self.system_keyring()?,
         };
         self.with_gpgkeypath(own, &config, remote)
+    }
+
+    /// The keys of which one must have signed a commit that is pushed into `repo`; `None` if its config asks for no
+    /// signature.
+    ///
+    /// ```text
+    /// [receive]
+    /// gpg-verify=true
+    /// gpgkeypath=/etc/keys;/srv/key.asc      without it: the system's keys
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Parse`] if a value cannot be read; as [`Machine::keyring`].
+    pub fn keyring_of_receive(&self, repo: &Repo) -> Result<Option<Keyring>> {
+        let config = repo.config().keyfile();
+        if !config.get_bool(RECEIVE, "gpg-verify")?.unwrap_or_default() {
+            return Ok(None);
+        }
+        let Some(paths) = config.get_list(RECEIVE, "gpgkeypath")? else {
+            return self.system_keyring().map(Some);
+        };
+        let mut keyring = Keyring::default();
+        for path in paths {
+            keyring.extend(self.keyring(path)?);
+        }
+        Ok(Some(keyring))
     }
 
     /// The keys that the remote itself brings, without the system's.

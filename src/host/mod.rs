@@ -6,6 +6,7 @@
 //! Machine       what is configured here ─┬─ repos      repositories by path, and the one that is meant
 //!   └ Environment   variables, read once ├─ remotes    config, /etc/ostree/remotes.d
 //!                                        ├─ keys       keyrings of remotes and of the system, secret keys
+//!                                        ├─ ssh        this program on other machines
 //!                                        └─ images     docker://…, oci:…: registries.conf, policy.json, auth.json,
 //!                                                      certs.d, credential helpers, proxies
 //! ```
@@ -43,6 +44,7 @@ mod remotes;
 mod repos;
 #[cfg(feature = "serve")]
 mod serving;
+mod ssh;
 
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};
@@ -55,3 +57,4 @@ pub use keys::{
 };
 pub use machine::Machine;
 pub use remotes::{Remote, RemotePlace, remote_group};
+pub use ssh::{SshOptions, SshPlace, SshSession};

@@ -13,6 +13,7 @@
 
 mod content;
 mod metadata;
+pub mod pipe;
 mod refs;
 mod subpath;
 

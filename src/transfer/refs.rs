@@ -71,7 +71,7 @@ pub fn copy_refs(
 }
 
 /// Whether `commit` is `ancestor`, or comes after it as far as the store has the history.
-fn descends(store: &dyn ObjectRead, commit: CommitId, ancestor: CommitId) -> Result<bool> {
+pub(super) fn descends(store: &dyn ObjectRead, commit: CommitId, ancestor: CommitId) -> Result<bool> {
     let mut next = Some(commit);
     while let Some(id) = next {
         if id == ancestor {

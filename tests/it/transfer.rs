@@ -1,5 +1,7 @@
 //! Commits copied from store to store.
 
+mod pipe;
+
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 

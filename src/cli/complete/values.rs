@@ -228,6 +228,7 @@ mod tests {
         "ADDRESS:PORT",
         "BODY",
         "COLLECTION-ID",
+        "COMMAND",
         "DATE",
         "DEPTH",
         "EPOCH",

@@ -22,6 +22,7 @@ pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod pull_local;
 pub(crate) mod push;
+pub(crate) mod receive;
 pub(crate) mod refs;
 pub(crate) mod remote;
 pub(crate) mod reset;
@@ -67,8 +68,20 @@ pub(crate) enum Verb {
     /// refs would get the same name, those that are changed get the first digits of their SHA-256 behind it. The names
     /// are listed at /v2/_catalog.
     Serve(serve::Args),
-    /// Copy commits to another repository of this machine
+    /// Copy commits to another repository, of this machine or over ssh
+    ///
+    /// Commits keep their ids. Objects come before refs, only those that are missing are sent, and what was sent before the
+    /// push broke off is not sent again. A ref only moves forward, to a commit that comes after the one that it names.
+    ///
+    /// Over ssh, this program runs on the other machine, too (`ostree-rs receive`), and verifies every object before it is
+    /// stored. The user's ssh is executed for that: with another one, or with options for it, by --ssh or OSTREE_RS_SSH.
     Push(push::Args),
+    /// Take what `push` sends through standard input and output
+    ///
+    /// `push` has ssh start it. In authorized_keys, `command="ostree-rs receive --repo=/srv/repo",restrict` lets a key do
+    /// nothing else. Where the repository's config has gpg-verify=true in the group [receive], only commits that are signed
+    /// are let in: by a key in the files and directories of gpgkeypath there, or else by one of the system's.
+    Receive(receive::Args),
     /// Make a key to sign commits with
     GpgNewKey(gpg_new_key::Args),
     /// Print a completion script for a shell
@@ -158,6 +171,7 @@ pub(crate) fn run(
         Verb::Container(verb) => container::run(&verb, session),
         Verb::Serve(args) => serve::run(&args, session),
         Verb::Push(args) => push::run(&args, session),
+        Verb::Receive(args) => receive::run(&args, session),
         Verb::GpgNewKey(args) => gpg_new_key::run(&args, session),
         Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args, definitions()),

@@ -1,4 +1,4 @@
-//! `push`: copies commits as they are to another repository of this machine.
+//! `push`: copies commits as they are to another repository, of this machine or over ssh.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,12 +6,18 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use super::{Common, require_writable};
+use crate::base::Ctx;
 use crate::cli::terminal::Session;
 use crate::cli::{locate, near};
 use crate::format::{RefName, RefSpec};
+use crate::host::{Machine, SshOptions, SshPlace};
 use crate::repo::Repo;
 use crate::store::{Depth, Error, Refs};
-use crate::transfer::{CopiedRef, Moves, RefCopy, TransferOptions, copy_refs};
+use crate::transfer::pipe;
+use crate::transfer::{CopiedRef, Moves, RefCopy, TransferOptions, TransferStats, copy_refs};
+
+/// The refs that are there now, and what it took.
+type Done = (Vec<CopiedRef>, TransferStats);
 
 /// Arguments of `push`.
 #[derive(clap::Args)]
@@ -33,30 +39,69 @@ pub(crate) struct Args {
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,
-    /// The repository to push to: a directory
+    /// The ssh to use, with options for it [default: $OSTREE_RS_SSH, ssh]
+    #[arg(long, value_name = "COMMAND")]
+    ssh: Option<String>,
+    /// The ostree-rs to start on the other machine
+    #[arg(long, value_name = "COMMAND")]
+    receive_program: Option<String>,
+    /// The repository to push to: a directory, [USER@]HOST:PATH, or ssh://[USER@]HOST[:PORT]/PATH
     #[arg(value_name = "DEST_REPO")]
     dest: PathBuf,
+}
+
+/// What is pushed.
+struct Pushed {
+    refs: Vec<RefCopy>,
+    moves: Moves,
+    depth: Depth,
 }
 
 /// Pushes objects, then refs.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let source = args.common.open()?;
-    let dest = locate::open(&args.dest)?;
-    require_writable(&dest)?;
-    let refs = refs(args, &source)?;
-    let moves = if args.force { Moves::Anywhere } else { Moves::Forward };
-    let depth = u32::try_from(args.depth).map_or(Depth::All, Depth::Parents);
-    let options = TransferOptions { depth, ..TransferOptions::default() };
-    let (copied, stats) = locate::in_transaction(&dest, &session.ctx, |txn| {
-        Ok(copy_refs(&source, txn, &refs, moves, &options, &session.ctx)?)
-    })?
-    .0;
+    let pushed = Pushed {
+        refs: refs(args, &source)?,
+        moves: if args.force { Moves::Anywhere } else { Moves::Forward },
+        depth: u32::try_from(args.depth).map_or(Depth::All, Depth::Parents),
+    };
+    let place = args.dest.to_str().map(SshPlace::parse).transpose()?.flatten();
+    let (copied, stats) = match &place {
+        Some(place) => by_ssh(args, place, &source, &pushed, &session.ctx)?,
+        None => to_directory(args, &source, &pushed, &session.ctx)?,
+    };
     if !args.quiet {
         let (metadata, content) = (stats.metadata_objects, stats.content_objects);
         writeln!(session.out, "{metadata} metadata, {content} content objects pushed")?;
         copied.iter().try_for_each(|copied| say(copied, session))?;
     }
     Ok(())
+}
+
+fn to_directory(args: &Args, source: &Repo, pushed: &Pushed, ctx: &Ctx) -> anyhow::Result<Done> {
+    let dest = locate::open(&args.dest)?;
+    require_writable(&dest)?;
+    let options = TransferOptions { depth: pushed.depth, ..TransferOptions::default() };
+    let copied = locate::in_transaction(&dest, ctx, |txn| {
+        Ok(copy_refs(source, txn, &pushed.refs, pushed.moves, &options, ctx)?)
+    })?;
+    Ok(copied.0)
+}
+
+fn by_ssh(args: &Args, place: &SshPlace, source: &Repo, pushed: &Pushed, ctx: &Ctx) -> anyhow::Result<Done> {
+    let options = SshOptions { command: args.ssh.clone(), program: args.receive_program.clone() };
+    let (ssh, pipes) = Machine::from_env().receive_at(place, &options)?;
+    let sent = pipe::send(source, &pushed.refs, pushed.moves, pushed.depth, pipes, ctx);
+    match sent {
+        Ok(done) => Ok(done),
+        // How the other side ended tells more than that it did.
+        Err(error @ (pipe::Error::BrokenOff | pipe::Error::Stream(_))) => {
+            ssh.end()?;
+            Err(anyhow::Error::new(error).context(place.to_string()))
+        }
+        Err(error @ pipe::Error::Store(_)) => Err(error.into()),
+        Err(error) => Err(anyhow::Error::new(error).context(place.to_string())),
+    }
 }
 
 fn refs(args: &Args, source: &Repo) -> anyhow::Result<Vec<RefCopy>> {

@@ -1,5 +1,5 @@
-//! Credential helpers: `docker-credential-NAME get`, the one kind of program that is executed, because the
-//! user configured it.
+//! Credential helpers: `docker-credential-NAME get`, which are executed because the user configured
+//! them.
 //!
 //! ```text
 //! stdin   SERVER

@@ -6,6 +6,7 @@ mod messages;
 mod own;
 mod peers;
 mod push;
+mod push_ssh;
 mod read;
 mod shells;
 mod write;

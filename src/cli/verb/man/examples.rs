@@ -44,7 +44,11 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-prune", &[("Keep the last five commits of every ref:", "ostree-rs prune --repo=repo --refs-only --depth=5")]),
     ("ostree-rs-pull", &[("Take the commit out of an image:", "ostree-rs pull --repo=repo --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable")]),
     ("ostree-rs-pull-local", &[("Copy a ref and its history from another repository:", "ostree-rs pull-local --repo=repo --depth=-1 /srv/repo exampleos/stable")]),
-    ("ostree-rs-push", &[("Copy a ref and what is new of its history to a repository elsewhere:", "ostree-rs push --repo=repo --from-ref=exampleos/stable --depth=-1 /srv/repo")]),
+    ("ostree-rs-push", &[
+        ("Copy a ref and what is new of its history to a repository elsewhere:", "ostree-rs push --repo=repo --from-ref=exampleos/stable --depth=-1 /srv/repo"),
+        ("Push it to another machine over ssh, with another key:", "ostree-rs push --repo=repo --from-ref=exampleos/stable --ssh 'ssh -i key' me@example.org:/srv/repo"),
+    ]),
+    ("ostree-rs-receive", &[("Take what is pushed, if it is signed, as a command in authorized_keys:", "ostree-rs receive --repo=/srv/repo --gpg-keyring=/srv/key.asc")]),
     ("ostree-rs-refs", &[
         ("List refs with their commits:", "ostree-rs refs --repo=repo --revision"),
         ("Name the parent of a commit:", "ostree-rs refs --repo=repo --create=exampleos/before exampleos/stable^"),

@@ -64,6 +64,7 @@ pub(super) const VARIABLES: &[Entry] = &[
         "When a commit was made, in seconds since 1970, for builds that can be repeated.",
         Verb("commit"),
     ),
+    entry("OSTREE_RS_SSH", "The ssh to use, with options for it, instead of ssh; as --ssh.", Verb("push")),
     entry("GNUPGHOME", "The GnuPG directory with secret keys, instead of ~/.gnupg.", With("gpg-homedir")),
     entry(
         "OSTREE_GPG_HOME",
@@ -105,7 +106,11 @@ pub(super) const VARIABLES: &[Entry] = &[
         Program,
     ),
     entry("OSTREE_BOOTID", "The id of this boot of the machine, where it cannot be read.", Program),
-    entry("PATH", "Where credential helpers are; and ostree-VERB, under the name of ostree.", Program),
+    entry(
+        "PATH",
+        "Where credential helpers and ssh are; and ostree-VERB, under the name of ostree.",
+        Program,
+    ),
 ];
 
 /// Files that are read.
