@@ -36,18 +36,18 @@ use crate::{store, tar};
 /// The blocks of the blob that wait for the decompressor: their size, and how many there may be.
 const BLOB_QUEUE: Queue = Queue { block_bytes: 128 * 1024, blocks: 4 };
 /// The blocks of the uncompressed stream that wait for its reader: their size, and how many there may be.
-const STREAM_QUEUE: Queue = Queue { block_bytes: 256 * 1024, blocks: 8 };
+pub(super) const STREAM_QUEUE: Queue = Queue { block_bytes: 256 * 1024, blocks: 8 };
 /// The distance to which a zstd stream may refer back, in bytes, as a power of two: it bounds the decoder's memory to
 /// 32 MiB. Levels up to 19 use 8 MiB at most.
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 
-struct Queue {
-    block_bytes: usize,
-    blocks: usize,
+pub(super) struct Queue {
+    pub(super) block_bytes: usize,
+    pub(super) blocks: usize,
 }
 
 /// A piece of a stream, shared by those who hash and those who use it.
-type Block = Arc<Buffer>;
+pub(super) type Block = Arc<Buffer>;
 
 /// Lets `consume` read the tar stream of a layer, and verifies everything about it. What `consume` leaves
 /// is read and verified too.
@@ -184,10 +184,10 @@ impl Found {
 }
 
 /// Reports what is read of a blob: at most one byte more than its descriptor says.
-struct Reported<'a, R> {
-    inner: R,
-    ctx: &'a Ctx,
-    item: &'a Item<'a>,
+pub(in crate::container) struct Reported<'a, R> {
+    pub(in crate::container) inner: R,
+    pub(in crate::container) ctx: &'a Ctx,
+    pub(in crate::container) item: &'a Item<'a>,
 }
 
 impl<R: Read> Read for Reported<'_, R> {
@@ -301,19 +301,19 @@ fn send_blocks(stream: &mut impl Read, queues: &[&Sender<Block>], ctx: &Ctx) -> 
 
 /// Puts the blocks of a queue together again. The end of the queue is that of the stream: who fills it knows whether
 /// something was missing.
-struct Blocks {
+pub(super) struct Blocks {
     queue: Receiver<Block>,
     block: Option<Block>,
     position: usize,
 }
 
 impl Blocks {
-    fn new(queue: Receiver<Block>) -> Self {
+    pub(super) fn new(queue: Receiver<Block>) -> Self {
         Self { queue, block: None, position: 0 }
     }
 
     /// Takes what is still to come.
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         self.block = None;
         self.queue.iter().for_each(drop);
     }

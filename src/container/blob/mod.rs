@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! compress ─► encoders (zstd), deflate (gzip), chunked (zstd:chunked)      decompress ◄─ layer_format
-//! known: layers of other images, which need not be made again
+//! known: layers of other images, which need not be made again      made: streams that are made here, and read at once
 //! ```
 
 mod buffers;
@@ -13,6 +13,7 @@ mod deflate;
 mod encoders;
 pub(super) mod known;
 mod layer_format;
+mod made;
 
 pub use compress::{WrittenLayer, write_layer};
 pub use decompress::{MAX_ZSTD_WINDOW_LOG, read_layer};
@@ -21,5 +22,6 @@ pub use layer_format::LayerFormat;
 #[cfg(feature = "net")]
 pub(super) use buffers::{Buffer, Buffers};
 pub(super) use compress::{Scratch, write_layer_with};
-pub(super) use decompress::read_objects;
+pub(super) use decompress::{Reported, read_objects};
 pub(super) use known::KnownLayers;
+pub(super) use made::read_made;

@@ -73,6 +73,24 @@ pub(super) fn settle(store: &dyn ObjectWrite, tree: &mut MutableTree) -> Result<
     }
 }
 
+/// Where a file of `boot` may be when the kernel has moved whose release its name ends in.
+pub(super) fn places_of(name: &str) -> Option<String> {
+    const NAMES: [(&str, &str, &str); 8] = [
+        ("vmlinuz-", "", KERNEL),
+        ("vmlinux-", "", KERNEL),
+        ("initrd.img-", "", INITRAMFS),
+        ("initramfs-", ".img", INITRAMFS),
+        ("initramfs-", "", INITRAMFS),
+        ("initrd-", "", INITRAMFS),
+        ("config-", "", "config"),
+        ("System.map-", "", "System.map"),
+    ];
+    NAMES.iter().find_map(|(start, end, to)| {
+        let release = name.strip_prefix(start)?.strip_suffix(end)?;
+        (!release.contains('/')).then(|| format!("{MODULES}/{release}/{to}"))
+    })
+}
+
 impl Found {
     fn look(store: &dyn ObjectRead, tree: &mut MutableTree) -> Result<Self> {
         let (mut modules, mut boot) = (BTreeMap::new(), BTreeMap::new());

@@ -63,6 +63,13 @@ pub(super) fn make(store: &dyn ObjectWrite, tree: &mut MutableTree, var: Var) ->
     Ok(in_the_way)
 }
 
+/// Where what was below the top-level directory `name` may be, if that became a link to state.
+pub(super) fn places_of(name: &str, rest: &str) -> Vec<String> {
+    let link = LINKS.iter().find(|link| link.name == name && link.content == Content::Moves);
+    let places = link.map(|link| [Var::Factory, Var::Keep].map(|var| state_place(link.target, var)));
+    places.into_iter().flatten().flatten().map(|place| format!("{place}/{rest}")).collect()
+}
+
 /// Makes a link, unless something is in its way; a link of another kind is as good.
 fn make_one(store: &dyn ObjectWrite, tree: &mut MutableTree, var: Var, link: &Link) -> Result<bool> {
     let old = match tree.get(store, link.name)? {

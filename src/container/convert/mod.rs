@@ -70,6 +70,20 @@ pub(in crate::container) fn arrange(
     Ok(Arranged { kernel, in_the_way })
 }
 
+/// Where the file at `path` of an image may be in the commit that was made of it: at the first of these places that has
+/// one.
+pub(in crate::container) fn places_of(path: &str) -> Vec<String> {
+    let mut places = vec![path.to_owned()];
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    match first {
+        "etc" => places.push(format!("usr/{path}")),
+        "var" => places.push(format!("{}/{rest}", var::FACTORY)),
+        "boot" => places.extend(kernel::places_of(rest)),
+        _ => places.extend(links::places_of(first, rest)),
+    }
+    places
+}
+
 /// The directory at `path`, if there is one.
 fn dir<'t>(
     store: &dyn ObjectRead,

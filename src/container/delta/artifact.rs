@@ -24,9 +24,9 @@ use crate::container::image::{
 use crate::container::place;
 
 /// The type of the artifact.
-pub(super) const ARTIFACT_TYPE: &str = "application/vnd.io.github.containers.oci-delta.v1";
+const ARTIFACT_TYPE: &str = "application/vnd.io.github.containers.oci-delta.v1";
 /// What it was called until May 2026.
-pub(super) const OLD_ARTIFACT_TYPE: &str = "application/vnd.redhat.oci-delta.v1";
+const OLD_ARTIFACT_TYPE: &str = "application/vnd.redhat.oci-delta.v1";
 const TAR_DIFF: &str = "application/vnd.tar-diff";
 
 pub(super) const TARGET: &str = "io.github.containers.delta.target";
@@ -186,6 +186,38 @@ impl Artifact {
     /// contradicts itself.
     pub fn read(source: &dyn ImageSource) -> Result<Self> {
         let raw = source.manifest()?;
+        let Head { manifest, annotations, target, source_config, layers } = Head::parse(&raw)?;
+        let image = new_image(source, &manifest, target)?;
+        Ok(Self {
+            digest: raw.digest,
+            target,
+            source: digest_in(&annotations, SOURCE)?,
+            source_config,
+            reused: diff_ids(&annotations)?,
+            layers,
+            image,
+        })
+    }
+}
+
+/// What the manifest of an artifact says.
+pub(super) struct Head {
+    manifest: ImageManifest,
+    annotations: HashMap<String, String>,
+    /// The digest of the new image's manifest.
+    pub(super) target: Digest,
+    /// The digest of the old image's configuration.
+    pub(super) source_config: Digest,
+    /// The layers that the old image lacks.
+    pub(super) layers: Vec<ArtifactLayer>,
+}
+
+impl Head {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// As [`Artifact::read`].
+    pub(super) fn parse(raw: &RawManifest) -> Result<Self> {
         let digest = raw.digest;
         if !media::is_manifest(&raw.media_type) {
             return Err(Error::Unsupported(format!(
@@ -203,17 +235,20 @@ impl Artifact {
         let annotations = manifest.annotations().clone().unwrap_or_default();
         let target = digest_in(&annotations, TARGET)?.or(subject(&manifest)?).ok_or_else(|| lacks(TARGET))?;
         let source_config = digest_in(&annotations, SOURCE_CONFIG)?.ok_or_else(|| lacks(SOURCE_CONFIG))?;
-        let image = new_image(source, &manifest, target)?;
-        Ok(Self {
-            digest,
-            target,
-            source: digest_in(&annotations, SOURCE)?,
-            source_config,
-            reused: diff_ids(&annotations)?,
-            layers: layers(&manifest)?,
-            image,
-        })
+        let layers = layers(&manifest)?;
+        Ok(Self { manifest, annotations, target, source_config, layers })
     }
+}
+
+/// Whether a list says of an artifact that it is a delta.
+pub(super) fn is_listed_as_delta(entry: &Descriptor) -> bool {
+    let kind = entry.artifact_type().as_ref().map(AsRef::as_ref);
+    kind.is_some_and(|kind| [ARTIFACT_TYPE, OLD_ARTIFACT_TYPE].contains(&kind))
+}
+
+/// The digest of the old image's configuration, if the list in which an artifact stands repeats what its manifest says.
+pub(super) fn listed_source_config(entry: &Descriptor) -> Option<Digest> {
+    entry.annotations().as_ref()?.get(SOURCE_CONFIG)?.parse().ok()
 }
 
 /// The new image, as the documents in the artifact tell.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
-use super::artifact::{ARTIFACT_TYPE, Artifact, OLD_ARTIFACT_TYPE};
+use super::artifact::{Artifact, is_listed_as_delta, listed_source_config};
 use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result};
 
 /// The deltas to one image that are looked at, the newest first.
@@ -17,13 +17,8 @@ const MAX_DELTAS: usize = 32;
 /// # Errors
 /// What the source says. Artifacts that make no sense are passed over.
 pub fn find_delta(source: &dyn ImageSource, old_config: &Digest, new: &Digest) -> Result<Option<Artifact>> {
-    let is_delta = |entry: &Descriptor| {
-        let kind = entry.artifact_type().as_ref().map(AsRef::as_ref);
-        kind.is_some_and(|kind| [ARTIFACT_TYPE, OLD_ARTIFACT_TYPE].contains(&kind))
-    };
     let mut best: Option<Artifact> = None;
-    let listed = source.referrers(new)?;
-    for entry in listed.iter().rev().filter(|entry| is_delta(entry)).take(MAX_DELTAS) {
+    for entry in &listed(source, new, &|config| config == old_config)? {
         match Artifact::read(&Listed { source, entry }) {
             Ok(found) if found.source_config == *old_config && found.target == *new => {
                 if best.as_ref().is_none_or(|best| found.bytes() < best.bytes()) {
@@ -36,6 +31,21 @@ pub fn find_delta(source: &dyn ImageSource, old_config: &Digest, new: &Digest) -
         }
     }
     Ok(best)
+}
+
+/// The artifacts that the place of the image `new` lists among its referrers, the newest first; without those of which
+/// the list itself tells that they begin with an image that is not `wanted`.
+pub(super) fn listed(
+    source: &dyn ImageSource,
+    new: &Digest,
+    wanted: &dyn Fn(&Digest) -> bool,
+) -> Result<Vec<Descriptor>> {
+    let mut listed = source.referrers(new)?;
+    listed.retain(is_listed_as_delta);
+    listed.retain(|entry| listed_source_config(entry).is_none_or(|config| wanted(&config)));
+    listed.reverse();
+    listed.truncate(MAX_DELTAS);
+    Ok(listed)
 }
 
 /// A source that stands for a manifest which its place lists.

@@ -21,8 +21,8 @@ use super::old::OldTree;
 use super::record::StreamVersion;
 use crate::base::Ctx;
 use crate::container::image::{
-    Digest, Error, Image, ImageDest, ImageLayer, ImageSource, RawManifest, Result, canonical_json, media,
-    put_json, read_json,
+    DiffId, Digest, Error, Image, ImageDest, ImageLayer, ImageSource, RawManifest, Result, canonical_json,
+    media, put_json, read_json,
 };
 use crate::container::place::index;
 
@@ -88,7 +88,10 @@ pub fn create_index(
 
 /// The entries of the index that is there.
 fn read(source: &dyn ImageSource) -> Result<Vec<Descriptor>> {
-    let raw = source.manifest()?;
+    entries(&source.manifest()?)
+}
+
+fn entries(raw: &RawManifest) -> Result<Vec<Descriptor>> {
     if !media::is_index(&raw.media_type) {
         return Err(Error::Unsupported(format!(
             "{INDEX_TAG} is no index but of the type {}",
@@ -97,6 +100,32 @@ fn read(source: &dyn ImageSource) -> Result<Vec<Descriptor>> {
     }
     let index: ImageIndex = serde_json::from_slice(&raw.bytes).map_err(Error::json(INDEX_TAG))?;
     Ok(index.manifests().clone())
+}
+
+/// The deltas to layers of the image with the manifest `target` that `source` lists under the tag; none if nothing is
+/// there.
+///
+/// # Errors
+/// What the source says; as for [`create_index`].
+pub(super) fn listed(source: &dyn ImageSource, target: &Digest) -> Result<Vec<ListedDelta>> {
+    let Some(raw) = source.tagged(INDEX_TAG)? else { return Ok(Vec::new()) };
+    let entries = entries(&raw)?;
+    let Some(entry) = entries.iter().find(|entry| is_to(entry, target)) else { return Ok(Vec::new()) };
+    let raw = source.manifest_of(entry)?;
+    let manifest: ImageManifest =
+        serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("manifest {}", raw.digest)))?;
+    let listed = manifest.layers().iter().filter(|layer| is_delta(layer)).filter_map(|layer| {
+        let named = |key| annotation(layer, key)?.parse().ok();
+        Some(ListedDelta { descriptor: layer.clone(), from: named(FROM)?, to: named(TO)? })
+    });
+    Ok(listed.collect())
+}
+
+/// A delta from one layer to another, by their diffids.
+pub(super) struct ListedDelta {
+    pub(super) descriptor: Descriptor,
+    pub(super) from: DiffId,
+    pub(super) to: DiffId,
 }
 
 /// The delta from one layer to another, if it is smaller than the latter.

@@ -6,7 +6,8 @@
 //!                                        │ patch (zstd with a dictionary), or differences (version 1), write
 //! restore  artifact, old image ► apply ► each layer's tar stream, whose diffid is verified ► ImageDest
 //!
-//! beside   deltas that registries list beside an image     measure  how large one would be
+//! beside   deltas that registries list beside an image     here     those that begin with what a repository has
+//! measure  how large one would be
 //! record, read, write   the records of a stream            index   what flatpak has instead of artifacts
 //! ```
 //! An artifact is what the project oci-delta calls so: a manifest whose subject is the new image, so that registries
@@ -22,6 +23,7 @@ mod choose;
 mod create;
 mod differences;
 mod encode;
+mod here;
 mod index;
 mod measure;
 mod old;
@@ -36,6 +38,7 @@ pub use apply::{ApplyLimits, OldFile, OldFiles, apply};
 pub use artifact::{Artifact, ArtifactLayer};
 pub use beside::find_delta;
 pub use create::{Created, DeltaOptions, Effort, Spool, create, diff};
+pub(super) use here::{LayerDelta, OldImage, layer_deltas};
 pub use index::{INDEX_TAG, create_index};
 pub use measure::measure;
 pub use old::OldTree;

@@ -87,6 +87,14 @@ pub trait ImageSource: Sync {
         Ok(Vec::new())
     }
 
+    /// What stands under another tag of the same place; `None` if nothing does, or the place has no tags.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]; what the network gives.
+    fn tagged(&self, _tag: &str) -> Result<Option<RawManifest>> {
+        Ok(None)
+    }
+
     /// The signatures of the manifest that are kept beside it, as they are; nothing is verified.
     ///
     /// # Errors
@@ -129,6 +137,10 @@ impl<S: ImageSource + ?Sized> ImageSource for &S {
         (**self).referrers(subject)
     }
 
+    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
+        (**self).tagged(tag)
+    }
+
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         (**self).signatures()
     }
@@ -165,6 +177,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
 
     fn referrers(&self, subject: &Digest) -> Result<Vec<oci::Descriptor>> {
         (**self).referrers(subject)
+    }
+
+    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
+        (**self).tagged(tag)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

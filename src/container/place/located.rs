@@ -50,6 +50,10 @@ impl<S: ImageSource> ImageSource for Located<S> {
         self.at(self.source.referrers(subject))
     }
 
+    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
+        self.at(self.source.tagged(tag))
+    }
+
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         self.at(self.source.signatures())
     }

@@ -45,6 +45,10 @@ impl<S: ImageSource> ImageSource for OnePlatform<S> {
         self.source.referrers(subject)
     }
 
+    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
+        self.source.tagged(tag)
+    }
+
     /// The signatures of the chosen image; those of an index are not its.
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         match media::is_index(&self.source.manifest()?.media_type) {

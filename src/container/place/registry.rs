@@ -177,4 +177,11 @@ impl ImageSource for RegistryImage {
         let pages = pages.iter().map(|page| index::parse(page)).collect::<Result<Vec<_>>>()?;
         Ok(pages.iter().flat_map(|page| page.manifests().iter().cloned()).collect())
     }
+
+    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
+        match fetch(&self.registry, tag, None, &self.ctx) {
+            Err(Error::Net(error)) if error.is_not_found() => Ok(None),
+            fetched => fetched.map(Some),
+        }
+    }
 }

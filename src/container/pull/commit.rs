@@ -9,6 +9,7 @@
 
 use ostree_format::CommitId;
 
+use super::by_delta::PulledImages;
 use super::merge::{Arrange, merge};
 use super::on_base::pull_on_base;
 use super::options::PullOptions;
@@ -77,6 +78,7 @@ fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ct
     if let Some(base) = taken.base {
         before.note(&plan, base, txn);
     }
+    PulledImages::read(txn).note(image, commit, txn)?;
     if let Some(name) = &options.name {
         txn.set_ref(name, Some(commit))?;
     }

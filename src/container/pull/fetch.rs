@@ -7,6 +7,7 @@
 //! A commit's signature is judged before anything of it is written.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io::Read;
 use std::sync::Arc;
 
 use ostree_format::variant::{Dict, Value};
@@ -76,14 +77,14 @@ pub(in crate::container) fn fetch_plain(
 ) -> Result<TakenLayer> {
     let objects_ctx = objects_only(ctx);
     let read = |wanted: &BTreeSet<String>| {
-        read_layer(taking.source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+        read_files(layer, taking, ctx, &mut |stream| {
             import_layer(stream, taking.txn, rules, wanted, modifier, &objects_ctx).map_err(Error::from)
         })
     };
-    let mut tree = read(&BTreeSet::new())?;
+    let (mut tree, mut bytes) = read(&BTreeSet::new())?;
     if !tree.wanted.is_empty() {
         // Hard links name files that are left out: what these hold is known only now to be needed.
-        tree = read(&tree.wanted)?;
+        (tree, bytes) = read(&tree.wanted)?;
     }
     let mut metadata = plain_metadata(&tree);
     let blob = Digest::of_descriptor(&layer.descriptor)?;
@@ -99,10 +100,26 @@ pub(in crate::container) fn fetch_plain(
         root: tree.root,
     };
     let commit = taking.txn.write_commit(&commit)?;
-    let bytes = Fetched { bytes: layer.descriptor.size(), way: Way::Whole(WhyWhole::Files) };
     let fetched = TakenLayer::fetched(layer, LayerRole::Plain(rules), commit, bytes);
     taking.layers.finished(&fetched)?;
     Ok(TakenLayer { left_out: tree.left_out, special: tree.special, ..fetched })
+}
+
+/// Lets `consume` read the files of a layer, which a delta makes if there is one; says what was fetched.
+fn read_files<T>(
+    layer: &ImageLayer,
+    taking: &Taking<'_>,
+    ctx: &Ctx,
+    consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
+) -> Result<(T, Fetched)> {
+    if let Some(delta) = taking.delta(layer)?
+        && let Some(read) = taking.deltas.read(&delta, layer, ctx, consume)?
+    {
+        return Ok(read);
+    }
+    let fetched = Fetched { bytes: layer.descriptor.size(), way: Way::Whole(WhyWhole::Files) };
+    let value = read_layer(taking.source, &layer.descriptor, &layer.diff_id, ctx, consume)?;
+    Ok((value, fetched))
 }
 
 fn plain_metadata(tree: &LayerTree) -> Dict {

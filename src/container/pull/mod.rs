@@ -8,7 +8,8 @@
 //! │  ├─ Layers::known()            is it here? told by Resuming (what an interrupted pull had finished) and by who keeps
 //! │  │                             layers: the image store, or a hint (PulledLayers)                       yes ► done
 //! │  ├─ fetch_commit(), fetch_chunk(), fetch_plain()
-//! │  │  ├─ read_missing()          objects that the store lacks, by the layer's table of contents; or else:
+//! │  │  ├─ read_missing()          objects that the store lacks, by the layer's table of contents; or what a delta
+//! │  │  │                          makes (Deltas), if that takes less; or else:
 //! │  │  ├─ blob::read_layer()      blob ► digest ► decompressed ► diffid
 //! │  │  ├─ tar::import_…()         entries ► objects, each by its checksum
 //! │  │  └─ Layers::finished()      the journal and the ref tell the next pull
@@ -22,6 +23,7 @@
 //! Everything is verified: manifest, configuration, blobs and tar streams by their digests, the commit by its signature
 //! before anything is written, every object by its checksum. Nothing becomes visible before all of it is there.
 
+mod by_delta;
 mod commit;
 mod convert;
 mod facts;

@@ -8,17 +8,19 @@
 //! Layers of the base are fetched only while objects are missing: a newer commit on the same base needs none. A damaged
 //! layer is not the end, but a missing object is: then both are named.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
 
 use ostree_format::{CommitId, FileId};
 
+use super::by_delta::{Deltas, PulledImages};
 use super::commit::Pulled;
 use super::fetch::objects_only;
 use super::options::PullOptions;
 use crate::base::{Ctx, ErrorKind, Item, Kind};
 use crate::container::blob::read_objects;
 use crate::container::image::{CommitOnBase, DiffId, Digest, Error, ImageLayer, Result};
-use crate::container::store::{PulledLayer, Way, WhyWhole, is_whole};
+use crate::container::store::{Fetched, PulledLayer, Way, WhyWhole, is_whole};
 use crate::container::trust::Admitted;
 use crate::store::{self, Completeness, Txn, Voucher, vouch_stored};
 use crate::tar::{
@@ -36,10 +38,10 @@ pub(super) fn pull_on_base(
     let voucher = options.vouching.decided(source)?;
     let bytes = image.base.iter().chain([&image.top]).map(|layer| layer.descriptor.size()).sum();
     ctx.phase("Pulling image", None, Some(bytes));
-    let mut fetched = HashSet::new();
+    let mut fetched = HashMap::new();
     if !is_here(txn, &image.commit, voucher)? {
-        fetched.insert(image.top.diff_id);
-        let imported = fetch_top(txn, source, image, voucher, ctx)?;
+        let (imported, top) = fetch_top(txn, source, image, voucher, ctx)?;
+        fetched.insert(image.top.diff_id, top);
         let missing = missing(txn, &imported)?;
         let base = Base { txn, source, image, missing, fetched: &mut fetched, ctx };
         base.find(&imported)?;
@@ -48,24 +50,20 @@ pub(super) fn pull_on_base(
     if txn.completeness(&image.commit)? != Completeness::Complete {
         txn.set_partial(&image.commit, Completeness::Complete)?;
     }
+    PulledImages::read(txn).note(source.image()?, image.commit, txn)?;
     if let Some(name) = &options.name {
         txn.set_ref(name, Some(image.commit))?;
     }
-    let report = |layer: &ImageLayer, why| {
-        let (digest, is_fetched) =
-            (Digest::of_descriptor(&layer.descriptor)?, fetched.contains(&layer.diff_id));
-        if !is_fetched {
+    let report = |layer: &ImageLayer| {
+        let digest = Digest::of_descriptor(&layer.descriptor)?;
+        let Fetched { bytes, way } = fetched.get(&layer.diff_id).copied().unwrap_or_else(|| {
             ctx.bytes_done(layer.descriptor.size());
             Item::reused(ctx, digest.to_string(), layer.descriptor.size());
-        }
-        let (bytes, way) = match is_fetched {
-            true => (layer.descriptor.size(), Way::Whole(why)),
-            false => (0, Way::Reused),
-        };
+            Fetched { bytes: 0, way: Way::Reused }
+        });
         Ok(PulledLayer { digest, bytes, way })
     };
-    let base = image.base.iter().map(|layer| report(layer, WhyWhole::Files));
-    let layers = base.chain([report(&image.top, WhyWhole::OnBase)]).collect::<Result<Vec<_>>>()?;
+    let layers = image.base.iter().chain([&image.top]).map(report).collect::<Result<Vec<_>>>()?;
     let reused = layers.iter().filter(|layer| layer.way == Way::Reused).count();
     Ok(Pulled {
         commit: image.commit,
@@ -90,26 +88,43 @@ fn is_here(txn: &dyn Txn, commit: &CommitId, voucher: Option<&dyn Voucher>) -> R
     }
 }
 
-/// Fetches the layer with the commit.
+/// Fetches the layer with the commit, or a delta that makes it.
 fn fetch_top(
     txn: &dyn Txn,
     source: &Admitted<'_>,
     image: &CommitOnBase,
     voucher: Option<&dyn Voucher>,
     ctx: &Ctx,
-) -> Result<ImportedCommit> {
+) -> Result<(ImportedCommit, Fetched)> {
     let objects = objects_only(ctx);
-    let imported = read_objects(source, &image.top.descriptor, ctx, |stream| {
+    let mut import = |stream: &mut dyn Read| {
         let import = ImportOptions { voucher, holds: StreamHolds::WhatIsNotInBase };
         Ok(import_commit_layer(stream, txn, &import, &objects)?)
-    })?;
+    };
+    let deltas = Deltas::new(source, source.image()?, txn);
+    let by_delta = match deltas.of(&image.top)? {
+        Some(delta) => deltas.read(&delta, &image.top, ctx, &mut import)?,
+        None => None,
+    };
+    let (imported, fetched) = match by_delta {
+        Some(read) => read,
+        None => {
+            let imported = read_objects(source, &image.top.descriptor, ctx, import)?;
+            (imported, whole(&image.top, WhyWhole::OnBase))
+        }
+    };
     match imported.commit == image.commit {
-        true => Ok(imported),
+        true => Ok((imported, fetched)),
         false => Err(Error::Image(format!(
             "the labels promise commit {}, the image holds {}",
             image.commit, imported.commit
         ))),
     }
+}
+
+/// A layer that was fetched as a whole.
+fn whole(layer: &ImageLayer, why: WhyWhole) -> Fetched {
+    Fetched { bytes: layer.descriptor.size(), way: Way::Whole(why) }
 }
 
 /// The objects that are neither in the layer with the commit nor in the store.
@@ -129,7 +144,7 @@ struct Base<'a> {
     source: &'a Admitted<'a>,
     image: &'a CommitOnBase,
     missing: HashSet<FileId>,
-    fetched: &'a mut HashSet<DiffId>,
+    fetched: &'a mut HashMap<DiffId, Fetched>,
     ctx: &'a Ctx,
 }
 
@@ -167,7 +182,7 @@ impl Base<'_> {
     }
 
     fn layer(&mut self, layer: &ImageLayer, search: &BaseSearch<'_>) -> Result<()> {
-        self.fetched.insert(layer.diff_id);
+        self.fetched.insert(layer.diff_id, whole(layer, WhyWhole::Files));
         let objects = objects_only(self.ctx);
         read_objects(self.source, &layer.descriptor, self.ctx, |stream| {
             Ok(search.read_layer(stream, &mut |_, _, _| Ok(()), &objects)?)

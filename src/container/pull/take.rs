@@ -15,12 +15,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ostree_format::{CommitId, FileId};
 
+use super::by_delta::Deltas;
 use super::facts::BaseFacts;
 use super::fetch::{fetch_chunk, fetch_commit, fetch_plain};
 use super::options::{PullOptions, only_of_commit};
 use super::prepare_root::RootKind;
 use super::resume::Resuming;
 use crate::base::{Ctx, Item, Pool, with_pool};
+use crate::container::delta::LayerDelta;
 use crate::container::image::{Error, ImageLayer, ImageSource, LayerKind, LayerPlan, PlannedLayer, Result};
 use crate::container::store::{KeptLayer, LayerRole, Layers, Origin, TakenLayer, WhyWhole, is_whole};
 use crate::container::trust::Admitted;
@@ -41,8 +43,20 @@ pub(super) struct Taking<'a> {
     pub(in crate::container) layers: &'a dyn Layers,
     /// What happens to `var` of plain layers.
     pub(in crate::container) var: Var,
+    /// The deltas to the layers.
+    pub(super) deltas: &'a Deltas<'a>,
     /// Why layers are fetched as a whole, if they are whatever their tables say.
     pub(super) whole: Option<WhyWhole>,
+}
+
+impl Taking<'_> {
+    /// The delta to a layer that is to be fetched, if one is to be used.
+    ///
+    /// # Errors
+    /// What ends the pull.
+    pub(super) fn delta(&self, layer: &ImageLayer) -> Result<Option<LayerDelta>> {
+        if self.whole.is_some() { Ok(None) } else { self.deltas.of(layer) }
+    }
 }
 
 /// An image whose layers are in the store.
@@ -79,7 +93,8 @@ pub(in crate::container) fn take(
     ctx.phase("Pulling image", None, Some(bytes));
     let layers = &Resuming::new(layers, txn);
     let whole = begin(txn)?.then_some(WhyWhole::NothingHere);
-    let taking = &Taking { source, txn, voucher, layers, var: options.var, whole };
+    let deltas = &Deltas::new(source, image, txn);
+    let taking = &Taking { source, txn, voucher, layers, var: options.var, deltas, whole };
     let (expected, taken) = (HashSet::new(), vec![None; plan.layers.len()]);
     Take { plan, taking, ctx, expected, taken }.all()
 }

@@ -22,6 +22,8 @@ pub enum Way {
     Reused,
     /// The objects that were missing were fetched, by the layer's table of contents.
     Objects,
+    /// A delta was fetched, which made the layer out of the files of an image that is here.
+    Delta,
     /// The layer was fetched as a whole.
     Whole(WhyWhole),
 }
@@ -61,6 +63,7 @@ impl Way {
         match self {
             Self::Reused => "reused",
             Self::Objects => "objects",
+            Self::Delta => "delta",
             Self::Whole(_) => "whole",
         }
     }
@@ -71,6 +74,7 @@ impl fmt::Display for Way {
         match self {
             Self::Reused => f.write_str("it was here"),
             Self::Objects => f.write_str("less is missing than is here"),
+            Self::Delta => f.write_str("a delta from an image that is here takes the least"),
             Self::Whole(why) => why.fmt(f),
         }
     }

@@ -115,6 +115,10 @@ impl ImageSource for Admitted<'_> {
         self.source.referrers(subject)
     }
 
+    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
+        self.source.tagged(tag)
+    }
+
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         self.source.signatures()
     }

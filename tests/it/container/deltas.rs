@@ -192,7 +192,7 @@ fn the_same_delta_with_any_number_of_threads() {
 }
 
 /// A stream of records, each an op, the size it claims, and its data.
-fn stream(magic: &[u8], records: &[(u8, u64, &[u8])]) -> Vec<u8> {
+pub(crate) fn stream(magic: &[u8], records: &[(u8, u64, &[u8])]) -> Vec<u8> {
     let mut plain = Vec::new();
     for (op, mut size, data) in records.iter().copied() {
         plain.push(op);

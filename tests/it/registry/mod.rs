@@ -2,6 +2,7 @@
 
 mod again;
 mod answers;
+mod by_delta;
 mod configs;
 mod deltas;
 mod diffs;

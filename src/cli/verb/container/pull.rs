@@ -71,7 +71,7 @@ pub(super) struct Json {
 pub(super) struct LayerJson {
     digest: String,
     bytes_fetched: u64,
-    /// `reused`, `objects` or `whole`.
+    /// `reused`, `objects`, `delta` or `whole`.
     way: &'static str,
     why: String,
 }

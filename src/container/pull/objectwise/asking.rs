@@ -13,12 +13,15 @@ use super::stream::Frames;
 use crate::base::{Ctx, Item};
 use crate::container::blob::chunked::Frame;
 use crate::container::image::{Error, ImageSource, Result};
+use crate::container::store::WhyWhole;
 
 /// A layer of which parts are asked for.
 pub(super) struct Asking<'a> {
     pub(super) source: &'a dyn ImageSource,
     pub(super) layer: &'a Descriptor,
     pub(super) ctx: &'a Ctx,
+    /// The bytes for which there is another way: what takes as many is not worth it.
+    pub(super) limit: u64,
     /// The item to which what comes is reported, once it is known that objects are fetched.
     item: Option<&'a Item<'a>>,
     bytes: AtomicU64,
@@ -26,7 +29,12 @@ pub(super) struct Asking<'a> {
 
 impl<'a> Asking<'a> {
     pub(super) fn new(source: &'a dyn ImageSource, layer: &'a Descriptor, ctx: &'a Ctx) -> Self {
-        Self { source, layer, ctx, item: None, bytes: AtomicU64::new(0) }
+        Self { source, layer, ctx, limit: u64::MAX, item: None, bytes: AtomicU64::new(0) }
+    }
+
+    /// Whether so many bytes that are still to come are within the limit.
+    pub(super) fn check(&self, bytes: u64) -> Result<(), Wrong> {
+        if bytes < self.limit { Ok(()) } else { Err(Wrong::Whole(WhyWhole::MostIsMissing)) }
     }
 
     /// Goes on, and reports to `item` what came so far and will come.

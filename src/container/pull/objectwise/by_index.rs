@@ -28,6 +28,7 @@ pub(super) fn by_index(
     txn: &dyn Txn,
     asking: &Asking<'_>,
 ) -> Result<List, Wrong> {
+    asking.check(place.bytes.end - place.bytes.start)?;
     let packed = asking.part(place.bytes.clone())?.ok_or(Wrong::Whole(WhyWhole::NoParts))?;
     let index = &place.read(&packed).map_err(Wrong::Table)?;
     let mut walk =
@@ -151,6 +152,7 @@ impl Walk<'_> {
             self.check(frames)?;
             self.metadata_bytes += frames.iter().map(|frame| frame.bytes).sum::<u64>();
         }
+        self.asking.check(lists.iter().flatten().map(|frame| frame.place.end - frame.place.start).sum())?;
         if self.metadata_bytes > MAX_METADATA_BYTES {
             return Err(Wrong::Whole(WhyWhole::MostIsMissing));
         }

@@ -15,12 +15,16 @@ pub(super) fn by_table(
     txn: &dyn Txn,
     asking: &Asking<'_>,
 ) -> Result<List, Wrong> {
+    asking.check(place.bytes.end - place.bytes.start)?;
     let part = asking.source.blob_part(asking.layer, place.bytes.clone())?;
     let part = part.ok_or(Wrong::Whole(WhyWhole::NoParts))?;
     let mut missing = Missing::new(wanted, txn, place.bytes.start, asking.layer.size());
     let mut wrong = None;
     let cancel = &asking.ctx.cancel;
-    let read = place.read(Cancellable::new(part, cancel), &mut |row| match missing.row(row) {
+    let read = place.read(Cancellable::new(part, cancel), &mut |row| match missing
+        .row(row)
+        .and_then(|wants| asking.check(missing.bytes).map(|()| wants))
+    {
         Ok(wants) => wants,
         Err(error) => {
             wrong = Some(error);

@@ -119,7 +119,7 @@ pub(super) struct Missing<'a> {
     others: Vec<Entry>,
     listed: Listed,
     /// Bytes and number of what is wanted.
-    bytes: u64,
+    pub(super) bytes: u64,
     count: usize,
 }
 

@@ -39,6 +39,7 @@ use super::take::Taking;
 use crate::base::{Ctx, ErrorKind, Event, Item, Kind};
 use crate::container::blob::chunked::{IndexPlace, TablePlace};
 use crate::container::blob::read_objects;
+use crate::container::delta::LayerDelta;
 use crate::container::image::{Error, ImageLayer, Result};
 use crate::container::store::{Fetched, Way, WhyWhole};
 use crate::tar::StreamHolds;
@@ -52,12 +53,13 @@ const MIN_LAYER_BYTES: u64 = 64 * 1024;
 /// What an attempt to do with less than the layer came to.
 enum Attempt<T> {
     Read(T, Fetched, Listed),
-    Whole(WhyWhole),
+    /// The layer as a whole, or the delta that there is, takes less; the bytes that were fetched before that was known.
+    Whole(WhyWhole, u64),
 }
 
-/// Lets `consume` read the objects of a layer that the store lacks, or all that the layer holds, where that is cheaper
-/// or the only way. It is asked twice if the table of contents turns out to be wrong. Also says what was fetched, and
-/// which content objects the table lists if it was used.
+/// Lets `consume` read the objects of a layer that the store lacks, or all that the layer holds, or what a delta makes,
+/// whatever is the cheapest, or the only way. It is asked again if a table of contents or a delta turns out to be wrong.
+/// Also says what was fetched, and which content objects the table lists if it was used.
 pub(super) fn read_missing<T>(
     layer: &ImageLayer,
     wanted: Wanted<'_>,
@@ -66,12 +68,21 @@ pub(super) fn read_missing<T>(
     consume: &mut dyn FnMut(&mut dyn Read, StreamHolds) -> Result<T>,
 ) -> Result<(T, Fetched, Option<Listed>)> {
     let digest = layer.descriptor.digest().to_string();
-    let why = match attempt(layer, wanted, taking, ctx, consume)? {
-        Attempt::Read(value, fetched, listed) => {
-            tracing::debug!(layer = digest, bytes = fetched.bytes, "objects fetched");
-            return Ok((value, fetched, Some(listed)));
+    let mut delta = taking.delta(layer)?;
+    let why = loop {
+        let attempted = attempt(layer, wanted, taking, delta.as_ref(), ctx, consume)?;
+        let (why, before) = match attempted {
+            Attempt::Read(value, fetched, listed) => {
+                tracing::debug!(layer = digest, bytes = fetched.bytes, "objects fetched");
+                return Ok((value, fetched, Some(listed)));
+            }
+            Attempt::Whole(why, before) => (why, before),
+        };
+        let Some(delta) = delta.take() else { break why };
+        let read = &mut |stream: &mut dyn Read| consume(stream, StreamHolds::Everything);
+        if let Some((value, fetched)) = taking.deltas.read(&delta, layer, ctx, read)? {
+            return Ok((value, Fetched { bytes: fetched.bytes + before, ..fetched }, None));
         }
-        Attempt::Whole(why) => why,
     };
     tracing::debug!(layer = digest, %why, "layer is fetched as a whole");
     chosen(&digest, Way::Whole(why), ctx);
@@ -85,14 +96,16 @@ fn attempt<T>(
     layer: &ImageLayer,
     wanted: Wanted<'_>,
     taking: &Taking<'_>,
+    delta: Option<&LayerDelta>,
     ctx: &Ctx,
     consume: &mut dyn FnMut(&mut dyn Read, StreamHolds) -> Result<T>,
 ) -> Result<Attempt<T>> {
-    let asking = Asking::new(taking.source, &layer.descriptor, ctx);
+    let mut asking = Asking::new(taking.source, &layer.descriptor, ctx);
+    asking.limit = delta.map_or(u64::MAX, |delta| delta.descriptor.size());
     let size = layer.descriptor.size();
     let List { entries, listed } = match list(wanted, taking, &asking) {
         Ok(list) => list,
-        Err(Wrong::Whole(why)) => return Ok(Attempt::Whole(why)),
+        Err(Wrong::Whole(why)) => return Ok(Attempt::Whole(why, asking.bytes())),
         Err(Wrong::Error(error)) => return give_up(error, layer, WhyWhole::NoParts),
         Err(Wrong::Table(why)) => {
             let error = Error::Image(format!("the table of contents is wrong: {why}"));
@@ -101,8 +114,8 @@ fn attempt<T>(
     };
     let pieces = pieces(entries.iter().flat_map(Entry::frames));
     let (before, ahead) = (asking.bytes(), pieces.iter().map(|piece| piece.end - piece.start).sum::<u64>());
-    if missing::is_most(before + ahead, size) {
-        return Ok(Attempt::Whole(WhyWhole::MostIsMissing));
+    if missing::is_most(before + ahead, size) || ahead >= asking.limit {
+        return Ok(Attempt::Whole(WhyWhole::MostIsMissing, before));
     }
     tracing::debug!(layer = %layer.descriptor.digest(), before, ahead, requests = pieces.len(), "to be fetched");
     chosen(layer.descriptor.digest().as_ref(), Way::Objects, ctx);
@@ -155,7 +168,8 @@ fn list(wanted: Wanted<'_>, taking: &Taking<'_>, asking: &Asking<'_>) -> Result<
     }
 }
 
-fn chosen(layer: &str, way: Way, ctx: &Ctx) {
+/// Reports the way in which a layer will come.
+pub(super) fn chosen(layer: &str, way: Way, ctx: &Ctx) {
     ctx.progress.event(Event::Chosen { name: layer, way: way.word(), why: &way.to_string() });
 }
 
@@ -165,7 +179,7 @@ fn give_up<T>(error: Error, layer: &ImageLayer, why: WhyWhole) -> Result<Attempt
         return Err(error);
     }
     tracing::debug!(layer = %layer.descriptor.digest(), %error, "its objects cannot be fetched one by one");
-    Ok(Attempt::Whole(why))
+    Ok(Attempt::Whole(why, 0))
 }
 
 /// Whether an error has to do with neither the table of contents nor the requests for parts.
