@@ -1,7 +1,7 @@
 //! `push`: copies commits as they are to another repository, of this machine or over ssh.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
@@ -79,6 +79,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 }
 
 fn to_directory(args: &Args, source: &Repo, pushed: &Pushed, ctx: &Ctx) -> anyhow::Result<Done> {
+    refuse_export(args)?;
     let dest = locate::open(&args.dest)?;
     require_writable(&dest)?;
     let options = TransferOptions { depth: pushed.depth, ..TransferOptions::default() };
@@ -86,6 +87,23 @@ fn to_directory(args: &Args, source: &Repo, pushed: &Pushed, ctx: &Ctx) -> anyho
         Ok(copy_refs(source, txn, &pushed.refs, pushed.moves, &options, ctx)?)
     })?;
     Ok(copied.0)
+}
+
+/// An export is a repository to those who read it alone: its summary, images and pages would not tell of what is pushed.
+fn refuse_export(args: &Args) -> anyhow::Result<()> {
+    let is_export = |path: &Path| path.join("repo/config").is_file() && path.join("v2/_catalog").is_file();
+    let Some(export) = [args.dest.clone(), args.dest.join("..")].into_iter().find(|path| is_export(path))
+    else {
+        return Ok(());
+    };
+    let repo = args.common.repo.path()?;
+    bail!(
+        "{} was written by `serve --export`: `ostree-rs serve --repo={} --export={}`, with the options of that time, adds \
+         what is new in the repository",
+        args.dest.display(),
+        repo.display(),
+        export.display()
+    )
 }
 
 fn by_ssh(args: &Args, place: &SshPlace, source: &Repo, pushed: &Pushed, ctx: &Ctx) -> anyhow::Result<Done> {
