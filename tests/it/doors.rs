@@ -14,7 +14,7 @@ use crate::registry::server::{Certificates, Login, Server, Speech, USER};
 use crate::registry::trust::{fingerprint, keys, run};
 
 /// A program beside the one that is tested; `None`, with a line that says so, where nobody has built it.
-fn built(name: &str, by: &str) -> Option<PathBuf> {
+pub(crate) fn built(name: &str, by: &str) -> Option<PathBuf> {
     let program = Path::new(env!("CARGO_BIN_EXE_ostree-rs")).parent().unwrap().join(name);
     let there = program.exists();
     assert!(there || std::env::var_os("CI").is_none(), "{by} did not build {}", program.display());

@@ -1,6 +1,7 @@
-//! Deltas: what they make is the new stream byte for byte, read by us and by a reader that was written from the
-//! description of the format alone; deltas that lie are refused.
+//! Deltas: what they make is the new stream byte for byte, read by us, by a reader that was written from the description of
+//! the format alone, and by the crate of the project oci-delta; deltas that lie are refused.
 
+pub(crate) mod peer;
 pub(crate) mod reader;
 
 use std::fs::File;
@@ -96,8 +97,12 @@ proptest! {
     fn random_trees(old in entries(), new in entries()) {
         let ((old_tar, old_files), (new_tar, _)) = (tar(&old), tar(&new));
         let old = OldTree::of_tars(&mut [&mut &old_tar[..]], &spool).unwrap();
+        let peer = peer::Peer::new(&old_files);
         for version in [StreamVersion::V1, StreamVersion::V2] {
             let delta = make(&old, &new_tar, &DeltaOptions { version, effort: Effort::Usual });
+            if let Some(peer) = &peer {
+                prop_assert!(peer.read(&delta) == new_tar, "{:?}: another stream for the crate oci-delta", version);
+            }
             let mut ours = Vec::new();
             let bytes = apply(&delta[..], &old, &mut ours, &ApplyLimits::default(), &Ctx::default()).unwrap();
             prop_assert_eq!(bytes, new_tar.len() as u64);

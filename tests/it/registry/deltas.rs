@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::program::Home;
 use super::server::{Login, Server, Speech};
-use crate::container::deltas::reader;
+use crate::container::deltas::{peer, reader};
 use crate::oracle;
 
 /// A home with two commits, the second of which changes a little of a program.
@@ -82,6 +82,30 @@ fn the_new_image_comes_back() {
     }
     home.ok(&["pull", "--repo=new", "--ref=v2", "ostree-unverified-image:oci:back"]);
     assert_eq!(home.ok(&["--repo=new", "rev-parse", "v2"]), home.ok(&["--repo=repo", "rev-parse", "v2"]));
+}
+
+/// The crate of the project oci-delta reads the whole artifact, and makes the same streams.
+#[test]
+fn the_peer_reads_the_artifact() {
+    let Some(program) = peer::program() else { return };
+    let home = home();
+    build(&home, "v1", "--oci-dir=old", "none");
+    build(&home, "v2", "--oci-dir=newer", "none");
+    for effort in [&[][..], &["--best"]] {
+        let _ = fs::remove_dir_all(home.path("delta"));
+        home.ok(
+            &[&["container", "delta", "create", "oci:old", "oci:newer", "oci:delta"][..], effort].concat()
+        );
+        let [layout, root, made] = ["delta", "root", "made"].map(|name| home.path(name));
+        let _ = fs::remove_dir_all(&made);
+        fs::create_dir(&made).unwrap();
+        home.ok(&["--repo=repo", "checkout", "-U", "--force-copy", "--union", "v1", "root"]);
+        let args = [&layout, &root, &made].map(|path| path.to_str().unwrap());
+        let said = oracle::run(program.to_str().unwrap(), &[&["artifact"], &args[..]].concat());
+        let diff_id = String::from_utf8(said).unwrap().trim().to_owned();
+        // What is not compressed has its diffid as its digest.
+        assert!(fs::read(made.join(diff_id.replace(':', "-"))).unwrap() == blob(&home, "newer", &diff_id));
+    }
 }
 
 /// Layers that both images have, by skopeo compressed otherwise, are not in the delta; the new image has the same
