@@ -122,3 +122,44 @@ fn lists_have_pages() {
     let tags = json(&serving.get("/v2/main/tags/list?n=1&last=g"));
     assert_eq!(tags["tags"].as_array().unwrap(), &["latest"]);
 }
+
+/// Checks that want what the suite pushed itself, into a registry that can be written to.
+const AFTER_PUSHES: [&str; 3] = [
+    "GET request to existing blob should yield 200",
+    "GET request to existing blob with filter should yield 200",
+    "GET request to missing manifest should yield 200",
+];
+
+/// The suite itself, where `OSTREE_RS_OCI_CONFORMANCE` names the program that it was compiled to: see tests/README.md.
+#[test]
+fn the_suite() {
+    let Some(suite) = std::env::var_os("OSTREE_RS_OCI_CONFORMANCE") else {
+        eprintln!("skipped: OSTREE_RS_OCI_CONFORMANCE is not set");
+        return;
+    };
+    let home = Home::new();
+    home.ok(&["--repo=repo", "refs", "--create=os/stable", "main"]);
+    let serving = Serving::start(&home.path("repo"));
+    let manifest = serving.get("/v2/os/stable/manifests/latest");
+    let blob = json(&manifest)["config"]["digest"].as_str().unwrap().to_owned();
+    let out = std::process::Command::new(suite)
+        .args(["-ginkgo.no-color", "-ginkgo.v"])
+        .env("OCI_ROOT_URL", serving.url.trim_end_matches('/'))
+        .envs([("OCI_NAMESPACE", "os/stable"), ("OCI_TAG_NAME", "latest"), ("OCI_REPORT_DIR", "none")])
+        .envs([("OCI_TEST_PULL", "1"), ("OCI_TEST_CONTENT_DISCOVERY", "1"), ("OCI_TAG_LIST", "latest,a,b,c")])
+        .env("OCI_MANIFEST_DIGEST", manifest.header("docker-content-digest").unwrap())
+        .env("OCI_BLOB_DIGEST", blob)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    let failed: Vec<_> =
+        said.lines().filter_map(|line| line.split_once("[FAIL] ")).map(|(_, what)| what).collect();
+    assert!(
+        failed
+            .iter()
+            .all(|what| what.contains("listing references")
+                && AFTER_PUSHES.iter().any(|end| what.ends_with(end))),
+        "{failed:#?}"
+    );
+    assert!(said.contains("19 Passed | 3 Failed"), "{said}");
+}
