@@ -32,7 +32,7 @@ pub(super) enum Extent {
     Http,
     /// By HTTPS.
     Https,
-    /// As plain files: one image of each ref, and no pages for directories.
+    /// As plain files: one image of each ref, pages for the directories of newest commits, and none for files.
     Files,
 }
 

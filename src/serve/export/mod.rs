@@ -4,8 +4,10 @@
 //! DIR/repo/…                                an archive repository
 //! DIR/v2/NAME/manifests/latest, COMMIT, DIGEST     images, each file under every name that it has
 //! DIR/v2/NAME/blobs/DIGEST
-//! DIR/index.html, commit/ID/index.html …    pages, but for trees
+//! DIR/index.html, commit/ID/index.html …    pages; of directories those of the newest commit of each ref, if that has
+//!                                           not very many, and none of files, whose content lies in objects
 //! DIR/nginx.conf, DIR/Caddyfile             servers for them: types of documents, and two answers that are no files
+//! DIR/s3-sync.sh                            a script that copies all of it to an object store, with types and times
 //! ```
 //! Every file is what the server answers to its path. What its name says stays as it is in the next export; files get
 //! their names when they are whole, and what names others comes after them.

@@ -7,6 +7,7 @@ use ostree_format::{CommitId, ObjectName, ObjectType, RepoMode};
 
 use crate::repo::Repo;
 use crate::serve::error::{Error, Result};
+use crate::serve::page::exported_dirs;
 use crate::serve::registry::{self, Names};
 use crate::serve::site::{Site, blocking};
 use crate::serve::summary::Summaries;
@@ -173,8 +174,12 @@ fn pages(repo: &Repo) -> store::Result<Vec<Wanted>> {
         if let Some(parent) = load_commit(repo, id)?.parent.filter(|parent| commits.contains(parent)) {
             all.push(Wanted::page(&format!("compare/{parent}/{id}"), true));
         }
+        for dir in exported_dirs(repo, id)?.unwrap_or_default() {
+            let parts = ["tree".to_owned(), id.to_string()].into_iter().chain(dir).collect();
+            all.push(Wanted { parts, keeps: true, is_page: true });
+        }
     }
-    let beside = ["style.css", "nginx.conf", "Caddyfile"];
+    let beside = ["style.css", "nginx.conf", "Caddyfile", "s3-sync.sh"];
     all.extend(beside.map(|path| Wanted::new(path, false)));
     all.push(Wanted::page("", false));
     Ok(all)

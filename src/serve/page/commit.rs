@@ -6,6 +6,7 @@ use ostree_format::{Commit, CommitId};
 
 use super::html::{Html, Url};
 use super::sizes::{Size, Sizes};
+use super::tree::exported_dirs;
 use super::{Page, bytes, entry, frame, time};
 use crate::repo::Repo;
 use crate::serve::site::Extent;
@@ -25,6 +26,7 @@ pub(super) fn page(repo: &Repo, sizes: &Sizes, id: &CommitId, extent: Extent) ->
         Some(parent) => repo.contains(&(*parent).into())?,
         None => false,
     };
+    let has_tree = extent != Extent::Files || exported_dirs(repo, id)?.is_some();
     let text = id.to_string();
     let subject = if commit.subject.is_empty() { "(no subject)" } else { &commit.subject };
     Ok(Page::Html(frame(subject, &[(Url::of(["commit", &text]), text[..12].to_owned())], |html| {
@@ -43,7 +45,7 @@ pub(super) fn page(repo: &Repo, sizes: &Sizes, id: &CommitId, extent: Extent) ->
                 false => html.text(&signatures.join(", ")),
             });
             entry(html, "Size", |html| html.text(&describe(size, is_whole)));
-            if extent != Extent::Files {
+            if has_tree {
                 entry(html, "Files", |html| html.link(&Url::of(["tree", &text]), "browse"));
             }
         });

@@ -25,6 +25,7 @@ use ostree_format::{CommitId, FileId};
 
 use self::html::{Html, Url};
 pub(super) use self::sizes::Sizes;
+pub(super) use self::tree::exported_dirs;
 use super::answer::{Answer, Content, TEXT};
 use super::asked::Asked;
 use super::shelf::{Found, Key, Made};
@@ -65,6 +66,9 @@ pub(super) async fn answer(site: &Site, asked: &Asked, path: &[&str]) -> Option<
         ["Caddyfile"] if site.extent == Extent::Files => {
             return Some(Answer::now(TEXT, include_str!("../export/Caddyfile")));
         }
+        ["s3-sync.sh"] if site.extent == Extent::Files => {
+            return Some(Answer::now(TEXT, include_str!("../export/s3-sync.sh")));
+        }
         ["nginx.conf"] if site.extent == Extent::Files => {
             return Some(Answer::now(TEXT, include_str!("../export/nginx.conf")));
         }
@@ -75,8 +79,8 @@ pub(super) async fn answer(site: &Site, asked: &Asked, path: &[&str]) -> Option<
             blocking(move || commit::page(&repo, &sizes, &commit, extent)).await
         }
         ["tree", commit, path @ ..] => {
-            let (commit, path) = (id(commit)?, below(path));
-            blocking(move || tree::page(&repo, &commit, &path)).await
+            let (commit, path, extent) = (id(commit)?, below(path), site.extent);
+            blocking(move || tree::page(&repo, &commit, &path, extent)).await
         }
         ["file", commit, path @ ..] => {
             let (commit, path) = (id(commit)?, below(path));

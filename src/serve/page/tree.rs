@@ -5,10 +5,15 @@ use ostree_format::{CommitId, DirEntry, DirTree, FileKind, FileName, RootDir};
 use super::html::{Html, Url};
 use super::{Page, bytes, frame, table};
 use crate::repo::Repo;
-use crate::store::{ObjectRead, Result, load_commit, load_dirmeta, load_dirtree};
+use crate::serve::site::Extent;
+use crate::store::{Error, ObjectRead, Result, TreeEntry, load_commit, load_dirmeta, load_dirtree, paths};
 
 /// Entries of a directory that are shown, at most.
 const MAX_SHOWN: usize = 5000;
+/// Directories of a commit for which an export has pages; of a commit with more it has none.
+const MAX_EXPORTED: usize = 20_000;
+/// Names for which an export has files of its own in every directory.
+const TAKEN: [&str; 2] = ["index.html", "index.html~"];
 
 /// What stands at a path.
 enum At {
@@ -17,7 +22,7 @@ enum At {
     Nothing,
 }
 
-pub(super) fn page(repo: &Repo, id: &CommitId, path: &[String]) -> Result<Page> {
+pub(super) fn page(repo: &Repo, id: &CommitId, path: &[String], extent: Extent) -> Result<Page> {
     let dir = match find(repo, id, path)? {
         At::Dir(dir) => dir,
         At::File(_) | At::Nothing => return Ok(Page::Missing("this commit has no such directory".into())),
@@ -28,17 +33,44 @@ pub(super) fn page(repo: &Repo, id: &CommitId, path: &[String]) -> Result<Page> 
     let mut rows = Html::default();
     let mut left = MAX_SHOWN;
     for (name, entry) in tree.dirs.iter().take(left) {
-        dir_row(repo, &mut rows, &url("tree", &id, &path, name), name, entry)?;
+        let has_page = extent != Extent::Files || !TAKEN.contains(&name.as_str());
+        dir_row(repo, &mut rows, has_page.then(|| url("tree", &id, &path, name)), name, entry)?;
         left -= 1;
     }
     for (name, file) in tree.files.iter().take(left) {
-        file_row(repo, &mut rows, &url("file", &id, &path, name), name, file)?;
+        let url = (extent != Extent::Files).then(|| url("file", &id, &path, name));
+        file_row(repo, &mut rows, url, name, file)?;
     }
     let title = path.last().map_or_else(|| "Files".to_owned(), |name| (*name).to_owned());
     Ok(Page::Html(frame(&title, &way(&id, &path), |html| {
         table(html, &["Name", "Size", "Mode", "Owner"], |html| html.append(rows));
         hidden(html, &tree);
     })))
+}
+
+/// The directories of a commit for which an export has pages, as parts of their paths: those of the newest commits of
+/// refs, unless there are very many or they are not all here.
+pub(in crate::serve) fn exported_dirs(repo: &Repo, id: &CommitId) -> Result<Option<Vec<Vec<String>>>> {
+    if !repo.list_of(None)?.values().any(|newest| newest == id) {
+        return Ok(None);
+    }
+    let mut dirs = Vec::new();
+    for entry in paths(repo, load_commit(repo, id)?.root) {
+        let path = match entry {
+            Ok((path, TreeEntry::Dir(_))) => path,
+            Ok((_, TreeEntry::File(_))) => continue,
+            Err(Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if dirs.len() == MAX_EXPORTED {
+            return Ok(None);
+        }
+        let parts = path.split('/').filter(|part| !part.is_empty());
+        if !parts.clone().any(|part| TAKEN.contains(&part)) {
+            dirs.push(parts.map(str::to_owned).collect());
+        }
+    }
+    Ok(Some(dirs))
 }
 
 /// The content of a file, whose name the browser takes from the path.
@@ -83,10 +115,12 @@ fn way(id: &str, path: &[&str]) -> Vec<(Url, String)> {
     way
 }
 
-fn dir_row(repo: &Repo, html: &mut Html, url: &Url, name: &FileName, entry: &DirEntry) -> Result<()> {
+fn dir_row(repo: &Repo, html: &mut Html, url: Option<Url>, name: &FileName, entry: &DirEntry) -> Result<()> {
     let meta = load_dirmeta(repo, &entry.meta)?;
     html.tag("tr", &[], |html| {
-        html.tag("td", &[("class", "name")], |html| html.link(url, &format!("{}/", name.as_str())));
+        html.tag("td", &[("class", "name")], |html| {
+            linked(html, url.as_ref(), &format!("{}/", name.as_str()))
+        });
         html.word("td", "");
         cells(html, 'd', meta.mode, meta.uid, meta.gid);
     });
@@ -96,7 +130,7 @@ fn dir_row(repo: &Repo, html: &mut Html, url: &Url, name: &FileName, entry: &Dir
 fn file_row(
     repo: &Repo,
     html: &mut Html,
-    url: &Url,
+    url: Option<Url>,
     name: &FileName,
     id: &ostree_format::FileId,
 ) -> Result<()> {
@@ -111,7 +145,7 @@ fn file_row(
         };
         match &header.kind {
             FileKind::Regular => {
-                html.tag("td", &[("class", "name")], |html| html.link(url, name.as_str()));
+                html.tag("td", &[("class", "name")], |html| linked(html, url.as_ref(), name.as_str()));
                 html.tag("td", &[("class", "fixed")], |html| html.text(&bytes(len)));
                 cells(html, '-', header.permissions, header.uid, header.gid);
             }
@@ -124,6 +158,14 @@ fn file_row(
         }
     });
     Ok(())
+}
+
+/// A name, which leads to its page if there is one.
+fn linked(html: &mut Html, url: Option<&Url>, name: &str) {
+    match url {
+        Some(url) => html.link(url, name),
+        None => html.text(name),
+    }
 }
 
 fn cells(html: &mut Html, kind: char, mode: u32, uid: u32, gid: u32) {

@@ -11,8 +11,8 @@ use crate::oracle::{need, need_root, run};
 use crate::registry::program::Home;
 
 /// Another server, with the configuration that is exported, on a free port.
-struct Server {
-    address: SocketAddr,
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
     child: Child,
 }
 
@@ -23,7 +23,7 @@ impl Server {
         Self::start(dir, "nginx", "-v", "nginx.conf", "listen 8080;", &["-g", &pid, "-p", "./", "-c"])
     }
 
-    fn caddy(dir: &Path) -> Option<Self> {
+    pub(super) fn caddy(dir: &Path) -> Option<Self> {
         let arguments = ["run", "--adapter", "caddyfile", "--config"];
         Self::start(dir, "caddy", "version", "Caddyfile", ":8080 {", &arguments)
     }
@@ -116,7 +116,7 @@ fn everybody_pulls_from_files() {
     assert_eq!(again + kept, written);
     let by_content = |path: &PathBuf| {
         let path = path.to_str().unwrap();
-        path.contains("/objects/") || path.contains("/sha256:") || path.contains("/compare/")
+        ["/objects/", "/sha256:", "/compare/", "/tree/"].iter().any(|kept| path.contains(kept))
     };
     assert_eq!(kept as usize, files(&home.path("www")).iter().filter(|path| by_content(path)).count());
 
@@ -142,17 +142,32 @@ fn everybody_pulls_from_files() {
     let ours = format!("ostree-unverified-registry:{image}");
     home.ok(&["pull", "--repo=other", "--ref=got", "--tls-verify=false", &ours]);
     assert_eq!(home.ok(&["--repo=other", "rev-parse", "got"]), id);
+    podman_pulls(&home, &image);
     answers(&nginx, id.trim());
 
     // A new commit, and the files of it alone; the one before is still there by its name.
     fs::write(home.path("tree/usr/new"), b"new").unwrap();
     home.ok(&["--repo=repo", "commit", "-b", "os/stable", "--tree=dir=tree", "--timestamp=@1700000002"]);
+    let trees = files(&home.path("www/tree")).len() as u64;
     let (_, kept_now) = export(&home);
-    assert!(kept_now >= kept - 3, "{kept_now} of {kept}");
+    // Two blobs and a manifest are others, and so are the pages of directories, of which only those of now are asked for.
+    assert!(kept_now >= kept - 3 - trees, "{kept_now} of {kept}");
     run("ostree", &[&arg, "pull", "origin", "os/stable"]);
     assert_ne!(home.ok(&["--repo=new", "rev-parse", "origin:os/stable"]), id);
     let tag = format!("/v2/os/stable/manifests/{}", id.trim());
     assert_eq!(ask(nginx.address, "GET", &tag, &[]).status, 200);
+}
+
+/// podman takes the image.
+fn podman_pulls(home: &Home, image: &str) {
+    if !need("podman") || !need_root() {
+        return;
+    }
+    let at = |name: &str| home.path(name).display().to_string();
+    let places = [format!("--root={}", at("pod")), format!("--runroot={}", at("run"))];
+    let places = [&*places[0], &places[1], "--storage-driver=vfs"];
+    run("podman", &[&places[..], &["pull", "-q", "--tls-verify=false", image]].concat());
+    run("podman", &[&places[..], &["rmi", "-f", image]].concat());
 }
 
 /// Types of documents, and what is no file.
@@ -166,6 +181,8 @@ fn answers(server: &Server, id: &str) {
         ("/", "text/html"),
         ("/style.css", "text/css"),
         (&format!("/commit/{id}/"), "text/html"),
+        (&format!("/tree/{id}/"), "text/html"),
+        (&format!("/tree/{id}/usr/"), "text/html"),
         (&format!("/v2/os/stable/referrers/sha256:{id}"), "application/vnd.oci.image.index.v1+json"),
     ] {
         let reply = get(path);
@@ -179,7 +196,15 @@ fn answers(server: &Server, id: &str) {
     assert!(by_digest.header("content-type").unwrap().ends_with("manifest.v1+json"));
     let object = get("/repo/summary");
     assert_eq!((object.status, object.header("content-type")), (200, Some("application/octet-stream")));
-    assert_eq!((get("/nginx.conf").status, get("/Caddyfile").status), (404, 404));
+    for hidden in ["/nginx.conf", "/Caddyfile", "/s3-sync.sh"] {
+        assert_eq!(get(hidden).status, 404, "{hidden}");
+    }
+    // Directories are shown, and lead to directories; files are only named.
+    let commit = get(&format!("/commit/{id}/"));
+    assert!(commit.text().contains(&format!("href=\"/tree/{id}\"")), "{}", commit.text());
+    let root = get(&format!("/tree/{id}/"));
+    assert!(root.text().contains(&format!("href=\"/tree/{id}/usr\"")), "{}", root.text());
+    assert!(!get(&format!("/tree/{id}/usr/")).text().contains("href=\"/file/"));
     assert_eq!(get("/v2/os/stable/manifests/none").status, 404);
 }
 
@@ -209,4 +234,10 @@ fn caddy_serves_a_signed_summary() {
     let from = format!("docker://{}/os/stable", caddy.address);
     let copied = format!("dir:{}", home.path("copied").display());
     run("skopeo", &["--insecure-policy", "copy", "-q", "--src-tls-verify=false", &from, &copied]);
+    let image = format!("{}/os/stable", caddy.address);
+    let pull = ["pull", "--repo=other", "--ref=got", "--tls-verify=false", "--gpg-keyring=key.asc"];
+    home.ok(&["--repo=other", "init", "--mode=bare-user"]);
+    home.ok(&[&pull[..], &[&format!("docker://{image}")]].concat());
+    assert_eq!(home.ok(&["--repo=other", "rev-parse", "got"]), id);
+    podman_pulls(&home, &image);
 }

@@ -6,6 +6,7 @@ mod conformance;
 mod exports;
 mod images;
 mod inside;
+mod object_store;
 mod pages;
 mod requests;
 mod server;

@@ -64,7 +64,8 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-serve", &[
         ("Let everybody in this network pull from a repository, whatever its mode:", "ostree-rs serve --repo=repo --listen=0.0.0.0:8080"),
         ("By HTTPS, its images in up to 64 layers:", "ostree-rs serve --repo=repo --listen=[::]:8443 --tls-cert=cert.pem --tls-key=key.pem --max-layers=64"),
-        ("As plain files for nginx or Caddy:", "ostree-rs serve --repo=repo --export=/srv/www"),
+        ("As plain files for nginx or Caddy, or for an object store, where `sh /srv/www/s3-sync.sh s3://BUCKET` sends them:", "ostree-rs serve --repo=repo --export=/srv/www"),
+        ("As a container does of an image that was built with --serve:", "ostree-rs serve --image-root=/ --listen=:8080"),
     ]),
     ("ostree-rs-show", &[("Show a commit and its signatures:", "ostree-rs show --repo=repo exampleos/stable")]),
     ("ostree-rs-static-delta-list", &[("List static deltas:", "ostree-rs static-delta list --repo=repo")]),
