@@ -14,26 +14,29 @@ use std::os::fd::AsFd;
 use ostree_format::variant::Dict;
 use ostree_format::{FileId, ObjectName, RepoMode};
 
-use super::Repo;
 use super::object::open_object;
 use super::summary::SummaryFile;
+use super::{Repo, read_config};
 use crate::store::{Result, load_commit};
 
 impl Repo {
-    /// The `config` of the archive that others see.
-    pub fn served_config(&self) -> String {
+    /// The `config` of the archive that others see, by the settings as they are on disk now: a server is not started again
+    /// for them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::store::Error::Invalid) if they are not understood; [`Error::Io`](crate::store::Error::Io).
+    pub fn served_config(&self) -> Result<String> {
+        let config = read_config(&self.dir)?;
         let mut text = format!("[core]\nrepo_version=1\nmode={}\n", RepoMode::Archive.as_str());
-        let flags = [
-            ("tombstone-commits", self.config.tombstone_commits),
-            ("indexed-deltas", self.config.indexed_deltas),
-        ];
+        let flags =
+            [("tombstone-commits", config.tombstone_commits), ("indexed-deltas", config.indexed_deltas)];
         for (key, _) in flags.iter().filter(|(_, is_set)| *is_set) {
             text += &format!("{key}=true\n");
         }
-        if let Some(collection) = &self.config.collection_id {
+        if let Some(collection) = &config.collection_id {
             text += &format!("collection-id={}\n", collection.as_str());
         }
-        text
+        Ok(text)
     }
 
     /// The summary that was written into an archive, and signed: whoever serves it passes on what was signed. `None` if
@@ -48,7 +51,7 @@ impl Repo {
         Ok(self.read_summary()?.filter(|summary| summary.signatures.is_some()))
     }
 
-    /// The summary of the archive that others see, made now.
+    /// The summary of the archive that others see, made now, of the refs and settings as they are on disk.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::store::Error::NotFound) or [`Error::Corrupt`](crate::store::Error::Corrupt) for the
@@ -58,7 +61,9 @@ impl Repo {
         for id in self.list_of(None)?.values() {
             youngest_secs = youngest_secs.max(load_commit(self, id)?.timestamp);
         }
-        Ok(self.make_summary(&Dict::new(), youngest_secs, RepoMode::Archive)?.to_bytes())
+        Ok(self
+            .make_summary(&read_config(&self.dir)?, &Dict::new(), youngest_secs, RepoMode::Archive)?
+            .to_bytes())
     }
 
     /// Opens the file of a content object, where this repository or its parent is an archive; gives its size, too.

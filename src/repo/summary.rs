@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use ostree_format::variant::{Dict, Type, Value};
 use ostree_format::{
     CollectionId, Commit, CommitId, DirMeta, DirTree, MAX_METADATA_BYTES, MetaKind, ObjectName, RefName,
-    RefSpec, RepoMode, RootDir, Summary, SummaryContent, SummaryRef, Xattrs,
+    RefSpec, RepoConfig, RepoMode, RootDir, Summary, SummaryContent, SummaryRef, Xattrs,
 };
 
 use super::{Repo, sys, tmp};
@@ -95,7 +95,7 @@ impl Repo {
     }
 
     fn write_summary(&self, additional: &Dict, sign: Option<&Sign<'_>>, now_secs: u64) -> Result<()> {
-        let bytes = self.make_summary(additional, now_secs, self.mode())?.to_bytes();
+        let bytes = self.make_summary(&self.config, additional, now_secs, self.mode())?.to_bytes();
         let signatures = sign.map(|sign| sign(&bytes)).transpose()?;
         self.replace_file("summary", &bytes)?;
         match signatures {
@@ -105,8 +105,14 @@ impl Repo {
     }
 
     /// The summary of a repository that has these refs and that mode.
-    pub(super) fn make_summary(&self, additional: &Dict, now_secs: u64, mode: RepoMode) -> Result<Summary> {
-        let main = self.config.collection_id.as_ref();
+    pub(super) fn make_summary(
+        &self,
+        config: &RepoConfig,
+        additional: &Dict,
+        now_secs: u64,
+        mode: RepoMode,
+    ) -> Result<Summary> {
+        let main = config.collection_id.as_ref();
         let mut refs = Vec::new();
         if main.is_none() {
             for (refspec, id) in self.list_of(None)? {
@@ -125,10 +131,10 @@ impl Repo {
             refs,
             collection_id: main.cloned(),
             collections: collections.into_iter().collect(),
-            static_deltas: self.summary_deltas()?,
+            static_deltas: self.summary_deltas(config)?,
             last_modified_secs: now_secs,
             mode,
-            tombstone_commits: self.config.tombstone_commits,
+            tombstone_commits: config.tombstone_commits,
             additional: additional.clone(),
         }))
     }
@@ -139,8 +145,8 @@ impl Repo {
         SummaryRef::new(name, id, &bytes).map_err(Error::corrupt(object))
     }
 
-    fn summary_deltas(&self) -> Result<Vec<(String, ostree_format::Checksum)>> {
-        if self.config.no_deltas_in_summary {
+    fn summary_deltas(&self, config: &RepoConfig) -> Result<Vec<(String, ostree_format::Checksum)>> {
+        if config.no_deltas_in_summary {
             return Ok(Vec::new());
         }
         let mut out = Vec::new();

@@ -123,7 +123,7 @@ impl Site {
         let (method, path) = (request.method(), request.uri().path());
         let response = match Asked::of(request) {
             Ok(asked) => conditions::response(&asked, self.answer(&asked).await),
-            Err(refused) => conditions::response(&Asked::nothing(), refusal(refused)),
+            Err(refused) => conditions::response(&Asked::nothing(), refusal(refused, path)),
         };
         tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
         response
@@ -141,10 +141,15 @@ impl Site {
     }
 }
 
-fn refusal(refused: Refused) -> Answer {
+fn refusal(refused: Refused, path: &str) -> Answer {
     match refused {
-        Refused::Method => Answer::says(StatusCode::METHOD_NOT_ALLOWED, "this server can only be read from")
-            .with(ALLOW, HeaderValue::from_static("GET, HEAD")),
+        Refused::Method => {
+            let answer = match path.split('/').nth(1) == Some("v2") {
+                true => registry::read_only(),
+                false => Answer::says(StatusCode::METHOD_NOT_ALLOWED, "this server can only be read from"),
+            };
+            answer.with(ALLOW, HeaderValue::from_static("GET, HEAD"))
+        }
         Refused::Path => Answer::says(StatusCode::BAD_REQUEST, "this path cannot be understood"),
     }
 }

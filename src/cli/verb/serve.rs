@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
@@ -39,6 +39,10 @@ pub(crate) struct Args {
     /// Divide images into several layers, by packages, up to this number
     #[arg(long, value_name = "N")]
     max_layers: Option<NonZeroUsize>,
+    /// How much of what is compressed on the way, objects and layers, is kept for the next who asks: 500MB, 2GB. At most half
+    /// of what is free on the disk
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    cache_size: Option<u64>,
     /// Keep the right to open files outside of the repository, which objects that are symbolic links may need
     #[arg(long)]
     unconfined: bool,
@@ -80,7 +84,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let layering = args.max_layers.map(|max_layers| Layering::Packages { max_layers }).unwrap_or_default();
     let images = BuildOptions { compression: args.compression, layering, ..BuildOptions::default() };
     let mut limits = ServeLimits::default();
-    limits.shelf_bytes = limits.shelf_bytes.min(machine.room_in(&scratch));
+    // One file is made at a time where there is no room for more.
+    let cache_size = args.cache_size.unwrap_or(limits.shelf_bytes);
+    limits.shelf_bytes = cache_size.min(machine.room_in(&scratch)).max(1);
     let options = ServeOptions { scratch, images, limits, signer: signer(args)?, tls };
     machine.allow_many_files();
     if let Some(path) = &args.export {
@@ -94,6 +100,20 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     writeln!(session.out, "{scheme}://{}/", listener.local_addr()?)?;
     session.out.flush()?;
     Ok(serve(repo, listener, options, &session.ctx)?)
+}
+
+/// Reads a number of bytes: 0, 500MB, 2GB, in powers of 1000.
+fn size(text: &str) -> anyhow::Result<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let bytes = match unit {
+        "" | "B" => 1,
+        "kB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => bail!("'{unit}' is none of kB, MB, GB and TB"),
+    };
+    number.parse::<u64>()?.checked_mul(bytes).context("that is more than there can be")
 }
 
 /// Takes an address; one without a host means all, of both versions of IP where the machine has them.

@@ -15,6 +15,7 @@ pub(super) enum Code {
     NameInvalid,
     NameUnknown,
     Unknown,
+    Unsupported,
 }
 
 impl Code {
@@ -26,6 +27,7 @@ impl Code {
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::Unknown => "UNKNOWN",
+            Self::Unsupported => "UNSUPPORTED",
         }
     }
 }

@@ -67,6 +67,12 @@ pub(in crate::serve) async fn answer(site: &Site, asked: &Asked, path: &[&str]) 
     answer.with(name, value)
 }
 
+/// Answers whoever wants to change something.
+pub(in crate::serve) fn read_only() -> Answer {
+    let why = "this registry can only be read from: its images are made of the repository's refs";
+    errors::answer(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, why)
+}
+
 /// What a manifest is asked for by.
 enum Reference {
     Latest,

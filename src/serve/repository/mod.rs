@@ -67,7 +67,7 @@ enum LookedUp {
 fn look_up(repo: &Repo, summaries: &Summaries, path: &RepoPath, is_head: bool) -> Result<LookedUp> {
     let missing = |what: String| Answer::missing(format!("{what} is not in this repository"));
     let answer = match path {
-        RepoPath::Config => Answer::now(TEXT, repo.served_config()),
+        RepoPath::Config => Answer::now(TEXT, repo.served_config()?),
         RepoPath::Summary => Answer::now(OCTETS, summaries.of(repo)?.bytes),
         RepoPath::SummarySignatures => match summaries.of(repo)?.signatures {
             Some(signatures) => Answer::now(OCTETS, signatures),

@@ -114,6 +114,27 @@ fn layers_are_made_again() {
     }
 }
 
+/// So it is where whoever runs it wants nothing to be kept.
+#[test]
+fn nothing_is_kept() {
+    let home = home();
+    let serving = Serving::start_with(&home.path("repo"), &["--cache-size=0"]);
+    let manifest: Value =
+        serde_json::from_slice(&serving.get("/v2/os/stable/manifests/latest").body).unwrap();
+    let digest = manifest["layers"][0]["digest"].as_str().unwrap();
+    for _ in 0..2 {
+        let layer = serving.get(&format!("/v2/os/stable/blobs/{digest}"));
+        assert_eq!(format!("sha256:{}", ostree_rs::format::Checksum::of(&layer.body)), digest);
+    }
+    for bad in ["MB", "5XB", "-1", "99999999999TB"] {
+        let out = Command::new(OURS).args(["serve", &format!("--cache-size={bad}")]).output().unwrap();
+        assert!(
+            !out.status.success() && String::from_utf8_lossy(&out.stderr).contains("--cache-size"),
+            "{bad}"
+        );
+    }
+}
+
 /// After a commit the image is another one; the one before is there by its commit.
 #[test]
 fn images_follow_their_refs() {

@@ -146,7 +146,19 @@ fn changes_are_seen() {
     );
     assert_eq!(after.status, 200);
     assert_ne!(after.body, before.body);
-    assert_ne!(serving.get("/repo/summary").body, summary.body);
+    let summary_of_ref = serving.get("/repo/summary").body;
+    assert_ne!(summary_of_ref, summary.body);
+    // And so are settings.
+    run(OURS, &[&arg, "config", "set", "core.tombstone-commits", "true"]);
+    run(OURS, &[&arg, "config", "set", "core.collection-id", "org.example.Os"]);
+    let config = serving.get("/repo/config");
+    assert_eq!(
+        config.text(),
+        "[core]\nrepo_version=1\nmode=archive-z2\ntombstone-commits=true\ncollection-id=org.example.Os\n"
+    );
+    let summary = serving.get("/repo/summary").body;
+    assert!(summary.windows(14).any(|part| part == b"org.example.Os"));
+    assert_ne!(summary, summary_of_ref);
 }
 
 /// Whether the kernel can take rights from a process.
