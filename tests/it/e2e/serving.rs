@@ -92,6 +92,7 @@ fn is_served(work: &Work, tag: &str) {
     work.run(THEIRS, &[&repo, "refs", "--create", REF, &format!("origin:{REF}")]);
     let pulled = work.checkout(OURS, &format!("{tag}-client"), &["-H"]);
     same(&pulled, &work.checkout(OURS, "bare", &["-H"]), tag);
+    is_registry(work, tag, &format!("{}/{REF}", container.address), &id);
     assert_eq!(container.stop(), Some(0), "{tag}");
 
     let ours = format!("{tag}-ours");
@@ -105,6 +106,19 @@ fn is_served(work: &Work, tag: &str) {
     let (all, fetched) = (layers["layers"].as_array().unwrap(), pulled["layers"].as_array().unwrap());
     assert_eq!(fetched.len() + 1, all.len(), "the layer with the server is not looked at");
     assert!(fetched.iter().all(|layer| layer["digest"] != all[all.len() - 1]["digest"]));
+}
+
+/// The container is a registry with an image of the commit, too: skopeo, podman and we pull that.
+fn is_registry(work: &Work, tag: &str, image: &str, id: &str) {
+    let from = format!("docker://{image}");
+    let options = ["--insecure-policy", "copy", "-q", "--src-tls-verify=false"];
+    work.run("skopeo", &[&options[..], &[&from, &format!("dir:{tag}-copied")]].concat());
+    work.run("podman", &[&STORAGE[..], &["pull", "-q", "--tls-verify=false", image]].concat());
+    let ours = format!("{tag}-registry");
+    work.init(OURS, &ours, "bare");
+    let repo = format!("--repo={ours}");
+    let pull = ["pull", &repo, "--ref", REF, "--gpg-keyring=signer.gpg", "--tls-verify=false", &from];
+    assert_eq!(work.run(OURS, &pull), id);
 }
 
 #[test]
