@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::error::{Error, Result};
 use super::limits::{BUFFER_BYTES, MAX_HEADERS, ServeLimits};
-use super::pace::Paced;
+use super::pace::{Crowd, Paced};
 use super::site::Site;
 use crate::base::Cancel;
 
@@ -36,8 +36,10 @@ pub(super) async fn accept_all(
 ) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Listen)?;
     let room = Arc::new(Semaphore::new(limits.connections));
+    let crowd = Crowd::default();
     let (end, ending) = watch::channel(false);
     while cancel.check().is_ok() {
+        crowd.set(room.available_permits() == 0);
         let Ok(taken) = timeout(POLL, next(&listener, &room)).await else { continue };
         let (stream, peer, place) = match taken {
             Ok(taken) => taken,
@@ -48,6 +50,7 @@ pub(super) async fn accept_all(
             }
         };
         let (tls, site, ending) = (tls.clone(), Arc::clone(&site), ending.clone());
+        let stream = (stream, crowd.clone());
         tokio::spawn(async move {
             if let Err(error) = serve_one(stream, tls, site, limits, ending).await {
                 tracing::debug!(%peer, %error, "connection ended");
@@ -73,14 +76,14 @@ async fn next(listener: &tokio::net::TcpListener, room: &Arc<Semaphore>) -> io::
 
 /// Answers what comes on a connection, request by request.
 async fn serve_one(
-    stream: TcpStream,
+    (stream, crowd): (TcpStream, Crowd),
     tls: Option<TlsAcceptor>,
     site: Arc<Site>,
     limits: ServeLimits,
     ending: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
-    let stream = Paced::new(stream, &limits);
+    let stream = Paced::new(stream, &limits, crowd);
     match tls {
         None => speak(stream, site, limits, ending).await,
         Some(tls) => {

@@ -6,7 +6,8 @@ use std::time::Duration;
 /// How much of everything clients are given at most. The defaults serve a thousand clients at once in some 100 MB.
 #[derive(Debug, Clone, Copy)]
 pub struct ServeLimits {
-    /// Connections at a time. Whoever comes then waits to be let in.
+    /// Connections at a time. Whoever comes then waits to be let in, and clients that take less than
+    /// [`ServeLimits::pace_bytes`] in two seconds are sent away meanwhile.
     pub connections: usize,
     /// The time for a request to arrive, and for the next one on the same connection to begin.
     pub request_time: Duration,

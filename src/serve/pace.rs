@@ -1,8 +1,10 @@
-//! A connection that ends when its client takes what is sent to it too slowly.
+//! A connection that ends when its client takes what is sent to it too slowly: sooner where others wait to be let in.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,23 +13,44 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::limits::ServeLimits;
 
+/// The time that a client has where there is no room for others.
+const HURRY: Duration = Duration::from_secs(2);
+
+/// Whether all connections that there may be are taken.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Crowd(Arc<AtomicBool>);
+
+impl Crowd {
+    /// Notes whether they are.
+    pub(super) fn set(&self, is_full: bool) {
+        self.0.store(is_full, Ordering::Relaxed);
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A stream whose other end has to read so many bytes in every span of time while something waits to be written.
 pub(super) struct Paced<S> {
     inner: S,
     span: Duration,
     min_bytes: u64,
+    crowd: Crowd,
     /// The span that runs, if something waits.
     waiting: Option<Waiting>,
 }
 
 struct Waiting {
-    end: Pin<Box<Sleep>>,
+    since: Instant,
+    /// When it is looked at again.
+    next: Pin<Box<Sleep>>,
     written: u64,
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(inner: S, limits: &ServeLimits) -> Self {
-        Self { inner, span: limits.pace_time, min_bytes: limits.pace_bytes, waiting: None }
+    pub(super) fn new(inner: S, limits: &ServeLimits, crowd: Crowd) -> Self {
+        Self { inner, span: limits.pace_time, min_bytes: limits.pace_bytes, crowd, waiting: None }
     }
 
     /// Notes how a write of `len` bytes went.
@@ -50,13 +73,18 @@ impl<S> Paced<S> {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                let span = self.span;
-                let begin = || Waiting { end: Box::pin(sleep_until(Instant::now() + span)), written: 0 };
-                let waiting = self.waiting.get_or_insert_with(begin);
-                match waiting.end.as_mut().poll(context) {
-                    Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                    Poll::Pending => Poll::Pending,
+                let (span, look) = (self.span, self.span.min(HURRY));
+                let waiting = self.waiting.get_or_insert_with(|| {
+                    let since = Instant::now();
+                    Waiting { since, next: Box::pin(sleep_until(since + look)), written: 0 }
+                });
+                while waiting.next.as_mut().poll(context).is_ready() {
+                    if self.crowd.is_full() || waiting.since.elapsed() >= span {
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                    waiting.next.as_mut().reset(Instant::now() + look);
                 }
+                Poll::Pending
             }
         }
     }

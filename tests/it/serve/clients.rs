@@ -88,6 +88,32 @@ fn idle_clients_are_sent_away() {
     assert!(got.len() < whole, "{} of {whole} bytes", got.len());
 }
 
+/// Where every connection that there may be is held by somebody who reads nothing, the next one is let in all the same.
+#[test]
+fn slow_clients_make_room() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = large(tmp.path());
+    let server = Inside::start(&tmp.path().join("repo"), |limits| {
+        limits.connections = 8;
+        limits.pace_time = Duration::from_secs(3600);
+        limits.request_time = Duration::from_secs(3600);
+    });
+    let lazy: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            // It is being answered.
+            stream.read_exact(&mut [0]).unwrap();
+            stream
+        })
+        .collect();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let address = server.address;
+    thread::spawn(move || sender.send(super::server::ask(address, "GET", "/repo/config", &[]).status));
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(120)).unwrap(), 200);
+    drop(lazy);
+}
+
 /// Many clients at the same time get the same, right, with bounded memory.
 #[test]
 fn many_clients() {
