@@ -7,20 +7,17 @@
 //! A commit's signature is judged before anything of it is written.
 
 use std::collections::{BTreeSet, HashSet};
-use std::io::Read;
 use std::sync::Arc;
 
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, FileId};
 
-use super::objectwise::{Wanted, read_missing};
+use super::objectwise::{self, Wanted, read_missing};
 use super::take::Taking;
 use crate::base::{Ctx, Event, Progress};
-use crate::container::blob::read_layer;
 use crate::container::image::{Digest, Error, ImageLayer, Result};
 use crate::container::store::{
-    Fetched, IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, LayerRole, TakenLayer, Way, WhyWhole,
-    importer_version,
+    IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, LayerRole, TakenLayer, importer_version,
 };
 use crate::store::Modifier;
 use crate::tar::{ImportOptions, LayerOptions, LayerTree, import_commit_layer, import_layer, import_objects};
@@ -77,7 +74,7 @@ pub(in crate::container) fn fetch_plain(
 ) -> Result<TakenLayer> {
     let objects_ctx = objects_only(ctx);
     let read = |wanted: &BTreeSet<String>| {
-        read_files(layer, taking, ctx, &mut |stream| {
+        objectwise::read_files(layer, taking, ctx, &mut |stream| {
             import_layer(stream, taking.txn, rules, wanted, modifier, &objects_ctx).map_err(Error::from)
         })
     };
@@ -103,23 +100,6 @@ pub(in crate::container) fn fetch_plain(
     let fetched = TakenLayer::fetched(layer, LayerRole::Plain(rules), commit, bytes);
     taking.layers.finished(&fetched)?;
     Ok(TakenLayer { left_out: tree.left_out, special: tree.special, ..fetched })
-}
-
-/// Lets `consume` read the files of a layer, which a delta makes if there is one; says what was fetched.
-fn read_files<T>(
-    layer: &ImageLayer,
-    taking: &Taking<'_>,
-    ctx: &Ctx,
-    consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
-) -> Result<(T, Fetched)> {
-    if let Some(delta) = taking.delta(layer)?
-        && let Some(read) = taking.deltas.read(&delta, layer, ctx, consume)?
-    {
-        return Ok(read);
-    }
-    let fetched = Fetched { bytes: layer.descriptor.size(), way: Way::Whole(WhyWhole::Files) };
-    let value = read_layer(taking.source, &layer.descriptor, &layer.diff_id, ctx, consume)?;
-    Ok((value, fetched))
 }
 
 fn plain_metadata(tree: &LayerTree) -> Dict {

@@ -10,6 +10,7 @@
 //! │  ├─ fetch_commit(), fetch_chunk(), fetch_plain()
 //! │  │  ├─ read_missing()          objects that the store lacks, by the layer's table of contents; or what a delta
 //! │  │  │                          makes (Deltas), if that takes less; or else:
+//! │  │  ├─ read_files()            the same of a layer of files: what is here is not fetched
 //! │  │  ├─ blob::read_layer()      blob ► digest ► decompressed ► diffid
 //! │  │  ├─ tar::import_…()         entries ► objects, each by its checksum
 //! │  │  └─ Layers::finished()      the journal and the ref tell the next pull

@@ -18,6 +18,7 @@ use ostree_format::{CommitId, FileId};
 use super::by_delta::Deltas;
 use super::facts::BaseFacts;
 use super::fetch::{fetch_chunk, fetch_commit, fetch_plain};
+use super::objectwise::Here;
 use super::options::{PullOptions, only_of_commit};
 use super::prepare_root::RootKind;
 use super::resume::Resuming;
@@ -45,6 +46,8 @@ pub(super) struct Taking<'a> {
     pub(in crate::container) var: Var,
     /// The deltas to the layers.
     pub(super) deltas: &'a Deltas<'a>,
+    /// The content that is in the store.
+    pub(super) here: &'a Here,
     /// Why layers are fetched as a whole, if they are whatever their tables say.
     pub(super) whole: Option<WhyWhole>,
 }
@@ -94,7 +97,8 @@ pub(in crate::container) fn take(
     let layers = &Resuming::new(layers, txn);
     let whole = begin(txn)?.then_some(WhyWhole::NothingHere);
     let deltas = &Deltas::new(source, image, txn);
-    let taking = &Taking { source, txn, voucher, layers, var: options.var, deltas, whole };
+    let here = &Here::default();
+    let taking = &Taking { source, txn, voucher, layers, var: options.var, deltas, here, whole };
     let (expected, taken) = (HashSet::new(), vec![None; plan.layers.len()]);
     Take { plan, taking, ctx, expected, taken }.all()
 }

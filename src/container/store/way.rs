@@ -20,7 +20,7 @@ pub struct PulledLayer {
 pub enum Way {
     /// The layer was here already, and nothing was fetched.
     Reused,
-    /// The objects that were missing were fetched, by the layer's table of contents.
+    /// The objects or files that were missing were fetched, by the layer's table of contents.
     Objects,
     /// A delta was fetched, which made the layer out of the files of an image that is here.
     Delta,
@@ -32,7 +32,7 @@ pub enum Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhyWhole {
-    /// The layer holds files, not objects.
+    /// The layer holds files, not objects, and has no table of contents.
     Files,
     /// The layer has no table of contents: it is not zstd:chunked.
     NoTable,

@@ -37,6 +37,7 @@ use crate::container::blob::deflate::Block;
 
 pub(in crate::container) use self::index::{FoundObject, IndexPlace, ObjectIndex};
 pub(in crate::container) use self::table::{Row, TablePlace, Wants};
+pub(in crate::container) use self::toc::SKIPPABLE_HEAD_BYTES;
 
 /// A piece of content.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,7 +23,8 @@ use crate::container::blob::chunked::split::End;
 use crate::container::image::Digest;
 
 const SKIPPABLE: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
-pub(super) const SKIPPABLE_HEAD_BYTES: u64 = 8;
+/// The bytes before the content of a frame that decoders pass over.
+pub(in crate::container) const SKIPPABLE_HEAD_BYTES: u64 = 8;
 const FOOTER_MAGIC: &[u8; 8] = b"GNUlInUx";
 /// The only kind of table there is.
 pub(super) const TABLE_KIND: u64 = 1;

@@ -57,7 +57,7 @@ impl PulledImages {
     ///
     /// # Errors
     /// If refs cannot be read.
-    pub(super) fn usable(self, txn: &dyn Txn) -> Result<Vec<OldImage>> {
+    pub(in crate::container::pull) fn usable(self, txn: &dyn Txn) -> Result<Vec<OldImage>> {
         let mut usable = self.0;
         for name in store::list(txn)? {
             // What cannot be read is of no use here.

@@ -9,6 +9,7 @@
 //!   fetch     ranges ► bytes, in order, several requests under way (`asking` counts them)
 //!   stream    bytes ► frames ► tar stream of these entries     read and verified as that of a whole layer
 //! seen      a layer that is looked into without being pulled, in the same way
+//! files     layers of files: the whole tar stream, of which what is here is not fetched
 //! ```
 //! Index and table are claims, as the layer is: the commit is verified by its signature or the manifest's promise, every
 //! object by its own checksum, and in the end the whole of the commit has to be there. So a wrong one costs time and
@@ -20,6 +21,7 @@ mod building;
 mod by_index;
 mod by_table;
 mod fetch;
+mod files;
 mod missing;
 mod pieces;
 mod seen;
@@ -44,6 +46,8 @@ use crate::container::image::{Error, ImageLayer, Result};
 use crate::container::store::{Fetched, Way, WhyWhole};
 use crate::tar::StreamHolds;
 
+pub(in crate::container) use self::files::Here;
+pub(super) use self::files::read_files;
 pub(super) use self::missing::{Listed, Wanted};
 pub(in crate::container) use self::seen::SeenLayer;
 
@@ -175,11 +179,16 @@ pub(super) fn chosen(layer: &str, way: Way, ctx: &Ctx) {
 
 /// The whole layer, if that is likely to help against `error`.
 fn give_up<T>(error: Error, layer: &ImageLayer, why: WhyWhole) -> Result<Attempt<T>> {
+    not_final(error, layer).map(|()| Attempt::Whole(why, 0))
+}
+
+/// Passes over an error against which fetching the whole layer is likely to help.
+fn not_final(error: Error, layer: &ImageLayer) -> Result<()> {
     if is_final(&error) {
         return Err(error);
     }
-    tracing::debug!(layer = %layer.descriptor.digest(), %error, "its objects cannot be fetched one by one");
-    Ok(Attempt::Whole(why, 0))
+    tracing::debug!(layer = %layer.descriptor.digest(), %error, "its parts cannot be fetched one by one");
+    Ok(())
 }
 
 /// Whether an error has to do with neither the table of contents nor the requests for parts.

@@ -12,8 +12,8 @@ const POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
 const CHECKSUM: &str = "io.github.containers.zstd-chunked.manifest-checksum";
 
 /// What is said of a layer, to be turned into a lie.
-struct Table {
-    entries: Vec<Value>,
+pub(super) struct Table {
+    pub(super) entries: Vec<Value>,
     annotations: Value,
 }
 
@@ -39,7 +39,10 @@ impl Fixture {
         let layer = self.manifest(tag)["layers"][0].clone();
         let mut blob = blob(self.server.address, layer["digest"].as_str().unwrap());
         let annotations = layer["annotations"].clone();
-        let numbers = annotations[POSITION].as_str().unwrap().split(':').map(|n| n.parse().unwrap());
+        // Under the name that it had until 2022, too.
+        let position = [POSITION, &POSITION.replace(".github", "")].map(|key| annotations[key].as_str());
+        let position = position.into_iter().flatten().next().unwrap();
+        let numbers = position.split(':').map(|n| n.parse().unwrap());
         let [start, length, _, _] = numbers.collect::<Vec<usize>>()[..] else { panic!() };
         let json = zstd::decode_all(&blob[start..start + length]).unwrap();
         let json: Value = serde_json::from_slice(&json).unwrap();
@@ -48,7 +51,7 @@ impl Fixture {
     }
 
     /// Pushes the second version with what `lie` makes of its table.
-    fn push_lie(&self, tag: &str, lie: &dyn Fn(&mut Table, &[usize])) {
+    pub(super) fn push_lie(&self, tag: &str, lie: &dyn Fn(&mut Table, &[usize])) {
         let ((mut blob, mut table), (_, old)) = (self.table("2"), self.table("1"));
         let new = table.new_files(&old);
         lie(&mut table, &new);
