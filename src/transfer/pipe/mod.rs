@@ -13,7 +13,7 @@
 //!      ◄─ Done     committed: objects, then refs ───
 //! ```
 //! A frame is a letter, a length of four bytes, and so many bytes; each kind has its own largest length. Who fails says
-//! why in a frame `Failed`, which may come at any time. Not more than [`WINDOW`] objects are asked for and not yet
+//! why in a frame `Failed`, which may come at any time. Not more than `WINDOW` objects are asked for and not yet
 //! answered, so neither side waits for one that waits for it, and a line's delay is paid once for hundreds of objects.
 //!
 //! What the receiver has got is left to the next transaction when the connection breaks off: the next push goes on from
