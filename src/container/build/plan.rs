@@ -119,8 +119,11 @@ impl<'a> BuildPlan<'a> {
     ) -> Result<Self> {
         let (commit, object) = (*commit, load_commit(store, commit)?);
         let platform = platform_of(store, &commit, options.platform.as_ref())?;
-        let (first, chunks) =
-            chunks::divide(store, &commit, &options.layering, options.previous.as_ref(), ctx)?;
+        let layering = match options.server {
+            Some(_) => options.layering.leaving_one(),
+            None => options.layering.clone(),
+        };
+        let (first, chunks) = chunks::divide(store, &commit, &layering, options.previous.as_ref(), ctx)?;
         let outline = Outline::new(&commit, &object, platform, &chunks, options)?;
         // Nobody else writes such layers in ostree-ext's format, whose order these would have to have.
         let order = match options.compression.is_chunked() {

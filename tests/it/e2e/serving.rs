@@ -105,6 +105,7 @@ fn is_served(work: &Work, tag: &str) {
     let layers: serde_json::Value = serde_json::from_str(&layers).unwrap();
     let (all, fetched) = (layers["layers"].as_array().unwrap(), pulled["layers"].as_array().unwrap());
     assert_eq!(fetched.len() + 1, all.len(), "the layer with the server is not looked at");
+    assert!(all.len() <= 4, "the layer with the server is one of those that may be");
     assert!(fetched.iter().all(|layer| layer["digest"] != all[all.len() - 1]["digest"]));
 }
 

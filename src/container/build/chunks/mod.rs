@@ -59,6 +59,20 @@ pub enum Layering {
     },
 }
 
+impl Layering {
+    /// This way with one layer less, if it has a limit: another layer will be part of the image.
+    pub(super) fn leaving_one(&self) -> Self {
+        let less = |max: NonZeroUsize| NonZeroUsize::new(max.get() - 1).unwrap_or(max);
+        match self {
+            Self::Packages { max_layers } => Self::Packages { max_layers: less(*max_layers) },
+            Self::Mapped { meta, max_layers: Some(max) } => {
+                Self::Mapped { meta: meta.clone(), max_layers: Some(less(*max)) }
+            }
+            other => other.clone(),
+        }
+    }
+}
+
 /// Content objects that change at once.
 #[derive(Debug)]
 struct Component {
