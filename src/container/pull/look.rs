@@ -49,8 +49,8 @@ impl PullPlan {
         self.layers.iter().filter(|layer| layer.presence == Presence::ToFetch)
     }
 
-    /// The bytes of the layers that would be fetched, compressed. A pull that fetches only the objects that are missing
-    /// takes less: how much less only the layers' tables of contents tell.
+    /// The bytes of the layers that would be fetched, compressed. A pull that fetches only the objects that are missing,
+    /// or a delta, takes less: how much less only the layers' tables of contents tell, and the place of the image.
     pub fn fetch_bytes(&self) -> u64 {
         self.to_fetch().map(|layer| layer.layer.descriptor.size()).sum()
     }

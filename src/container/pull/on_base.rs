@@ -103,7 +103,7 @@ fn fetch_top(
     };
     let deltas = Deltas::new(source, source.image()?, txn);
     let by_delta = match deltas.of(&image.top)? {
-        Some(delta) => deltas.read(&delta, &image.top, ctx, &mut import)?,
+        Some(delta) => deltas.read(&delta, &image.top, 0, ctx, &mut import)?,
         None => None,
     };
     let (imported, fetched) = match by_delta {

@@ -80,7 +80,8 @@ impl<'a> Deltas<'a> {
         Ok(Arc::clone(found.insert(Arc::new(deltas))))
     }
 
-    /// Lets `consume` read the layer that `delta` makes; `None` if it makes another one, or none.
+    /// Lets `consume` read the layer that `delta` makes; `None` if it makes another one, or none. So many bytes of the layer
+    /// were fetched `before` that was known to be the best way.
     ///
     /// # Errors
     /// As [`Deltas::of`]; and if there is no room.
@@ -88,11 +89,12 @@ impl<'a> Deltas<'a> {
         &self,
         delta: &LayerDelta,
         layer: &ImageLayer,
+        before: u64,
         ctx: &Ctx,
         consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
     ) -> Result<Option<(T, Fetched)>> {
         let _one = lock(&self.applying);
-        let (digest, bytes) = (layer.descriptor.digest().to_string(), delta.descriptor.size());
+        let (digest, bytes) = (layer.descriptor.digest().to_string(), delta.descriptor.size() + before);
         chosen(&digest, Way::Delta, ctx);
         match self.try_read(delta, layer, ctx, consume) {
             Ok(value) => {

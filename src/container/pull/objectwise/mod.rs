@@ -84,8 +84,8 @@ pub(super) fn read_missing<T>(
         };
         let Some(delta) = delta.take() else { break why };
         let read = &mut |stream: &mut dyn Read| consume(stream, StreamHolds::Everything);
-        if let Some((value, fetched)) = taking.deltas.read(&delta, layer, ctx, read)? {
-            return Ok((value, Fetched { bytes: fetched.bytes + before, ..fetched }, None));
+        if let Some((value, fetched)) = taking.deltas.read(&delta, layer, before, ctx, read)? {
+            return Ok((value, fetched, None));
         }
     };
     tracing::debug!(layer = digest, %why, "layer is fetched as a whole");

@@ -54,8 +54,8 @@ pub(in crate::container::pull) fn read_files<T>(
             Err(other_way) => other_way,
         };
         let Some(delta) = delta.take() else { break why };
-        if let Some((value, fetched)) = taking.deltas.read(&delta, layer, ctx, consume)? {
-            return Ok((value, Fetched { bytes: fetched.bytes + before, ..fetched }));
+        if let Some(read) = taking.deltas.read(&delta, layer, before, ctx, consume)? {
+            return Ok(read);
         }
     };
     let digest = layer.descriptor.digest().to_string();
