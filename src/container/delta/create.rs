@@ -18,14 +18,16 @@ use crate::container::image::{DiffId, Digest, Error, Image, ImageDest, ImageLaye
 
 /// The least distance to which a stream may refer back, in bytes, as a power of two.
 const MIN_WINDOW_LOG: u32 = 18;
+/// The greatest one: whoever reads a stream needs that memory. Twice as much makes streams a thousandth smaller.
+const MAX_WINDOW_LOG: u32 = 25;
 
 /// How much work is put into a delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
-    /// A small delta in little time. Whoever reads it needs 32 MiB for what it refers back to.
+    /// A small delta in little time.
     #[default]
     Usual,
-    /// The smallest delta, which takes several times as long. Its readers need 64 MiB for what it refers back to.
+    /// The smallest delta, which takes several times as long.
     Best,
 }
 
@@ -48,11 +50,11 @@ impl Default for DeltaOptions {
 impl DeltaOptions {
     /// What this means for a new stream of so many bytes.
     fn strength(&self, new_bytes: u64) -> Strength {
-        let (patch_level, level, max_window_log) = match self.effort {
-            Effort::Usual => (12, 12, 25),
-            Effort::Best => (19, 19, 26),
+        let (patch_level, level) = match self.effort {
+            Effort::Usual => (12, 12),
+            Effort::Best => (19, 19),
         };
-        let window_log = new_bytes.next_power_of_two().trailing_zeros().clamp(MIN_WINDOW_LOG, max_window_log);
+        let window_log = new_bytes.next_power_of_two().trailing_zeros().clamp(MIN_WINDOW_LOG, MAX_WINDOW_LOG);
         let packing = Packing { level, window_log };
         Strength { version: self.version, patch_level, packing }
     }

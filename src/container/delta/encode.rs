@@ -25,7 +25,7 @@ use crate::container::image::{Error, Result};
 
 const BUFFER_BYTES: usize = 1024 * 1024;
 /// The memory that patches take which are made or wait at the same time, in bytes.
-const MAX_MEMORY: u64 = 64 * 1024 * 1024;
+const MAX_MEMORY: u64 = 48 * 1024 * 1024;
 /// Bytes that have to agree within a part for them to be copied, instead of zeros being added.
 const COPY_BYTES: usize = 256;
 
@@ -122,7 +122,7 @@ impl Ahead<'_, '_> {
         while let Some(piece) = self.pieces.get(self.next) {
             let (old_bytes, new_bytes) = (piece.old.content.bytes, piece.content.bytes);
             if piece.how == How::Patch && old_bytes + new_bytes <= patch::MAX_PATCH_BYTES {
-                let memory = patch::memory(old_bytes, new_bytes, self.strength.patch_level);
+                let memory = patch::memory(old_bytes, new_bytes);
                 if self.memory > 0 && self.memory + memory > MAX_MEMORY {
                     return Ok(());
                 }
