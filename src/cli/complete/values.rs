@@ -241,6 +241,7 @@ mod tests {
         "NAME",
         "REGEX,REPLACEMENT",
         "SECONDS",
+        "SIZE",
         "SUBJECT",
         "TAG",
         "TIMESTAMP",
