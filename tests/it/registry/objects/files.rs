@@ -8,7 +8,7 @@ use ostree_rs::format::Checksum;
 use serde_json::{Value, json};
 
 use super::lies::Table;
-use super::{Fixture, NEW_BYTES, Xattrs, write_tree};
+use super::{Fixture, NEW_BYTES, Xattrs, noise, write_tree};
 use crate::oracle::{self, need, run};
 use crate::registry::MANIFEST;
 use crate::registry::front::{Answer, Front};
@@ -60,10 +60,14 @@ impl Fixture {
                 // It moves, and loses nothing.
                 fs::rename(fixture.home.path("tree/usr/lib"), fixture.home.path("tree/usr/lib64")).unwrap();
             }
+            // A kernel, which gets another place and name in the commit.
+            fs::create_dir_all(fixture.home.path("tree/usr/lib/modules/6.1.0")).unwrap();
+            fs::create_dir_all(fixture.home.path("tree/boot")).unwrap();
+            fs::write(fixture.home.path("tree/boot/vmlinuz-6.1.0"), noise(200_000)).unwrap();
             run("find", &[&at("tree"), "-exec", "touch", "-h", "-d", "@1700000000", "{}", "+"]);
             // skopeo loses what is behind the end of an archive.
             let exact = ["--blocking-factor=1", "--sort=name", "--owner=0", "--group=0"];
-            let layer = run("tar", &[&exact[..], &["-C", &at("tree"), "-c", "usr"]].concat());
+            let layer = run("tar", &[&exact[..], &["-C", &at("tree"), "-c", "boot", "usr"]].concat());
             let (plain, chunked) = (format!("plain{version}"), format!("chunked{version}"));
             write_image(&fixture.home.path(&plain), &layer);
             chunk(&at(&plain), &at(&chunked));
@@ -112,6 +116,7 @@ fn files_that_are_here_are_not_asked_for() {
         assert_eq!((asked, &second.json["bytes_fetched"]), (second.bytes("objects"), &json!(asked)));
         assert!((NEW_BYTES..NEW_BYTES + 80_000).contains(&asked), "{mode}: {asked} bytes");
         fixture.is(&whole, mode);
+        assert!(whole.contains("/usr/lib/modules/6.1.0/vmlinuz"), "{whole}");
         assert_eq!(commit(), as_a_whole);
         // Nothing but headers, and small files beside them.
         let third = fixture.pull(&front, 2);

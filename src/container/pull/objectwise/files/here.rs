@@ -88,14 +88,18 @@ pub(super) fn hash(name: &str) -> u64 {
 }
 
 impl Names {
-    fn candidates(&self, name: u64) -> impl Iterator<Item = FileId> {
-        let first = self.0.partition_point(|(other, _)| *other < name);
-        self.0[first..].iter().take_while(move |(other, _)| *other == name).map(|(_, id)| *id)
+    fn candidates(&self, file: &TableFile) -> impl Iterator<Item = FileId> {
+        let [name, moved] = file.names;
+        let moved = (moved != name).then_some(moved);
+        [Some(name), moved].into_iter().flatten().flat_map(|name| {
+            let first = self.0.partition_point(|(other, _)| *other < name);
+            self.0[first..].iter().take_while(move |(other, _)| *other == name).map(|(_, id)| *id)
+        })
     }
 
     /// Whether there is a file of this name.
     pub(super) fn knows(&self, file: &TableFile) -> bool {
-        self.candidates(file.name).next().is_some()
+        self.candidates(file).next().is_some()
     }
 
     /// The object that holds each of these files, if there is one: each was read, and has the digest.
@@ -117,7 +121,7 @@ impl Names {
 
     fn find_one(&self, file: &TableFile, txn: &dyn Txn, ctx: &Ctx) -> Result<Option<FileId>> {
         let mut tries = 0;
-        for id in self.candidates(file.name) {
+        for id in self.candidates(file) {
             match holds(&id, file, txn, ctx) {
                 Ok(Some(true)) => return Ok(Some(id)),
                 Ok(Some(false)) => tries += 1,

@@ -8,6 +8,7 @@ use ostree_format::{Checksum, FileId};
 use super::here::hash;
 use crate::base::io::Cancellable;
 use crate::container::blob::chunked::{Row, SKIPPABLE_HEAD_BYTES, TablePlace, Wants};
+use crate::container::convert::places_of;
 use crate::container::image::{Digest, Error};
 use crate::container::pull::objectwise::asking::Asking;
 use crate::container::pull::objectwise::fetch::{Fetching, Piece};
@@ -16,8 +17,8 @@ use crate::container::pull::objectwise::missing::Wrong;
 use crate::container::store::WhyWhole;
 
 /// The smallest part of the blob that is worth leaving out: another request takes as long as so many bytes.
-const MIN_PART_BYTES: u64 = 16 * 1024;
-/// The files that are kept in memory, of 72 bytes each; where a layer has more it is fetched as a whole.
+const MIN_PART_BYTES: u64 = 8 * 1024;
+/// The files that are kept in memory, of 80 bytes each; where a layer has more it is fetched as a whole.
 const MAX_FILES: usize = 128 * 1024;
 /// The bytes of one request.
 const PIECE_BYTES: u64 = 1024 * 1024;
@@ -25,8 +26,9 @@ const PIECE_BYTES: u64 = 1024 * 1024;
 /// A file of the table that is worth being looked for.
 #[derive(Debug)]
 pub(super) struct TableFile {
-    /// The hash of its name, without its directory.
-    pub(super) name: u64,
+    /// The hash of its name, without its directory; and of the name that it has in systems that boot, as kernels have
+    /// another one there.
+    pub(super) names: [u64; 2],
     pub(super) bytes: u64,
     /// The SHA-256 of its content.
     pub(super) digest: Checksum,
@@ -84,10 +86,14 @@ fn table_file(row: &Row, reached: &mut u64, end: u64) -> Result<Option<TableFile
     }
     *reached = place.end;
     let digest = row.digest.parse::<Digest>().map_err(|_| "a file has no digest")?;
-    let name = row.name.rsplit('/').next().unwrap_or_default();
-    let is_worth = place.end - place.start >= MIN_PART_BYTES;
-    let file = || TableFile { name: hash(name), bytes: row.size, digest: *digest.checksum(), place };
-    Ok(is_worth.then(file))
+    if place.end - place.start < MIN_PART_BYTES {
+        return Ok(None);
+    }
+    let name = |path: &str| hash(path.rsplit('/').next().unwrap_or_default());
+    let path = row.name.trim_start_matches("./").trim_start_matches('/');
+    let moved = places_of(path).iter().map(|place| name(place)).find(|moved| *moved != name(path));
+    let names = [name(path), moved.unwrap_or_else(|| name(path))];
+    Ok(Some(TableFile { names, bytes: row.size, digest: *digest.checksum(), place }))
 }
 
 /// The parts of the blob, of which the objects that were `found` give some.
