@@ -326,3 +326,37 @@ fn a_mode_stays() {
     assert_eq!(text, "warning: repo is a repository already, and stays one of mode bare-user\n");
     assert!(init("--mode=bare-user").stderr.is_empty());
 }
+
+/// A hard link cannot go to another file system; the message tells what can.
+#[test]
+fn links_stay_on_one_file_system() {
+    if !need_root() || !need("unshare") {
+        return;
+    }
+    let command = "$0 --repo=r checkout -UH x m/out";
+    let (_temp, out) = script(&format!(
+        "mkdir m tree; mount -t tmpfs none m; echo x >tree/x; $0 --repo=r init --mode=bare-user
+        $0 --repo=r commit -b x --tree=dir=tree >id; {command}"
+    ));
+    let message = line(&[command], &out);
+    assert!(
+        message.ends_with("; hard links stay on one file system, and without -H files are copied"),
+        "{message}"
+    );
+}
+
+/// Who asks for layers by packages is told when nothing tells of packages.
+#[test]
+fn layers_without_packages() {
+    let tmp = repository();
+    let build = |more: &[&str]| {
+        let args = ["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o"];
+        let out = start(OURS, tmp.path(), &[&args[..], more].concat());
+        assert!(out.status.success());
+        String::from_utf8(out.stderr).unwrap()
+    };
+    let warning = "warning: no database of dpkg, apk or pacman in the commit tells of packages: layers are made by \
+                   paths\n";
+    assert_eq!(build(&["--max-layers=8"]), warning);
+    assert_eq!(build(&[]), "");
+}

@@ -79,6 +79,14 @@ fn manual_pages() {
             let shown = shown(page);
             let missing = parts.iter().filter(|part| !shown.lines().any(|line| line == **part));
             assert_eq!(missing.collect::<Vec<_>>(), Vec::<&&str>::new(), "{page}: {shown}");
+            // The usage is the one line that --help tells.
+            let verb = page.trim_end_matches(".1").split_once("rs-").map_or("", |(_, verb)| verb);
+            let mut args: Vec<_> = verb.split('-').filter(|word| !word.is_empty()).collect();
+            args.push("--help");
+            let help = String::from_utf8(start(OURS, tmp.path(), &args).stdout).unwrap();
+            let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap();
+            let synopsis = shown.lines().skip_while(|line| *line != "SYNOPSIS").nth(1).unwrap();
+            assert_eq!(synopsis.trim(), usage, "{page}");
         }
         assert!(shown("ostree-rs-commit.1").contains("SOURCE_DATE_EPOCH"));
         assert!(shown("ostree-rs-container-pull.1").contains("REGISTRY_AUTH_FILE"));
