@@ -27,7 +27,7 @@ const REF: &str = "os/stable";
 
 /// Files and bytes taken of this machine, where no root file system is given.
 const MAX_FILES: usize = 1500;
-const MAX_BYTES: u64 = 60_000_000;
+const MAX_BYTES: u64 = 30_000_000;
 
 /// Whether the other programs are there, and owners can be set.
 fn ready(programs: &[&str]) -> bool {
