@@ -27,7 +27,7 @@ fn the_main_job_in_an_empty_root() {
     if !ready(&["chroot", "gpg"]) {
         return;
     }
-    let work = Work::new();
+    let work = Work::on_disk();
     work.key("signer");
     let root = work.path("root");
     fs::create_dir(&root).unwrap();

@@ -39,7 +39,16 @@ struct Work(TempDir);
 
 impl Work {
     fn new() -> Self {
-        let work = Self(tempfile::Builder::new().prefix("ostree-rs-e2e").tempdir().unwrap());
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// On the file system of the build, where that of temporary files may be one in memory.
+    fn on_disk() -> Self {
+        Self::below(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    fn below(dir: &Path) -> Self {
+        let work = Self(tempfile::Builder::new().prefix("ostree-rs-e2e").tempdir_in(dir).unwrap());
         let tree = work.path("tree");
         match std::env::var_os("OSTREE_RS_TEST_ROOT") {
             Some(root) => copy(Path::new(&root), &tree),
