@@ -14,7 +14,7 @@
 //!                                                 mode or xattrs; with the xattrs of each, as in every image
 //! labels    io.github.ostree-rs.on-base.commit    the commit
 //!           io.github.ostree-rs.on-base.diffid    of layer n: what lies on top of it is not the commit's
-//!           neither ostree.commit nor ostree.final-diffid: for ostree-ext and bootc it is a plain image
+//!           neither ostree.commit nor ostree.final-diffid: for bootc it is a plain image, ostree-ext 0.15 takes none
 //! annotation org.opencontainers.image.base.digest the base's manifest
 //! ```
 //! `usr/etc` of the commit is `etc`, here and in the base. Whoever unpacks the layers in their order sees the checkout of
