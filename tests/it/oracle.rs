@@ -1,5 +1,7 @@
 //! The other implementations, which the tests compare us with.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// Whether the program `name` can be run. Where it is missing the test is skipped with a line that says so;
@@ -39,6 +41,19 @@ pub(crate) fn run(program: &str, args: &[&str]) -> Vec<u8> {
         String::from_utf8_lossy(&out.stderr)
     );
     out.stdout
+}
+
+/// Puts a program where a test executes it. Another process writes the file: one that a thread starts meanwhile would have
+/// it open for writing for a moment, if we did, and it could not be executed ("Text file busy").
+pub(crate) fn install(from: &Path, to: &Path) {
+    run("install", &["-D", "-m755", from.to_str().unwrap(), to.to_str().unwrap()]);
+}
+
+/// Puts a shell script where a test executes it, as [`install`] does with a program.
+pub(crate) fn script(lines: &str, to: &Path) {
+    let text = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&text, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    install(text.path(), to);
 }
 
 /// Runs `program` while strace makes system calls fail as `inject` says; `None`, with a line that says so, where that

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::{OURS, repository_tree, start};
-use crate::oracle::{need, need_root};
+use crate::oracle::{install, need, need_root};
 
 /// Nobody in particular.
 const NOBODY: u32 = 65534;
@@ -153,10 +153,8 @@ fn the_word_that_was_meant() {
 fn owners_take_root() {
     let tmp = tempfile::tempdir().unwrap();
     let program = tmp.path().join("ostree-rs");
-    fs::copy(OURS, &program).unwrap();
-    for path in [tmp.path(), &program] {
-        fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
-    }
+    install(Path::new(OURS), &program);
+    fs::set_permissions(tmp.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let home = tmp.path().join("home");
     fs::create_dir_all(home.join("tree/usr")).unwrap();
     let is_root = rustix::process::geteuid().is_root();

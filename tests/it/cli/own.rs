@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use super::{OURS, repository_tree, start};
-use crate::oracle::{need, run};
+use crate::oracle::{need, run, script};
 
 /// What is ours alone: usage, version, extensions, manual pages.
 #[test]
@@ -37,8 +37,7 @@ fn around_the_verbs() {
     assert!(text(version.stdout).starts_with("libostree:\n Version: '"));
 
     let extension = tmp.path().join("ostree-hello");
-    fs::write(&extension, "#!/bin/sh\necho \"$@\"\n").unwrap();
-    run("chmod", &["755", extension.to_str().unwrap()]);
+    script("echo \"$@\"", &extension);
     let extended = |program: &str| {
         let mut command = Command::new(program);
         command.args(["-v", "hello", "world"]).env("PATH", tmp.path()).output().unwrap()

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::OURS;
-use crate::oracle::{need, need_root, run};
+use crate::oracle::{self, need, need_root, run};
 
 /// Two machines in one directory: `here`, `there`, and programs between them.
 struct Machines(TempDir);
@@ -56,9 +55,7 @@ impl Machines {
 
     /// A program `bin/NAME` that is called as ssh is: with a host and a command line.
     fn ssh(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        oracle::script(script, &self.path("bin").join(name));
     }
 
     fn push(&self, args: &[&str]) -> Output {

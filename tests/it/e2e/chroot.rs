@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use ostree_rs::base::write_xattrs_at;
@@ -31,7 +32,7 @@ fn the_main_job_in_an_empty_root() {
     work.key("signer");
     let root = work.path("root");
     fs::create_dir(&root).unwrap();
-    fs::copy(OURS, root.join("ostree-rs")).unwrap();
+    oracle::install(Path::new(OURS), &root.join("ostree-rs"));
     fs::rename(work.path("tree"), root.join("tree")).unwrap();
     // Without /proc, attributes of symbolic links are not easily reached.
     let link = Xattrs::from_pairs([(&b"trusted.link"[..], &b"value"[..])]);

@@ -13,6 +13,7 @@ use ostree_rs::net::{Error, Limits};
 use super::peer::{Call, Peer};
 use super::program::Home;
 use super::{MANIFEST, noise};
+use crate::oracle;
 
 /// No test waits for longer than this.
 const SOON: Duration = Duration::from_secs(4);
@@ -264,7 +265,6 @@ fn a_program_is_told_of_waits() {
 
 #[test]
 fn a_helper_that_hangs_is_ended() {
-    use std::os::unix::fs::PermissionsExt;
     let (home, peer) = (Home::new(), Peer::start(|call| call.answer("200 OK", b"{}")));
     home.write(
         ".config/containers/auth.json",
@@ -273,9 +273,7 @@ fn a_helper_that_hangs_is_ended() {
     let image = format!("ostree-unverified-registry:{}/x:1", peer.address);
     // One that says nothing, and one that said it all and does not go.
     for script in ["exec sleep 61", "exec >&-; exec sleep 61"] {
-        home.write("bin/docker-credential-hanging", &format!("#!/bin/sh\n{script}\n"));
-        let helper = home.path("bin/docker-credential-hanging");
-        std::fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).unwrap();
+        oracle::script(script, &home.path("bin/docker-credential-hanging"));
         let pull = ["--repo=new", "container", "pull", "--timeout=1", "--tls-verify=false", &image];
         let error = soon(|| home.fails(&pull));
         assert!(error.contains("docker-credential-hanging") && error.contains("within 1 s"), "{error}");

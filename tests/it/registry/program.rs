@@ -1,7 +1,6 @@
 //! The program with registries, configured by the files that podman and skopeo read.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -187,12 +186,11 @@ fn credentials_are_found() {
 
     // A credential helper.
     let helper = format!(
-        "#!/bin/sh\nread -r server\ntest \"$1 $server\" = 'get {host}' || exit 1\n\
-         echo '{{\"ServerURL\": \"x\", \"Username\": \"{}\", \"Secret\": \"{}\"}}'\n",
+        "read -r server\ntest \"$1 $server\" = 'get {host}' || exit 1\n\
+         echo '{{\"ServerURL\": \"x\", \"Username\": \"{}\", \"Secret\": \"{}\"}}'",
         USER.0, USER.1
     );
-    home.write("bin/docker-credential-test", &helper);
-    fs::set_permissions(home.path("bin/docker-credential-test"), fs::Permissions::from_mode(0o755)).unwrap();
+    oracle::script(&helper, &home.path("bin/docker-credential-test"));
     home.write(".docker/config.json", &format!(r#"{{"credHelpers": {{"{host}": "test"}}}}"#));
     home.push(&image, &[insecure]);
     home.write(".docker/config.json", r#"{"credsStore": "test"}"#);
