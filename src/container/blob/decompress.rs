@@ -268,11 +268,7 @@ fn send_hashed(
     }
     thread::scope(|scope| {
         let (to_hash, blocks) = bounded::<Block>(STREAM_QUEUE.blocks);
-        let hasher = scope.spawn(move || {
-            let mut hasher = Hasher::new();
-            blocks.iter().for_each(|block| hasher.update(&block));
-            hasher.finish()
-        });
+        let hasher = scope.spawn(move || checksum_of(&blocks));
         let sent = send_blocks(stream, &[&to_hash, consumer], ctx);
         drop(to_hash);
         let checksum = join(hasher);
@@ -281,6 +277,13 @@ fn send_hashed(
             End::Stopped => End::Stopped,
         })
     })
+}
+
+/// The checksum of the stream whose blocks come from a queue.
+pub(super) fn checksum_of(blocks: &Receiver<Block>) -> Checksum {
+    let mut hasher = Hasher::new();
+    blocks.iter().for_each(|block| hasher.update(&block));
+    hasher.finish()
 }
 
 fn send_blocks(stream: &mut impl Read, queues: &[&Sender<Block>], ctx: &Ctx) -> io::Result<End<()>> {

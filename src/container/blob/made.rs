@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::{Sender, bounded};
-use ostree_format::{Checksum, Hasher};
+use ostree_format::Checksum;
 
 use super::buffers::{Buffer, Buffers};
-use super::decompress::{Block, Blocks, STREAM_QUEUE};
+use super::decompress::{Block, Blocks, STREAM_QUEUE, checksum_of};
 use crate::base::{Ctx, join};
 use crate::container::image::{DiffId, Digest, Error, ImageLayer, Result};
 
@@ -63,11 +63,7 @@ fn hashed(
 ) -> Result<Option<Checksum>> {
     thread::scope(|scope| {
         let (to_hash, blocks) = bounded::<Block>(STREAM_QUEUE.blocks);
-        let hasher = scope.spawn(move || {
-            let mut hasher = Hasher::new();
-            blocks.iter().for_each(|block| hasher.update(&block));
-            hasher.finish()
-        });
+        let hasher = scope.spawn(move || checksum_of(&blocks));
         let buffers = Buffers::default();
         let block = buffers.take(STREAM_QUEUE.block_bytes);
         let mut out = Out { queues: [to_hash, consumer], buffers, block, stopped: false, ctx };
