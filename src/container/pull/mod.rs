@@ -29,6 +29,7 @@ mod commit;
 mod convert;
 mod facts;
 mod fetch;
+mod hint;
 mod image;
 mod left_out;
 mod look;

@@ -12,9 +12,10 @@ use std::iter;
 
 use ostree_format::{Checksum, CommitId, FileId};
 
+use super::hint::{self, is_marked_complete};
 use crate::container::image::{DiffId, ImageLayer, LayerKind, LayerPlan, Result};
 use crate::container::store::{KeptLayer, LayerRole, Layers, StoredLayers, TakenLayer, is_whole};
-use crate::store::{Completeness, MAX_CACHED_BYTES, Txn};
+use crate::store::Txn;
 
 /// The file in the cache.
 const FILE: &str = "ostree-rs-layers";
@@ -45,29 +46,16 @@ pub(in crate::container) struct Reusable<'a> {
 impl PulledLayers {
     /// What the store remembers; nothing, if the file is not exactly as one is written.
     pub(in crate::container) fn read(txn: &dyn Txn) -> Self {
-        txn.hints()
-            .and_then(|hints| hints.cached(FILE))
-            .and_then(|bytes| Self::parse(std::str::from_utf8(&bytes).ok()?))
-            .unwrap_or_default()
+        hint::read(txn, FILE).and_then(|text| Self::parse(&text)).unwrap_or_default()
     }
 
     fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() {
-            return Some(Self::default());
-        }
-        let records: Option<Vec<_>> = text.strip_suffix('\n')?.split('\n').map(Record::parse).collect();
-        records.filter(|records| records.len() <= MAX_COMMITS).map(Self)
+        hint::parse(text, MAX_COMMITS, Record::parse).map(Self)
     }
 
     /// Newer pulls have precedence over older ones if the file cannot hold all.
     fn to_text(&self) -> String {
-        let mut text = String::new();
-        for line in self.0.iter().map(Record::to_line) {
-            if (text.len() + line.len()) as u64 <= MAX_CACHED_BYTES {
-                text += &line;
-            }
-        }
-        text
+        hint::to_text(self.0.iter().map(Record::checksums))
     }
 
     /// The layers of an image that need not be fetched.
@@ -110,25 +98,16 @@ impl PulledLayers {
 }
 
 impl Record {
-    fn parse(line: &str) -> Option<Self> {
-        let checksums: Option<Vec<Checksum>> = line.split(' ').map(|word| word.parse().ok()).collect();
-        let [commit, first, chunks @ ..] = &checksums?[..] else { return None };
+    fn parse(line: &[Checksum]) -> Option<Self> {
+        let [commit, first, chunks @ ..] = line else { return None };
         let chunks = chunks.iter().copied().map(DiffId::new).collect();
         Some(Self { commit: CommitId::new(*commit), first: DiffId::new(*first), chunks })
     }
 
-    fn to_line(&self) -> String {
-        let layers =
-            iter::once(&self.first).chain(&self.chunks).map(|layer| format!(" {}", layer.checksum()));
-        iter::once(self.commit.to_string()).chain(layers).chain(["\n".to_owned()]).collect()
+    fn checksums(&self) -> impl Iterator<Item = Checksum> {
+        let layers = iter::once(&self.first).chain(&self.chunks).map(|layer| *layer.checksum());
+        iter::once(*self.commit.checksum()).chain(layers)
     }
-}
-
-/// Whether the store has a commit, and nothing says that objects of it are missing. If that cannot be told, the
-/// commit is of no use.
-fn is_marked_complete(txn: &dyn Txn, commit: &CommitId) -> bool {
-    matches!(txn.contains(&(*commit).into()), Ok(true))
-        && matches!(txn.completeness(commit), Ok(Completeness::Complete))
 }
 
 /// Whether the store has a commit with all its objects.
@@ -168,6 +147,7 @@ impl Layers for Reusable<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::MAX_CACHED_BYTES;
 
     fn hex(digit: char) -> String {
         String::from(digit).repeat(64)

@@ -13,8 +13,9 @@ use ostree_format::{Checksum, CommitId};
 
 use crate::container::delta::OldImage;
 use crate::container::image::{DiffId, Digest, Image, Result};
+use crate::container::pull::hint::{self, is_marked_complete};
 use crate::container::store;
-use crate::store::{Completeness, MAX_CACHED_BYTES, Txn};
+use crate::store::Txn;
 
 /// The file in the cache.
 const FILE: &str = "ostree-rs-images";
@@ -28,29 +29,16 @@ pub(in crate::container) struct PulledImages(Vec<OldImage>);
 impl PulledImages {
     /// What the store remembers; nothing, if the file is not exactly as one is written.
     pub(in crate::container) fn read(txn: &dyn Txn) -> Self {
-        txn.hints()
-            .and_then(|hints| hints.cached(FILE))
-            .and_then(|bytes| Self::parse(std::str::from_utf8(&bytes).ok()?))
-            .unwrap_or_default()
+        hint::read(txn, FILE).and_then(|text| Self::parse(&text)).unwrap_or_default()
     }
 
     fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() {
-            return Some(Self::default());
-        }
-        let images: Option<Vec<_>> = text.strip_suffix('\n')?.split('\n').map(parse_line).collect();
-        images.filter(|images| images.len() <= MAX_IMAGES).map(Self)
+        hint::parse(text, MAX_IMAGES, of_line).map(Self)
     }
 
     /// Newer pulls have precedence over older ones if the file cannot hold all.
     fn to_text(&self) -> String {
-        let mut text = String::new();
-        for line in self.0.iter().map(to_line) {
-            if (text.len() + line.len()) as u64 <= MAX_CACHED_BYTES {
-                text += &line;
-            }
-        }
-        text
+        hint::to_text(self.0.iter().map(to_line))
     }
 
     /// The images whose files are here: those of the file, and those of the image store.
@@ -64,7 +52,7 @@ impl PulledImages {
             let stored = store::query(txn, &name).ok().flatten();
             usable.extend(stored.and_then(|stored| old_image(&stored.image, stored.commit).ok()));
         }
-        usable.retain(|image| is_here(txn, &image.commit));
+        usable.retain(|image| is_marked_complete(txn, &image.commit));
         Ok(usable)
     }
 
@@ -76,8 +64,10 @@ impl PulledImages {
     pub(in crate::container) fn note(self, image: &Image, commit: CommitId, txn: &dyn Txn) -> Result<()> {
         let Some(hints) = txn.hints() else { return Ok(()) };
         let first = old_image(image, commit)?;
-        let others =
-            self.0.iter().filter(|other| other.config != first.config && is_here(txn, &other.commit));
+        let others = self
+            .0
+            .iter()
+            .filter(|other| other.config != first.config && is_marked_complete(txn, &other.commit));
         let new = Self(iter::once(&first).chain(others).take(MAX_IMAGES).cloned().collect());
         if new != self {
             hints.set_cached(FILE, new.to_text().into_bytes());
@@ -91,23 +81,15 @@ fn old_image(image: &Image, commit: CommitId) -> Result<OldImage> {
     Ok(OldImage { commit, config, layers: image.layers()?.iter().map(|layer| layer.diff_id).collect() })
 }
 
-fn parse_line(line: &str) -> Option<OldImage> {
-    let checksums: Option<Vec<Checksum>> = line.split(' ').map(|word| word.parse().ok()).collect();
-    let [commit, config, layers @ ..] = &checksums?[..] else { return None };
+fn of_line(line: &[Checksum]) -> Option<OldImage> {
+    let [commit, config, layers @ ..] = line else { return None };
     let layers = layers.iter().copied().map(DiffId::new).collect();
     Some(OldImage { commit: CommitId::new(*commit), config: Digest::new(*config), layers })
 }
 
-fn to_line(image: &OldImage) -> String {
-    let layers = image.layers.iter().map(|layer| format!(" {}", layer.checksum()));
-    let first = [image.commit.to_string(), format!(" {}", image.config.checksum())];
-    first.into_iter().chain(layers).chain(["\n".to_owned()]).collect()
-}
-
-/// Whether the store has a commit, and nothing says that objects of it are missing.
-fn is_here(txn: &dyn Txn, commit: &CommitId) -> bool {
-    matches!(txn.contains(&(*commit).into()), Ok(true))
-        && matches!(txn.completeness(commit), Ok(Completeness::Complete))
+fn to_line(image: &OldImage) -> impl Iterator<Item = Checksum> {
+    let layers = image.layers.iter().map(|layer| *layer.checksum());
+    [*image.commit.checksum(), *image.config.checksum()].into_iter().chain(layers)
 }
 
 #[cfg(test)]
