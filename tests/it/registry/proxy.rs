@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// What goes wrong.
@@ -79,23 +80,40 @@ fn serve(mut client: TcpStream, to: SocketAddr, faults: Faults, counts: &Arc<Cou
     }
     let Ok(server) = TcpStream::connect(to) else { return };
     let (Ok(client2), Ok(server2)) = (client.try_clone(), server.try_clone()) else { return };
-    let shared = Arc::clone(counts);
+    let (shared, (answers, answered)) = (Arc::clone(counts), mpsc::channel::<()>());
+    let cut = Arc::new(AtomicBool::new(false));
+    let is_cut = Arc::clone(&cut);
     std::thread::spawn(move || {
         let early = faults.cut_first.filter(|count| number <= *count).map(|_| 2_000_000);
-        pump(client2, server2, faults.cut_request.or(early), |_, bytes| {
+        let see = |_, bytes: &mut [u8]| {
             shared.asked.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-        });
+            true
+        };
+        if pump(&client2, &server2, faults.cut_request.or(early), see) == Ended::Cut {
+            // Else the next connection may overtake the bytes that are still on their way.
+            cut.store(true, Ordering::SeqCst);
+            let _ = server2.shutdown(Shutdown::Write);
+            let _ = answered.recv_timeout(Duration::from_secs(5));
+        }
+        close(&client2, &server2);
     });
     let early = faults.cut_answers.filter(|(count, _)| number <= *count).map(|(_, bytes)| bytes);
-    pump(server, client, faults.cut_answer.or(early), |at, bytes| {
+    let _ = pump(&server, &client, faults.cut_answer.or(early), |at, bytes| {
+        if is_cut.load(Ordering::SeqCst) {
+            return false;
+        }
         counts.answered.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-        let Some(place) = faults.corrupt_at.and_then(|place| place.checked_sub(at)) else { return };
-        if let Some(byte) = bytes.get_mut(usize::try_from(place).unwrap())
+        let place = faults.corrupt_at.and_then(|place| place.checked_sub(at));
+        if let Some(place) = place
+            && let Some(byte) = bytes.get_mut(usize::try_from(place).unwrap())
             && counts.corrupted.fetch_add(1, Ordering::SeqCst) == 0
         {
             *byte ^= 1;
         }
+        true
     });
+    drop(answers);
+    close(&server, &client);
 }
 
 fn refuse(client: &mut TcpStream, number: u64) {
@@ -112,27 +130,40 @@ fn refuse(client: &mut TcpStream, number: u64) {
     let _ = write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
-/// Copies until the end, or until `limit` bytes passed, and then closes both sides.
-fn pump(mut from: TcpStream, mut to: TcpStream, limit: Option<u64>, mut see: impl FnMut(u64, &mut [u8])) {
+#[derive(PartialEq)]
+enum Ended {
+    Cut,
+    Over,
+}
+
+/// Copies until the end, or until `limit` bytes passed, what `see` lets through.
+fn pump(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    limit: Option<u64>,
+    mut see: impl FnMut(u64, &mut [u8]) -> bool,
+) -> Ended {
     let (mut passed, mut buf) = (0, vec![0; 16 * 1024]);
     loop {
         let room = limit.map_or(u64::MAX, |limit| limit - passed);
         let want = buf.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        if want == 0 {
+            return Ended::Cut;
+        }
         match from.read(&mut buf[..want]) {
             Ok(n) if n > 0 => {
-                see(passed, &mut buf[..n]);
+                let through = see(passed, &mut buf[..n]);
                 passed += n as u64;
-                if to.write_all(&buf[..n]).is_err() {
-                    break;
+                if through && to.write_all(&buf[..n]).is_err() {
+                    return Ended::Over;
                 }
             }
-            _ => break,
+            _ => return Ended::Over,
         }
     }
-    let _ = to.shutdown(Shutdown::Both);
-    if limit.is_some_and(|limit| passed >= limit) {
-        // Else the next connection may overtake the bytes that are still on their way.
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let _ = from.shutdown(Shutdown::Both);
+}
+
+fn close(one: &TcpStream, other: &TcpStream) {
+    let _ = one.shutdown(Shutdown::Both);
+    let _ = other.shutdown(Shutdown::Both);
 }
