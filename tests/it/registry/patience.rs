@@ -170,7 +170,7 @@ fn an_upload_over_a_slow_line_gets_through() {
     });
     // Much longer than the kernel's buffers take once all is sent, on a busy machine, too.
     let limits = Limits { slow_for: Duration::from_millis(1500), ..limits(3000) };
-    let mut upload = peer.registry(limits.clone()).start_upload(&Ctx::default()).unwrap();
+    let mut upload = peer.registry(limits).start_upload(&Ctx::default()).unwrap();
     let (data, began) = (Bytes::from(noise(12 << 20)), Instant::now());
     upload.send(&data, &Ctx::default()).unwrap();
     assert!(began.elapsed() > limits.patience && peer.connections() == 2);
