@@ -125,14 +125,9 @@ impl FileHeader {
         out
     }
 
-    fn write_members(&self, mut tuple: Frame, out: &mut Vec<u8>) {
-        for n in [self.uid, self.gid, self.mode(), 0] {
-            out.extend_from_slice(&n.to_be_bytes());
-        }
-        put_string(out, self.symlink_target().unwrap_or_default());
-        tuple.end_member(out);
-        self.xattrs.write(out);
-        tuple.finish_tuple(out);
+    fn write_members(&self, tuple: Frame, out: &mut Vec<u8>) {
+        let target = self.symlink_target().unwrap_or_default();
+        write_members(tuple, [self.uid, self.gid, self.mode()], target, &self.xattrs, out);
     }
 
     /// Framing and header: what comes before the content in the stream that is hashed.
@@ -178,6 +173,31 @@ impl FileHeader {
     pub fn to_ostreemeta(&self) -> Vec<u8> {
         write_owner_mode_xattrs(self.uid, self.gid, self.mode(), &self.xattrs)
     }
+}
+
+fn write_members(
+    mut tuple: Frame,
+    [uid, gid, mode]: [u32; 3],
+    target: &str,
+    xattrs: &Xattrs,
+    out: &mut Vec<u8>,
+) {
+    for n in [uid, gid, mode, 0] {
+        out.extend_from_slice(&n.to_be_bytes());
+    }
+    put_string(out, target);
+    tuple.end_member(out);
+    xattrs.write(out);
+    tuple.finish_tuple(out);
+}
+
+/// The checksum that `ostree checksum` prints for a device, a FIFO or a socket with this `st_mode`. No repository
+/// keeps such files: there is no object of this name.
+pub fn special_file_checksum(uid: u32, gid: u32, mode: u32, xattrs: &Xattrs) -> Checksum {
+    let mut header = Vec::with_capacity(32);
+    let tuple = Frame::begin(&mut header, 4);
+    write_members(tuple, [uid, gid, mode], "", xattrs, &mut header);
+    Checksum::of(&frame(&header))
 }
 
 /// The header of a `.filez` object.

@@ -38,7 +38,7 @@ pub use dirtree::{DirEntry, DirTree, DirTreeRef};
 pub use error::{ParseError, ParseErrorKind, Result};
 pub use file::{
     ArchiveHeader, FRAMING_BYTES, FileHeader, FileKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, parse_framing,
-    split_xattrs_checksum,
+    special_file_checksum, split_xattrs_checksum,
 };
 pub use hash::Hasher;
 pub use mode::RepoMode;

@@ -134,8 +134,8 @@ struct Frame {
 impl Exporter<'_> {
     fn write_tree(&mut self, root: DirEntry) -> Result<()> {
         let prefix = self.options.prefix.clone();
-        let place = if prefix.is_empty() { "./" } else { &prefix };
-        let mut stack = vec![self.enter(place, prefix.clone(), root)?];
+        let place = format!("{}/", if prefix.is_empty() { "." } else { prefix.trim_end_matches('/') });
+        let mut stack = vec![self.enter(&place, prefix, root)?];
         while let Some(frame) = stack.last_mut() {
             let Some((name, dir)) = frame.dirs.next() else {
                 stack.pop();

@@ -5,11 +5,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::base::{read_xattrs, read_xattrs_at};
 use crate::cli::terminal::Session;
-use crate::format::{Checksum, DirMeta, FileHeader, Xattrs};
+use crate::format::{Checksum, DirMeta, FileHeader, Xattrs, special_file_checksum};
 
 /// Arguments of `checksum`.
 #[derive(clap::Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Leave extended attributes out
     #[arg(long)]
     ignore_xattrs: bool,
-    /// A file, a symbolic link or a directory
+    /// A file, a symbolic link, a directory or a device
     path: PathBuf,
 }
 
@@ -44,7 +44,7 @@ fn checksum(path: &Path, ignore_xattrs: bool) -> anyhow::Result<Checksum> {
         return Ok(FileHeader::symlink(uid, gid, target, xattrs).hasher().finish());
     }
     if !meta.is_file() {
-        bail!("neither a file nor a directory");
+        return Ok(special_file_checksum(uid, gid, mode, &xattrs));
     }
     let mut hasher = FileHeader::regular(uid, gid, mode, xattrs).hasher();
     let (mut file, mut buf) = (File::open(path)?, vec![0; 256 * 1024]);
@@ -57,7 +57,8 @@ fn checksum(path: &Path, ignore_xattrs: bool) -> anyhow::Result<Checksum> {
 }
 
 fn xattrs(path: &Path, meta: &fs::Metadata) -> io::Result<Xattrs> {
-    if !meta.is_symlink() {
+    // Opening anything else may wait for a writer, or rewind a tape.
+    if meta.is_file() || meta.is_dir() {
         return read_xattrs(File::open(path)?);
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -89,8 +89,15 @@ pub(super) fn is_unreadable(error: &Error) -> bool {
 }
 
 impl fmt::Display for Finding {
-    /// Writes the line that `ostree fsck` prints.
+    /// Writes the line that `ostree fsck` prints, and behind it the path in the first of the commits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_line(f)?;
+        self.path.iter().try_for_each(|path| write!(f, " (at {path})"))
+    }
+}
+
+impl Finding {
+    fn write_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let commits = self.commits.iter().map(CommitId::to_string).collect::<Vec<_>>().join(", ");
         match (&self.problem, &*commits) {
             (Problem::Missing, "") => write!(f, "Object missing: {}", self.name),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{repository, same, start};
+use super::{OURS, repository, same, start};
 use crate::oracle::need;
 
 const MODES: [&str; 3] = ["bare-user", "bare-user-only", "archive"];
@@ -68,6 +68,29 @@ fn what_reads() {
             repo(&["show", &object]);
             repo(&["show", "--raw", &object]);
         }
+    }
+}
+
+/// Names in a plain archive, with whatever is put before them.
+#[test]
+fn names_of_an_export() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    for options in
+        [&[][..], &["--prefix=/abs"], &["--prefix=/abs/"], &["--prefix=a"], &["--prefix=a/", "--subpath=usr"]]
+    {
+        let names = |program: &str| {
+            let args = [&["--repo=repo", "export", "main"], options].concat();
+            let stream = start(program, tmp.path(), &args).stdout;
+            let mut archive = tar::Archive::new(&stream[..]);
+            let names = archive.entries().unwrap().map(|entry| entry.unwrap().path_bytes().into_owned());
+            names.collect::<std::collections::BTreeSet<_>>()
+        };
+        let ours = names(OURS);
+        assert!(ours.len() > 5, "{options:?}");
+        assert_eq!(ours, names("ostree"), "{options:?}");
     }
 }
 

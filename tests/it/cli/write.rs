@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 
+use rustix::fs::{CWD, FileType, mknodat};
 use tempfile::TempDir;
 
 use super::{OURS, repository, same, start};
@@ -120,7 +121,9 @@ fn copies_between_repositories() {
         let refs = |repo: &str| start(OURS, tmp.path(), &[&format!("--repo={repo}"), "refs", "-r"]).stdout;
         assert_eq!(text(&refs("ours")), text(&refs("theirs")), "{args:?}");
     }
-    for path in ["tree", "tree/usr/empty", "tree/usr/link", "nothing"] {
+    let fifo = tmp.path().join("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, 0o640.into(), 0).unwrap();
+    for path in ["tree", "tree/usr/empty", "tree/usr/link", "nothing", "fifo", "/dev/null"] {
         same(tmp.path(), &["checksum", path]);
     }
 }
