@@ -10,7 +10,7 @@
 //!    tar · diff · transfer                                             F0–F2
 //! F2 store       what a place that keeps objects and refs can do       F0–F1
 //! F1 base        progress, cancel, streams, threads                    F0
-//!    sign        who signs, who vouches: OpenPGP                       F0, base
+//!    sign        who signs, who vouches: keys                          F0, base
 //!    net         HTTP, TLS, registries                                 F0, base; used by container only
 //! F0 ostree_format   object formats                                    nothing
 //! ```
@@ -57,7 +57,6 @@ pub mod net;
 pub mod repo;
 #[cfg(feature = "serve")]
 pub mod serve;
-#[cfg(feature = "openpgp")]
 pub mod sign;
 pub mod store;
 pub mod tar;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Every variable that is read. Certificate authorities are found as the crate `rustls-native-certs` does, which reads
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` besides; a credential helper is searched in `PATH`, and gets the whole
 /// environment.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 23] = [
     "ALL_PROXY",
     "CONTAINERS_POLICY_JSON",
     "CONTAINERS_REGISTRIES_CONF",
@@ -19,6 +19,7 @@ const VARIABLES: [&str; 22] = [
     "HTTP_PROXY",
     "NO_PROXY",
     "OSTREE_BOOTID",
+    "OSTREE_DUMMY_SIGN_ENABLED",
     "OSTREE_GPG_HOME",
     "OSTREE_REPO",
     "OSTREE_RS_SSH",

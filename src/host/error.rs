@@ -12,6 +12,7 @@ use crate::base::Cancelled;
 use crate::container::image::{self, ConfigError, ImageReference};
 #[cfg(feature = "openpgp")]
 use crate::sign::gpg;
+use crate::sign::{self, KeyKind};
 use crate::store;
 
 /// What went wrong on the way to a repository, key or image.
@@ -81,6 +82,20 @@ pub enum Error {
     /// Something could not be signed, or a signature not be read.
     #[error("{0}")]
     Gpg(#[from] gpg::Error),
+    /// A file holds no bare keys of the kind that it should, or keys that cannot be read.
+    #[error("{}: {source}", path.display())]
+    BareKeys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: sign::Error,
+    },
+    /// Something could not be signed with a bare key.
+    #[error("{0}")]
+    Sign(#[from] sign::Error),
+    /// Signatures of this kind are asked for, and no keys are configured.
+    #[error("No keys found for required signapi type {}", .0.name())]
+    NoKeys(KeyKind),
     /// The place of the secret keys is unknown: neither the caller nor the environment gives it.
     #[error("it is not known where the secret keys are: neither GNUPGHOME nor HOME is set")]
     NoSecretKeys,

@@ -202,7 +202,9 @@ pub fn verdicts(keyring: &Keyring, commit: &[u8], detached: Option<&Dict>) -> Re
 pub fn require_signature(keyring: &Keyring, commit: &[u8], detached: Option<&Dict>) -> Result<()> {
     let verdicts = verdicts(keyring, commit, detached)?;
     if verdicts.is_empty() {
-        return Err(Error::NotSigned("GPG verification enabled, but no signatures found".to_owned()));
+        return Err(Error::NotSigned("GPG verification enabled, but no signatures found (use gpg-verify=false in remote config to disable)"
+                .to_owned(),
+        ));
     }
     gpg::require_valid(verdicts).map(drop).map_err(|invalid| Error::NotSigned(invalid.message(&Local)))
 }

@@ -6,6 +6,8 @@
 //! Machine       what is configured here ─┬─ repos      repositories by path, and the one that is meant
 //!   └ Environment   variables, read once ├─ remotes    config, /etc/ostree/remotes.d
 //!                                        ├─ keys       keyrings of remotes and of the system, secret keys
+//!                                        ├─ bare_keys  ed25519, spki: whom the system trusts
+//!                                        ├─ trust      whose signatures a remote's commits need
 //!                                        ├─ ssh        this program on other machines
 //!                                        └─ images     docker://…, oci:…: registries.conf, policy.json, auth.json,
 //!                                                      certs.d, credential helpers, proxies
@@ -33,6 +35,7 @@
 //! # fn main() {}
 //! ```
 
+mod bare_keys;
 mod environment;
 mod error;
 #[cfg(all(feature = "container", feature = "net"))]
@@ -45,6 +48,7 @@ mod repos;
 #[cfg(feature = "serve")]
 mod serving;
 mod ssh;
+mod trust;
 
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};
@@ -58,3 +62,4 @@ pub use keys::{
 pub use machine::Machine;
 pub use remotes::{Remote, RemotePlace, remote_group};
 pub use ssh::{SshOptions, SshPlace, SshSession};
+pub use trust::RemoteTrust;

@@ -84,8 +84,22 @@ impl Machine {
 }
 
 fn collect(file: &KeyFile, place: &RemotePlace, out: &mut BTreeMap<RemoteName, Remote>) {
-    for name in file.groups().filter_map(|g| g.strip_prefix("remote \"")?.strip_suffix('"')?.parse().ok()) {
-        out.insert(name, Remote { place: place.clone(), file: file.clone() });
+    for name in ostree_format::RemoteConfig::names(file) {
+        let mut file = file.clone();
+        if let Some(Remote { file: parent, .. }) = out.get(&name) {
+            inherit(&mut file, parent, &remote_group(&name));
+        }
+        out.insert(name, Remote { place: place.clone(), file });
+    }
+}
+
+/// Takes over the values of a group that only the parent's file has.
+fn inherit(file: &mut KeyFile, parent: &KeyFile, group: &str) {
+    for (key, value) in parent.entries(group) {
+        if file.get_raw(group, key).is_none() {
+            // Both files were read: what stands in one may stand in the other.
+            let _ = file.set_raw(group, key, value);
+        }
     }
 }
 

@@ -17,8 +17,10 @@ use tempfile::TempDir;
 
 use crate::{corpus, oracle};
 
+mod bare;
 mod damage;
 mod secret;
+mod trust;
 mod words;
 
 const DATA: &[u8] = b"some signed bytes\n";

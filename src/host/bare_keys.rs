@@ -1,0 +1,96 @@
+//! Bare keys of the machine, those without OpenPGP: whom the system trusts, and whom it trusts no longer.
+//!
+//! ```text
+//! /etc/ostree, /usr/share/ostree   trusted.ed25519, trusted.ed25519.d/*
+//!                                  revoked.ed25519, revoked.ed25519.d/*      and so of the other kinds
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Error, Machine, Result};
+use crate::sign::{self, BareSigner, KeyKind, PublicKeys};
+
+/// Where the system's lists of keys are.
+const SYSTEM_DIRS: [&str; 2] = ["/etc/ostree", "/usr/share/ostree"];
+
+impl Machine {
+    /// The keys of a kind that the system trusts.
+    pub fn system_keys(&self, kind: KeyKind) -> PublicKeys {
+        keys_in(kind, &SYSTEM_DIRS.map(Path::new))
+    }
+
+    /// The keys of a kind that the lists in a directory, arranged as the system's, trust.
+    pub fn keys_in(&self, kind: KeyKind, dir: impl AsRef<Path>) -> PublicKeys {
+        keys_in(kind, &[dir.as_ref()])
+    }
+
+    /// Adds the public keys in a file to `keys`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::BareKeys`] if the file holds none.
+    pub fn add_keys(&self, keys: &mut PublicKeys, file: impl AsRef<Path>) -> Result<()> {
+        let file = file.as_ref();
+        match keys.trust_file(&read(file)?) {
+            Ok(0) => Err(in_file(file)(sign::Error::File("no valid keys in it"))),
+            added => added.map(drop).map_err(in_file(file)),
+        }
+    }
+
+    /// The secret keys in a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::BareKeys`] if one of them cannot be read.
+    pub fn signers(&self, kind: KeyKind, file: impl AsRef<Path>) -> Result<Vec<BareSigner>> {
+        let file = file.as_ref();
+        BareSigner::read_file(kind, &read(file)?).map_err(in_file(file))
+    }
+
+    /// Checks that signatures of a kind may be made and count here: dummy ones only if the environment says so, as
+    /// those who test ostree do.
+    ///
+    /// # Errors
+    /// [`sign::Error::OnlyForTests`].
+    pub fn admit_kind(&self, kind: KeyKind) -> Result<(), sign::Error> {
+        match kind == KeyKind::Dummy && self.env.text("OSTREE_DUMMY_SIGN_ENABLED") != Some("1") {
+            true => Err(sign::Error::OnlyForTests),
+            false => Ok(()),
+        }
+    }
+}
+
+fn in_file(path: &Path) -> impl FnOnce(sign::Error) -> Error {
+    move |source| Error::BareKeys { path: path.into(), source }
+}
+
+fn read(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(Error::io("Reading", path))?;
+    String::from_utf8(bytes).map_err(|_| Error::NotUtf8(path.into()))
+}
+
+/// What cannot be read is passed over, as libostree does: the keys in other files count all the same, and without any
+/// nothing is let in.
+fn keys_in(kind: KeyKind, dirs: &[&Path]) -> PublicKeys {
+    let mut keys = PublicKeys::new(kind);
+    for file in dirs.iter().flat_map(|dir| lists(dir, "trusted", kind)) {
+        let added = read(&file).map(|text| keys.trust_file(&text));
+        tracing::debug!(file = %file.display(), ?added, "trusted keys");
+    }
+    for file in dirs.iter().flat_map(|dir| lists(dir, "revoked", kind)) {
+        let added = read(&file).map(|text| keys.revoke_file(&text));
+        tracing::debug!(file = %file.display(), ?added, "revoked keys");
+    }
+    keys
+}
+
+/// A list of keys, and the files in the directory beside it.
+fn lists(dir: &Path, what: &str, kind: KeyKind) -> Vec<PathBuf> {
+    let name = format!("{what}.{}", kind.name());
+    let mut files: Vec<PathBuf> = fs::read_dir(dir.join(format!("{name}.d")))
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .unwrap_or_default();
+    files.sort();
+    files.insert(0, dir.join(name));
+    files.retain(|file| file.is_file());
+    files
+}
