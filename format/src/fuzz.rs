@@ -2,7 +2,9 @@
 //!
 //! They take any bytes, and panic where that does not hold. [`TARGETS`] lists them.
 
-use crate::delta::{DeltaPart, SignedSuperblock, Superblock, split_part};
+use crate::delta::{
+    DeltaMode, DeltaOps, PartLayout, SignedSuperblock, Superblock, frame_part, part_xattrs, split_part,
+};
 use crate::keyfile::KeyFile;
 use crate::variant::{Annotate, Dict, Type, Value};
 use crate::{
@@ -104,12 +106,19 @@ pub fn superblock(data: &[u8]) {
 /// A static delta's part, decompressed, that makes a dirtree and a file.
 pub fn delta_part(data: &[u8]) {
     let _ = split_part(data);
-    if let Ok(part) = DeltaPart::parse(data) {
-        assert!(part.mode(part.mode_count() as u64).is_none());
-        let object = |kind| ObjectName::new(Checksum::new([0; 32]), kind);
-        let objects = [object(ObjectType::DirTree), object(ObjectType::File)];
-        assert!(part.ops(&objects).count() <= part.ops_bytes());
-        assert!(part.xattrs().count() <= data.len());
+    let tail = &data[data.len().saturating_sub(PartLayout::TAIL_BYTES)..];
+    let Ok(layout) = PartLayout::read(data.len() as u64, tail) else { return };
+    let member = |range: &std::ops::Range<u64>| &data[range.start as usize..range.end as usize];
+    let object = |kind| ObjectName::new(Checksum::new([0; 32]), kind);
+    let objects = [object(ObjectType::DirTree), object(ObjectType::File)];
+    let ops = member(&layout.ops);
+    assert!(DeltaOps::new(ops, &objects).count() <= ops.len());
+    let (modes, xattrs) = (DeltaMode::list(member(&layout.modes)), part_xattrs(member(&layout.xattrs)));
+    if let (Ok(modes), Ok(xattrs)) = (modes, xattrs) {
+        let payload = member(&layout.payload);
+        let (head, tail) = frame_part(&modes, &xattrs, payload.len(), ops);
+        // Xattrs may have come in any order.
+        assert_eq!([&head, payload, &tail].concat().len(), data.len());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Adapters over streams: hash what passes, insist on a length, stop when told.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 
 use ostree_format::{Checksum, Hasher};
@@ -8,6 +9,9 @@ use super::Cancel;
 
 /// Bytes that a copy moves at once.
 pub const COPY_BYTES: usize = 128 * 1024;
+
+/// A maker of files without names, in which is kept what is too large for memory while work goes on.
+pub type Spool<'a> = dyn Fn() -> io::Result<File> + Sync + 'a;
 
 /// Hashes what is read from or written to `inner`.
 #[derive(Debug)]

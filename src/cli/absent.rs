@@ -22,7 +22,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ("remote", "delete-cookie", "remotes are not reached over HTTP yet"),
     ("remote", "list-cookies", "remotes are not reached over HTTP yet"),
     ("static-delta", "generate", "C ostree's `ostree static-delta generate` makes them"),
-    ("static-delta", "apply-offline", "C ostree's `ostree static-delta apply-offline` applies them"),
     ("static-delta", "verify", "C ostree's `ostree static-delta verify` verifies signatures"),
     ("static-delta", "indexes", "`summary --update` writes them; they lie in `delta-indexes`"),
     ("static-delta", "reindex", "`summary --update` writes the indexes anew"),

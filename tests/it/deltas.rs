@@ -1,12 +1,16 @@
-//! Static deltas that C ostree made, read and shown as C ostree shows them.
+//! Static deltas: those that C ostree made, shown as it shows them and applied; ours, applied by C ostree.
+
+mod apply;
+mod damage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ostree_rs::delta::{read_head, unpack_part};
+use ostree_rs::base::Cancel;
+use ostree_rs::delta::{read_head, read_part};
 use ostree_rs::format::Checksum;
-use ostree_rs::format::delta::{ByteOrder, DeltaName, DeltaOp, DeltaPart, Endianness};
+use ostree_rs::format::delta::{ByteOrder, DeltaName, DeltaOp, DeltaOps, Endianness};
 
 use crate::oracle::{need, run};
 
@@ -20,7 +24,7 @@ struct Fixture {
     repo: String,
 }
 
-/// Two commits: small files, a large one that changed in few places, and two that are new.
+/// Two commits: small files, a large one that changed in few places, one that grew, and two that are new.
 fn fixture() -> Fixture {
     let tmp = tempfile::tempdir().unwrap();
     let repo = format!("--repo={}", tmp.path().join("repo").display());
@@ -30,15 +34,18 @@ fn fixture() -> Fixture {
     let mut noise: Vec<u8> =
         (0..40_000_u32).flat_map(|n| *Checksum::of(&n.to_le_bytes()).as_bytes()).collect();
     fs::write(tree.join("patched"), &noise).unwrap();
+    fs::write(tree.join("grown"), &noise[400_000..800_000]).unwrap();
     let commit = |branch: &str| {
         let tree = format!("--tree=dir={}", tree.display());
         run("ostree", &[&repo, "commit", "--owner-uid=0", "--owner-gid=0", "-b", branch, &tree]);
     };
     commit("old");
+    let grown = noise[400_000..800_000].to_vec();
     for at in (0..noise.len()).step_by(180_000) {
         noise[at] ^= 0xff;
     }
     fs::write(tree.join("patched"), &noise).unwrap();
+    fs::write(tree.join("grown"), [&grown[..], &b"and more\n".repeat(30)].concat()).unwrap();
     fs::write(tree.join("new"), "some text\n".repeat(300)).unwrap();
     fs::write(tree.join("newer"), &noise[..300_000]).unwrap();
     std::os::unix::fs::symlink("new", tree.join("link")).unwrap();
@@ -90,7 +97,7 @@ fn deltas_are_shown_as_by_the_peer() {
         let shown = fixture.show(OURS, &name);
         assert_eq!(shown, fixture.show("ostree", &name), "{options:?}");
         let bytes = fs::read(fixture.path().join(name.superblock_path())).unwrap();
-        assert_eq!(read_head(&bytes).unwrap().superblock.to_bytes().unwrap(), bytes, "{options:?}");
+        assert_eq!(read_head(&bytes, None).unwrap().superblock.to_bytes().unwrap(), bytes, "{options:?}");
         seen.push(shown);
     }
     assert!(!seen[0].contains("bspatch=0") && seen[1].contains("bspatch=0"), "{seen:#?}");
@@ -155,32 +162,31 @@ fn operations_make_the_objects_that_are_named() {
     let fixture = fixture();
     let name = fixture.generate(&["--from=old"]);
     let bytes = fs::read(fixture.path().join(name.superblock_path())).unwrap();
-    let block = read_head(&bytes).unwrap().superblock;
+    let block = read_head(&bytes, None).unwrap().superblock;
     assert_eq!(Checksum::of(&block.commit), *name.to.checksum());
     assert_eq!(block.name(), name);
     let mut finished = 0;
     for (number, entry) in block.parts.iter().enumerate() {
         let file = fs::read(fixture.path().join(name.part_path(number))).unwrap();
         assert_eq!((Checksum::of(&file), file.len() as u64), (entry.checksum, entry.file_bytes));
-        let bytes = unpack_part(&file).unwrap();
-        let part = DeltaPart::parse(&bytes).unwrap();
-        let within = |offset: u64, len: u64| offset + len <= part.payload.len() as u64;
-        for op in part.ops(&entry.objects) {
+        let part = read_part(&mut &file[..], None, &tempfile::tempfile, &Cancel::default()).unwrap();
+        let within = |offset: u64, len: u64| offset + len <= part.payload_bytes();
+        for op in DeltaOps::new(part.ops(), &entry.objects) {
             match op.unwrap() {
                 DeltaOp::SpliceMeta { len, offset } => {
                     assert!(within(offset, len));
-                    let object = &part.payload[offset as usize..(offset + len) as usize];
-                    assert_eq!(Checksum::of(object), entry.objects[finished].checksum);
+                    let mut object = vec![0; len as usize];
+                    part.read_payload(offset, &mut object).unwrap();
+                    assert_eq!(Checksum::of(&object), entry.objects[finished].checksum);
                     finished += 1;
                 }
                 DeltaOp::SpliceContent { mode, len, offset, .. } => {
-                    assert!(within(offset, len) && part.mode(mode).is_some());
+                    assert!(within(offset, len) && (mode as usize) < part.mode_count());
                     finished += 1;
                 }
                 DeltaOp::Close => finished += 1,
                 DeltaOp::Open { mode, xattrs, .. } => {
-                    assert_eq!(part.mode(mode).unwrap().mode & 0o170_000, 0o100_000);
-                    assert!((xattrs as usize) < part.xattrs().count());
+                    assert!((mode as usize) < part.mode_count() && (xattrs as usize) < part.xattrs_count());
                 }
                 DeltaOp::SetSource { offset } => assert!(within(offset, 32)),
                 DeltaOp::Patch { offset, len } => assert!(within(offset, len)),
@@ -210,7 +216,8 @@ fn the_byte_order_is_guessed() {
         let repo = format!("--repo={}", path.display());
         for delta in text(run("ostree", &[&repo, "static-delta", "list"])).lines() {
             let name: DeltaName = delta.parse().unwrap();
-            let block = read_head(&fs::read(path.join(name.superblock_path())).unwrap()).unwrap().superblock;
+            let block =
+                read_head(&fs::read(path.join(name.superblock_path())).unwrap(), None).unwrap().superblock;
             let part = block.inline_part(0).or_else(|| fs::read(path.join(name.part_path(0))).ok()).unwrap();
             assert_eq!(block.parts[0].file_bytes, part.len() as u64, "{order} {delta}");
             let theirs =

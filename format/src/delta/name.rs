@@ -43,6 +43,11 @@ impl DeltaName {
         format!("{}/{number}", self.dir())
     }
 
+    /// The key under which a superblock carries the detached metadata of the new commit.
+    pub fn commitmeta_key(&self) -> String {
+        format!("{}/commitmeta", self.dir())
+    }
+
     /// The delta whose directory is `deltas/FIRST/REST`; `None` for anything else that may lie there.
     pub fn from_dir(first: &str, rest: &str) -> Option<Self> {
         let name = format!("{first}{rest}");

@@ -82,8 +82,15 @@ pub struct DeltaOps<'a, 'o> {
 }
 
 impl<'a, 'o> DeltaOps<'a, 'o> {
-    pub(super) fn new(ops: Slice<'a>, objects: &'o [ObjectName]) -> Self {
-        Self { ops, at: 0, objects: objects.iter() }
+    /// Reads operations that make these objects: those that the superblock names for the part, if they are all of its
+    /// operations.
+    pub fn new(ops: &'a [u8], objects: &'o [ObjectName]) -> Self {
+        Self { ops: Slice::new("operations of a delta part", ops), at: 0, objects: objects.iter() }
+    }
+
+    /// The place of the next operation.
+    pub fn position(&self) -> usize {
+        self.at
     }
 
     fn error(&self, at: usize, why: impl Into<String>) -> ParseError {

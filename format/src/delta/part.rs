@@ -10,12 +10,11 @@
 //! ```
 //! Source: libostree ostree-repo-static-delta-private.h:28-40, ostree-repo-static-delta-core.c:640-720.
 
-use crate::error::{ParseError, ParseErrorKind, Result};
-use crate::object::ObjectName;
-use crate::wire::{Elements, Slice, Tuple};
-use crate::xattrs::Xattrs;
+use std::ops::Range;
 
-use super::DeltaOps;
+use crate::error::{ParseError, ParseErrorKind, Result};
+use crate::wire::{Frame, Slice, chosen_width, offset_width};
+use crate::xattrs::Xattrs;
 
 const WHAT: &str = "delta part";
 /// Bytes of owner, group and mode.
@@ -54,66 +53,106 @@ pub struct DeltaMode {
     pub mode: u32,
 }
 
-/// A part, decompressed; borrows its bytes.
-#[derive(Clone, Copy)]
-pub struct DeltaPart<'a> {
-    modes: Slice<'a>,
-    xattrs: Slice<'a>,
+/// Where the members of a decompressed part lie in it: it needs not be in memory as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartLayout {
+    /// Owners and modes, for [`DeltaMode::list`].
+    pub modes: Range<u64>,
+    /// Lists of xattrs, for [`part_xattrs`].
+    pub xattrs: Range<u64>,
     /// New bytes, which operations point into.
-    pub payload: &'a [u8],
-    ops: Slice<'a>,
+    pub payload: Range<u64>,
+    /// The operations, for [`DeltaOps`](super::DeltaOps).
+    pub ops: Range<u64>,
 }
 
-impl<'a> DeltaPart<'a> {
-    /// Reads what was compressed.
+impl PartLayout {
+    /// The number of bytes at the end of a part that tell its layout.
+    pub const TAIL_BYTES: usize = 24;
+
+    /// Reads the layout of a part of `len` bytes from its end: [`PartLayout::TAIL_BYTES`], or all of it if it is shorter.
     ///
     /// # Errors
-    /// If it is not in normal form.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let mut tuple = Tuple::new(Slice::new(WHAT, bytes), 3)?;
-        let modes = tuple.framed(4)?.named("modes of a delta part");
-        let xattrs = tuple.framed(1)?.named("xattrs of a delta part");
-        let payload = tuple.framed(1)?.bytes;
-        let ops = tuple.last(1)?.named("operations of a delta part");
-        if modes.bytes.len() % MODE_BYTES != 0 {
-            return Err(modes.error(modes.bytes.len(), ParseErrorKind::Truncated));
+    /// If the part is not in normal form.
+    pub fn read(len: u64, tail: &[u8]) -> Result<Self> {
+        let invalid = |kind| ParseError::new(WHAT, tail.len(), kind);
+        let size = usize::try_from(len).map_err(|_| invalid(ParseErrorKind::BadOffset))?;
+        let width = offset_width(size);
+        let table = (width > 0).then(|| tail.len().checked_sub(3 * width)).flatten();
+        let table = table.ok_or_else(|| invalid(ParseErrorKind::Truncated))?;
+        let body = size.checked_sub(3 * width).ok_or_else(|| invalid(ParseErrorKind::Truncated))?;
+        if chosen_width(body, 3) != width {
+            return Err(invalid(ParseErrorKind::NotNormal));
         }
-        for list in xattrs.elements(1)? {
-            Xattrs::read_unsorted(list?)?;
+        // The end of the last member comes first.
+        let ends: Vec<u64> = tail[table..].chunks(width).rev().map(little_endian).collect();
+        let [modes, xattrs, payload] = ends[..] else { return Err(invalid(ParseErrorKind::Truncated)) };
+        let body = body as u64;
+        if !(modes <= xattrs && xattrs <= payload && payload <= body) {
+            return Err(invalid(ParseErrorKind::BadOffset));
         }
-        Ok(Self { modes, xattrs, payload, ops })
+        Ok(Self { modes: 0..modes, xattrs: modes..xattrs, payload: xattrs..payload, ops: payload..body })
+    }
+}
+
+fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+impl DeltaMode {
+    /// Reads the modes of a part.
+    ///
+    /// # Errors
+    /// If the last one is cut off.
+    pub fn list(bytes: &[u8]) -> Result<Vec<Self>> {
+        let (modes, rest) = bytes.as_chunks::<MODE_BYTES>();
+        if !rest.is_empty() {
+            return Err(ParseError::new("modes of a delta part", bytes.len(), ParseErrorKind::Truncated));
+        }
+        let field =
+            |mode: &[u8; MODE_BYTES], n: usize| mode[4 * n..].first_chunk().copied().map(u32::from_be_bytes);
+        let one = |mode| Some(Self { uid: field(mode, 0)?, gid: field(mode, 1)?, mode: field(mode, 2)? });
+        Ok(modes.iter().filter_map(one).collect())
     }
 
-    /// The number of modes.
-    pub fn mode_count(&self) -> usize {
-        self.modes.bytes.len() / MODE_BYTES
+    fn write(&self, out: &mut Vec<u8>) {
+        for number in [self.uid, self.gid, self.mode] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
     }
+}
 
-    /// The mode of this number.
-    pub fn mode(&self, number: u64) -> Option<DeltaMode> {
-        let at = usize::try_from(number).ok()?.checked_mul(MODE_BYTES)?;
-        let field = |n: usize| {
-            let bytes = self.modes.bytes.get(at + 4 * n..)?.first_chunk()?;
-            Some(u32::from_be_bytes(*bytes))
-        };
-        at.checked_add(MODE_BYTES)?;
-        Some(DeltaMode { uid: field(0)?, gid: field(1)?, mode: field(2)? })
-    }
+/// Reads the lists of xattrs of a part.
+///
+/// # Errors
+/// If they are not in normal form, or one has a name twice.
+pub fn part_xattrs(bytes: &[u8]) -> Result<Vec<Xattrs>> {
+    let lists = Slice::new("xattrs of a delta part", bytes).elements(1)?;
+    lists.map(|list| Xattrs::read_unsorted(list?)).collect()
+}
 
-    /// The lists of xattrs, in their order.
-    pub fn xattrs(&self) -> impl Iterator<Item = Xattrs> + use<'a> {
-        // They were checked by `parse`.
-        let lists: Option<Elements<'a>> = self.xattrs.elements(1).ok();
-        lists.into_iter().flatten().filter_map(|list| Xattrs::read_unsorted(list.ok()?).ok())
+/// The members of a part that stand before its payload, and behind it: what is compressed is the one, the payload and
+/// the other.
+pub fn frame_part(
+    modes: &[DeltaMode],
+    xattrs: &[Xattrs],
+    payload_bytes: usize,
+    ops: &[u8],
+) -> (Vec<u8>, Vec<u8>) {
+    let mut head = Vec::new();
+    modes.iter().for_each(|mode| mode.write(&mut head));
+    let modes_end = head.len();
+    let mut array = Frame::begin(&mut head, 1);
+    for list in xattrs {
+        list.write(&mut head);
+        array.end_member(&head);
     }
-
-    /// Bytes of the operations.
-    pub fn ops_bytes(&self) -> usize {
-        self.ops.bytes.len()
+    array.finish_array(&mut head);
+    let (xattrs_end, mut tail) = (head.len(), ops.to_vec());
+    let payload_end = xattrs_end + payload_bytes;
+    let width = chosen_width(payload_end + ops.len(), 3);
+    for end in [payload_end, xattrs_end, modes_end] {
+        tail.extend_from_slice(&(end as u64).to_le_bytes()[..width]);
     }
-
-    /// The operations, which make these objects: those that the superblock names for the part.
-    pub fn ops<'o>(&self, objects: &'o [ObjectName]) -> DeltaOps<'a, 'o> {
-        DeltaOps::new(self.ops, objects)
-    }
+    (head, tail)
 }

@@ -225,6 +225,19 @@ impl Superblock {
         DeltaName { from: self.from, to: self.to }
     }
 
+    /// The detached metadata of the new commit, if the superblock carries it.
+    ///
+    /// # Errors
+    /// If it is no dictionary.
+    pub fn commitmeta(&self) -> Result<Option<Dict>> {
+        self.metadata.get_dict(&self.name().commitmeta_key())
+    }
+
+    /// Whether the part of this number lies in the superblock.
+    pub fn is_inline(&self, number: usize) -> bool {
+        self.metadata.contains_key(&self.name().part_path(number))
+    }
+
     /// The part of this number, as its file would hold it, if it lies in the superblock.
     pub fn inline_part(&self, number: usize) -> Option<Vec<u8>> {
         match self.metadata.get(&self.name().part_path(number))? {

@@ -136,7 +136,7 @@ pub(crate) enum OstreeVerb {
     RevParse(rev_parse::Args),
     /// Show an object
     Show(show::Args),
-    /// List, show or delete static deltas
+    /// Apply, list, show or delete static deltas
     #[command(subcommand)]
     StaticDelta(static_delta::Verb),
     /// Write or show the summary of a repository

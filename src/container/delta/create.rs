@@ -11,7 +11,7 @@ use super::old::OldTree;
 use super::record::StreamVersion;
 use super::scan::Scanned;
 use super::write::Packing;
-use crate::base::io::Hashing;
+use crate::base::io::{Hashing, Spool};
 use crate::base::{Ctx, join};
 use crate::container::blob::read_layer;
 use crate::container::image::{DiffId, Digest, Error, Image, ImageDest, ImageLayer, ImageSource, Result};
@@ -59,9 +59,6 @@ impl DeltaOptions {
         Strength { version: self.version, patch_level, packing }
     }
 }
-
-/// Makes files without names, in which streams are kept while a delta is made.
-pub type Spool<'a> = dyn Fn() -> io::Result<File> + Sync + 'a;
 
 /// What a delta was found to save.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,10 +16,11 @@ use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, ImageManifestBuilde
 use serde_json::json;
 
 use super::artifact::{FROM, TARGET, TO, annotate, is_delta};
-use super::create::{Created, DeltaOptions, Spool, put_delta, scan};
+use super::create::{Created, DeltaOptions, put_delta, scan};
 use super::old::OldTree;
 use super::record::StreamVersion;
 use crate::base::Ctx;
+use crate::base::io::Spool;
 use crate::container::image::{
     DiffId, Digest, Error, Image, ImageDest, ImageLayer, ImageSource, RawManifest, Result, canonical_json,
     media, put_json, read_json,

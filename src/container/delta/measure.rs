@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use oci_spec::image::Platform;
 
-use super::create::{Created, DeltaOptions, Spool, create};
+use super::create::{Created, DeltaOptions, create};
 use crate::base::Ctx;
+use crate::base::io::Spool;
 use crate::container::image::{BlobWriter, Digest, Image, ImageDest, ImageSource, RawManifest, Result};
 
 /// Makes the delta from `old` to `new` and keeps nothing of it.

@@ -37,7 +37,7 @@ mod write;
 pub use apply::{ApplyLimits, OldFile, OldFiles, apply};
 pub use artifact::{Artifact, ArtifactLayer};
 pub use beside::find_delta;
-pub use create::{Created, DeltaOptions, Effort, Spool, create, diff};
+pub use create::{Created, DeltaOptions, Effort, create, diff};
 pub(super) use here::{LayerDelta, OldImage, layer_deltas};
 pub use index::{INDEX_TAG, create_index};
 pub use measure::measure;

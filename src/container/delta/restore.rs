@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 
 use super::apply::{ApplyLimits, apply};
 use super::artifact::{Artifact, ArtifactLayer, copy_blob};
-use super::create::{Spool, by_diff_id};
+use super::create::by_diff_id;
 use super::old::OldTree;
 use crate::base::Ctx;
+use crate::base::io::Spool;
 use crate::container::blob::{LayerFormat, WrittenLayer, write_layer};
 use crate::container::image::{
     Compression, Digest, Error, Image, ImageDest, ImageLayer, ImageSource, RawManifest, Result,

@@ -70,6 +70,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-show", &[("Show a commit and its signatures:", "ostree-rs show --repo=repo exampleos/stable")]),
     ("ostree-rs-static-delta-list", &[("List static deltas:", "ostree-rs static-delta list --repo=repo")]),
     ("ostree-rs-static-delta-show", &[("Show how large a static delta is, and what it is made of:", "ostree-rs static-delta show --repo=repo 2ab3c0a1f7a4e2f5d9f7c1a5f04b8b1c5cb1c2bb4e6d5ea8a4d2e0a1b2c3d4e5")]),
+    ("ostree-rs-static-delta-apply-offline", &[("Write the commit that a static delta leads to, from files on a disk:", "ostree-rs static-delta apply-offline --repo=repo /media/usb/update.delta")]),
     ("ostree-rs-static-delta-delete", &[("Delete a static delta:", "ostree-rs static-delta delete --repo=repo 2ab3c0a1f7a4e2f5d9f7c1a5f04b8b1c5cb1c2bb4e6d5ea8a4d2e0a1b2c3d4e5")]),
     ("ostree-rs-summary", &[("Write the summary, signed:", "ostree-rs summary --repo=repo -u --gpg-sign=os@example.org")]),
     ("ostree-rs-tar-import", &[("Import a commit under a ref:", "ostree-rs tar import --repo=repo --write-ref=exampleos/stable os.tar")]),

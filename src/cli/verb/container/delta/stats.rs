@@ -133,7 +133,7 @@ fn static_delta(args: &StatsArgs, old: &Image, new: &Image) -> anyhow::Result<Op
     };
     let (repo, name) = (args.repo.open()?, DeltaName { from: Some(from), to });
     let Some(superblock) = repo.delta_superblock(&name)? else { return Ok(None) };
-    let head = read_head(&superblock)?;
+    let head = read_head(&superblock, None)?;
     let parts = head.superblock.parts.iter().map(|part| part.file_bytes);
     let fallbacks = head.superblock.fallbacks.iter().map(|fallback| fallback.archived_bytes);
     let bytes = parts.chain(fallbacks).fold(superblock.len() as u64, u64::saturating_add);
