@@ -5,7 +5,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ("", "admin", "deployments are made by C ostree's `ostree admin`"),
     ("", "create-usb", "`pull-local` copies commits to a repository on any disk"),
     ("", "find-remotes", "name the remote"),
-    ("", "sign", "commits are signed by `gpg-sign`; other kinds of keys are for C ostree's `ostree sign`"),
     ("", "ima-sign", "ostree-ext's `ostree-ext-cli ima-sign` makes IMA signatures"),
     (
         "",

@@ -8,8 +8,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ostree_format::CommitId;
+use ostree_format::commitmeta;
+use ostree_format::variant::Dict;
+
 use super::{Error, Machine, Result};
 use crate::sign::{self, BareSigner, KeyKind, PublicKeys};
+use crate::store::{self, Txn, load_commitmeta};
 
 /// Where the system's lists of keys are.
 const SYSTEM_DIRS: [&str; 2] = ["/etc/ostree", "/usr/share/ostree"];
@@ -57,6 +62,33 @@ impl Machine {
             false => Ok(()),
         }
     }
+}
+
+/// Signs a commit with bare keys. Who signs a commit that others may sign, too, holds
+/// [`Repo::lock_edits`](crate::repo::Repo::lock_edits).
+///
+/// # Errors
+/// [`Error::Sign`]; [`Error::Store`]; [`Error::Parse`] if the commit has something else in the place of signatures.
+pub fn sign_commit_with(txn: &dyn Txn, id: &CommitId, signers: &[BareSigner]) -> Result<()> {
+    if signers.is_empty() {
+        return Ok(());
+    }
+    let missing = || store::Error::NotFound((*id).into());
+    let commit = txn.read_meta(&(*id).into())?.ok_or_else(missing)?;
+    let mut detached = load_commitmeta(txn, id)?.unwrap_or_default();
+    add_signatures(&mut detached, signers, &commit)?;
+    Ok(txn.set_detached(id, &detached)?)
+}
+
+/// Adds the signatures that bare keys make of any bytes to those that are there.
+///
+/// # Errors
+/// [`Error::Sign`]; [`Error::Parse`] if there is something else in the place of signatures.
+pub fn add_signatures(signatures: &mut Dict, signers: &[BareSigner], data: &[u8]) -> Result<()> {
+    for signer in signers {
+        commitmeta::add_signature(signatures, signer.kind().signature_kind(), signer.sign(data)?)?;
+    }
+    Ok(())
 }
 
 fn in_file(path: &Path) -> impl FnOnce(sign::Error) -> Error {

@@ -50,6 +50,7 @@ mod serving;
 mod ssh;
 mod trust;
 
+pub use bare_keys::{add_signatures, sign_commit_with};
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};
 #[cfg(all(feature = "container", feature = "net"))]

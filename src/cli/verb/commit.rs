@@ -7,13 +7,12 @@ mod sizes;
 mod trees;
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use chrono::Utc;
 use serde::Serialize;
 
-use super::{Common, require_writable, resolve_if_present};
+use super::{Common, require_writable, resolve_if_present, signing};
 use crate::cli::datetime;
 use crate::cli::locate;
 use crate::cli::terminal::Session;
@@ -59,12 +58,8 @@ pub(crate) struct Args {
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,
-    /// Sign with this OpenPGP key: a key id, a fingerprint, a mail address
-    #[arg(long, value_name = "KEY-ID")]
-    gpg_sign: Vec<String>,
-    /// Where secret keys are: a GnuPG directory, or an exported key file [default: GNUPGHOME, ~/.gnupg]
-    #[arg(long, value_name = "HOMEDIR")]
-    gpg_homedir: Option<PathBuf>,
+    #[command(flatten)]
+    signing: signing::Options,
     /// Do not wait for the disk
     #[arg(long, hide = true)]
     disable_fsync: bool,
@@ -101,6 +96,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut modifier = args.changes.modifier(&repo)?;
     let mut options = options(args, &repo)?;
     let detached = args.metadata.detached()?;
+    let keys = args.signing.keys()?;
 
     let txn = locate::begin(&repo, &session.ctx)?;
     session.ctx.phase("Committing", None, None);
@@ -129,8 +125,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Err(error) => return Err(locate::give_up(&repo, txn, error)),
     };
     // The same commit may be made, and signed by others, at the same time.
-    let _lock = if args.gpg_sign.is_empty() { None } else { Some(repo.lock_edits(&session.ctx)?) };
-    super::sign(&txn, &id, &args.gpg_sign, args.gpg_homedir.as_deref())?;
+    let _lock = if keys.is_empty() { None } else { Some(repo.lock_edits(&session.ctx)?) };
+    keys.sign_commit(&txn, &id)?;
     if let Some(branch) = &args.branch {
         txn.set_ref(branch, Some(id))?;
     }

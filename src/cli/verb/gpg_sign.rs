@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::{Common, resolve};
+use anyhow::bail;
+
+use super::{Common, resolve, signing};
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
 use crate::format::commitmeta::{self, SignatureKind};
@@ -41,9 +43,12 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         let deleted = delete(args, &repo, txn, &id, session)?;
         return Ok(writeln!(session.out, "Signatures deleted: {deleted}")?);
     }
-    super::sign(&txn, &id, &args.key_ids, args.gpg_homedir.as_deref())?;
+    let already = signing::gpg_sign(&txn, &id, &args.key_ids, args.gpg_homedir.as_deref())?;
     txn.commit(&session.ctx)?;
-    Ok(())
+    match already.first() {
+        Some(key) => bail!("{}", signing::signed_already(key)),
+        None => Ok(()),
+    }
 }
 
 fn delete(

@@ -29,12 +29,13 @@ pub(crate) mod reset;
 pub(crate) mod rev_parse;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod sign;
+pub(crate) mod signing;
 pub(crate) mod static_delta;
 pub(crate) mod summary;
 pub(crate) mod tar;
 
 use std::io;
-use std::path::Path;
 
 use anyhow::{Context, bail};
 use clap::{Command, Subcommand};
@@ -42,11 +43,10 @@ use rustix::fs::{Access, AtFlags, accessat};
 
 use super::locate::RepoOptions;
 use super::near;
-use super::terminal::{self, Session};
+use super::terminal::Session;
 use crate::format::{CommitId, RefSpec, RemoteName, Rev};
-use crate::host::{self, Machine};
 use crate::repo::Repo;
-use crate::store::{ObjectRead, Refs, Txn, resolve_rev};
+use crate::store::{ObjectRead, Refs, resolve_rev};
 
 pub(crate) use self::container::Verb as ContainerVerb;
 
@@ -136,6 +136,8 @@ pub(crate) enum OstreeVerb {
     RevParse(rev_parse::Args),
     /// Show an object
     Show(show::Args),
+    /// Sign a commit with keys that are not OpenPGP's: ed25519, spki
+    Sign(sign::Args),
     /// Apply, list, show or delete static deltas
     #[command(subcommand)]
     StaticDelta(static_delta::Verb),
@@ -201,6 +203,7 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
         OstreeVerb::Reset(args) => reset::run(&args, session),
         OstreeVerb::RevParse(args) => rev_parse::run(&args, session),
         OstreeVerb::Show(args) => show::run(&args, session),
+        OstreeVerb::Sign(args) => sign::run(&args, session),
         OstreeVerb::StaticDelta(verb) => static_delta::run(&verb, session),
         OstreeVerb::Summary(args) => summary::run(&args, session),
     }
@@ -223,19 +226,6 @@ fn resolve_if_present<S: ObjectRead + Refs + ?Sized>(
 /// What is said of a remote that has no keys of its own.
 fn no_key(remote: &RemoteName) -> String {
     format!("no key for remote {remote} yet: `remote gpg-import {remote} -k FILE` brings one")
-}
-
-/// Signs a commit with the keys that go by `ids`; those that have signed it already are left out, and named on
-/// standard error.
-fn sign(txn: &dyn Txn, id: &CommitId, ids: &[String], homedir: Option<&Path>) -> anyhow::Result<()> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let keys = Machine::from_env().secret_keys(homedir)?;
-    for key in host::sign_commit(txn, id, &keys, ids)?.there_already {
-        terminal::say(format_args!("Commit is already signed with GPG key {key}"));
-    }
-    Ok(())
 }
 
 /// Stops early if nothing can be written.

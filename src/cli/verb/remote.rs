@@ -13,6 +13,7 @@ use crate::format::RemoteName;
 use crate::format::keyfile::KeyFile;
 use crate::host::{Machine, RemotePlace, keyring_in, keyring_name, remote_group};
 use crate::repo::Repo;
+use crate::sign::KeyKind;
 use crate::sign::gpg::Keyring;
 use crate::store::Error;
 
@@ -47,6 +48,9 @@ pub(crate) struct AddArgs {
     /// Do not ask for signatures of any kind
     #[arg(long)]
     no_sign_verify: bool,
+    /// Ask for signatures by this public key, of the kind ed25519 or spki
+    #[arg(long, value_name = "KEYTYPE=[inline|file]:PUBKEY", conflicts_with = "no_sign_verify")]
+    sign_verify: Vec<String>,
     /// Do nothing if there is such a remote
     #[arg(long)]
     if_not_exists: bool,
@@ -192,6 +196,7 @@ fn add(args: &AddArgs, session: &mut Session) -> anyhow::Result<()> {
 /// A key and its value.
 enum Setting<'a> {
     Text(&'a str, &'a str),
+    Named(String, String),
     List(&'a str, &'a [String]),
 }
 
@@ -199,6 +204,7 @@ impl Setting<'_> {
     fn write(&self, group: &str, config: &mut KeyFile) -> Result<(), Error> {
         match self {
             Self::Text(key, value) => config.set_string(group, key, value),
+            Self::Named(key, value) => config.set_string(group, key, value),
             Self::List(key, values) => config.set_list(group, key, *values),
         }
         .map_err(|source| Error::Invalid { what: format!("[{group}]"), source })
@@ -229,10 +235,36 @@ fn options(args: &AddArgs) -> anyhow::Result<Vec<Setting<'_>>> {
     if args.no_sign_verify {
         out.push(Setting::Text("sign-verify", "false"));
     }
+    let mut kinds: Vec<&str> = Vec::new();
+    for given in &args.sign_verify {
+        let (kind, key, value) = verification(given)?;
+        kinds.push(kind.name());
+        out.push(Setting::Named(key, value));
+    }
+    if !kinds.is_empty() {
+        out.push(Setting::Named("sign-verify".to_owned(), kinds.join(";")));
+    }
     if let Some(id) = &args.collection_id {
         out.push(Setting::Text("collection-id", id));
     }
     Ok(out)
+}
+
+/// The kind of a key given as `KIND=inline:KEY` or `KIND=file:PATH`, and what is written for it.
+fn verification(given: &str) -> anyhow::Result<(KeyKind, String, String)> {
+    let failed = || format!("Failed to parse KEYTYPE=[inline|file]:DATA in {given}");
+    let (kind, rest) = given.split_once('=').with_context(failed)?;
+    let kind: KeyKind = kind.parse()?;
+    let (place, value) = rest.split_once(':').unwrap_or((rest, ""));
+    let key = match place {
+        "inline" => format!("verification-{}-key", kind.name()),
+        "file" => format!("verification-{}-file", kind.name()),
+        _ => bail!("Invalid key reference {place}, expected inline|file"),
+    };
+    if value.is_empty() {
+        bail!("{}", failed());
+    }
+    Ok((kind, key, value.to_owned()))
 }
 
 fn delete(args: &DeleteArgs) -> anyhow::Result<()> {

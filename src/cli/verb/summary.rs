@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 
 use super::commit::metadata::push_values;
-use super::require_writable;
+use super::{require_writable, signing};
 use crate::cli::locate::RepoOptions;
 use crate::cli::terminal::Session;
 use crate::cli::{dump, summary_text};
@@ -48,6 +48,8 @@ pub(crate) struct Args {
     /// Where secret keys are, or keyrings to verify with
     #[arg(long, value_name = "HOMEDIR")]
     gpg_homedir: Option<PathBuf>,
+    #[command(flatten)]
+    bare: signing::BareOptions,
     /// Say what is being done
     #[arg(long)]
     verbose: bool,
@@ -87,14 +89,13 @@ fn update(args: &Args, repo: &mut Repo, session: &Session) -> anyhow::Result<()>
     let mut additional = Dict::new();
     push_values(&mut additional, &args.add_metadata)?;
     repo.reindex_deltas()?;
-    if args.gpg_sign.is_empty() {
-        return Ok(repo.update_summary(&additional, &SummaryOptions::default(), &session.ctx)?);
-    }
-    let keys = Machine::from_env().secret_keys(args.gpg_homedir.as_deref())?;
+    let bare = args.bare.signers()?;
     let sign = |bytes: &[u8]| {
-        host::sign_summary(&keys, &args.gpg_sign, bytes).map_err(|error| Error::Usage(error.to_string()))
+        let signatures = signing::signatures(&args.gpg_sign, args.gpg_homedir.as_deref(), &bare, bytes);
+        signatures.map_err(|error| Error::Usage(error.to_string()))
     };
-    let options = SummaryOptions { sign: Some(&sign), ..SummaryOptions::default() };
+    let is_signed = !args.gpg_sign.is_empty() || !bare.is_empty();
+    let options = SummaryOptions { sign: if is_signed { Some(&sign) } else { None }, ..Default::default() };
     Ok(repo.update_summary(&additional, &options, &session.ctx)?)
 }
 

@@ -9,6 +9,7 @@ mod push;
 mod push_ssh;
 mod read;
 mod shells;
+mod sign;
 mod write;
 
 use std::fs;

@@ -18,10 +18,10 @@ use crate::{corpus, oracle};
 pub(super) const LIBOSTREE_KEY: &str = "45yzbkuEok0lLabxzdAHWUDSMZgYfxU40sN+LMfYHVA=";
 
 /// A key of openssl's making.
-pub(super) struct Openssl(TempDir);
+pub(crate) struct Openssl(TempDir);
 
 impl Openssl {
-    pub(super) fn generate(args: &[&str]) -> Self {
+    pub(crate) fn generate(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("data"), DATA).unwrap();
         let key = Self(dir);
@@ -30,11 +30,11 @@ impl Openssl {
         key
     }
 
-    pub(super) fn ed25519() -> Self {
+    pub(crate) fn ed25519() -> Self {
         Self::generate(&["-algorithm", "ed25519"])
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -49,13 +49,13 @@ impl Openssl {
     }
 
     /// The public key of an Ed25519 key, as libostree writes it.
-    pub(super) fn public(&self) -> String {
+    pub(crate) fn public(&self) -> String {
         let der = self.run(&["pkey", "-in", "secret.pem", "-pubout", "-outform", "DER"]);
         STANDARD.encode(&der[der.len() - 32..])
     }
 
     /// The seed and the public key of an Ed25519 key, as libostree writes them.
-    pub(super) fn secret(&self) -> String {
+    pub(crate) fn secret(&self) -> String {
         let der = self.run(&["pkey", "-in", "secret.pem", "-outform", "DER"]);
         let mut key = der[der.len() - 32..].to_vec();
         key.extend(STANDARD.decode(self.public()).unwrap());
@@ -69,6 +69,12 @@ impl Openssl {
     }
 
     fn verifies(&self, signature: &[u8]) -> bool {
+        self.verifies_data(DATA, signature)
+    }
+
+    /// Whether openssl finds this a good signature of that data.
+    pub(crate) fn verifies_data(&self, data: &[u8], signature: &[u8]) -> bool {
+        fs::write(self.path("data"), data).unwrap();
         fs::write(self.path("ours"), signature).unwrap();
         let args = ["pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", "public.pem", "-in", "data"];
         let mut command = Command::new("openssl");

@@ -23,6 +23,8 @@ mod secret;
 mod trust;
 mod words;
 
+pub(crate) use bare::Openssl;
+
 const DATA: &[u8] = b"some signed bytes\n";
 
 /// A GnuPG home directory of its own.
