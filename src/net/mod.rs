@@ -3,6 +3,7 @@
 //! ```text
 //! registry   OCI distribution: manifests, blobs, uploads, tokens
 //! body       a response body that asks for the rest with `Range` when the connection breaks
+//! several    many parts of a body in one answer
 //! response   status, headers, body
 //! http       requests with retries, and redirects that carry no credentials to another host
 //! pieces     a request's body that tells how much of it is on its way
@@ -21,6 +22,7 @@ mod patience;
 mod pieces;
 pub mod registry;
 mod response;
+mod several;
 mod tls;
 
 pub(crate) use body::Reopen;

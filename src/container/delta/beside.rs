@@ -66,4 +66,8 @@ impl ImageSource for Listed<'_> {
     fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
         self.source.blob_part(descriptor, part)
     }
+
+    fn blob_parts(&self, descriptor: &Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
+        self.source.blob_parts(descriptor, parts)
+    }
 }

@@ -46,6 +46,13 @@ impl ImageSource for Parts<'_> {
         };
         Ok(found.map(|found| self.counted(found)))
     }
+
+    fn blob_parts(&self, descriptor: &Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
+        let found = self.source.blob_parts(descriptor, parts)?;
+        let bytes = found.iter().flatten().map(|part| part.len() as u64).sum();
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(found)
+    }
 }
 
 struct Counted {

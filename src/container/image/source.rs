@@ -65,6 +65,19 @@ pub trait ImageSource: Sync {
         Ok(None)
     }
 
+    /// The bytes of several `parts` of a blob, in their order, asked for at once; `None` if this source gives one part at a
+    /// time. All of them are in memory. Nothing is verified.
+    ///
+    /// # Errors
+    /// As [`ImageSource::blob`].
+    fn blob_parts(
+        &self,
+        _descriptor: &oci::Descriptor,
+        _parts: &[Range<u64>],
+    ) -> Result<Option<Vec<Vec<u8>>>> {
+        Ok(None)
+    }
+
     /// The bytes `part` of a blob that lies in a file of this machine; `None` if the blob lies elsewhere, or in no file of
     /// its own bytes. For who looks at an image: who pulls from a file reads all of it. Nothing is verified.
     ///
@@ -125,6 +138,10 @@ impl<S: ImageSource + ?Sized> ImageSource for &S {
         (**self).blob_part(descriptor, part)
     }
 
+    fn blob_parts(&self, descriptor: &oci::Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
+        (**self).blob_parts(descriptor, parts)
+    }
+
     fn file_part(
         &self,
         descriptor: &oci::Descriptor,
@@ -165,6 +182,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
         part: Range<u64>,
     ) -> Result<Option<Box<dyn Read + Send>>> {
         (**self).blob_part(descriptor, part)
+    }
+
+    fn blob_parts(&self, descriptor: &oci::Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
+        (**self).blob_parts(descriptor, parts)
     }
 
     fn file_part(

@@ -42,6 +42,10 @@ impl<S: ImageSource> ImageSource for Located<S> {
         self.at(self.source.blob_part(descriptor, part))
     }
 
+    fn blob_parts(&self, descriptor: &Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
+        self.at(self.source.blob_parts(descriptor, parts))
+    }
+
     fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
         self.at(self.source.file_part(descriptor, part))
     }

@@ -8,6 +8,7 @@
 
 use std::io::Read;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use oci_spec::image::Descriptor;
 
@@ -71,6 +72,8 @@ pub struct RegistryImage {
     registry: Registry,
     manifest: RawManifest,
     ctx: Ctx,
+    /// Whether the registry gives several parts of a blob at once, which the first request for some finds out.
+    gives_several: OnceLock<bool>,
 }
 
 impl RegistryImage {
@@ -102,13 +105,13 @@ impl RegistryImage {
     fn open_at(place: &RegistryPlace, name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
         let registry = place.connect(ctx)?;
         let manifest = fetch(&registry, &name.reference(), name.digest, ctx)?;
-        Ok(Self { registry, manifest, ctx: ctx.clone() })
+        Ok(Self { registry, manifest, ctx: ctx.clone(), gives_several: OnceLock::new() })
     }
 
     /// The image that `reference`, a tag or digest, stands for in a registry.
     pub(super) fn at(registry: Registry, reference: &str, ctx: &Ctx) -> Result<Self> {
         let manifest = fetch(&registry, reference, None, ctx)?;
-        Ok(Self { registry, manifest, ctx: ctx.clone() })
+        Ok(Self { registry, manifest, ctx: ctx.clone(), gives_several: OnceLock::new() })
     }
 
     /// The registry's client.
@@ -169,6 +172,25 @@ impl ImageSource for RegistryImage {
             Ok(body) => Ok(body.map(|body| Box::new(body) as Box<dyn Read + Send>)),
             Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn blob_parts(&self, descriptor: &Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
+        let digest = Digest::of_descriptor(descriptor)?;
+        let ask = || match self.registry.blob_parts(digest.checksum(), parts, &self.ctx) {
+            Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
+            asked => Ok(asked?),
+        };
+        let mut first = None;
+        // Others wait for the first answer, so that a registry that gives all of the blob instead does so once.
+        let gives_several = *self.gives_several.get_or_init(|| {
+            let asked = first.insert(ask());
+            !matches!(asked, Ok(None))
+        });
+        match first {
+            Some(asked) => asked,
+            None if gives_several => ask(),
+            None => Ok(None),
         }
     }
 

@@ -107,6 +107,10 @@ impl ImageSource for Admitted<'_> {
         self.source.blob_part(descriptor, part)
     }
 
+    fn blob_parts(&self, descriptor: &Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
+        self.source.blob_parts(descriptor, parts)
+    }
+
     fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
         self.source.file_part(descriptor, part)
     }

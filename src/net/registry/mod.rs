@@ -21,12 +21,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use ostree_format::Checksum;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::IgnoredAny;
 
 use super::error::{Login, host, shown};
-use super::{Error, Http, Limits, Patience, Reopen, Request, Response, Result, Resumed};
+use super::{Error, Http, Limits, Patience, Reopen, Request, Response, Result, Resumed, several};
 use crate::base::Ctx;
 
 pub use auth::Credentials;
@@ -169,6 +169,41 @@ impl Registry {
     /// As [`Registry::blob`].
     pub fn blob_part(&self, digest: &Checksum, part: Range<u64>, ctx: &Ctx) -> Result<Option<Resumed>> {
         Resumed::open_part(part, self.http.patience(ctx), self.ask_for(digest)?)
+    }
+
+    /// The bytes of several `parts` of a blob, in their order, by one request; `None` if the registry does not give them
+    /// so. All of them are in memory.
+    ///
+    /// # Errors
+    /// As [`Registry::blob`].
+    pub fn blob_parts(
+        &self,
+        digest: &Checksum,
+        parts: &[Range<u64>],
+        ctx: &Ctx,
+    ) -> Result<Option<Vec<Vec<u8>>>> {
+        let request = Request::new(Method::GET, self.url(&format!("blobs/sha256:{digest}"))?)
+            .header(RANGE, &several::range_header(parts));
+        let (limit, mut whole) = (several::limit(parts), false);
+        let read = self.http.read_whole(limit, &mut self.http.patience(ctx), |patience| {
+            let response = self.send_ok(&request, RegistryAccess::Pull, patience)?;
+            whole = response.status() != StatusCode::PARTIAL_CONTENT;
+            match whole {
+                // Its body is not waited for.
+                true => Err(Error::protocol(&response.url, "all of the blob instead of parts")),
+                false => Ok(response),
+            }
+        });
+        match read {
+            Err(error) if whole || several::is_refusal(&error) => Ok(None),
+            Err(error) => Err(error),
+            Ok((response, body)) => Ok(several::parse(
+                response.header(CONTENT_TYPE),
+                response.header(CONTENT_RANGE),
+                &body,
+                parts,
+            )),
+        }
     }
 
     /// Sends the request for a blob, with further headers.

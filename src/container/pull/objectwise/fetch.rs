@@ -1,9 +1,10 @@
 //! Fetches ranges of a blob: several requests at a time, their bytes in order, in bounded memory.
 //!
 //! ```text
-//! ranges ─► hand out ─┬─ jobs ───► requests, each a thread ─┐
-//!                     └─ order ──► receivers ◄──────────────┘ ─► use_it
+//! ranges ─► groups ─► hand out ─┬─ jobs ───► requests, each a thread ─┐
+//!                               └─ order ──► receivers ◄──────────────┘ ─► use_it
 //! ```
+//! Short ranges beside each other are one request, where the source gives several parts at once.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -19,6 +20,10 @@ use crate::base::join;
 /// The requests for one layer, for each layer that may be under way.
 const REQUESTS_PER_LAYER: usize = 4;
 
+/// The ranges of one request, at most, and the bytes of all of them.
+const GROUP_RANGES: usize = 64;
+const GROUP_BYTES: u64 = 256 * 1024;
+
 /// A range that was fetched.
 pub(super) struct Piece {
     /// Where it begins in the blob.
@@ -26,11 +31,28 @@ pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The ranges, in order; the channel ends behind the last one.
-pub(super) type Fetching = Receiver<Receiver<io::Result<Piece>>>;
+type Pieces = Receiver<io::Result<Piece>>;
 
-struct Job {
-    range: Range<u64>,
+/// The ranges that were fetched, in order.
+pub(super) struct Fetching {
+    groups: Receiver<Pieces>,
+    group: Option<Pieces>,
+}
+
+impl Fetching {
+    /// Waits for the next range; `None` behind the last one.
+    pub(super) fn next(&mut self) -> Option<io::Result<Piece>> {
+        loop {
+            if let Some(piece) = self.group.as_ref().and_then(|group| group.recv().ok()) {
+                return Some(piece);
+            }
+            self.group = Some(self.groups.recv().ok()?);
+        }
+    }
+}
+
+struct Job<'r> {
+    ranges: &'r [Range<u64>],
     done: Sender<io::Result<Piece>>,
 }
 
@@ -38,34 +60,70 @@ struct Job {
 pub(super) fn fetch<T>(asking: &Asking<'_>, ranges: &[Range<u64>], use_it: impl FnOnce(Fetching) -> T) -> T {
     let requests = (REQUESTS_PER_LAYER * asking.ctx.requests.get()).min(ranges.len()).max(1);
     thread::scope(|scope| {
-        let (jobs, todo) = bounded::<Job>(0);
-        // What is fetched waits here: so many pieces, and those under way.
-        let (order, fetched) = bounded(requests);
+        let (jobs, todo) = bounded::<Job<'_>>(0);
+        // What is fetched waits here: so many groups, and those under way.
+        let (order, groups) = bounded(requests);
         for _ in 0..requests {
             let todo = todo.clone();
             scope.spawn(move || {
-                for Job { range, done } in todo {
-                    let piece = fetch_one(asking, range).and_then(|piece| {
-                        piece.ok_or_else(|| invalid("the source gives no parts of blobs any more"))
-                    });
+                for Job { ranges, done } in todo {
                     // Nobody waits for it any more after an error.
-                    let _ = done.send(piece);
+                    let give = |piece| drop(done.send(piece));
+                    if let Err(error) = fetch_group(asking, ranges, &mut |piece| give(Ok(piece))) {
+                        give(Err(error));
+                    }
                 }
             });
         }
         drop(todo);
         let hand_out = scope.spawn(move || {
-            for range in ranges {
-                let (done, result) = bounded(1);
-                if order.send(result).is_err() || jobs.send(Job { range: range.clone(), done }).is_err() {
+            for ranges in in_groups(ranges) {
+                let (done, pieces) = bounded(ranges.len());
+                if order.send(pieces).is_err() || jobs.send(Job { ranges, done }).is_err() {
                     return;
                 }
             }
         });
-        let used = use_it(fetched);
+        let used = use_it(Fetching { groups, group: None });
         join(hand_out);
         used
     })
+}
+
+/// Cuts `ranges` into what one request asks for.
+fn in_groups(ranges: &[Range<u64>]) -> impl Iterator<Item = &[Range<u64>]> {
+    let mut rest = ranges;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |range: &&Range<u64>| {
+            bytes += range.end - range.start;
+            bytes <= GROUP_BYTES
+        };
+        let count = rest.iter().take(GROUP_RANGES).take_while(fits).count().max(1);
+        let (group, later) = rest.split_at_checked(count)?;
+        rest = later;
+        Some(group)
+    })
+}
+
+/// Fetches ranges, by one request where that is possible.
+fn fetch_group(asking: &Asking<'_>, ranges: &[Range<u64>], give: &mut dyn FnMut(Piece)) -> io::Result<()> {
+    if ranges.len() > 1 {
+        asking.ctx.cancel.check().map_err(io::Error::other)?;
+        let parts = asking.source.blob_parts(asking.layer, ranges).map_err(io::Error::other)?;
+        if let Some(parts) = parts {
+            for (range, bytes) in ranges.iter().zip(parts) {
+                asking.count(bytes.len() as u64);
+                give(Piece { start: range.start, bytes });
+            }
+            return Ok(());
+        }
+    }
+    for range in ranges {
+        let piece = fetch_one(asking, range.clone())?;
+        give(piece.ok_or_else(|| invalid("the source gives no parts of blobs any more"))?);
+    }
+    Ok(())
 }
 
 /// Fetches one range; `None` if the source gives no parts of blobs.
@@ -83,4 +141,24 @@ pub(super) fn fetch_one(asking: &Asking<'_>, range: Range<u64>) -> io::Result<Op
     }
     asking.count(length);
     Ok(Some(Piece { start, bytes }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_hold_all_ranges_in_order() {
+        let lengths = [10, 20, GROUP_BYTES, 5, GROUP_BYTES - 5, 1, 3 * GROUP_BYTES];
+        let many = std::iter::repeat_n(7, 3 * GROUP_RANGES);
+        let (mut at, mut ranges) = (0, Vec::new());
+        for length in lengths.into_iter().chain(many) {
+            ranges.push(at..at + length);
+            at += length + 1;
+        }
+        let groups: Vec<_> = in_groups(&ranges).collect();
+        assert_eq!(groups.concat(), ranges);
+        let counts: Vec<_> = groups.iter().map(|group| group.len()).collect();
+        assert_eq!(counts, [2, 1, 2, 1, 1, GROUP_RANGES, GROUP_RANGES, GROUP_RANGES]);
+    }
 }

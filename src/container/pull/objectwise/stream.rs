@@ -28,7 +28,7 @@ impl Frames {
         if self.piece.as_ref().is_none_or(|piece| frame_in(piece, &frame.place).is_none()) {
             // Its memory is free before the next one is waited for.
             self.piece = None;
-            let next = self.fetching.recv().ok().and_then(|piece| piece.recv().ok());
+            let next = self.fetching.next();
             self.piece = Some(next.ok_or_else(|| invalid("a part of the blob is missing"))??);
         }
         let compressed = self.piece.as_ref().and_then(|piece| frame_in(piece, &frame.place));

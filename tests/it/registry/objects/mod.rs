@@ -129,10 +129,11 @@ impl Fixture {
             let digest = target.rsplit('/').next().unwrap();
             target.contains("/blobs/") && layers.iter().any(|layer| layer == digest)
         };
-        let length = |range: &str| {
-            let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let of_part = |part: &str| {
+            let (first, last) = part.split_once('-').unwrap();
             last.parse::<u64>().unwrap() + 1 - first.parse::<u64>().unwrap()
         };
+        let length = |range: &str| range.strip_prefix("bytes=").unwrap().split(',').map(of_part).sum();
         let asked = front.asked().split_off(before).into_iter().filter(|asked| of_layer(&asked.target));
         let asked = asked.map(|asked| asked.header("range").map(length)).collect();
         Pulled { json, asked }
@@ -230,6 +231,34 @@ fn a_server_without_parts_gives_the_whole_layer() {
     assert_eq!(second.way(), ("whole", "no parts of it are to be had"));
     assert_eq!(second.asked.iter().filter(|bytes| bytes.is_none()).count(), 1);
     fixture.check();
+}
+
+/// Many servers know no requests for several parts, and say so in different ways.
+#[test]
+fn a_server_that_gives_one_part_at_a_time() {
+    let Some(fixture) = Fixture::new(Xattrs::Some, &[]) else { return };
+    let to = fixture.server.address;
+    let ways: [fn(&[u8]) -> Answer; 4] = [
+        |blob| Answer::new("200 OK", blob),
+        |_| Answer::new("416 Range Not Satisfiable", "no"),
+        |blob| Answer::new(&format!("206 Partial\r\nContent-Range: bytes 0-0/{}", blob.len()), &blob[..1]),
+        |_| Answer::new("206 Partial\r\nContent-Type: multipart/byteranges; boundary=b", "--b--"),
+    ];
+    for way in ways {
+        let front = Front::start(to, move |asked| {
+            let several = asked.header("range").is_some_and(|range| range.contains(','));
+            several.then(|| way(&blob(to, &asked.target)))
+        });
+        fixture.init("bare-user");
+        fixture.pull(&front, 1);
+        let second = fixture.pull(&front, 2);
+        assert_eq!(second.way().0, "objects", "{}", second.json);
+        fixture.check();
+        let asked = front.asked();
+        let ranges = asked.iter().filter_map(|asked| asked.header("range"));
+        let (several, single): (Vec<_>, Vec<_>) = ranges.partition(|range| range.contains(','));
+        assert!(several.len() == 1 && single.len() > 3, "{several:?} {single:?}");
+    }
 }
 
 /// A blob as the registry has it.

@@ -153,7 +153,7 @@ impl BufRead for PieceReader {
         if self.piece.as_ref().is_none_or(|piece| self.at == piece.bytes.len()) {
             // Its memory is free before the next one is waited for.
             (self.piece, self.at) = (None, 0);
-            let next = self.fetching.recv().ok().and_then(|piece| piece.recv().ok());
+            let next = self.fetching.next();
             self.piece = Some(next.ok_or_else(|| invalid("a part of the blob is missing"))??);
         }
         Ok(self.piece.as_ref().map_or(&[], |piece| &piece.bytes[self.at..]))
