@@ -7,7 +7,7 @@
 //!    container   commit ↔ OCI image                                    F0–F3
 //! F3 repo        the store on disk: modes, transactions, refs, lock    F0–F2
 //!    tree        commit (tree in), checkout (tree out)                 F0–F2
-//!    tar · diff · transfer                                             F0–F2
+//!    tar · diff · transfer · composefs                                 F0–F2
 //! F2 store       what a place that keeps objects and refs can do       F0–F1
 //! F1 base        progress, cancel, streams, threads                    F0
 //!    sign        who signs, who vouches: keys                          F0, base
@@ -47,6 +47,7 @@
 pub mod base;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod composefs;
 #[cfg(feature = "container")]
 pub mod container;
 pub mod delta;

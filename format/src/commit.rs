@@ -8,6 +8,9 @@ use crate::error::{ParseErrorKind, Result};
 use crate::variant::Dict;
 use crate::wire::{Frame, Slice, Tuple, checksum, put_string};
 
+/// The metadata key with the fs-verity digest of the tree's composefs image, 32 bytes.
+pub const COMPOSEFS_DIGEST_KEY: &str = "ostree.composefs.digest.v0";
+
 /// A commit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {

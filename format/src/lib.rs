@@ -31,7 +31,7 @@ mod wire;
 mod xattrs;
 
 pub use checksum::{Checksum, CommitId, DirMetaId, DirTreeId, FileId, HexChecksum};
-pub use commit::{Commit, CommitRef, RootDir};
+pub use commit::{COMPOSEFS_DIGEST_KEY, Commit, CommitRef, RootDir};
 pub use config::RepoConfig;
 pub use dirmeta::DirMeta;
 pub use dirtree::{DirEntry, DirTree, DirTreeRef};

@@ -9,6 +9,7 @@ mod item;
 mod kind;
 mod par;
 mod shared_streams;
+mod verity;
 mod xattr;
 
 pub use answers::Answers;
@@ -17,4 +18,5 @@ pub use item::Item;
 pub use kind::{ErrorKind, Kind};
 pub use par::{Pool, join, with_pool};
 pub use shared_streams::SharedStreams;
+pub use verity::{VerityDigest, VerityHasher};
 pub use xattr::{all_xattrs, all_xattrs_at, read_xattrs, read_xattrs_at, write_xattrs, write_xattrs_at};

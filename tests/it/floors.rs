@@ -25,6 +25,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("diff", &["format", "base", "store"]),
     ("delta", &["format", "base", "store"]),
     ("transfer", &["format", "base", "store"]),
+    ("composefs", &["format", "base", "store"]),
     // F4
     ("container", &["format", "base", "sign", "net", "store", "tree", "tar", "diff", "delta", "transfer"]),
     ("remote", &["format", "base", "sign", "net", "store", "delta", "transfer"]),
@@ -47,6 +48,7 @@ const BELOW_HOST: &[&str] = &[
     "diff",
     "delta",
     "transfer",
+    "composefs",
     "container",
     "remote",
     "serve",
@@ -63,6 +65,7 @@ const BELOW_CLI: &[&str] = &[
     "diff",
     "delta",
     "transfer",
+    "composefs",
     "container",
     "remote",
     "serve",

@@ -1,5 +1,7 @@
 //! `checkout`: a commit becomes a directory.
 
+mod image;
+
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use super::{Common, resolve};
 use crate::base::{ErrorKind, Kind};
 use crate::cli::room::{Kept, Writing};
 use crate::cli::terminal::Session;
+use crate::composefs::FileDigests;
 use crate::repo::Repo;
 use crate::store::{Error, SkipList, load_commit};
 use crate::tree::{
@@ -74,6 +77,12 @@ pub(crate) struct Args {
     /// A file with paths to leave out
     #[arg(long, value_name = "FILE")]
     skip_list: Option<PathBuf>,
+    /// Write the image that composefs mounts, with the fs-verity digest of every file, instead of files
+    #[arg(long)]
+    composefs: bool,
+    /// Write that image without digests: nobody can tell from it whether a file is right
+    #[arg(long)]
+    composefs_noverity: bool,
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,
@@ -86,6 +95,7 @@ pub(crate) struct Args {
 /// Checks out one commit, or many.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
+    let image = image::asked_for(args)?;
     let options = options(args)?.for_mode(repo.mode());
     let list = match (&args.from_file, args.from_stdin) {
         (_, true) => read_list(io::stdin().lock())?,
@@ -94,14 +104,15 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         }
         (None, false) => {
             let destination = args.destination.as_deref().unwrap_or(Path::new(&args.commit));
-            return one(&repo, &args.commit, destination, &options, session);
+            return one(&repo, &args.commit, destination, image, &options, session);
         }
     };
     let destination = Path::new(&args.commit);
     for (rev, subpath) in list {
         let subpath = Some(subpath).filter(|path| !path.is_empty());
         let options = CheckoutOptions { subpath, ..options.clone() };
-        one(&repo, &rev, destination, &options, session).with_context(|| format!("Processing tree {rev}"))?;
+        one(&repo, &rev, destination, image, &options, session)
+            .with_context(|| format!("Processing tree {rev}"))?;
     }
     Ok(())
 }
@@ -110,12 +121,17 @@ fn one(
     repo: &Repo,
     rev: &str,
     destination: &Path,
+    image: Option<FileDigests>,
     options: &CheckoutOptions,
     session: &Session,
 ) -> anyhow::Result<()> {
-    let root = load_commit(repo, &resolve(repo, rev)?)?.root;
+    let commit = load_commit(repo, &resolve(repo, rev)?)?;
+    if let Some(digests) = image {
+        return image::write(repo, &commit, destination, digests, session);
+    }
     session.ctx.phase("Checking out", None, None);
-    checkout(repo, root, CWD, destination, options, &session.ctx).map_err(|error| failed(error, destination))
+    checkout(repo, commit.root, CWD, destination, options, &session.ctx)
+        .map_err(|error| failed(error, destination))
 }
 
 /// What is said of a checkout that failed.

@@ -16,6 +16,7 @@ use super::{Common, require_writable, resolve_if_present, signing};
 use crate::cli::datetime;
 use crate::cli::locate;
 use crate::cli::terminal::Session;
+use crate::composefs::{FileDigests, TreeImage};
 use crate::format::{CommitId, RefSpec, RepoMode, RootDir};
 use crate::repo::{Fsync, Repo, Transaction, TransactionStats};
 use crate::store::{Txn, load_commit};
@@ -49,6 +50,9 @@ pub(crate) struct Args {
     /// Note how large the objects are; in archive repositories
     #[arg(long)]
     generate_sizes: bool,
+    /// Note the fs-verity digest of the image that composefs mounts of the commit
+    #[arg(long)]
+    generate_composefs_metadata: bool,
     /// Print statistics
     #[arg(long)]
     table_output: bool,
@@ -108,6 +112,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         }
         if args.generate_sizes && repo.mode() == RepoMode::Archive {
             options.sizes = sizes::of_tree(&txn, root, &session.ctx)?;
+        }
+        if args.generate_composefs_metadata {
+            options.image_digest =
+                Some(TreeImage::of_tree(&txn, root, FileDigests::Record, &session.ctx)?.digest());
         }
         let id = write_commit(&txn, root, &options)?;
         if let Some(detached) = &detached {
@@ -174,6 +182,7 @@ fn options(args: &Args, repo: &Repo) -> anyhow::Result<CommitOptions> {
         metadata: args.metadata.metadata()?,
         keep_metadata: args.metadata.keep_metadata.clone(),
         bindings: (!args.metadata.no_bindings).then_some(bindings),
+        image_digest: None,
         sizes: Vec::new(),
         bootable: if args.metadata.bootable { Bootable::FromKernel } else { Bootable::Unsaid },
     })

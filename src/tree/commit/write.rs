@@ -2,9 +2,11 @@
 
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{
-    CollectionId, Commit, CommitId, DirTreeId, ObjectSize, RefSpec, RootDir, SIZES_KEY, sizes_value,
+    COMPOSEFS_DIGEST_KEY, CollectionId, Commit, CommitId, DirTreeId, ObjectSize, RefSpec, RootDir, SIZES_KEY,
+    sizes_value,
 };
 
+use crate::base::VerityDigest;
 use crate::store::{Error, ObjectRead, ObjectWrite, Result, load_commit, load_dirtree};
 
 /// The fields of a commit apart from its tree. Its metadata stand in this order, which its id depends on: `metadata`,
@@ -27,6 +29,9 @@ pub struct CommitOptions {
     pub bindings: Option<RefBindings>,
     /// Whether the commit says that it can be booted.
     pub bootable: Bootable,
+    /// The digest of the tree's composefs image, if it is to be recorded: `ostree.composefs.digest.v0`. The metadata
+    /// then stand in the order of GLib's hash tables, as libostree writes them.
+    pub image_digest: Option<VerityDigest>,
     /// The sizes of the commit's objects, if they are to be recorded: `ostree.sizes`, behind everything else.
     pub sizes: Vec<ObjectSize>,
 }
@@ -78,6 +83,10 @@ pub fn write_commit<S: ObjectWrite + ?Sized>(
         for (key, value) in bootable_metadata(store, root)? {
             metadata.insert(key, value);
         }
+        metadata = metadata.hash_ordered();
+    }
+    if let Some(digest) = &options.image_digest {
+        metadata.insert(COMPOSEFS_DIGEST_KEY, Value::Bytes(digest.as_bytes().to_vec()));
         metadata = metadata.hash_ordered();
     }
     if !options.sizes.is_empty() {

@@ -25,6 +25,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-cat", &[("Print a file of a commit:", "ostree-rs cat --repo=repo exampleos/stable /usr/lib/os-release")]),
     ("ostree-rs-checkout", &[
         ("Check out a commit by hard links:", "ostree-rs checkout --repo=repo -H exampleos/stable rootfs"),
+        ("Make the image of a commit that composefs mounts:", "ostree-rs checkout --repo=repo --composefs exampleos/stable os.cfs"),
         ("One directory of it, as files of the user:", "ostree-rs checkout --repo=repo -U --subpath=/usr/etc exampleos/stable etc"),
     ]),
     ("ostree-rs-checksum", &[("Print the checksum that a file has in a commit:", "ostree-rs checksum /usr/bin/env")]),
