@@ -16,6 +16,7 @@ use ostree_format::commitmeta::{self, SignatureKind};
 use ostree_format::variant::Dict;
 use ostree_format::{CommitId, RemoteName};
 
+use super::remotes::remotes_d;
 use super::repos::open_dir;
 use super::{Error, Machine, Remote, Result};
 use crate::repo::Repo;
@@ -59,7 +60,7 @@ impl Machine {
     /// As [`Machine::remote`] and [`Machine::keyring`].
     pub fn keyring_of_remote(&self, repo: &Repo, remote: &RemoteName) -> Result<Keyring> {
         let config = self.remote(repo, remote)?;
-        let own = match keyring_in(repo, &keyring_name(remote))? {
+        let own = match self.own_keyring(repo, remote)? {
             Some(own) => own,
             None => self.system_keyring()?,
         };
@@ -98,8 +99,21 @@ impl Machine {
     /// As [`Machine::keyring_of_remote`].
     pub fn imported_keyring(&self, repo: &Repo, remote: &RemoteName) -> Result<Keyring> {
         let config = self.remote(repo, remote)?;
-        let own = keyring_in(repo, &keyring_name(remote))?.unwrap_or_default();
+        let own = self.own_keyring(repo, remote)?.unwrap_or_default();
         self.with_gpgkeypath(own, &config, remote)
+    }
+
+    /// The keyring file of a remote: in the repository, beside the system's configuration of remotes, or in the
+    /// repository's parent.
+    fn own_keyring(&self, repo: &Repo, remote: &RemoteName) -> Result<Option<Keyring>> {
+        let name = keyring_name(remote);
+        if let Some(own) = keyring_in(repo, &name)? {
+            return Ok(Some(own));
+        }
+        match remotes_d(repo).map(|dir| dir.join(&name)).filter(|file| file.is_file()) {
+            Some(file) => from_file(&file).map(Some),
+            None => repo.parent().map_or(Ok(None), |parent| self.own_keyring(parent, remote)),
+        }
     }
 
     fn with_gpgkeypath(&self, mut keyring: Keyring, config: &Remote, name: &RemoteName) -> Result<Keyring> {

@@ -61,6 +61,6 @@ pub use keys::{
     sign_commit, sign_summary, verdicts,
 };
 pub use machine::Machine;
-pub use remotes::{Remote, RemotePlace, remote_group};
+pub use remotes::{Remote, RemotePlace, cookies_name, cookies_of, remote_group};
 pub use ssh::{SshOptions, SshPlace, SshSession};
 pub use trust::RemoteTrust;

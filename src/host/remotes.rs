@@ -6,14 +6,16 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use ostree_format::RemoteName;
 use ostree_format::keyfile::KeyFile;
+use ostree_format::{Cookie, RemoteName};
 
 use super::{Error, Machine, Result};
 use crate::repo::Repo;
 
 const SYSTEM_REPO: &str = "/ostree/repo";
 const REMOTES_D: &str = "/etc/ostree/remotes.d";
+/// The largest file of cookies that is read.
+const MAX_COOKIES_BYTES: u64 = 4 << 20;
 
 /// The place where a remote is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +65,8 @@ impl Machine {
             collect(parent.config().keyfile(), &RemotePlace::Parent, &mut out);
         }
         collect(repo.config().keyfile(), &RemotePlace::Config, &mut out);
-        if is_system(repo) {
-            for path in conf_files(Path::new(REMOTES_D))? {
+        if let Some(dir) = remotes_d(repo) {
+            for path in conf_files(dir)? {
                 let bytes = fs::read(&path).map_err(Error::io("Reading", &path))?;
                 let file =
                     KeyFile::parse(&bytes).map_err(|source| Error::KeyFile { path: path.clone(), source })?;
@@ -81,6 +83,22 @@ impl Machine {
     pub fn remote(&self, repo: &Repo, name: &RemoteName) -> Result<Remote> {
         self.remotes(repo)?.remove(name).ok_or_else(|| Error::RemoteNotFound(name.clone()))
     }
+}
+
+/// The name of the file of a repository with the cookies that requests to a remote carry.
+pub fn cookies_name(remote: &RemoteName) -> String {
+    format!("{remote}.cookies.txt")
+}
+
+/// The cookies that requests to a remote carry; none if there is no such file.
+///
+/// # Errors
+/// [`Error::Store`]; [`Error::NotUtf8`].
+pub fn cookies_of(repo: &Repo, remote: &RemoteName) -> Result<Vec<Cookie>> {
+    let name = cookies_name(remote);
+    let bytes = repo.read_file(&name, MAX_COOKIES_BYTES)?.unwrap_or_default();
+    let text = String::from_utf8(bytes).map_err(|_| Error::NotUtf8(name.into()))?;
+    Ok(Cookie::parse_all(&text))
 }
 
 fn collect(file: &KeyFile, place: &RemotePlace, out: &mut BTreeMap<RemoteName, Remote>) {
@@ -101,6 +119,11 @@ fn inherit(file: &mut KeyFile, parent: &KeyFile, group: &str) {
             let _ = file.set_raw(group, key, value);
         }
     }
+}
+
+/// The directory where remotes of `repo` are configured beside it, if there is one.
+pub(super) fn remotes_d(repo: &Repo) -> Option<&'static Path> {
+    is_system(repo).then(|| Path::new(REMOTES_D))
 }
 
 fn is_system(repo: &Repo) -> bool {

@@ -47,7 +47,6 @@ impl Repo {
         Ok(())
     }
 
-    #[cfg(feature = "openpgp")]
     /// A file of the repository, such as the keys of a remote; `None` if it is not there.
     pub(crate) fn read_file(&self, path: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
         sys::read_file(&self.root, path, limit_bytes).map_err(|e| Error::io("read", path, e))

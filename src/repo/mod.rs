@@ -159,6 +159,11 @@ impl Repo {
         self.parent = Some(Box::new(parent));
     }
 
+    /// The repository in which objects and refs are looked up that this one lacks, if it was given one.
+    pub fn parent(&self) -> Option<&Self> {
+        self.parent.as_deref()
+    }
+
     /// Overrides `core.fsync` for this process.
     pub fn set_fsync(&mut self, fsync: Fsync) {
         self.fsync = fsync;

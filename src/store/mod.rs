@@ -274,6 +274,15 @@ pub trait Txn: ObjectWrite + Refs {
     /// [`Error::Io`].
     fn set_detached(&self, commit: &CommitId, metadata: &Dict) -> Result<()>;
 
+    /// Notes that a commit was deleted on purpose, where it came from: a store on disk keeps that as a tombstone, one
+    /// in memory does not.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn leave_tombstone(&self, _commit: &CommitId) -> Result<()> {
+        Ok(())
+    }
+
     /// Notes that objects of a commit are missing, or that all are there.
     ///
     /// # Errors

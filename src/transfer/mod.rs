@@ -21,7 +21,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ostree_format::variant::Dict;
-use ostree_format::{CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, MetaKind, ObjectName};
+use ostree_format::{
+    CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, MetaKind, ObjectName, ObjectType,
+};
 
 use crate::base::{Answers, Ctx, Pool, with_pool};
 use crate::store::{
@@ -233,7 +235,7 @@ impl<'env> Walk<'env, '_> {
             (Some(bytes), _) => bytes,
             (None, false) => self.meta.load(name)?,
             (None, true) => match self.meta.load(name) {
-                Err(Error::NotFound(_)) => return Ok(None),
+                Err(Error::NotFound(_)) => return self.missing_parent(id),
                 loaded => loaded?,
             },
         };
@@ -254,6 +256,14 @@ impl<'env> Walk<'env, '_> {
             self.meta.write(name, MetaKind::Commit, &bytes)?;
         }
         Ok(Some(bytes))
+    }
+
+    /// Takes note of a parent that the source does not have: it may have deleted the commit on purpose.
+    fn missing_parent(&self, id: &CommitId) -> Result<Option<Vec<u8>>> {
+        if self.from.contains(&ObjectName::new(*id.checksum(), ObjectType::TombstoneCommit))? {
+            self.txn.leave_tombstone(id)?;
+        }
+        Ok(None)
     }
 
     /// Copies what is below a dirtree, as far as `filter` lets it through.

@@ -1,5 +1,7 @@
 //! `remote add|delete|list|show-url|gpg-import|gpg-list-keys`: configures where commits come from.
 
+mod cookies;
+
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -32,6 +34,12 @@ pub(crate) enum Verb {
     GpgImport(GpgImportArgs),
     /// List the OpenPGP keys of a remote
     GpgListKeys(GpgListKeysArgs),
+    /// Send a cookie with requests to a remote
+    AddCookie(cookies::AddArgs),
+    /// Send a cookie no longer
+    DeleteCookie(cookies::DeleteArgs),
+    /// List the cookies of a remote
+    ListCookies(cookies::ListArgs),
 }
 
 /// Arguments of `remote add`.
@@ -145,6 +153,9 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::List(args) => list(args, session),
         Verb::GpgImport(args) => gpg_import(args, session),
         Verb::GpgListKeys(args) => gpg_list_keys(args, session),
+        Verb::AddCookie(args) => cookies::add(args, session),
+        Verb::DeleteCookie(args) => cookies::delete(args, session),
+        Verb::ListCookies(args) => cookies::list(args, session),
         Verb::ShowUrl(args) => {
             let (repo, name) = (args.common.open()?, remote_name(&args.name)?);
             Ok(writeln!(session.out, "{}", Machine::from_env().remote(&repo, &name)?.url(&name)?)?)

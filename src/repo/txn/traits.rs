@@ -226,6 +226,10 @@ impl Txn for Transaction<'_> {
         Ok(())
     }
 
+    fn leave_tombstone(&self, commit: &CommitId) -> Result<()> {
+        self.repo.write_tombstone(commit)
+    }
+
     fn set_partial(&self, commit: &CommitId, state: Completeness) -> Result<()> {
         if state == Completeness::Complete {
             self.pending().complete.insert(*commit);

@@ -8,6 +8,7 @@ mod peers;
 mod push;
 mod push_ssh;
 mod read;
+mod remotes;
 mod shells;
 mod sign;
 mod write;

@@ -1,0 +1,98 @@
+//! Remotes beside C ostree: cookies, and what a repository takes over from its parent.
+
+use std::fs;
+
+use super::{OURS, repository, start};
+use crate::oracle::need;
+
+#[test]
+fn cookies_of_one_program_are_the_others() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("archive");
+    // C ostree lists the file of the current directory.
+    let dir = tmp.path().join("repo");
+    let ok = |program: &str, args: &[&str]| {
+        let out = start(program, &dir, &[&["--repo=.", "remote"], args].concat());
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    ok("ostree", &["add", "--no-gpg-verify", "o", "http://example.org"]);
+    ok("ostree", &["add-cookie", "o", "example.org", "/", "foo", "bar"]);
+    ok(OURS, &["add-cookie", "o", ".example.org", "/repo", "baz", "badger"]);
+    let listed = ok(OURS, &["list-cookies", "o"]);
+    assert_eq!(listed, ok("ostree", &["list-cookies", "o"]));
+    assert_eq!(listed.matches("--\nDomain: ").count(), 2);
+
+    ok(OURS, &["delete-cookie", "o", "example.org", "/", "foo"]);
+    let left = ok("ostree", &["list-cookies", "o"]);
+    assert!(left.contains("Value: badger") && !left.contains("Value: bar"), "{left}");
+    let gone = start(OURS, &dir, &["--repo=.", "remote", "delete-cookie", "o", "example.org", "/", "foo"]);
+    assert_eq!(gone.status.code(), Some(1));
+    ok("ostree", &["delete-cookie", "o", ".example.org", "/repo", "baz"]);
+    assert_eq!(ok(OURS, &["list-cookies", "o"]), "");
+    let blank = start(OURS, &dir, &["--repo=.", "remote", "add-cookie", "o", "h", "/", "a", "b c"]);
+    assert_eq!(blank.status.code(), Some(1));
+}
+
+#[test]
+fn keys_and_settings_of_a_remote_come_from_the_parent() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    let dir = tmp.path();
+    let ok = |args: &[&str]| {
+        let out = start(OURS, dir, args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    ok(&["gpg-new-key", "--secret=secret.asc", "--public=key.asc", "Me <me@example.org>"]);
+    ok(&["--repo=repo", "remote", "add", "--gpg-import=key.asc", "o", "http://example.org"]);
+    ok(&["--repo=child", "init", "--mode=bare-user"]);
+    let parent = format!("\nparent={}\n", dir.join("repo").display());
+    let config = fs::read_to_string(dir.join("child/config")).unwrap() + &parent;
+    fs::write(dir.join("child/config"), config).unwrap();
+    assert_eq!(ok(&["--repo=child", "remote", "show-url", "o"]), "http://example.org\n");
+    let sign = ["--repo=repo", "gpg-sign", "main", "me@example.org", "--gpg-homedir=secret.asc"];
+    ok(&sign);
+    for program in ["ostree", OURS] {
+        let shown = start(program, dir, &["--repo=child", "show", "--gpg-verify-remote=o", "main"]);
+        let text = String::from_utf8(shown.stdout).unwrap();
+        assert!(text.contains("Good signature from \"Me <me@example.org>\""), "{program}: {text}");
+    }
+    // A key that has signed already is an error, as it is for the other program.
+    let again = start(OURS, dir, &sign);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("Commit is already signed with GPG key me@"));
+}
+
+#[test]
+fn a_commit_that_was_deleted_on_purpose_is_known_where_it_is_pulled_to() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("archive");
+    let dir = tmp.path();
+    let ok = |program: &str, args: &[&str]| {
+        let out = start(program, dir, args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let first = ok("ostree", &["--repo=repo", "rev-parse", "main^"]).trim().to_owned();
+    ok("ostree", &["--repo=repo", "refs", "--delete", "a/b/c"]);
+    ok("ostree", &["--repo=repo", "prune", &format!("--delete-commit={first}")]);
+    // The other program asks the summary whether there are such commits.
+    ok("ostree", &["--repo=repo", "summary", "-u"]);
+    let object = |repo: &str, suffix: &str| {
+        dir.join(format!("{repo}/objects/{}/{}.{suffix}", &first[..2], &first[2..]))
+    };
+    for (program, repo) in [("ostree", "theirs"), (OURS, "ours")] {
+        ok(program, &[&format!("--repo={repo}"), "init", "--mode=archive"]);
+        ok(program, &[&format!("--repo={repo}"), "pull-local", "--depth=-1", "repo", "main"]);
+        assert!(!object(repo, "commit").exists());
+    }
+    let (theirs, ours) = (object("theirs", "tombstone-commit"), object("ours", "tombstone-commit"));
+    assert_eq!(fs::read(ours).unwrap(), fs::read(theirs).unwrap());
+}
