@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod container;
+pub(crate) mod create_usb;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod export;
@@ -105,6 +106,8 @@ pub(crate) enum OstreeVerb {
     Commit(Box<commit::Args>),
     /// Read or change the configuration of a repository
     Config(config::Args),
+    /// Copy refs of collections to a volume that is carried to other machines
+    CreateUsb(create_usb::Args),
     /// Compare commits or directories
     Diff(diff::Args),
     /// Write a commit as a plain tar archive
@@ -188,6 +191,7 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
         OstreeVerb::Checksum(args) => checksum::run(&args, session),
         OstreeVerb::Commit(args) => commit::run(&args, session),
         OstreeVerb::Config(args) => config::run(&args, session),
+        OstreeVerb::CreateUsb(args) => create_usb::run(&args, session),
         OstreeVerb::Diff(args) => diff::run(&args, session),
         OstreeVerb::Export(args) => export::run(&args, session),
         OstreeVerb::Fsck(args) => fsck::run(&args, session),

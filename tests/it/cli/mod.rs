@@ -1,5 +1,6 @@
 //! The program beside C ostree on the same repository: same output, same exit code.
 
+mod collections;
 mod dates;
 mod images;
 mod messages;

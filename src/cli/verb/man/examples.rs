@@ -38,6 +38,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-export", &[("Write a commit as a tar archive:", "ostree-rs export --repo=repo exampleos/stable -o os.tar")]),
     ("ostree-rs-fsck", &[("Verify every object, and list what is damaged as JSON:", "ostree-rs fsck --repo=repo --json")]),
     ("ostree-rs-gpg-new-key", &[("Make a key:", "ostree-rs gpg-new-key --secret=secret.asc --public=key.asc 'Example OS <os@example.org>'")]),
+    ("ostree-rs-create-usb", &[("Copy a ref of a collection to a stick:", "ostree-rs create-usb --repo=repo /media/stick org.example.Os exampleos/stable")]),
     ("ostree-rs-gpg-sign", &[("Sign a commit:", "ostree-rs gpg-sign --repo=repo --gpg-homedir=secret.asc exampleos/stable os@example.org")]),
     ("ostree-rs-init", &[("Make a repository that is served to others:", "ostree-rs init --repo=repo --mode=archive")]),
     ("ostree-rs-log", &[("Show the history of a ref:", "ostree-rs log --repo=repo exampleos/stable")]),
