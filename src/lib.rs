@@ -55,6 +55,8 @@ pub mod diff;
 pub mod host;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "net")]
+pub mod remote;
 pub mod repo;
 #[cfg(feature = "serve")]
 pub mod serve;

@@ -58,6 +58,17 @@ pub enum Error {
     /// The configuration of a remote gives no URL.
     #[error("No \"url\" option in remote \"{0}\"")]
     NoUrl(RemoteName),
+    /// A remote cannot be used as it is configured.
+    #[error("{0}")]
+    RemoteConfig(String),
+    #[cfg(feature = "net")]
+    /// A server could not be asked.
+    #[error("{0}")]
+    Net(#[from] crate::net::Error),
+    #[cfg(feature = "net")]
+    /// A file of a remote could not be had.
+    #[error("{0}")]
+    Remote(#[from] crate::remote::Error),
     /// A value of a format cannot be read.
     #[error("{0}")]
     Parse(#[from] ParseError),

@@ -1,10 +1,10 @@
 //! A machine, as it is configured.
 
-#[cfg(all(feature = "container", feature = "net"))]
+#[cfg(feature = "net")]
 use std::sync::OnceLock;
 
 use super::Environment;
-#[cfg(all(feature = "container", feature = "net"))]
+#[cfg(feature = "net")]
 use crate::net::Authorities;
 
 /// A machine, as a process with this environment sees it. Files are read when they are needed.
@@ -12,7 +12,7 @@ use crate::net::Authorities;
 pub struct Machine {
     pub(super) env: Environment,
     /// The certificate authorities that the machine trusts on TLS connections.
-    #[cfg(all(feature = "container", feature = "net"))]
+    #[cfg(feature = "net")]
     pub(super) authorities: OnceLock<Authorities>,
 }
 
@@ -26,7 +26,7 @@ impl Machine {
     pub fn new(env: Environment) -> Self {
         Self {
             env,
-            #[cfg(all(feature = "container", feature = "net"))]
+            #[cfg(feature = "net")]
             authorities: OnceLock::new(),
         }
     }

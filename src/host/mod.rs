@@ -43,6 +43,10 @@ mod images;
 #[cfg(feature = "openpgp")]
 mod keys;
 mod machine;
+#[cfg(feature = "net")]
+mod network;
+#[cfg(feature = "net")]
+mod opened_remote;
 mod remotes;
 mod repos;
 #[cfg(feature = "serve")]
@@ -61,6 +65,8 @@ pub use keys::{
     sign_commit, sign_summary, verdicts,
 };
 pub use machine::Machine;
+#[cfg(feature = "net")]
+pub use opened_remote::{OpenedRemote, RemoteAccess, RemoteSource};
 pub use remotes::{Remote, RemotePlace, cookies_name, cookies_of, remote_group};
 pub use ssh::{SshOptions, SshPlace, SshSession};
 pub use trust::RemoteTrust;

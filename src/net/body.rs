@@ -229,13 +229,13 @@ fn length(response: &Response) -> Option<u64> {
 }
 
 /// A `Range` header for the bytes from `start` on, up to before `end` or to the last one.
-fn range_of(start: u64, end: Option<u64>) -> String {
+pub(super) fn range_of(start: u64, end: Option<u64>) -> String {
     let last = end.map(|end| end.saturating_sub(1).to_string()).unwrap_or_default();
     format!("bytes={start}-{last}")
 }
 
 /// The first byte in `bytes 100-199/200`, and the size of the whole.
-fn range(value: &str) -> Option<(u64, Option<u64>)> {
+pub(super) fn range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, size) = value.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split('-').next()?.parse().ok()?, size.parse().ok()))
 }

@@ -32,6 +32,11 @@ impl Driver {
         Ok(Self { handle, _alive: alive })
     }
 
+    /// Where tasks can be begun that the thread drives.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Waits for `work`, and drives it on this thread.
     pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.handle.block_on(work)

@@ -101,6 +101,9 @@ pub enum Error {
         /// The upload's URL, without query.
         url: String,
     },
+    /// What came could not be put into a file.
+    #[error("keeping what was fetched: {0}")]
+    Keeping(std::io::Error),
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -136,6 +139,7 @@ impl Kind for Error {
             Self::Status { .. } if self.is_not_found() => ErrorKind::Missing,
             Self::Cancelled(_) => ErrorKind::Cancelled,
             Self::Config { .. } => ErrorKind::Usage,
+            Self::Keeping(source) => Kind::kind(source),
             _ => ErrorKind::Network,
         }
     }

@@ -17,7 +17,7 @@ use super::tls::{TlsOptions, TlsVerify};
 use crate::base::Ctx;
 
 /// Redirects that are followed.
-const MAX_REDIRECTS: usize = 10;
+pub(super) const MAX_REDIRECTS: usize = 10;
 /// What all bodies of one HTTP/2 connection may hold unread. Each may hold 2 MiB: one whose reader is busy must not
 /// keep the others from coming.
 const HTTP2_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
@@ -35,6 +35,18 @@ pub struct HttpOptions {
     pub limits: Limits,
     /// Sent as `User-Agent`.
     pub user_agent: String,
+    /// The versions of HTTP that may be spoken.
+    pub versions: HttpVersions,
+}
+
+/// The versions of HTTP that a client speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HttpVersions {
+    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    #[default]
+    Both,
+    /// HTTP/1.1 only.
+    Http1,
 }
 
 impl Default for HttpOptions {
@@ -45,6 +57,7 @@ impl Default for HttpOptions {
             no_proxy: None,
             limits: Limits::default(),
             user_agent: concat!("ostree-rs/", env!("CARGO_PKG_VERSION")).into(),
+            versions: HttpVersions::default(),
         }
     }
 }
@@ -63,12 +76,12 @@ pub enum ProxyRule {
 /// A client for any number of requests at once.
 #[derive(Debug, Clone)]
 pub struct Http {
-    client: Client,
+    pub(super) client: Client,
     /// Shows no client certificate, which is for the host that was asked for only.
-    anonymous: Client,
-    driver: Arc<Driver>,
+    pub(super) anonymous: Client,
+    pub(super) driver: Arc<Driver>,
     verify: TlsVerify,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 /// A request whose body is in memory, so that it can be sent again.
@@ -278,7 +291,7 @@ impl Http {
 }
 
 /// Where a redirect leads.
-fn redirected(from: &Url, location: Option<&HeaderValue>) -> Result<Url> {
+pub(super) fn redirected(from: &Url, location: Option<&HeaderValue>) -> Result<Url> {
     let target = location.and_then(|v| v.to_str().ok());
     let target = target.ok_or_else(|| Error::protocol(from, "redirected without a Location"))?;
     let next =
@@ -299,6 +312,9 @@ fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
         .connect_timeout(options.limits.connect)
         .http2_initial_connection_window_size(HTTP2_WINDOW_BYTES)
         .user_agent(&options.user_agent);
+    if options.versions == HttpVersions::Http1 {
+        builder = builder.http1_only();
+    }
     for rule in &options.proxies {
         let proxy = match rule {
             ProxyRule::Http(url) => reqwest::Proxy::http(url),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! registry   OCI distribution: manifests, blobs, uploads, tokens
+//! downloads  many files at once, each a task: small ones into memory, large ones into files that a later run goes on with
 //! body       a response body that asks for the rest with `Range` when the connection breaks
 //! several    many parts of a body in one answer
 //! response   status, headers, body
@@ -15,6 +16,7 @@
 //! neither the environment nor the system's files are read here.
 
 mod body;
+mod downloads;
 mod driver;
 mod error;
 mod http;
@@ -27,10 +29,12 @@ mod tls;
 
 pub(crate) use body::Reopen;
 pub use body::Resumed;
+pub use downloads::{Downloads, FetchedBody, FetchedFile, FileRequest, HeldBytes, Spill, SpillBegun};
 pub use error::{Error, Login, Result, TlsProblem};
-pub use http::{Http, HttpOptions, ProxyRule, Request, Resend};
+pub use http::{Http, HttpOptions, HttpVersions, ProxyRule, Request, Resend};
 pub use patience::Limits;
 pub(crate) use patience::Patience;
+pub use reqwest::header;
 pub use reqwest::{Method, StatusCode, Url};
 pub use response::Response;
 pub use rustls::pki_types::CertificateDer;

@@ -22,9 +22,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// Somebody who is silent for so long is told of, and again after twice the time.
 const FIRST_WORD: Duration = Duration::from_secs(5);
 /// Pauses of this length and more are told of.
-const LONG_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const LONG_PAUSE: Duration = Duration::from_secs(1);
 /// The pause before the second try; it doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The time that a server may take, and how often it is asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

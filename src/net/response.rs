@@ -159,7 +159,7 @@ fn registry_message(body: &serde_json::Value) -> Option<String> {
 
 /// How long `Retry-After` asks to wait: so many seconds, or until a time by the server's own clock, which its `Date`
 /// tells.
-fn delay(value: &str, date: Option<&str>) -> Option<Duration> {
+pub(super) fn delay(value: &str, date: Option<&str>) -> Option<Duration> {
     if let Ok(secs) = value.trim().parse() {
         return Some(Duration::from_secs(secs));
     }

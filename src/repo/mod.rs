@@ -27,6 +27,7 @@ pub mod fsck;
 mod fsync;
 mod init;
 mod lock;
+mod mirrored_summary;
 mod object;
 pub mod prune;
 mod refs;

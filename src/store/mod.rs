@@ -38,8 +38,8 @@ use std::path::PathBuf;
 
 use ostree_format::variant::Dict;
 use ostree_format::{
-    Checksum, Commit, CommitId, DirMeta, DirMetaId, DirTree, DirTreeId, FileHeader, FileId, MetaKind,
-    ObjectName, RefName, RefSpec, RemoteName, RepoMode, Xattrs,
+    Checksum, CollectionId, Commit, CommitId, DirMeta, DirMetaId, DirTree, DirTreeId, FileHeader, FileId,
+    MetaKind, ObjectName, RefName, RefSpec, RemoteName, RepoMode, Xattrs,
 };
 
 use crate::base::Cancel;
@@ -267,6 +267,19 @@ pub trait Txn: ObjectWrite + Refs {
     /// # Errors
     /// [`Error::Usage`] if the ref cannot be written.
     fn set_ref(&self, refspec: &RefSpec, target: Option<CommitId>) -> Result<()>;
+
+    /// Lets a ref of a collection name `target` once the transaction is committed, or deletes it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the ref cannot be written; [`Error::Unsupported`] if the store has no collections.
+    fn set_collection_ref(
+        &self,
+        id: &CollectionId,
+        _name: &RefName,
+        _target: Option<CommitId>,
+    ) -> Result<()> {
+        Err(Error::Unsupported(format!("refs of the collection {id} cannot be kept here")))
+    }
 
     /// Replaces the detached metadata of a commit; an empty dictionary removes it.
     ///

@@ -34,7 +34,7 @@ use crate::store::{
 use content::{ContentCopy, SmallFiles};
 use metadata::MetaCopy;
 pub use refs::{CopiedRef, Moves, RefCopy, copy_refs};
-use subpath::{Filter, Match};
+pub(crate) use subpath::{Filter, Match};
 
 /// The number of content objects that make one job.
 const BATCH_FILES: usize = 64;

@@ -1,10 +1,10 @@
 //! A filter for the wanted part of a tree.
 
 /// Paths below a directory, as their components.
-pub(super) struct Filter<'a>(Vec<Vec<&'a str>>);
+pub(crate) struct Filter<'a>(Vec<Vec<&'a str>>);
 
 /// What is wanted of a directory.
-pub(super) enum Match<'a> {
+pub(crate) enum Match<'a> {
     Nothing,
     /// The directory with all that is in it.
     Everything,
@@ -13,16 +13,16 @@ pub(super) enum Match<'a> {
 }
 
 impl<'a> Filter<'a> {
-    pub(super) fn new(paths: &'a [String]) -> Self {
+    pub(crate) fn new(paths: &'a [String]) -> Self {
         Self(paths.iter().map(|path| path.split('/').filter(|part| !part.is_empty()).collect()).collect())
     }
 
     /// Whether a file of this directory is wanted: only if it was named itself.
-    pub(super) fn file(&self, name: &str) -> bool {
+    pub(crate) fn file(&self, name: &str) -> bool {
         self.0.iter().any(|path| matches!(&path[..], [] | [_] if path.first().is_none_or(|p| *p == name)))
     }
 
-    pub(super) fn dir(&self, name: &str) -> Match<'a> {
+    pub(crate) fn dir(&self, name: &str) -> Match<'a> {
         let mut below = Vec::new();
         for path in &self.0 {
             match path.split_first() {

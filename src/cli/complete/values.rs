@@ -57,6 +57,8 @@ enum Value {
     Remote,
     /// A path within the commit that is named first.
     InCommit,
+    /// A remote of the repository, or a container image.
+    RemoteOrImage,
     /// A container image.
     Image,
     /// A static delta of the repository.
@@ -88,11 +90,12 @@ pub(super) fn of(arg: &Arg, current: &str, given: &Given) -> Candidates {
         Value::RevOrDir if current.starts_with(['.', '/']) => Candidates::names(Kind::Dirs),
         Value::RevOrDir => revs(given, current),
         Value::RefAndDepth => with_end(refs(given, current), "="),
-        Value::Remote => given.repo().map_or_else(Candidates::default, |repo| {
-            Candidates::words(
-                Machine::from_env().remotes(&repo).unwrap_or_default().keys().map(ToString::to_string),
-            )
-        }),
+        Value::Remote => remotes(given),
+        Value::RemoteOrImage => {
+            let mut found = images(given, current);
+            found.list.extend(remotes(given).list);
+            found
+        }
         Value::InCommit => in_commit(given, current).unwrap_or_default(),
         Value::Image => images(given, current),
         Value::Tree => tree(given, current),
@@ -122,6 +125,7 @@ fn kind(arg: &Arg, verb: &str) -> Option<Value> {
         "REV_OR_DIR" => Value::RevOrDir,
         "BRANCH=DEPTH" => Value::RefAndDepth,
         "REMOTE" => Value::Remote,
+        "REMOTE|IMAGE" => Value::RemoteOrImage,
         "NAME" if ["delete", "show-url", "gpg-import", "gpg-list-keys"].contains(&verb) => Value::Remote,
         "NAME" if verb == "copy" => Value::Image,
         "PATH" => Value::InCommit,
@@ -143,6 +147,12 @@ fn path(text: &str) -> PathBuf {
         (Some(below), Some(home)) => PathBuf::from(home).join(below),
         _ => text.into(),
     }
+}
+
+/// The remotes that the repository knows.
+fn remotes(given: &Given) -> Candidates {
+    let known = given.repo().and_then(|repo| Machine::from_env().remotes(&repo).ok()).unwrap_or_default();
+    Candidates::words(known.keys().map(ToString::to_string))
 }
 
 /// The refs of the repository; those of `pull-local` are in the one that it pulls from. Refs of layers are many, and

@@ -124,7 +124,7 @@ pub(crate) enum OstreeVerb {
     Ls(ls::Args),
     /// Delete objects that no ref needs
     Prune(prune::Args),
-    /// Take the commit out of a container image
+    /// Fetch commits from a remote, or the commit of a container image
     Pull(Box<pull::Args>),
     /// Copy commits from another repository of this machine
     PullLocal(pull_local::Args),

@@ -1,11 +1,13 @@
-//! `pull`: the commit of a container image; from remotes of ostree it does not pull yet.
+//! `pull`: commits of a remote of ostree, of a repository of this machine, or the commit of a container image.
+
+mod remote;
 
 use anyhow::bail;
-use clap::ArgAction;
 
 use super::container::{Image, pull as image};
+use super::require_writable;
 use crate::cli::terminal::Session;
-use crate::format::RemoteName;
+use crate::format::{RefSpec, RemoteName};
 use crate::host::Machine;
 use crate::repo::Repo;
 
@@ -15,56 +17,46 @@ pub(crate) struct Args {
     #[command(flatten)]
     options: image::Options,
     #[command(flatten)]
-    remote: RemoteOptions,
-    /// The image, as for `container pull`: HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG] …
-    image: String,
-    /// Refs of a remote of ostree, which cannot be pulled yet
-    #[arg(value_name = "REF", hide = true)]
+    remote: remote::Options,
+    /// A remote, or REMOTE:REF; or an image, as for `container pull`: HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG] …
+    #[arg(value_name = "REMOTE|IMAGE")]
+    from: String,
+    /// Refs of the remote, REF@COMMIT for a certain commit, or commits [default: the remote's branches]
+    #[arg(value_name = "REF")]
     refs: Vec<String>,
 }
 
-/// The options of C ostree's `pull`, which say that a remote is meant.
-#[derive(clap::Args)]
-#[group(skip)]
-struct RemoteOptions {
-    /// The options that take a value
-    #[arg(long = "depth", short = 'L', hide = true, aliases = [
-        "append-user-agent", "cache-dir", "http-header", "localcache-repo", "low-speed-limit-bytes",
-        "low-speed-time-seconds", "max-outstanding-fetcher-requests", "network-retries", "subpath",
-        "timestamp-check-from-rev", "update-frequency", "url",
-    ])]
-    values: Vec<String>,
-    /// The options that take no value
-    #[arg(long = "mirror", short = 'T', hide = true, action = ArgAction::Count, aliases = [
-        "bareuseronly-files", "commit-metadata-only", "disable-fsync", "disable-retry-on-network-errors",
-        "disable-static-deltas", "disable-verify-bindings", "dry-run", "http-trusted", "per-object-fsync",
-        "require-static-deltas", "timestamp-check", "untrusted",
-    ])]
-    flags: u8,
-}
-
-impl RemoteOptions {
-    fn are_given(&self) -> bool {
-        !self.values.is_empty() || self.flags > 0
-    }
-}
-
-/// Pulls the image.
+/// Pulls from the remote, or the image.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let repo = args.options.common.open()?;
-    if args.remote.are_given() || !args.refs.is_empty() || is_remote(&repo, &args.image) {
-        bail!(
-            "{} is a remote of ostree, and to pull from one over HTTP does not exist here yet; `pull-local` copies \
-             from a repository of this machine, `pull IMAGE` takes the commit out of an image",
-            args.image
-        );
+    let mut repo = args.options.common.open()?;
+    if let Some((remote, first)) = remote_of(&repo, &args.from)? {
+        require_writable(&repo)?;
+        let refs: Vec<String> = first.into_iter().chain(args.refs.iter().cloned()).collect();
+        return remote::pull(&mut repo, &remote, &refs, &args.remote, args.options.quiet, session);
     }
-    let image: Image = args.image.parse()?;
+    if args.remote.are_given() || !args.refs.is_empty() {
+        match args.from.parse::<RemoteName>() {
+            Ok(name) => bail!(crate::host::Error::RemoteNotFound(name)),
+            Err(_) => {
+                bail!("{} is not a remote: refs and options of ostree's pull are for remotes", args.from)
+            }
+        }
+    }
+    let image: Image = args.from.parse()?;
     image::pull(&image, &repo, &args.options, session)
 }
 
-/// Whether this is what C ostree pulls from: `REMOTE`, `REMOTE:REF`.
-fn is_remote(repo: &Repo, text: &str) -> bool {
-    let remote = text.split_once(':').map_or(text, |(remote, _)| remote);
-    remote.parse().is_ok_and(|name: RemoteName| Machine::from_env().remote(repo, &name).is_ok())
+/// The remote that is meant, and the ref behind its name if there is one. What is not configured may be an image.
+fn remote_of(repo: &Repo, text: &str) -> anyhow::Result<Option<(RemoteName, Option<String>)>> {
+    let machine = Machine::from_env();
+    let is_known = |name: &RemoteName| Ok::<_, anyhow::Error>(machine.remotes(repo)?.contains_key(name));
+    if let Ok(name) = text.parse::<RemoteName>() {
+        return Ok(is_known(&name)?.then_some((name, None)));
+    }
+    match text.parse::<RefSpec>() {
+        Ok(RefSpec { remote: Some(remote), name }) if is_known(&remote)? => {
+            Ok(Some((remote, Some(name.to_string()))))
+        }
+        _ => Ok(None),
+    }
 }

@@ -11,7 +11,7 @@ use crate::cli::near;
 use crate::cli::terminal::{Session, size};
 use crate::format::variant::Dict;
 use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
-use crate::host::{Machine, SignedBy, remote_group, require_signature};
+use crate::host::{Machine, SignedBy, require_signature};
 use crate::repo::{Fsync, Repo};
 use crate::sign::gpg::Keyring;
 use crate::store::{Depth, Error, Refs, Txn, Voucher, check_bindings, load_commit};
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let wanted = wanted(args, &source)?;
     if !args.disable_verify_bindings {
-        verify_bindings(&wanted, &source, collection(args, &repo)?.as_ref())?;
+        verify_bindings(&wanted, &source, source.config().collection_id.as_ref())?;
     }
 
     let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).cloned().map(SignedBy);
@@ -142,13 +142,6 @@ fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {
         Ok((Some(name), id))
     };
     args.refs.iter().map(one).collect()
-}
-
-/// The collection that the refs of the remote belong to.
-fn collection(args: &Args, repo: &Repo) -> anyhow::Result<Option<CollectionId>> {
-    let Some(remote) = &args.remote else { return Ok(None) };
-    let group = remote_group(remote);
-    Ok(repo.config().keyfile().get_string(&group, "collection-id")?.map(|id| id.parse()).transpose()?)
 }
 
 fn verify_bindings(

@@ -5,7 +5,8 @@ use std::io::Read;
 
 use ostree_format::variant::Dict;
 use ostree_format::{
-    Checksum, CommitId, FileHeader, FileId, MAX_METADATA_BYTES, MetaKind, ObjectName, ObjectType, RefSpec,
+    Checksum, CollectionId, CommitId, FileHeader, FileId, MAX_METADATA_BYTES, MetaKind, ObjectName,
+    ObjectType, RefName, RefSpec,
 };
 
 use super::super::staging::{Staging, Takeover};
@@ -216,6 +217,10 @@ impl Txn for Transaction<'_> {
         }
         self.pending().refs.insert(refspec.clone(), target);
         Ok(())
+    }
+
+    fn set_collection_ref(&self, id: &CollectionId, name: &RefName, target: Option<CommitId>) -> Result<()> {
+        Transaction::set_collection_ref(self, id, name, target)
     }
 
     fn set_detached(&self, commit: &CommitId, metadata: &Dict) -> Result<()> {

@@ -18,7 +18,7 @@ use ostree_rs::net::HttpOptions;
 
 use super::{dir, new_layout, noise, put_image};
 use crate::oracle;
-use crate::registry::proxy::{Faults, Proxy};
+use crate::proxy::{Faults, Proxy};
 use crate::registry::server::{Login, Server, Speech};
 
 fn place(address: &str, path: &str) -> RegistryPlace {

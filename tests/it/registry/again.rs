@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::program::Home;
-use super::proxy::{Faults, Proxy};
 use super::server::{Login, Server, Speech};
+use crate::proxy::{Faults, Proxy};
 
 /// Requests without a blob, for a few layers.
 const FEW_BYTES: u64 = 40_000;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::noise;
 use super::program::Home;
-use super::proxy::{Faults, Proxy};
 use super::server::{Login, Server, Speech};
 use crate::oracle;
+use crate::proxy::{Faults, Proxy};
 
 const FILE_BYTES: usize = 25_000;
 const DPKG: &str = "usr/lib/dpkg";

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::front::{Answer, Front};
 use super::program::Home;
-use super::proxy::{Faults, Proxy};
 use super::server::{Login, Server, Speech};
+use crate::proxy::{Faults, Proxy};
 
 const INSECURE: &str = "--tls-verify=false";
 

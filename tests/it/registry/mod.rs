@@ -18,7 +18,6 @@ mod peer;
 mod peers;
 pub(crate) mod program;
 mod progress;
-pub(crate) mod proxy;
 mod referrers;
 mod reuse;
 pub(crate) mod server;
@@ -39,7 +38,7 @@ use ostree_rs::format::Checksum;
 use ostree_rs::net::registry::{Credentials, Registry, RegistryAccess};
 use ostree_rs::net::{Error, Http, HttpOptions, Limits, TlsOptions, TlsVerify};
 
-use proxy::{Faults, Proxy};
+use crate::proxy::{Faults, Proxy};
 use server::{Certificates, Login, Server, Speech, USER};
 use uploads::Uploads;
 

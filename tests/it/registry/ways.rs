@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::front::{Answer, Front};
 use super::program::{Home, auth_json};
-use super::proxy::{Faults, Proxy};
 use super::server::{Certificates, Login, Server, Speech, USER};
 use super::trust::manifest;
 use super::{MANIFEST, registry};
 use crate::oracle;
+use crate::proxy::{Faults, Proxy};
 
 const NAME: &str = "registry.test/org/app:1";
 

@@ -49,7 +49,7 @@ pub(crate) struct Options {
     json: bool,
     /// No progress bar
     #[arg(short, long)]
-    quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// What a pull did.

@@ -1,0 +1,196 @@
+//! A remote as it is configured, opened to pull from.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use ostree_format::{CollectionId, RemoteConfig, RemoteName};
+
+use super::repos::open_dir;
+use super::{Error, Machine, Result};
+use crate::base::Ctx;
+use crate::net::header::{HeaderMap, HeaderName, HeaderValue};
+use crate::net::{Authorities, Http, HttpOptions, HttpVersions, Identity, Limits, ProxyRule, TlsVerify, Url};
+use crate::remote::{LocalArchive, Origin, RemoteServer, SummaryCache};
+use crate::repo::Repo;
+use crate::store;
+
+/// What a caller says of the way to a remote, besides its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct RemoteAccess {
+    /// The address, in place of the configured ones.
+    pub url: Option<String>,
+    /// Headers for every request.
+    pub headers: Vec<(String, String)>,
+    /// Whether servers are told that this is libostree: some count, or let in, by that name.
+    pub is_ostree: bool,
+    /// Words behind the name of this program in `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The time that the server may take.
+    pub limits: Limits,
+}
+
+/// A remote that is configured.
+#[derive(Debug)]
+pub struct OpenedRemote {
+    /// The settings.
+    pub config: RemoteConfig,
+    /// The place that they lead to.
+    pub source: RemoteSource,
+}
+
+/// The place that a remote's address leads to.
+#[derive(Debug)]
+pub enum RemoteSource {
+    /// A web server, or several.
+    Server(Box<RemoteServer>),
+    /// A repository of this machine.
+    Directory(Box<Repo>),
+}
+
+impl OpenedRemote {
+    /// The place to pull from; summaries are kept in `cache`.
+    pub fn origin(&self, cache: Option<Dir>) -> Origin<'_> {
+        match &self.source {
+            RemoteSource::Server(server) => {
+                let name = self.config.name.as_str();
+                Origin::Server(server, cache.map(|dir| SummaryCache::new(dir, name)))
+            }
+            RemoteSource::Directory(repo) => Origin::Directory(&**repo),
+        }
+    }
+}
+
+impl Machine {
+    /// Opens a remote to pull from it.
+    ///
+    /// # Errors
+    /// [`Error::RemoteConfig`] if its configuration says that it cannot be used, or makes no sense; [`Error::NoUrl`];
+    /// [`Error::Io`] if a file that it names cannot be read; as [`Machine::remote`] and [`Machine::open_repo`].
+    pub fn open_remote(
+        &self,
+        repo: &Repo,
+        name: &RemoteName,
+        access: &RemoteAccess,
+        ctx: &Ctx,
+    ) -> Result<OpenedRemote> {
+        let config = self.remote_config(repo, name)?;
+        if let Some(state) = &config.unconfigured_state {
+            return Err(Error::RemoteConfig(format!("remote unconfigured-state: {state}")));
+        }
+        if let Some(backend) = &config.custom_backend {
+            let why = format!("Cannot fetch via libostree - remote '{name}' uses custom backend '{backend}'");
+            return Err(Error::RemoteConfig(why));
+        }
+        ctx.cancel.check()?;
+        let url = access.url.as_ref().or(config.url.as_ref()).ok_or_else(|| Error::NoUrl(name.clone()))?;
+        let source = match url.strip_prefix("file://") {
+            Some(path) => RemoteSource::Directory(Box::new(self.open_repo(Path::new(path))?)),
+            None => {
+                let http = Http::new(&self.remote_http(&config, access)?)?;
+                let content = config.contenturl.as_ref().filter(|_| access.url.is_none());
+                let content = content.map(|url| parse(url)).transpose()?;
+                let headers = headers(&access.headers)?;
+                let content = content.into_iter().collect();
+                let server = RemoteServer::new(http, vec![parse(url)?], content, headers);
+                RemoteSource::Server(Box::new(server))
+            }
+        };
+        Ok(OpenedRemote { config, source })
+    }
+
+    /// The HTTP options for a remote.
+    fn remote_http(&self, config: &RemoteConfig, access: &RemoteAccess) -> Result<HttpOptions> {
+        let mut http = self.base_http(access.limits);
+        if let Some(proxy) = config.proxy.clone().filter(|proxy| !proxy.is_empty()) {
+            (http.proxies, http.no_proxy) = (vec![ProxyRule::All(proxy)], None);
+        }
+        if config.tls_permissive {
+            http.tls.verify = TlsVerify::No;
+        }
+        if let Some(path) = &config.tls_ca_path {
+            http.tls.authorities = Authorities::These(Arc::new([]));
+            http.tls.roots = vec![read(path)?];
+        }
+        http.tls.identity = match (&config.tls_client_cert_path, &config.tls_client_key_path) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => {
+                Some(Identity { certificates: read(certificate)?, key: read(key)? })
+            }
+            _ => {
+                let why = format!(
+                    "Remote \"{}\" must specify both \"tls-client-cert-path\" and \"tls-client-key-path\"",
+                    config.name
+                );
+                return Err(Error::RemoteConfig(why));
+            }
+        };
+        if config.http2 == Some(false) {
+            http.versions = HttpVersions::Http1;
+        }
+        if access.is_ostree {
+            http.user_agent = concat!("libostree/", env!("CARGO_PKG_VERSION")).into();
+        }
+        if let Some(words) = &access.user_agent {
+            http.user_agent = format!("{} {words}", http.user_agent);
+        }
+        Ok(http)
+    }
+
+    /// The directory with the summaries of earlier pulls into `repo`: its own, or below `given`. `None` if there can be
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the given directory cannot be used.
+    pub fn summary_cache(&self, repo: &Repo, given: Option<&Path>) -> Result<Option<Dir>> {
+        const SUMMARIES: &str = "summaries";
+        let Some(given) = given else {
+            let path = format!("tmp/cache/{SUMMARIES}");
+            let made = repo.dir().create_dir_all(&path).and_then(|()| repo.dir().open_dir(&path));
+            return Ok(made.ok());
+        };
+        let path = given.join(SUMMARIES);
+        fs::create_dir_all(&path).map_err(Error::io("Creating directory", &path))?;
+        open_dir("Opening directory", &path).map(Some)
+    }
+}
+
+impl LocalArchive for Repo {
+    fn top_file(&self, name: &str) -> store::Result<Option<Vec<u8>>> {
+        match self.dir().read(name) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(store::Error::io("read", name, error)),
+        }
+    }
+
+    fn collection(&self) -> Option<CollectionId> {
+        self.config().collection_id.clone()
+    }
+}
+
+fn parse(text: &str) -> Result<Url> {
+    let bad = |why: String| Error::RemoteConfig(format!("{why} {text}"));
+    let url = Url::parse(text).map_err(|error| bad(format!("Invalid URI ({error}):")))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(bad("Invalid URI scheme in".into())),
+    }
+}
+
+fn headers(given: &[(String, String)]) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in given {
+        let parsed = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
+        let (Ok(name), Ok(value)) = parsed else {
+            return Err(Error::RemoteConfig(format!("Invalid HTTP header '{name}'")));
+        };
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn read(path: &str) -> Result<Vec<u8>> {
+    fs::read(path).map_err(Error::io("Reading", path))
+}

@@ -1,0 +1,314 @@
+//! One file on its way: addresses, tries, redirects, ranges.
+//!
+//! ```text
+//! round: address 1 ─ fails ─ address 2 ─ …        pause, and again, while another try may help
+//! GET ► 200 ► … broken ► GET Range: bytes=N-, If-Range ► 206 from N on, only for what goes into a file
+//! ```
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_RANGE, COOKIE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
+    LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
+};
+use reqwest::{Method, Response, StatusCode, Url};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::super::body::{range, range_of};
+use super::super::error::{Error, Result, host, shown};
+use super::super::http::{Http, MAX_REDIRECTS, is_passing, redirected};
+use super::super::patience::{FIRST_PAUSE, LONG_PAUSE, Limits, secs};
+use super::super::response::delay;
+use super::{BUDGET_KIB, FetchedBody, FetchedFile, FileRequest, HeldBytes, SpillBegun};
+use crate::base::{Ctx, Event};
+
+/// A file on its way.
+pub(super) struct Task {
+    http: Http,
+    request: FileRequest,
+    ctx: Ctx,
+    budget: Arc<Semaphore>,
+    moved: Arc<AtomicU64>,
+    /// What is in the file so far.
+    begun: Option<SpillBegun>,
+    /// Bytes that came since a pause was made.
+    fresh: u64,
+}
+
+impl Task {
+    pub(super) fn new(
+        http: &Http,
+        request: FileRequest,
+        ctx: &Ctx,
+        budget: &Arc<Semaphore>,
+        moved: &Arc<AtomicU64>,
+    ) -> Self {
+        let (budget, moved) = (Arc::clone(budget), Arc::clone(moved));
+        let begun = request.spill.as_ref().and_then(|spill| spill.begun());
+        Self { http: http.clone(), request, ctx: ctx.clone(), budget, moved, begun, fresh: 0 }
+    }
+
+    /// Fetches the file, with as many tries as the limits allow; those that brought something do not count.
+    pub(super) async fn run(mut self) -> Result<FetchedFile> {
+        let limits = self.http.limits;
+        let mut attempt = 0;
+        loop {
+            self.fresh = 0;
+            let error = match self.round().await {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => error,
+            };
+            if self.begun.is_some() && self.fresh >= limits.enough_bytes() {
+                attempt = 0;
+            }
+            let wish = match &error {
+                Error::Status { status, retry_after, .. } if is_passing(*status) => *retry_after,
+                Error::Transport { .. } if !error.is_tls() => None,
+                _ => return Err(error),
+            };
+            let pause = wish.unwrap_or_else(|| FIRST_PAUSE.saturating_mul(1 << attempt.min(10)));
+            if attempt >= limits.retries || pause >= limits.patience {
+                return Err(error);
+            }
+            self.tell(&error, pause);
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    fn tell(&self, error: &Error, pause: Duration) {
+        let Some(url) = self.request.urls.last() else { return };
+        let why = error.in_short();
+        tracing::debug!(url = shown(url), why, "request failed");
+        if pause >= LONG_PAUSE {
+            let event = Event::Waiting { host: &host(url), why: &why, pause: Some(pause) };
+            self.ctx.progress.event(event);
+        }
+    }
+
+    /// Tries every address once; the error is the last one's.
+    async fn round(&mut self) -> Result<FetchedFile> {
+        let mut failed = None;
+        for url in self.request.urls.clone() {
+            match self.once(&url).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(error) => failed = Some(error),
+            }
+        }
+        let none = || Error::Config { what: "file".into(), why: "no address is known".into() };
+        Err(failed.unwrap_or_else(none))
+    }
+
+    async fn once(&mut self, url: &Url) -> Result<FetchedFile> {
+        let mut headers = self.request.headers.clone();
+        if let Some(begun) = &self.begun {
+            insert(&mut headers, RANGE, &range_of(begun.bytes, None));
+            begun.validator.iter().for_each(|validator| insert(&mut headers, IF_RANGE, validator));
+        }
+        let response = self.open(url, headers).await?;
+        let at = match (response.status(), self.begun.take()) {
+            (StatusCode::NOT_MODIFIED, _) => return Ok(fetched(&response, FetchedBody::NotModified)),
+            (StatusCode::PARTIAL_CONTENT, Some(begun)) => {
+                match header(&response, CONTENT_RANGE).as_deref().and_then(range) {
+                    Some((start, _)) if start == begun.bytes => begun.bytes,
+                    _ => return Err(Error::protocol(url, "another range than was asked for")),
+                }
+            }
+            // All of it is there, or what is there is not of this file: the caller verifies it.
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(begun)) => {
+                let size = header(&response, CONTENT_RANGE);
+                let size = size.and_then(|text| text.strip_prefix("bytes */")?.parse::<u64>().ok());
+                return match size == Some(begun.bytes) {
+                    true => Ok(fetched(&response, FetchedBody::Spilled)),
+                    false => Err(Error::transport(url, "the file has become another one")),
+                };
+            }
+            (status, _) if status.is_success() => 0,
+            (_, begun) => {
+                self.begun = begun;
+                return Err(refused(&response));
+            }
+        };
+        self.read(response, at).await
+    }
+
+    /// Sends the request and follows redirects, to other hosts without credentials.
+    async fn open(&self, url: &Url, mut headers: HeaderMap) -> Result<Response> {
+        let (mut url, mut client) = (url.clone(), &self.http.client);
+        for _ in 0..=MAX_REDIRECTS {
+            let asked = Instant::now();
+            let sent = client.get(url.clone()).headers(headers.clone()).send();
+            let limits = &self.http.limits;
+            let response = match tokio::time::timeout(wait(limits), sent).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) if error.is_connect() && error.is_timeout() => {
+                    let why = format!("no connection within {}", secs(limits.connect));
+                    return Err(Error::transport(&url, why));
+                }
+                Ok(Err(error)) => return Err(Error::transport(&url, error.without_url())),
+                Err(_) => return Err(silent(&url, limits)),
+            };
+            let (ms, status) = (asked.elapsed().as_millis(), response.status());
+            tracing::trace!(url = shown(&url), status = status.as_u16(), ms, "request");
+            if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
+                return Ok(response);
+            }
+            let next = redirected(&url, response.headers().get(LOCATION))?;
+            if next.origin() != url.origin() {
+                headers.remove(AUTHORIZATION);
+                headers.remove(COOKIE);
+                client = &self.http.anonymous;
+            }
+            url = next;
+        }
+        Err(Error::protocol(&url, format!("redirected more than {MAX_REDIRECTS} times")))
+    }
+
+    /// Takes the body, whose first byte is the byte `at` of the file.
+    async fn read(&mut self, mut response: Response, at: u64) -> Result<FetchedFile> {
+        let (size, limit) = (response.content_length(), self.request.limit);
+        let too_large = |url: &Url| Error::protocol(url, format!("exceeded maximum size of {limit} bytes"));
+        if size.is_some_and(|size| at.saturating_add(size) > limit) {
+            return Err(too_large(response.url()));
+        }
+        let threshold = self.request.spill.as_ref().map(|spill| spill.threshold());
+        let in_memory = threshold.map_or(limit, |threshold| threshold.min(limit));
+        let (mut held, mut pace) = (Vec::new(), Pace::new(self.http.limits));
+        let mut room = None;
+        let mut file = match size {
+            Some(size) if at == 0 && size <= in_memory => {
+                room = self.room(size).await;
+                held.reserve_exact(usize::try_from(size).unwrap_or(0));
+                None
+            }
+            None if at == 0 => {
+                room = self.room(in_memory.min(1 << 20)).await;
+                None
+            }
+            _ => Some(self.spill(&response, at)?),
+        };
+        let mut have = at;
+        while let Some(chunk) = pace.chunk(&mut response).await? {
+            have += chunk.len() as u64;
+            self.came(chunk.len() as u64);
+            if have > limit {
+                return Err(too_large(response.url()));
+            }
+            if file.is_none() && have > in_memory {
+                let mut spilled = self.spill(&response, 0)?;
+                spilled.write_all(&held).map_err(Error::Keeping)?;
+                (file, held, room) = (Some(spilled), Vec::new(), None);
+            }
+            match &mut file {
+                None => held.extend_from_slice(&chunk),
+                Some(file) => {
+                    file.write_all(&chunk).map_err(Error::Keeping)?;
+                    self.begun.iter_mut().for_each(|begun| begun.bytes = have);
+                }
+            }
+        }
+        if size.is_some_and(|size| have - at != size) {
+            return Err(Error::transport(response.url(), "the connection ended"));
+        }
+        let body = match file {
+            None => FetchedBody::Held(HeldBytes { bytes: held, _room: room }),
+            Some(_) => FetchedBody::Spilled,
+        };
+        Ok(fetched(&response, body))
+    }
+
+    /// Opens the place on disk, to write the byte `at` next.
+    fn spill(&mut self, response: &Response, at: u64) -> Result<File> {
+        let etag = header(response, ETAG).filter(|etag| etag.starts_with('"'));
+        let validator = etag.or_else(|| header(response, LAST_MODIFIED));
+        let Some(spill) = &mut self.request.spill else {
+            return Err(Error::protocol(response.url(), "the file is too large"));
+        };
+        let file = spill.open(at, validator.as_deref()).map_err(Error::Keeping)?;
+        self.begun = Some(SpillBegun { bytes: at, validator });
+        Ok(file)
+    }
+
+    /// Waits until so many bytes may be held in memory.
+    async fn room(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let kib = usize::try_from(bytes.div_ceil(1024)).unwrap_or(BUDGET_KIB).clamp(1, BUDGET_KIB);
+        Arc::clone(&self.budget).acquire_many_owned(u32::try_from(kib).unwrap_or(1)).await.ok()
+    }
+
+    fn came(&mut self, bytes: u64) {
+        self.fresh += bytes;
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The rate at which a body comes.
+struct Pace {
+    limits: Limits,
+    bytes: u64,
+    since: Instant,
+}
+
+impl Pace {
+    fn new(limits: Limits) -> Self {
+        Self { limits, bytes: 0, since: Instant::now() }
+    }
+
+    /// The next bytes; an error if they come too slowly.
+    async fn chunk(&mut self, response: &mut Response) -> Result<Option<Bytes>> {
+        let asked = Instant::now();
+        let chunk = match tokio::time::timeout(wait(&self.limits), response.chunk()).await {
+            Ok(Ok(chunk)) => chunk,
+            Ok(Err(error)) => {
+                let why = Error::transport(response.url(), error.without_url()).in_short();
+                return Err(Error::transport(response.url(), format!("Transferred a partial file: {why}")));
+            }
+            Err(_) => return Err(silent(response.url(), &self.limits)),
+        };
+        self.bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        // Only a wait may count: a reader that was busy is no fault of the server.
+        let is_late =
+            asked.elapsed() > Duration::from_millis(100) && self.since.elapsed() >= self.limits.slow_for;
+        if self.bytes >= self.limits.enough_bytes() {
+            (self.bytes, self.since) = (0, Instant::now());
+        } else if is_late && chunk.is_some() {
+            let (bytes, time) = (self.bytes, secs(self.since.elapsed()));
+            return Err(Error::transport(response.url(), format!("only {bytes} bytes came within {time}")));
+        }
+        Ok(chunk)
+    }
+}
+
+/// The longest time without a sign of life.
+fn wait(limits: &Limits) -> Duration {
+    limits.slow_for.max(Duration::from_secs(1))
+}
+
+fn silent(url: &Url, limits: &Limits) -> Error {
+    Error::transport(url, format!("nothing came for {}", secs(wait(limits))))
+}
+
+fn refused(response: &Response) -> Error {
+    let retry_after = header(response, RETRY_AFTER);
+    let retry_after = retry_after.and_then(|value| delay(&value, header(response, DATE).as_deref()));
+    let (url, status) = (shown(response.url()), response.status());
+    Error::Status { method: Method::GET, url, status, body: String::new(), retry_after }
+}
+
+fn fetched(response: &Response, body: FetchedBody) -> FetchedFile {
+    FetchedFile { body, etag: header(response, ETAG), last_modified: header(response, LAST_MODIFIED) }
+}
+
+fn header(response: &Response, name: HeaderName) -> Option<String> {
+    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

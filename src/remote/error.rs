@@ -1,0 +1,71 @@
+//! What can go wrong with a pull from a remote.
+
+use ostree_format::{ParseError, RefName};
+
+use crate::base::{Cancelled, ErrorKind, Kind};
+use crate::store::Refusal;
+use crate::{net, store};
+
+/// The result of every call of a pull from a remote.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with a pull from a remote.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be fetched.
+    #[error("{0}")]
+    Net(#[from] net::Error),
+    /// An object is missing or damaged, or could not be written.
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    /// The remote has no such ref.
+    #[error("No such branch '{0}' in repository summary")]
+    NoBranch(RefName),
+    /// The file of a ref does not hold a checksum.
+    #[error("Fetching checksum for ref ((empty), {name}): Invalid rev {text}")]
+    NoRev {
+        /// The ref.
+        name: RefName,
+        /// The start of what is there instead.
+        text: String,
+    },
+    /// All refs were asked for, and nothing lists them.
+    #[error("Fetching all refs was requested in mirror mode, but remote repository does not have a summary")]
+    NoSummaryToMirror,
+    /// The summary needs a signature, and there is none.
+    #[error(
+        "GPG verification enabled, but no summary found (use gpg-verify-summary=false in remote config to disable)"
+    )]
+    NoSummaryToVerify,
+    /// The summary was refused.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The summary cannot be read.
+    #[error("summary: {0}")]
+    Summary(ParseError),
+    /// The remote is not an archive.
+    #[error("Can't pull from archives with mode \"{0}\"")]
+    NotAnArchive(String),
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The work was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Net(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::NoBranch(_) | Self::NoSummaryToMirror => ErrorKind::Missing,
+            Self::NoRev { .. } | Self::Summary(_) => ErrorKind::Damaged,
+            Self::NoSummaryToVerify | Self::Refused(_) => ErrorKind::Refused,
+            Self::NotAnArchive(_) => ErrorKind::Unsupported,
+            Self::Usage(_) => ErrorKind::Usage,
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+        }
+    }
+}

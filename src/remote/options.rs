@@ -1,0 +1,113 @@
+//! What a caller says of a pull, and what it is told of it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use ostree_format::{CollectionId, CommitId, RefName, RemoteName};
+
+use crate::store::{Depth, ObjectRead, Refusal, Voucher};
+use crate::transfer::{Extent, FileModes, Trust};
+
+/// Requests under way at the same time: so many fill a line on which an answer takes 50 ms.
+const REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+
+/// A judge of a summary: it gets the summary, and the signatures if there are any.
+pub type SummaryJudge<'a> = dyn Fn(&[u8], Option<&[u8]>) -> Result<(), Refusal> + 'a;
+
+/// Options for a pull from a remote.
+#[derive(Clone)]
+pub struct RemoteOptions<'a> {
+    /// The remote that the refs are written for; with none, they become local ones.
+    pub remote: Option<RemoteName>,
+    /// Whether refs are written as those of a mirror: local ones, or those of collections.
+    pub mirror: bool,
+    /// Parents to pull as well. A parent that the remote does not have ends the history.
+    pub depth: Depth,
+    /// The part of each commit that is pulled.
+    pub extent: Extent,
+    /// The degree to which content objects of a directory of this machine are believed.
+    pub trust: Trust,
+    /// The modes of files that are let through.
+    pub file_modes: FileModes,
+    /// The voucher that is asked about every commit before anything of it is written; `None` accepts any commit.
+    pub voucher: Option<&'a dyn Voucher>,
+    /// The judge of the summary; `None` believes any.
+    pub summary_judge: Option<&'a SummaryJudge<'a>>,
+    /// The refs that commits have to be bound to.
+    pub bindings: Bindings,
+    /// The commits that others may not be older than.
+    pub timestamps: Timestamps,
+    /// Stores of this machine that may have some of the objects.
+    pub local_caches: Vec<&'a dyn ObjectRead>,
+    /// The directory for parts of large objects; without one they are held in memory.
+    pub parts: Option<Arc<Dir>>,
+    /// Requests under way at most.
+    pub requests: NonZeroUsize,
+}
+
+impl Default for RemoteOptions<'_> {
+    fn default() -> Self {
+        Self {
+            remote: None,
+            mirror: false,
+            depth: Depth::Parents(0),
+            extent: Extent::default(),
+            trust: Trust::default(),
+            file_modes: FileModes::default(),
+            voucher: None,
+            summary_judge: None,
+            bindings: Bindings::default(),
+            timestamps: Timestamps::default(),
+            local_caches: Vec::new(),
+            parts: None,
+            requests: REQUESTS,
+        }
+    }
+}
+
+/// Whether commits have to be bound to the refs that led to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bindings {
+    /// Bindings are checked, against this collection if it is known.
+    Verified(Option<CollectionId>),
+    /// Bindings do not matter.
+    Ignored,
+}
+
+impl Default for Bindings {
+    fn default() -> Self {
+        Self::Verified(None)
+    }
+}
+
+/// Whether commits may be older than those that are there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Timestamps {
+    /// Time does not matter.
+    #[default]
+    Any,
+    /// The commit of a ref may not be older than the one that the ref names here.
+    NotOlderThanRefs,
+    /// No commit may be older than this one.
+    NotOlderThan(CommitId),
+}
+
+/// Counts of what a pull brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteStats {
+    /// Commits, their detached metadata, dirtrees and dirmetas that were fetched.
+    pub metadata_fetched: u64,
+    /// Content objects that were fetched.
+    pub content_fetched: u64,
+    /// Metadata objects that came from this machine.
+    pub metadata_imported: u64,
+    /// Content objects that came from this machine.
+    pub content_imported: u64,
+    /// Bytes of files that were fetched.
+    pub moved_bytes: u64,
+}
+
+/// The refs that commits were asked for by.
+pub(super) type RefsOf = BTreeMap<CommitId, Vec<RefName>>;

@@ -1,0 +1,139 @@
+//! Files for objects that are too large for memory. One that a pull did not finish is there for the next one.
+//!
+//! ```text
+//! tmp/fetch-CHECKSUM.filez    validator of the server, padded to 256 bytes; the object as far as it came
+//! ```
+//! Who writes a part has it locked; another pull of the same object at the same time takes a file without a name.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cap_std::fs::Dir;
+use ostree_format::FileId;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
+
+use crate::net::{Spill, SpillBegun};
+
+/// Bytes in front of the object.
+const HEAD_BYTES: usize = 256;
+/// An object of no more bytes is held in memory.
+const THRESHOLD_BYTES: u64 = 1024 * 1024;
+const PREFIX: &str = "fetch-";
+const SUFFIX: &str = ".filez";
+
+/// The directory with parts.
+#[derive(Clone)]
+pub(super) struct Parts {
+    dir: Arc<Dir>,
+    /// The parts that were there at the start.
+    left: Arc<HashSet<FileId>>,
+}
+
+/// The file of one object.
+pub(super) struct Part {
+    dir: Arc<Dir>,
+    id: FileId,
+    /// Whether an earlier pull left it.
+    was_left: bool,
+    file: Mutex<Option<File>>,
+}
+
+impl Parts {
+    /// Looks which parts are there.
+    pub(super) fn new(dir: Arc<Dir>) -> Self {
+        let entries = dir.entries().into_iter().flatten().flatten();
+        let id = |name: &str| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok();
+        let left = entries.filter_map(|entry| id(entry.file_name().to_str()?)).collect();
+        Self { dir, left: Arc::new(left) }
+    }
+
+    /// The file for an object.
+    pub(super) fn part(&self, id: FileId) -> Arc<Part> {
+        let was_left = self.left.contains(&id);
+        Arc::new(Part { dir: Arc::clone(&self.dir), id, was_left, file: Mutex::default() })
+    }
+}
+
+impl Part {
+    /// The object, at its start, and its size.
+    pub(super) fn read(&self) -> io::Result<(File, u64)> {
+        let mut file = self.lock().as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
+        let len = file.metadata()?.len().saturating_sub(HEAD_BYTES as u64);
+        file.seek(SeekFrom::Start(HEAD_BYTES as u64))?;
+        Ok((file, len))
+    }
+
+    /// The object was written, or what is here is of no use.
+    pub(super) fn remove(&self) {
+        if self.lock().is_some() {
+            // What cannot be removed is old one day, and removed then.
+            let _ = self.dir.remove_file(name(&self.id));
+        }
+    }
+
+    /// Whether an earlier pull left it.
+    pub(super) fn was_left(&self) -> bool {
+        self.was_left
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file, open and locked.
+    fn ensure_open(&self) -> io::Result<File> {
+        let mut file = self.lock();
+        if file.is_none() {
+            let flags = OFlags::RDWR | OFlags::CLOEXEC;
+            let mode = Mode::RUSR | Mode::WUSR;
+            let opened = openat(&*self.dir, name(&self.id), flags | OFlags::CREATE | OFlags::NOFOLLOW, mode)?;
+            let opened = match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => opened,
+                Err(_) => openat(self.dir.as_fd(), ".", flags | OFlags::TMPFILE, mode)?,
+            };
+            *file = Some(File::from(opened));
+        }
+        file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()
+    }
+}
+
+fn name(id: &FileId) -> String {
+    format!("{PREFIX}{id}{SUFFIX}")
+}
+
+/// A part as a place to write to.
+pub(super) struct PartSpill(pub(super) Arc<Part>);
+
+impl Spill for PartSpill {
+    fn threshold(&self) -> u64 {
+        THRESHOLD_BYTES
+    }
+
+    fn begun(&self) -> Option<SpillBegun> {
+        if !self.0.was_left {
+            return None;
+        }
+        let mut file = self.0.ensure_open().ok()?;
+        let mut head = [0; HEAD_BYTES];
+        file.seek(SeekFrom::Start(0)).ok()?;
+        file.read_exact(&mut head).ok()?;
+        let bytes = file.metadata().ok()?.len().checked_sub(HEAD_BYTES as u64).filter(|bytes| *bytes > 0)?;
+        let validator = str::from_utf8(&head).ok()?.trim_end_matches(['\n', '\0']).to_owned();
+        Some(SpillBegun { bytes, validator: Some(validator).filter(|validator| !validator.is_empty()) })
+    }
+
+    fn open(&mut self, at: u64, validator: Option<&str>) -> io::Result<File> {
+        let mut file = self.0.ensure_open()?;
+        file.set_len(HEAD_BYTES as u64 + at)?;
+        let mut head = [0; HEAD_BYTES];
+        let validator = validator.filter(|validator| validator.len() < HEAD_BYTES).unwrap_or_default();
+        head[..validator.len()].copy_from_slice(validator.as_bytes());
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&head)?;
+        file.seek(SeekFrom::Start(HEAD_BYTES as u64 + at))?;
+        Ok(file)
+    }
+}

@@ -1,0 +1,178 @@
+//! A pull: first what it will bring, then all of it into a transaction, the refs last.
+
+use std::collections::BTreeMap;
+
+use ostree_format::{CommitId, RefName, RepoMode, Summary};
+
+use super::error::{Error, Result};
+use super::judge::Judge;
+use super::local::LocalArchive;
+use super::options::{Bindings, RefsOf, RemoteOptions, RemoteStats, Timestamps};
+use super::server::RemoteServer;
+use super::summary::{self, FetchedSummary, SummaryCache};
+use super::walk::{self, Told};
+use super::wanted::{self, FoundRef, RefFiles, WantedRefs};
+use crate::base::Ctx;
+use crate::store::{Txn, load_commit, local_ref, remote_ref};
+use crate::transfer::{self, TransferOptions};
+
+/// Where a pull takes objects from.
+pub enum Origin<'a> {
+    /// A web server, and the place where its summary is kept for the next time.
+    Server(&'a RemoteServer, Option<SummaryCache>),
+    /// A repository of this machine.
+    Directory(&'a dyn LocalArchive),
+}
+
+/// A pull before it begins: the refs were found, nothing was written.
+pub struct RemotePlan<'a> {
+    origin: Origin<'a>,
+    options: RemoteOptions<'a>,
+    /// The refs that will be written.
+    pub refs: Vec<FoundRef>,
+    /// Commits that are wanted without a ref.
+    pub commits: Vec<CommitId>,
+    /// The summary, if it was needed and the remote has one.
+    pub summary: Option<FetchedSummary>,
+}
+
+impl<'a> RemotePlan<'a> {
+    /// Finds the commits of what is `wanted`.
+    ///
+    /// # Errors
+    /// [`Error::NoBranch`], [`Error::NoRev`]; [`Error::Refused`] if the summary was; [`Error::NotAnArchive`];
+    /// [`Error::Net`], [`Error::Store`].
+    pub fn new(
+        origin: Origin<'a>,
+        wanted: &WantedRefs,
+        options: RemoteOptions<'a>,
+        ctx: &Ctx,
+    ) -> Result<Self> {
+        ctx.phase("Looking up refs", None, None);
+        let judge = options.summary_judge;
+        let summary = match &origin {
+            _ if !wanted.needs_lookup() => None,
+            Origin::Server(server, cache) => summary::fetch(server, cache.as_ref(), judge, ctx)?,
+            Origin::Directory(local) => summary::read(*local, judge)?,
+        };
+        if let (Some(summary), Origin::Server(..)) = (&summary, &origin)
+            && let Some(mode) = summary.parsed.mode().map_err(Error::Summary)?
+            && mode != RepoMode::Archive
+        {
+            return Err(Error::NotAnArchive(mode.as_str().to_owned()));
+        }
+        let files = match &origin {
+            Origin::Server(server, _) => RefFiles::Server(server),
+            Origin::Directory(local) => RefFiles::Directory(*local),
+        };
+        let (refs, commits) = wanted::find(wanted, summary.as_ref(), files, ctx)?;
+        Ok(Self { origin, options, refs, commits, summary })
+    }
+
+    /// Brings everything into `txn`.
+    ///
+    /// # Errors
+    /// [`Error::Net`] if something could not be fetched; [`Error::Store`] if an object is damaged, a commit was
+    /// refused, or something could not be written; [`Error::Cancelled`].
+    pub fn run(&self, txn: &dyn Txn, ctx: &Ctx) -> Result<RemoteStats> {
+        let judge = self.judge(txn)?;
+        let mut commits = self.commits.clone();
+        for found in &self.refs {
+            if !commits.contains(&found.commit) {
+                commits.push(found.commit);
+            }
+        }
+        let stats = match &self.origin {
+            Origin::Server(server, _) => {
+                let told = self.summary.as_ref().map(|summary| told(&summary.parsed)).unwrap_or_default();
+                walk::pull(server, txn, &commits, &self.options, &judge, &told, ctx)?
+            }
+            Origin::Directory(local) => self.copy(*local, txn, &commits, &judge, ctx)?,
+        };
+        self.write_refs(txn)?;
+        Ok(stats)
+    }
+
+    fn copy(
+        &self,
+        from: &dyn LocalArchive,
+        txn: &dyn Txn,
+        commits: &[CommitId],
+        judge: &Judge<'_>,
+        ctx: &Ctx,
+    ) -> Result<RemoteStats> {
+        let options = TransferOptions {
+            depth: self.options.depth,
+            trust: self.options.trust,
+            extent: self.options.extent.clone(),
+            file_modes: self.options.file_modes,
+            voucher: Some(judge),
+        };
+        let copied = transfer::copy(from, txn, commits, &options, ctx)?;
+        Ok(RemoteStats {
+            metadata_imported: copied.metadata_objects,
+            content_imported: copied.content_objects,
+            ..RemoteStats::default()
+        })
+    }
+
+    /// What is asked of each commit.
+    fn judge(&self, txn: &dyn Txn) -> Result<Judge<'_>> {
+        let mut refs = RefsOf::new();
+        for found in &self.refs {
+            refs.entry(found.commit).or_default().push(found.name.clone());
+        }
+        let bindings = match (&self.options.bindings, &self.origin) {
+            (Bindings::Verified(_), Origin::Directory(local)) => Bindings::Verified(local.collection()),
+            (bindings, _) => bindings.clone(),
+        };
+        let time = |id: CommitId| Ok::<_, Error>((id, load_commit(txn, &id)?.timestamp));
+        let (mut for_all, mut for_some) = (None, BTreeMap::<_, Vec<_>>::new());
+        match &self.options.timestamps {
+            Timestamps::Any => {}
+            Timestamps::NotOlderThan(id) => for_all = Some(time(*id)?),
+            Timestamps::NotOlderThanRefs => {
+                for found in &self.refs {
+                    if let Some(id) = self.known(txn, &found.name)? {
+                        for_some.entry(found.commit).or_default().push(time(id)?);
+                    }
+                }
+            }
+        }
+        Ok(Judge { voucher: self.options.voucher, bindings, refs, for_all, for_some })
+    }
+
+    /// The commit that a ref names here.
+    fn known(&self, txn: &dyn Txn, name: &RefName) -> Result<Option<CommitId>> {
+        let of_remote = match &self.options.remote {
+            Some(remote) => txn.resolve_exact(&remote_ref(remote.clone(), name.clone()))?,
+            None => None,
+        };
+        match of_remote {
+            Some(id) => Ok(Some(id)),
+            None => Ok(txn.resolve(&local_ref(name.clone()))?),
+        }
+    }
+
+    fn write_refs(&self, txn: &dyn Txn) -> Result<()> {
+        for FoundRef { collection, name, commit } in &self.refs {
+            match (collection, self.options.mirror, &self.options.remote) {
+                (Some(id), true, _) => txn.set_collection_ref(id, name, Some(*commit))?,
+                (None, true, _) | (_, false, None) => txn.set_ref(&local_ref(name.clone()), Some(*commit))?,
+                (_, false, Some(remote)) => {
+                    let refspec = remote_ref(remote.clone(), name.clone());
+                    if txn.resolve_exact(&refspec)? != Some(*commit) {
+                        txn.set_ref(&refspec, Some(*commit))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a summary says besides refs.
+fn told(summary: &Summary) -> Told {
+    let sizes = summary.refs.iter().map(|found| (found.commit, found.commit_bytes));
+    Told { commit_bytes: sizes.collect(), has_tombstones: summary.tombstone_commits() }
+}

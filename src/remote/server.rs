@@ -1,0 +1,106 @@
+//! Where a remote repository is, and requests for its files.
+
+use ostree_format::{ObjectName, ObjectType, RepoMode};
+
+use super::error::{Error, Result};
+use crate::base::Ctx;
+use crate::net::header::HeaderMap;
+use crate::net::{Downloads, Error as NetError, FetchedBody, FileRequest, Http, Url};
+
+/// The largest file that is read besides objects and summaries: a ref, a config, a list of mirrors.
+const MAX_SMALL_FILE_BYTES: u64 = 10 * 1024 * 1024;
+
+/// A web server, or several mirrors, with an archive repository.
+#[derive(Debug, Clone)]
+pub struct RemoteServer {
+    http: Http,
+    metadata: Vec<Url>,
+    content: Vec<Url>,
+    headers: HeaderMap,
+}
+
+impl RemoteServer {
+    /// A repository at any of the addresses `metadata`, whose objects are at `content`, or at the same addresses where that
+    /// is empty. Every request gets `headers`.
+    pub fn new(http: Http, metadata: Vec<Url>, content: Vec<Url>, headers: HeaderMap) -> Self {
+        let content = if content.is_empty() { metadata.clone() } else { content };
+        Self { http, metadata, content, headers }
+    }
+
+    /// Downloads from this server.
+    pub(super) fn downloads<T: Send + 'static>(&self, ctx: &Ctx) -> Downloads<T> {
+        Downloads::new(&self.http, ctx)
+    }
+
+    /// A request for a file that is no content object.
+    pub(super) fn request(&self, path: &str, limit: u64) -> FileRequest {
+        self.at(&self.metadata, path, limit)
+    }
+
+    /// A request for an object of at most `limit` bytes. What may change, as signatures do, is at the first addresses.
+    pub(super) fn object(&self, name: &ObjectName, limit: u64) -> FileRequest {
+        let bases = if name.kind == ObjectType::CommitMeta { &self.metadata } else { &self.content };
+        self.at(bases, &format!("objects/{}", name.loose_path(RepoMode::Archive)), limit)
+    }
+
+    fn at(&self, bases: &[Url], path: &str, limit: u64) -> FileRequest {
+        let urls = bases.iter().map(|base| below(base, path)).collect();
+        FileRequest { headers: self.headers.clone(), ..FileRequest::new(urls, limit) }
+    }
+
+    /// A small file.
+    ///
+    /// # Errors
+    /// If the server does not give it.
+    pub fn require(&self, path: &str, ctx: &Ctx) -> Result<Vec<u8>> {
+        let request = self.request(path, MAX_SMALL_FILE_BYTES);
+        match self.downloads(ctx).fetch((), request)?.body {
+            FetchedBody::Held(bytes) => Ok(bytes.to_vec()),
+            FetchedBody::Spilled | FetchedBody::NotModified => Ok(Vec::new()),
+        }
+    }
+
+    /// A small file, if the server has it.
+    ///
+    /// # Errors
+    /// If the server cannot be asked.
+    pub fn read(&self, path: &str, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
+        match self.require(path, ctx) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::Net(error)) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether the server says that it does not have a file, in one of the ways in which servers do.
+pub(super) fn is_missing(error: &NetError) -> bool {
+    matches!(error, NetError::Status { status, .. } if matches!(status.as_u16(), 403 | 404 | 410))
+}
+
+/// The address of the file `path` of a repository.
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path.split('/'));
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_lie_below_the_repository() {
+        for (base, path, expected) in [
+            ("http://a/repo", "refs/heads/a/b c", "http://a/repo/refs/heads/a/b%20c"),
+            ("http://a/repo/", "summary", "http://a/repo/summary"),
+            ("http://a", "summary?x", "http://a/summary%3Fx"),
+            ("http://a/repo?token=1", "config", "http://a/repo/config?token=1"),
+        ] {
+            let base = Url::parse(base).expect("a URL");
+            assert_eq!(below(&base, path).as_str(), expected);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Lines that break, servers that lie: nothing wrong is stored, and what came is not fetched again.
+
+use std::fs;
+
+use super::{Fixture, noise};
+use crate::proxy::{Faults, Proxy};
+
+/// The path of the object of the file with random bytes, below `objects`.
+fn large(fixture: &Fixture) -> String {
+    let listed = fixture.c(&["ls", "--repo=srv/repo", "-C", "main", "/usr/lib/deep/er/noise"]);
+    let checksum = listed.split_whitespace().nth(4).unwrap();
+    format!("{}/{}.filez", &checksum[..2], &checksum[2..])
+}
+
+#[test]
+fn broken_lines_are_asked_again_and_large_objects_go_on() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    let faults = Faults { cut_answer: Some(1_200_000), ..Faults::default() };
+    let proxy = Proxy::start(server.address, faults);
+    fixture.repository("ours", "archive", &format!("{}/repo", proxy.url()));
+    fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+    fixture.fsck("ours");
+    let large = large(&fixture);
+    let parts: Vec<_> = server.asked().into_iter().filter(|line| line.contains(&large)).collect();
+    assert!(parts.iter().any(|line| line.contains(" 206 bytes=")), "{parts:?}");
+}
+
+#[test]
+fn a_later_pull_goes_on_in_the_middle_of_a_large_object() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    let faults = Faults { cut_answer: Some(2_000_000), ..Faults::default() };
+    let proxy = Proxy::start(server.address, faults);
+    fixture.repository("ours", "bare-user", &format!("{}/repo", proxy.url()));
+    let said = fixture.refused(&["pull", "--repo=ours", "--network-retries=0", "origin", "main"]);
+    assert!(said.contains("Transferred a partial file"), "{said}");
+    let large = large(&fixture);
+    server.asked();
+    let url = format!("--url={}", server.url("repo"));
+    fixture.ours(&["pull", "--repo=ours", &url, "origin", "main"]);
+    let parts: Vec<_> = server.asked().into_iter().filter(|line| line.contains(&large)).collect();
+    let [part] = &parts[..] else { panic!("{parts:?}") };
+    assert!(part.contains(" 206 bytes=1"), "{part}");
+    fixture.fsck("ours");
+    let left: Vec<_> = fs::read_dir(fixture.path("ours/tmp")).unwrap().flatten().collect();
+    assert!(left.iter().all(|entry| entry.file_name() == "cache"), "{left:?}");
+}
+
+#[test]
+fn a_part_that_turns_out_wrong_is_thrown_away() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    fixture.repository("ours", "bare-user", &server.url("repo"));
+    let checksum = large(&fixture).replace('/', "").replace(".filez", "");
+    let mut part = vec![b'\n'; 256];
+    part.extend(noise(1_000_000));
+    fs::write(fixture.path(&format!("ours/tmp/fetch-{checksum}.filez")), part).unwrap();
+    fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+    fixture.fsck("ours");
+    let asked: Vec<_> = server.asked().into_iter().filter(|line| line.contains(&large(&fixture))).collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+}
+
+#[test]
+fn damaged_objects_are_refused_by_name() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    let objects = fixture.path("srv/repo/objects");
+    let commit = fixture.c(&["rev-parse", "--repo=srv/repo", "main"]);
+    let tree = fixture.c(&["show", "--repo=srv/repo", "--raw", "main"]);
+    assert!(tree.contains('('), "{tree}");
+    for path in [large(&fixture), format!("{}/{}.commit", &commit[..2], &commit[2..])] {
+        for mode in ["bare-user", "archive"] {
+            let file = objects.join(&path);
+            let good = fs::read(&file).unwrap();
+            let mut bad = good.clone();
+            let middle = bad.len() / 2;
+            bad[middle] ^= 1;
+            fs::write(&file, &bad).unwrap();
+            fixture.repository("ours", mode, &server.url("repo"));
+            let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+            fs::write(&file, &good).unwrap();
+            let checksum = path.replace('/', "");
+            let checksum = checksum.split('.').next().unwrap();
+            assert!(said.contains(checksum), "{said}");
+            assert!(!fixture.content("ours").keys().any(|name| name.starts_with("refs")));
+            // With the good object it goes on.
+            fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+            fixture.fsck("ours");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! nginx with a directory, on a free port, for as long as the value lives.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::oracle;
+
+/// A running server.
+pub(super) struct Nginx {
+    pub(super) address: SocketAddr,
+    dir: TempDir,
+    child: Child,
+}
+
+impl Nginx {
+    /// Serves the files below `root`; `None`, with a line that says so, if there is no nginx.
+    pub(super) fn start(root: &Path) -> Option<Self> {
+        Self::start_with(root, "")
+    }
+
+    /// Serves the files below `root`, with more lines of configuration for them.
+    pub(super) fn start_with(root: &Path, more: &str) -> Option<Self> {
+        if !oracle::need("nginx") {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let at = dir.path().display();
+        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|name| format!("{name}_temp_path {at}/{name};\n"))
+            .collect();
+        let config = format!(
+            "daemon off; {user} pid {at}/pid; error_log {at}/errors; worker_processes 1;\n\
+             events {{ worker_connections 512; }}\n\
+             http {{\n{temporary}\
+             log_format asked '$request_method $uri $status $http_range';\n\
+             access_log {at}/asked asked;\n\
+             server {{ listen {address}; root {}; {more} }}\n}}\n",
+            root.display()
+        );
+        fs::write(dir.path().join("config"), config).unwrap();
+        let child = Command::new("nginx")
+            .arg("-e")
+            .arg(dir.path().join("errors"))
+            .arg("-c")
+            .arg(dir.path().join("config"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self { address, dir, child };
+        for _ in 0..200 {
+            if TcpStream::connect(server.address).is_ok() {
+                return Some(server);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("nginx does not start: {:?}", fs::read_to_string(server.dir.path().join("errors")));
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    /// What was asked for since the last time: method, path, status, range.
+    pub(super) fn asked(&self) -> Vec<String> {
+        // A line is written once the answer is out.
+        std::thread::sleep(Duration::from_millis(50));
+        let log = self.dir.path().join("asked");
+        let text = fs::read_to_string(&log).unwrap();
+        fs::File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers end with it only if it is asked.
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        );
+        let _ = self.child.wait();
+    }
+}
