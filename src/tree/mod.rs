@@ -12,7 +12,7 @@ mod commit;
 
 pub use checkout::{
     CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts,
-    PlainFiles, Sync, Whiteouts, checkout,
+    PlainFiles, Relabel, Sync, Whiteouts, checkout,
 };
 pub use commit::{
     Bootable, CommitOptions, DevInoTrust, DirOptions, RefBindings, Sealing, SourceFate, TreeStats,

@@ -5,20 +5,23 @@ mod image;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use rustix::fs::CWD;
 
+use super::commit::changes::policy_in;
 use super::{Common, resolve};
 use crate::base::{ErrorKind, Kind};
 use crate::cli::room::{Kept, Writing};
-use crate::cli::terminal::Session;
+use crate::cli::terminal::{self, Session};
 use crate::composefs::FileDigests;
 use crate::repo::Repo;
+use crate::store::selinux::{Labeling, UsrEtc};
 use crate::store::{Error, SkipList, load_commit};
 use crate::tree::{
     CheckoutOptions, DirectoryModes, Linking, MissingSubpath, Overwrite, Ownership, PassthroughWhiteouts,
-    PlainFiles, Sync, Whiteouts, checkout,
+    PlainFiles, Relabel, Sync, Whiteouts, checkout,
 };
 
 /// Arguments of `checkout`.
@@ -77,6 +80,12 @@ pub(crate) struct Args {
     /// A file with paths to leave out
     #[arg(long, value_name = "FILE")]
     skip_list: Option<PathBuf>,
+    /// Label files as the SELinux policy in the root file system PATH says; they are never hard-linked then
+    #[arg(long, value_name = "PATH")]
+    selinux_policy: Option<PathBuf>,
+    /// The path at which the destination will be, for --selinux-policy [default: that of --subpath]
+    #[arg(long, value_name = "PREFIX")]
+    selinux_prefix: Option<String>,
     /// Write the image that composefs mounts, with the fs-verity digest of every file, instead of files
     #[arg(long)]
     composefs: bool,
@@ -96,7 +105,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let image = image::asked_for(args)?;
-    let options = options(args)?.for_mode(repo.mode());
+    let mut options = options(args)?.for_mode(repo.mode());
+    if repo.config().disable_xattrs {
+        options.labels = None;
+    }
     let list = match (&args.from_file, args.from_stdin) {
         (_, true) => read_list(io::stdin().lock())?,
         (Some(file), false) => {
@@ -173,12 +185,15 @@ fn options(args: &Args) -> anyhow::Result<CheckoutOptions> {
         (true, false, true) => bail!("Cannot specify both --union and --union-identical"),
         (false, true, true) => bail!("Cannot specify both --union-add and --union-identical"),
     };
-    let linking = match (args.require_hardlinks, args.force_copy) {
+    let linking = match (args.require_hardlinks, args.force_copy || args.selinux_policy.is_some()) {
         (false, false) => Linking::Prefer,
         (true, false) => Linking::Require,
         (false, true) => Linking::Never,
         (true, true) => bail!("Cannot specify both --require-hardlinks and --force-copy"),
     };
+    if args.selinux_prefix.is_some() && args.selinux_policy.is_none() {
+        bail!("Cannot specify --selinux-prefix without --selinux-policy");
+    }
     let skip = match &args.skip_list {
         Some(file) => {
             SkipList::parse(&fs::read_to_string(file).with_context(|| format!("openat({})", file.display()))?)
@@ -205,6 +220,24 @@ fn options(args: &Args) -> anyhow::Result<CheckoutOptions> {
         subpath: args.subpath.clone(),
         missing_subpath: if args.allow_noent { MissingSubpath::Ignore } else { MissingSubpath::Refuse },
         skip,
+        labels: labels(args)?,
         sync: if args.fsync == Some(true) { Sync::Each } else { Sync::Later },
     })
+}
+
+/// The labels that files get, if there is a policy.
+fn labels(args: &Args) -> anyhow::Result<Option<Relabel>> {
+    let Some(root) = &args.selinux_policy else { return Ok(None) };
+    if !root.is_dir() {
+        bail!("selinux-policy: opendir({}): no such directory", root.display());
+    }
+    let Some(policy) = policy_in(root)? else {
+        let shown = root.display();
+        terminal::say(format_args!("There is no SELinux policy in {shown}: files keep their labels"));
+        return Ok(None);
+    };
+    let prefix = args.selinux_prefix.as_ref().or(args.subpath.as_ref());
+    let labeling = Labeling { policy: Arc::new(policy), usr_etc: UsrEtc::AsItIs };
+    let prefix = format!("/{}", prefix.map_or("", |prefix| prefix.trim_start_matches('/')));
+    Ok(Some(Relabel { labeling, prefix }))
 }

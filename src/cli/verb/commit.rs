@@ -1,6 +1,6 @@
 //! `commit`: directories, tar archives or other commits become a new commit.
 
-mod changes;
+pub(super) mod changes;
 mod message;
 pub(super) mod metadata;
 mod sizes;

@@ -1,12 +1,13 @@
 //! Directories: made before what is in them, finished after it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ostree_format::{DirEntry, DirMeta, DirMetaId, DirTreeRef, FileId, FileName, S_IFDIR, S_IFMT};
+use ostree_format::{DirEntry, DirMeta, DirMetaId, DirTreeRef, FileId, FileName, S_IFDIR, S_IFMT, Xattrs};
 use rustix::fs::{
     AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, fchmod, fchown, fsync, futimens,
     mkdirat, openat, statat,
@@ -18,6 +19,7 @@ use super::queue::Queue;
 use super::target::CheckoutTarget;
 use super::{CheckoutOptions, DirectoryModes, Linking, Overwrite, Ownership, Sync, Whiteouts};
 use crate::base::{Ctx, fs, write_xattrs};
+use crate::store::selinux::LABEL_XATTR;
 use crate::store::{Error, ObjectRead, Result, load_dirmeta};
 
 /// A regular file of this name says that what was in the directory before does not count.
@@ -115,7 +117,8 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
             (false, Some(_)) => open_below(parent, name)?,
         };
         if made && self.options.ownership == Ownership::Commit {
-            write_xattrs(&fd, &meta.xattrs).map_err(|e| Error::io("Processing dirmeta of", &path, e))?;
+            let xattrs = self.labeled(&path, meta.mode, &meta.xattrs);
+            write_xattrs(&fd, &xattrs).map_err(|e| Error::io("Processing dirmeta of", &path, e))?;
         }
         let meta = made.then_some(meta);
         let dir = Arc::new(Dir { fd, path, meta, pending: AtomicUsize::new(1), parent: above });
@@ -144,6 +147,15 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
             dir.pending.fetch_add(1, Ordering::Relaxed);
             self.queue.push([Task::Files(dir.clone(), some)]);
         }
+    }
+
+    /// The xattrs of a file or directory, with the label that it is to get instead of its own.
+    pub(super) fn labeled<'x>(&self, path: &str, mode: u32, xattrs: &'x Xattrs) -> Cow<'x, Xattrs> {
+        let Some(labels) = &self.options.labels else { return Cow::Borrowed(xattrs) };
+        let Some(label) = labels.label(path, mode) else { return Cow::Borrowed(xattrs) };
+        let mut xattrs = xattrs.clone();
+        xattrs.set(LABEL_XATTR.into(), label);
+        Cow::Owned(xattrs)
     }
 
     fn dirmeta(&self, id: DirMetaId) -> Result<Arc<DirMeta>> {

@@ -109,7 +109,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
                 let header = object.header.clone();
                 return self.symlink(dir, name, target, &header);
             }
-            FileKind::Regular => self.wanted(&object.header),
+            FileKind::Regular => self.wanted(&dir.path_of(name), &object.header),
         };
         self.place(dir, name, id, |file| {
             self.content(file, &mut object)
@@ -123,8 +123,9 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
     }
 
     /// The header of the file as it is to lie there.
-    fn wanted(&self, header: &FileHeader) -> FileHeader {
+    fn wanted(&self, path: &str, header: &FileHeader) -> FileHeader {
         let mut header = header.clone();
+        header.xattrs = self.labeled(path, header.mode(), &header.xattrs).into_owned();
         if self.options.ownership == Ownership::User {
             header.permissions = (header.permissions & !0o6000) | 0o400;
         }
@@ -187,7 +188,8 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         }
         if self.options.ownership == Ownership::Commit {
             self.chown_at(dir, name, header)?;
-            base::write_xattrs_at(&dir.fd, name, &header.xattrs)
+            let xattrs = self.labeled(&dir.path_of(name), header.mode(), &header.xattrs);
+            base::write_xattrs_at(&dir.fd, name, &xattrs)
                 .map_err(|e| Error::io("symlinkat", dir.path_of(name), e))?;
         }
         Ok(())

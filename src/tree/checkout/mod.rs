@@ -20,6 +20,7 @@ use std::path::Path;
 use ostree_format::{RepoMode, RootDir};
 
 use crate::base::Ctx;
+use crate::store::selinux::Labeling;
 use crate::store::{ObjectRead, Result, SkipList};
 
 /// Options for a checkout.
@@ -45,8 +46,31 @@ pub struct CheckoutOptions {
     pub missing_subpath: MissingSubpath,
     /// Paths that are left out: `/usr/bin/su`, and with a slash at the end for a directory `/usr/share/doc/`.
     pub skip: SkipList,
+    /// SELinux labels in place of those in the commit, which stay where the policy has none; not with [`Ownership::User`]. Hard links keep the label of the
+    /// object: who wants new ones asks for [`Linking::Never`].
+    pub labels: Option<Relabel>,
     /// Whether every file and directory is synced.
     pub sync: Sync,
+}
+
+/// SELinux labels that a checkout gives.
+#[derive(Debug, Clone)]
+pub struct Relabel {
+    /// The policy that gives the labels.
+    pub labeling: Labeling,
+    /// The path at which the destination will be, such as `/usr/etc`.
+    pub prefix: String,
+}
+
+impl Relabel {
+    /// The label of the file at `path` in the checkout, without a NUL at its end, which the kernel adds.
+    fn label(&self, path: &str, mode: u32) -> Option<Box<[u8]>> {
+        let path = format!("{}{path}", self.prefix.trim_end_matches('/'));
+        let path = if path.len() > 1 { path.trim_end_matches('/') } else { &path };
+        let mut label = self.labeling.xattr(path, mode)?;
+        label.pop_if(|last| *last == 0);
+        Some(label.into())
+    }
 }
 
 /// The owner that the files get.

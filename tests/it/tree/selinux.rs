@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use ostree_rs::base::read_xattrs_at;
+
 use super::fixture;
 use crate::oracle::run;
 
@@ -70,6 +72,74 @@ fn tree(top: &Path) {
             label,
         );
     }
+}
+
+/// The label of everything below `top`, without a NUL at its end.
+fn labels_of(top: &Path, path: &Path, is_file_only: bool, found: &mut Vec<String>) {
+    for entry in fs::read_dir(top.join(path)).unwrap() {
+        let entry = entry.unwrap();
+        let (name, kind) = (entry.file_name().into_string().unwrap(), entry.file_type().unwrap());
+        let xattrs = read_xattrs_at(fs::File::open(top.join(path)).unwrap(), &name).unwrap();
+        let label = xattrs.get(b"security.selinux").unwrap_or_default();
+        let label = String::from_utf8_lossy(label).trim_end_matches('\0').to_owned();
+        if kind.is_file() || !is_file_only {
+            found.push(format!("{} {label}", path.join(&name).display()));
+        }
+        if kind.is_dir() {
+            labels_of(top, &path.join(name), is_file_only, found);
+        }
+    }
+    found.sort();
+}
+
+/// A checkout with a policy has the labels that C ostree's commit with that policy has. Its own checkout labels
+/// symbolic links and directories only where the running kernel has SELinux; files it labels anywhere.
+#[test]
+fn checkouts_are_labeled() {
+    if !fixture::ready() {
+        return;
+    }
+    const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
+    let work = tempfile::tempdir().unwrap();
+    let path = |name: &str| work.path().join(name).display().to_string();
+    let labels = |name: &str, is_file_only| {
+        let mut found = Vec::new();
+        labels_of(&work.path().join(name), Path::new(""), is_file_only, &mut found);
+        found
+    };
+    tree(&work.path().join("tree"));
+    let (repo, tree) = (format!("--repo={}", path("repo")), format!("--tree=dir={}", path("tree")));
+    let policy = format!("--selinux-policy={}", path("tree"));
+    run("ostree", &[&repo, "init", "--mode=bare-user"]);
+    run("ostree", &[&repo, "commit", "-b", "labeled", &policy, &tree]);
+    // Where the policy has no label, C ostree's checkout ends by SIGSEGV.
+    fs::write(work.path().join("skip"), "/run/x\n").unwrap();
+    let skip = format!("--skip-list={}", path("skip"));
+    run("ostree", &[&repo, "commit", "-b", "plain", "--no-xattrs", &skip, &tree]);
+    run("ostree", &[&repo, "checkout", "labeled", &path("expected")]);
+    run(OURS, &[&repo, "checkout", &policy, "labeled", &path("again")]);
+    assert_eq!(labels("again", false), labels("expected", false));
+    assert!(labels("again", false).iter().any(|line| line == "etc/ssh/link system_u:object_r:ssh_t:s0"));
+    for (n, options) in [
+        &[][..],
+        &["--subpath=/usr"],
+        &["--subpath=/usr", "--selinux-prefix=/"],
+        &["--selinux-prefix=/usr/local/", "--union"],
+        &["--subpath=/usr/etc", "--selinux-prefix=/usr/bin"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        for (program, name) in [("ostree", "theirs"), (OURS, "ours")] {
+            let fixed = [&*repo, "checkout", &policy, "plain", &path(&format!("{name}{n}"))];
+            run(program, &[&fixed[..], options].concat());
+        }
+        let (ours, theirs) = (labels(&format!("ours{n}"), true), labels(&format!("theirs{n}"), true));
+        assert_eq!(ours, theirs, "{options:?}");
+        assert!(!ours.is_empty());
+    }
+    let out = Command::new(OURS).args([&*repo, "checkout", "--selinux-prefix=/x", "plain", "no"]).output();
+    assert!(String::from_utf8_lossy(&out.unwrap().stderr).contains("without --selinux-policy"));
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(super) fn asked_for(args: &Args) -> anyhow::Result<Option<FileDigests>> {
         args.force_copy_zerosized,
         args.bareuseronly_dirs,
         args.skip_list.is_some(),
+        args.selinux_policy.is_some(),
+        args.selinux_prefix.is_some(),
         args.subpath.is_some(),
     ];
     if of_files.contains(&true) {
