@@ -7,7 +7,7 @@
 //! ```text
 //! kind      a key in files and options                       a signature
 //! ed25519   base64: 32 bytes; secret: 64, seed then public   64 bytes, of the data itself
-//! spki      PEM, in options base64 of DER; secret: PKCS #8   Ed25519; ECDSA, RSA PKCS #1: of the data's SHA-256
+//! spki      PEM, in options base64 of DER; secret: PKCS #8   EdDSA; ECDSA, RSA PKCS #1: of the data's SHA-256
 //! dummy     the key itself                                   the key itself: for tests
 //!
 //! PublicKeys::verify(data, signatures) ─► Verified | Unverified
@@ -22,6 +22,8 @@ pub mod ed25519;
 pub mod gpg;
 mod key_files;
 mod keys;
+#[cfg(feature = "openpgp")]
+mod more_curves;
 mod signer;
 pub mod spki;
 

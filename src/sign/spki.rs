@@ -14,19 +14,25 @@ use ring::signature::{
 };
 
 use super::key_files::Half;
+#[cfg(feature = "openpgp")]
+use super::more_curves;
 use super::{Error, KeyKind, Result};
 
 /// The algorithm of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Algorithm {
+pub(super) enum Algorithm {
     P256,
     P384,
+    #[cfg(feature = "openpgp")]
+    P521,
     Ed25519,
+    #[cfg(feature = "openpgp")]
+    Ed448,
     Rsa,
 }
 
 /// The algorithm identifiers that are known, as they stand in the key.
-const ALGORITHMS: [(&[u8], Algorithm); 4] = [
+const ALGORITHMS: &[(&[u8], Algorithm)] = &[
     // id-ecPublicKey, prime256v1
     (
         &[0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7],
@@ -34,11 +40,22 @@ const ALGORITHMS: [(&[u8], Algorithm); 4] = [
     ),
     // id-ecPublicKey, secp384r1
     (&[0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 0x06, 5, 0x2b, 0x81, 4, 0, 34], Algorithm::P384),
+    // id-ecPublicKey, secp521r1
+    #[cfg(feature = "openpgp")]
+    (&[0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 0x06, 5, 0x2b, 0x81, 4, 0, 35], Algorithm::P521),
+    // id-Ed448
+    #[cfg(feature = "openpgp")]
+    (&[0x06, 3, 0x2b, 0x65, 0x71], Algorithm::Ed448),
     // id-Ed25519
     (&[0x06, 3, 0x2b, 0x65, 0x70], Algorithm::Ed25519),
     // rsaEncryption, NULL
     (&[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 0x05, 0], Algorithm::Rsa),
 ];
+
+/// The algorithm that an identifier names.
+pub(super) fn algorithm_of(identifier: &[u8]) -> Option<Algorithm> {
+    ALGORITHMS.iter().find(|(known, _)| *known == identifier).map(|(_, algorithm)| *algorithm)
+}
 
 /// A digest that goes with P-384.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +66,8 @@ pub enum P384Digest {
     Sha384,
 }
 
-/// A public key: ECDSA with P-256 or P-384, Ed25519, RSA from 2,048 bits.
+/// A public key: ECDSA with P-256, P-384 or P-521, Ed25519, Ed448, RSA from 2,048 bits. Without the feature `openpgp`
+/// there are neither P-521 nor Ed448.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SpkiKey {
     der: Vec<u8>,
@@ -70,8 +88,7 @@ impl SpkiKey {
     /// # Errors
     /// [`Error::Malformed`] if it is none, or of an algorithm that is not known.
     pub fn from_der(der: &[u8]) -> Result<Self> {
-        let unknown =
-            || malformed(Half::Public, "neither ECDSA with P-256 or P-384 nor Ed25519 nor RSA, or damaged");
+        let unknown = || malformed(Half::Public, "of an algorithm that is not known, or damaged");
         Self::parse(der).ok_or_else(unknown)
     }
 
@@ -83,8 +100,7 @@ impl SpkiKey {
         if !rest.is_empty() || !end.is_empty() || unused != 0 {
             return None;
         }
-        let (_, algorithm) = ALGORITHMS.iter().find(|(known, _)| *known == identifier)?;
-        Some(Self { der: der.to_vec(), algorithm: *algorithm, key: key.to_vec() })
+        Some(Self { der: der.to_vec(), algorithm: algorithm_of(identifier)?, key: key.to_vec() })
     }
 
     /// The key in DER form.
@@ -100,12 +116,15 @@ impl SpkiKey {
             (Algorithm::P384, P384Digest::Sha384) => &ECDSA_P384_SHA384_ASN1,
             (Algorithm::Ed25519, _) => &ED25519,
             (Algorithm::Rsa, _) => &RSA_PKCS1_2048_8192_SHA256,
+            #[cfg(feature = "openpgp")]
+            (other, _) => return more_curves::verify(other, &self.key, message, signature),
         };
         UnparsedPublicKey::new(algorithm, &self.key).verify(message, signature).is_ok()
     }
 }
 
-/// A secret key: ECDSA with P-256, Ed25519, RSA from 2,048 to 4,096 bits.
+/// A secret key: ECDSA with P-256, P-384 or P-521, Ed25519, Ed448, RSA from 2,048 to 4,096 bits. Without the feature
+/// `openpgp` there are neither P-384 nor P-521 nor Ed448.
 #[derive(Debug)]
 pub struct SpkiSecret(Pair);
 
@@ -114,13 +133,15 @@ enum Pair {
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(Box<RsaKeyPair>),
+    #[cfg(feature = "openpgp")]
+    Other(Box<more_curves::CurveSecret>),
 }
 
 impl SpkiSecret {
     /// Reads a key in the form of PKCS #8.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is none, or one that cannot be signed with here: P-384 is such a curve.
+    /// [`Error::Malformed`] if it is none, or of an algorithm that is not known.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
         let ed25519 = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok().map(Pair::Ed25519);
         let p256 = || {
@@ -129,7 +150,9 @@ impl SpkiSecret {
         };
         let rsa = || RsaKeyPair::from_pkcs8(der).ok().map(Box::new).map(Pair::Rsa);
         let pair = ed25519().or_else(p256).or_else(rsa);
-        let unknown = || malformed(Half::Secret, "neither Ed25519 nor ECDSA with P-256 nor RSA, or damaged");
+        #[cfg(feature = "openpgp")]
+        let pair = pair.or_else(|| more_curves::CurveSecret::from_pkcs8(der).map(Box::new).map(Pair::Other));
+        let unknown = || malformed(Half::Secret, "of an algorithm that is not known, or damaged");
         pair.map(Self).ok_or_else(unknown)
     }
 
@@ -150,6 +173,8 @@ impl SpkiSecret {
                 let signed = pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature);
                 signed.map_err(|_| Error::Failed).map(|()| signature)
             }
+            #[cfg(feature = "openpgp")]
+            Pair::Other(pair) => pair.sign(message).ok_or(Error::Failed),
         }
     }
 }
@@ -159,7 +184,7 @@ fn malformed(half: Half, why: &'static str) -> Error {
 }
 
 /// The content of the DER element `tag` at the start of `der`, and what follows it.
-fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&found, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {
