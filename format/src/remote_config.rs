@@ -136,7 +136,8 @@ fn path_list(keyfile: &KeyFile, group: &str, key: &str) -> Result<Vec<String>> {
     let raw = keyfile.get_raw(group, key).unwrap_or_default();
     match (raw.contains(','), raw.contains(';')) {
         (false, _) => list(keyfile, group, key),
-        (true, false) => Ok(raw.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect()),
+        // One at the end separates nothing; one in front stands behind a path that is empty, and is an error later.
+        (true, false) => Ok(raw.strip_suffix(',').unwrap_or(raw).split(',').map(str::to_owned).collect()),
         (true, true) => {
             let why = format!("{group}.{key}: both ',' and ';' separate its items");
             Err(ParseError::invalid("remote config", 0, why))

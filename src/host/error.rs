@@ -107,6 +107,9 @@ pub enum Error {
     /// Signatures of this kind are asked for, and no keys are configured.
     #[error("No keys found for required signapi type {}", .0.name())]
     NoKeys(KeyKind),
+    /// A path of `gpgkeypath` leads nowhere.
+    #[error("gpgkeypath: opendir({}): No such file or directory", .0.display())]
+    NoKeyPath(PathBuf),
     /// The place of the secret keys is unknown: neither the caller nor the environment gives it.
     #[error("it is not known where the secret keys are: neither GNUPGHOME nor HOME is set")]
     NoSecretKeys,

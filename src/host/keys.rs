@@ -119,6 +119,9 @@ impl Machine {
     fn with_gpgkeypath(&self, mut keyring: Keyring, config: &Remote, name: &RemoteName) -> Result<Keyring> {
         let parsed = ostree_format::RemoteConfig::get(&config.file, name)?;
         for path in parsed.map(|remote| remote.gpgkeypath).unwrap_or_default() {
+            if !Path::new(&path).exists() {
+                return Err(Error::NoKeyPath(path.into()));
+            }
             keyring.extend(self.keyring(path)?);
         }
         Ok(keyring)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cap_std::fs::Dir;
 use ostree_format::{CollectionId, RemoteConfig, RemoteName};
 
+use super::remotes::with_cookies;
 use super::repos::open_dir;
 use super::{Error, Machine, Result};
 use crate::base::Ctx;
@@ -91,9 +92,10 @@ impl Machine {
                 let http = Http::new(&self.remote_http(&config, access)?)?;
                 let content = config.contenturl.as_ref().filter(|_| access.url.is_none());
                 let content = content.map(|url| parse(url)).transpose()?;
-                let headers = headers(&access.headers)?;
+                let url = parse(url)?;
+                let given = with_cookies(repo, name, (&url, content.as_ref()), &access.headers)?;
                 let content = content.into_iter().collect();
-                let server = RemoteServer::new(http, vec![parse(url)?], content, headers);
+                let server = RemoteServer::new(http, vec![url], content, headers(&given)?);
                 RemoteSource::Server(Box::new(server))
             }
         };

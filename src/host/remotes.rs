@@ -3,17 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "net")]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ostree_format::keyfile::KeyFile;
 use ostree_format::{Cookie, RemoteName};
 
 use super::{Error, Machine, Result};
+#[cfg(feature = "net")]
+use crate::net::Url;
 use crate::repo::Repo;
 
 const SYSTEM_REPO: &str = "/ostree/repo";
 const REMOTES_D: &str = "/etc/ostree/remotes.d";
+/// Where pulls keep the summaries of remotes.
+const SUMMARY_CACHE: &str = "tmp/cache/summaries";
 /// The largest file of cookies that is read.
 const MAX_COOKIES_BYTES: u64 = 4 << 20;
 
@@ -85,6 +92,30 @@ impl Machine {
     }
 }
 
+/// Headers, and the cookies of a remote that go with requests to `url`, as one more. There are none if content comes
+/// from another host: both get the same headers.
+///
+/// # Errors
+/// As [`cookies_of`].
+#[cfg(feature = "net")]
+pub(super) fn with_cookies(
+    repo: &Repo,
+    remote: &RemoteName,
+    (url, content): (&Url, Option<&Url>),
+    headers: &[(String, String)],
+) -> Result<Vec<(String, String)>> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let host = url.host_str().filter(|host| content.is_none_or(|url| url.host_str() == Some(host)));
+    let mut pairs = Vec::new();
+    for cookie in cookies_of(repo, remote)? {
+        if host.is_some_and(|host| cookie.applies(host, url.path(), url.scheme() == "https", now)) {
+            pairs.push(format!("{}={}", cookie.name, cookie.value));
+        }
+    }
+    let cookies = (!pairs.is_empty()).then(|| ("Cookie".to_owned(), pairs.join("; ")));
+    Ok(headers.iter().cloned().chain(cookies).collect())
+}
+
 /// The name of the file of a repository with the cookies that requests to a remote carry.
 pub fn cookies_name(remote: &RemoteName) -> String {
     format!("{remote}.cookies.txt")
@@ -99,6 +130,30 @@ pub fn cookies_of(repo: &Repo, remote: &RemoteName) -> Result<Vec<Cookie>> {
     let bytes = repo.read_file(&name, MAX_COOKIES_BYTES)?.unwrap_or_default();
     let text = String::from_utf8(bytes).map_err(|_| Error::NotUtf8(name.into()))?;
     Ok(Cookie::parse_all(&text))
+}
+
+impl Machine {
+    /// Removes what is left of the summaries of remotes that are configured no longer.
+    ///
+    /// # Errors
+    /// As [`Machine::remotes`]; [`Error::Io`].
+    pub fn prune_summaries(&self, repo: &Repo) -> Result<()> {
+        let remotes = self.remotes(repo)?;
+        let failed = || Error::io("Reading", SUMMARY_CACHE);
+        let entries = match repo.dir().read_dir(SUMMARY_CACHE) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failed())?,
+        };
+        for entry in entries {
+            let name = entry.map_err(failed())?.file_name();
+            let remote = name.to_str().map(|name| name.strip_suffix(".sig").unwrap_or(name));
+            if !remote.is_some_and(|remote| remotes.keys().any(|known| known.as_str() == remote)) {
+                let path = Path::new(SUMMARY_CACHE).join(&name);
+                repo.dir().remove_file(&path).map_err(Error::io("Deleting", &path))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn collect(file: &KeyFile, place: &RemotePlace, out: &mut BTreeMap<RemoteName, Remote>) {

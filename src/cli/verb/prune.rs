@@ -10,6 +10,7 @@ use super::{Common, require_writable};
 use crate::cli::datetime;
 use crate::cli::terminal::{Session, size};
 use crate::format::{CommitId, RefSpec};
+use crate::host::Machine;
 use crate::repo::prune::{Action, Keep, PruneOptions, RefRules, Roots, Scope};
 use crate::store::Depth;
 
@@ -80,6 +81,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         action: if args.no_prune { Action::Count } else { Action::Delete },
     };
     let stats = repo.prune(&options, &session.ctx)?;
+    if !args.no_prune {
+        Machine::from_env().prune_summaries(&repo)?;
+    }
     let out = &mut session.out;
     if args.json {
         let json = Json {

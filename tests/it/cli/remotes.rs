@@ -1,6 +1,9 @@
 //! Remotes beside C ostree: cookies, and what a repository takes over from its parent.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
 
 use super::{OURS, repository, start};
 use crate::oracle::need;
@@ -95,4 +98,61 @@ fn a_commit_that_was_deleted_on_purpose_is_known_where_it_is_pulled_to() {
     }
     let (theirs, ours) = (object("theirs", "tombstone-commit"), object("ours", "tombstone-commit"));
     assert_eq!(fs::read(ours).unwrap(), fs::read(theirs).unwrap());
+}
+
+#[test]
+fn cookies_go_with_requests_to_the_host_that_they_are_for() {
+    let tmp = tempfile::tempdir().unwrap();
+    let ok = |args: &[&str]| assert!(start(OURS, tmp.path(), args).status.success(), "{args:?}");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/repo", listener.local_addr().unwrap());
+    ok(&["--repo=repo", "init", "--mode=archive"]);
+    ok(&["--repo=repo", "remote", "add", "--no-gpg-verify", "o", &url]);
+    let add = ["--repo=repo", "remote", "add-cookie", "o"];
+    ok(&[&add[..], &["127.0.0.1", "/", "foo", "bar"]].concat());
+    ok(&[&add[..], &["127.0.0.1", "/repo", "baz", "badger"]].concat());
+    ok(&[&add[..], &["example.org", "/", "other", "host"]].concat());
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let lines = BufReader::new(client.try_clone().unwrap()).lines().map(Result::unwrap);
+        let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+        client
+            .write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        head
+    });
+    let pulled = start(OURS, tmp.path(), &["--repo=repo", "pull", "--network-retries=0", "o", "main"]);
+    assert_eq!(pulled.status.code(), Some(1));
+    let head = server.join().unwrap();
+    assert!(head.iter().any(|line| line.eq_ignore_ascii_case("cookie: foo=bar; baz=badger")), "{head:?}");
+}
+
+#[test]
+fn prune_forgets_the_summaries_of_remotes_that_are_gone() {
+    if !need("ostree") {
+        return;
+    }
+    let left = |program: &str| {
+        let tmp = repository("archive");
+        let cache = tmp.path().join("repo/tmp/cache/summaries");
+        fs::create_dir_all(&cache).unwrap();
+        for name in ["o", "o.sig", "gone", "gone.sig"] {
+            fs::write(cache.join(name), b"").unwrap();
+        }
+        for args in
+            [&["--repo=repo", "remote", "add", "o", "http://example.org"][..], &["--repo=repo", "prune"]]
+        {
+            assert!(start(program, tmp.path(), args).status.success(), "{program} {args:?}");
+        }
+        names(&cache)
+    };
+    assert_eq!(left(OURS), ["o", "o.sig"]);
+    assert_eq!(left(OURS), left("ostree"));
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.collect();
+    names.sort();
+    names
 }
