@@ -1,6 +1,7 @@
 //! What can go wrong with a pull from a remote.
 
-use ostree_format::{ParseError, RefName};
+use ostree_format::delta::DeltaName;
+use ostree_format::{CommitId, ParseError, RefName};
 
 use crate::base::{Cancelled, ErrorKind, Kind};
 use crate::store::Refusal;
@@ -44,6 +45,20 @@ pub enum Error {
     /// The summary cannot be read.
     #[error("summary: {0}")]
     Summary(ParseError),
+    /// A static delta is required, and there is none.
+    #[error("Static deltas required, but none found for {from} to {to}")]
+    NoDelta {
+        /// The ref, or nothing for a commit that was asked for itself.
+        from: String,
+        /// The commit.
+        to: CommitId,
+    },
+    /// A static delta is required, and the remote has none at all.
+    #[error("Fetch configured to require static deltas, but no summary deltas or delta index found")]
+    NoDeltas,
+    /// The superblock of a static delta is not the one that the summary names.
+    #[error("Invalid checksum for static delta {0}")]
+    WrongDelta(DeltaName),
     /// The remote is not an archive.
     #[error("Can't pull from archives with mode \"{0}\"")]
     NotAnArchive(String),
@@ -60,8 +75,10 @@ impl Kind for Error {
         match self {
             Self::Net(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::NoBranch(_) | Self::NoSummaryToMirror => ErrorKind::Missing,
-            Self::NoRev { .. } | Self::Summary(_) => ErrorKind::Damaged,
+            Self::NoBranch(_) | Self::NoSummaryToMirror | Self::NoDelta { .. } | Self::NoDeltas => {
+                ErrorKind::Missing
+            }
+            Self::NoRev { .. } | Self::Summary(_) | Self::WrongDelta(_) => ErrorKind::Damaged,
             Self::NoSummaryToVerify | Self::Refused(_) => ErrorKind::Refused,
             Self::NotAnArchive(_) => ErrorKind::Unsupported,
             Self::Usage(_) => ErrorKind::Usage,

@@ -6,6 +6,7 @@
 //! wanted     refs and commits that the caller names ► commits
 //! plan       both of them: what a pull will bring, before anything is written
 //! judge      each commit: signatures, bindings to refs, time
+//! deltas     what a static delta saves of the next step
 //! walk       commit ► dirtrees, dirmetas, content objects, many requests at once
 //! content    what came is verified in memory or from its file, then written
 //! parts      files for large objects, with which a later pull goes on
@@ -14,6 +15,7 @@
 //! Semantics as `ostree pull`: libostree ostree-repo-pull.c.
 
 mod content;
+mod deltas;
 mod error;
 mod judge;
 mod local;
@@ -27,7 +29,7 @@ mod wanted;
 
 pub use error::{Error, Result};
 pub use local::LocalArchive;
-pub use options::{Bindings, RemoteOptions, RemoteStats, SummaryJudge, Timestamps};
+pub use options::{Bindings, DeltaStats, DeltaUse, RemoteOptions, RemoteStats, SummaryJudge, Timestamps};
 pub use plan::{Origin, RemotePlan};
 pub use server::RemoteServer;
 pub use summary::{FetchedSummary, SummaryCache};

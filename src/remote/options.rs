@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cap_std::fs::Dir;
 use ostree_format::{CollectionId, CommitId, RefName, RemoteName};
 
+use crate::base::io::Spool;
 use crate::store::{Depth, ObjectRead, Refusal, Voucher};
 use crate::transfer::{Extent, FileModes, Trust};
 
@@ -45,6 +46,22 @@ pub struct RemoteOptions<'a> {
     pub parts: Option<Arc<Dir>>,
     /// Requests under way at most.
     pub requests: NonZeroUsize,
+    /// Whether static deltas are used. An archive has no use for them: it keeps files compressed as they are.
+    pub deltas: DeltaUse,
+    /// Makes the files in which parts of static deltas lie while they are applied; without it, none are used.
+    pub spool: Option<&'a Spool<'a>>,
+}
+
+/// Whether static deltas are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DeltaUse {
+    /// Deltas are not looked for.
+    #[default]
+    Never,
+    /// A delta is used where the remote has one that starts from a commit which is here.
+    IfThere,
+    /// A pull that finds none fails.
+    Required,
 }
 
 impl Default for RemoteOptions<'_> {
@@ -63,6 +80,8 @@ impl Default for RemoteOptions<'_> {
             local_caches: Vec::new(),
             parts: None,
             requests: REQUESTS,
+            deltas: DeltaUse::default(),
+            spool: None,
         }
     }
 }
@@ -107,6 +126,23 @@ pub struct RemoteStats {
     pub content_imported: u64,
     /// Bytes of files that were fetched.
     pub moved_bytes: u64,
+    /// What was done with static deltas.
+    pub deltas: DeltaStats,
+}
+
+/// Counts of what static deltas hold, and of what had to be fetched of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeltaStats {
+    /// Parts that were fetched or whose objects are here, and objects beside the parts that are.
+    pub parts_done: u64,
+    /// Parts, and objects beside them.
+    pub parts: u64,
+    /// Bytes of what is done.
+    pub bytes_done: u64,
+    /// Bytes of all of it.
+    pub bytes: u64,
+    /// Bytes of the objects in it.
+    pub unpacked_bytes: u64,
 }
 
 /// The refs that commits were asked for by.

@@ -1,9 +1,10 @@
-//! Files for objects that are too large for memory. One that a pull did not finish is there for the next one.
+//! Files for what is too large for memory. One that a pull did not finish is there for the next one.
 //!
 //! ```text
 //! tmp/fetch-CHECKSUM.filez    validator of the server, padded to 256 bytes; the object as far as it came
+//! tmp/fetch-CHECKSUM.part     in the same way, a part of a static delta
 //! ```
-//! Who writes a part has it locked; another pull of the same object at the same time takes a file without a name.
+//! Who writes a file has it locked; another pull of the same thing at the same time takes a file without a name.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,30 +13,29 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
-use ostree_format::FileId;
+use ostree_format::{Checksum, FileId};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
 use crate::net::{Spill, SpillBegun};
 
-/// Bytes in front of the object.
+/// Bytes in front of the content.
 const HEAD_BYTES: usize = 256;
-/// An object of no more bytes is held in memory.
+/// What has no more bytes is held in memory.
 const THRESHOLD_BYTES: u64 = 1024 * 1024;
 const PREFIX: &str = "fetch-";
-const SUFFIX: &str = ".filez";
 
 /// The directory with parts.
 #[derive(Clone)]
 pub(super) struct Parts {
     dir: Arc<Dir>,
-    /// The parts that were there at the start.
-    left: Arc<HashSet<FileId>>,
+    /// The names of files that were there at the start.
+    left: Arc<HashSet<String>>,
 }
 
-/// The file of one object.
+/// The file of one object, or of one part of a delta.
 pub(super) struct Part {
     dir: Arc<Dir>,
-    id: FileId,
+    name: String,
     /// Whether an earlier pull left it.
     was_left: bool,
     file: Mutex<Option<File>>,
@@ -45,20 +45,29 @@ impl Parts {
     /// Looks which parts are there.
     pub(super) fn new(dir: Arc<Dir>) -> Self {
         let entries = dir.entries().into_iter().flatten().flatten();
-        let id = |name: &str| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok();
-        let left = entries.filter_map(|entry| id(entry.file_name().to_str()?)).collect();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let left = names.filter(|name| name.starts_with(PREFIX)).collect();
         Self { dir, left: Arc::new(left) }
     }
 
     /// The file for an object.
-    pub(super) fn part(&self, id: FileId) -> Arc<Part> {
-        let was_left = self.left.contains(&id);
-        Arc::new(Part { dir: Arc::clone(&self.dir), id, was_left, file: Mutex::default() })
+    pub(super) fn object(&self, id: &FileId) -> Arc<Part> {
+        self.named(format!("{PREFIX}{id}.filez"))
+    }
+
+    /// The file for the part of a delta with this checksum.
+    pub(super) fn delta_part(&self, checksum: &Checksum) -> Arc<Part> {
+        self.named(format!("{PREFIX}{checksum}.part"))
+    }
+
+    fn named(&self, name: String) -> Arc<Part> {
+        let was_left = self.left.contains(&name);
+        Arc::new(Part { dir: Arc::clone(&self.dir), name, was_left, file: Mutex::default() })
     }
 }
 
 impl Part {
-    /// The object, at its start, and its size.
+    /// The content, at its start, and its size.
     pub(super) fn read(&self) -> io::Result<(File, u64)> {
         let mut file = self.lock().as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
         let len = file.metadata()?.len().saturating_sub(HEAD_BYTES as u64);
@@ -66,11 +75,11 @@ impl Part {
         Ok((file, len))
     }
 
-    /// The object was written, or what is here is of no use.
+    /// The content was used, or what is here is of no use.
     pub(super) fn remove(&self) {
         if self.lock().is_some() {
             // What cannot be removed is old one day, and removed then.
-            let _ = self.dir.remove_file(name(&self.id));
+            let _ = self.dir.remove_file(&self.name);
         }
     }
 
@@ -89,7 +98,7 @@ impl Part {
         if file.is_none() {
             let flags = OFlags::RDWR | OFlags::CLOEXEC;
             let mode = Mode::RUSR | Mode::WUSR;
-            let opened = openat(&*self.dir, name(&self.id), flags | OFlags::CREATE | OFlags::NOFOLLOW, mode)?;
+            let opened = openat(&*self.dir, &self.name, flags | OFlags::CREATE | OFlags::NOFOLLOW, mode)?;
             let opened = match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => opened,
                 Err(_) => openat(self.dir.as_fd(), ".", flags | OFlags::TMPFILE, mode)?,
@@ -98,10 +107,6 @@ impl Part {
         }
         file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()
     }
-}
-
-fn name(id: &FileId) -> String {
-    format!("{PREFIX}{id}{SUFFIX}")
 }
 
 /// A part as a place to write to.

@@ -1,20 +1,25 @@
 //! A pull: first what it will bring, then all of it into a transaction, the refs last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use ostree_format::{CommitId, RefName, RepoMode, Summary};
+use ostree_format::delta::DeltaName;
+use ostree_format::{Checksum, CommitId, RefName, RepoMode, Summary};
 
+use super::deltas::{self, DeltaFiles, RemoteDeltas, Target};
 use super::error::{Error, Result};
 use super::judge::Judge;
 use super::local::LocalArchive;
-use super::options::{Bindings, RefsOf, RemoteOptions, RemoteStats, Timestamps};
+use super::options::{Bindings, DeltaStats, DeltaUse, RefsOf, RemoteOptions, RemoteStats, Timestamps};
 use super::server::RemoteServer;
 use super::summary::{self, FetchedSummary, SummaryCache};
 use super::walk::{self, Told};
 use super::wanted::{self, FoundRef, RefFiles, WantedRefs};
 use crate::base::Ctx;
 use crate::store::{Txn, load_commit, local_ref, remote_ref};
-use crate::transfer::{self, TransferOptions};
+use crate::transfer::{self, Extent, TransferOptions};
+
+/// The largest config of a remote that is read.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Where a pull takes objects from.
 pub enum Origin<'a> {
@@ -34,6 +39,10 @@ pub struct RemotePlan<'a> {
     pub commits: Vec<CommitId>,
     /// The summary, if it was needed and the remote has one.
     pub summary: Option<FetchedSummary>,
+    /// The static deltas that the summary names.
+    known_deltas: HashMap<DeltaName, Checksum>,
+    /// Whether the remote has indexes of static deltas.
+    has_indexes: bool,
 }
 
 impl<'a> RemotePlan<'a> {
@@ -50,11 +59,22 @@ impl<'a> RemotePlan<'a> {
     ) -> Result<Self> {
         ctx.phase("Looking up refs", None, None);
         let judge = options.summary_judge;
+        let looks_for_deltas = options.uses_deltas(&origin);
+        // An archive with indexes says of deltas what is needed without the summary, which may be large.
+        let has_indexes = match wanted.needs_lookup() || !looks_for_deltas {
+            true => false,
+            false => {
+                let config = delta_files(&origin).small("config", MAX_CONFIG_BYTES, ctx)?;
+                config.is_some_and(|config| deltas::has_indexes(&config))
+            }
+        };
+        let needs_summary = wanted.needs_lookup() || (looks_for_deltas && !has_indexes);
         let summary = match &origin {
-            _ if !wanted.needs_lookup() => None,
+            _ if !needs_summary => None,
             Origin::Server(server, cache) => summary::fetch(server, cache.as_ref(), judge, ctx)?,
             Origin::Directory(local) => summary::read(*local, judge)?,
         };
+        let has_indexes = has_indexes || summary.as_ref().is_some_and(|s| s.parsed.indexed_deltas());
         if let (Some(summary), Origin::Server(..)) = (&summary, &origin)
             && let Some(mode) = summary.parsed.mode().map_err(Error::Summary)?
             && mode != RepoMode::Archive
@@ -66,7 +86,15 @@ impl<'a> RemotePlan<'a> {
             Origin::Directory(local) => RefFiles::Directory(*local),
         };
         let (refs, commits) = wanted::find(wanted, summary.as_ref(), files, ctx)?;
-        Ok(Self { origin, options, refs, commits, summary })
+        let mut known = HashMap::new();
+        if let Some(summary) = summary.as_ref().filter(|_| looks_for_deltas) {
+            let deltas = summary.parsed.static_deltas().map_err(Error::Summary)?;
+            known.extend(deltas.into_iter().filter_map(|(name, sum)| Some((name.parse().ok()?, sum))));
+        }
+        if options.deltas == DeltaUse::Required && !has_indexes && known.is_empty() {
+            return Err(Error::NoDeltas);
+        }
+        Ok(Self { origin, options, refs, commits, summary, known_deltas: known, has_indexes })
     }
 
     /// Brings everything into `txn`.
@@ -82,15 +110,56 @@ impl<'a> RemotePlan<'a> {
                 commits.push(found.commit);
             }
         }
-        let stats = match &self.origin {
+        let mut by_delta = RemoteStats::default();
+        if let Some(spool) = self.options.spool.filter(|_| self.options.uses_deltas(&self.origin)) {
+            let mut deltas = self.deltas();
+            for target in self.targets(txn)? {
+                deltas.apply(&target, txn, &judge, spool, &mut by_delta, ctx)?;
+            }
+        }
+        let mut stats = match &self.origin {
             Origin::Server(server, _) => {
                 let told = self.summary.as_ref().map(|summary| told(&summary.parsed)).unwrap_or_default();
                 walk::pull(server, txn, &commits, &self.options, &judge, &told, ctx)?
             }
             Origin::Directory(local) => self.copy(*local, txn, &commits, &judge, ctx)?,
         };
+        stats.moved_bytes += by_delta.moved_bytes;
+        stats.deltas = by_delta.deltas;
         self.write_refs(txn)?;
         Ok(stats)
+    }
+
+    /// Says what static deltas would bring; nothing is written to `txn`.
+    ///
+    /// # Errors
+    /// [`Error::NoDelta`]; as [`RemotePlan::run`].
+    pub fn look_at_deltas(&self, txn: &dyn Txn, ctx: &Ctx) -> Result<DeltaStats> {
+        let (mut deltas, mut stats) = (self.deltas(), DeltaStats::default());
+        for target in self.targets(txn)? {
+            deltas.look(&target, txn, &mut stats, ctx)?;
+        }
+        Ok(stats)
+    }
+
+    fn deltas(&self) -> RemoteDeltas<'_> {
+        RemoteDeltas {
+            files: delta_files(&self.origin),
+            options: &self.options,
+            known: self.known_deltas.clone(),
+            has_indexes: self.has_indexes,
+        }
+    }
+
+    /// The commits that deltas may lead to.
+    fn targets(&self, txn: &dyn Txn) -> Result<Vec<Target>> {
+        let alone = |id: &CommitId| Target { commit: *id, name: None, before: None };
+        let mut targets: Vec<_> = self.commits.iter().map(alone).collect();
+        for found in &self.refs {
+            let before = self.known(txn, &found.name)?;
+            targets.push(Target { commit: found.commit, name: Some(found.name.to_string()), before });
+        }
+        Ok(targets)
     }
 
     fn copy(
@@ -168,6 +237,23 @@ impl<'a> RemotePlan<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl RemoteOptions<'_> {
+    /// Whether deltas of this origin are looked for: those of a directory only if nothing else will do.
+    fn uses_deltas(&self, origin: &Origin<'_>) -> bool {
+        match (self.deltas, origin) {
+            (DeltaUse::Never, _) | (DeltaUse::IfThere, Origin::Directory(_)) => false,
+            _ => self.extent == Extent::Full && self.spool.is_some(),
+        }
+    }
+}
+
+fn delta_files<'a>(origin: &Origin<'a>) -> DeltaFiles<'a> {
+    match origin {
+        Origin::Server(server, _) => DeltaFiles::Server(server),
+        Origin::Directory(local) => DeltaFiles::Directory(*local),
     }
 }
 

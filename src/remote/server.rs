@@ -43,6 +43,11 @@ impl RemoteServer {
         self.at(bases, &format!("objects/{}", name.loose_path(RepoMode::Archive)), limit)
     }
 
+    /// A request for a file that is beside the objects.
+    pub(super) fn beside_objects(&self, path: &str, limit: u64) -> FileRequest {
+        self.at(&self.content, path, limit)
+    }
+
     fn at(&self, bases: &[Url], path: &str, limit: u64) -> FileRequest {
         let urls = bases.iter().map(|base| below(base, path)).collect();
         FileRequest { headers: self.headers.clone(), ..FileRequest::new(urls, limit) }

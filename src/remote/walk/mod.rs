@@ -205,7 +205,7 @@ impl<'env, 'p> Walk<'env, 'p> {
             };
             let mut request = self.shared.server.object(&asked.name(), limit);
             if let (Asked::File(id), Some(parts)) = (asked, self.parts) {
-                let part = parts.part(id);
+                let part = parts.object(&id);
                 request.spill = Some(Box::new(PartSpill(Arc::clone(&part))));
                 self.large.insert(id, part);
             }

@@ -1,5 +1,6 @@
 //! Pulls from archive repositories that C ostree wrote, behind nginx, beside C ostree's own pulls.
 
+mod deltas;
 mod faults;
 mod nginx;
 mod options;

@@ -11,11 +11,12 @@ use anyhow::{Context, bail};
 use crate::cli::locate;
 use crate::cli::program::Program;
 use crate::cli::terminal::{Session, size};
-use crate::format::{Checksum, CommitId, RefName, RemoteConfig, RemoteName, Rev};
+use crate::format::{Checksum, CommitId, RefName, RemoteConfig, RemoteName, RepoMode, Rev};
 use crate::host::{Machine, RemoteAccess, RemoteSource};
 use crate::net::Limits;
 use crate::remote::{
-    Bindings, RemoteOptions, RemotePlan, RemoteStats, SummaryJudge, Timestamps, WantedRef, WantedRefs,
+    Bindings, DeltaStats, DeltaUse, RemoteOptions, RemotePlan, RemoteStats, SummaryJudge, Timestamps,
+    WantedRef, WantedRefs,
 };
 use crate::repo::{Fsync, Repo};
 use crate::store::{Depth, ObjectRead, resolve_rev};
@@ -169,8 +170,9 @@ pub(super) fn pull(
     if options.dry_run && !options.require_static_deltas {
         bail!("--dry-run requires --require-static-deltas");
     }
-    if options.require_static_deltas {
-        bail!("static deltas cannot be pulled here yet");
+    let is_archive = repo.mode() == RepoMode::Archive;
+    if options.require_static_deltas && is_archive {
+        bail!("Can't use static deltas in an archive repo");
     }
     let (started, machine) = (Instant::now(), Machine::from_env());
     let opened = machine.open_remote(repo, name, &options.access()?, &session.ctx)?;
@@ -179,6 +181,7 @@ pub(super) fn pull(
     let caches = options.localcache_repo.iter().map(|path| locate::open(path));
     let caches = caches.collect::<anyhow::Result<Vec<Repo>>>()?;
     let judge = |summary: &[u8], signatures: Option<&[u8]>| trust.judge_summary(summary, signatures);
+    let spool = || machine.temporary_file();
     let remote_options = RemoteOptions {
         remote: Some(name.clone()),
         mirror: options.mirror,
@@ -198,9 +201,19 @@ pub(super) fn pull(
         requests: options
             .max_outstanding_fetcher_requests
             .unwrap_or_else(|| RemoteOptions::default().requests),
+        deltas: match (options.require_static_deltas, options.disable_static_deltas || is_archive) {
+            (true, _) => DeltaUse::Required,
+            (false, true) => DeltaUse::Never,
+            (false, false) => DeltaUse::IfThere,
+        },
+        spool: Some(&spool),
     };
     let cache = machine.summary_cache(repo, options.cache_dir.as_deref())?;
     let plan = RemotePlan::new(opened.origin(cache), &wanted, remote_options, &session.ctx)?;
+    if options.dry_run {
+        let stats = plan.look_at_deltas(&locate::begin(repo, &session.ctx)?, &session.ctx)?;
+        return Ok(writeln!(session.out, "{}", would_fetch(&stats))?);
+    }
     let (stats, written) =
         locate::in_transaction(repo, &session.ctx, |txn| Ok(plan.run(txn, &session.ctx)?))?;
     if let (true, WantedRefs::All, Some(summary)) = (options.mirror, &wanted, &plan.summary) {
@@ -214,19 +227,28 @@ pub(super) fn pull(
     Ok(())
 }
 
+/// What a pull by deltas would fetch, as C ostree says it.
+fn would_fetch(stats: &DeltaStats) -> String {
+    let DeltaStats { parts_done, parts, bytes_done, bytes, unpacked_bytes } = stats;
+    let [done, all, unpacked] = [bytes_done, bytes, unpacked_bytes].map(|bytes| size(*bytes));
+    format!("Delta update: {parts_done}/{parts} parts, {done}/{all}, {unpacked} total uncompressed")
+}
+
 /// What was fetched, as C ostree says it.
 fn told(stats: &RemoteStats, is_local: bool, time: Duration) -> String {
-    let RemoteStats { metadata_fetched, content_fetched, metadata_imported, content_imported, moved_bytes } =
-        stats;
+    let RemoteStats { metadata_fetched, content_fetched, metadata_imported, content_imported, .. } = stats;
     if is_local {
         return format!("{metadata_imported} metadata, {content_imported} content objects imported");
     }
-    let mut text = format!("{metadata_fetched} metadata, {content_fetched} content objects fetched");
+    let mut text = match stats.deltas.parts_done {
+        0 => format!("{metadata_fetched} metadata, {content_fetched} content objects fetched"),
+        parts => format!("{parts} delta parts, {} loose fetched", metadata_fetched + content_fetched),
+    };
     if *metadata_imported + *content_imported > 0 {
         text += &format!(" ({metadata_imported} meta, {content_imported} content local)");
     }
     let secs = time.as_secs();
-    text += &match *moved_bytes {
+    text += &match stats.moved_bytes {
         0 => String::new(),
         bytes @ ..1024 => format!("; {bytes} B transferred in {secs} seconds"),
         bytes => format!("; {} KiB transferred in {secs} seconds", bytes / 1024),

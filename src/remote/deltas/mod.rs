@@ -1,0 +1,185 @@
+//! Static deltas of a remote: found, fetched and applied before objects are fetched one by one.
+//!
+//! ```text
+//! summary, index of the commit ► deltas to it ► one that starts from a commit which is here, the newest of these
+//! superblock, verified by the checksum there ► parts, several ahead ► delta::apply ► walk: what is left
+//! ```
+//! Source: libostree ostree-repo-pull.c:2130-2480, 3240-3430.
+
+mod files;
+
+use std::collections::HashMap;
+
+use ostree_format::delta::{DeltaName, Superblock};
+use ostree_format::keyfile::KeyFile;
+use ostree_format::variant::{Dict, Value};
+use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
+
+use super::error::{Error, Result};
+use super::options::{DeltaStats, DeltaUse, RemoteOptions, RemoteStats};
+use crate::base::io::Spool;
+use crate::base::{Ctx, ErrorKind, Kind};
+use crate::delta::{self, Sources, needed_parts};
+use crate::store::{Completeness, Txn, Voucher, load_commit};
+pub(super) use files::DeltaFiles;
+use files::PartFiles;
+
+/// The deltas of a remote.
+pub(super) struct RemoteDeltas<'a> {
+    pub(super) files: DeltaFiles<'a>,
+    pub(super) options: &'a RemoteOptions<'a>,
+    /// The deltas that the summary names, and the checksums of their superblocks.
+    pub(super) known: HashMap<DeltaName, Checksum>,
+    /// Whether commits have indexes of the deltas that lead to them.
+    pub(super) has_indexes: bool,
+}
+
+/// A commit that is wanted.
+pub(super) struct Target {
+    pub(super) commit: CommitId,
+    /// The ref that it is wanted for, and what that names here.
+    pub(super) name: Option<String>,
+    pub(super) before: Option<CommitId>,
+}
+
+impl RemoteDeltas<'_> {
+    /// Applies a delta to `target`, if there is one that helps.
+    pub(super) fn apply(
+        &mut self,
+        target: &Target,
+        txn: &dyn Txn,
+        voucher: &dyn Voucher,
+        spool: &Spool<'_>,
+        stats: &mut RemoteStats,
+        ctx: &Ctx,
+    ) -> Result<()> {
+        let Some(block) = self.find(target, txn, ctx)? else { return Ok(()) };
+        count(&block, txn, &mut stats.deltas)?;
+        let needed = needed_parts(&block, txn)?;
+        let parts = PartFiles::new(&self.files, &block, needed, self.options.parts.clone(), ctx);
+        let part = |number| parts.part(number);
+        let sources = Sources { part: &part, old: txn, voucher: Some(voucher), spool };
+        let applied = delta::apply(&block, &sources, txn, ctx);
+        stats.moved_bytes += parts.moved_bytes();
+        match applied {
+            Ok(applied) => {
+                parts.remove();
+                let left = applied.missing.len() as u64;
+                stats.deltas.parts_done = stats.deltas.parts - left;
+                Ok(())
+            }
+            Err(error) => {
+                // What is damaged is of no use to a later pull either.
+                if error.kind() == ErrorKind::Damaged {
+                    parts.remove();
+                }
+                Err(parts.into_error().unwrap_or_else(|| error.into()))
+            }
+        }
+    }
+
+    /// Says what a delta to `target` would bring.
+    pub(super) fn look(
+        &mut self,
+        target: &Target,
+        txn: &dyn Txn,
+        stats: &mut DeltaStats,
+        ctx: &Ctx,
+    ) -> Result<()> {
+        match self.find(target, txn, ctx)? {
+            Some(block) => count(&block, txn, stats),
+            None => Ok(()),
+        }
+    }
+
+    /// The superblock of the best delta to `target`, if one is needed and there.
+    fn find(&mut self, target: &Target, txn: &dyn Txn, ctx: &Ctx) -> Result<Option<Superblock>> {
+        let to = target.commit;
+        if txn.contains(&to.into())? && txn.completeness(&to)? == Completeness::Complete {
+            return Ok(None);
+        }
+        if self.has_indexes {
+            self.read_index(&to, ctx)?;
+        }
+        let none = || match self.options.deltas {
+            DeltaUse::Required => Err(Error::NoDelta { from: target.name.clone().unwrap_or_default(), to }),
+            DeltaUse::IfThere | DeltaUse::Never => Ok(None),
+        };
+        let name = match self.newest_start(&to, txn)? {
+            Some(from) => DeltaName { from: Some(from), to },
+            None => DeltaName { from: None, to },
+        };
+        let Some(expected) = self.known.get(&name) else { return none() };
+        // Who has an earlier commit of the ref needs less than all of the objects.
+        if name.from.is_none() && target.before.is_some() {
+            return Ok(None);
+        }
+        let Some(bytes) = self.files.small(&name.superblock_path(), MAX_METADATA_BYTES, ctx)? else {
+            return none();
+        };
+        if Checksum::of(&bytes) != *expected {
+            return Err(Error::WrongDelta(name));
+        }
+        tracing::debug!(%name, "static delta found");
+        Ok(Some(delta::read_head(&bytes, None)?.superblock))
+    }
+
+    /// The newest complete commit here from which a delta leads to `to`.
+    fn newest_start(&self, to: &CommitId, txn: &dyn Txn) -> Result<Option<CommitId>> {
+        let mut newest: Option<(u64, CommitId)> = None;
+        for from in self.known.keys().filter(|name| name.to == *to).filter_map(|name| name.from) {
+            if !txn.contains(&from.into())? || txn.completeness(&from)? != Completeness::Complete {
+                continue;
+            }
+            newest = newest.max(Some((load_commit(txn, &from)?.timestamp, from)));
+        }
+        Ok(newest.map(|(_, from)| from))
+    }
+
+    /// Learns of the deltas in the index of a commit, if there is one.
+    fn read_index(&mut self, to: &CommitId, ctx: &Ctx) -> Result<()> {
+        let name = to.checksum().to_base64();
+        let path = format!("delta-indexes/{}/{}.index", &name[..2], &name[2..]);
+        let Some(bytes) = self.files.small(&path, MAX_METADATA_BYTES, ctx)? else { return Ok(()) };
+        let index = Dict::parse(&bytes).map_err(Error::Summary)?;
+        let deltas = index.get_dict("ostree.static-deltas").map_err(Error::Summary)?.unwrap_or_default();
+        for (name, digest) in deltas {
+            if let (Ok(name), Value::Bytes(digest)) = (name.parse(), digest) {
+                let digest = Checksum::from_slice("static delta", 0, &digest).map_err(Error::Summary)?;
+                self.known.insert(name, digest);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the config of a remote says that commits have indexes of deltas.
+pub(super) fn has_indexes(config: &[u8]) -> bool {
+    let config = KeyFile::parse(config).ok();
+    config.and_then(|config| config.get_bool("core", "indexed-deltas").ok().flatten()).unwrap_or(false)
+}
+
+/// Counts what a delta holds, and what of it is here.
+fn count(block: &Superblock, txn: &dyn Txn, stats: &mut DeltaStats) -> Result<()> {
+    stats.parts += (block.parts.len() + block.fallbacks.len()) as u64;
+    for entry in &block.parts {
+        stats.bytes += entry.file_bytes;
+        stats.unpacked_bytes += entry.unpacked_bytes;
+        let mut is_here = true;
+        for object in &entry.objects {
+            is_here &= txn.contains(object)?;
+        }
+        if is_here {
+            stats.parts_done += 1;
+            stats.bytes_done += entry.file_bytes;
+        }
+    }
+    for fallback in &block.fallbacks {
+        stats.bytes += fallback.archived_bytes;
+        stats.unpacked_bytes += fallback.unpacked_bytes;
+        if txn.contains(&fallback.object)? {
+            stats.bytes_done += fallback.archived_bytes;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Static deltas that C ostree made, in pulls.
+
+use std::fs;
+
+use super::{Fixture, noise};
+use crate::proxy::{Faults, Proxy};
+
+/// A fixture with a further commit on `main`, and a delta to it from the one before; gives that one.
+fn with_delta(options: &[&str]) -> (Fixture, String) {
+    let fixture = Fixture::new();
+    let old = fixture.c(&["rev-parse", "--repo=srv/repo", "main"]);
+    fs::write(fixture.path("tree/usr/lib/deep/er/new"), noise(2_500_000)).unwrap();
+    fs::write(fixture.path("tree/usr/lib/file9"), "nine\n").unwrap();
+    fixture.commit("main", "2024-01-05");
+    fixture.c(&[&["static-delta", "generate", "--repo=srv/repo", "main"], options].concat());
+    fixture.c(&["summary", "--repo=srv/repo", "-u"]);
+    (fixture, old)
+}
+
+#[test]
+fn an_update_comes_by_a_delta_as_with_c_ostree() {
+    for options in
+        [&[][..], &["--inline"], &["--swap-endianness"], &["--min-fallback-size=1"], &["--max-chunk-size=1"]]
+    {
+        let (fixture, old) = with_delta(options);
+        let Some(server) = fixture.serve() else { return };
+        for mode in ["bare-user", "archive"] {
+            for (name, program) in [("theirs", "ostree"), ("ours", super::OURS)] {
+                fixture.repository(name, mode, &server.url("repo"));
+                let repo = format!("--repo={name}");
+                let old = format!("main@{old}");
+                super::succeed(fixture.start(program, &["pull", &repo, "origin", &old]));
+                server.asked();
+                let said = super::succeed(fixture.start(program, &["pull", &repo, "origin", "main"]));
+                let said = super::text(&said.stdout);
+                let by_delta = said.contains(" delta parts, ");
+                // C ostree does not count parts that lie in the superblock.
+                assert!(name == "theirs" || by_delta == (mode != "archive"), "{options:?}: {said}");
+                let objects = server.asked().iter().filter(|line| line.contains("filez")).count();
+                // C ostree may ask for objects that a part will bring.
+                if mode != "archive" && name == "ours" {
+                    let fallbacks = usize::from(options == ["--min-fallback-size=1"]);
+                    assert_eq!(objects, fallbacks, "{options:?}");
+                }
+            }
+            assert_eq!(fixture.content("ours"), fixture.content("theirs"), "{options:?} {mode}");
+            fixture.fsck("ours");
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_c_ostree_says() {
+    let (fixture, old) = with_delta(&["--min-fallback-size=1"]);
+    let Some(server) = fixture.serve() else { return };
+    let dry = |program: &str, repo: &str| {
+        let args = ["pull", repo, "--dry-run", "--require-static-deltas", "origin", "main"];
+        super::text(&super::succeed(fixture.start(program, &args)).stdout)
+    };
+    for url in [server.url("repo"), format!("file://{}", fixture.path("srv/repo").display())] {
+        fixture.repository("ours", "bare-user", &url);
+        fixture.ours(&["pull", "--repo=ours", "origin", &format!("main@{old}")]);
+        let before = fixture.content("ours");
+        assert_eq!(dry(super::OURS, "--repo=ours"), dry("ostree", "--repo=ours"));
+        assert_eq!(fixture.content("ours"), before);
+        fixture.ours(&["pull", "--repo=ours", "--require-static-deltas", "origin", "main"]);
+        fixture.fsck("ours");
+    }
+    let said = fixture.refused(&["pull", "--repo=ours", "--dry-run", "origin", "main"]);
+    assert!(said.contains("--dry-run requires --require-static-deltas"), "{said}");
+}
+
+#[test]
+fn deltas_that_are_required_have_to_be_there() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    for (mode, expected) in [
+        ("bare-user", "deltas required, but none found"),
+        ("archive", "Can't use static deltas in an archive repo"),
+    ] {
+        fixture.repository("ours", mode, &server.url("repo"));
+        let said = fixture.refused(&["pull", "--repo=ours", "--require-static-deltas", "origin", "main"]);
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_damaged_delta_is_refused_and_leaves_nothing_behind() {
+    let (fixture, old) = with_delta(&[]);
+    let Some(server) = fixture.serve() else { return };
+    let find = |name: &str| {
+        let found =
+            crate::oracle::run("find", &[fixture.path("srv/repo/deltas").to_str().unwrap(), "-name", name]);
+        super::text(&found)
+    };
+    for (name, expected) in [("superblock", "Invalid checksum for static delta"), ("0", "checksum")] {
+        fixture.repository("ours", "bare-user", &server.url("repo"));
+        fixture.ours(&["pull", "--repo=ours", "origin", &format!("main@{old}")]);
+        let file = find(name);
+        let good = fs::read(&file).unwrap();
+        let mut bad = good.clone();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 1;
+        fs::write(&file, bad).unwrap();
+        let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(fixture.c(&["rev-parse", "--repo=ours", "origin:main"]), old);
+        fs::write(&file, good).unwrap();
+        fixture.ours(&["pull", "--repo=ours", "--require-static-deltas", "origin", "main"]);
+        fixture.fsck("ours");
+    }
+}
+
+#[test]
+fn a_later_pull_goes_on_in_the_middle_of_a_part() {
+    let (fixture, old) = with_delta(&[]);
+    let Some(server) = fixture.serve() else { return };
+    fixture.repository("ours", "bare-user", &server.url("repo"));
+    fixture.ours(&["pull", "--repo=ours", "origin", &format!("main@{old}")]);
+    let proxy = Proxy::start(server.address, Faults { cut_answer: Some(2_000_000), ..Faults::default() });
+    let url = format!("--url={}/repo", proxy.url());
+    let said = fixture.refused(&["pull", "--repo=ours", &url, "--network-retries=0", "origin", "main"]);
+    assert!(said.contains("Transferred a partial file"), "{said}");
+    server.asked();
+    fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+    let parts: Vec<_> = server.asked().into_iter().filter(|line| line.contains("/0 ")).collect();
+    let [part] = &parts[..] else { panic!("{parts:?}") };
+    assert!(part.contains(" 206 bytes=1"), "{part}");
+    fixture.fsck("ours");
+}
