@@ -139,7 +139,7 @@ fn path_list(keyfile: &KeyFile, group: &str, key: &str) -> Result<Vec<String>> {
         // One at the end separates nothing; one in front stands behind a path that is empty, and is an error later.
         (true, false) => Ok(raw.strip_suffix(',').unwrap_or(raw).split(',').map(str::to_owned).collect()),
         (true, true) => {
-            let why = format!("{group}.{key}: both ',' and ';' separate its items");
+            let why = format!("{group}.{key}: key value list contains more than one separator");
             Err(ParseError::invalid("remote config", 0, why))
         }
     }

@@ -173,9 +173,9 @@ impl RemoteTrust {
             (None, TrustedKeys { bare: Some(_), .. }) => missing("Signatures", "sign-verify-summary"),
             (None, _) => Ok(()),
             (Some(bytes), trusted) => {
-                let signatures = Dict::parse(bytes)?;
-                trusted.judge_gpg(summary, Some(&signatures), "summary")?;
-                trusted.judge_bare(summary, &signatures)
+                let (signatures, damage) = read_signatures(bytes, "summary.sig");
+                let judged = trusted.judge_gpg(summary, Some(&signatures), "summary");
+                judged.and_then(|()| trusted.judge_bare(summary, &signatures)).map_err(damage)
             }
         }
     }
@@ -183,17 +183,34 @@ impl RemoteTrust {
 
 impl Voucher for RemoteTrust {
     fn vouch(&self, commit: &CommitBytes<'_>) -> Result<(), Refusal> {
-        let detached = commit.detached.filter(|bytes| !bytes.is_empty()).map(Dict::parse).transpose()?;
-        self.commits.judge_gpg(commit.bytes, detached.as_ref(), &format!("Commit {}", commit.id))?;
-        match &detached {
-            _ if self.commits.bare.is_none() => Ok(()),
-            None => Err("Can't verify commit without detached metadata".into()),
-            Some(detached) => {
-                let judged = self.commits.judge_bare(commit.bytes, detached);
-                judged.map_err(|why| format!("Can't verify commit: {why}").into())
-            }
-        }
+        let what = format!("Commit {}", commit.id);
+        let Some(bytes) = commit.detached.filter(|bytes| !bytes.is_empty()) else {
+            self.commits.judge_gpg(commit.bytes, None, &what)?;
+            return match self.commits.bare {
+                Some(_) => Err("Can't verify commit without detached metadata".into()),
+                None => Ok(()),
+            };
+        };
+        let (detached, damage) = read_signatures(bytes, "detached metadata");
+        let bare = || {
+            let judged = self.commits.judge_bare(commit.bytes, &detached);
+            judged.map_err(|why| Refusal::from(format!("Can't verify commit: {why}")))
+        };
+        self.commits.judge_gpg(commit.bytes, Some(&detached), &what).and_then(|()| bare()).map_err(damage)
     }
+}
+
+/// The dictionary of signatures in a file, and what an error says besides: there are none in a damaged file.
+fn read_signatures<'a>(bytes: &[u8], file: &'a str) -> (Dict, impl Fn(Refusal) -> Refusal + 'a) {
+    let (dict, damage) = match Dict::parse(bytes) {
+        Ok(dict) => (dict, None),
+        Err(error) => (Dict::new(), Some(error)),
+    };
+    let said = move |why: Refusal| match &damage {
+        Some(damage) => format!("{why}; {file}: {damage}").into(),
+        None => why,
+    };
+    (dict, said)
 }
 
 impl TrustedKeys {

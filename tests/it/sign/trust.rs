@@ -95,6 +95,8 @@ fn a_summary_needs_what_its_own_keys_say() {
     let signatures = signed(SignatureKind::Gpg, sign_bytes(&keys, "s@example.org", DATA).unwrap());
     trust.judge_summary(DATA, Some(&signatures.to_bytes())).unwrap();
     assert!(trust.judge_summary(b"other", Some(&signatures.to_bytes())).is_err());
+    let damaged = trust.judge_summary(DATA, Some(b"broken")).unwrap_err().to_string();
+    assert!(damaged.contains("no signatures found") && damaged.contains("; summary.sig: "), "{damaged}");
     let missing = trust.judge_summary(DATA, None).unwrap_err().to_string();
     assert!(missing.starts_with("GPG verification enabled, but no summary.sig found"), "{missing}");
 }
