@@ -22,7 +22,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 /// Our program.
-pub(super) const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
+pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
 
 pub(super) fn start(program: &str, dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(program);
