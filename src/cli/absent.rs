@@ -10,12 +10,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "provisional-repair",
         "`fsck` finds what is damaged; ostree-ext's `ostree-ext-cli` repairs deployments",
     ),
-    ("remote", "refs", "remotes are not reached over HTTP yet; C ostree's `ostree remote refs` does it"),
-    (
-        "remote",
-        "summary",
-        "remotes are not reached over HTTP yet; C ostree's `ostree remote summary` does it",
-    ),
     ("static-delta", "generate", "C ostree's `ostree static-delta generate` makes them"),
     ("static-delta", "verify", "C ostree's `ostree static-delta verify` verifies signatures"),
     ("static-delta", "indexes", "`summary --update` writes them; they lie in `delta-indexes`"),

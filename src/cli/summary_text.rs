@@ -1,15 +1,69 @@
-//! A summary as text, laid out as C ostree prints it.
+//! A summary as text, laid out as C ostree prints it, or a part of it.
 
 use std::io::Write;
 
+use anyhow::Context;
 use chrono::{DateTime, Local};
 
+use super::dump;
 use super::terminal::size;
-use crate::format::variant::{Annotate, Value};
+use crate::format::variant::{Annotate, Type, Value};
 use crate::format::{CollectionId, RepoMode, Summary, SummaryRef};
 
+/// Options for a part of a summary.
+#[derive(clap::Args)]
+pub(crate) struct Part {
+    /// Show the summary as GVariant text
+    #[arg(long)]
+    raw: bool,
+    /// List the keys of the metadata
+    #[arg(long)]
+    list_metadata_keys: bool,
+    /// Print one value of the metadata
+    #[arg(long, value_name = "KEY")]
+    print_metadata_key: Option<String>,
+}
+
+impl Part {
+    /// Whether a part is asked for.
+    pub(crate) fn is_given(&self) -> bool {
+        self.raw || self.list_metadata_keys || self.print_metadata_key.is_some()
+    }
+
+    /// Prints what is asked for: all of it with `whole`, or if nothing is. Says whether that was all, to which signatures
+    /// belong.
+    pub(crate) fn print(
+        &self,
+        out: &mut dyn Write,
+        bytes: &[u8],
+        summary: &Summary,
+        whole: bool,
+    ) -> anyhow::Result<bool> {
+        match &self.print_metadata_key {
+            _ if self.raw => {
+                let ty: Type = "(a(s(taya{sv}))a{sv})".parse()?;
+                dump::variant(out, &Value::from_bytes(&ty, bytes)?)?;
+            }
+            _ if whole || !self.is_given() => {
+                print(out, summary)?;
+                return Ok(true);
+            }
+            Some(key) if !self.list_metadata_keys => {
+                let value = summary.metadata.get(key);
+                dump::variant(out, value.with_context(|| format!("No such metadata key '{key}'"))?)?;
+            }
+            _ => {
+                let mut keys: Vec<_> = summary.metadata.iter().map(|(key, _)| key).collect();
+                keys.sort_unstable();
+                keys.iter().try_for_each(|key| writeln!(out, "{key}"))?;
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// Prints refs, then metadata.
-pub(crate) fn print(out: &mut dyn Write, summary: &Summary) -> anyhow::Result<()> {
+fn print(out: &mut dyn Write, summary: &Summary) -> anyhow::Result<()> {
     let main = summary.collection_id()?;
     for entry in &summary.refs {
         print_ref(out, main.as_ref(), entry)?;

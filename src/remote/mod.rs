@@ -30,7 +30,7 @@ mod wanted;
 pub use error::{Error, Result};
 pub use local::LocalArchive;
 pub use options::{Bindings, DeltaStats, DeltaUse, RemoteOptions, RemoteStats, SummaryJudge, Timestamps};
-pub use plan::{Origin, RemotePlan};
+pub use plan::{Origin, RemotePlan, fetch_summary};
 pub use server::RemoteServer;
 pub use summary::{FetchedSummary, SummaryCache};
 pub use wanted::{FoundRef, WantedRef, WantedRefs};

@@ -9,7 +9,9 @@ use super::deltas::{self, DeltaFiles, RemoteDeltas, Target};
 use super::error::{Error, Result};
 use super::judge::Judge;
 use super::local::LocalArchive;
-use super::options::{Bindings, DeltaStats, DeltaUse, RefsOf, RemoteOptions, RemoteStats, Timestamps};
+use super::options::{
+    Bindings, DeltaStats, DeltaUse, RefsOf, RemoteOptions, RemoteStats, SummaryJudge, Timestamps,
+};
 use super::server::RemoteServer;
 use super::summary::{self, FetchedSummary, SummaryCache};
 use super::walk::{self, Told};
@@ -27,6 +29,22 @@ pub enum Origin<'a> {
     Server(&'a RemoteServer, Option<SummaryCache>),
     /// A repository of this machine.
     Directory(&'a dyn LocalArchive),
+}
+
+/// The summary of a remote; `None` if it has none.
+///
+/// # Errors
+/// [`Error::Refused`] if `judge` refuses it, [`Error::NoSummaryToVerify`] if there is a judge and nothing to be judged;
+/// [`Error::Summary`] if it is damaged; [`Error::Net`], [`Error::Store`].
+pub fn fetch_summary(
+    origin: &Origin<'_>,
+    judge: Option<&SummaryJudge<'_>>,
+    ctx: &Ctx,
+) -> Result<Option<FetchedSummary>> {
+    match origin {
+        Origin::Server(server, cache) => summary::fetch(server, cache.as_ref(), judge, ctx),
+        Origin::Directory(local) => summary::read(*local, judge),
+    }
 }
 
 /// A pull before it begins: the refs were found, nothing was written.
@@ -71,8 +89,7 @@ impl<'a> RemotePlan<'a> {
         let needs_summary = wanted.needs_lookup() || (looks_for_deltas && !has_indexes);
         let summary = match &origin {
             _ if !needs_summary => None,
-            Origin::Server(server, cache) => summary::fetch(server, cache.as_ref(), judge, ctx)?,
-            Origin::Directory(local) => summary::read(*local, judge)?,
+            origin => fetch_summary(origin, judge, ctx)?,
         };
         let has_indexes = has_indexes || summary.as_ref().is_some_and(|s| s.parsed.indexed_deltas());
         if let (Some(summary), Origin::Server(..)) = (&summary, &origin)

@@ -1,6 +1,7 @@
-//! `remote add|delete|list|show-url|gpg-import|gpg-list-keys`: configures where commits come from.
+//! `remote …`: configures where commits come from, and asks remotes what they have.
 
 mod cookies;
+mod listing;
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -34,6 +35,10 @@ pub(crate) enum Verb {
     GpgImport(GpgImportArgs),
     /// List the OpenPGP keys of a remote
     GpgListKeys(GpgListKeysArgs),
+    /// List the refs of a remote
+    Refs(listing::RefsArgs),
+    /// Print the summary of a remote
+    Summary(listing::SummaryArgs),
     /// Send a cookie with requests to a remote
     AddCookie(cookies::AddArgs),
     /// Send a cookie no longer
@@ -153,6 +158,8 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
         Verb::List(args) => list(args, session),
         Verb::GpgImport(args) => gpg_import(args, session),
         Verb::GpgListKeys(args) => gpg_list_keys(args, session),
+        Verb::Refs(args) => listing::refs(args, session),
+        Verb::Summary(args) => listing::summary(args, session),
         Verb::AddCookie(args) => cookies::add(args, session),
         Verb::DeleteCookie(args) => cookies::delete(args, session),
         Verb::ListCookies(args) => cookies::list(args, session),

@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 use super::commit::metadata::push_values;
 use super::{require_writable, signing};
 use crate::cli::locate::RepoOptions;
+use crate::cli::summary_text;
 use crate::cli::terminal::Session;
-use crate::cli::{dump, summary_text};
 use crate::format::commitmeta::{self, SignatureKind};
-use crate::format::variant::{Dict, Type, Value};
+use crate::format::variant::Dict;
 use crate::host::{self, Machine};
 use crate::repo::Repo;
 use crate::repo::summary::{SummaryFile, SummaryOptions};
@@ -30,15 +30,8 @@ pub(crate) struct Args {
     /// Show the summary
     #[arg(short, long)]
     view: bool,
-    /// Show the summary as GVariant text
-    #[arg(long)]
-    raw: bool,
-    /// List the keys of the metadata
-    #[arg(long)]
-    list_metadata_keys: bool,
-    /// Print one value of the metadata
-    #[arg(long, value_name = "KEY")]
-    print_metadata_key: Option<String>,
+    #[command(flatten)]
+    part: summary_text::Part,
     /// With --update, add a value, written as GVariant text
     #[arg(short = 'm', long, value_name = "KEY=VALUE")]
     add_metadata: Vec<String>,
@@ -61,27 +54,14 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if args.update {
         return update(args, &mut repo, session);
     }
-    if !(args.view || args.raw || args.list_metadata_keys || args.print_metadata_key.is_some()) {
+    if !args.view && !args.part.is_given() {
         bail!("No option specified; use -u to update summary");
     }
     let file = repo.read_summary()?.context("openat(summary): No such file or directory")?;
-    let out = &mut session.out;
-    if args.raw {
-        let ty: Type = "(a(s(taya{sv}))a{sv})".parse()?;
-        return dump::variant(out, &Value::from_bytes(&ty, &file.bytes)?);
+    match args.part.print(&mut session.out, &file.bytes, &file.summary, args.view)? {
+        true => print_signatures(args, &repo, &file, session),
+        false => Ok(()),
     }
-    if args.view {
-        summary_text::print(out, &file.summary)?;
-        return print_signatures(args, &repo, &file, session);
-    }
-    if args.list_metadata_keys {
-        let mut keys: Vec<_> = file.summary.metadata.iter().map(|(key, _)| key).collect();
-        keys.sort_unstable();
-        return Ok(keys.iter().try_for_each(|key| writeln!(out, "{key}"))?);
-    }
-    let key = args.print_metadata_key.as_deref().unwrap_or_default();
-    let value = file.summary.metadata.get(key).with_context(|| format!("No such metadata key '{key}'"))?;
-    dump::variant(out, value)
 }
 
 fn update(args: &Args, repo: &mut Repo, session: &Session) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 mod deltas;
 mod faults;
+mod listing;
 mod nginx;
 mod options;
 mod pulls;
