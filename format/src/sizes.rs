@@ -9,7 +9,7 @@
 //! Source: libostree ostree-repo-commit.c:418-456, ostree-core.c:2538-2588.
 
 use crate::variant::{Dict, Value};
-use crate::wire::{Slice, read_varint};
+use crate::wire::{Slice, read_varint, write_varint};
 use crate::{Checksum, ObjectName, ObjectType, ParseError, ParseErrorKind, Result};
 
 /// The key in the metadata of a commit.
@@ -78,12 +78,4 @@ impl ObjectSize {
         out.push(self.object.kind as u8);
         out
     }
-}
-
-fn write_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value > 0x7f {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }

@@ -247,6 +247,15 @@ pub(crate) fn read_varint(slice: Slice<'_>, at: &mut usize) -> Result<u64> {
     Err(slice.error(*at, ParseErrorKind::NotNormal))
 }
 
+/// Appends a base-128 number.
+pub(crate) fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value > 0x7f {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
 /// A checksum stored as `ay`.
 pub(crate) fn checksum(slice: Slice<'_>) -> Result<crate::Checksum> {
     crate::Checksum::from_slice(slice.what, slice.offset, slice.bytes)

@@ -10,10 +10,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "provisional-repair",
         "`fsck` finds what is damaged; ostree-ext's `ostree-ext-cli` repairs deployments",
     ),
-    ("static-delta", "generate", "C ostree's `ostree static-delta generate` makes them"),
-    ("static-delta", "verify", "C ostree's `ostree static-delta verify` verifies signatures"),
-    ("static-delta", "indexes", "`summary --update` writes them; they lie in `delta-indexes`"),
-    ("static-delta", "reindex", "`summary --update` writes the indexes anew"),
     ("image", "deploy", "`container image pull` brings the image; `bootc` or ostree-ext deploys it"),
 ];
 

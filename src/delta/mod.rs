@@ -8,18 +8,33 @@
 //! part     verified, decompressed into a file without a name: never in memory as a whole
 //! apply    part ─ ops ─► object ─┬─ content: new bytes, and bytes of old objects, as they are or patched
 //!                                └─ written to a transaction, which verifies its checksum
+//!
+//! generate changes: objects that only the new commit has, and the old file that each is like
+//!            ├─ patch     by differences          alike, and small enough for memory
+//!            ├─ copies    by blocks               alike, and larger
+//!            └─ whole                             new; fallbacks, if they are large
+//!          builder: a part in the making ─ compress: xz, by a pool of threads ─► files, superblock
 //! ```
 //! The superblock names the checksums of its parts; the objects that come out of them have their own, and count only
 //! with these.
 
 mod apply;
+mod builder;
+mod changes;
+mod compress;
 mod content;
+mod copies;
+pub(crate) mod differences;
+mod generate;
 mod head;
 mod objects;
 mod old;
+mod packing;
 mod part;
+mod patch;
 
 pub use apply::{Applied, Sources, apply, complete_commit, needed_parts};
+pub use generate::{GenerateOptions, Generated, PartSink, generate};
 pub use head::{DeltaJudge, Head, read_head};
 pub use part::{MAX_PART_BYTES, Part, read_part};
 

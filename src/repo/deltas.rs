@@ -9,12 +9,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 
 use ostree_format::delta::DeltaName;
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
 
-use super::{Repo, sys};
+use super::durable::ChangedDirs;
+use super::{Fsync, Repo, sys};
 use crate::base::fs;
 use crate::store::{Error, Result};
 
@@ -49,7 +52,7 @@ impl DeltaFile {
 }
 
 impl Repo {
-    /// The static deltas, sorted. Other things that lie there are passed over.
+    /// The static deltas, sorted: those that have a superblock. Other things that lie there are passed over.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -58,7 +61,12 @@ impl Repo {
         let mut out = Vec::new();
         for (first, _) in list("deltas")? {
             let rest = list(&format!("deltas/{first}"))?;
-            out.extend(rest.into_iter().filter_map(|(rest, _)| DeltaName::from_dir(&first, &rest)));
+            for delta in rest.into_iter().filter_map(|(rest, _)| DeltaName::from_dir(&first, &rest)) {
+                let path = delta.superblock_path();
+                if sys::lstat(&self.root, &path).map_err(|e| Error::io("stat", path, e))?.is_some() {
+                    out.push(delta);
+                }
+            }
         }
         out.sort();
         Ok(out)
@@ -121,49 +129,101 @@ impl Repo {
         Ok(self.delta_superblock(delta)?.map(|bytes| Checksum::of(&bytes)))
     }
 
+    /// Puts a file of a delta into its place, where another one may be; who writes a delta writes its superblock last.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if `content` cannot be read; [`Error::Io`].
+    pub fn write_delta(&self, file: &DeltaFile, content: &mut dyn Read) -> Result<()> {
+        let path = file.path();
+        let dir = &path[..path.rfind('/').unwrap_or(0)];
+        sys::mkdir_all(&self.root, dir, 0o775).map_err(|e| Error::io("mkdir", dir, e))?;
+        let mut changed = ChangedDirs::default();
+        changed.note(&path);
+        let mut write = || -> io::Result<()> {
+            let new = sys::TempFile::new(self.tmp.as_fd())?;
+            io::copy(content, &mut new.file())?;
+            sys::set_mode(new.file(), 0o644)?;
+            new.replace(self.root.as_fd(), &path, self.fsync != Fsync::Never)
+        };
+        write().map_err(|e| Error::io("write", &path, e))?;
+        self.sync_changed(&changed)
+    }
+
+    /// Removes the files of parts that a delta of `parts` parts does not have: those of one that was there before.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn trim_delta(&self, delta: &DeltaName, parts: usize) -> Result<()> {
+        let dir = delta.dir();
+        for (name, _) in sys::list(&self.root, &dir).map_err(|e| Error::io("list", &dir, e))? {
+            if name.parse().is_ok_and(|number: usize| number >= parts) {
+                self.remove_file(&format!("{dir}/{name}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes an index of the deltas to each commit anew, and notes in the config that there are such: who pulls
     /// looks there then, and not into the summary.
     ///
     /// # Errors
     /// As [`Repo::update_config`].
     pub fn reindex_deltas(&mut self) -> Result<()> {
+        self.reindex(None)
+    }
+
+    /// Writes the index of the deltas to one commit anew, as [`Repo::reindex_deltas`] does it for all.
+    ///
+    /// # Errors
+    /// As [`Repo::update_config`].
+    pub fn reindex_deltas_to(&mut self, to: &CommitId) -> Result<()> {
+        self.reindex(Some(to))
+    }
+
+    fn reindex(&mut self, only: Option<&CommitId>) -> Result<()> {
         if !self.config.indexed_deltas {
             self.update_config(|file| {
                 let invalid = |source| Error::Invalid { what: "config".into(), source };
                 file.set_raw("core", "indexed-deltas", "true").map_err(invalid)
             })?;
         }
-        let mut to: BTreeMap<String, Dict> = BTreeMap::new();
-        for delta in self.deltas()? {
+        let is_meant = |to: &CommitId| only.is_none_or(|only| only == to);
+        let mut to: BTreeMap<CommitId, Dict> = BTreeMap::new();
+        for delta in self.deltas()?.into_iter().filter(|delta| is_meant(&delta.to)) {
             if let Some(digest) = self.delta_digest(&delta)? {
-                let path = DeltaFile::Index { to: delta.to }.path();
                 let digest = Value::Bytes(digest.as_bytes().to_vec());
-                to.entry(path).or_default().insert(delta.to_string(), digest);
+                to.entry(delta.to).or_default().insert(delta.to_string(), digest);
             }
         }
-        self.remove_indexes(&|path| !to.contains_key(path))?;
-        for (path, deltas) in to {
+        for commit in
+            self.delta_indexes()?.iter().filter(|commit| is_meant(commit) && !to.contains_key(commit))
+        {
+            self.remove_file(&DeltaFile::Index { to: *commit }.path())?;
+        }
+        for (to, deltas) in to {
             let mut index = Dict::new();
             index.insert("ostree.static-deltas", deltas.hash_ordered().to_value());
-            let dir = &path[..path.rfind('/').unwrap_or(0)];
-            sys::mkdir_all(&self.root, dir, 0o775).map_err(|e| Error::io("mkdir", dir, e))?;
-            self.replace_file(&path, &index.to_bytes())?;
+            self.write_delta(&DeltaFile::Index { to }, &mut &index.to_bytes()[..])?;
         }
         Ok(())
     }
 
-    fn remove_indexes(&self, unneeded: &dyn Fn(&str) -> bool) -> Result<()> {
+    /// The commits that have an index of the deltas to them, sorted.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn delta_indexes(&self) -> Result<Vec<CommitId>> {
         let list = |path: &str| sys::list(&self.root, path).map_err(|e| Error::io("list", path, e));
+        let mut out = Vec::new();
         for (first, _) in list(INDEXES)? {
-            let dir = format!("{INDEXES}/{first}");
-            for (rest, _) in list(&dir)? {
-                let path = format!("{dir}/{rest}");
-                if unneeded(&path) {
-                    self.remove_file(&path)?;
-                }
+            for (rest, _) in list(&format!("{INDEXES}/{first}"))? {
+                let name =
+                    rest.strip_suffix(".index").map(|rest| Checksum::from_base64(&format!("{first}{rest}")));
+                out.extend(name.and_then(|name| name.ok()).map(CommitId::new));
             }
         }
-        Ok(())
+        out.sort();
+        Ok(out)
     }
 
     /// Deletes a delta.

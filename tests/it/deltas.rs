@@ -2,6 +2,8 @@
 
 mod apply;
 mod damage;
+mod generate;
+mod signed;
 
 use std::fs;
 use std::path::{Path, PathBuf};

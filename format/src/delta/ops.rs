@@ -16,7 +16,7 @@
 
 use crate::error::{ParseError, ParseErrorKind, Result};
 use crate::object::ObjectName;
-use crate::wire::{Slice, read_varint};
+use crate::wire::{Slice, read_varint, write_varint};
 
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,24 @@ pub enum DeltaOp {
         /// Bytes of the patch.
         len: u64,
     },
+}
+
+impl DeltaOp {
+    /// Appends the operation to others.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let (code, numbers): (u8, &[u64]) = match self {
+            Self::SpliceMeta { len, offset } => (b'S', &[*len, *offset]),
+            Self::SpliceContent { mode, xattrs, len, offset } => (b'S', &[*mode, *xattrs, *len, *offset]),
+            Self::Open { mode, xattrs, len } => (b'o', &[*mode, *xattrs, *len]),
+            Self::Write { len, offset } => (b'w', &[*len, *offset]),
+            Self::SetSource { offset } => (b'r', &[*offset]),
+            Self::UnsetSource => (b'R', &[]),
+            Self::Close => (b'c', &[]),
+            Self::Patch { offset, len } => (b'B', &[*offset, *len]),
+        };
+        out.push(code);
+        numbers.iter().for_each(|number| write_varint(*number, out));
+    }
 }
 
 /// Operations in their order; ends after an error.

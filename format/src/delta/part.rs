@@ -43,7 +43,7 @@ pub fn split_part(file: &[u8]) -> Result<(PartCompression, &[u8])> {
 }
 
 /// Owner and mode of the files that an operation opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeltaMode {
     /// User id.
     pub uid: u32,

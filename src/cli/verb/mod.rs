@@ -141,7 +141,7 @@ pub(crate) enum OstreeVerb {
     Show(show::Args),
     /// Sign a commit with keys that are not OpenPGP's: ed25519, spki
     Sign(sign::Args),
-    /// Apply, list, show or delete static deltas
+    /// Make, apply, list, show, verify or delete static deltas
     #[command(subcommand)]
     StaticDelta(static_delta::Verb),
     /// Write or show the summary of a repository

@@ -1,15 +1,19 @@
 //! `static-delta`: updates as a few files.
 
 mod apply;
+mod generate;
+mod named;
 mod show;
+mod verify;
 
 use std::io::Write;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use super::Common;
+use self::named::Named;
+use super::{Common, require_writable, resolve};
 use crate::cli::terminal::Session;
-use crate::format::delta::DeltaName;
+use crate::format::CommitId;
 use crate::repo::Repo;
 
 /// The verbs below `static-delta`.
@@ -21,13 +25,25 @@ pub(crate) enum Verb {
     Show(NameArgs),
     /// Delete a static delta
     Delete(NameArgs),
+    /// Make a static delta from one commit to another
+    ///
+    /// Who has the first commit gets the second one by it in a few files instead of thousands. Files that are like old ones
+    /// become patches; large new ones are left to be fetched as they are.
+    Generate(Box<generate::Args>),
     /// Write the commit that a static delta leads to, from its files
     ///
-    /// The objects of the commit that the delta starts from have to be in the repository. No ref is changed.
+    /// The objects of the commit that the delta starts from have to be in the repository. No ref is changed. Once a key
+    /// is named, the delta has to be signed by it.
     ApplyOffline(apply::Args),
+    /// Look for a good signature of a static delta
+    Verify(verify::Args),
+    /// List the commits that have an index of the static deltas to them
+    Indexes(ListArgs),
+    /// Write the indexes of static deltas anew
+    Reindex(ReindexArgs),
 }
 
-/// Arguments of `static-delta list`.
+/// Arguments of verbs that list something.
 #[derive(clap::Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
@@ -41,37 +57,63 @@ pub(crate) struct NameArgs {
     common: Common,
     /// The static delta: the commits from which and to which it leads, or only the latter
     #[arg(value_name = "FROM-TO")]
-    name: String,
+    name: Named,
 }
 
-impl NameArgs {
-    fn name(&self) -> anyhow::Result<DeltaName> {
-        let hint = || format!("'{}' is not the name of a static delta, FROM-TO or TO", self.name);
-        self.name.parse().with_context(hint)
-    }
+/// Arguments of `static-delta reindex`.
+#[derive(clap::Args)]
+pub(crate) struct ReindexArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Write only the index of the deltas to this commit
+    #[arg(long, value_name = "REV")]
+    to: Option<String>,
 }
 
 /// Does what the arguments ask for.
 pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
-        Verb::List(args) => list(&args.common.open()?, session),
-        Verb::Show(args) => show::show(&args.common.open()?, &args.name()?, session),
-        Verb::Delete(args) => delete(&args.common.open()?, &args.name()?),
+        Verb::List(args) => {
+            let deltas = args.common.open()?.deltas()?;
+            print("(No static deltas)", &deltas, session)
+        }
+        Verb::Indexes(args) => {
+            let indexes = args.common.open()?.delta_indexes()?;
+            print("(No static deltas indexes)", &indexes, session)
+        }
+        Verb::Show(args) => show::show(&args.common.open()?, &args.name, session),
+        Verb::Delete(args) => delete(&args.common.open()?, &args.name),
+        Verb::Generate(args) => generate::run(args, session),
         Verb::ApplyOffline(args) => apply::run(args, session),
+        Verb::Verify(args) => verify::run(args, session),
+        Verb::Reindex(args) => reindex(args),
     }
 }
 
-fn list(repo: &Repo, session: &mut Session) -> anyhow::Result<()> {
-    let deltas = repo.deltas()?;
-    if deltas.is_empty() {
-        writeln!(session.out, "(No static deltas)")?;
+/// Prints each on a line of its own.
+fn print<T: std::fmt::Display>(none: &str, all: &[T], session: &mut Session) -> anyhow::Result<()> {
+    if all.is_empty() {
+        writeln!(session.out, "{none}")?;
     }
-    Ok(deltas.iter().try_for_each(|delta| writeln!(session.out, "{delta}"))?)
+    for one in all {
+        writeln!(session.out, "{one}")?;
+    }
+    Ok(())
 }
 
-fn delete(repo: &Repo, name: &DeltaName) -> anyhow::Result<()> {
-    if repo.delta_superblock(name)?.is_none() {
-        bail!("Can't find delta {name}");
+fn delete(repo: &Repo, name: &Named) -> anyhow::Result<()> {
+    let name = name.in_repo()?;
+    repo.delta_superblock(&name)?.with_context(|| format!("Can't find delta {name}"))?;
+    Ok(repo.delete_delta(&name)?)
+}
+
+fn reindex(args: &ReindexArgs) -> anyhow::Result<()> {
+    let mut repo = args.common.open()?;
+    require_writable(&repo)?;
+    let only: Option<CommitId> = args.to.as_ref().map(|rev| resolve(&repo, rev)).transpose()?;
+    match only {
+        Some(to) => repo.reindex_deltas_to(&to)?,
+        None => repo.reindex_deltas()?,
     }
-    Ok(repo.delete_delta(name)?)
+    Ok(())
 }

@@ -14,14 +14,14 @@ use std::os::unix::fs::FileExt;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::choose::{How, Piece};
-use super::differences::Part;
 use super::old::OldTree;
+use super::patch;
 use super::record::StreamVersion;
 use super::scan::Scanned;
 use super::write::{Packing, RecordWriter};
-use super::{differences, patch};
 use crate::base::{Ctx, Pool, with_pool};
 use crate::container::image::{Error, Result};
+use crate::delta::differences::{self, Alike};
 
 const BUFFER_BYTES: usize = 1024 * 1024;
 /// The memory that patches take which are made or wait at the same time, in bytes.
@@ -95,7 +95,7 @@ struct Waiting {
 /// What a new file is made of, besides an old one.
 enum Made {
     /// Parts of the old file, and differences.
-    Parts(Vec<Part>),
+    Parts(Vec<Alike>),
     /// A frame of zstd, whose dictionary is the old file.
     Frame(Vec<u8>),
     /// The old file is of no use.
@@ -196,7 +196,7 @@ impl<W: Write> Encoder<'_, W> {
     }
 
     /// Writes a file as parts of the old one.
-    fn differences(&mut self, piece: &Piece<'_>, parts: &[Part]) -> io::Result<()> {
+    fn differences(&mut self, piece: &Piece<'_>, parts: &[Alike]) -> io::Result<()> {
         let (old, new) = (self.old.load(piece.old)?, self.new.load(&piece.content)?);
         self.raw(piece.content.start)?;
         self.records.open(&piece.old.path)?;

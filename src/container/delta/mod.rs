@@ -3,7 +3,7 @@
 //! ```text
 //! create   old image ─ scan ► old: merged tree ─┐
 //!          new image ─ scan ► choose ► encode ──┴► a tar-diff stream for each layer ► artifact ► ImageDest
-//!                                        │ patch (zstd with a dictionary), or differences (version 1), write
+//!                                        │ patch (zstd with a dictionary), or crate::delta::differences (version 1), write
 //! restore  artifact, old image ► apply ► each layer's tar stream, whose diffid is verified ► ImageDest
 //!
 //! beside   deltas that registries list beside an image     here     those that begin with what a repository has
@@ -21,7 +21,6 @@ mod artifact;
 mod beside;
 mod choose;
 mod create;
-mod differences;
 mod encode;
 mod here;
 mod index;

@@ -168,7 +168,7 @@ fn deltas_without_a_byte_order_are_applied() {
     assert!(fallbacks > 0);
 }
 
-fn open(path: &Path) -> Repo {
+pub(super) fn open(path: &Path) -> Repo {
     Repo::open(Dir::open_ambient_dir(path, ambient_authority()).unwrap()).unwrap()
 }
 

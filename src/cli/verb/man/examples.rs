@@ -72,6 +72,13 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-show", &[("Show a commit and its signatures:", "ostree-rs show --repo=repo exampleos/stable")]),
     ("ostree-rs-static-delta-list", &[("List static deltas:", "ostree-rs static-delta list --repo=repo")]),
     ("ostree-rs-static-delta-show", &[("Show how large a static delta is, and what it is made of:", "ostree-rs static-delta show --repo=repo 2ab3c0a1f7a4e2f5d9f7c1a5f04b8b1c5cb1c2bb4e6d5ea8a4d2e0a1b2c3d4e5")]),
+    ("ostree-rs-static-delta-generate", &[
+        ("Let machines that have the commit before get the new one in a few files:", "ostree-rs static-delta generate --repo=repo exampleos/stable"),
+        ("As one file for a disk, with everything in it:", "ostree-rs static-delta generate --repo=repo --inline --min-fallback-size=0 --filename=/media/usb/update.delta exampleos/stable"),
+    ]),
+    ("ostree-rs-static-delta-verify", &[("Look for a signature by a key in a file:", "ostree-rs static-delta verify --repo=repo --keys-file=trusted.ed25519 2ab3c0a1f7a4e2f5d9f7c1a5f04b8b1c5cb1c2bb4e6d5ea8a4d2e0a1b2c3d4e5")]),
+    ("ostree-rs-static-delta-indexes", &[("List the commits to which there are static deltas:", "ostree-rs static-delta indexes --repo=repo")]),
+    ("ostree-rs-static-delta-reindex", &[("Let clients know of new static deltas:", "ostree-rs static-delta reindex --repo=repo")]),
     ("ostree-rs-static-delta-apply-offline", &[("Write the commit that a static delta leads to, from files on a disk:", "ostree-rs static-delta apply-offline --repo=repo /media/usb/update.delta")]),
     ("ostree-rs-static-delta-delete", &[("Delete a static delta:", "ostree-rs static-delta delete --repo=repo 2ab3c0a1f7a4e2f5d9f7c1a5f04b8b1c5cb1c2bb4e6d5ea8a4d2e0a1b2c3d4e5")]),
     ("ostree-rs-summary", &[("Write the summary, signed:", "ostree-rs summary --repo=repo -u --gpg-sign=os@example.org")]),

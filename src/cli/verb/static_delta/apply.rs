@@ -1,17 +1,19 @@
 //! `static-delta apply-offline`: the commit of a static delta whose files are here.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 use super::super::{Common, require_writable};
+use super::verify::{PublicOptions, judge};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::delta::{self, Sources, read_head};
+use crate::format::variant::Dict;
 use crate::host::Machine;
-use crate::store::Error;
+use crate::store::{Error, Refusal};
 
 /// Arguments of `static-delta apply-offline`.
 #[derive(clap::Args)]
@@ -21,6 +23,8 @@ pub(crate) struct Args {
     /// The superblock, or the directory that it lies in with the parts
     #[arg(value_name = "PATH")]
     path: PathBuf,
+    #[command(flatten)]
+    keys: PublicOptions,
 }
 
 /// Applies the delta.
@@ -31,14 +35,18 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         true => (args.path.clone(), args.path.join("superblock")),
         false => (args.path.parent().unwrap_or(Path::new("")).to_owned(), args.path.clone()),
     };
-    let bytes = fs::read(&superblock).with_context(|| format!("opening {}", superblock.display()))?;
-    let head = read_head(&bytes, None)?;
+    let bytes = std::fs::read(&superblock).with_context(|| format!("opening {}", superblock.display()))?;
+    let keys = args.keys.keys()?;
+    let has_to = repo.config().keyfile().get_bool("core", "sign-verify-deltas")? == Some(true);
+    let decide = |bytes: &[u8], signatures: Option<&Dict>| -> Result<(), Refusal> {
+        match signatures.is_some() || args.keys.name_keys() {
+            true if !keys.is_empty() || args.keys.name_keys() => judge(&keys, bytes, signatures),
+            true if has_to => Err("Key is mandatory to check delta signature".into()),
+            _ => Ok(()),
+        }
+    };
+    let head = read_head(&bytes, Some(&decide))?;
     drop(bytes);
-    if head.signatures.is_some()
-        && repo.config().keyfile().get_bool("core", "sign-verify-deltas")? == Some(true)
-    {
-        bail!("Key is mandatory to check delta signature");
-    }
     if !head.superblock.fallbacks.is_empty() {
         bail!("Cannot execute delta offline: contains nonempty http fallback entries");
     }

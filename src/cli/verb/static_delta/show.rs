@@ -2,20 +2,19 @@
 
 use std::io::{Cursor, Read, Write};
 
-use anyhow::Context;
-
+use super::named::Named;
 use crate::cli::terminal::{Session, size};
 use crate::delta::{Head, read_head, read_part};
-use crate::format::delta::{ByteOrder, DeltaName, DeltaOp, DeltaOps, Endianness};
+use crate::format::delta::{ByteOrder, DeltaOp, DeltaOps, Endianness};
 use crate::host::Machine;
-use crate::repo::{DeltaFile, Repo};
+use crate::repo::Repo;
 
 /// Prints the superblock, and how each part is made up.
-pub(super) fn show(repo: &Repo, name: &DeltaName, session: &mut Session) -> anyhow::Result<()> {
-    let bytes = repo.delta_superblock(name)?.with_context(|| format!("Can't find delta {name}"))?;
+pub(super) fn show(repo: &Repo, name: &Named, session: &mut Session) -> anyhow::Result<()> {
+    let bytes = name.superblock(repo)?;
     let head = read_head(&bytes, None)?;
     let (block, out) = (&head.superblock, &mut session.out);
-    writeln!(out, "Delta: {name}")?;
+    writeln!(out, "Delta: {}", block.name())?;
     writeln!(out, "Signed: {}", if head.signatures.is_some() { "yes" } else { "no" })?;
     match &block.from {
         Some(from) => writeln!(out, "From: {from}")?,
@@ -56,7 +55,7 @@ const fn endianness(endianness: Endianness) -> &'static str {
 /// Prints a part; one that lies in the superblock, too, where C ostree looks for a file.
 fn show_part(
     repo: &Repo,
-    name: &DeltaName,
+    name: &Named,
     head: &Head,
     number: usize,
     session: &mut Session,
@@ -64,10 +63,9 @@ fn show_part(
     let (entry, out) = (&head.superblock.parts[number], &mut session.out);
     let (objects, size, usize) = (entry.objects.len(), entry.file_bytes, entry.unpacked_bytes);
     writeln!(out, "PartMeta{number}: nobjects={objects} size={size} usize={usize}")?;
-    let missing = || format!("The static delta lacks its part {}", name.part_path(number));
     let mut file: Box<dyn Read> = match head.superblock.inline_part(number) {
         Some(file) => Box::new(Cursor::new(file)),
-        None => Box::new(repo.open_delta(&DeltaFile::Part(*name, number))?.with_context(missing)?.0),
+        None => name.part(repo, number)?,
     };
     let machine = Machine::from_env();
     let part = read_part(&mut *file, None, &|| machine.temporary_file(), &session.ctx.cancel)?;

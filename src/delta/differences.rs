@@ -19,16 +19,16 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A part of the new file that the old one helps to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) new: usize,
-    pub(super) old: usize,
-    pub(super) bytes: usize,
+pub(crate) struct Alike {
+    pub(crate) new: usize,
+    pub(crate) old: usize,
+    pub(crate) bytes: usize,
 }
 
 /// The parts of `new` that are like parts of `old`, in order and not overlapping; what is between them is not.
-pub(super) fn parts(old: &[u8], new: &[u8]) -> Vec<Part> {
+pub(crate) fn parts(old: &[u8], new: &[u8]) -> Vec<Alike> {
     let table = Table::new(old);
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<Alike> = Vec::new();
     let mut at = 0;
     while at + BLOCK <= new.len() {
         let expected = parts.last().map(|last| last.old + (at - last.new).min(old.len()));
@@ -39,10 +39,10 @@ pub(super) fn parts(old: &[u8], new: &[u8]) -> Vec<Part> {
             continue;
         };
         let bytes = old[from..].iter().zip(&new[at..]).take_while(|(a, b)| a == b).count();
-        add(&mut parts, Part { new: at, old: from, bytes }, old, new);
+        add(&mut parts, Alike { new: at, old: from, bytes }, old, new);
         at += bytes;
     }
-    let end = Part { new: new.len(), old: old.len(), bytes: 0 };
+    let end = Alike { new: new.len(), old: old.len(), bytes: 0 };
     if let Some(last) = parts.last_mut() {
         last.bytes += forward(last, &end, old, new);
     }
@@ -51,7 +51,7 @@ pub(super) fn parts(old: &[u8], new: &[u8]) -> Vec<Part> {
 
 /// Adds an exact match behind the parts that there are: the same shift goes on, another one begins a part, and both are
 /// made longer into what lies between.
-fn add(parts: &mut Vec<Part>, mut found: Part, old: &[u8], new: &[u8]) {
+fn add(parts: &mut Vec<Alike>, mut found: Alike, old: &[u8], new: &[u8]) {
     let Some(last) = parts.last_mut() else {
         let back = backward(&found, 0, old, new);
         (found.new, found.old, found.bytes) = (found.new - back, found.old - back, found.bytes + back);
@@ -68,13 +68,13 @@ fn add(parts: &mut Vec<Part>, mut found: Part, old: &[u8], new: &[u8]) {
 }
 
 /// How many bytes behind `last`, and before `next`, agree more often than not.
-fn forward(last: &Part, next: &Part, old: &[u8], new: &[u8]) -> usize {
+fn forward(last: &Alike, next: &Alike, old: &[u8], new: &[u8]) -> usize {
     let (from, to) = (last.new + last.bytes, last.old + last.bytes);
     longest(new[from..next.new].iter().zip(&old[to.min(old.len())..]))
 }
 
 /// How many bytes before `found`, down to `start`, agree more often than not.
-fn backward(found: &Part, start: usize, old: &[u8], new: &[u8]) -> usize {
+fn backward(found: &Alike, start: usize, old: &[u8], new: &[u8]) -> usize {
     longest(new[start..found.new].iter().rev().zip(old[..found.old].iter().rev()))
 }
 
