@@ -142,6 +142,36 @@ fn checkouts_are_labeled() {
     assert!(String::from_utf8_lossy(&out.unwrap().stderr).contains("without --selinux-policy"));
 }
 
+/// With `-P` the policy is that of the base, which may be a commit, or else that of the first tree.
+#[test]
+fn labels_come_from_the_base() {
+    if !fixture::ready() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let path = |name: &str| work.path().join(name).display().to_string();
+    tree(&work.path().join("base"));
+    // C ostree looks for the policy of a commit here alone.
+    fs::remove_dir_all(work.path().join("base/usr/etc")).unwrap();
+    fs::rename(work.path().join("base/etc"), work.path().join("base/usr/etc")).unwrap();
+    fs::create_dir_all(work.path().join("more/usr/bin")).unwrap();
+    fs::write(work.path().join("more/usr/bin/su"), "other").unwrap();
+    let (base, more) = (format!("--tree=dir={}", path("base")), format!("--tree=dir={}", path("more")));
+    let commits = |program: &str, repo: &str| {
+        let repo = format!("--repo={}", path(repo));
+        run(program, &[&repo, "init", "--mode=bare-user"]);
+        let commit = |args: &[&str]| {
+            let fixed = [&*repo, "commit", "--timestamp=@1", "--orphan"];
+            String::from_utf8(run(program, &[&fixed[..], args].concat())).unwrap().trim().to_owned()
+        };
+        let first = commit(&[&base]);
+        let (on, of) = (format!("--base={first}"), format!("--tree=ref={first}"));
+        [vec![&*on, &more], vec![&*of, &more], vec![&*of], vec![&*base, &more], vec![&*more, &base]]
+            .map(|args| commit(&[&args[..], &["-P"]].concat()))
+    };
+    assert_eq!(commits(env!("CARGO_BIN_EXE_ostree-rs"), "ours"), commits("ostree", "theirs"));
+}
+
 #[test]
 fn labels_are_those_of_libselinux() {
     if !fixture::ready() {

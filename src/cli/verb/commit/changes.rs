@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// Label files as the SELinux policy in the root file system PATH says
     #[arg(long, value_name = "PATH")]
     selinux_policy: Option<PathBuf>,
-    /// Label files as the SELinux policy in the first --tree says
+    /// Label files as the SELinux policy in --base says, or else that in the first --tree
     #[arg(short = 'P', long, conflicts_with = "selinux_policy")]
     selinux_policy_from_base: bool,
     /// 1: label /usr/etc as /etc, whatever the policy says

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use super::super::resolve;
 use super::changes;
 use crate::base::Ctx;
-use crate::format::RootDir;
+use crate::format::{RepoMode, RootDir};
 use crate::repo::{Repo, Transaction};
 use crate::store::selinux::{Labeling, SelinuxPolicy};
 use crate::store::{DevIno, DevInoCache, Modifier, MutableTree, load_commit};
@@ -90,12 +90,17 @@ impl Options {
             true => Some(repo.devino_cache()?),
             false => None,
         };
+        // A base has the policy, if there is one.
+        let labels_by = self.base.as_deref().map(Tree::Ref);
+        if changes.labels_from_base()
+            && let Some(source) = labels_by.as_ref().or(trees.first())
+            && repo.mode() != RepoMode::BareUserOnly
+        {
+            modifier.selinux = labeling_of(source, txn, changes)?;
+        }
         let mut cache_hits = 0;
         for (at, source) in trees.iter().enumerate() {
             let last = at + 1 == trees.len();
-            if at == 0 && changes.labels_from_base() {
-                modifier.selinux = labeling_of(source, txn, changes)?;
-            }
             match source {
                 Tree::Dir(path) => {
                     cache_hits += self.add_dir(path, devino.as_ref(), last, &mut tree, txn, modifier, ctx)?;
