@@ -341,7 +341,8 @@ impl Repo {
     /// Objects are written in place.
     fn direct_sink(&self) -> Sink<'_> {
         let sync = if self.fsync == Fsync::Never { ObjectSync::Later } else { ObjectSync::Each };
-        Sink { tmp: self.tmp.as_fd(), objects: &self.objects, committed: &self.objects, sync }
+        let (tmp, objects) = (self.tmp.as_fd(), &self.objects);
+        Sink { tmp, objects, committed: objects, sync, payload_links_from: None }
     }
 }
 

@@ -120,6 +120,11 @@ pub(super) fn temporary_dir(dir: impl AsFd, prefix: &str, mode: u32) -> io::Resu
     unused_name(prefix, |name| Ok(rustix::fs::mkdirat(dir, name, mode)?)).map(|(name, ())| name)
 }
 
+/// Lets a file have all the content of another by sharing its blocks; `false` if that is not possible.
+pub(super) fn share_blocks(to: &File, from: impl AsFd) -> bool {
+    rustix::fs::ioctl_ficlone(to, from).is_ok()
+}
+
 /// What [`TempFile::link`] and [`link`] found at the new name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Linked {
@@ -142,13 +147,13 @@ impl<'d> TempFile<'d> {
     /// Makes an empty file on the file system of `dir`.
     pub(super) fn new(dir: BorrowedFd<'d>) -> io::Result<Self> {
         let owner_only = Mode::RUSR | Mode::WUSR;
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::TMPFILE;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
         match rustix::fs::openat(dir, ".", flags, owner_only) {
             Ok(fd) => return Ok(Self { file: fd.into(), dir, name: None }),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOSYS | Errno::NOENT) => {}
             Err(e) => return Err(e.into()),
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
         let (name, fd) = unused_name(".tmp-", |name| Ok(rustix::fs::openat(dir, name, flags, owner_only)?))?;
         Ok(Self { file: fd.into(), dir, name: Some(name) })
     }

@@ -181,6 +181,22 @@ pub trait ObjectWrite: ObjectRead {
     /// this store's mode cannot keep what the header says; [`Error::Io`], [`Error::NoSpace`].
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId>;
 
+    /// Writes a content object whose content is the file `content`, open at its start, without copying it, where it lies
+    /// on the same file system as the store and that can share blocks; `None` if not: then the caller has to write the
+    /// content.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_file`].
+    fn clone_file(
+        &self,
+        _header: &FileHeader,
+        _len: u64,
+        _content: &File,
+        _cancel: &Cancel,
+    ) -> Result<Option<FileId>> {
+        Ok(None)
+    }
+
     /// Writes a content object whose id is known, unless it is already there. A store keeps nothing if header and
     /// content give another id, where it can; here it keeps the object that they are.
     ///

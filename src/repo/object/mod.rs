@@ -16,6 +16,7 @@ mod bare;
 mod bare_user;
 mod bare_user_only;
 mod inflate;
+mod shared;
 mod split_xattrs;
 mod write;
 
@@ -39,6 +40,7 @@ pub(super) use archived::{open_archived, write_archived};
 pub(super) use bare::Bare;
 pub(super) use bare_user::BareUser;
 pub(super) use bare_user_only::BareUserOnly;
+pub(super) use shared::{Cloned, clone_regular};
 pub(super) use split_xattrs::SplitXattrs;
 pub(super) use write::{
     Body, ObjectSync, Regular, Sink, Source, link_loose, link_meta, replace_meta, write_link, write_meta,

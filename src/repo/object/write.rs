@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use ostree_format::{FileHeader, FileId, Hasher, ObjectName, RepoMode};
+use ostree_format::{Checksum, FileHeader, FileId, Hasher, ObjectName, RepoMode};
 use rustix::fs::FileType;
 
 use super::super::dir::ObjectDir;
 use super::super::sys::{self, Linked, TempFile};
+use super::shared::finish_regular;
 use super::{FileFormat, Links, failed};
 use crate::store::{Error, Result, unreadable, wrong_length};
 
@@ -35,6 +36,8 @@ pub(in crate::repo) struct Sink<'a> {
     pub(in crate::repo) committed: &'a ObjectDir,
     /// The time at which objects are synced to the disk.
     pub(in crate::repo) sync: ObjectSync,
+    /// The size from which on content gets a payload link, if any does.
+    pub(in crate::repo) payload_links_from: Option<u64>,
 }
 
 /// The content of a file on its way into an object.
@@ -80,12 +83,19 @@ pub(in crate::repo) struct Source<'r> {
     read: &'r mut dyn Read,
     left: u64,
     hasher: Hasher,
+    /// Sees the content alone, where a payload link needs its checksum.
+    payload: Option<Hasher>,
 }
 
 impl<'r> Source<'r> {
-    /// The content of the file with this header.
-    pub(in crate::repo) fn new(header: &FileHeader, len: u64, read: &'r mut dyn Read) -> Self {
-        Self { read, left: len, hasher: header.hasher() }
+    /// The content of the file with this header; `payload` sees it, too.
+    pub(in crate::repo) fn new(
+        header: &FileHeader,
+        len: u64,
+        read: &'r mut dyn Read,
+        payload: Option<Hasher>,
+    ) -> Self {
+        Self { read, left: len, hasher: header.hasher(), payload }
     }
 
     /// The next piece; 0 at the end, which is checked to be where it should be.
@@ -101,17 +111,25 @@ impl<'r> Source<'r> {
             }
             self.left -= n as u64;
             self.hasher.update(&buffer[..n]);
+            if let Some(payload) = &mut self.payload {
+                payload.update(&buffer[..n]);
+            }
             return Ok(n);
         }
     }
 
-    /// The id, once everything was read.
-    pub(in crate::repo) fn id(self) -> FileId {
-        FileId::new(self.hasher.finish())
+    /// The id, once everything was read, and the checksum of the content alone, if it was asked for.
+    pub(in crate::repo) fn finish(self) -> (FileId, Option<Checksum>) {
+        (FileId::new(self.hasher.finish()), self.payload.map(Hasher::finish))
     }
 }
 
 impl Sink<'_> {
+    /// A hasher for the content of a file of `len` bytes, if that gets a payload link.
+    pub(in crate::repo) fn payload_hasher(&self, len: u64) -> Option<Hasher> {
+        self.payload_links_from.filter(|least| len >= *least && len > 0).map(|_| Hasher::new())
+    }
+
     /// Gives a finished file the object's name.
     pub(super) fn place(&self, file: &TempFile<'_>, name: &ObjectName, mode: RepoMode) -> Result<Linked> {
         let path = name.loose_path(mode);
@@ -133,24 +151,22 @@ pub(in crate::repo) fn write_regular(
     is_there: &dyn Fn(&FileId) -> Result<bool>,
 ) -> Result<(FileId, Option<Linked>)> {
     let file = TempFile::new(sink.tmp).map_err(|e| Error::io("create", "temporary file", e))?;
-    let id = match content {
+    let (id, payload) = match content {
         Regular::Known(id, bytes) => {
             format.check(&id, header)?;
             format.write_body(file.file(), header, Body::Bytes(bytes))?;
-            id
+            (id, sink.payload_hasher(bytes.len() as u64).map(|_| Checksum::of(bytes)))
         }
         Regular::Unknown(mut source) => {
             format.write_body(file.file(), header, Body::Stream(&mut source))?;
-            let id = source.id();
+            let (id, payload) = source.finish();
             if is_there(&id)? {
                 return Ok((id, None));
             }
-            format.check(&id, header)?;
-            id
+            (id, payload)
         }
     };
-    format.seal(sink, &id, header, file.file())?;
-    let linked = sink.place(&file, &id.into(), format.mode())?;
+    let linked = finish_regular(sink, format, header, &file, &id, payload)?;
     Ok((id, Some(linked)))
 }
 
@@ -159,7 +175,7 @@ pub(in crate::repo) enum Regular<'b, 'r> {
     /// The bytes are in memory, and the id is known.
     Known(FileId, &'b [u8]),
     /// A stream.
-    Unknown(Source<'r>),
+    Unknown(Box<Source<'r>>),
 }
 
 /// The permissions of every symbolic link on disk.

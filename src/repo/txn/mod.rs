@@ -24,9 +24,9 @@ mod writeback;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use ostree_format::{CollectionId, CommitId, ObjectName, RefName, RefSpec};
+use ostree_format::{CollectionId, CommitId, ObjectName, RefName, RefSpec, RepoMode};
 
 use super::dir::ObjectDir;
 use super::durable::ChangedDirs;
@@ -57,6 +57,8 @@ pub struct Transaction<'r> {
     writeback: Option<Writeback>,
     pending: Mutex<Pending>,
     counters: Counters,
+    /// Whether files here can share blocks, once that was tried.
+    shares_blocks: OnceLock<bool>,
     /// The user who owns `objects`.
     owner_uid: u32,
     /// What becomes of the staging directory if this is dropped.
@@ -115,6 +117,7 @@ impl<'r> Transaction<'r> {
             writeback,
             pending: Mutex::default(),
             counters: Counters::default(),
+            shares_blocks: OnceLock::new(),
             owner_uid: owner.st_uid,
             at_end: AtEnd::Remove,
             _lock: lock,
@@ -262,7 +265,24 @@ impl<'r> Transaction<'r> {
             Fsync::Transaction | Fsync::Never => ObjectSync::Later,
         };
         let objects = &staging.objects;
-        Ok(Sink { tmp: objects.as_fd(), objects, committed: &self.repo.objects, sync })
+        let payload_links_from = self.repo.config.payload_link_threshold_bytes;
+        let payload_links_from = payload_links_from.filter(|_| self.keeps_payloads() && self.shares_blocks());
+        Ok(Sink { tmp: objects.as_fd(), objects, committed: &self.repo.objects, sync, payload_links_from })
+    }
+
+    /// Whether the mode is one whose objects get payload links.
+    fn keeps_payloads(&self) -> bool {
+        matches!(self.repo.mode(), RepoMode::Bare | RepoMode::BareUser | RepoMode::BareUserOnly)
+    }
+
+    /// Whether files of the repository's file system can share blocks; tried once.
+    fn shares_blocks(&self) -> bool {
+        *self.shares_blocks.get_or_init(|| {
+            let staging = self.staging.as_ref().map(|staging| staging.objects.as_fd());
+            let file = staging.and_then(|tmp| sys::TempFile::new(tmp).ok());
+            let config = sys::open_nofollow(&self.repo.root, "config").ok();
+            file.zip(config).is_some_and(|(file, (config, _))| sys::share_blocks(file.file(), &config))
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A transaction as a store: it sees what is staged and what is committed.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 
 use ostree_format::variant::Dict;
@@ -117,6 +118,16 @@ impl ObjectWrite for Transaction<'_> {
 
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId> {
         self.write_checked(None, header, len, content)
+    }
+
+    fn clone_file(
+        &self,
+        header: &FileHeader,
+        len: u64,
+        content: &File,
+        cancel: &Cancel,
+    ) -> Result<Option<FileId>> {
+        self.clone_blocks(header, len, content, cancel)
     }
 
     fn write_file_as(

@@ -1,10 +1,11 @@
 //! Content objects on their way into a transaction.
 
+use std::fs::File;
 use std::io::Read;
 
 use ostree_format::{FileHeader, FileId, RepoMode};
 
-use super::super::object::{self, Links, Regular, Source};
+use super::super::object::{self, Cloned, Links, Regular, Source};
 use super::super::sys::Linked;
 use super::Transaction;
 use super::names::add;
@@ -96,6 +97,35 @@ impl Transaction<'_> {
         Ok(true)
     }
 
+    /// Writes a content object that is a file of the same file system by sharing its blocks, unless it is stored; `None`
+    /// if that is not possible.
+    pub(super) fn clone_blocks(
+        &self,
+        header: &FileHeader,
+        len: u64,
+        from: &File,
+        cancel: &Cancel,
+    ) -> Result<Option<FileId>> {
+        if len == 0 || self.repo.mode() == RepoMode::Archive || !self.shares_blocks() {
+            return Ok(None);
+        }
+        // The blocks are there already, but nobody knows for how long the other file keeps them.
+        self.reserve(len)?;
+        let written = object::clone_regular(&self.sink()?, &*self.repo.format, header, len, from, cancel);
+        let written = written.map_err(|error| error.wanting(len)).inspect_err(|_| self.space.release(len))?;
+        let Some((id, cloned)) = written else {
+            self.space.release(len);
+            return Ok(None);
+        };
+        add(&self.counters.content_total, 1);
+        let linked = match cloned {
+            Cloned::WasThere => None,
+            Cloned::Written(linked) => Some(linked),
+        };
+        self.wrote_file(id, len, linked);
+        Ok(Some(id))
+    }
+
     /// Writes a content object that is too large for memory.
     fn write_stream(
         &self,
@@ -106,7 +136,8 @@ impl Transaction<'_> {
     ) -> Result<FileId> {
         let sink = self.sink()?;
         self.reserve(len)?;
-        let source = Regular::Unknown(Source::new(header, len, content));
+        let payload = sink.payload_hasher(len);
+        let source = Regular::Unknown(Box::new(Source::new(header, len, content, payload)));
         let is_there = |id: &FileId| {
             check_id(expected, id)?;
             self.is_stored(&(*id).into())

@@ -128,6 +128,9 @@ impl Job {
             }
             (&file).rewind().map_err(failed("lseek"))?;
         }
+        if let Some(id) = store.clone_file(&header, *len, &file, &ctx.cancel)? {
+            return Ok(Step::Written(id));
+        }
         let mut content = Cancellable::new(file, &ctx.cancel);
         let step = match *len <= SMALL_FILE_BYTES {
             true => LoadedFile::read(header, *len, &mut content).map(Step::Loaded),
