@@ -17,6 +17,9 @@ use crate::remote::{LocalArchive, Origin, RemoteServer, SummaryCache};
 use crate::repo::Repo;
 use crate::store;
 
+/// What stands before the address of a list of mirrors.
+const MIRRORS: &str = "mirrorlist=";
+
 /// What a caller says of the way to a remote, besides its configuration.
 #[derive(Debug, Clone, Default)]
 pub struct RemoteAccess {
@@ -85,21 +88,60 @@ impl Machine {
             return Err(Error::RemoteConfig(why));
         }
         ctx.cancel.check()?;
-        let url = access.url.as_ref().or(config.url.as_ref()).ok_or_else(|| Error::NoUrl(name.clone()))?;
-        let source = match url.strip_prefix("file://") {
-            Some(path) => RemoteSource::Directory(Box::new(self.open_repo(Path::new(path))?)),
-            None => {
-                let http = Http::new(&self.remote_http(&config, access)?)?;
-                let content = config.contenturl.as_ref().filter(|_| access.url.is_none());
-                let content = content.map(|url| parse(url)).transpose()?;
-                let url = parse(url)?;
-                let given = with_cookies(repo, name, (&url, content.as_ref()), &access.headers)?;
-                let content = content.into_iter().collect();
-                let server = RemoteServer::new(http, vec![url], content, headers(&given)?);
-                RemoteSource::Server(Box::new(server))
+        let source = match (&config.metalink, access.url.as_ref().or(config.url.as_ref())) {
+            (Some(metalink), _) if access.url.is_none() => {
+                RemoteSource::Server(Box::new(self.open_metalink(repo, &config, metalink, access, ctx)?))
             }
+            (_, None) => return Err(Error::NoUrl(name.clone())),
+            (_, Some(url)) => match url.strip_prefix("file://") {
+                Some(path) => RemoteSource::Directory(Box::new(self.open_repo(Path::new(path))?)),
+                None => RemoteSource::Server(Box::new(self.open_server(repo, &config, url, access, ctx)?)),
+            },
         };
         Ok(OpenedRemote { config, source })
+    }
+
+    /// The server at an address, or those in a list.
+    fn open_server(
+        &self,
+        repo: &Repo,
+        config: &RemoteConfig,
+        url: &str,
+        access: &RemoteAccess,
+        ctx: &Ctx,
+    ) -> Result<RemoteServer> {
+        let http = Http::new(&self.remote_http(config, access)?)?;
+        let place = |text: &str| match text.strip_prefix(MIRRORS) {
+            None => Ok((parse(text)?, false)),
+            Some(list) => Ok::<_, Error>((parse(list)?, true)),
+        };
+        let content = config.contenturl.as_ref().filter(|_| access.url.is_none());
+        let (url, content) = (place(url)?, content.map(|url| place(url)).transpose()?);
+        let others = content.as_ref().map(|(url, _)| url);
+        let headers = headers(&with_cookies(repo, &config.name, (&url.0, others), &access.headers)?)?;
+        let all = |(url, is_list): (Url, bool)| match is_list {
+            true => Ok(RemoteServer::mirrors(&http, &url, &headers, ctx)?),
+            false => Ok::<_, Error>(vec![url]),
+        };
+        let (urls, content) = (all(url)?, content.map(all).transpose()?.unwrap_or_default());
+        Ok(RemoteServer::new(http, urls, content, headers))
+    }
+
+    /// The server that a metalink leads to.
+    fn open_metalink(
+        &self,
+        repo: &Repo,
+        config: &RemoteConfig,
+        metalink: &str,
+        access: &RemoteAccess,
+        ctx: &Ctx,
+    ) -> Result<RemoteServer> {
+        let http = Http::new(&self.remote_http(config, access)?)?;
+        let url = parse(metalink)?;
+        let content = config.contenturl.as_deref().map(parse).transpose()?;
+        let headers = headers(&with_cookies(repo, &config.name, (&url, content.as_ref()), &access.headers)?)?;
+        let content = content.into_iter().collect();
+        Ok(RemoteServer::from_metalink(http, &url, content, headers, ctx)?)
     }
 
     /// The HTTP options for a remote.

@@ -45,6 +45,12 @@ pub enum Error {
     /// The summary cannot be read.
     #[error("summary: {0}")]
     Summary(ParseError),
+    /// A metalink cannot be read, or what it leads to is not what it tells of.
+    #[error("metalink: {0}")]
+    Metalink(String),
+    /// None of the mirrors in a list can be used.
+    #[error("No valid mirrors were found in mirrorlist '{0}'")]
+    NoMirror(String),
     /// A static delta is required, and there is none.
     #[error("Static deltas required, but none found for {from} to {to}")]
     NoDelta {
@@ -78,7 +84,10 @@ impl Kind for Error {
             Self::NoBranch(_) | Self::NoSummaryToMirror | Self::NoDelta { .. } | Self::NoDeltas => {
                 ErrorKind::Missing
             }
-            Self::NoRev { .. } | Self::Summary(_) | Self::WrongDelta(_) => ErrorKind::Damaged,
+            Self::NoRev { .. } | Self::Summary(_) | Self::WrongDelta(_) | Self::Metalink(_) => {
+                ErrorKind::Damaged
+            }
+            Self::NoMirror(_) => ErrorKind::Network,
             Self::NoSummaryToVerify | Self::Refused(_) => ErrorKind::Refused,
             Self::NotAnArchive(_) => ErrorKind::Unsupported,
             Self::Usage(_) => ErrorKind::Usage,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! server     where the repository is: addresses, headers; requests for its files
+//!   mirrors, metalink   several servers with the same files
 //! summary    the list of its refs: asked for only if it changed, judged before it is believed, cached
 //! wanted     refs and commits that the caller names ► commits
 //! plan       both of them: what a pull will bring, before anything is written
@@ -19,6 +20,8 @@ mod deltas;
 mod error;
 mod judge;
 mod local;
+mod metalink;
+mod mirrors;
 mod options;
 mod parts;
 mod plan;

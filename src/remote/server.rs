@@ -1,6 +1,6 @@
 //! Where a remote repository is, and requests for its files.
 
-use ostree_format::{ObjectName, ObjectType, RepoMode};
+use ostree_format::{MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode};
 
 use super::error::{Error, Result};
 use crate::base::Ctx;
@@ -17,6 +17,8 @@ pub struct RemoteServer {
     metadata: Vec<Url>,
     content: Vec<Url>,
     headers: HeaderMap,
+    /// The summary, if it was fetched and verified already.
+    summary: Option<Vec<u8>>,
 }
 
 impl RemoteServer {
@@ -24,7 +26,28 @@ impl RemoteServer {
     /// is empty. Every request gets `headers`.
     pub fn new(http: Http, metadata: Vec<Url>, content: Vec<Url>, headers: HeaderMap) -> Self {
         let content = if content.is_empty() { metadata.clone() } else { content };
-        Self { http, metadata, content, headers }
+        Self { http, metadata, content, headers, summary: None }
+    }
+
+    /// This server, whose summary is known.
+    #[must_use]
+    pub(super) fn with_summary(self, summary: Vec<u8>) -> Self {
+        Self { summary: Some(summary), ..self }
+    }
+
+    /// The summary, if it is known.
+    pub(super) fn known_summary(&self) -> Option<&[u8]> {
+        self.summary.as_deref()
+    }
+
+    /// The file at an address.
+    pub(super) fn fetch_url(http: &Http, url: &Url, headers: &HeaderMap, ctx: &Ctx) -> Result<Vec<u8>> {
+        let headers = headers.clone();
+        let request = FileRequest { headers, ..FileRequest::new(vec![url.clone()], MAX_METADATA_BYTES) };
+        match Downloads::new(http, ctx).fetch((), request)?.body {
+            FetchedBody::Held(bytes) => Ok(bytes.to_vec()),
+            FetchedBody::Spilled | FetchedBody::NotModified => Ok(Vec::new()),
+        }
     }
 
     /// Downloads from this server.

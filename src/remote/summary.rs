@@ -116,6 +116,10 @@ pub(super) fn fetch(
     ctx: &Ctx,
 ) -> Result<Option<FetchedSummary>> {
     let mut downloads = server.downloads(ctx);
+    if let Some(known) = server.known_summary() {
+        let signatures = one(server, &mut downloads, SIGNATURES, &CachedFile::default())?;
+        return judged(Some(known.to_vec()), held(&signatures), judge);
+    }
     let read = |extension| cache.and_then(|cache| cache.read(extension)).unwrap_or_default();
     let (known, known_signatures) = (read(""), read(".sig"));
     if known_signatures.bytes.is_empty() || known.bytes.is_empty() {
@@ -153,11 +157,7 @@ fn finish(
     cache: Option<&SummaryCache>,
     judge: Option<&SummaryJudge<'_>>,
 ) -> Result<Option<FetchedSummary>> {
-    let bytes = |came: &Came| match came {
-        Some(FetchedFile { body: FetchedBody::Held(bytes), .. }) => Some(bytes.to_vec()),
-        _ => None,
-    };
-    let judged = judged(bytes(&summary), bytes(&signatures), judge)?;
+    let judged = judged(held(&summary), held(&signatures), judge)?;
     if let (Some(cache), Some(judged)) = (cache, &judged)
         && let (Some(summary), Some(signatures)) = (&summary, &signatures)
         && let Some(bytes) = &judged.signatures
@@ -166,6 +166,14 @@ fn finish(
         cache.keep(".sig", bytes, signatures);
     }
     Ok(judged)
+}
+
+/// The content of a file that came.
+fn held(came: &Came) -> Option<Vec<u8>> {
+    match came {
+        Some(FetchedFile { body: FetchedBody::Held(bytes), .. }) => Some(bytes.to_vec()),
+        _ => None,
+    }
 }
 
 fn judged(

@@ -30,7 +30,7 @@ use task::Task;
 /// The interval at which a wait looks whether it has to end.
 const TICK: Duration = Duration::from_millis(50);
 /// What all files in memory may hold, in KiB, which is what a permit stands for.
-const BUDGET_KIB: usize = 16 * 1024;
+const BUDGET_KIB: usize = 8 * 1024;
 
 /// A file that is wanted.
 pub struct FileRequest {

@@ -5,6 +5,7 @@ mod faults;
 mod listing;
 mod nginx;
 mod options;
+mod places;
 mod pulls;
 mod trust;
 

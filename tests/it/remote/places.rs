@@ -1,0 +1,106 @@
+//! Several servers for one repository: lists of mirrors, metalinks; cookies and passwords for them.
+
+use std::fs;
+
+use ostree_rs::format::Checksum;
+
+use super::{Fixture, Nginx};
+
+/// The same repository behind two servers, of which the first lacks a content object.
+fn two_servers(fixture: &Fixture) -> Option<[Nginx; 2]> {
+    crate::oracle::run(
+        "cp",
+        &["-a", fixture.path("srv").to_str().unwrap(), fixture.path("second").to_str().unwrap()],
+    );
+    let listed = fixture.c(&["ls", "--repo=srv/repo", "-C", "main", "/usr/lib/file9"]);
+    let checksum = listed.split_whitespace().nth(4).unwrap();
+    let object = format!("srv/repo/objects/{}/{}.filez", &checksum[..2], &checksum[2..]);
+    fs::remove_file(fixture.path(&object)).unwrap();
+    Some([fixture.serve()?, Nginx::start(&fixture.path("second"))?])
+}
+
+#[test]
+fn what_one_mirror_lacks_comes_from_the_next() {
+    let fixture = Fixture::new();
+    let Some([first, second]) = two_servers(&fixture) else { return };
+    let list = format!(
+        "# mirrors\n\nftp://127.0.0.1/repo\n{}\n{}\n{}\n",
+        first.url("nothing"),
+        first.url("repo"),
+        second.url("repo")
+    );
+    fs::write(fixture.path("srv/list"), list).unwrap();
+    let list = format!("mirrorlist={}", first.url("list"));
+    for (url, content) in [(&*list, None), (&*first.url("repo"), Some(&*list)), (&*list, Some(&*list))] {
+        fixture.repository("ours", "archive", url);
+        let config = fixture.path("ours/config");
+        let more = content.map(|list| format!("contenturl={list}\n")).unwrap_or_default();
+        fs::write(&config, fs::read_to_string(&config).unwrap() + &more).unwrap();
+        second.asked();
+        fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+        fixture.fsck("ours");
+        let asked = second.asked();
+        assert_eq!(asked.iter().filter(|line| line.contains(".filez")).count(), 1, "{asked:?}");
+    }
+    fs::write(fixture.path("srv/list"), "# none\n").unwrap();
+    let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+    assert!(said.contains("No valid mirrors were found in mirrorlist"), "{said}");
+}
+
+#[test]
+fn a_metalink_leads_to_a_summary_that_it_vouches_for() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    let summary = fs::read(fixture.path("srv/repo/summary")).unwrap();
+    fs::write(fixture.path("srv/repo/bad"), "bad").unwrap();
+    let link = |hash: &str, size: usize| {
+        let urls: String = ["repo/bad", "repo/nothing", "repo/summary"]
+            .iter()
+            .map(|path| format!("<url protocol=\"http\">{}</url>", server.url(path)))
+            .collect();
+        let text = format!(
+            "<?xml version=\"1.0\"?><metalink version=\"3.0\"><files><file name=\"summary\"><size>{size}</size>\
+             <verification><hash type=\"sha256\">{hash}</hash></verification><resources>{urls}</resources></file>\
+             </files></metalink>"
+        );
+        fs::write(fixture.path("srv/link.xml"), text).unwrap();
+    };
+    let hash = Checksum::of(&summary).to_string();
+    fixture.c(&["init", "--repo=ours", "--mode=archive"]);
+    let url = format!("metalink={}", server.url("link.xml"));
+    fixture.c(&["remote", "--repo=ours", "add", "--no-gpg-verify", "origin", &url]);
+    for (hash, size, expected) in [
+        (&*hash, summary.len() + 1, "bytes but content is"),
+        (&*Checksum::of(b"other").to_string(), summary.len(), "Expected checksum is"),
+        ("0123", summary.len(), "Invalid hash digest for sha256"),
+    ] {
+        link(hash, size);
+        let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+        assert!(said.contains(expected), "{said}");
+    }
+    link(&hash, summary.len());
+    server.asked();
+    fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+    fixture.fsck("ours");
+    let summaries = server.asked().iter().filter(|line| line.contains("/repo/summary ")).count();
+    assert_eq!(summaries, 1);
+}
+
+#[test]
+fn passwords_and_cookies_reach_the_server() {
+    let fixture = Fixture::new();
+    let more = "location / { if ($http_authorization != \"Basic dXNlcjpzZWNyZXQ=\") { return 401; } \
+                if ($cookie_ticket != \"abc\") { return 403; } }";
+    let Some(server) = Nginx::start_with(&fixture.path("srv"), more) else { return };
+    fixture.repository("ours", "archive", &server.url("repo"));
+    let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+    assert!(said.contains("401"), "{said}");
+    let url = format!("http://user:secret@{}/repo", server.address);
+    fixture.repository("ours", "archive", &url);
+    let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+    assert!(said.contains("403") && !said.contains("secret"), "{said}");
+    let cookie = "127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tticket\tabc\n";
+    fs::write(fixture.path("ours/origin.cookies.txt"), cookie).unwrap();
+    fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+    fixture.fsck("ours");
+}
