@@ -60,6 +60,25 @@ impl Repo {
         self.sync_changed(&changed)
     }
 
+    /// Replaces two files of the repository that belong together. Both are whole before the first gets its name, and they
+    /// have the same time of modification, so that caches of HTTP give both up at the same time.
+    pub(super) fn replace_pair(&self, first: (&str, &[u8]), second: (&str, &[u8])) -> Result<()> {
+        let mut changed = ChangedDirs::default();
+        changed.note(first.0);
+        changed.note(second.0);
+        let failed = |path: &str| {
+            let path = path.to_owned();
+            move |error| Error::io("write", path, error)
+        };
+        let file = written(self.tmp.as_fd(), first.1).map_err(failed(first.0))?;
+        let other = written(self.tmp.as_fd(), second.1).map_err(failed(second.0))?;
+        sys::copy_mtime(other.file(), file.file()).map_err(failed(first.0))?;
+        let sync = self.fsync != Fsync::Never;
+        file.replace(self.root.as_fd(), first.0, sync).map_err(failed(first.0))?;
+        other.replace(self.root.as_fd(), second.0, sync).map_err(failed(second.0))?;
+        self.sync_changed(&changed)
+    }
+
     /// Removes a file of the repository; nothing there is fine.
     pub(crate) fn remove_file(&self, path: &str) -> Result<()> {
         let mut changed = ChangedDirs::default();
@@ -84,8 +103,13 @@ pub(super) fn replace(
     content: &[u8],
     fsync: Fsync,
 ) -> io::Result<()> {
+    written(tmp, content)?.replace(dir, path, fsync != Fsync::Never)
+}
+
+/// A file without a name that everybody may read.
+fn written<'d>(tmp: BorrowedFd<'d>, content: &[u8]) -> io::Result<sys::TempFile<'d>> {
     let file = sys::TempFile::new(tmp)?;
     file.file().write_all(content)?;
     sys::set_mode(file.file(), 0o644)?;
-    file.replace(dir, path, fsync != Fsync::Never)
+    Ok(file)
 }

@@ -97,10 +97,14 @@ impl Repo {
     fn write_summary(&self, additional: &Dict, sign: Option<&Sign<'_>>, now_secs: u64) -> Result<()> {
         let bytes = self.make_summary(&self.config, additional, now_secs, self.mode())?.to_bytes();
         let signatures = sign.map(|sign| sign(&bytes)).transpose()?;
-        self.replace_file("summary", &bytes)?;
         match signatures {
-            Some(signatures) => self.replace_file("summary.sig", &signatures.to_bytes()),
-            None => self.remove_file("summary.sig"),
+            Some(signatures) => {
+                self.replace_pair(("summary", &bytes), ("summary.sig", &signatures.to_bytes()))
+            }
+            None => {
+                self.replace_file("summary", &bytes)?;
+                self.remove_file("summary.sig")
+            }
         }
     }
 

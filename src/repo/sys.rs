@@ -287,6 +287,13 @@ pub(super) fn touch(file: impl AsFd) -> io::Result<()> {
     set_times(file, Timespec { tv_sec: 0, tv_nsec: UTIME_NOW }, UTIME_NOW)
 }
 
+/// Gives a file the time of modification of another one.
+pub(super) fn copy_mtime(from: &File, to: &File) -> io::Result<()> {
+    let stat = rustix::fs::fstat(from)?;
+    let nsec = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    set_times(to, Timespec { tv_sec: stat.st_mtime, tv_nsec: nsec }, UTIME_OMIT)
+}
+
 fn set_times(file: impl AsFd, modified: Timespec, access_nsec: i64) -> io::Result<()> {
     let last_access = Timespec { tv_sec: 0, tv_nsec: access_nsec };
     Ok(rustix::fs::futimens(file, &Timestamps { last_access, last_modification: modified })?)

@@ -110,6 +110,10 @@ fn commits_and_summaries_are_signed_as_they_are_made() {
     let signatures = commitmeta::signatures(&signatures, KeyKind::Ed25519.signature_kind()).unwrap();
     assert!(key.verifies_data(&summary, signatures[0]));
     assert!(!second.verifies_data(&summary, signatures[0]));
+    let modified = |name: &str| fs::metadata(dir.join("repo").join(name)).unwrap().modified().unwrap();
+    assert_eq!(modified("summary"), modified("summary.sig"));
+    ok(dir, &["summary", "-u"]);
+    assert!(!dir.join("repo/summary.sig").exists());
 }
 
 #[test]
