@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! round: address 1 ─ fails ─ address 2 ─ …        pause, and again, while another try may help
-//! GET ► 200 ► … broken ► GET Range: bytes=N-, If-Range ► 206 from N on, only for what goes into a file
+//! GET ► 200 ► … broken ► GET Range: bytes=N-, If-Range ► 206 from N on
 //! ```
 
 use std::fs::File;
@@ -27,6 +27,13 @@ use super::super::response::delay;
 use super::{BUDGET_KIB, FetchedBody, FetchedFile, FileRequest, HeldBytes, SpillBegun};
 use crate::base::{Ctx, Event};
 
+/// The start of a file, in memory.
+struct Partial {
+    bytes: Vec<u8>,
+    room: Option<OwnedSemaphorePermit>,
+    validator: String,
+}
+
 /// A file on its way.
 pub(super) struct Task {
     http: Http,
@@ -36,6 +43,8 @@ pub(super) struct Task {
     moved: Arc<AtomicU64>,
     /// What is in the file so far.
     begun: Option<SpillBegun>,
+    /// What is in memory so far, if the server will know the rest of it.
+    held: Option<Partial>,
     /// Bytes that came since a pause was made.
     fresh: u64,
 }
@@ -50,7 +59,7 @@ impl Task {
     ) -> Self {
         let (budget, moved) = (Arc::clone(budget), Arc::clone(moved));
         let begun = request.spill.as_ref().and_then(|spill| spill.begun());
-        Self { http: http.clone(), request, ctx: ctx.clone(), budget, moved, begun, fresh: 0 }
+        Self { http: http.clone(), request, ctx: ctx.clone(), budget, moved, begun, held: None, fresh: 0 }
     }
 
     /// Fetches the file, with as many tries as the limits allow; those that brought something do not count.
@@ -106,12 +115,23 @@ impl Task {
 
     async fn once(&mut self, url: &Url) -> Result<FetchedFile> {
         let mut headers = self.request.headers.clone();
-        if let Some(begun) = &self.begun {
+        let of_held = |held: &Partial| SpillBegun {
+            bytes: held.bytes.len() as u64,
+            validator: Some(held.validator.clone()),
+        };
+        let begun = self.begun.take().or_else(|| self.held.as_ref().map(of_held));
+        if let Some(begun) = &begun {
             insert(&mut headers, RANGE, &range_of(begun.bytes, None));
             begun.validator.iter().for_each(|validator| insert(&mut headers, IF_RANGE, validator));
         }
-        let response = self.open(url, headers).await?;
-        let at = match (response.status(), self.begun.take()) {
+        let response = match self.open(url, headers).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.begun = begun.filter(|_| self.held.is_none());
+                return Err(error);
+            }
+        };
+        let at = match (response.status(), begun) {
             (StatusCode::NOT_MODIFIED, _) => return Ok(fetched(&response, FetchedBody::NotModified)),
             (StatusCode::PARTIAL_CONTENT, Some(begun)) => {
                 match header(&response, CONTENT_RANGE).as_deref().and_then(range) {
@@ -120,7 +140,7 @@ impl Task {
                 }
             }
             // All of it is there, or what is there is not of this file: the caller verifies it.
-            (StatusCode::RANGE_NOT_SATISFIABLE, Some(begun)) => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(begun)) if self.held.is_none() => {
                 let size = header(&response, CONTENT_RANGE);
                 let size = size.and_then(|text| text.strip_prefix("bytes */")?.parse::<u64>().ok());
                 return match size == Some(begun.bytes) {
@@ -128,9 +148,13 @@ impl Task {
                     false => Err(Error::transport(url, "the file has become another one")),
                 };
             }
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => {
+                self.held = None;
+                return Err(Error::transport(url, "the file has become another one"));
+            }
             (status, _) if status.is_success() => 0,
             (_, begun) => {
-                self.begun = begun;
+                self.begun = begun.filter(|_| self.held.is_none());
                 return Err(refused(&response));
             }
         };
@@ -178,22 +202,36 @@ impl Task {
         }
         let threshold = self.request.spill.as_ref().map(|spill| spill.threshold());
         let in_memory = threshold.map_or(limit, |threshold| threshold.min(limit));
-        let (mut held, mut pace) = (Vec::new(), Pace::new(self.http.limits));
-        let mut room = None;
-        let mut file = match size {
-            Some(size) if at == 0 && size <= in_memory => {
+        let (mut held, mut room, mut pace) = (Vec::new(), None, Pace::new(self.http.limits));
+        let mut file = match (size, self.held.take().filter(|_| at > 0)) {
+            (_, Some(partial)) => {
+                (held, room) = (partial.bytes, partial.room);
+                None
+            }
+            (Some(size), None) if at == 0 && size <= in_memory => {
                 room = self.room(size).await;
                 held.reserve_exact(usize::try_from(size).unwrap_or(0));
                 None
             }
-            None if at == 0 => {
+            (None, None) if at == 0 => {
                 room = self.room(in_memory.min(1 << 20)).await;
                 None
             }
             _ => Some(self.spill(&response, at)?),
         };
         let mut have = at;
-        while let Some(chunk) = pace.chunk(&mut response).await? {
+        loop {
+            let chunk = match pace.chunk(&mut response).await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => {
+                    if file.is_none() && !held.is_empty() {
+                        self.held =
+                            validator(&response).map(|validator| Partial { bytes: held, room, validator });
+                    }
+                    return Err(error);
+                }
+            };
             have += chunk.len() as u64;
             self.came(chunk.len() as u64);
             if have > limit {
@@ -224,8 +262,7 @@ impl Task {
 
     /// Opens the place on disk, to write the byte `at` next.
     fn spill(&mut self, response: &Response, at: u64) -> Result<File> {
-        let etag = header(response, ETAG).filter(|etag| etag.starts_with('"'));
-        let validator = etag.or_else(|| header(response, LAST_MODIFIED));
+        let validator = validator(response);
         let Some(spill) = &mut self.request.spill else {
             return Err(Error::protocol(response.url(), "the file is too large"));
         };
@@ -301,6 +338,12 @@ fn refused(response: &Response) -> Error {
 
 fn fetched(response: &Response, body: FetchedBody) -> FetchedFile {
     FetchedFile { body, etag: header(response, ETAG), last_modified: header(response, LAST_MODIFIED) }
+}
+
+/// What the server will know this content by.
+fn validator(response: &Response) -> Option<String> {
+    let etag = header(response, ETAG).filter(|etag| etag.starts_with('"'));
+    etag.or_else(|| header(response, LAST_MODIFIED))
 }
 
 fn header(response: &Response, name: HeaderName) -> Option<String> {

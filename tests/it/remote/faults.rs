@@ -5,25 +5,36 @@ use std::fs;
 use super::{Fixture, noise};
 use crate::proxy::{Faults, Proxy};
 
-/// The path of the object of the file with random bytes, below `objects`.
+/// The path of the object of a large file, below `objects`.
 fn large(fixture: &Fixture) -> String {
-    let listed = fixture.c(&["ls", "--repo=srv/repo", "-C", "main", "/usr/lib/deep/er/noise"]);
+    object(fixture, "/usr/lib/deep/er/noise")
+}
+
+/// The path of the object of a file.
+fn object(fixture: &Fixture, file: &str) -> String {
+    let listed = fixture.c(&["ls", "--repo=srv/repo", "-C", "main", file]);
     let checksum = listed.split_whitespace().nth(4).unwrap();
     format!("{}/{}.filez", &checksum[..2], &checksum[2..])
 }
 
 #[test]
-fn broken_lines_are_asked_again_and_large_objects_go_on() {
+fn broken_lines_are_asked_again_and_objects_go_on() {
     let fixture = Fixture::new();
+    fs::write(fixture.path("tree/usr/lib/medium"), noise(900_000)).unwrap();
+    fixture.commit("main", "2024-01-05");
+    fixture.c(&["summary", "--repo=srv/repo", "-u"]);
     let Some(server) = fixture.serve() else { return };
-    let faults = Faults { cut_answer: Some(1_200_000), ..Faults::default() };
+    let faults = Faults { cut_answer: Some(500_000), ..Faults::default() };
     let proxy = Proxy::start(server.address, faults);
     fixture.repository("ours", "archive", &format!("{}/repo", proxy.url()));
     fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
     fixture.fsck("ours");
-    let large = large(&fixture);
-    let parts: Vec<_> = server.asked().into_iter().filter(|line| line.contains(&large)).collect();
-    assert!(parts.iter().any(|line| line.contains(" 206 bytes=")), "{parts:?}");
+    let asked = server.asked();
+    // In a file, and in memory.
+    for object in [large(&fixture), object(&fixture, "/usr/lib/medium")] {
+        let parts: Vec<_> = asked.iter().filter(|line| line.contains(&object)).collect();
+        assert!(parts.iter().any(|line| line.contains(" 206 bytes=")), "{parts:?}");
+    }
 }
 
 #[test]
