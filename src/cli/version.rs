@@ -7,7 +7,7 @@ use super::terminal::Session;
 
 /// What this program can do, in the names of C ostree's features: `gpgme` stands for OpenPGP signatures, `sign-` for those of bare keys,
 /// `libarchive` for tar in and out, `release` for a program that is not a development build.
-const FEATURES: [&str; 5] = ["gpgme", "libarchive", "sign-ed25519", "sign-spki", "release"];
+const FEATURES: [&str; 6] = ["gpgme", "composefs", "libarchive", "sign-ed25519", "sign-spki", "release"];
 
 /// Prints name, version and features.
 pub(crate) fn print(program: Program, session: &mut Session) -> io::Result<()> {

@@ -26,6 +26,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use ostree_format::config::Tristate;
 use ostree_format::{CollectionId, CommitId, ObjectName, RefName, RefSpec, RepoMode};
 
 use super::dir::ObjectDir;
@@ -94,6 +95,10 @@ struct Pending {
 
 impl<'r> Transaction<'r> {
     pub(super) fn begin(repo: &'r Repo, takeover: Takeover, ctx: &Ctx) -> Result<Self> {
+        if repo.config.fsverity == Tristate::Yes {
+            let why = "fsverity required (ex-integrity.fsverity=yes), which this program cannot turn on for objects";
+            return Err(Error::Unsupported(why.into()));
+        }
         let lock = repo.lock_shared(ctx)?;
         let writeback = match repo.fsync {
             Fsync::Transaction => Some(Writeback::new(&repo.root)?),

@@ -42,6 +42,27 @@ fn the_digest_in_the_metadata() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("incompatible with --composefs"));
 }
 
+/// Where objects have to be verified by the kernel, none are written that it does not verify.
+#[test]
+fn fsverity_that_is_required_is_no_wish() {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::create_dir(tmp.path().join("rootfs")).unwrap();
+    ours(tmp.path(), &["--repo=repo", "init", "--mode=bare-user"]);
+    let commit = ["--repo=repo", "commit", "-b", "os", "--tree=dir=rootfs"];
+    for (key, value, code) in [
+        ("ex-integrity.fsverity", "maybe", 0),
+        ("ex-integrity.fsverity", "yes", 1),
+        ("ex-integrity.fsverity", "no", 0),
+        ("ex-integrity.composefs", "yes", 0),
+        ("ex-fsverity.required", "true", 1),
+    ] {
+        ours(tmp.path(), &["--repo=repo", "config", "set", key, value]);
+        let out = start(OURS, tmp.path(), &commit);
+        assert_eq!(out.status.code(), Some(code), "{key}={value}");
+        assert_eq!(String::from_utf8_lossy(&out.stderr).contains("fsverity required"), code == 1);
+    }
+}
+
 fn commit(dir: &Path, more: &[&str]) -> String {
     let args = [
         "--repo=repo",
