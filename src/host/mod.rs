@@ -5,6 +5,7 @@
 //! ```text
 //! Machine       what is configured here ─┬─ repos      repositories by path, and the one that is meant
 //!   └ Environment   variables, read once ├─ remotes    config, /etc/ostree/remotes.d
+//!                                        ├─ finders    who has refs of collections: remotes, volumes
 //!                                        ├─ keys       keyrings of remotes and of the system, secret keys
 //!                                        ├─ bare_keys  ed25519, spki: whom the system trusts
 //!                                        ├─ trust      whose signatures a remote's commits need
@@ -38,6 +39,8 @@
 mod bare_keys;
 mod environment;
 mod error;
+#[cfg(all(feature = "net", feature = "openpgp"))]
+mod finders;
 #[cfg(all(feature = "container", feature = "net"))]
 mod images;
 #[cfg(feature = "openpgp")]
@@ -57,6 +60,8 @@ mod trust;
 pub use bare_keys::{add_signatures, sign_commit_with};
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};
+#[cfg(all(feature = "net", feature = "openpgp"))]
+pub use finders::{Finder, FoundRemote};
 #[cfg(all(feature = "container", feature = "net"))]
 pub use images::{Demand, ImageOptions, IndexChoice, NewImage, OpenedImage, RegistryUser, parse_image};
 #[cfg(feature = "openpgp")]

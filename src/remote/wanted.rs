@@ -30,6 +30,8 @@ pub enum WantedRef {
     Commit(CommitId),
     /// A ref: the commit that the remote says, or a given one.
     Ref {
+        /// The collection that the refs of the remote belong to, if it is known before a summary tells.
+        collection: Option<CollectionId>,
         /// The name of the ref.
         name: RefName,
         /// The commit that it shall name.
@@ -83,14 +85,16 @@ pub(super) fn find(
             WantedRef::Commit(id) if commits.contains(id) => {}
             WantedRef::Commit(id) => commits.push(*id),
             // Who names a ref several times means the last of them.
-            WantedRef::Ref { name, commit } => drop(refs.insert(name.clone(), *commit)),
+            WantedRef::Ref { collection, name, commit } => {
+                refs.insert(name.clone(), (collection.clone(), *commit));
+            }
         }
     }
     let collection = summary.map(|summary| summary.parsed.collection_id()).transpose();
     let collection = collection.map_err(Error::Summary)?.flatten();
-    let one = |(name, commit): (RefName, Option<CommitId>)| {
+    let one = |(name, (known, commit)): (RefName, (Option<CollectionId>, Option<CommitId>))| {
         if let Some(commit) = commit {
-            return Ok(FoundRef { collection: None, name, commit });
+            return Ok(FoundRef { collection: known, name, commit });
         }
         let commit = match summary {
             Some(summary) => summary.parsed.find(&name).map(|found| found.commit),

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt as _};
 
-use super::{Common, require_writable};
+use super::{Common, collection_refs, require_writable};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::variant::Dict;
@@ -46,11 +46,9 @@ pub(crate) struct Args {
     refs: Vec<String>,
 }
 
-type CollectionRef = (CollectionId, RefName);
-
 /// Copies the refs, and leaves a summary for those who look for them.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let refs = pairs(&args.refs)?;
+    let refs = collection_refs(&args.refs)?;
     if args.commit.is_some() && refs.len() > 1 {
         bail!("The --commit option can only be used when a single COLLECTION-ID REF pair is specified");
     }
@@ -85,14 +83,6 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         session.out,
         "Copied {count}/{count} refs successfully from ‘{from}’ to ‘{to}’ repository in ‘{mount}’."
     )?)
-}
-
-fn pairs(words: &[String]) -> anyhow::Result<Vec<CollectionRef>> {
-    let pair = |pair: &[String]| match pair {
-        [id, name] => Ok((id.parse()?, name.parse()?)),
-        _ => bail!("Only complete COLLECTION-ID REF pairs may be specified"),
-    };
-    words.chunks(2).map(pair).collect()
 }
 
 /// The repository on the volume, which is made if it is not there: of mode archive, which any file system can keep.

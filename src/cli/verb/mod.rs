@@ -12,6 +12,7 @@ pub(crate) mod create_usb;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod export;
+pub(crate) mod find_remotes;
 pub(crate) mod fsck;
 pub(crate) mod gpg_new_key;
 pub(crate) mod gpg_sign;
@@ -46,7 +47,7 @@ use super::locate::RepoOptions;
 use super::near;
 use super::terminal::Session;
 use crate::format::{CommitId, RefSpec, RemoteName, Rev};
-use crate::repo::Repo;
+use crate::repo::{CollectionRef, Repo};
 use crate::store::{ObjectRead, Refs, resolve_rev};
 
 pub(crate) use self::container::Verb as ContainerVerb;
@@ -112,6 +113,8 @@ pub(crate) enum OstreeVerb {
     Diff(diff::Args),
     /// Write a commit as a plain tar archive
     Export(export::Args),
+    /// Look for places that have refs of collections, and pull from them
+    FindRemotes(find_remotes::Args),
     /// Check that a repository is complete and undamaged
     Fsck(fsck::Args),
     /// Sign a commit with OpenPGP keys
@@ -194,6 +197,7 @@ fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
         OstreeVerb::CreateUsb(args) => create_usb::run(&args, session),
         OstreeVerb::Diff(args) => diff::run(&args, session),
         OstreeVerb::Export(args) => export::run(&args, session),
+        OstreeVerb::FindRemotes(args) => find_remotes::run(&args, session),
         OstreeVerb::Fsck(args) => fsck::run(&args, session),
         OstreeVerb::GpgSign(args) => gpg_sign::run(&args, session),
         OstreeVerb::Init(args) => init::run(&args),
@@ -230,6 +234,15 @@ fn resolve_if_present<S: ObjectRead + Refs + ?Sized>(
 /// What is said of a remote that has no keys of its own.
 fn no_key(remote: &RemoteName) -> String {
     format!("no key for remote {remote} yet: `remote gpg-import {remote} -k FILE` brings one")
+}
+
+/// The refs that pairs of words name: a collection, and a ref of it.
+fn collection_refs(words: &[String]) -> anyhow::Result<Vec<CollectionRef>> {
+    let pair = |pair: &[String]| match pair {
+        [id, name] => Ok((id.parse()?, name.parse()?)),
+        _ => bail!("Only complete COLLECTION-ID REF pairs may be specified"),
+    };
+    words.chunks(2).map(pair).collect()
 }
 
 /// Stops early if nothing can be written.

@@ -1,6 +1,6 @@
 //! `pull`: commits of a remote of ostree, of a repository of this machine, or the commit of a container image.
 
-mod remote;
+pub(super) mod remote;
 
 use anyhow::bail;
 

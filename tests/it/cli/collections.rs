@@ -1,4 +1,4 @@
-//! Refs of collections: copied to volumes.
+//! Refs of collections: copied to volumes, and looked for.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::{OURS, start};
-use crate::oracle::{need, run};
+use crate::oracle::{need, need_root, run};
 
 const ID: &str = "org.example.Os";
 
@@ -92,4 +92,123 @@ fn what_cannot_be_copied() {
         assert!(out.status.code() == Some(1) && error.contains(word), "{args:?}: {error}");
         assert!(fs::read_dir(tmp.path().join("vol")).unwrap().all(|e| e.unwrap().file_name() == ".ostree"));
     }
+}
+
+/// Two collections of C ostree, and a repository `new` whose remotes they are; each has the other's keys.
+fn remotes() -> TempDir {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path();
+    fs::create_dir(dir.join("tree")).unwrap();
+    fs::write(dir.join("tree/file"), "x").unwrap();
+    for (name, refs) in [("apps", &["app1", "app2"][..]), ("os", &["os/main"])] {
+        let (repo, id) = (format!("--repo={name}"), format!("org.example.{name}"));
+        ok(dir, "ostree", &["init", &repo, "--mode=archive", "--collection-id", &id]);
+        for branch in refs {
+            ok(
+                dir,
+                "ostree",
+                &["commit", &repo, "-b", branch, "--timestamp=2024-01-01 00:00:00 +0000", "tree"],
+            );
+        }
+        ok(dir, "ostree", &["summary", "-u", &repo]);
+    }
+    renew(dir);
+    tmp
+}
+
+fn renew(dir: &Path) {
+    let _ = fs::remove_dir_all(dir.join("new"));
+    ok(dir, "ostree", &["init", "--repo=new", "--mode=bare-user"]);
+    for name in ["apps", "os"] {
+        let (url, id) =
+            (format!("file://{}/{name}", dir.display()), format!("--collection-id=org.example.{name}"));
+        ok(dir, "ostree", &["remote", "add", "--repo=new", "--no-gpg-verify", &id, name, &url]);
+        // What it says does not matter: a volume is read with the keys of who has some.
+        fs::write(dir.join(format!("new/{name}.trustedkeys.gpg")), "").unwrap();
+    }
+}
+
+/// The lines in no order: those of refs have none in C ostree.
+fn sorted(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn remotes_are_found_as_the_c_program_finds_them() {
+    if !need("ostree") {
+        return;
+    }
+    let (tmp, apps, os) = (remotes(), "org.example.apps", "org.example.os");
+    let dir = tmp.path();
+    let lines: [&[&str]; 4] = [
+        &[apps, "app1"],
+        &[apps, "app1", os, "os/main"],
+        &[apps, "app1", apps, "nothing"],
+        &[apps, "nothing"],
+    ];
+    for args in lines {
+        let args = [&["find-remotes", "--repo=new", "--finders=config"], args].concat();
+        assert_eq!(sorted(&ok(dir, OURS, &args)), sorted(&ok(dir, "ostree", &args)), "{args:?}");
+    }
+    // C ostree pulls what it found by signed commits only; what comes has to be what its pull brings.
+    for mirror in [&[][..], &["--mirror"]] {
+        let seen = || {
+            let refs = ok(dir, OURS, &["refs", "-c", "-r", "--repo=new"]);
+            (refs, ok(dir, OURS, &["refs", "--repo=new"]))
+        };
+        for (remote, name) in [("apps", "app2"), ("os", "os/main")] {
+            ok(dir, "ostree", &[&["pull", "--repo=new", remote, name], mirror].concat());
+        }
+        let theirs = seen();
+        renew(dir);
+        let args = ["find-remotes", "--repo=new", "--pull", apps, "app2", os, "os/main"];
+        let said = ok(dir, OURS, &[&args, mirror].concat());
+        assert!(said.ends_with("Pulled 2/2 refs successfully.\n"), "{said}");
+        assert_eq!(seen(), theirs);
+        assert!(theirs.0.lines().count() == 2, "{theirs:?}");
+        renew(dir);
+    }
+    for (args, word) in [
+        (&["--finders=moon", apps, "app1"][..], "Unknown finder type"),
+        (&["--mirror", apps, "app1"], "--pull must also be"),
+        (&["--finders=config", "--pull", apps, "nothing", apps, "app1"], "Failed to pull some refs"),
+    ] {
+        let out = start(OURS, dir, &[&["find-remotes", "--repo=new"], args].concat());
+        let error = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.code() == Some(1) && error.contains(word), "{args:?}: {error}");
+    }
+}
+
+/// A stick that `create-usb` wrote is preferred, unless a remote has a later commit.
+#[test]
+fn volumes_are_looked_into() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let tmp = remotes();
+    let dir = tmp.path();
+    // Nothing of the mount is seen outside.
+    let script = format!(
+        "set -e; cd {dir}; mount -t tmpfs none /mnt
+        {OURS} create-usb --repo=apps /mnt org.example.apps app1 >/dev/null
+        {OURS} find-remotes --repo=new --pull org.example.apps app1 >first
+        ostree commit --repo=apps -b app1 tree >/dev/null; ostree summary -u --repo=apps
+        {OURS} find-remotes --repo=new org.example.apps app1 >second",
+        dir = dir.display(),
+    );
+    let before = ok(dir, "ostree", &["rev-parse", "--repo=apps", "app1"]);
+    run("unshare", &["-m", "sh", "-c", &script]);
+    let [first, second] = ["first", "second"].map(|name| fs::read_to_string(dir.join(name)).unwrap());
+    assert!(
+        first.starts_with("Result 0: file:///mnt/.ostree/repo\n - Finder: OstreeRepoFinderMount\n"),
+        "{first}"
+    );
+    assert!(
+        first.contains("\nResult 1: file://") && first.ends_with("Pulled 1/1 refs successfully.\n"),
+        "{first}"
+    );
+    assert_eq!(ok(dir, OURS, &["rev-parse", "--repo=new", "apps:app1"]), before);
+    assert!(second.contains("Finder: OstreeRepoFinderConfig") && !second.contains("Result 1"), "{second}");
 }

@@ -26,7 +26,7 @@ use crate::transfer::{Extent, FileModes, Trust};
 #[derive(clap::Args, Default, PartialEq)]
 #[group(skip)]
 #[command(next_help_heading = "Options for remotes")]
-pub(super) struct Options {
+pub(in crate::cli::verb) struct Options {
     /// Fetch only commit objects
     #[arg(long)]
     commit_metadata_only: bool,
@@ -108,6 +108,16 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// Options for a place that was found, in place of the remote's own.
+    pub(in crate::cli::verb) fn of_found(
+        url: &str,
+        mirror: bool,
+        disable_fsync: bool,
+        cache_dir: Option<PathBuf>,
+    ) -> Self {
+        Self { url: Some(url.to_owned()), mirror, disable_fsync, cache_dir, ..Self::default() }
+    }
+
     /// Whether any of them is.
     pub(super) fn are_given(&self) -> bool {
         *self != Self::default()
@@ -154,7 +164,7 @@ impl Options {
 }
 
 /// Pulls `refs`, or what the remote is configured for.
-pub(super) fn pull(
+pub(in crate::cli::verb) fn pull(
     repo: &mut Repo,
     name: &RemoteName,
     refs: &[String],
@@ -276,7 +286,7 @@ fn wanted(refs: &[String], config: &RemoteConfig, mirror: bool) -> anyhow::Resul
             }
         };
         let name: RefName = name.parse().with_context(|| format!("Invalid ref name {name}"))?;
-        Ok(WantedRef::Ref { name, commit })
+        Ok(WantedRef::Ref { collection: config.collection_id.clone(), name, commit })
     };
     Ok(WantedRefs::These(refs.iter().map(one).collect::<anyhow::Result<_>>()?))
 }
