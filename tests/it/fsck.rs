@@ -291,3 +291,60 @@ fn tombstones_for_missing_parents() {
     assert_eq!(fixture.fsck(&options).0, Vec::<String>::new());
     run("ostree", &["fsck", "-q", &fixture.arg]);
 }
+
+/// What was damaged or deleted comes back from a directory, a remote behind a web server or an image, and nothing else is
+/// fetched.
+#[test]
+fn what_is_damaged_is_brought_back() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let (at, ours) = (|path: &str| tmp.path().join(path).display().to_string(), crate::cli::OURS);
+    fs::create_dir(tmp.path().join("tree")).unwrap();
+    for name in ["one", "two", "three"] {
+        fs::write(tmp.path().join("tree").join(name), name.repeat(100)).unwrap();
+    }
+    let whole = format!("--repo={}", at("whole"));
+    run("ostree", &["init", &whole, "--mode=archive"]);
+    run("ostree", &["commit", &whole, "-b", "main", "--canonical-permissions", &at("tree")]);
+    run(ours, &["container", "build", &whole, "--ref=main", "--oci-dir", &at("oci")]);
+    let remote = format!("file://{}", at("whole"));
+    let kinds = ["commit", "dirtree", "dirmeta", "filez"];
+    for from in [at("whole"), "origin".into(), format!("oci:{}", at("oci"))] {
+        let repo = format!("--repo={}", at("new"));
+        let _ = fs::remove_dir_all(at("new"));
+        run("ostree", &["init", &repo, "--mode=archive"]);
+        run("ostree", &["remote", "add", &repo, "--no-gpg-verify", "origin", &remote]);
+        run("ostree", &["pull-local", &repo, &at("whole"), "main"]);
+        for kind in kinds {
+            let find = ["-name".to_owned(), format!("*.{kind}"), "-print".into(), "-quit".into()];
+            let find: Vec<&str> = find.iter().map(String::as_str).collect();
+            let found = run("find", &[&[&*at("new/objects")], &find[..]].concat());
+            let object = PathBuf::from(String::from_utf8(found).unwrap().trim());
+            let good = fs::read(&object).unwrap();
+            for damage in [true, false] {
+                match damage {
+                    true => overwrite(&object, b"damaged"),
+                    false => fs::remove_file(&object).unwrap(),
+                }
+                run(ours, &["fsck", &repo, "--repair", &from]);
+                run("ostree", &["fsck", "-q", &repo]);
+                // Another program may have compressed it otherwise.
+                let is_same = fs::read(&object).unwrap() == good;
+                assert!(is_same || kind == "filez", "{from} {kind} {damage}");
+            }
+        }
+    }
+    // What cannot be had is said, and nothing is lost.
+    let repo = format!("--repo={}", at("new"));
+    let main = String::from_utf8(run("ostree", &["rev-parse", &repo, "main"])).unwrap();
+    run("ostree", &["init", &format!("--repo={}", at("empty")), "--mode=archive"]);
+    let object = run("find", &[&at("new/objects"), "-name", "*.filez", "-print", "-quit"]);
+    fs::remove_file(String::from_utf8(object).unwrap().trim()).unwrap();
+    for from in [at("empty"), "nothing/at/all".into()] {
+        let out = std::process::Command::new(ours).args(["fsck", &repo, "--repair", &from]).output().unwrap();
+        assert_eq!(out.status.code(), Some(1), "{}", String::from_utf8_lossy(&out.stderr));
+        assert_eq!(String::from_utf8(run("ostree", &["rev-parse", &repo, "main"])).unwrap(), main);
+    }
+}

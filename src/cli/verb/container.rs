@@ -57,7 +57,7 @@ pub(crate) enum Verb {
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
     signature: Option<SignatureSource>,
-    reference: ImageReference,
+    pub(super) reference: ImageReference,
 }
 
 impl FromStr for Image {

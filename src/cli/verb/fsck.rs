@@ -1,5 +1,7 @@
 //! `fsck`: whether a repository is complete and undamaged.
 
+mod repair;
+
 use std::io::Write;
 
 use anyhow::Context;
@@ -7,6 +9,7 @@ use serde::Serialize;
 
 use super::Common;
 use crate::cli::terminal::{self, Session};
+use crate::repo::Repo;
 use crate::repo::fsck::{
     BindingChecks, Finding, FsckError, FsckOptions, FsckReport, FsckStep, MissingParents, OnCorruption,
     Problem,
@@ -35,6 +38,10 @@ pub(crate) struct Args {
     /// Check also that the refs that commits are for name them
     #[arg(long)]
     verify_back_refs: bool,
+    /// Delete corrupt objects, and fetch all that is missing from here: a remote, a repository's directory or an image;
+    /// then check again
+    #[arg(long, value_name = "REMOTE|DIR|IMAGE", conflicts_with = "json")]
+    repair: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -62,7 +69,7 @@ struct FindingJson {
 
 fn options(args: &Args) -> FsckOptions {
     FsckOptions {
-        corrupt: match (args.delete, args.all) {
+        corrupt: match (args.delete || args.repair.is_some(), args.all) {
             (true, _) => OnCorruption::Delete,
             (false, true) => OnCorruption::Report,
             (false, false) => OnCorruption::Stop,
@@ -79,9 +86,31 @@ fn options(args: &Args) -> FsckOptions {
     }
 }
 
-/// Checks, and ends with an error if anything is wrong.
+/// Checks, and ends with an error if anything is wrong; or mends that, and checks again.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let (mut repo, options) = (args.common.open()?, options(args));
+    let mut repo = args.common.open()?;
+    let (found, from) = match (check(args, &mut repo, session), &args.repair) {
+        (found, None) | (found @ Ok(()), Some(_)) => return found,
+        (Err(found), Some(from)) => (found, from),
+    };
+    if !found.downcast_ref::<FsckError>().is_some_and(is_damage) {
+        return Err(found);
+    }
+    repair::repair(&mut repo, from, args.quiet, session)?;
+    check(args, &mut repo, session)
+}
+
+/// Whether an error tells of objects that can be brought back.
+fn is_damage(error: &FsckError) -> bool {
+    match error {
+        FsckError::Corruption | FsckError::Corrupt(_) | FsckError::PartialByFsck(_) => true,
+        FsckError::Ref { source, .. } => matches!(source, crate::store::Error::NotFound(_)),
+        _ => false,
+    }
+}
+
+fn check(args: &Args, repo: &mut Repo, session: &mut Session) -> anyhow::Result<()> {
+    let options = options(args);
     let talk = !args.quiet && !args.json;
     let (mut written, mut findings) = (Ok(()), Vec::new());
     let result = {
