@@ -65,9 +65,12 @@ enum Value {
     StaticDelta,
     /// A tree for a commit: `dir=`, `tar=` or `ref=`.
     Tree,
+    /// Collections and refs of theirs by turns, behind a directory.
+    CollectionsAndRefs,
 }
 
 const METHODS: &[&str] = &["gzip", "zstd", "zstd:chunked", "none"];
+const KEYS: &[&str] = &["ed25519=inline:", "ed25519=file:", "spki=inline:", "spki=file:"];
 const PLATFORMS: &[&str] = &["linux/amd64", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x"];
 
 /// The candidates for a value of `arg` that begins with `current`.
@@ -99,6 +102,8 @@ pub(super) fn of(arg: &Arg, current: &str, given: &Given) -> Candidates {
         Value::InCommit => in_commit(given, current).unwrap_or_default(),
         Value::Image => images(given, current),
         Value::Tree => tree(given, current),
+        Value::CollectionsAndRefs if given.words.len().is_multiple_of(2) => refs(given, current),
+        Value::CollectionsAndRefs => Candidates::default(),
         Value::StaticDelta => {
             let deltas = given.repo().and_then(|repo| repo.deltas().ok()).unwrap_or_default();
             Candidates::words(deltas.iter().map(ToString::to_string))
@@ -126,19 +131,27 @@ fn kind(arg: &Arg, verb: &str) -> Option<Value> {
         "BRANCH=DEPTH" => Value::RefAndDepth,
         "REMOTE" => Value::Remote,
         "REMOTE|IMAGE" => Value::RemoteOrImage,
-        "NAME" if ["delete", "show-url", "gpg-import", "gpg-list-keys"].contains(&verb) => Value::Remote,
+        "NAME" if id == name && is_about_remote(verb) => Value::Remote,
         "NAME" if verb == "copy" => Value::Image,
         "PATH" => Value::InCommit,
         "REPO" => Value::Names(Kind::Dirs),
         "IMAGE" | "SOURCE" | "DEST" | "OLD" | "NEW" | "DELTA" => Value::Image,
         "FROM-TO" => Value::StaticDelta,
         "dir=PATH|tar=FILE|ref=COMMIT" => Value::Tree,
+        "COLLECTION-ID REF" => Value::CollectionsAndRefs,
+        "KEYTYPE=[inline|file]:PUBKEY" => Value::OneOf(KEYS),
         "METHOD" => Value::OneOf(METHODS),
         "POLICY" | "BOOL" => Value::OneOf(&["true", "false"]),
         "PLATFORM" => Value::OneOf(PLATFORMS),
         "OPERATION" => Value::OneOf(&["get", "set", "unset"]),
         _ => return None,
     })
+}
+
+/// Whether a verb of `remote` takes the name of one that is there already.
+fn is_about_remote(verb: &str) -> bool {
+    let (keys, cookies) = (verb.starts_with("gpg-"), verb.ends_with("-cookie") || verb == "list-cookies");
+    keys || cookies || matches!(verb, "delete" | "refs" | "show-url" | "summary")
 }
 
 /// As a shell reads a path: `~` is the home directory.
@@ -239,8 +252,10 @@ mod tests {
         "BODY",
         "COLLECTION-ID",
         "COMMAND",
+        "COOKIE_NAME",
         "DATE",
         "DEPTH",
+        "DOMAIN",
         "EPOCH",
         "GID",
         "GROUP",
@@ -260,6 +275,7 @@ mod tests {
         "URL",
         "USER",
         "USER:PASSWORD",
+        "VALUE",
         "WORD",
     ];
 
