@@ -1,5 +1,7 @@
 //! `pull-local`: copies commits from another repository of this machine.
 
+mod by_deltas;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -12,10 +14,10 @@ use crate::cli::terminal::{Session, size};
 use crate::format::variant::Dict;
 use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
 use crate::host::{Machine, SignedBy, require_signature};
-use crate::repo::{Fsync, Repo};
+use crate::repo::{Fsync, Repo, TransactionStats};
 use crate::sign::gpg::Keyring;
 use crate::store::{Depth, Error, Refs, Txn, Voucher, check_bindings, load_commit};
-use crate::transfer::{self, Extent, FileModes, TransferOptions, Trust};
+use crate::transfer::{self, Extent, FileModes, TransferOptions, TransferStats, Trust};
 
 /// Arguments of `pull-local`.
 #[derive(clap::Args)]
@@ -40,9 +42,12 @@ pub(crate) struct Args {
     /// Refuse files with a mode outside of 0775
     #[arg(long)]
     bareuseronly_files: bool,
-    /// Accepted: there are no static deltas here
+    /// Use no static deltas, as without this option
     #[arg(long)]
     disable_static_deltas: bool,
+    /// Take what is needed from static deltas, or fail
+    #[arg(long, conflicts_with = "disable_static_deltas")]
+    require_static_deltas: bool,
     /// Demand OpenPGP signatures on commits, by the keys of --remote
     #[arg(long)]
     gpg_verify: bool,
@@ -105,16 +110,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         file_modes: if args.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
         voucher: signed_by.as_ref().map(|voucher| voucher as &dyn Voucher),
     };
-    let commits: Vec<CommitId> = wanted.iter().map(|(_, id)| *id).collect();
-    let (copied, stats) = locate::in_transaction(&repo, &session.ctx, |txn| {
-        let copied = transfer::copy(&source, txn, &commits, &options, &session.ctx)?;
-        for (name, id) in wanted {
-            if let Some(name) = name {
-                txn.set_ref(&RefSpec { remote: args.remote.clone(), name }, Some(id))?;
-            }
-        }
-        Ok(copied)
-    })?;
+    let (copied, stats) = match args.require_static_deltas {
+        true => by_deltas::pull(args, (&source, &repo), wanted, options, session)?,
+        false => copy(args, (&source, &repo), wanted, &options, session)?,
+    };
     if !args.quiet {
         let written = size(stats.content_bytes_written);
         let (metadata, content) = (copied.metadata_objects, copied.content_objects);
@@ -124,6 +123,26 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Copies what is wanted, object by object.
+fn copy(
+    args: &Args,
+    (source, repo): (&Repo, &Repo),
+    wanted: Vec<Wanted>,
+    options: &TransferOptions<'_>,
+    session: &Session,
+) -> anyhow::Result<(TransferStats, TransactionStats)> {
+    let commits: Vec<CommitId> = wanted.iter().map(|(_, id)| *id).collect();
+    locate::in_transaction(repo, &session.ctx, |txn| {
+        let copied = transfer::copy(source, txn, &commits, options, &session.ctx)?;
+        for (name, id) in wanted {
+            if let Some(name) = name {
+                txn.set_ref(&RefSpec { remote: args.remote.clone(), name }, Some(id))?;
+            }
+        }
+        Ok(copied)
+    })
 }
 
 fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {

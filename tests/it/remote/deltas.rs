@@ -128,3 +128,38 @@ fn a_later_pull_goes_on_in_the_middle_of_a_part() {
     assert!(part.contains(" 206 bytes=1"), "{part}");
     fixture.fsck("ours");
 }
+
+#[test]
+fn a_directory_gives_its_deltas_to_who_requires_them() {
+    let (fixture, old) = with_delta(&[]);
+    // What only the delta has.
+    let new = fixture.c(&["ls", "--repo=srv/repo", "-C", "main", "/usr/lib/deep/er/new"]);
+    let object = new.split_whitespace().find(|word| word.len() == 64).unwrap();
+    let (start, rest) = object.split_at(2);
+    fs::remove_file(fixture.path(&format!("srv/repo/objects/{start}/{rest}.filez"))).unwrap();
+    fixture.repository("ours", "bare-user", "file:///nowhere");
+    fixture.ours(&["pull-local", "--repo=ours", "srv/repo", &old]);
+    for without in [&[][..], &["--disable-static-deltas"]] {
+        let pull = [&["pull-local", "--repo=ours", "srv/repo", "main"], without].concat();
+        let said = fixture.refused(&pull);
+        assert!(said.contains(object), "{said}");
+    }
+    let pull =
+        ["pull-local", "--repo=ours", "--require-static-deltas", "--remote=origin", "srv/repo", "main"];
+    fixture.ours(&pull);
+    assert_eq!(
+        fixture.c(&["rev-parse", "--repo=ours", "origin:main"]),
+        fixture.c(&["rev-parse", "--repo=srv/repo", "main"])
+    );
+    fixture.fsck("ours");
+
+    let list = fixture.c(&["static-delta", "list", "--repo=srv/repo"]);
+    fixture.c(&["static-delta", "delete", "--repo=srv/repo", &list]);
+    fixture.c(&["summary", "--repo=srv/repo", "-u"]);
+    fixture.repository("ours", "bare-user", "file:///nowhere");
+    let said = fixture.refused(&pull);
+    assert!(said.contains("deltas required, but none found"), "{said}");
+    fixture.repository("ours", "archive", "file:///nowhere");
+    let said = fixture.refused(&pull);
+    assert!(said.contains("Can't use static deltas in an archive repo"), "{said}");
+}

@@ -46,7 +46,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-ls", &[("List everything below a directory:", "ostree-rs ls --repo=repo -R exampleos/stable /usr/lib")]),
     ("ostree-rs-prune", &[("Keep the last five commits of every ref:", "ostree-rs prune --repo=repo --refs-only --depth=5")]),
     ("ostree-rs-pull", &[("Take the commit out of an image:", "ostree-rs pull --repo=repo --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable")]),
-    ("ostree-rs-pull-local", &[("Copy a ref and its history from another repository:", "ostree-rs pull-local --repo=repo --depth=-1 /srv/repo exampleos/stable")]),
+    ("ostree-rs-pull-local", &[
+        ("Copy a ref and its history from another repository:", "ostree-rs pull-local --repo=repo --depth=-1 /srv/repo exampleos/stable"),
+        ("Take what is new from a static delta of a repository on a disk:", "ostree-rs pull-local --repo=repo --require-static-deltas /media/usb/repo exampleos/stable"),
+    ]),
     ("ostree-rs-push", &[
         ("Copy a ref and what is new of its history to a repository elsewhere:", "ostree-rs push --repo=repo --from-ref=exampleos/stable --depth=-1 /srv/repo"),
         ("Push it to another machine over ssh, with another key:", "ostree-rs push --repo=repo --from-ref=exampleos/stable --ssh 'ssh -i key' me@example.org:/srv/repo"),
