@@ -12,7 +12,8 @@
 //! content    what came is verified in memory or from its file, then written
 //! parts      files for large objects, with which a later pull goes on
 //! ```
-//! Objects are believed by their checksums, and commits by whoever vouches for them; the server is believed in nothing.
+//! Objects are believed by their checksums, and commits by whoever vouches for them; the server is believed in nothing,
+//! unless a mirror is told to take content as it comes.
 //! Semantics as `ostree pull`: libostree ostree-repo-pull.c.
 
 mod content;
@@ -32,7 +33,9 @@ mod wanted;
 
 pub use error::{Error, Result};
 pub use local::LocalArchive;
-pub use options::{Bindings, DeltaStats, DeltaUse, RemoteOptions, RemoteStats, SummaryJudge, Timestamps};
+pub use options::{
+    Bindings, DeltaStats, DeltaUse, RemoteOptions, RemoteStats, ServerTrust, SummaryJudge, Timestamps,
+};
 pub use plan::{Origin, RemotePlan, fetch_summary};
 pub use server::RemoteServer;
 pub use summary::{FetchedSummary, SummaryCache};

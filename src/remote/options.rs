@@ -8,7 +8,7 @@ use cap_std::fs::Dir;
 use ostree_format::{CollectionId, CommitId, RefName, RemoteName};
 
 use crate::base::io::Spool;
-use crate::store::{Depth, ObjectRead, Refusal, Voucher};
+use crate::store::{ArchivedCheck, Depth, ObjectRead, Refusal, Voucher};
 use crate::transfer::{Extent, FileModes, Trust};
 
 /// Requests under way at the same time: so many fill a line on which an answer takes 50 ms.
@@ -30,6 +30,8 @@ pub struct RemoteOptions<'a> {
     pub extent: Extent,
     /// The degree to which content objects of a directory of this machine are believed.
     pub trust: Trust,
+    /// The degree to which content objects of a web server are believed.
+    pub server_trust: ServerTrust,
     /// The modes of files that are let through.
     pub file_modes: FileModes,
     /// The voucher that is asked about every commit before anything of it is written; `None` accepts any commit.
@@ -52,6 +54,17 @@ pub struct RemoteOptions<'a> {
     pub spool: Option<&'a Spool<'a>>,
 }
 
+/// The degree to which content objects of a web server are believed. Commits, dirtrees and dirmetas are verified always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ServerTrust {
+    /// Every object has to have its checksum.
+    #[default]
+    Nothing,
+    /// A mirror that is an archive stores objects as they come and does not look at them: whoever controls the server or
+    /// the line can put anything into it. Where objects are unpacked, or modes are judged, they are verified as ever.
+    Content,
+}
+
 /// Whether static deltas are used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeltaUse {
@@ -72,6 +85,7 @@ impl Default for RemoteOptions<'_> {
             depth: Depth::Parents(0),
             extent: Extent::default(),
             trust: Trust::default(),
+            server_trust: ServerTrust::default(),
             file_modes: FileModes::default(),
             voucher: None,
             summary_judge: None,
@@ -82,6 +96,16 @@ impl Default for RemoteOptions<'_> {
             requests: REQUESTS,
             deltas: DeltaUse::default(),
             spool: None,
+        }
+    }
+}
+
+impl RemoteOptions<'_> {
+    /// What is asked of objects that an archive takes over as they are.
+    pub(super) fn archived_check(&self) -> ArchivedCheck {
+        match (self.server_trust, self.mirror, self.file_modes) {
+            (ServerTrust::Content, true, FileModes::Any) => ArchivedCheck::Nothing,
+            _ => ArchivedCheck::Verified,
         }
     }
 }

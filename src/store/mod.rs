@@ -226,8 +226,9 @@ pub trait ObjectWrite: ObjectRead {
     }
 
     /// Writes a content object as another store gave it by [`ObjectRead::open_archived`], unless it is already there:
-    /// nothing is compressed anew, and all of it is verified on the way. `false` if this store keeps objects in another
-    /// way, or does not take that file: then the caller has to write the content.
+    /// nothing is compressed anew, and unless its [`ArchivedCheck`] says otherwise, all of it is verified on the way.
+    /// `false` if this store keeps objects in another way, or does not take that file: then the caller has to write
+    /// the content.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the object has another id; [`Error::Corrupt`], [`Error::Read`] if it is damaged;
@@ -388,6 +389,18 @@ pub struct ArchivedFile {
     pub len: u64,
     /// The file, from its start.
     pub read: Box<dyn Read + Send>,
+    /// What is asked of it before it is stored.
+    pub check: ArchivedCheck,
+}
+
+/// What is asked of an object that is taken over as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ArchivedCheck {
+    /// The object is read to its end, and has to have the id under which it is stored.
+    #[default]
+    Verified,
+    /// The object is stored under that id whatever it is, and not looked at.
+    Nothing,
 }
 
 /// The source of a content object's bytes.

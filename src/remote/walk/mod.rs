@@ -85,7 +85,8 @@ pub(super) fn pull(
     let (sizes, small, imported) = (Sizes::default(), SmallObjects::new(), AtomicU64::new(0));
     let (again, parts) = (Mutex::default(), options.parts.clone().map(Parts::new));
     let modes = options.file_modes;
-    let content = ContentWriter { txn, modes, sizes: &sizes, small: &small, imported: &imported, ctx };
+    let check = options.archived_check();
+    let content = ContentWriter { txn, modes, check, sizes: &sizes, small: &small, imported: &imported, ctx };
     let shared = Shared { server, txn, options, judge, told, ctx, content, again: &again };
     ctx.phase("Receiving objects", None, None);
     let (complete, mut stats) = with_pool(ctx, WAITING_BYTES, |pool| {

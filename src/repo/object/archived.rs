@@ -19,18 +19,22 @@ use super::{failed, open_object};
 use crate::base::Cancel;
 use crate::base::io::{COPY_BYTES, Cancellable, Exact};
 use crate::repo::dir::ObjectDir;
-use crate::store::{ArchivedFile, Error, Result};
+use crate::store::{ArchivedCheck, ArchivedFile, Error, Result};
 use std::os::fd::AsFd;
 
 /// Opens an object of an archive repository as it lies there.
 pub(in crate::repo) fn open_archived(objects: &ObjectDir, id: &FileId) -> Result<Option<ArchivedFile>> {
     let path = ObjectName::from(*id).loose_path(RepoMode::Archive);
     let Some((file, stat)) = open_object(objects.as_fd(), &path, id)? else { return Ok(None) };
-    Ok(Some(ArchivedFile { len: stat.st_size.max(0).unsigned_abs(), read: Box::new(file) }))
+    Ok(Some(ArchivedFile {
+        len: stat.st_size.max(0).unsigned_abs(),
+        read: Box::new(file),
+        check: ArchivedCheck::Verified,
+    }))
 }
 
-/// Writes an object of another archive repository, and verifies it on the way; `None` if something stands behind its
-/// content, which is not passed on.
+/// Writes an object of another archive repository, and verifies it on the way unless it is believed; `None` if something
+/// stands behind its content, which is not passed on.
 pub(in crate::repo) fn write_archived(
     sink: &Sink<'_>,
     id: &FileId,
@@ -42,7 +46,12 @@ pub(in crate::repo) fn write_archived(
     let from = Cancellable::new(&mut *archived.read, cancel);
     let mut copied =
         BufReader::with_capacity(COPY_BYTES, Tee { from, to: file.file(), unwritten: &mut unwritten });
-    let verified = verify(&mut copied, id);
+    let verified = match archived.check {
+        ArchivedCheck::Verified => verify(&mut copied, id),
+        ArchivedCheck::Nothing => {
+            io::copy(&mut copied, &mut io::sink()).map(|_| true).map_err(unreadable(id))
+        }
+    };
     drop(copied);
     if let Some(error) = unwritten {
         return Err(Error::io("write", "object", error));
@@ -56,14 +65,13 @@ pub(in crate::repo) fn write_archived(
 
 /// Whether the file ends where its content does; everything else is an error.
 fn verify(mut file: &mut dyn BufRead, id: &FileId) -> Result<bool> {
-    let unreadable = |source| Error::Read { what: ObjectName::from(*id).to_string(), source };
     let (header, _) = read_header(&mut file, id)?;
     let mut hasher = header.file.hasher();
     if header.file.kind == FileKind::Regular {
         let mut content = Exact::new(DeflateDecoder::new(&mut file), header.size);
         let mut buffer = vec![0; COPY_BYTES];
         loop {
-            match content.read(&mut buffer).map_err(unreadable)? {
+            match content.read(&mut buffer).map_err(unreadable(id))? {
                 0 => break,
                 n => hasher.update(&buffer[..n]),
             }
@@ -73,7 +81,12 @@ fn verify(mut file: &mut dyn BufRead, id: &FileId) -> Result<bool> {
     if actual != *id.checksum() {
         return Err(Error::Mismatch { expected: (*id).into(), actual });
     }
-    Ok(file.fill_buf().map_err(unreadable)?.is_empty())
+    Ok(file.fill_buf().map_err(unreadable(id))?.is_empty())
+}
+
+fn unreadable(id: &FileId) -> impl FnOnce(io::Error) -> Error {
+    let what = ObjectName::from(*id).to_string();
+    move |source| Error::Read { what, source }
 }
 
 /// Writes everything that is read.

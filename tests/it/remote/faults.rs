@@ -102,3 +102,50 @@ fn damaged_objects_are_refused_by_name() {
         }
     }
 }
+
+#[test]
+fn a_mirror_stores_unverified_content_only_if_it_is_told_to() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    // One object is held in memory, one goes through a file.
+    let damaged = [object(&fixture, "/usr/bin/tool"), large(&fixture)];
+    for name in &damaged {
+        let path = fixture.path("srv/repo/objects").join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    // As in C ostree, not where objects are unpacked, not without a mirror, and not where modes are judged.
+    for (mode, options) in [
+        ("archive", &["--mirror"][..]),
+        ("archive", &["--http-trusted"]),
+        ("archive", &["--http-trusted", "--mirror", "--bareuseronly-files"]),
+        ("bare-user", &["--http-trusted", "--mirror"]),
+    ] {
+        fixture.repository("ours", mode, &server.url("repo"));
+        fixture.refused(&[&["pull", "--repo=ours"], options, &["origin", "main"]].concat());
+        let content = fixture.content("ours");
+        assert!(!damaged.iter().any(|name| content.contains_key(&format!("objects/{name}"))), "{options:?}");
+    }
+    for (name, program) in [("theirs", "ostree"), ("ours", super::OURS)] {
+        fixture.repository(name, "archive", &server.url("repo"));
+        let args = ["pull", &format!("--repo={name}"), "--mirror", "--http-trusted", "origin", "main"];
+        super::succeed(fixture.start(program, &args));
+        for object in &damaged {
+            let [came, sent] = [name, "srv/repo"].map(|repo| fixture.path(repo).join("objects").join(object));
+            assert_eq!(fs::read(came).unwrap(), fs::read(sent).unwrap());
+        }
+    }
+    assert_eq!(fixture.content("ours"), fixture.content("theirs"));
+    assert!(!fixture.start("ostree", &["fsck", "--repo=ours"]).status.success());
+    // Metadata is verified in any case.
+    let commit = fixture.c(&["rev-parse", "--repo=srv/repo", "main"]);
+    let commit = format!("{}/{}.commit", &commit[..2], &commit[2..]);
+    let path = fixture.path("srv/repo/objects").join(&commit);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    fixture.repository("ours", "archive", &server.url("repo"));
+    let said = fixture.refused(&["pull", "--repo=ours", "--mirror", "--http-trusted", "origin", "main"]);
+    assert!(said.contains("Corrupted commit object"), "{said}");
+}

@@ -8,7 +8,7 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::{Checksum, FileHeader, FileId, ObjectName, RepoMode, Xattrs};
 use ostree_rs::repo::Repo;
 use ostree_rs::store::{
-    ArchivedFile, FileObject, ObjectRead, ObjectWrite, Refs, TreeEntry, load_commit, lookup,
+    ArchivedCheck, ArchivedFile, FileObject, ObjectRead, ObjectWrite, Refs, TreeEntry, load_commit, lookup,
 };
 use tempfile::TempDir;
 
@@ -184,7 +184,8 @@ fn objects_pass_from_archive_to_archive_as_they_are() {
     let pass = |name: &FileId, bytes: Vec<u8>| {
         let ctx = Ctx::default();
         let txn = to.begin(&ctx).unwrap();
-        let file = ArchivedFile { len: bytes.len() as u64, read: Box::new(io::Cursor::new(bytes)) };
+        let (len, read) = (bytes.len() as u64, Box::new(io::Cursor::new(bytes)));
+        let file = ArchivedFile { len, read, check: ArchivedCheck::Verified };
         let passed = txn.write_archived(name, file, &ctx.cancel);
         txn.commit(&ctx).unwrap();
         passed

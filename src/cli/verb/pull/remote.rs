@@ -15,8 +15,8 @@ use crate::format::{Checksum, CommitId, RefName, RemoteConfig, RemoteName, RepoM
 use crate::host::{Machine, RemoteAccess, RemoteSource};
 use crate::net::Limits;
 use crate::remote::{
-    Bindings, DeltaStats, DeltaUse, RemoteOptions, RemotePlan, RemoteStats, SummaryJudge, Timestamps,
-    WantedRef, WantedRefs,
+    Bindings, DeltaStats, DeltaUse, RemoteOptions, RemotePlan, RemoteStats, ServerTrust, SummaryJudge,
+    Timestamps, WantedRef, WantedRefs,
 };
 use crate::repo::{Fsync, Repo};
 use crate::store::{Depth, ObjectRead, resolve_rev};
@@ -57,7 +57,8 @@ pub(in crate::cli::verb) struct Options {
     /// Verify every object also where the remote is a directory of this machine
     #[arg(long)]
     untrusted: bool,
-    /// Accepted: objects are verified in any case
+    /// With --mirror, in an archive: do not verify content objects that come over HTTP. Whoever controls the server or the
+    /// line can put anything into the repository
     #[arg(long)]
     http_trusted: bool,
     /// Refuse files with a mode outside of 0775
@@ -198,6 +199,7 @@ pub(in crate::cli::verb) fn pull(
         depth: u32::try_from(options.depth.unwrap_or(0)).map_or(Depth::All, Depth::Parents),
         extent: options.extent(),
         trust: if options.untrusted { Trust::Nothing } else { Trust::Linked },
+        server_trust: if options.http_trusted { ServerTrust::Content } else { ServerTrust::Nothing },
         file_modes: if options.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
         voucher: trust.commits(),
         summary_judge: trust.verifies_summary().then_some(&judge as &SummaryJudge<'_>),
