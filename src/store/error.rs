@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use ostree_format::{Checksum, CommitId, ObjectName, ParseError, RefName, RefSpec, Rev};
+use ostree_format::{Checksum, CommitId, ObjectName, ObjectType, ParseError, RefName, RefSpec, Rev};
 
 use super::Refusal;
 use crate::base::{Cancelled, ErrorKind, Kind};
@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// An object that is needed is not there.
-    #[error("No such metadata object {0}")]
+    #[error("{}", not_found(.0))]
     NotFound(ObjectName),
     /// A directory should be a repository and lacks what makes one.
     #[error("not an ostree repository: it has no {missing}")]
@@ -182,5 +182,13 @@ impl Error {
     pub fn corrupt(name: impl Into<ObjectName>) -> impl FnOnce(ParseError) -> Self {
         let name = name.into();
         move |source| Self::Corrupt { name, source }
+    }
+}
+
+/// The words of C ostree, which has other ones for content.
+fn not_found(name: &ObjectName) -> String {
+    match name.kind {
+        ObjectType::File => format!("Couldn't find file object '{}'", name.checksum),
+        _ => format!("No such metadata object {name}"),
     }
 }

@@ -26,6 +26,21 @@ fn parts_of_commits_and_histories_are_those_of_c_ostree() {
 }
 
 #[test]
+fn what_a_part_of_a_commit_lacks_is_told_in_the_words_of_c_ostree() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    fixture.repository("ours", "archive", &server.url("repo"));
+    fixture.ours(&["pull", "--repo=ours", "--subpath=/usr/bin", "origin", "main"]);
+    // A content object, and a dirtree.
+    for path in ["/usr/empty", "/etc"] {
+        let args = ["ls", "--repo=ours", "origin:main", path];
+        let [theirs, ours] = ["ostree", super::OURS].map(|program| fixture.start(program, &args));
+        assert_eq!((ours.status.code(), theirs.status.code()), (Some(1), Some(1)));
+        assert_eq!(super::text(&ours.stderr), super::text(&theirs.stderr));
+    }
+}
+
+#[test]
 fn objects_of_other_repositories_are_not_fetched() {
     let fixture = Fixture::new();
     let Some(server) = fixture.serve() else { return };
