@@ -142,8 +142,29 @@ fn one(
         return image::write(repo, &commit, destination, digests, session);
     }
     session.ctx.phase("Checking out", None, None);
+    if options.linking == Linking::Require {
+        same_device(repo, destination)?;
+    }
     checkout(repo, commit.root, CWD, destination, options, &session.ctx)
         .map_err(|error| failed(error, destination))
+}
+
+/// Refuses a destination to which no object can be linked, before anything is written there.
+fn same_device(repo: &Repo, destination: &Path) -> anyhow::Result<()> {
+    let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let place = if destination.is_dir() { destination } else { parent.unwrap_or(Path::new(".")) };
+    let from = cap_std::fs::MetadataExt::dev(&repo.dir().dir_metadata()?);
+    let to = fs::metadata(place).map(|place| std::os::unix::fs::MetadataExt::dev(&place));
+    match to {
+        Ok(to) if to != from => {
+            bail!(
+                "Unable to do hardlink checkout across devices (src={from} destination={to}); hard links stay on one \
+                 file system, and without -H files are copied"
+            )
+        }
+        // One that is not there is told of when it is opened.
+        _ => Ok(()),
+    }
 }
 
 /// What is said of a checkout that failed.

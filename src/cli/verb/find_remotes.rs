@@ -76,8 +76,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         return Ok(());
     }
     require_writable(&repo)?;
-    pull_all(args, &mut repo, &refs, &found, session)?;
-    Ok(writeln!(session.out, "Pulled {0}/{0} refs successfully.", refs.len())?)
+    // What nobody has was told of.
+    pull_all(args, &mut repo, &there, &found, session)?;
+    Ok(writeln!(session.out, "Pulled {0}/{0} refs successfully.", there.len())?)
 }
 
 fn print(out: &mut dyn Write, number: usize, place: &FoundRemote) -> anyhow::Result<()> {
@@ -104,11 +105,11 @@ fn print(out: &mut dyn Write, number: usize, place: &FoundRemote) -> anyhow::Res
 fn pull_all(
     args: &Args,
     repo: &mut Repo,
-    refs: &[CollectionRef],
+    refs: &[&CollectionRef],
     found: &[FoundRemote],
     session: &mut Session,
 ) -> anyhow::Result<()> {
-    let (mut left, mut failure): (Vec<&CollectionRef>, _) = (refs.iter().collect(), None);
+    let (mut left, mut failure) = (refs.to_vec(), None);
     for place in found {
         let given = place.refs.iter().filter(|(one, _)| left.contains(&one));
         let given = given.filter_map(|((id, name), commit)| Some(((id, name), (*commit)?)));
