@@ -200,7 +200,8 @@ fn alias(repo: &Repo, new: &str, old: &str) -> anyhow::Result<()> {
 fn create_in_collection(args: &Args, repo: &Repo, new: &str, old: &str) -> anyhow::Result<()> {
     let (id, name) = new.split_once(':').with_context(|| format!("Invalid refspec {new}"))?;
     let (id, name): (CollectionId, RefName) = (id.parse()?, name.parse()?);
-    if !args.force && repo.collection_refs()?.contains_key(&(id.clone(), name.clone())) {
+    // As C ostree: one that is there is written anew, unless a remote that is called as the collection has it.
+    if !args.force && parse(new).is_ok_and(|refspec| matches!(repo.resolve_exact(&refspec), Ok(Some(_)))) {
         bail!("--create specified but ref {new} already exists");
     }
     Ok(repo.set_collection_ref(&id, &name, Some(resolve(repo, old)?))?)

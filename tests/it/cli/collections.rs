@@ -185,6 +185,24 @@ fn remotes_are_found_as_the_c_program_finds_them() {
     }
 }
 
+#[test]
+fn a_ref_of_a_collection_is_written_anew() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = remotes();
+    let dir = tmp.path();
+    for program in ["ostree", OURS] {
+        renew(dir);
+        ok(dir, "ostree", &["pull", "--repo=new", "apps", "app1", "app2"]);
+        for from in ["apps:app1", "apps:app2"] {
+            ok(dir, program, &["refs", "--repo=new", "-c", "--create=org.example.x:main", from]);
+            let written = fs::read_to_string(dir.join("new/refs/mirrors/org.example.x/main")).unwrap();
+            assert_eq!(written, ok(dir, "ostree", &["rev-parse", "--repo=new", from]), "{program}");
+        }
+    }
+}
+
 /// A stick that `create-usb` wrote is preferred, unless a remote has a later commit.
 #[test]
 fn volumes_are_looked_into() {
