@@ -120,6 +120,7 @@ fn a_mirror_stores_unverified_content_only_if_it_is_told_to() {
         ("archive", &["--mirror"][..]),
         ("archive", &["--http-trusted"]),
         ("archive", &["--http-trusted", "--mirror", "--bareuseronly-files"]),
+        ("archive", &["--http-trusted", "--mirror", "--untrusted"]),
         ("bare-user", &["--http-trusted", "--mirror"]),
     ] {
         fixture.repository("ours", mode, &server.url("repo"));

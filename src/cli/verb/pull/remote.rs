@@ -199,7 +199,11 @@ pub(in crate::cli::verb) fn pull(
         depth: u32::try_from(options.depth.unwrap_or(0)).map_or(Depth::All, Depth::Parents),
         extent: options.extent(),
         trust: if options.untrusted { Trust::Nothing } else { Trust::Linked },
-        server_trust: if options.http_trusted { ServerTrust::Content } else { ServerTrust::Nothing },
+        // Who gives both options means the safe one, as in C ostree.
+        server_trust: match options.http_trusted && !options.untrusted {
+            true => ServerTrust::Content,
+            false => ServerTrust::Nothing,
+        },
         file_modes: if options.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
         voucher: trust.commits(),
         summary_judge: trust.verifies_summary().then_some(&judge as &SummaryJudge<'_>),
