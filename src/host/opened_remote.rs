@@ -183,13 +183,16 @@ impl Machine {
     }
 
     /// The directory with the summaries of earlier pulls into `repo`: its own, or below `given`. `None` if there can be
-    /// none.
+    /// none, or `OSTREE_SKIP_CACHE` is set and none given.
     ///
     /// # Errors
     /// [`Error::Io`] if the given directory cannot be used.
     pub fn summary_cache(&self, repo: &Repo, given: Option<&Path>) -> Result<Option<Dir>> {
         const SUMMARIES: &str = "summaries";
         let Some(given) = given else {
+            if self.env.get("OSTREE_SKIP_CACHE").is_some() {
+                return Ok(None);
+            }
             let path = format!("tmp/cache/{SUMMARIES}");
             let made = repo.dir().create_dir_all(&path).and_then(|()| repo.dir().open_dir(&path));
             return Ok(made.ok());

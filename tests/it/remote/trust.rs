@@ -74,3 +74,33 @@ fn the_summary_is_judged_before_it_is_believed_and_kept() {
     let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
     assert!(said.contains("BAD signature"), "{said}");
 }
+
+#[test]
+fn repositories_keep_no_summaries_where_the_environment_says_so() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    signed(&fixture);
+    let sign = ["--gpg-homedir=secret.asc", "--gpg-sign=test@example.org"];
+    fixture.ours(&[&["summary", "--repo=srv/repo", "-u"], &sign[..]].concat());
+    for program in ["ostree", super::OURS] {
+        fixture.repository("here", "archive", &server.url("repo"));
+        let config = fixture.path("here/config");
+        fs::write(&config, fs::read_to_string(&config).unwrap() + "gpg-verify-summary=true\n").unwrap();
+        fixture.ours(&["remote", "--repo=here", "gpg-import", "-k", "key.asc", "origin"]);
+        let pull = |variable: &str, more: &[&str]| {
+            let args = [&[variable, program, "pull", "--repo=here", "origin", "main"][..], more].concat();
+            super::succeed(fixture.start("env", &args));
+            server.asked().iter().any(|line| line.contains("/repo/summary "))
+        };
+        for (variable, is_kept) in [("OSTREE_SKIP_CACHE=1", false), ("OTHER=1", true)] {
+            pull(variable, &[]);
+            assert_eq!(fixture.path("here/tmp/cache/summaries/origin").exists(), is_kept, "{program}");
+            assert_eq!(pull(variable, &[]), !is_kept, "{program}");
+        }
+        // A directory that is asked for counts in any case.
+        let _ = fs::remove_dir_all(fixture.path("cache"));
+        fs::create_dir(fixture.path("cache")).unwrap();
+        pull("OSTREE_SKIP_CACHE=1", &["--cache-dir=cache"]);
+        assert!(fixture.path("cache/summaries/origin").exists(), "{program}");
+    }
+}

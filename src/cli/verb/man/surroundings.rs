@@ -65,6 +65,11 @@ pub(super) const VARIABLES: &[Entry] = &[
         Verb("commit"),
     ),
     entry("OSTREE_RS_SSH", "The ssh to use, with options for it, instead of ssh; as --ssh.", Verb("push")),
+    entry(
+        "OSTREE_SKIP_CACHE",
+        "If it is set, repositories keep no summaries for the next time; --cache-dir counts as ever.",
+        With("cache-dir"),
+    ),
     entry("GNUPGHOME", "The GnuPG directory with secret keys, instead of ~/.gnupg.", With("gpg-homedir")),
     entry(
         "OSTREE_GPG_HOME",
