@@ -5,6 +5,7 @@ mod dates;
 mod images;
 mod messages;
 mod own;
+mod parity;
 mod peers;
 mod push;
 mod push_ssh;
