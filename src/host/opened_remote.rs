@@ -87,6 +87,22 @@ impl Machine {
             let why = format!("Cannot fetch via libostree - remote '{name}' uses custom backend '{backend}'");
             return Err(Error::RemoteConfig(why));
         }
+        self.open_remote_to_look(repo, name, access, ctx)
+    }
+
+    /// Opens a remote to look at its summary, which those too may have that nothing is pulled from.
+    ///
+    /// # Errors
+    /// [`Error::RemoteConfig`] if its configuration makes no sense; [`Error::NoUrl`]; [`Error::Io`] if a file that it
+    /// names cannot be read; as [`Machine::remote`] and [`Machine::open_repo`].
+    pub fn open_remote_to_look(
+        &self,
+        repo: &Repo,
+        name: &RemoteName,
+        access: &RemoteAccess,
+        ctx: &Ctx,
+    ) -> Result<OpenedRemote> {
+        let config = self.remote_config(repo, name)?;
         ctx.cancel.check()?;
         let source = match (&config.metalink, access.url.as_ref().or(config.url.as_ref())) {
             (Some(metalink), _) if access.url.is_none() => {

@@ -38,3 +38,22 @@ fn what_a_remote_says_of_itself() {
         assert!(error.contains(args[1]), "{error}");
     }
 }
+
+#[test]
+fn summaries_of_remotes_that_nothing_is_pulled_from_are_listed() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    fixture.repository("ours", "archive", &server.url("repo"));
+    let add = ["remote", "--repo=ours", "add", "--no-gpg-verify"];
+    let state = ["--set=unconfigured-state=Access costs ONE DOLLAR.", "paid", &server.url("repo")];
+    fixture.ours(&[&add[..], &state].concat());
+    fixture.ours(&[&add[..], &["--custom-backend=other", "elsewhere"]].concat());
+    for (name, is_there) in [("paid", true), ("elsewhere", false)] {
+        let args = ["remote", "--repo=ours", "refs", name];
+        let [theirs, ours] = ["ostree", super::OURS].map(|program| fixture.start(program, &args));
+        assert_eq!((ours.status.success(), theirs.status.success()), (is_there, is_there), "{name}");
+        assert_eq!(super::text(&ours.stdout), super::text(&theirs.stdout));
+        assert_eq!(super::text(&ours.stderr), super::text(&theirs.stderr));
+        fixture.refused(&["pull", "--repo=ours", name, "main"]);
+    }
+}

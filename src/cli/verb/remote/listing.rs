@@ -88,7 +88,7 @@ fn fetch(
     session: &Session,
 ) -> anyhow::Result<(RemoteConfig, Option<FetchedSummary>)> {
     let machine = Machine::from_env();
-    let opened = machine.open_remote(repo, name, &RemoteAccess::default(), &session.ctx)?;
+    let opened = machine.open_remote_to_look(repo, name, &RemoteAccess::default(), &session.ctx)?;
     let trust = machine.remote_trust(repo, name)?;
     let judge = |summary: &[u8], signatures: Option<&[u8]>| trust.judge_summary(summary, signatures);
     let judge = trust.verifies_summary().then_some(&judge as &SummaryJudge<'_>);
