@@ -65,7 +65,9 @@ enum Value {
     StaticDelta,
     /// A tree for a commit: `dir=`, `tar=` or `ref=`.
     Tree,
-    /// Collections and refs of theirs by turns, behind a directory.
+    /// A remote of the repository, a directory, or a container image.
+    RemoteDirOrImage,
+    /// Collections and refs of theirs by turns; those of `create-usb` stand behind a directory.
     CollectionsAndRefs,
 }
 
@@ -94,7 +96,8 @@ pub(super) fn of(arg: &Arg, current: &str, given: &Given) -> Candidates {
         Value::RevOrDir => revs(given, current),
         Value::RefAndDepth => with_end(refs(given, current), "="),
         Value::Remote => remotes(given),
-        Value::RemoteOrImage => {
+        Value::RemoteDirOrImage if current.starts_with(['.', '/', '~']) => Candidates::names(Kind::Dirs),
+        Value::RemoteOrImage | Value::RemoteDirOrImage => {
             let mut found = images(given, current);
             found.list.extend(remotes(given).list);
             found
@@ -102,8 +105,10 @@ pub(super) fn of(arg: &Arg, current: &str, given: &Given) -> Candidates {
         Value::InCommit => in_commit(given, current).unwrap_or_default(),
         Value::Image => images(given, current),
         Value::Tree => tree(given, current),
-        Value::CollectionsAndRefs if given.words.len().is_multiple_of(2) => refs(given, current),
-        Value::CollectionsAndRefs => Candidates::default(),
+        Value::CollectionsAndRefs => {
+            let is_ref = given.words.len().is_multiple_of(2) == (given.verb == "create-usb");
+            if is_ref { refs(given, current) } else { Candidates::default() }
+        }
         Value::StaticDelta => {
             let deltas = given.repo().and_then(|repo| repo.deltas().ok()).unwrap_or_default();
             Candidates::words(deltas.iter().map(ToString::to_string))
@@ -131,6 +136,7 @@ fn kind(arg: &Arg, verb: &str) -> Option<Value> {
         "BRANCH=DEPTH" => Value::RefAndDepth,
         "REMOTE" => Value::Remote,
         "REMOTE|IMAGE" => Value::RemoteOrImage,
+        "REMOTE|DIR|IMAGE" => Value::RemoteDirOrImage,
         "NAME" if id == name && is_about_remote(verb) => Value::Remote,
         "NAME" if verb == "copy" => Value::Image,
         "PATH" => Value::InCommit,
@@ -138,6 +144,7 @@ fn kind(arg: &Arg, verb: &str) -> Option<Value> {
         "IMAGE" | "SOURCE" | "DEST" | "OLD" | "NEW" | "DELTA" => Value::Image,
         "FROM-TO" => Value::StaticDelta,
         "dir=PATH|tar=FILE|ref=COMMIT" => Value::Tree,
+        "FINDERS" => Value::OneOf(&["config", "mount", "config,mount"]),
         "COLLECTION-ID REF" => Value::CollectionsAndRefs,
         "KEYTYPE=[inline|file]:PUBKEY" => Value::OneOf(KEYS),
         "METHOD" => Value::OneOf(METHODS),
