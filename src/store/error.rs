@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use ostree_format::{Checksum, CommitId, ObjectName, ObjectType, ParseError, RefName, RefSpec, Rev};
+use ostree_format::{
+    Checksum, CommitId, ObjectName, ObjectType, ParseError, ParseErrorKind, RefName, RefSpec, Rev,
+};
 
 use super::Refusal;
 use crate::base::{Cancelled, ErrorKind, Kind};
@@ -36,7 +38,7 @@ pub enum Error {
         why: String,
     },
     /// An object's bytes are not what its type asks for.
-    #[error("Corrupted object {name}: {source}")]
+    #[error("Corrupted object {name}: {}", reason(.source))]
     Corrupt {
         /// The object.
         name: ObjectName,
@@ -182,6 +184,14 @@ impl Error {
     pub fn corrupt(name: impl Into<ObjectName>) -> impl FnOnce(ParseError) -> Self {
         let name = name.into();
         move |source| Self::Corrupt { name, source }
+    }
+}
+
+/// What is wrong comes before the place, as in C ostree's words: scripts look for `NAME: Invalid / in filename`.
+fn reason(error: &ParseError) -> String {
+    match (&error.kind, error.offset) {
+        (ParseErrorKind::Invalid(why), 1..) => format!("{why} ({} at byte {})", error.what, error.offset),
+        _ => error.to_string(),
     }
 }
 
