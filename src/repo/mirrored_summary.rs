@@ -9,10 +9,6 @@ impl Repo {
     /// # Errors
     /// [`Error::Io`](crate::store::Error::Io).
     pub fn set_mirrored_summary(&self, summary: &[u8], signatures: Option<&[u8]>) -> Result<()> {
-        self.replace_file("summary", summary)?;
-        match signatures {
-            Some(signatures) => self.replace_file("summary.sig", signatures),
-            None => self.remove_file("summary.sig"),
-        }
+        self.publish_summary(summary, signatures)
     }
 }

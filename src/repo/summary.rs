@@ -96,13 +96,16 @@ impl Repo {
 
     fn write_summary(&self, additional: &Dict, sign: Option<&Sign<'_>>, now_secs: u64) -> Result<()> {
         let bytes = self.make_summary(&self.config, additional, now_secs, self.mode())?.to_bytes();
-        let signatures = sign.map(|sign| sign(&bytes)).transpose()?;
+        let signatures = sign.map(|sign| Ok::<_, Error>(sign(&bytes)?.to_bytes())).transpose()?;
+        self.publish_summary(&bytes, signatures.as_deref())
+    }
+
+    /// Replaces the summary and its signatures.
+    pub(super) fn publish_summary(&self, summary: &[u8], signatures: Option<&[u8]>) -> Result<()> {
         match signatures {
-            Some(signatures) => {
-                self.replace_pair(("summary", &bytes), ("summary.sig", &signatures.to_bytes()))
-            }
+            Some(signatures) => self.replace_pair(("summary", summary), ("summary.sig", signatures)),
             None => {
-                self.replace_file("summary", &bytes)?;
+                self.replace_file("summary", summary)?;
                 self.remove_file("summary.sig")
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::super::container::Image;
 use super::super::pull::remote as remote_pull;
@@ -51,11 +51,9 @@ pub(super) fn repair(repo: &mut Repo, from: &str, quiet: bool, session: &mut Ses
         false => Err(Refusal::from("it is none of the commits that are damaged here")),
     };
     let options = PullOptions { vouching: Vouching::By(&is_damaged), ..PullOptions::default() };
+    // It has one commit; if others are damaged, too, the check that follows says so.
     container::pull::pull(&admitted, repo, &options, &session.ctx).map_err(locate::writing(repo))?;
-    match &commits[..] {
-        [_] => Ok(()),
-        _ => bail!("an image has one commit, and several are damaged; run it again for the others"),
-    }
+    Ok(())
 }
 
 /// The commits from which something was taken away, and those of refs that are not there.
