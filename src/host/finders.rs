@@ -14,9 +14,8 @@ use std::path::{Path, PathBuf};
 use ostree_format::variant::Value;
 use ostree_format::{CollectionId, CommitId, RemoteConfig, RemoteName, SummaryRef};
 
-use super::{Error, Machine, RemoteAccess, Result, keyring_in, keyring_name};
+use super::{Error, Machine, Result, keyring_in, keyring_name};
 use crate::base::Ctx;
-use crate::remote::{SummaryJudge, fetch_summary};
 use crate::repo::{CollectionRef, Repo};
 use crate::store::load_commit;
 
@@ -106,15 +105,8 @@ impl Machine {
         cache: Option<&Path>,
         ctx: &Ctx,
     ) -> Result<Option<(FoundRemote, Offer)>> {
-        let config = self.remote_config(repo, name)?;
-        let Some(own) = config.collection_id.clone() else { return Ok(None) };
-        let opened = self.open_remote(repo, name, &RemoteAccess::default(), ctx)?;
-        let trust = self.remote_trust(repo, name)?;
-        let judge = |summary: &[u8], signatures: Option<&[u8]>| trust.judge_summary(summary, signatures);
-        let judge = trust.verifies_summary().then_some(&judge as &SummaryJudge<'_>);
-        let origin = opened.origin(self.summary_cache(repo, cache)?);
-        let fetched = fetch_summary(&origin, judge, ctx)
-            .map_err(|error| Error::RemoteConfig(format!("summary of {name}: {error}")))?;
+        let Some(own) = self.remote_config(repo, name)?.collection_id else { return Ok(None) };
+        let (config, fetched) = self.remote_summary(repo, name, cache, ctx)?;
         let Some(summary) = fetched.map(|fetched| fetched.parsed) else { return Ok(None) };
         let mut offer = Offer::new();
         let mut add = |id: &CollectionId, refs: &[SummaryRef]| {

@@ -1,6 +1,6 @@
 //! A remote as it is configured, opened to pull from.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,9 +11,11 @@ use super::remotes::with_cookies;
 use super::repos::open_dir;
 use super::{Error, Machine, Result};
 use crate::base::Ctx;
-use crate::net::header::{HeaderMap, HeaderName, HeaderValue};
+use crate::net::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use crate::net::{Authorities, Http, HttpOptions, HttpVersions, Identity, Limits, ProxyRule, TlsVerify, Url};
-use crate::remote::{LocalArchive, Origin, RemoteServer, SummaryCache};
+use crate::remote::{
+    FetchedSummary, LocalArchive, Origin, RemoteServer, SummaryCache, SummaryJudge, fetch_summary,
+};
 use crate::repo::Repo;
 use crate::store;
 
@@ -117,6 +119,27 @@ impl Machine {
         Ok(OpenedRemote { config, source })
     }
 
+    /// The summary of a remote, judged as in a pull, and its settings; no summary if it has none. `cache` is as in
+    /// [`Machine::summary_cache`].
+    ///
+    /// # Errors
+    /// As [`Machine::open_remote_to_look`] and [`Machine::remote_trust`]; [`Error::Remote`] if the summary cannot be had,
+    /// or is refused.
+    pub fn remote_summary(
+        &self,
+        repo: &Repo,
+        name: &RemoteName,
+        cache: Option<&Path>,
+        ctx: &Ctx,
+    ) -> Result<(RemoteConfig, Option<FetchedSummary>)> {
+        let opened = self.open_remote_to_look(repo, name, &RemoteAccess::default(), ctx)?;
+        let trust = self.remote_trust(repo, name)?;
+        let judge = |summary: &[u8], signatures: Option<&[u8]>| trust.judge_summary(summary, signatures);
+        let judge = trust.verifies_summary().then_some(&judge as &SummaryJudge<'_>);
+        let summary = fetch_summary(&opened.origin(self.summary_cache(repo, cache)?), judge, ctx)?;
+        Ok((opened.config, summary))
+    }
+
     /// The server at an address, or those in a list.
     fn open_server(
         &self,
@@ -134,12 +157,17 @@ impl Machine {
         let content = config.contenturl.as_ref().filter(|_| access.url.is_none());
         let (url, content) = (place(url)?, content.map(|url| place(url)).transpose()?);
         let others = content.as_ref().map(|(url, _)| url);
-        let headers = headers(&with_cookies(repo, &config.name, (&url.0, others), &access.headers)?)?;
+        let mut headers = headers(&with_cookies(repo, &config.name, (&url.0, others), &access.headers)?)?;
+        let has_list = url.1 || content.as_ref().is_some_and(|(_, is_list)| *is_list);
         let all = |(url, is_list): (Url, bool)| match is_list {
             true => Ok(RemoteServer::mirrors(&http, &url, &headers, ctx)?),
             false => Ok::<_, Error>(vec![url]),
         };
         let (urls, content) = (all(url)?, content.map(all).transpose()?.unwrap_or_default());
+        if has_list {
+            // They are for the host that the user named.
+            headers.remove(COOKIE);
+        }
         Ok(RemoteServer::new(http, urls, content, headers))
     }
 
@@ -220,11 +248,11 @@ impl Machine {
 }
 
 impl LocalArchive for Repo {
-    fn top_file(&self, name: &str) -> store::Result<Option<Vec<u8>>> {
-        match self.dir().read(name) {
-            Ok(bytes) => Ok(Some(bytes)),
+    fn open_path(&self, path: &str) -> store::Result<Option<File>> {
+        match self.dir().open(path) {
+            Ok(file) => Ok(Some(file.into_std())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(store::Error::io("read", name, error)),
+            Err(error) => Err(store::Error::io("open", path, error)),
         }
     }
 

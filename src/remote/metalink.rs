@@ -17,7 +17,7 @@ use ring::digest::{SHA512, SHA512_OUTPUT_LEN, digest};
 use super::error::{Error, Result};
 use super::server::RemoteServer;
 use crate::base::Ctx;
-use crate::net::header::HeaderMap;
+use crate::net::header::{COOKIE, HeaderMap};
 use crate::net::{Http, Url};
 
 const SUMMARY: &str = "summary";
@@ -42,10 +42,12 @@ impl RemoteServer {
         http: Http,
         url: &Url,
         content: Vec<Url>,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         ctx: &Ctx,
     ) -> Result<Self> {
         let metalink = Metalink::parse(&Self::fetch_url(&http, url, &headers, ctx)?, SUMMARY)?;
+        // Cookies are for the host that the user named, not for those that it names.
+        headers.remove(COOKIE);
         let mut failed = String::new();
         for url in &metalink.urls {
             let tried = Self::fetch_url(&http, url, &headers, ctx).and_then(|bytes| {

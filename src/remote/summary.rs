@@ -14,7 +14,7 @@ use ostree_format::{MAX_METADATA_BYTES, Summary};
 use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 
 use super::error::{Error, Result};
-use super::local::LocalArchive;
+use super::local::{LocalArchive, read_path};
 use super::options::SummaryJudge;
 use super::server::{RemoteServer, is_missing};
 use crate::base::Ctx;
@@ -104,7 +104,8 @@ pub(super) fn read(
     from: &dyn LocalArchive,
     judge: Option<&SummaryJudge<'_>>,
 ) -> Result<Option<FetchedSummary>> {
-    let (bytes, signatures) = (from.top_file(SUMMARY)?, from.top_file(SIGNATURES)?);
+    let (bytes, signatures) =
+        (read_path(from, SUMMARY, MAX_METADATA_BYTES)?, read_path(from, SIGNATURES, MAX_METADATA_BYTES)?);
     judged(bytes, signatures, judge)
 }
 

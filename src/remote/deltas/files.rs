@@ -10,7 +10,7 @@ use ostree_format::Checksum;
 use ostree_format::delta::{DeltaName, Superblock};
 
 use super::super::error::{Error, Result};
-use super::super::local::LocalArchive;
+use super::super::local::{LocalArchive, read_path};
 use super::super::parts::{Part, PartSpill, Parts};
 use super::super::server::{RemoteServer, is_missing};
 use crate::base::Ctx;
@@ -31,7 +31,7 @@ impl DeltaFiles<'_> {
     /// A file of at most `limit` bytes, if it is there.
     pub(in super::super) fn small(&self, path: &str, limit: u64, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
         let server = match self {
-            Self::Directory(local) => return Ok(local.top_file(path)?),
+            Self::Directory(local) => return Ok(read_path(*local, path, limit)?),
             Self::Server(server) => server,
         };
         match server.downloads(ctx).fetch((), server.beside_objects(path, limit)) {
@@ -102,8 +102,7 @@ impl<'a> PartFiles<'a> {
 
     fn take(&self, number: usize, path: &str, state: &mut State) -> Result<Box<dyn Read>> {
         if let DeltaFiles::Directory(local) = self.files {
-            let bytes = local.top_file(path)?.ok_or_else(|| missing(path))?;
-            return Ok(Box::new(Cursor::new(bytes)));
+            return Ok(Box::new(local.open_path(path)?.ok_or_else(|| missing(path))?));
         }
         // The one before was read to its end, and verified.
         state.spilled.iter().filter(|(earlier, _)| **earlier < number).for_each(|(_, part)| part.remove());

@@ -104,3 +104,18 @@ fn passwords_and_cookies_reach_the_server() {
     fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
     fixture.fsck("ours");
 }
+
+/// Cookies are for the host that the user named: a list of mirrors gets them, the mirrors in it do not.
+#[test]
+fn cookies_do_not_reach_mirrors() {
+    let fixture = Fixture::new();
+    let refuse = "location /repo { if ($http_cookie) { return 403; } }
+        location /list { if ($cookie_ticket != \"abc\") { return 403; } }";
+    let Some(server) = Nginx::start_with(&fixture.path("srv"), refuse) else { return };
+    fs::write(fixture.path("srv/list"), server.url("repo")).unwrap();
+    fixture.repository("ours", "archive", &format!("mirrorlist={}", server.url("list")));
+    let cookie = "127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tticket\tabc\n";
+    fs::write(fixture.path("ours/origin.cookies.txt"), cookie).unwrap();
+    fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+    fixture.fsck("ours");
+}

@@ -1,7 +1,7 @@
 //! `remote refs` and `remote summary`: what a remote says about itself.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::Context;
@@ -12,10 +12,7 @@ use crate::cli::summary_text;
 use crate::cli::terminal::Session;
 use crate::format::commitmeta::{self, SignatureKind};
 use crate::format::variant::Dict;
-use crate::format::{RemoteConfig, RemoteName};
-use crate::host::{self, Machine, RemoteAccess};
-use crate::remote::{FetchedSummary, SummaryJudge, fetch_summary};
-use crate::repo::Repo;
+use crate::host::{self, Machine};
 use crate::sign::gpg;
 
 /// Arguments of `remote refs`.
@@ -50,7 +47,8 @@ pub(crate) struct SummaryArgs {
 /// Lists the refs in the summary of the remote.
 pub(super) fn refs(args: &RefsArgs, session: &mut Session) -> anyhow::Result<()> {
     let (repo, name) = (args.common.open()?, remote_name(&args.name)?);
-    let (_, summary) = fetch(&repo, &name, args.cache_dir.as_deref(), session)?;
+    let (_, summary) =
+        Machine::from_env().remote_summary(&repo, &name, args.cache_dir.as_deref(), &session.ctx)?;
     let summary = summary.context("Remote refs not available; server has no summary file")?;
     for entry in &summary.parsed.refs {
         match args.revision {
@@ -64,7 +62,8 @@ pub(super) fn refs(args: &RefsArgs, session: &mut Session) -> anyhow::Result<()>
 /// Prints the summary of the remote.
 pub(super) fn summary(args: &SummaryArgs, session: &mut Session) -> anyhow::Result<()> {
     let (repo, name) = (args.common.open()?, remote_name(&args.name)?);
-    let (config, summary) = fetch(&repo, &name, args.cache_dir.as_deref(), session)?;
+    let (config, summary) =
+        Machine::from_env().remote_summary(&repo, &name, args.cache_dir.as_deref(), &session.ctx)?;
     let summary = summary.context("Remote server has no summary file")?;
     if args.part.print(&mut session.out, &summary.bytes, &summary.parsed, false)?
         && let (true, Some(signatures)) = (config.gpg_verify_summary, &summary.signatures)
@@ -78,21 +77,4 @@ pub(super) fn summary(args: &SummaryArgs, session: &mut Session) -> anyhow::Resu
         write!(session.out, "{}", host::describe_verdicts(&verdicts))?;
     }
     Ok(())
-}
-
-/// Fetches the summary, which is judged as in a pull.
-fn fetch(
-    repo: &Repo,
-    name: &RemoteName,
-    cache: Option<&Path>,
-    session: &Session,
-) -> anyhow::Result<(RemoteConfig, Option<FetchedSummary>)> {
-    let machine = Machine::from_env();
-    let opened = machine.open_remote_to_look(repo, name, &RemoteAccess::default(), &session.ctx)?;
-    let trust = machine.remote_trust(repo, name)?;
-    let judge = |summary: &[u8], signatures: Option<&[u8]>| trust.judge_summary(summary, signatures);
-    let judge = trust.verifies_summary().then_some(&judge as &SummaryJudge<'_>);
-    let origin = opened.origin(machine.summary_cache(repo, cache)?);
-    let summary = fetch_summary(&origin, judge, &session.ctx)?;
-    Ok((opened.config, summary))
 }
