@@ -4,6 +4,7 @@
 //! F5 cli         arguments, terminal, exit codes                       may use all
 //!    host        what is configured on a machine: begin here           all but cli
 //! F4 serve       a repository over HTTP: archive, images, pages        F0–F3, container
+//!    sysroot     deployments, boot entries, boot loaders, /etc         F0–F3
 //!    container   commit ↔ OCI image                                    F0–F3
 //! F3 repo        the store on disk: modes, transactions, refs, lock    F0–F2
 //!    tree        commit (tree in), checkout (tree out)                 F0–F2
@@ -62,6 +63,7 @@ pub mod repo;
 pub mod serve;
 pub mod sign;
 pub mod store;
+pub mod sysroot;
 pub mod tar;
 pub mod transfer;
 pub mod tree;

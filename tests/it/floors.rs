@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module below `src` and what it may import. `repo` and the tools over the store traits are
-/// siblings: only `host`, `cli`, tests and benches see both.
+/// siblings: only `serve`, `sysroot`, `host`, `cli`, tests and benches see both.
 const FLOORS: &[(&str, &[&str])] = &[
     // F1
     ("base", &["format"]),
@@ -30,6 +30,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("container", &["format", "base", "sign", "net", "store", "tree", "tar", "diff", "delta", "transfer"]),
     ("remote", &["format", "base", "sign", "net", "store", "delta", "transfer"]),
     ("serve", &["format", "base", "sign", "store", "repo", "diff", "container"]),
+    ("sysroot", &["format", "base", "store", "repo", "tree", "composefs"]),
     // F5
     ("host", BELOW_HOST),
     ("cli", BELOW_CLI),
@@ -52,6 +53,7 @@ const BELOW_HOST: &[&str] = &[
     "container",
     "remote",
     "serve",
+    "sysroot",
 ];
 const BELOW_CLI: &[&str] = &[
     "format",
@@ -69,6 +71,7 @@ const BELOW_CLI: &[&str] = &[
     "container",
     "remote",
     "serve",
+    "sysroot",
     "host",
 ];
 

@@ -1,0 +1,1 @@
+//! The kernel's command line as an ordered list of keys and values.

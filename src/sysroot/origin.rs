@@ -1,0 +1,1 @@
+//! Origin files: where a deployment came from.
