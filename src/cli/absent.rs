@@ -2,7 +2,6 @@
 
 /// The group, the verb in it, and what is said of it.
 const ABSENT: &[(&str, &str, &str)] = &[
-    ("", "admin", "deployments are made by C ostree's `ostree admin`"),
     ("", "ima-sign", "ostree-ext's `ostree-ext-cli ima-sign` makes IMA signatures"),
     (
         "",

@@ -56,6 +56,7 @@ pub(crate) fn command(program: Program) -> Command {
 
 fn configure(command: Command, program: Program) -> Command {
     let heading = match command.get_name() {
+        "admin" => "Builtin \"admin\" Commands",
         "remote" => "Builtin \"remote\" Commands",
         "tar" => "Builtin \"tar\" Commands",
         "container" => "Builtin \"container\" Commands",

@@ -43,6 +43,8 @@ pub(crate) fn arrange(command: &Command, argv: Vec<OsString>) -> Arranged {
         let Some(at) = first_word(&rest) else {
             return match () {
                 () if is_given(level, &rest, "--version") => Arranged::Version,
+                // The one option that stands for a verb.
+                () if is_given(level, &rest, "--print-current-dir") => Arranged::Argv(chain(verbs, rest)),
                 () if ["--help", "-h"].iter().any(|help| is_given(level, &rest, help)) => {
                     Arranged::Argv(chain(verbs, rest))
                 }

@@ -9,7 +9,7 @@ use super::room::{Kept, Writing};
 use crate::base::{Cancelled, Ctx, ErrorKind, Kind};
 use crate::host::Machine;
 use crate::repo::{Repo, Transaction, TransactionStats};
-use crate::{container, remote, store, tar, transfer};
+use crate::{container, remote, store, sysroot, tar, transfer};
 
 /// Options of every verb that works on a repository.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -72,6 +72,7 @@ pub(super) fn kind(error: &anyhow::Error) -> ErrorKind {
             .or_else(|| cause.downcast_ref::<tar::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<transfer::pipe::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<remote::Error>().map(Kind::kind))
+            .or_else(|| cause.downcast_ref::<sysroot::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<store::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<std::io::Error>().map(Kind::kind))
             .or_else(|| cause.downcast_ref::<Cancelled>().map(|_| ErrorKind::Cancelled))

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Every variable that is read. Certificate authorities are found as the crate `rustls-native-certs` does, which reads
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` besides; a credential helper is searched in `PATH`, and gets the whole
 /// environment.
-const VARIABLES: [&str; 24] = [
+const VARIABLES: [&str; 27] = [
     "ALL_PROXY",
     "CONTAINERS_POLICY_JSON",
     "CONTAINERS_REGISTRIES_CONF",
@@ -24,6 +24,9 @@ const VARIABLES: [&str; 24] = [
     "OSTREE_REPO",
     "OSTREE_RS_SSH",
     "OSTREE_SKIP_CACHE",
+    "OSTREE_SYSROOT",
+    "OSTREE_SYSROOT_DEBUG",
+    "OSTREE_SYSROOT_OPTS",
     "REGISTRY_AUTH_FILE",
     "TMPDIR",
     "XDG_CACHE_HOME",

@@ -52,6 +52,9 @@ pub enum Error {
     /// A repository could not be read or written.
     #[error("{0}")]
     Store(#[from] store::Error),
+    /// A sysroot could not be read or written.
+    #[error("{0}")]
+    Sysroot(#[from] crate::sysroot::Error),
     /// No remote of this name is configured.
     #[error("Remote \"{0}\" not found")]
     RemoteNotFound(RemoteName),

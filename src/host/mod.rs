@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! Machine       what is configured here ─┬─ repos      repositories by path, and the one that is meant
-//!   └ Environment   variables, read once ├─ remotes    config, /etc/ostree/remotes.d
+//!   └ Environment   variables, read once ├─ sysroots   deployments by path, and those of the running system
+//!                                        ├─ remotes    config, /etc/ostree/remotes.d
 //!                                        ├─ finders    who has refs of collections: remotes, volumes
 //!                                        ├─ keys       keyrings of remotes and of the system, secret keys
 //!                                        ├─ bare_keys  ed25519, spki: whom the system trusts
@@ -55,6 +56,7 @@ mod repos;
 #[cfg(feature = "serve")]
 mod serving;
 mod ssh;
+mod sysroots;
 mod trust;
 
 pub use bare_keys::{add_signatures, sign_commit_with};

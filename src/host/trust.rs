@@ -73,7 +73,11 @@ impl Machine {
         self.trust_as(repo, &self.remote_config(repo, remote)?, gpg_verify, gpg_verify_summary)
     }
 
-    pub(super) fn remote_config(&self, repo: &Repo, remote: &RemoteName) -> Result<RemoteConfig> {
+    /// What is configured of a remote.
+    ///
+    /// # Errors
+    /// As [`Machine::remote`]; [`Error::Parse`] if a value cannot be read.
+    pub fn remote_config(&self, repo: &Repo, remote: &RemoteName) -> Result<RemoteConfig> {
         let file = self.remote(repo, remote)?.file;
         RemoteConfig::get(&file, remote)?.ok_or_else(|| Error::RemoteNotFound(remote.clone()))
     }

@@ -63,7 +63,7 @@ use crate::store::{
 };
 use dir::ObjectDir;
 use object::{FileFormat, ObjectSync, Sink};
-use sys::LockKind;
+pub(crate) use sys::{LockKind, try_lock};
 
 /// The largest config file that is read.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;

@@ -338,7 +338,7 @@ pub(super) fn sync_filesystem(dir: impl AsFd) -> io::Result<()> {
 
 /// How a lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LockKind {
+pub(crate) enum LockKind {
     /// Together with others that hold it shared.
     Shared,
     /// The lock of one holder.
@@ -347,7 +347,7 @@ pub(super) enum LockKind {
 
 /// Locks an open file as libostree does, with a lock that belongs to the open file and not to the process
 /// (`F_OFD_SETLK`), where there is none with `flock`; `false` if somebody else holds it.
-pub(super) fn try_lock(file: &File, kind: LockKind) -> io::Result<bool> {
+pub(crate) fn try_lock(file: &File, kind: LockKind) -> io::Result<bool> {
     use nix::libc;
     let (ofd, flock) = match kind {
         LockKind::Shared => (libc::F_RDLCK, rustix::fs::FlockOperation::NonBlockingLockShared),

@@ -2,11 +2,15 @@
 //! the next.
 //!
 //! ```text
-//! bootloader   what GRUB, U-Boot, syslinux, zipl and aboot want beside the boot entries
-//! boot_entry   one file of loader/entries (boot loader specification)
-//! kargs        the kernel's command line
-//! origin       where a deployment came from, and where its upgrades come from
-//! etc          /etc of the old deployment merged into that of the new one
+//! Sysroot        a directory that is, or becomes, the root of a machine's disk; what it is told of the machine
+//! load           which deployments there are, by boot entries  ─►  Deployments
+//! lock           one writer at a time
+//! stateroot      new sysroots and stateroots
+//! bootloader     what GRUB, U-Boot, syslinux, zipl and aboot want beside the boot entries
+//! boot_entry     one file of loader/entries (boot loader specification)
+//! kargs          the kernel's command line
+//! origin         where a deployment came from, and where its upgrades come from
+//! etc            /etc of the old deployment merged into that of the new one
 //! ```
 //!
 //! The layout is libostree's (`docs/manual/deployment`, `ostree-sysroot.c`): `ostree/repo` is the repository,
@@ -15,6 +19,121 @@
 
 pub mod boot_entry;
 pub mod bootloader;
+mod deployment;
+mod error;
 pub mod etc;
+mod files;
 pub mod kargs;
+mod load;
+mod lock;
+mod name;
 pub mod origin;
+mod stateroot;
+mod surroundings;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use cap_std::fs::Dir;
+use rustix::fs::fstat;
+
+use crate::repo::Repo;
+
+pub use deployment::{Deployment, Deployments, Stage, Unlocked};
+pub use error::{Error, Result};
+pub use load::inode_in;
+pub use lock::SysrootLock;
+pub use name::{BootLink, BootVersion, DeploymentId, Stateroot};
+pub use origin::DeploymentOrigin;
+pub use stateroot::Epoch;
+pub use surroundings::{Inode, Surroundings, Tunables};
+
+/// `f_type` of file systems of MS-DOS, as statfs(2) lists it.
+const MSDOS_MAGIC: i64 = 0x4d44;
+
+/// A directory with deployments, the repository that they were checked out from, and their boot entries: the root of
+/// the running system, or that of a disk that will be booted elsewhere.
+pub struct Sysroot {
+    dir: Dir,
+    repo: Repo,
+    surroundings: Surroundings,
+    journal: Journal,
+}
+
+/// A listener that is told what was done, a sentence at a time.
+pub type Journal = Arc<dyn Fn(&str) + Send + Sync>;
+
+impl Sysroot {
+    /// Opens the sysroot in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if it has no repository; [`Error::RepositoryElsewhere`]; [`Error::Io`].
+    pub fn open(dir: Dir, surroundings: Surroundings) -> Result<Self> {
+        let repo = files::open_dir(&dir, "ostree/repo").map_err(Error::within("Opening sysroot repo"))?;
+        let repo = Repo::open(files::into_dir(repo)).map_err(Error::from);
+        let repo = repo.map_err(Error::within("Opening sysroot repo"))?;
+        // Deployments are hard links to its objects.
+        let ostree = files::open_dir(&dir, "ostree")?;
+        let device = |dir: &dyn AsFd| fstat(dir.as_fd()).map(|stat| stat.st_dev);
+        let stat = |e| Error::io("stat", "ostree", e);
+        if device(&ostree).map_err(stat)? != device(repo.dir()).map_err(stat)? {
+            return Err(Error::RepositoryElsewhere);
+        }
+        Ok(Self { dir, repo, surroundings, journal: Arc::new(|_| ()) })
+    }
+
+    /// Lets `journal` be told what is done.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Journal) -> Self {
+        self.journal = journal;
+        self
+    }
+
+    /// The directory of the sysroot.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// The repository of the sysroot.
+    pub fn repo(&self) -> &Repo {
+        &self.repo
+    }
+
+    /// The repository of the sysroot, to be configured.
+    pub fn repo_mut(&mut self) -> &mut Repo {
+        &mut self.repo
+    }
+
+    /// What is known of the machine.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    /// The directory `boot`, which may be a file system of its own.
+    ///
+    /// # Errors
+    /// [`Error::VfatBoot`]; [`Error::Io`].
+    pub fn boot_dir(&self) -> Result<OwnedFd> {
+        self.boot_dir_if_there()?.ok_or_else(|| Error::io("opendir", "boot", rustix::io::Errno::NOENT))
+    }
+
+    /// The directory of a deployment.
+    ///
+    /// # Errors
+    /// [`Error::Io`]
+    pub fn deployment_dir(&self, id: &DeploymentId) -> Result<OwnedFd> {
+        files::open_dir(&self.dir, &id.path())
+    }
+
+    fn boot_dir_if_there(&self) -> Result<Option<OwnedFd>> {
+        let Some(boot) = files::open_dir_if_there(&self.dir, "boot")? else { return Ok(None) };
+        let kind = rustix::fs::fstatfs(&boot).map_err(|e| Error::io("statfs", "boot", e))?.f_type;
+        if kind == MSDOS_MAGIC { Err(Error::VfatBoot) } else { Ok(Some(boot)) }
+    }
+}
+
+impl std::fmt::Debug for Sysroot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sysroot").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}

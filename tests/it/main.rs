@@ -25,6 +25,7 @@ mod remote;
 mod repo;
 mod serve;
 mod sign;
+mod sysroot;
 mod tar;
 mod transfer;
 mod tree;

@@ -1,6 +1,7 @@
 //! One file per verb: its arguments, and what it does with them. Verbs know nothing of the definitions in `app`,
 //! which are made of them.
 
+pub(crate) mod admin;
 pub(crate) mod cat;
 pub(crate) mod checkout;
 pub(crate) mod checksum;
@@ -97,6 +98,8 @@ pub(crate) enum Verb {
 /// The verbs that C ostree has too.
 #[derive(Subcommand)]
 pub(crate) enum OstreeVerb {
+    /// Deployments: what a machine boots, and how it gets the next version of it
+    Admin(admin::Args),
     /// Print the content of files of a commit
     Cat(cat::Args),
     /// Check out a commit into a directory
@@ -189,6 +192,7 @@ pub(crate) fn run(
 
 fn run_ostree(verb: OstreeVerb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
+        OstreeVerb::Admin(args) => admin::run(&args, session),
         OstreeVerb::Cat(args) => cat::run(&args, session),
         OstreeVerb::Checkout(args) => checkout::run(&args, session),
         OstreeVerb::Checksum(args) => checksum::run(&args, session),

@@ -96,7 +96,6 @@ fn verbs_that_only_the_peers_have() {
         &["ima-sign", "--repo=r", "main", "signed", "sha256", "key"][..],
         &["provisional-repair", "analyze-inodes", "--repo=r"],
         &["container", "image", "deploy", "--sysroot=s", "--imgref=ostree-unverified-registry:q.io/x"],
-        &["admin", "status"],
     ] {
         let text = String::from_utf8(start(OURS, tmp.path(), args).stderr).unwrap();
         assert!(text.contains("does not exist here; ") && text.lines().count() == 1, "{args:?}: {text}");

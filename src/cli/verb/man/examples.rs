@@ -22,6 +22,12 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ("Ship it as a container image, and get it back:", "ostree-rs container build --repo=repo --ref=exampleos/stable --push quay.io/exampleos/os:stable"),
         ("", "ostree-rs container pull --repo=other --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable"),
     ]),
+    ("ostree-rs-admin-init-fs", &[("Make the directories of a new system on a mounted disk:", "ostree-rs admin init-fs --modern /mnt")]),
+    ("ostree-rs-admin-os-init", &[("Make a stateroot there:", "ostree-rs admin os-init --sysroot=/mnt exampleos")]),
+    ("ostree-rs-admin-status", &[
+        ("List the deployments of the running system:", "ostree-rs admin status"),
+        ("Those on a mounted disk, as JSON:", "ostree-rs admin status --sysroot=/mnt --json"),
+    ]),
     ("ostree-rs-cat", &[("Print a file of a commit:", "ostree-rs cat --repo=repo exampleos/stable /usr/lib/os-release")]),
     ("ostree-rs-checkout", &[
         ("Check out a commit by hard links:", "ostree-rs checkout --repo=repo -H exampleos/stable rootfs"),

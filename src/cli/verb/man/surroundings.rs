@@ -59,6 +59,13 @@ pub(super) const VARIABLES: &[Entry] = &[
         "The repository, where --repo is not given and the current directory is none.",
         With("repo"),
     ),
+    entry("OSTREE_SYSROOT", "The sysroot, where --sysroot is not given.", With("sysroot")),
+    entry(
+        "OSTREE_SYSROOT_OPTS, OSTREE_SYSROOT_DEBUG",
+        "Deviations from how deployments are written, as libostree knows them: skip-sync, no-early-prune, \
+         bootloader-naming-1; mutable-deployments, no-xattrs, no-dtb.",
+        With("sysroot"),
+    ),
     entry(
         "SOURCE_DATE_EPOCH",
         "When a commit was made, in seconds since 1970, for builds that can be repeated.",

@@ -1,0 +1,100 @@
+//! `admin …`: deployments of a sysroot.
+
+mod init_fs;
+mod os_init;
+mod status;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::cli::terminal::Session;
+use crate::host::Machine;
+use crate::sysroot::{Sysroot, SysrootLock};
+
+/// Arguments of `admin`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: SysrootOptions,
+    /// Print the directory of the deployment that comes first
+    #[arg(long, hide = true)]
+    print_current_dir: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// The verbs below `admin`.
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Make the directories of a new sysroot
+    InitFs(init_fs::Args),
+    /// Make an empty stateroot: deployments with a common /var
+    #[command(visible_alias = "stateroot-init")]
+    OsInit(os_init::Args),
+    /// List deployments
+    Status(status::Args),
+}
+
+/// Options of every verb that works on a sysroot.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct SysrootOptions {
+    /// Path of the sysroot [default: $OSTREE_SYSROOT, /]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::DirPath)]
+    sysroot: Option<PathBuf>,
+    /// Say what is being done
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// A sysroot that nobody else changes.
+pub(crate) struct Locked {
+    pub(crate) sysroot: Sysroot,
+    _lock: SysrootLock,
+}
+
+impl SysrootOptions {
+    /// The path of the sysroot.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.sysroot.clone().unwrap_or_else(|| Machine::from_env().sysroot_path())
+    }
+
+    /// Opens the sysroot to look at it.
+    pub(crate) fn open(&self) -> anyhow::Result<Sysroot> {
+        let sysroot = Machine::from_env().open_sysroot(self.path())?;
+        // Somebody may have closed standard output; the work goes on.
+        Ok(sysroot.with_journal(Arc::new(|text| drop(writeln!(io::stdout().lock(), "{text}")))))
+    }
+
+    /// Opens the sysroot to change it, once nobody else does.
+    pub(crate) fn lock(&self, session: &Session) -> anyhow::Result<Locked> {
+        let sysroot = self.open()?;
+        let mut waiting = || drop(writeln!(io::stdout().lock(), "Waiting for sysroot lock..."));
+        let lock = sysroot.lock(&mut waiting, &session.ctx)?;
+        let deployments = sysroot.load()?;
+        if deployments.booted().is_some() && !rustix::process::geteuid().is_root() {
+            bail!("You must be root to perform this command");
+        }
+        Ok(Locked { sysroot, _lock: lock })
+    }
+}
+
+/// Does what the arguments ask for.
+pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    match &args.verb {
+        Some(Verb::InitFs(args)) => init_fs::run(args),
+        Some(Verb::OsInit(args)) => os_init::run(args, session),
+        Some(Verb::Status(args)) => status::run(args, session),
+        None if args.print_current_dir => print_current_dir(&args.common, session),
+        None => bail!("No \"admin\" subcommand specified"),
+    }
+}
+
+fn print_current_dir(options: &SysrootOptions, session: &mut Session) -> anyhow::Result<()> {
+    let deployments = options.open()?.load()?;
+    let first = deployments.list.first().context("Unable to find a deployment in sysroot")?;
+    let path = std::path::absolute(options.path().join(first.id.path()))?;
+    Ok(writeln!(session.out, "{}", Path::new(&path).display())?)
+}

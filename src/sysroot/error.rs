@@ -1,0 +1,154 @@
+//! What can go wrong with a sysroot.
+
+use std::io;
+use std::path::PathBuf;
+
+use ostree_format::{Checksum, CommitId, ParseError};
+
+use super::{DeploymentId, Stateroot};
+use crate::base::{Cancelled, ErrorKind, Kind};
+use crate::store;
+
+/// The result of every call on a sysroot.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong with a sysroot.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The repository of the sysroot, or a checkout of it, failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A file of the sysroot is not what it should be.
+    #[error("{what}: {source}")]
+    Invalid {
+        /// The file or argument.
+        what: String,
+        /// What is wrong, and where.
+        source: ParseError,
+    },
+    /// A system call failed.
+    #[error("{op} {}: {source}", path.display())]
+    Io {
+        /// The operation that was tried.
+        op: &'static str,
+        /// The file, as seen from the sysroot.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// Something failed in a step that has a name.
+    #[error("{step}: {source}")]
+    In {
+        /// The step.
+        step: String,
+        /// What failed in it.
+        source: Box<Error>,
+    },
+    /// There is no stateroot of this name.
+    #[error("No such stateroot: {0}")]
+    NoStateroot(Stateroot),
+    /// No stateroot was named, and none is booted from which it could be taken.
+    #[error("Not currently booted into an OSTree system and no --os= argument given")]
+    WhichStateroot,
+    /// The running system was not booted from this sysroot.
+    #[error("Not currently booted into an OSTree system")]
+    NotBooted,
+    /// The system is booted from this sysroot, and no boot entry leads to the deployment that it runs.
+    #[error("Unexpected state: /run/ostree-booted found{0}")]
+    BootedIsLost(&'static str),
+    /// The tree has no kernel.
+    #[error("Failed to find kernel in /usr/lib/modules, /usr/lib/ostree-boot or /boot")]
+    NoKernel,
+    /// The names of the kernel and of what belongs to it carry different checksums.
+    #[error("Mismatched kernel checksum {kernel} vs {other} {actual}")]
+    KernelMismatch {
+        /// The checksum in the kernel's name.
+        kernel: Checksum,
+        /// What does not fit.
+        other: &'static str,
+        /// The checksum in the name of that.
+        actual: Checksum,
+    },
+    /// The tree has files in `/etc` and a `/usr/etc` as well.
+    #[error("Tree contains both /etc and /usr/etc")]
+    BothEtcs,
+    /// The tree does not say what it is called.
+    #[error("No PRETTY_NAME or ID in /etc/os-release")]
+    NoTitle,
+    /// `/boot` is on a file system without symbolic links.
+    #[error("The directory /boot cannot currently be a vfat filesystem")]
+    VfatBoot,
+    /// `ostree` and its repository are on different file systems.
+    #[error("Unexpected state: ostree/ and ostree/repo are on different file systems")]
+    RepositoryElsewhere,
+    /// A deployment that boot entries should name is not there.
+    #[error("Unable to find expected deployment root: {}", .0.path())]
+    NoDeploymentRoot(DeploymentId),
+    /// The deployment that runs would lose its boot entry.
+    #[error("Attempting to remove booted deployment")]
+    RemovesBooted,
+    /// A deployment that somebody named does not exist.
+    #[error("{0}")]
+    NoSuchDeployment(String),
+    /// The deployment whose configuration a staged one takes over is gone.
+    #[error("Failed to find merge deployment {commit}.{serial} for staged")]
+    NoMergeDeployment {
+        /// The commit of the deployment.
+        commit: CommitId,
+        /// The number of the deployment.
+        serial: u32,
+    },
+    /// Another process holds the lock.
+    #[error("the sysroot is locked by another process")]
+    Locked,
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The work was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Error {
+    /// An [`Error::Io`].
+    pub fn io(op: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self::Io { op, path: path.into(), source: source.into() }
+    }
+
+    /// An [`Error::Invalid`] of `what`.
+    pub fn invalid(what: impl Into<String>) -> impl FnOnce(ParseError) -> Self {
+        let what = what.into();
+        move |source| Self::Invalid { what, source }
+    }
+
+    /// An [`Error::In`].
+    pub fn within(step: impl Into<String>) -> impl FnOnce(Self) -> Self {
+        let step = step.into();
+        move |source| Self::In { step, source: Box::new(source) }
+    }
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::In { source, .. } => source.kind(),
+            Self::Invalid { .. } | Self::KernelMismatch { .. } | Self::BothEtcs | Self::NoTitle => {
+                ErrorKind::Damaged
+            }
+            Self::Io { source, .. } => Kind::kind(source),
+            Self::NoStateroot(_)
+            | Self::NotBooted
+            | Self::BootedIsLost(_)
+            | Self::NoKernel
+            | Self::NoDeploymentRoot(_)
+            | Self::NoSuchDeployment(_)
+            | Self::NoMergeDeployment { .. } => ErrorKind::Missing,
+            Self::VfatBoot | Self::RepositoryElsewhere => ErrorKind::Unsupported,
+            Self::RemovesBooted | Self::WhichStateroot | Self::Usage(_) => ErrorKind::Usage,
+            Self::Locked => ErrorKind::Locked,
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+        }
+    }
+}

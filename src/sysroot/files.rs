@@ -1,0 +1,108 @@
+//! Files and directories of a sysroot.
+//! Every path starts at an open directory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+
+use cap_std::fs::Dir;
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::{Error, Result};
+/// The largest small file: origin, boot entry, os-release, state of a staged deployment.
+pub(super) const MAX_SMALL_BYTES: u64 = 8 << 20;
+
+/// Turns "there is no such file" into `None`.
+pub(super) fn optional<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What lies at `path`, not followed if it is a symbolic link.
+pub(super) fn lstat(dir: impl AsFd, path: &str) -> Result<Option<Stat>> {
+    let found = rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW);
+    optional(found).map_err(|e| Error::io("stat", path, e))
+}
+
+/// What lies at `path`, symbolic links followed.
+pub(super) fn stat(dir: impl AsFd, path: &str) -> Result<Option<Stat>> {
+    optional(rustix::fs::statat(dir, path, AtFlags::empty())).map_err(|e| Error::io("stat", path, e))
+}
+
+/// Opens a directory.
+pub(super) fn open_dir(dir: impl AsFd, path: &str) -> Result<OwnedFd> {
+    open_dir_if_there(dir, path)?.ok_or_else(|| Error::io("opendir", path, Errno::NOENT))
+}
+
+/// Opens a directory; `None` if it is not there.
+pub(super) fn open_dir_if_there(dir: impl AsFd, path: &str) -> Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(dir, path, flags, Mode::empty());
+    optional(opened).map_err(|e| Error::io("opendir", path, e))
+}
+
+/// An open directory in which paths do not lead out.
+pub(super) fn into_dir(dir: OwnedFd) -> Dir {
+    Dir::from_std_file(File::from(dir))
+}
+
+/// Opens a file to be read; `None` if it is not there.
+pub(super) fn open_file(dir: impl AsFd, path: &str) -> Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = rustix::fs::openat(dir, path, flags, Mode::empty());
+    Ok(optional(opened).map_err(|e| Error::io("open", path, e))?.map(File::from))
+}
+
+/// The content of a small file; `None` if it is not there.
+pub(super) fn read(dir: impl AsFd, path: &str) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_file(dir, path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_SMALL_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Error::io("read", path, e))?;
+    if bytes.len() as u64 > MAX_SMALL_BYTES {
+        return Err(Error::io("read", path, io::Error::from(io::ErrorKind::FileTooLarge)));
+    }
+    Ok(Some(bytes))
+}
+
+/// Makes a directory and those above it, unless they are there.
+pub(super) fn mkdir_all(dir: impl AsFd, path: &str, mode: u32) -> Result<()> {
+    let dir = dir.as_fd();
+    let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+    for end in ends.filter(|end| *end > 0) {
+        mkdir(dir, &path[..end], mode)?;
+    }
+    Ok(())
+}
+
+/// Makes a directory; says whether it was not there.
+pub(super) fn mkdir(dir: impl AsFd, path: &str, mode: u32) -> Result<bool> {
+    match rustix::fs::mkdirat(dir, path, Mode::from_raw_mode(mode)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(Error::io("mkdir", path, error)),
+    }
+}
+
+/// Sets the permissions, which the umask has reduced when the file was made.
+pub(super) fn chmod(dir: impl AsFd, path: &str, mode: u32) -> Result<()> {
+    let set = rustix::fs::chmodat(dir, path, Mode::from_raw_mode(mode), AtFlags::empty());
+    set.map_err(|e| Error::io("chmod", path, e))
+}
+
+/// Removes a file; says whether it was there.
+pub(super) fn unlink(dir: impl AsFd, path: &str) -> Result<bool> {
+    let gone = optional(rustix::fs::unlinkat(dir, path, AtFlags::empty()));
+    Ok(gone.map_err(|e| Error::io("unlink", path, e))?.is_some())
+}
+
+/// The target of a symbolic link.
+pub(super) fn read_link(dir: impl AsFd, path: &str) -> Result<String> {
+    let target = rustix::fs::readlinkat(dir, path, Vec::new()).map_err(|e| Error::io("readlink", path, e))?;
+    let not_text = |_| Error::io("readlink", path, io::Error::from(io::ErrorKind::InvalidData));
+    target.into_string().map_err(not_text)
+}
