@@ -57,7 +57,7 @@ impl Read for LoadedFile {
     }
 }
 
-/// A content object in memory whose id was computed.
+/// A content object in memory whose id was computed, or is believed.
 #[derive(Debug)]
 pub struct HashedFile {
     id: FileId,
@@ -68,6 +68,11 @@ impl HashedFile {
     /// Computes the id of `file`.
     pub fn new(file: LoadedFile) -> Self {
         Self { id: FileId::new(Checksum::of(&file.bytes)), file }
+    }
+
+    /// Takes an object of a store that is believed to have it under the right name.
+    pub(crate) fn believed(id: FileId, file: LoadedFile) -> Self {
+        Self { id, file }
     }
 
     /// Takes an object that was hashed as one of several streams, with the caller's tag for it.

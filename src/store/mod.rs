@@ -173,6 +173,25 @@ pub trait ObjectWrite: ObjectRead {
         self.write_meta(kind, bytes)
     }
 
+    /// Takes over a metadata object that another store, which is believed, has under the name `checksum`, and keeps as
+    /// the file `from` if it does: what a store on disk keeps has that name, whatever the bytes are. Their structure
+    /// is looked at, their checksum is not. A store that names objects by their bytes verifies it, as here.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_meta`]; [`Error::Mismatch`] where the checksum is verified.
+    fn take_meta(
+        &self,
+        kind: MetaKind,
+        checksum: &Checksum,
+        bytes: &[u8],
+        _from: Option<&LooseFile<'_>>,
+    ) -> Result<()> {
+        match self.write_meta(kind, bytes)? {
+            actual if actual == *checksum => Ok(()),
+            actual => Err(Error::Mismatch { expected: ObjectName::new(*checksum, kind.into()), actual }),
+        }
+    }
+
     /// Writes a content object, unless it is already there; returns its id. `len` is the exact number of
     /// bytes that `content` gives: 0 for a symbolic link.
     ///
@@ -214,6 +233,16 @@ pub trait ObjectWrite: ObjectRead {
             true => Ok(()),
             false => Err(Error::Mismatch { expected: (*id).into(), actual: *actual.checksum() }),
         }
+    }
+
+    /// Takes over a content object that another store, which is believed, has as `id`, unless it is already there: what a
+    /// store on disk keeps has that name, whatever header and content are. A store that names objects by their content
+    /// verifies it, as here.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_file`]; [`Error::Mismatch`] where the id is verified.
+    fn take_file(&self, id: &FileId, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<()> {
+        self.write_file_as(id, header, len, content)
     }
 
     /// Writes a content object that is in memory and hashed, unless it is already there.

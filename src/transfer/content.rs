@@ -1,4 +1,4 @@
-//! Content objects, each by a hard link or a verified copy.
+//! Content objects, each by a hard link or a copy, verified unless the source is believed.
 
 use std::sync::atomic::Ordering;
 
@@ -10,8 +10,8 @@ use super::{Counters, FileModes, Trust};
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, SharedStreams};
 use crate::store::{
-    Error, FileObject, HashedFile, LoadedFile, LooseFile, ObjectRead, Result, SMALL_FILE_BYTES, Sizes, Txn,
-    check_user_only_mode, is_user_only, verify_file,
+    ArchivedCheck, Error, FileObject, HashedFile, LoadedFile, LooseFile, ObjectRead, Result,
+    SMALL_FILE_BYTES, Sizes, Txn, check_user_only_mode, is_user_only, verify_file,
 };
 
 /// The permission bit that a bare-user repository adds to the files of all objects.
@@ -37,7 +37,7 @@ impl ContentCopy<'_> {
     /// Hard-links an object that needs not be looked at: a link is quicker made than handed to a thread.
     pub(super) fn link_at_once(&self, id: &FileId) -> Result<bool> {
         match (self.trust, self.modes) {
-            (Trust::Linked, FileModes::Any) => self.link(id),
+            (Trust::Source | Trust::Linked, FileModes::Any) => self.link(id),
             _ => Ok(false),
         }
     }
@@ -57,8 +57,8 @@ impl ContentCopy<'_> {
         self.sizes.check(id, &file)?;
         let may_link = match (self.trust, self.modes) {
             // Was tried.
-            (Trust::Linked, FileModes::Any) => None,
-            (Trust::Linked, FileModes::BareUserOnly) => self.from.loose_file(id),
+            (Trust::Source | Trust::Linked, FileModes::Any) => None,
+            (Trust::Source | Trust::Linked, FileModes::BareUserOnly) => self.from.loose_file(id),
             (Trust::Nothing, _) => self.from.loose_file(id).filter(is_ours),
         };
         if may_link.is_none() {
@@ -106,17 +106,26 @@ impl ContentCopy<'_> {
         // judged, what was judged is copied.
         if self.modes == FileModes::Any
             && self.txn.loose_file(id).is_some_and(|ours| ours.mode == RepoMode::Archive)
-            && let Some(archived) = self.from.open_archived(id)?
-            && self.txn.write_archived(id, archived, &self.ctx.cancel)?
+            && let Some(mut archived) = self.from.open_archived(id)?
         {
-            self.copied(len);
-            return Ok(());
+            if self.trust == Trust::Source {
+                archived.check = ArchivedCheck::Nothing;
+            }
+            if self.txn.write_archived(id, archived, &self.ctx.cancel)? {
+                self.copied(len);
+                return Ok(());
+            }
         }
         let mut content = Cancellable::new(&mut file, &self.ctx.cancel);
         let unreadable = |e| match e {
             Error::Read { source, .. } => Error::Read { what: ObjectName::from(*id).to_string(), source },
             other => other,
         };
+        if self.trust == Trust::Source {
+            self.txn.take_file(id, &header, len, &mut content).map_err(unreadable)?;
+            self.copied(len);
+            return Ok(());
+        }
         if len <= SMALL_FILE_BYTES {
             let file = LoadedFile::read(header, len, &mut content).map_err(unreadable)?;
             return streams.push(*id, file, len).map_or(Ok(()), |finished| self.write(finished));

@@ -42,10 +42,14 @@ const BATCH_FILES: usize = 64;
 /// Dirtrees that are loaded ahead of the walk, for each thread.
 const DIRTREES_AHEAD: usize = 4;
 
-/// The degree to which content objects of the source are believed.
+/// The degree to which the source's objects are believed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Files that can be hard-linked are believed and not read; what is copied is verified on the way.
+    /// Objects are believed to be what the source calls them, as `ostree pull-local` does: no checksum is computed of
+    /// anything, linked or copied, so that damage in the source is passed on, for `fsck` to find. A commit is still
+    /// shown to the voucher, the structure of commits, dirtrees and dirmetas is looked at, and so is the length of files.
+    Source,
+    /// Files that can be hard-linked are believed and not read; what is copied, and all metadata, is verified on the way.
     #[default]
     Linked,
     /// Every object is read and its checksum verified.
@@ -80,7 +84,7 @@ pub enum FileModes {
 pub struct TransferOptions<'a> {
     /// Parents to copy as well. A parent that the source does not have ends the history.
     pub depth: Depth,
-    /// The degree to which content objects are believed.
+    /// The degree to which objects are believed.
     pub trust: Trust,
     /// The part of each commit that is copied.
     pub extent: Extent,

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Wait for the disk after each object
     #[arg(long)]
     per_object_fsync: bool,
-    /// Verify every object of the source
+    /// Verify the checksum of every object; without this, the source is believed
     #[arg(long)]
     untrusted: bool,
     /// Refuse files with a mode outside of 0775
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     /// The repository to copy from
     #[arg(value_name = "SRC_REPO")]
     source: PathBuf,
-    /// Refs or checksums of commits [default: all local refs of the source]
+    /// Refs or checksums of commits [default: all refs of the source, which have to be local ones]
     #[arg(value_name = "REF")]
     refs: Vec<String>,
 }
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).cloned().map(SignedBy);
     let options = TransferOptions {
         depth: u32::try_from(args.depth).map_or(Depth::All, Depth::Parents),
-        trust: if args.untrusted { Trust::Nothing } else { Trust::Linked },
+        trust: if args.untrusted { Trust::Nothing } else { Trust::Source },
         extent: if args.commit_metadata_only { Extent::CommitOnly } else { Extent::Full },
         file_modes: if args.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
         voucher: signed_by.as_ref().map(|voucher| voucher as &dyn Voucher),
@@ -147,8 +147,8 @@ fn copy(
 
 fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {
     if args.refs.is_empty() {
-        let local = source.list_of(None)?.into_iter();
-        return Ok(local.map(|(refspec, id)| (Some(refspec.name), id)).collect());
+        let every = source.list()?.into_iter();
+        return every.map(|(refspec, id)| local(refspec).map(|name| (Some(name), id))).collect();
     }
     let one = |given: &String| -> anyhow::Result<Wanted> {
         if let Ok(checksum) = given.parse::<Checksum>() {
@@ -161,6 +161,14 @@ fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {
         Ok((Some(name), id))
     };
     args.refs.iter().map(one).collect()
+}
+
+/// The name of a local ref. A remote's would become one that means another thing: who wants it names it.
+fn local(refspec: RefSpec) -> anyhow::Result<RefName> {
+    match refspec.remote {
+        None => Ok(refspec.name),
+        Some(_) => bail!("Invalid ref name {refspec}: it is a remote's; name the refs that are to be copied"),
+    }
 }
 
 fn verify_bindings(

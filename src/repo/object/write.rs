@@ -78,11 +78,11 @@ impl Body<'_, '_> {
     }
 }
 
-/// A stream of known length that is hashed as it is read.
+/// A stream of known length, which is hashed as it is read unless its id is believed.
 pub(in crate::repo) struct Source<'r> {
     read: &'r mut dyn Read,
     left: u64,
-    hasher: Hasher,
+    identity: Identity,
     /// Sees the content alone, where a payload link needs its checksum.
     payload: Option<Hasher>,
 }
@@ -95,7 +95,17 @@ impl<'r> Source<'r> {
         read: &'r mut dyn Read,
         payload: Option<Hasher>,
     ) -> Self {
-        Self { read, left: len, hasher: header.hasher(), payload }
+        Self { read, left: len, identity: Identity::Computed(header.hasher()), payload }
+    }
+
+    /// The content of a file that is believed to be the object `id`.
+    pub(in crate::repo) fn believed(
+        id: FileId,
+        len: u64,
+        read: &'r mut dyn Read,
+        payload: Option<Hasher>,
+    ) -> Self {
+        Self { read, left: len, identity: Identity::Believed(id), payload }
     }
 
     /// The next piece; 0 at the end, which is checked to be where it should be.
@@ -110,7 +120,9 @@ impl<'r> Source<'r> {
                 return Err(wrong_length(self.left, n as u64));
             }
             self.left -= n as u64;
-            self.hasher.update(&buffer[..n]);
+            if let Identity::Computed(hasher) = &mut self.identity {
+                hasher.update(&buffer[..n]);
+            }
             if let Some(payload) = &mut self.payload {
                 payload.update(&buffer[..n]);
             }
@@ -120,8 +132,18 @@ impl<'r> Source<'r> {
 
     /// The id, once everything was read, and the checksum of the content alone, if it was asked for.
     pub(in crate::repo) fn finish(self) -> (FileId, Option<Checksum>) {
-        (FileId::new(self.hasher.finish()), self.payload.map(Hasher::finish))
+        let id = match self.identity {
+            Identity::Computed(hasher) => FileId::new(hasher.finish()),
+            Identity::Believed(id) => id,
+        };
+        (id, self.payload.map(Hasher::finish))
     }
+}
+
+/// Where the id of a stream comes from.
+enum Identity {
+    Computed(Hasher),
+    Believed(FileId),
 }
 
 impl Sink<'_> {

@@ -68,10 +68,15 @@ impl ObjectRead for Transaction<'_> {
 }
 
 impl Transaction<'_> {
-    /// Writes a metadata object, by a hard link to `from` where that is possible.
-    fn put_meta(&self, kind: MetaKind, bytes: &[u8], from: Option<&LooseFile<'_>>) -> Result<Checksum> {
+    /// Writes a metadata object under a name, by a hard link to `from` where that is possible.
+    fn put_meta(
+        &self,
+        kind: MetaKind,
+        checksum: Checksum,
+        bytes: &[u8],
+        from: Option<&LooseFile<'_>>,
+    ) -> Result<Checksum> {
         add(&self.counters.metadata_total, 1);
-        let checksum = Checksum::of(bytes);
         let name = ObjectName::new(checksum, kind.into());
         if self.is_stored(&name)? {
             return Ok(checksum);
@@ -109,11 +114,21 @@ impl Transaction<'_> {
 
 impl ObjectWrite for Transaction<'_> {
     fn write_meta(&self, kind: MetaKind, bytes: &[u8]) -> Result<Checksum> {
-        self.put_meta(kind, bytes, None)
+        self.put_meta(kind, Checksum::of(bytes), bytes, None)
     }
 
     fn link_meta(&self, kind: MetaKind, bytes: &[u8], from: &LooseFile<'_>) -> Result<Checksum> {
-        self.put_meta(kind, bytes, Some(from))
+        self.put_meta(kind, Checksum::of(bytes), bytes, Some(from))
+    }
+
+    fn take_meta(
+        &self,
+        kind: MetaKind,
+        checksum: &Checksum,
+        bytes: &[u8],
+        from: Option<&LooseFile<'_>>,
+    ) -> Result<()> {
+        self.put_meta(kind, *checksum, bytes, from).map(drop)
     }
 
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId> {
@@ -138,6 +153,10 @@ impl ObjectWrite for Transaction<'_> {
         content: &mut dyn Read,
     ) -> Result<()> {
         self.write_checked(Some(id), header, len, content).map(drop)
+    }
+
+    fn take_file(&self, id: &FileId, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<()> {
+        self.write_believed(id, header, len, content)
     }
 
     fn write_hashed(&self, file: &HashedFile) -> Result<()> {

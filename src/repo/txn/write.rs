@@ -23,12 +23,33 @@ impl Transaction<'_> {
     ) -> Result<FileId> {
         add(&self.counters.content_total, 1);
         if len > SMALL_FILE_BYTES {
-            return self.write_stream(expected, header, len, content);
+            let source = Source::new(header, len, content, self.sink()?.payload_hasher(len));
+            return self.write_stream(header, len, source, &|id| {
+                check_id(expected, id)?;
+                self.is_stored(&(*id).into())
+            });
         }
         let file = HashedFile::new(LoadedFile::read(header.clone(), len, content)?);
         expected.map_or(Ok(()), |expected| file.check(expected))?;
         self.write_known(&file)?;
         Ok(*file.id())
+    }
+
+    /// Writes a content object under the id that it is believed to have, unless it is stored already.
+    pub(super) fn write_believed(
+        &self,
+        id: &FileId,
+        header: &FileHeader,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<()> {
+        add(&self.counters.content_total, 1);
+        if len > SMALL_FILE_BYTES {
+            let payload = self.sink()?.payload_hasher(len);
+            let source = Source::believed(*id, len, content, payload);
+            return self.write_stream(header, len, source, &|id| self.is_stored(&(*id).into())).map(drop);
+        }
+        self.write_known(&HashedFile::believed(*id, LoadedFile::read(header.clone(), len, content)?))
     }
 
     /// Takes the room for a content object.
@@ -126,23 +147,18 @@ impl Transaction<'_> {
         Ok(Some(id))
     }
 
-    /// Writes a content object that is too large for memory.
+    /// Writes a content object that is too large for memory. `is_there` is told its id once all was read.
     fn write_stream(
         &self,
-        expected: Option<&FileId>,
         header: &FileHeader,
         len: u64,
-        content: &mut dyn Read,
+        source: Source<'_>,
+        is_there: &dyn Fn(&FileId) -> Result<bool>,
     ) -> Result<FileId> {
         let sink = self.sink()?;
         self.reserve(len)?;
-        let payload = sink.payload_hasher(len);
-        let source = Regular::Unknown(Box::new(Source::new(header, len, content, payload)));
-        let is_there = |id: &FileId| {
-            check_id(expected, id)?;
-            self.is_stored(&(*id).into())
-        };
-        let written = object::write_regular(&sink, &*self.repo.format, header, source, &is_there);
+        let source = Regular::Unknown(Box::new(source));
+        let written = object::write_regular(&sink, &*self.repo.format, header, source, is_there);
         let written = written.map_err(|error| error.wanting(len));
         let (id, linked) = written.inspect_err(|_| self.space.release(len))?;
         self.wrote_file(id, len, linked);

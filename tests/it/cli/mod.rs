@@ -13,6 +13,7 @@ mod read;
 mod remotes;
 mod shells;
 mod sign;
+mod trust;
 mod write;
 
 use std::fs;

@@ -54,7 +54,7 @@ pub(in crate::cli::verb) struct Options {
     /// Fetch only what is below this path; may be given more than once
     #[arg(long, value_name = "PATH")]
     subpath: Vec<String>,
-    /// Verify every object also where the remote is a directory of this machine
+    /// Verify every object also where the remote is a directory of this machine, which is believed otherwise
     #[arg(long)]
     untrusted: bool,
     /// With --mirror, in an archive: do not verify content objects that come over HTTP. Whoever controls the server or the
@@ -116,7 +116,9 @@ impl Options {
         disable_fsync: bool,
         cache_dir: Option<PathBuf>,
     ) -> Self {
-        Self { url: Some(url.to_owned()), mirror, disable_fsync, cache_dir, ..Self::default() }
+        // Whoever happens to be near is not believed.
+        let untrusted = true;
+        Self { url: Some(url.to_owned()), mirror, disable_fsync, cache_dir, untrusted, ..Self::default() }
     }
 
     /// Whether any of them is.
@@ -198,7 +200,7 @@ pub(in crate::cli::verb) fn pull(
         mirror: options.mirror,
         depth: u32::try_from(options.depth.unwrap_or(0)).map_or(Depth::All, Depth::Parents),
         extent: options.extent(),
-        trust: if options.untrusted { Trust::Nothing } else { Trust::Linked },
+        trust: if options.untrusted { Trust::Nothing } else { Trust::Source },
         // Who gives both options means the safe one, as in C ostree.
         server_trust: match options.http_trusted && !options.untrusted {
             true => ServerTrust::Content,
