@@ -8,10 +8,11 @@ use std::path::PathBuf;
 /// Every variable that is read. Certificate authorities are found as the crate `rustls-native-certs` does, which reads
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` besides; a credential helper is searched in `PATH`, and gets the whole
 /// environment.
-const VARIABLES: [&str; 27] = [
+const VARIABLES: [&str; 30] = [
     "ALL_PROXY",
     "CONTAINERS_POLICY_JSON",
     "CONTAINERS_REGISTRIES_CONF",
+    "CONTAINERS_STORAGE_CONF",
     "DOCKER_CONFIG",
     "GNUPGHOME",
     "HOME",
@@ -28,9 +29,11 @@ const VARIABLES: [&str; 27] = [
     "OSTREE_SYSROOT_DEBUG",
     "OSTREE_SYSROOT_OPTS",
     "REGISTRY_AUTH_FILE",
+    "STORAGE_DRIVER",
     "TMPDIR",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
     "all_proxy",
     "http_proxy",

@@ -15,6 +15,9 @@
 //! is made once. The layers of a commit are read without ([`read_objects`]): each object in them is verified by its
 //! own checksum, the commit by its signature or the label's promise, and that nothing is missing is looked at in the
 //! end. Whatever diffid is claimed for them, what comes out is the same.
+//!
+//! A layer that lies somewhere as files has no blob ([`ImageSource::unpacked`]): its tar stream is made again, and has to
+//! have the diffid, which the configuration, whose digest is in the manifest, pins as well.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use ostree_format::{Checksum, Hasher};
 
 use super::buffers::{Buffer, Buffers};
 use super::layer_format::{FORMAT_BYTES, LayerFormat, other_compression};
+use super::unpacked::read_unpacked;
 use crate::base::io::Cancellable;
 use crate::base::join;
 use crate::base::{Ctx, Item};
@@ -86,6 +90,9 @@ fn read<T>(
     ctx: &Ctx,
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
+    if let Some(unpacked) = source.unpacked(layer)? {
+        return read_unpacked(&*unpacked, layer, diff_id, &mut |_| Ok(true), ctx, consume);
+    }
     let says = LayerFormat::of(layer.media_type())?;
     let digest = Digest::of_descriptor(layer)?;
     let item = Item::start(ctx, digest.to_string(), Some(layer.size()));

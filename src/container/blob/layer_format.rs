@@ -3,9 +3,9 @@
 //! The bytes decide, as for podman and docker: the diffid tells whether the right stream comes out. So a layer whose
 //! media type says another format is read, and the difference is reported.
 
-use oci_spec::image::MediaType;
+use oci_spec::image::{Descriptor, MediaType};
 
-use crate::container::image::{Error, Result};
+use crate::container::image::{Compression, Error, Result};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -84,6 +84,21 @@ pub(in crate::container) fn other_compression(start: &[u8]) -> Option<&'static s
     } else {
         start.strip_prefix(&BZIP2_MAGIC.0).filter(|rest| is_bzip2(rest)).map(|_| "bzip2")
     }
+}
+
+/// How a layer is to be compressed again that was compressed as its descriptor says.
+///
+/// # Errors
+/// [`Error::Unsupported`] for what is no layer.
+pub(in crate::container) fn compression_of(layer: &Descriptor) -> Result<Compression> {
+    let chunked =
+        layer.annotations().as_ref().is_some_and(|a| a.keys().any(|key| key.contains("zstd-chunked")));
+    Ok(match LayerFormat::of(layer.media_type())? {
+        LayerFormat::Tar => Compression::None,
+        LayerFormat::Gzip => Compression::GZIP,
+        LayerFormat::Zstd if chunked => Compression::ZSTD_CHUNKED,
+        LayerFormat::Zstd => Compression::ZSTD,
+    })
 }
 
 #[cfg(test)]

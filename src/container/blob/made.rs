@@ -2,7 +2,7 @@
 //! bounded memory.
 //!
 //! ```text
-//! make ─ blocks ─┬─► SHA-256 ► diffid      own threads
+//! make ─ blocks ─┬─► SHA-256 ► diffid      own threads; where it is wanted
 //!                └─► consume               the caller's thread
 //! ```
 
@@ -29,9 +29,26 @@ pub(in crate::container) fn read_made<T>(
     make: impl FnOnce(&mut dyn Write) -> Result<()> + Send,
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
+    let digest = Digest::of_descriptor(&layer.descriptor)?;
+    read_stream(digest, Some(&layer.diff_id), ctx, make, consume)
+}
+
+/// Lets `consume` read what `make` writes; verifies that it is the stream with this diffid, if there is one, of the layer
+/// with this digest.
+///
+/// # Errors
+/// As [`read_made`].
+pub(super) fn read_stream<T>(
+    layer: Digest,
+    diff_id: Option<&DiffId>,
+    ctx: &Ctx,
+    make: impl FnOnce(&mut dyn Write) -> Result<()> + Send,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
     let (made, consumed) = thread::scope(|scope| {
         let (to_consume, stream) = bounded(STREAM_QUEUE.blocks);
-        let maker = scope.spawn(move || hashed(make, to_consume, ctx));
+        let is_hashed = diff_id.is_some();
+        let maker = scope.spawn(move || handed_over(make, to_consume, is_hashed, ctx));
         let mut stream = Blocks::new(stream);
         let consumed = consume(&mut stream);
         if consumed.is_ok() {
@@ -45,43 +62,52 @@ pub(in crate::container) fn read_made<T>(
     // A stream that ended too early is the reason for whatever its reader says.
     let made = made?;
     let consumed = consumed?;
-    match made.map(DiffId::new) {
-        Some(actual) if actual == layer.diff_id => Ok(consumed),
-        Some(actual) => {
-            let layer_digest = Digest::of_descriptor(&layer.descriptor)?;
-            Err(Error::DiffIdMismatch { layer: layer_digest, expected: layer.diff_id, actual })
+    match (made, diff_id) {
+        (Made::Stopped, _) => Err(Error::Image("a stream was not read to its end".to_owned())),
+        (Made::Whole(Some(actual)), Some(expected)) if actual != *expected.checksum() => {
+            Err(Error::DiffIdMismatch { layer, expected: *expected, actual: DiffId::new(actual) })
         }
-        None => Err(Error::Image("a stream was not read to its end".to_owned())),
+        (Made::Whole(_), _) => Ok(consumed),
     }
 }
 
-/// Makes the stream; gives its checksum, or `None` if nobody listened any more.
-fn hashed(
+/// How a stream that was made ended.
+enum Made {
+    /// All of it was made, and hashed if that was wanted.
+    Whole(Option<Checksum>),
+    /// Nobody listened any more.
+    Stopped,
+}
+
+/// Makes the stream and hands it over, to a thread that hashes it, too, if that is wanted.
+fn handed_over(
     make: impl FnOnce(&mut dyn Write) -> Result<()>,
     consumer: Sender<Block>,
+    is_hashed: bool,
     ctx: &Ctx,
-) -> Result<Option<Checksum>> {
+) -> Result<Made> {
     thread::scope(|scope| {
         let (to_hash, blocks) = bounded::<Block>(STREAM_QUEUE.blocks);
-        let hasher = scope.spawn(move || checksum_of(&blocks));
+        let hasher = is_hashed.then(|| scope.spawn(move || checksum_of(&blocks)));
         let buffers = Buffers::default();
         let block = buffers.take(STREAM_QUEUE.block_bytes);
-        let mut out = Out { queues: [to_hash, consumer], buffers, block, stopped: false, ctx };
+        let queues = if is_hashed { vec![to_hash, consumer] } else { vec![consumer] };
+        let mut out = Out { queues, buffers, block, stopped: false, ctx };
         let made =
             make(&mut out).and_then(|()| out.flush().map_err(|error| Error::io("write", "stream")(error)));
         let stopped = out.stopped;
         drop(out);
-        let checksum = join(hasher);
+        let checksum = hasher.map(join);
         match made {
-            Err(_) if stopped => Ok(None),
-            made => made.map(|()| Some(checksum)),
+            Err(_) if stopped => Ok(Made::Stopped),
+            made => made.map(|()| Made::Whole(checksum)),
         }
     })
 }
 
 /// Hands over what is written, block by block.
 struct Out<'a> {
-    queues: [Sender<Block>; 2],
+    queues: Vec<Sender<Block>>,
     buffers: Buffers,
     block: Buffer,
     /// Whether somebody listens no more.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! compress ─► encoders (zstd), deflate (gzip), chunked (zstd:chunked)      decompress ◄─ layer_format
-//! known: layers of other images, which need not be made again      made: streams that are made here, and read at once
+//! known: layers of other images, which need not be made again      made: streams that are made here, and read at once;
+//! unpacked: those of layers that lie somewhere as files
 //! ```
 
 mod buffers;
@@ -14,10 +15,12 @@ mod encoders;
 pub(super) mod known;
 mod layer_format;
 mod made;
+mod unpacked;
 
 pub use compress::{WrittenLayer, write_layer};
 pub use decompress::{MAX_ZSTD_WINDOW_LOG, read_layer};
 pub use layer_format::LayerFormat;
+pub(super) use layer_format::compression_of;
 
 #[cfg(feature = "net")]
 pub(super) use buffers::{Buffer, Buffers};
@@ -25,3 +28,4 @@ pub(super) use compress::{Scratch, write_layer_with};
 pub(super) use decompress::{Reported, read_objects};
 pub(super) use known::KnownLayers;
 pub(super) use made::read_made;
+pub(super) use unpacked::read_unpacked;

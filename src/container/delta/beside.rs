@@ -6,7 +6,7 @@ use std::ops::Range;
 use oci_spec::image::Descriptor;
 
 use super::artifact::{Artifact, is_listed_as_delta, listed_source_config};
-use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result};
+use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result, UnpackedLayer};
 
 /// The deltas to one image that are looked at, the newest first.
 const MAX_DELTAS: usize = 32;
@@ -61,6 +61,10 @@ impl ImageSource for Listed<'_> {
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         self.source.blob(descriptor)
+    }
+
+    fn unpacked(&self, layer: &Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
+        self.source.unpacked(layer)
     }
 
     fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {

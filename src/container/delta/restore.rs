@@ -16,7 +16,7 @@ use super::create::by_diff_id;
 use super::old::OldTree;
 use crate::base::Ctx;
 use crate::base::io::Spool;
-use crate::container::blob::{LayerFormat, WrittenLayer, write_layer};
+use crate::container::blob::{WrittenLayer, compression_of, write_layer};
 use crate::container::image::{
     Compression, Digest, Error, Image, ImageDest, ImageLayer, ImageSource, RawManifest, Result,
     canonical_json,
@@ -94,7 +94,7 @@ impl Restorer<'_> {
             copy_blob(self.delta_source, &layer.descriptor, self.dest, self.ctx)?;
             return Ok(layer.descriptor.clone());
         }
-        let compression = compression(&layer.descriptor)?;
+        let compression = compression_of(&layer.descriptor)?;
         let written = self.apply(found, compression)?;
         if written.diff_id != layer.diff_id {
             let (expected, actual) = (layer.diff_id, written.diff_id);
@@ -115,18 +115,6 @@ impl Restorer<'_> {
         })?;
         Ok(written)
     }
-}
-
-/// How a layer is compressed again.
-fn compression(layer: &Descriptor) -> Result<Compression> {
-    let chunked =
-        layer.annotations().as_ref().is_some_and(|a| a.keys().any(|key| key.contains("zstd-chunked")));
-    Ok(match LayerFormat::of(layer.media_type())? {
-        LayerFormat::Tar => Compression::None,
-        LayerFormat::Gzip => Compression::GZIP,
-        LayerFormat::Zstd if chunked => Compression::ZSTD_CHUNKED,
-        LayerFormat::Zstd => Compression::ZSTD,
-    })
 }
 
 /// The promised manifest, or one like it with layers that are compressed in another way.

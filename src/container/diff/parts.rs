@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use oci_spec::image::Descriptor;
 
-use crate::container::image::{ImageSource, RawManifest, Result};
+use crate::container::image::{ImageSource, RawManifest, Result, UnpackedLayer};
 
 /// A source that counts the bytes of blobs that are read of it.
 pub(super) struct Parts<'a> {
@@ -37,6 +37,10 @@ impl ImageSource for Parts<'_> {
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         Ok(self.counted(self.source.blob(descriptor)?))
+    }
+
+    fn unpacked(&self, layer: &Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
+        self.source.unpacked(layer)
     }
 
     fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {

@@ -121,6 +121,14 @@ pub enum Error {
         /// What its reader or decoder says.
         source: io::Error,
     },
+    /// A layer in podman's store cannot be made a stream again.
+    #[error("layer {layer}: {why}")]
+    StoredLayer {
+        /// The layer, as the store calls it.
+        layer: String,
+        /// What is wrong with it.
+        why: StoredLayerProblem,
+    },
     /// A delta is damaged, or asks for something that is not there or too much.
     #[error("delta, at byte {offset} of its records: {why}")]
     Delta {
@@ -214,6 +222,12 @@ impl Kind for Error {
             | Self::Delta { .. }
             | Self::NotInBase { .. }
             | Self::Image(_) => ErrorKind::Damaged,
+            Self::StoredLayer { why, .. } => match why {
+                StoredLayerProblem::Missing => ErrorKind::Missing,
+                StoredLayerProblem::NoSplit => ErrorKind::Unsupported,
+                StoredLayerProblem::File { source, .. } => Kind::kind(source),
+                StoredLayerProblem::Split { .. } | StoredLayerProblem::Changed { .. } => ErrorKind::Damaged,
+            },
             Self::Reference { .. }
             | Self::UnknownMachine { .. }
             | Self::Ambiguous { .. }
@@ -278,6 +292,40 @@ impl From<net::Error> for Error {
             error => Self::Net(error),
         }
     }
+}
+
+/// What is wrong with a layer in podman's store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoredLayerProblem {
+    /// The store does not know the layer, or has no files of it.
+    #[error("the store does not have it")]
+    Missing,
+    /// The rest of the layer's tar stream, beside its files, is not there.
+    #[error("its tar-split data are missing, without which its tar stream cannot be made again")]
+    NoSplit,
+    /// The rest of the layer's tar stream is damaged.
+    #[error("its tar-split data are damaged, at record {record}: {why}")]
+    Split {
+        /// The number of the record, from 1 on.
+        record: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file of the layer cannot be opened or read.
+    #[error("its file {path}: {source}")]
+    File {
+        /// The path in the layer.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the layer is not what it was when the layer was unpacked.
+    #[error("its file {path} was changed in the store")]
+    Changed {
+        /// The path in the layer.
+        path: String,
+    },
 }
 
 /// What is wrong with a delta.

@@ -29,6 +29,16 @@ pub(in crate::container) const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker
 /// What a registry is asked for.
 pub(in crate::container) const ACCEPT: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
 
+/// What docker's manifests call a layer that OCI's call so.
+pub(in crate::container) fn docker_layer(oci: &MediaType) -> MediaType {
+    match oci {
+        MediaType::ImageLayer => MediaType::from(DOCKER_LAYER),
+        MediaType::ImageLayerGzip => MediaType::from(DOCKER_LAYER_GZIP),
+        MediaType::ImageLayerZstd => MediaType::from(DOCKER_LAYER_ZSTD),
+        other => other.clone(),
+    }
+}
+
 /// Whether a document lists images for several machines.
 pub(in crate::container) fn is_index(media_type: &MediaType) -> bool {
     matches!(media_type.as_ref(), OCI_INDEX | DOCKER_INDEX)

@@ -3,7 +3,7 @@
 //! ```text
 //! digest · name · reference · platform, machine        what it and its parts are called
 //! strict ► media ► configuration, labels ► plan        its documents, as bytes and as values
-//! source · dest · compression                          what it is read from and written to
+//! source, unpacked · dest · compression                what it is read from and written to
 //! ```
 
 mod compression;
@@ -20,12 +20,13 @@ mod platform;
 mod reference;
 mod source;
 mod strict;
+mod unpacked;
 
 pub use compression::Compression;
 pub(in crate::container) use dest::put_document;
 pub use dest::{BlobWriter, ImageDest, put_json};
 pub use digest::{DiffId, Digest};
-pub use error::{ConfigError, DeltaErrorKind, Error, Result};
+pub use error::{ConfigError, DeltaErrorKind, Error, Result, StoredLayerProblem};
 pub use machine::platform_of;
 pub use name::RepositoryName;
 pub use plan::{CommitOnBase, Documents, Image, ImageLayer, LayerKind, LayerPlan, PlannedLayer};
@@ -33,6 +34,7 @@ pub use platform::PlatformName;
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};
 pub(in crate::container) use source::read_verified;
 pub use source::{ImageSource, MAX_JSON_BYTES, RawManifest, read_json};
+pub use unpacked::{UnpackedLayer, WantsEntry};
 
 pub(super) use dest::canonical_json;
 pub(super) use labels::{COMPONENTS, FINAL_DIFFID};

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::digest::Digest;
 use super::error::{Error, Result};
+use super::unpacked::UnpackedLayer;
 
 /// The largest size of manifests, indexes and configurations in bytes; podman and skopeo have this limit, too.
 pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
@@ -91,6 +92,14 @@ pub trait ImageSource: Sync {
         Ok(None)
     }
 
+    /// The layer with this descriptor, if its place keeps it as files: then the layer has no [`blob`](ImageSource::blob).
+    ///
+    /// # Errors
+    /// [`Error::StoredLayer`], [`Error::Io`].
+    fn unpacked(&self, _layer: &oci::Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
+        Ok(None)
+    }
+
     /// What refers to the image with the manifest `subject`, as the place of this one lists it; nothing where there are no
     /// such lists. Nothing is verified.
     ///
@@ -150,6 +159,10 @@ impl<S: ImageSource + ?Sized> ImageSource for &S {
         (**self).file_part(descriptor, part)
     }
 
+    fn unpacked(&self, layer: &oci::Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
+        (**self).unpacked(layer)
+    }
+
     fn referrers(&self, subject: &Digest) -> Result<Vec<oci::Descriptor>> {
         (**self).referrers(subject)
     }
@@ -194,6 +207,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
         part: Range<u64>,
     ) -> Result<Option<Box<dyn Read + Send>>> {
         (**self).file_part(descriptor, part)
+    }
+
+    fn unpacked(&self, layer: &oci::Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
+        (**self).unpacked(layer)
     }
 
     fn referrers(&self, subject: &Digest) -> Result<Vec<oci::Descriptor>> {

@@ -10,6 +10,7 @@ use oci_spec::image::{Descriptor, ImageManifest, MediaType};
 use serde_json::{Map, Value};
 
 use super::copy::{Copied, ManifestFormat, copy_blobs, in_format};
+use super::copy_unpacked::copy_layers;
 use crate::base::Ctx;
 use crate::container::image::media::{self, DOCKER_INDEX};
 use crate::container::image::{
@@ -47,8 +48,26 @@ impl Copier<'_> {
             return Err(Error::Unsupported(format!("{what} has the media type {}", raw.media_type)));
         }
         let manifest: ImageManifest = serde_json::from_slice(&raw.bytes).map_err(Error::json(what))?;
+        let unpacked = manifest.layers().first().map(|layer| self.source.unpacked(layer)).transpose()?;
+        if unpacked.flatten().is_some() {
+            return self.copy_unpacked(raw, &manifest, copied);
+        }
         let blobs: Vec<_> = manifest.layers().iter().chain([manifest.config()]).collect();
         copied.add(&copy_blobs(self.source, self.dest, &blobs, self.ctx)?);
+        in_format(self.format, raw, manifest)
+    }
+
+    /// Copies an image whose layers lie somewhere as files.
+    fn copy_unpacked(
+        &self,
+        raw: RawManifest,
+        manifest: &ImageManifest,
+        copied: &mut Copied,
+    ) -> Result<RawManifest> {
+        let raw = copy_layers(self.source, self.dest, raw, manifest, copied, self.ctx)?;
+        copied.add(&copy_blobs(self.source, self.dest, &[manifest.config()], self.ctx)?);
+        let what = Error::json(format!("manifest {}", raw.digest));
+        let manifest = serde_json::from_slice(&raw.bytes).map_err(what)?;
         in_format(self.format, raw, manifest)
     }
 

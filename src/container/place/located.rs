@@ -1,11 +1,11 @@
 //! An image on disk whose errors say where it lies.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
-use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result};
+use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result, UnpackedLayer, WantsEntry};
 
 /// A source that was opened by a name, which stands before every error of it: files of a layout have the same
 /// names everywhere.
@@ -50,6 +50,11 @@ impl<S: ImageSource> ImageSource for Located<S> {
         self.at(self.source.file_part(descriptor, part))
     }
 
+    fn unpacked(&self, layer: &Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
+        let inner = self.at(self.source.unpacked(layer))?;
+        Ok(inner.map(|inner| Box::new(LocatedLayer { inner, place: &self.place }) as _))
+    }
+
     fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
         self.at(self.source.referrers(subject))
     }
@@ -60,5 +65,33 @@ impl<S: ImageSource> ImageSource for Located<S> {
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
         self.at(self.source.signatures())
+    }
+}
+
+/// A layer of such a source.
+struct LocatedLayer<'a> {
+    inner: Box<dyn UnpackedLayer + 'a>,
+    place: &'a str,
+}
+
+impl LocatedLayer<'_> {
+    /// Puts the name before errors of the layer; those of who takes the stream are not its affair.
+    fn at(&self, result: Result<()>) -> Result<()> {
+        result.map_err(|error| match error {
+            error @ Error::StoredLayer { .. } => {
+                Error::Source { place: self.place.to_owned(), source: Box::new(error) }
+            }
+            error => error,
+        })
+    }
+}
+
+impl UnpackedLayer for LocatedLayer<'_> {
+    fn write(&self, wants: &mut WantsEntry<'_>, out: &mut dyn Write) -> Result<()> {
+        self.at(self.inner.write(wants, out))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.at(self.inner.check())
     }
 }

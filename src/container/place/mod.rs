@@ -8,9 +8,11 @@
 //! registry_write                          an ImageDest: blobs in chunks, sent while the next chunk is compressed
 //! dir                dir:PATH             manifest.json and one file for each blob
 //! docker             docker-archive:PATH  what `docker save` writes
+//! storage            containers-storage:NAME  the store of podman, read in place: layers are files there
 //! located            any of them on disk, with its name in errors
 //! one_platform       one image out of an index of images for several machines
-//! copy, copy_all     from any of them to any of them; copy_all: an index and all that it names
+//! copy, copy_all     from any of them to any of them; copy_all: an index and all that it names; copy_unpacked: layers
+//!                    of files
 //! index, disk, temp  what several of them need
 //! ```
 
@@ -18,6 +20,7 @@ mod archive;
 mod archive_write;
 mod copy;
 mod copy_all;
+mod copy_unpacked;
 mod dir;
 mod disk;
 mod docker;
@@ -29,6 +32,7 @@ mod one_platform;
 mod registry;
 #[cfg(feature = "net")]
 mod registry_write;
+mod storage;
 mod temp;
 
 pub use archive::{OciArchive, plain_archive};
@@ -43,5 +47,6 @@ pub use one_platform::OnePlatform;
 pub use registry::{RegistryImage, RegistryPlace};
 #[cfg(feature = "net")]
 pub use registry_write::RegistryDest;
+pub use storage::{ContainersStorage, PodmanImage, StorageName, StoreSpec};
 
 pub(super) use copy::{copy_blobs, oci_descriptor};

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
-use crate::container::image::{Digest, ImageSource, PlatformName, RawManifest, Result, media};
+use crate::container::image::{Digest, ImageSource, PlatformName, RawManifest, Result, UnpackedLayer, media};
 
 /// A source whose manifest is that of one image.
 pub struct OnePlatform<S> {
@@ -43,6 +43,10 @@ impl<S: ImageSource> ImageSource for OnePlatform<S> {
 
     fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
         self.source.file_part(descriptor, part)
+    }
+
+    fn unpacked(&self, layer: &Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
+        self.source.unpacked(layer)
     }
 
     fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {

@@ -15,7 +15,7 @@ use oci_spec::image::Descriptor;
 
 use super::{Candidate, Signatures};
 use crate::container::config::policy::Policy;
-use crate::container::image::{Digest, Image, ImageSource, RawManifest, Result};
+use crate::container::image::{Digest, Image, ImageSource, RawManifest, Result, UnpackedLayer};
 use crate::container::trust;
 
 /// An image by its manifest, or several by their index.
@@ -113,6 +113,10 @@ impl ImageSource for Admitted<'_> {
 
     fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
         self.source.file_part(descriptor, part)
+    }
+
+    fn unpacked(&self, layer: &Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
+        self.source.unpacked(layer)
     }
 
     fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {

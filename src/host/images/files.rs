@@ -7,6 +7,7 @@
 //! registries    CONTAINERS_REGISTRIES_CONF | ~/.config/containers, /etc/containers, /usr/share/containers;
 //!               registries.conf.d of all of them, or of ~/.config/containers alone if registries.conf is
 //!               there; short names that podman asked for, in the cache
+//! storage       CONTAINERS_STORAGE_CONF | XDG_CONFIG_HOME, or ~/.config of users, /etc/containers, /usr/share/containers
 //! policy        CONTAINERS_POLICY_JSON | ~/.config/containers, /etc/containers, /usr/share/containers
 //! certificates  the directory that was named | certs.d/HOST:PORT of ~/.config/containers, /etc/containers, /etc/docker
 //! ```
@@ -95,6 +96,22 @@ pub(super) fn registries(env: &Environment) -> Result<Vec<(PathBuf, Role)>> {
     let chosen = cache.map(|dir| dir.join("containers/short-name-aliases.conf"));
     out.extend(chosen.filter(|path| path.exists()).map(|path| (path, Role::ShortNames)));
     Ok(out)
+}
+
+/// The file that says where podman's store is, if there is one; and whether it is the user's own.
+pub(super) fn storage(env: &Environment) -> (Option<PathBuf>, bool) {
+    if let Some(path) = env.path("CONTAINERS_STORAGE_CONF") {
+        return (Some(path), true);
+    }
+    // Root's own is not looked at, unless it is named.
+    let has_own = env.get("XDG_CONFIG_HOME").is_some() || !rustix::process::geteuid().is_root();
+    let own = user(env).filter(|_| has_own).map(|dir| dir.join("storage.conf"));
+    match own.filter(|path| path.exists()) {
+        Some(own) => (Some(own), true),
+        None => {
+            (SYSTEM.iter().map(|dir| Path::new(dir).join("storage.conf")).find(|path| path.exists()), false)
+        }
+    }
 }
 
 /// The policy, if there is one.

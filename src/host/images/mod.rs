@@ -6,6 +6,7 @@
 //! files     where the configuration files of podman and skopeo lie
 //! access    credentials, certificates, mirrors → places in a registry; helper: programs that know credentials
 //! new       images to be written
+//! storage   podman's store: storage.conf
 //! trust     signatures, keys → may the image be used?
 //! ```
 
@@ -14,6 +15,7 @@ mod files;
 mod helper;
 mod new;
 mod options;
+mod storage;
 mod trust;
 
 use std::fs::{self, File};
@@ -67,6 +69,8 @@ pub struct OpenedImage {
     /// The path of the image on disk, with all links resolved: it was opened by this path, and policies judge it by
     /// this path.
     path: Option<PathBuf>,
+    /// What policies call it, if that is told by its place.
+    policy_name: Option<String>,
 }
 
 impl Machine {
@@ -76,7 +80,7 @@ impl Machine {
     /// [`Error::Image`] if it is not there or nobody answers; [`Error::CannotRead`]; what is wrong with the
     /// configuration of the machine.
     pub fn open(&self, reference: &ImageReference, options: &ImageOptions, ctx: &Ctx) -> Result<OpenedImage> {
-        let (mut repository, mut path) = (None, None);
+        let (mut repository, mut path, mut policy_name) = (None, None, None);
         let source: Box<dyn ImageSource> = match reference.transport() {
             Transport::Registry => {
                 let access = Access::load(self, options, ctx)?;
@@ -84,6 +88,11 @@ impl Machine {
                 let image = RegistryImage::open(&access.pull_places(&name)?, &name, ctx)?;
                 repository = Some((name, image.registry().clone()));
                 Box::new(image)
+            }
+            Transport::ContainersStorage => {
+                let (image, name) = self.open_stored(reference, ctx)?;
+                policy_name = Some(name);
+                Box::new(Located::new(image, reference.to_string()))
             }
             _ => {
                 let given = reference.path_and_tag().map_or(reference.name(), |(path, _)| path);
@@ -103,7 +112,8 @@ impl Machine {
             Some(platform) => Box::new(OnePlatform::new(source, platform)),
             None => source,
         };
-        Ok(OpenedImage { machine: self.clone(), source, repository, reference: reference.clone(), path })
+        let (machine, reference) = (self.clone(), reference.clone());
+        Ok(OpenedImage { machine, source, repository, reference, path, policy_name })
     }
 
     /// Opens an image on disk.

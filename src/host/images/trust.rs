@@ -67,10 +67,14 @@ impl OpenedImage {
         Ok(Places { opened: self, image, ctx }.gpg()?)
     }
 
-    /// The name of the image in policies: the full name in a registry, an absolute path elsewhere.
+    /// The name of the image in policies: the full name in a registry, store and name in podman's store, an absolute path
+    /// elsewhere.
     fn scope(&self) -> Result<String> {
         if let Some(name) = self.repository_name() {
             return Ok(name.to_string());
+        }
+        if let Some(name) = &self.policy_name {
+            return Ok(name.clone());
         }
         let path = self.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let has_tags = matches!(self.reference.transport(), Transport::OciDir | Transport::OciArchive);

@@ -9,6 +9,7 @@ mod labels;
 mod layers;
 mod maintain;
 mod modes;
+mod podman;
 mod reexport;
 mod umoci;
 

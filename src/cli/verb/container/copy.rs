@@ -35,10 +35,10 @@ pub(crate) struct Args {
     #[arg(short, long)]
     quiet: bool,
     /// docker://HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR,
-    /// docker-archive:FILE[:NAME]
+    /// docker-archive:FILE[:NAME], containers-storage:NAME
     #[arg(value_parser = parse_image)]
     source: ImageReference,
-    /// The place to copy to, in any of the forms of the source
+    /// The place to copy to, in any of the forms of the source but the last
     #[arg(value_parser = parse_image)]
     dest: ImageReference,
 }

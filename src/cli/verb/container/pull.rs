@@ -22,7 +22,8 @@ use crate::repo::Repo;
 pub(crate) struct Args {
     #[command(flatten)]
     options: Options,
-    /// HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR, docker-archive:FILE[:NAME]; with
+    /// HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR, docker-archive:FILE[:NAME],
+    /// containers-storage:NAME; with
     /// ostree-remote-image:REMOTE: in front, the remote's keys are asked for, with ostree-image-signed: the
     /// policy's, with ostree-unverified-image: none; without, the policy has to ask for a signature
     image: Image,

@@ -94,6 +94,11 @@ pub(super) const VARIABLES: &[Entry] = &[
         "The file that is read instead of registries.conf.",
         With("authfile"),
     ),
+    entry(
+        "CONTAINERS_STORAGE_CONF, STORAGE_DRIVER",
+        "The file that is read instead of storage.conf, and the driver of podman's store, for containers-storage:.",
+        With("authfile"),
+    ),
     entry("CONTAINERS_POLICY_JSON", "The file that is read instead of policy.json.", With("authfile")),
     entry(
         "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY",
@@ -106,7 +111,7 @@ pub(super) const VARIABLES: &[Entry] = &[
         With("authfile"),
     ),
     entry(
-        "XDG_RUNTIME_DIR, XDG_CONFIG_HOME, XDG_CACHE_HOME, HOME",
+        "XDG_RUNTIME_DIR, XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_CACHE_HOME, HOME",
         "Where files of the user are.",
         With("authfile"),
     ),

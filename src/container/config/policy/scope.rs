@@ -4,6 +4,7 @@
 //! docker              host/path:tag or host/path@digest, host/path, its parents, host, *.domain
 //! oci, oci-archive    /path:tag, /path, its parents
 //! dir                 /path, its parents
+//! containers-storage  [driver@/root]host/path:tag@id, without the id, its parents, [driver@/root], [/root]
 //! any                 "": every other image of the transport
 //! ```
 //! The names of files are absolute and without links. Source: containers-policy.json(5), containers/image
@@ -29,8 +30,31 @@ pub(super) fn of_image(transport: &str, reference: &str) -> Vec<String> {
             [reference.to_owned()].into_iter().chain(and_parents(path)).collect()
         }
         "dir" => and_parents(reference).collect(),
+        "containers-storage" => of_stored(reference),
         _ => Vec::new(),
     }
+}
+
+/// Scopes of an image in a store of podman.
+fn of_stored(reference: &str) -> Vec<String> {
+    let Some((store, image)) = reference.split_once(']').map(|(store, image)| (format!("{store}]"), image))
+    else {
+        return vec![reference.to_owned()];
+    };
+    let (name, id) = image.rsplit_once('@').filter(|(_, id)| is_digest(&format!("sha256:{id}"))).unzip();
+    let name = name.unwrap_or(image);
+    let (repository, suffix) = RepositoryName::split(name);
+    let mut images = vec![image];
+    images.extend(id.map(|_| name).filter(|name| !name.is_empty()));
+    // A name with tag and digest is also the name with the tag.
+    let tagged = suffix.find('@').filter(|at| *at > 0).map(|at| &name[..repository.len() + at]);
+    images.extend(tagged);
+    let images = images.into_iter().map(str::to_owned).chain(and_parents(repository));
+    let root = store.split_once('@').map(|(_, root)| format!("[{root}"));
+    let mut scopes: Vec<_> = images.map(|image| format!("{store}{image}")).collect();
+    scopes.push(store.clone());
+    scopes.extend(root);
+    scopes
 }
 
 fn and_parents(name: &str) -> impl Iterator<Item = String> {
@@ -118,6 +142,18 @@ fn has_store(scope: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scopes_of_a_store() {
+        let id = "ab".repeat(32);
+        let scopes = of_image("containers-storage", &format!("[vfs@/g]q.io/a/b:1@{id}"));
+        let whole = format!("[vfs@/g]q.io/a/b:1@{id}");
+        let others = ["q.io/a/b:1", "q.io/a/b", "q.io/a", "q.io", ""].map(|name| format!("[vfs@/g]{name}"));
+        assert_eq!(scopes[0], whole);
+        assert_eq!(scopes[1..6], others);
+        assert_eq!(scopes[6..], ["[/g]"]);
+        assert_eq!(of_image("containers-storage", "[vfs@/g]"), ["[vfs@/g]", "[vfs@/g]", "[/g]"]);
+    }
 
     #[test]
     fn scopes_that_fit_nothing() {

@@ -10,6 +10,7 @@
 //!   stream    bytes ► frames ► tar stream of these entries     read and verified as that of a whole layer
 //! seen      a layer that is looked into without being pulled, in the same way
 //! files     layers of files: the whole tar stream, of which what is here is not fetched
+//! unpacked  layers of objects that lie somewhere as files, in podman's store: those that are missing
 //! ```
 //! Index and table are claims, as the layer is: the commit is verified by its signature or the manifest's promise, every
 //! object by its own checksum, and in the end the whole of the commit has to be there. So a wrong one costs time and
@@ -26,6 +27,7 @@ mod missing;
 mod pieces;
 mod seen;
 mod stream;
+mod unpacked;
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -71,6 +73,9 @@ pub(super) fn read_missing<T>(
     ctx: &Ctx,
     consume: &mut dyn FnMut(&mut dyn Read, StreamHolds) -> Result<T>,
 ) -> Result<(T, Fetched, Option<Listed>)> {
+    if let Some(unpacked) = taking.source.unpacked(&layer.descriptor)? {
+        return unpacked::read_missing(&*unpacked, layer, wanted, taking, ctx, consume);
+    }
     let digest = layer.descriptor.digest().to_string();
     let mut delta = taking.delta(layer)?;
     let why = loop {

@@ -1,0 +1,79 @@
+//! Copies layers that lie somewhere as files: they are compressed anew, as the manifest says of each.
+
+use oci_spec::image::{Descriptor, ImageManifest};
+use serde_json::{Value, json};
+
+use super::copy::Copied;
+use crate::base::{Ctx, Item};
+use crate::container::blob::{compression_of, write_layer};
+use crate::container::image::media::{DOCKER_MANIFEST, docker_layer};
+use crate::container::image::{
+    DiffId, Digest, Error, ImageDest, ImageSource, RawManifest, Result, canonical_json, configuration,
+    read_verified,
+};
+
+/// Copies the layers of an image; gives the manifest that names what was written: the same one, if the layers come out as
+/// they were, which they do if they are not compressed, or if this program has compressed them.
+pub(super) fn copy_layers(
+    source: &dyn ImageSource,
+    dest: &dyn ImageDest,
+    raw: RawManifest,
+    manifest: &ImageManifest,
+    copied: &mut Copied,
+    ctx: &Ctx,
+) -> Result<RawManifest> {
+    let config = read_verified(source, "config", manifest.config())?;
+    let config = configuration::parse(&config, format!("config {}", manifest.config().digest()))?;
+    let diff_ids = config.rootfs().diff_ids();
+    ctx.phase("Copying layers", Some(manifest.layers().len() as u64), None);
+    let mut layers = Vec::new();
+    for (layer, diff_id) in manifest.layers().iter().zip(diff_ids) {
+        let text = diff_id.as_str();
+        let diff_id = text.parse().map_err(|source| Error::Reference { text: text.to_owned(), source })?;
+        layers.push(copy_layer(source, dest, layer, &diff_id, copied, ctx)?);
+    }
+    if layers.iter().zip(manifest.layers()).all(|(new, old)| new.digest() == old.digest()) {
+        return Ok(raw);
+    }
+    if raw.media_type.as_ref() == DOCKER_MANIFEST {
+        for layer in &mut layers {
+            layer.set_media_type(docker_layer(layer.media_type()));
+        }
+    }
+    let what = || Error::json(format!("manifest {}", raw.digest));
+    let mut document: Value = serde_json::from_slice(&raw.bytes).map_err(what())?;
+    document["layers"] = json!(layers);
+    let bytes = canonical_json(&document)?;
+    let digest = Digest::of(&bytes);
+    Ok(RawManifest { bytes, media_type: raw.media_type, digest })
+}
+
+fn copy_layer(
+    source: &dyn ImageSource,
+    dest: &dyn ImageDest,
+    layer: &Descriptor,
+    expected: &DiffId,
+    copied: &mut Copied,
+    ctx: &Ctx,
+) -> Result<Descriptor> {
+    let digest = Digest::of_descriptor(layer)?;
+    if dest.has_blob(&digest)? {
+        copied.reused += 1;
+        ctx.object_done(layer.size());
+        Item::reused(ctx, digest.to_string(), layer.size());
+        return Ok(layer.clone());
+    }
+    let missing = || Error::BlobNotFound(digest);
+    let unpacked = source.unpacked(layer)?.ok_or_else(missing)?;
+    let compression = compression_of(layer)?;
+    let (_, written) = write_layer(dest, compression, ctx, |out| unpacked.write(&mut |_| Ok(true), out))?;
+    if written.diff_id != *expected {
+        unpacked.check()?;
+        let (expected, actual) = (*expected, written.diff_id);
+        return Err(Error::DiffIdMismatch { layer: digest, expected, actual });
+    }
+    ctx.object_done(0);
+    copied.sent += 1;
+    copied.sent_bytes += written.size_bytes;
+    if written.digest == digest { Ok(layer.clone()) } else { written.descriptor(compression) }
+}
