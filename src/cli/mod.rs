@@ -4,6 +4,7 @@
 //! ostree-rs VERB …          ostree's verbs, and tar, container, completions, man, demo
 //! ostree VERB …             the same binary under that name: ostree's verbs
 //! ostree-container VERB …   the same binary under that name: what stands behind `ostree-rs container`
+//! ostree-prepare-root …     and two more names for verbs that init systems call
 //!
 //! args.rs   argv → verb first, then its options       app.rs       every definition, in clap's terms
 //! verb/     one file per verb, which app.rs knows      terminal.rs  output, Ctrl-C; progress.rs
@@ -44,8 +45,10 @@ use self::terminal::{Interrupt, Session};
 /// Runs the program with its arguments, the first of which is its own name; returns its exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut argv = argv.into_iter();
-    let program = Program::from_name(&argv.next().unwrap_or_default());
-    let argv: Vec<OsString> = argv.collect();
+    let name = argv.next().unwrap_or_default();
+    let program = Program::from_name(&name);
+    let verb = Program::verb_of_name(&name).map(OsString::from);
+    let argv: Vec<OsString> = verb.into_iter().chain(argv).collect();
     let interrupt = terminal::cancel_on_interrupt().unwrap_or_default();
     match run(program, argv, &interrupt) {
         Ok(code) => code,

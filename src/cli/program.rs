@@ -23,6 +23,16 @@ impl Program {
             _ => Self::OstreeRs,
         }
     }
+    /// The verb that another name of the binary stands for, under which init systems call it.
+    pub(crate) fn verb_of_name(name: &OsStr) -> Option<&'static str> {
+        match Path::new(name).file_name()?.to_str()? {
+            "ostree-prepare-root" => Some("prepare-root"),
+            "ostree-remount" => Some("remount"),
+            "ostree-system-generator" => Some("system-generator"),
+            _ => None,
+        }
+    }
+
     /// Finds another program that has the verb, with all arguments as that one takes them, if this program itself has
     /// no such verb.
     pub(crate) fn elsewhere(

@@ -14,6 +14,7 @@ use crate::container::image::{self, ConfigError, ImageReference};
 use crate::sign::gpg;
 use crate::sign::{self, KeyKind};
 use crate::store;
+use crate::sysroot::prepare_root;
 
 /// What went wrong on the way to a repository, key or image.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,9 @@ pub enum Error {
     /// A sysroot could not be read or written.
     #[error("{0}")]
     Sysroot(#[from] crate::sysroot::Error),
+    /// A deployment cannot become the root file system, or its mounts cannot be changed.
+    #[error("{0}")]
+    Booting(#[from] prepare_root::Error),
     /// No remote of this name is configured.
     #[error("Remote \"{0}\" not found")]
     RemoteNotFound(RemoteName),

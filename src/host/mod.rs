@@ -11,6 +11,7 @@
 //!                                        ├─ bare_keys  ed25519, spki: whom the system trusts
 //!                                        ├─ trust      whose signatures a remote's commits need
 //!                                        ├─ ssh        this program on other machines
+//!                                        ├─ booting    its root, while it boots
 //!                                        └─ images     docker://…, oci:…: registries.conf, policy.json, auth.json,
 //!                                                      certs.d, credential helpers, proxies
 //! ```
@@ -38,6 +39,7 @@
 //! ```
 
 mod bare_keys;
+mod booting;
 mod environment;
 mod error;
 #[cfg(all(feature = "net", feature = "openpgp"))]

@@ -11,6 +11,7 @@
 //! kargs          the kernel's command line
 //! origin         where a deployment came from, and where its upgrades come from
 //! etc            /etc of the old deployment merged into that of the new one
+//! prepare_root   from the kernel to the running system: a deployment becomes the root file system
 //! ```
 //!
 //! The layout is libostree's (`docs/manual/deployment`, `ostree-sysroot.c`): `ostree/repo` is the repository,
@@ -28,6 +29,7 @@ mod load;
 mod lock;
 mod name;
 pub mod origin;
+pub mod prepare_root;
 mod stateroot;
 mod surroundings;
 

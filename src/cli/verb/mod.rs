@@ -21,6 +21,7 @@ pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod prepare_root;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod pull_local;
@@ -28,6 +29,7 @@ pub(crate) mod push;
 pub(crate) mod receive;
 pub(crate) mod refs;
 pub(crate) mod remote;
+pub(crate) mod remount;
 pub(crate) mod reset;
 pub(crate) mod rev_parse;
 pub(crate) mod serve;
@@ -36,6 +38,7 @@ pub(crate) mod sign;
 pub(crate) mod signing;
 pub(crate) mod static_delta;
 pub(crate) mod summary;
+pub(crate) mod system_generator;
 pub(crate) mod tar;
 
 use std::io;
@@ -85,6 +88,24 @@ pub(crate) enum Verb {
     /// nothing else. Where the repository's config has gpg-verify=true in the group [receive], only commits that are signed
     /// are let in: by a key in the files and directories of gpgkeypath there, or else by one of the system's.
     Receive(receive::Args),
+    /// In an initramfs, make the deployment that the kernel's command line names the root file system
+    ///
+    /// The deployment is what `ostree=` names. It is mounted where the physical root is mounted now, which can then be found
+    /// below it, in /sysroot. /usr is read-only, /etc the deployment's own. prepare-root.conf in /usr/lib/ostree or
+    /// /etc/ostree of the initramfs says what else is wanted: sysroot.readonly, etc.transient, root.transient, and
+    /// composefs.enabled, with `signed` for a root that is verified from the key in the initramfs to the last file.
+    ///
+    /// A program of this name, ostree-prepare-root, may be a link to this one.
+    PrepareRoot(prepare_root::Args),
+    /// Early in the running system, make /sysroot read-only or writable as the initramfs had it planned
+    ///
+    /// systemd remounts the root as /etc/fstab says, and with it everything on the same file system. A program of the name
+    /// ostree-remount may be a link to this one.
+    Remount(remount::Args),
+    /// Tell systemd to mount /var and, where it is not a file system of its own, /boot
+    ///
+    /// A link named ostree-system-generator in /usr/lib/systemd/system-generators has systemd call it.
+    SystemGenerator(system_generator::Args),
     /// Make a key to sign commits with
     GpgNewKey(gpg_new_key::Args),
     /// Print a completion script for a shell
@@ -183,6 +204,9 @@ pub(crate) fn run(
         Verb::Serve(args) => serve::run(&args, session),
         Verb::Push(args) => push::run(&args, session),
         Verb::Receive(args) => receive::run(&args, session),
+        Verb::PrepareRoot(args) => prepare_root::run(&args, session),
+        Verb::Remount(args) => remount::run(&args, session),
+        Verb::SystemGenerator(args) => system_generator::run(&args),
         Verb::GpgNewKey(args) => gpg_new_key::run(&args, session),
         Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args, definitions()),

@@ -1,5 +1,6 @@
 //! Sysroots beside C ostree: each reads what the other has made, and both make the same.
 
+mod prepare_root;
 mod read;
 
 use std::fs;

@@ -50,6 +50,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-init", &[("Make a repository that is served to others:", "ostree-rs init --repo=repo --mode=archive")]),
     ("ostree-rs-log", &[("Show the history of a ref:", "ostree-rs log --repo=repo exampleos/stable")]),
     ("ostree-rs-ls", &[("List everything below a directory:", "ostree-rs ls --repo=repo -R exampleos/stable /usr/lib")]),
+    ("ostree-rs-prepare-root", &[("In an initramfs that has mounted the disk:", "ostree-rs prepare-root /sysroot")]),
     ("ostree-rs-prune", &[("Keep the last five commits of every ref:", "ostree-rs prune --repo=repo --refs-only --depth=5")]),
     ("ostree-rs-pull", &[("Take the commit out of an image:", "ostree-rs pull --repo=repo --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable")]),
     ("ostree-rs-pull-local", &[
@@ -79,6 +80,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-remote-show-url", &[("Print where a remote is:", "ostree-rs remote show-url --repo=repo exampleos")]),
     ("ostree-rs-remote-gpg-import", &[("Trust a key of a remote:", "ostree-rs remote gpg-import --repo=repo -k key.asc exampleos")]),
     ("ostree-rs-remote-gpg-list-keys", &[("List the keys of a remote:", "ostree-rs remote gpg-list-keys --repo=repo exampleos")]),
+    ("ostree-rs-remount", &[("After systemd-remount-fs.service:", "ostree-rs remount")]),
     ("ostree-rs-reset", &[("Let a ref name the commit before:", "ostree-rs reset --repo=repo exampleos/stable exampleos/stable^")]),
     ("ostree-rs-rev-parse", &[("Print the commit that a ref names:", "ostree-rs rev-parse --repo=repo exampleos/stable")]),
     ("ostree-rs-serve", &[
@@ -104,6 +106,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ("Look for a signature by a key that the system trusts:", "ostree-rs sign --repo=repo --verify exampleos/stable"),
     ]),
     ("ostree-rs-summary", &[("Write the summary, signed:", "ostree-rs summary --repo=repo -u --gpg-sign=os@example.org")]),
+    ("ostree-rs-system-generator", &[("See which units systemd would get:", "ostree-rs system-generator units")]),
     ("ostree-rs-tar-import", &[("Import a commit under a ref:", "ostree-rs tar import --repo=repo --write-ref=exampleos/stable os.tar")]),
     ("ostree-rs-tar-export", &[("Write a commit without loss:", "ostree-rs tar export --repo=repo -o os.tar exampleos/stable")]),
     ("ostree-rs-container-build", &[

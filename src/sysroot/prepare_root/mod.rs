@@ -1,0 +1,168 @@
+//! From the kernel to the running system: the deployment that the boot entry names becomes the root file system.
+//!
+//! ```text
+//! initramfs        /sysroot  the physical root, as the initramfs has mounted it
+//!   prepare        /         = a deployment, by bind mounts or composefs
+//!                  /usr        read-only             /etc   the deployment's own, can be written to
+//!                  /sysroot  = the physical root     /run/ostree-booted   what was done, for those below
+//! running system   units     mounts of /var and /boot that systemd gets, from a generator
+//!   remount        /sysroot, /etc and /var become writable or read-only, after systemd has remounted /
+//! ```
+//! It does what libostree's `ostree-prepare-root`, `ostree-system-generator` and `ostree-remount` do, on the same files,
+//! so that a machine may have some of these and some of those. Source: `src/switchroot` and `src/libotcore` of libostree
+//! 2026.4.
+
+mod booted;
+mod cmdline;
+mod composefs;
+mod config;
+mod error;
+mod mounts;
+mod remount;
+mod root;
+mod units;
+
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::Dir;
+use ostree_format::keyfile::KeyFile;
+use rustix::fs::{Mode, fstat, mkdirat};
+use rustix::io::Errno;
+
+pub use self::booted::{Booted, Mounted};
+pub use self::cmdline::{Target, UnknownSlot};
+pub use self::composefs::IMAGE;
+pub use self::config::{Composefs, Integrity, RootChanges, RootConfig, RootConfigError};
+use self::error::io_error;
+pub use self::error::{Error, Result};
+use self::mounts::Access;
+pub use self::remount::remount;
+pub use self::units::{NoStateroot, Unit, UnitContent, UnitFacts, units};
+use crate::sign::{KeyKind, PublicKeys};
+
+/// Where the new root is put together, below the root of the initramfs.
+const SCRATCH: &str = "sysroot.tmp";
+
+/// A directory, and the path by which the kernel is told of it.
+#[derive(Debug)]
+pub struct Place {
+    /// The path, without links in it.
+    pub path: PathBuf,
+    /// The directory.
+    pub dir: Dir,
+}
+
+/// What became the root file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// The deployment's directory, below the physical root.
+    pub deployment: PathBuf,
+    /// What was written to `/run/ostree-booted`.
+    pub booted: Booted,
+    /// Whether the physical root was mounted for writing, too.
+    pub is_physical_writable: bool,
+}
+
+/// Makes the deployment that `cmdline` names the root file system, mounted where the physical root is mounted now.
+/// `initramfs` is the root directory of this process.
+///
+/// # Errors
+/// [`Error`]; mounts that were made stay, and the initramfs stops.
+pub fn prepare(initramfs: &Place, physical: &Place, cmdline: &str) -> Result<Prepared> {
+    let target = Target::of(cmdline)?.ok_or(Error::NoTarget)?;
+    let config = RootConfig::load(&initramfs.dir, cmdline)?;
+    let keys =
+        if config.integrity == Integrity::Signed { Some(load_keys(&initramfs.dir, &config)?) } else { None };
+    let (deployment, dir) = find(&physical.dir, &target)?;
+    let stage = Stage {
+        root: &initramfs.path,
+        root_dir: &initramfs.dir,
+        run: &initramfs.path.join("run"),
+        run_dir: &initramfs.dir.open_dir("run").map_err(io_error("opening", "run"))?,
+        physical: &physical.path,
+        scratch: &initramfs.path.join(SCRATCH),
+        deployment: &deployment,
+    };
+    stage.make_run_dir("ostree", 0o755)?;
+    // Only root passes through.
+    stage.make_run_dir("ostree/.private", 0)?;
+    let is_readonly = match config.is_sysroot_readonly {
+        Some(true) => true,
+        None if config.composefs == Composefs::Yes => true,
+        // Before anything is verified, nothing of the physical root decides.
+        _ if config.composefs == Composefs::Yes => false,
+        _ => is_readonly_by_repo(&physical.dir),
+    };
+    let is_physical_writable = Access::of(&physical.path)? == Access::ReadWrite;
+    let found = fstat(&dir).map_err(|errno| io_error("looking at", &deployment)(errno.into()))?;
+    let mut booted = Booted {
+        backing: Some((found.st_dev, found.st_ino)),
+        root: config.root,
+        is_sysroot_readonly: is_readonly,
+        ..Booted::default()
+    };
+    root::assemble(&stage, &config, keys.as_ref(), physical, &dir, &mut booted)?;
+    Ok(Prepared { deployment, booted, is_physical_writable })
+}
+
+/// The names of what takes part.
+struct Stage<'a> {
+    /// The initramfs.
+    root: &'a Path,
+    root_dir: &'a Dir,
+    /// The directory `run` of the initramfs, for what lasts until the machine is turned off.
+    run: &'a Path,
+    run_dir: &'a Dir,
+    /// The physical root, where the new one will be.
+    physical: &'a Path,
+    /// Where the new root is put together.
+    scratch: &'a Path,
+    /// The deployment, below the physical root.
+    deployment: &'a Path,
+}
+
+impl Stage<'_> {
+    /// Makes a directory below `run`, unless it is there.
+    fn make_run_dir(&self, path: &str, mode: u32) -> Result<()> {
+        make_dir(self.run_dir, path, mode)
+            .map_err(|errno| io_error("creating", self.run.join(path))(errno.into()))
+    }
+}
+
+/// Makes a directory, unless it is there.
+fn make_dir(dir: &Dir, path: impl AsRef<Path>, mode: u32) -> Result<(), Errno> {
+    match mkdirat(dir, path.as_ref(), Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The deployment that the link of a boot entry leads to.
+fn find(physical: &Dir, target: &Target) -> Result<(PathBuf, Dir)> {
+    let link = Path::new(target.link.trim_start_matches('/'));
+    let found = physical.symlink_metadata(link).map_err(io_error("finding the deployment", link))?;
+    if !found.is_symlink() {
+        return Err(Error::NotALink(target.link.clone()));
+    }
+    let path = physical.canonicalize(link).map_err(io_error("following", link))?;
+    let dir = physical.open_dir(&path).map_err(io_error("opening", &path))?;
+    Ok((path, dir))
+}
+
+fn load_keys(initramfs: &Dir, config: &RootConfig) -> Result<PublicKeys> {
+    let text =
+        initramfs.read_to_string(&config.keys).map_err(io_error("reading public keys of", &config.keys))?;
+    let mut keys = PublicKeys::new(KeyKind::Ed25519);
+    match keys.trust_file(&text) {
+        Ok(0) => Err(Error::NoKeys(config.keys.clone())),
+        Ok(_) => Ok(keys),
+        Err(_) => Err(Error::NoKeys(config.keys.clone())),
+    }
+}
+
+/// What the repository's own configuration says, where `prepare-root.conf` says nothing.
+fn is_readonly_by_repo(physical: &Dir) -> bool {
+    let config = physical.read("ostree/repo/config").ok().and_then(|data| KeyFile::parse(&data).ok());
+    let value = config.and_then(|config| config.get_bool("sysroot", "readonly").ok().flatten());
+    value.unwrap_or(false)
+}
