@@ -8,13 +8,15 @@ use std::path::PathBuf;
 /// Every variable that is read. Certificate authorities are found as the crate `rustls-native-certs` does, which reads
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` besides; a credential helper is searched in `PATH`, and gets the whole
 /// environment.
-const VARIABLES: [&str; 30] = [
+const VARIABLES: [&str; 36] = [
     "ALL_PROXY",
     "CONTAINERS_POLICY_JSON",
     "CONTAINERS_REGISTRIES_CONF",
     "CONTAINERS_STORAGE_CONF",
     "DOCKER_CONFIG",
     "GNUPGHOME",
+    "GRUB2_BOOT_DEVICE_ID",
+    "GRUB2_PREPARE_ROOT_CACHE",
     "HOME",
     "HTTPS_PROXY",
     "HTTP_PROXY",
@@ -22,8 +24,11 @@ const VARIABLES: [&str; 30] = [
     "OSTREE_BOOTID",
     "OSTREE_DUMMY_SIGN_ENABLED",
     "OSTREE_GPG_HOME",
+    "OSTREE_GRUB2_EXEC",
     "OSTREE_REPO",
+    "OSTREE_RS_ABOOT_DEPLOY",
     "OSTREE_RS_SSH",
+    "OSTREE_RS_ZIPL",
     "OSTREE_SKIP_CACHE",
     "OSTREE_SYSROOT",
     "OSTREE_SYSROOT_DEBUG",
@@ -35,6 +40,7 @@ const VARIABLES: [&str; 30] = [
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
+    "_OSTREE_GRUB2_BOOTVERSION",
     "all_proxy",
     "http_proxy",
     "https_proxy",

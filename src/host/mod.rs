@@ -5,6 +5,7 @@
 //! ```text
 //! Machine       what is configured here ─┬─ repos      repositories by path, and the one that is meant
 //!   └ Environment   variables, read once ├─ sysroots   deployments by path, and those of the running system
+//!                                        │    └ boot_programs   what boot loaders need executed, if the user named it
 //!                                        ├─ remotes    config, /etc/ostree/remotes.d
 //!                                        ├─ finders    who has refs of collections: remotes, volumes
 //!                                        ├─ keys       keyrings of remotes and of the system, secret keys
@@ -39,6 +40,7 @@
 //! ```
 
 mod bare_keys;
+mod boot_programs;
 mod booting;
 mod environment;
 mod error;

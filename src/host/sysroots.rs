@@ -8,6 +8,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use ostree_format::variant::Dict;
 
+use super::boot_programs::BootPrograms;
 use super::repos::open_dir;
 use super::{Error, Machine, Result};
 use crate::sysroot::{Epoch, Inode, Surroundings, Sysroot, Tunables, inode_in};
@@ -27,7 +28,8 @@ impl Machine {
     /// [`Error::Io`], [`Error::Sysroot`], [`Error::KeyFile`] if `/run/ostree-booted` cannot be read.
     pub fn open_sysroot(&self, path: impl AsRef<Path>) -> Result<Sysroot> {
         let dir = open_dir("Opening sysroot", path.as_ref())?;
-        let surroundings = self.surroundings(&dir)?;
+        let mut surroundings = self.surroundings(&dir)?;
+        surroundings.programs = Some(Box::new(BootPrograms::named(&self.env, path.as_ref())));
         let mut sysroot = Sysroot::open(dir, surroundings)?;
         if let Some(boot_id) = self.env.text("OSTREE_BOOTID") {
             sysroot.repo_mut().set_boot_id(boot_id);
@@ -64,6 +66,7 @@ impl Machine {
             root: Some(root),
             run: open("/run"),
             var: booted.and_then(|_| open("/var")),
+            programs: None,
             tunables: Tunables::parse(words("OSTREE_SYSROOT_OPTS"), words("OSTREE_SYSROOT_DEBUG")),
         })
     }

@@ -73,6 +73,9 @@ pub enum Error {
     /// The tree has files in `/etc` and a `/usr/etc` as well.
     #[error("Tree contains both /etc and /usr/etc")]
     BothEtcs,
+    /// The new default of `/etc` has a directory where the administrator has a file.
+    #[error("Modified config file newly defaults to directory '{}', cannot merge", .0.display())]
+    EtcConflict(PathBuf),
     /// The tree does not say what it is called.
     #[error("No PRETTY_NAME or ID in /etc/os-release")]
     NoTitle,
@@ -146,7 +149,9 @@ impl Kind for Error {
             | Self::NoSuchDeployment(_)
             | Self::NoMergeDeployment { .. } => ErrorKind::Missing,
             Self::VfatBoot | Self::RepositoryElsewhere => ErrorKind::Unsupported,
-            Self::RemovesBooted | Self::WhichStateroot | Self::Usage(_) => ErrorKind::Usage,
+            Self::RemovesBooted | Self::EtcConflict(_) | Self::WhichStateroot | Self::Usage(_) => {
+                ErrorKind::Usage
+            }
             Self::Locked => ErrorKind::Locked,
             Self::Cancelled(_) => ErrorKind::Cancelled,
         }

@@ -1,8 +1,8 @@
-//! Files and directories of a sysroot.
+//! Files of a sysroot: small ones replaced as a whole, links switched by one rename, directories made and listed.
 //! Every path starts at an open directory.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use cap_std::fs::Dir;
@@ -10,8 +10,19 @@ use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{Error, Result};
+use crate::base::fs;
+
 /// The largest small file: origin, boot entry, os-release, state of a staged deployment.
 pub(super) const MAX_SMALL_BYTES: u64 = 8 << 20;
+
+/// Whether what is written is on the disk when the call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The content is, before the file gets its name.
+    Synced,
+    /// The caller syncs the file system.
+    Later,
+}
 
 /// Turns "there is no such file" into `None`.
 pub(super) fn optional<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
@@ -105,4 +116,35 @@ pub(super) fn read_link(dir: impl AsFd, path: &str) -> Result<String> {
     let target = rustix::fs::readlinkat(dir, path, Vec::new()).map_err(|e| Error::io("readlink", path, e))?;
     let not_text = |_| Error::io("readlink", path, io::Error::from(io::ErrorKind::InvalidData));
     target.into_string().map_err(not_text)
+}
+
+/// Renames within a directory, over what is there.
+pub(super) fn rename(dir: impl AsFd, from: &str, to: &str) -> Result<()> {
+    let dir = dir.as_fd();
+    rustix::fs::renameat(dir, from, dir, to).map_err(|e| Error::io("rename", to, e))
+}
+
+/// Writes a small file that all may read, in place of the one that is there, by one rename.
+pub(super) fn replace(dir: impl AsFd, path: &str, bytes: &[u8], durability: Durability) -> Result<()> {
+    let dir = dir.as_fd();
+    let written = || -> io::Result<()> {
+        let (parent, _) = path.rsplit_once('/').unwrap_or((".", path));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let prefix = format!("{parent}/.tmp-");
+        let make = |name: &str| Ok(rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600))?);
+        let (name, fd) = fs::unused_name(&prefix, make)?;
+        let fill = || -> io::Result<()> {
+            let mut file = File::from(fd);
+            file.write_all(bytes)?;
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
+            if durability == Durability::Synced {
+                rustix::fs::fdatasync(&file)?;
+            }
+            Ok(rustix::fs::renameat(dir, &*name, dir, path)?)
+        };
+        fill().inspect_err(|_| {
+            let _ = rustix::fs::unlinkat(dir, &*name, AtFlags::empty());
+        })
+    };
+    written().map_err(|e| Error::io("write", path, e))
 }

@@ -3,6 +3,8 @@
 use cap_std::fs::Dir;
 use rustix::fs::Stat;
 
+use super::bootloader::Programs;
+
 /// What a sysroot has to be told of the machine: who looks at the directory of another machine, such as an image
 /// that is being made, tells nothing, which is the default.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub struct Surroundings {
     pub run: Option<Dir>,
     /// The directory `/var`, if the sysroot is that of the running system: it may be a file system of its own.
     pub var: Option<Dir>,
+    /// What the user has named to be executed for a boot loader.
+    pub programs: Option<Box<dyn Programs>>,
     /// Deviations from how things are done.
     pub tunables: Tunables,
 }

@@ -162,6 +162,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("net/registry/mod.rs", "\"/extensions/v2/", "a path on a server"),
     ("serve/page/mod.rs", "\"/style.css", "a path on this server"),
     ("serve/registry/lists.rs", "\"/v2/", "a path on this server"),
+    ("sysroot/bootloader/syslinux.rs", "\"/boot", "a path as the boot loader sees it"),
+    ("sysroot/bootloader/grub.rs", "\"/boot", "a path as the boot loader sees it"),
     ("tar/layout.rs", "\"/objects/", "a path in a stream"),
     ("sysroot/prepare_root/cmdline.rs", "\"/ostree/root", "a link below the physical root"),
     ("sysroot/prepare_root/units.rs", "\"/usr/lib/systemd/system", "where units link to"),

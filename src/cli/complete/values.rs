@@ -257,6 +257,7 @@ mod tests {
     const FREE: &[&str] = &[
         "ADDRESS:PORT",
         "BODY",
+        "BOOTVERSION",
         "COLLECTION-ID",
         "COMMAND",
         "COOKIE_NAME",

@@ -1,6 +1,8 @@
 //! `admin …`: deployments of a sysroot.
 
+mod config_diff;
 mod init_fs;
+mod instutil;
 mod os_init;
 mod status;
 
@@ -29,11 +31,16 @@ pub(crate) struct Args {
 /// The verbs below `admin`.
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
+    /// List what was changed in /etc: modified (M), deleted (D), added (A)
+    ConfigDiff(config_diff::Args),
     /// Make the directories of a new sysroot
     InitFs(init_fs::Args),
     /// Make an empty stateroot: deployments with a common /var
     #[command(visible_alias = "stateroot-init")]
     OsInit(os_init::Args),
+    /// What installers and scripts of boot loaders call
+    #[command(subcommand)]
+    Instutil(instutil::Verb),
     /// List deployments
     Status(status::Args),
 }
@@ -84,6 +91,8 @@ impl SysrootOptions {
 /// Does what the arguments ask for.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     match &args.verb {
+        Some(Verb::ConfigDiff(args)) => config_diff::run(args, session),
+        Some(Verb::Instutil(verb)) => instutil::run(verb, session),
         Some(Verb::InitFs(args)) => init_fs::run(args),
         Some(Verb::OsInit(args)) => os_init::run(args, session),
         Some(Verb::Status(args)) => status::run(args, session),

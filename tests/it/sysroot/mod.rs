@@ -1,5 +1,7 @@
 //! Sysroots beside C ostree: each reads what the other has made, and both make the same.
 
+mod boot_loaders;
+mod etc;
 mod prepare_root;
 mod read;
 
@@ -79,6 +81,20 @@ impl Place {
     /// C ostree; gives its output.
     fn c(&self, args: &[&str]) -> String {
         self.succeeds("ostree", args)
+    }
+
+    /// Our program, which fails; gives the first line of what it says.
+    fn fails(&self, args: &[&str]) -> String {
+        let out = self.run(OURS, args);
+        assert!(!out.status.success(), "{args:?}");
+        let said = String::from_utf8(out.stderr).unwrap();
+        said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    }
+
+    /// The directory of the deployment that comes first.
+    fn deployment(&self, sysroot: &str) -> PathBuf {
+        let args = ["admin", &format!("--sysroot={sysroot}"), "--print-current-dir"];
+        self.c(&args).trim().into()
     }
 
     /// Our program; gives its output.

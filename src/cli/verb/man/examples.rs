@@ -22,7 +22,12 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ("Ship it as a container image, and get it back:", "ostree-rs container build --repo=repo --ref=exampleos/stable --push quay.io/exampleos/os:stable"),
         ("", "ostree-rs container pull --repo=other --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable"),
     ]),
+    ("ostree-rs-admin-config-diff", &[("What was changed in /etc of the running system:", "ostree-rs admin config-diff")]),
     ("ostree-rs-admin-init-fs", &[("Make the directories of a new system on a mounted disk:", "ostree-rs admin init-fs --modern /mnt")]),
+    ("ostree-rs-admin-instutil-grub2-generate", &[(
+        "The menu as grub2-mkconfig would get it:",
+        "GRUB2_BOOT_DEVICE_ID=id GRUB2_PREPARE_ROOT_CACHE='search --set=root --label boot' ostree-rs admin instutil grub2-generate",
+    )]),
     ("ostree-rs-admin-os-init", &[("Make a stateroot there:", "ostree-rs admin os-init --sysroot=/mnt exampleos")]),
     ("ostree-rs-admin-status", &[
         ("List the deployments of the running system:", "ostree-rs admin status"),

@@ -59,6 +59,17 @@ pub(super) const VARIABLES: &[Entry] = &[
         "The repository, where --repo is not given and the current directory is none.",
         With("repo"),
     ),
+    entry(
+        "OSTREE_GRUB2_EXEC, OSTREE_RS_ZIPL, OSTREE_RS_ABOOT_DEPLOY",
+        "Programs that are executed for the boot loader: one that writes grub.cfg, such as grub2-mkconfig; zipl; \
+         aboot-deploy. Where none is named nothing is executed.",
+        With("sysroot"),
+    ),
+    entry(
+        "GRUB2_BOOT_DEVICE_ID, GRUB2_PREPARE_ROOT_CACHE, _OSTREE_GRUB2_BOOTVERSION",
+        "What grub2-mkconfig tells `admin instutil grub2-generate`.",
+        Verb("grub2-generate"),
+    ),
     entry("OSTREE_SYSROOT", "The sysroot, where --sysroot is not given.", With("sysroot")),
     entry(
         "OSTREE_SYSROOT_OPTS, OSTREE_SYSROOT_DEBUG",

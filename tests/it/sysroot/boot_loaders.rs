@@ -1,0 +1,132 @@
+//! What boot loaders are told: beside C ostree on the same sysroots.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use ostree_rs::base::Ctx;
+use ostree_rs::host::{Environment, Machine};
+use ostree_rs::sysroot::bootloader::BootLoader;
+
+use super::Place;
+use crate::cli::OURS;
+use crate::oracle::{need, need_root};
+
+/// A sysroot with whatever `prepare` puts into it, in which C ostree has deployed twice.
+fn deployed(prepare: impl FnOnce(&Place)) -> Option<Place> {
+    if !need("ostree") || !need_root() {
+        return None;
+    }
+    let place = Place::new();
+    let boot = place.at("tree/usr/lib/ostree-boot");
+    fs::create_dir_all(&boot).unwrap();
+    fs::write(boot.join("uEnv.txt"), "loaduimage=run loadzimage\n").unwrap();
+    place.commit("1");
+    place.sysroot("root");
+    prepare(&place);
+    for version in ["2", "3"] {
+        place.c(&[
+            "admin",
+            "deploy",
+            "--sysroot=root",
+            "--os=os",
+            "--karg=root=LABEL=a",
+            "--karg=quiet",
+            "os",
+        ]);
+        place.commit(version);
+        place.pull("root");
+    }
+    Some(place)
+}
+
+/// What is found there, and the file `name` of the boot entries in use as it writes it anew.
+fn written(place: &Place, env: Environment, name: &str) -> (BootLoader, String) {
+    let sysroot = Machine::new(env).open_sysroot(place.at("root")).unwrap();
+    let version = sysroot.load().unwrap().boot_version;
+    let loader = BootLoader::of(&sysroot).unwrap().unwrap();
+    loader.write_config(&sysroot, version, &Ctx::default()).unwrap();
+    (loader, fs::read_to_string(place.at(&format!("root/boot/loader/{name}"))).unwrap())
+}
+
+#[test]
+fn u_boot_gets_the_variables_of_c_ostree() {
+    let config = "root/boot/loader/uEnv.txt";
+    let prepare = |place: &Place| {
+        fs::create_dir_all(place.at("root/boot/loader.0")).unwrap();
+        symlink("loader.0", place.at("root/boot/loader")).unwrap();
+        place.write(config, "old=1\n");
+    };
+    let Some(place) = deployed(prepare) else { return };
+    let theirs = fs::read_to_string(place.at(config)).unwrap();
+    assert!(theirs.contains("loaduimage") && theirs.contains("bootargs2="), "{theirs}");
+    assert_eq!(written(&place, Environment::default(), "uEnv.txt"), (BootLoader::UBoot, theirs));
+}
+
+#[test]
+fn syslinux_gets_the_labels_of_c_ostree() {
+    let config = "root/boot/loader/syslinux.cfg";
+    let prepare = |place: &Place| {
+        fs::create_dir_all(place.at("root/boot/loader.0")).unwrap();
+        fs::create_dir_all(place.at("root/boot/syslinux")).unwrap();
+        symlink("loader.0", place.at("root/boot/loader")).unwrap();
+        symlink("../loader/syslinux.cfg", place.at("root/boot/syslinux/syslinux.cfg")).unwrap();
+        place.write(config, "\nPROMPT 0\n\nTIMEOUT 5\n\nLABEL memtest\n\tKERNEL /memtest\n\n");
+    };
+    let Some(place) = deployed(prepare) else { return };
+    let theirs = fs::read_to_string(place.at(config)).unwrap();
+    assert!(theirs.contains("DEFAULT Example OS") && theirs.contains("LABEL memtest"), "{theirs}");
+    assert_eq!(written(&place, Environment::default(), "syslinux.cfg"), (BootLoader::Syslinux, theirs));
+}
+
+/// Lets the place's sysroot be one that GRUB boots.
+fn prepare_grub(place: &Place) {
+    fs::create_dir_all(place.at("root/boot/grub2")).unwrap();
+    symlink("../loader/grub.cfg", place.at("root/boot/grub2/grub.cfg")).unwrap();
+    place.c(&["--repo=root/ostree/repo", "config", "set", "sysroot.bootloader", "none"]);
+}
+
+#[test]
+fn menu_entries_for_grub_are_those_of_c_ostree() {
+    let Some(place) = deployed(prepare_grub) else { return };
+    let generated = |program: &str| {
+        let mut command = Command::new(program);
+        command.args(["admin", "instutil", "grub2-generate", "--sysroot=root"]).current_dir(place.at(""));
+        command.env("GRUB2_BOOT_DEVICE_ID", "ab-cd").env("GRUB2_PREPARE_ROOT_CACHE", "set root='hd0,1'");
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let theirs = generated("ostree");
+    assert_eq!(theirs.matches("menuentry ").count(), 2);
+    assert_eq!(generated(OURS), theirs);
+
+    // As grub2-mkconfig puts them into the whole: what was in the section before does not count.
+    let mkconfig = format!(
+        "set default=0\n### BEGIN /etc/grub.d/15_ostree ###\n{}### END /etc/grub.d/15_ostree ###\n# custom\n",
+        theirs.replace("Example OS", "Old OS")
+    );
+    place.c(&["--repo=root/ostree/repo", "config", "set", "sysroot.bootloader", "auto"]);
+    place.write("root/boot/loader/grub.cfg", &mkconfig);
+    let (loader, ours) = written(&place, Environment::default(), "grub.cfg");
+    assert_eq!(loader, BootLoader::Grub2 { efi: None });
+    assert_eq!(ours, mkconfig.replace("Old OS", "Example OS"));
+}
+
+#[test]
+fn a_program_for_grub_is_executed_if_the_user_named_it() {
+    let Some(place) = deployed(prepare_grub) else { return };
+    place.c(&["--repo=root/ostree/repo", "config", "set", "sysroot.bootloader", "grub2"]);
+    let script = place.at("generator");
+    crate::oracle::script("echo \"by script, $_OSTREE_GRUB2_BOOTVERSION\" > $2", &script);
+    let env = Environment::from_iter([("OSTREE_GRUB2_EXEC", script.as_os_str().to_owned())]);
+    let version = Machine::new(Environment::default()).open_sysroot(place.at("root")).unwrap();
+    let version = version.load().unwrap().boot_version;
+    assert_eq!(written(&place, env, "grub.cfg").1, format!("by script, {version}\n"));
+
+    let none = Environment::from_iter([("OSTREE_GRUB2_EXEC", place.at("no-such").into_os_string())]);
+    let sysroot = Machine::new(none).open_sysroot(place.at("root")).unwrap();
+    let loader = BootLoader::of(&sysroot).unwrap().unwrap();
+    let error = loader.write_config(&sysroot, version, &Ctx::default()).unwrap_err().to_string();
+    assert!(error.contains("no-such"), "{error}");
+}
