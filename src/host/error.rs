@@ -53,6 +53,14 @@ pub enum Error {
     /// A repository could not be read or written.
     #[error("{0}")]
     Store(#[from] store::Error),
+    /// A service of the system could not be started.
+    #[error("Failed to start {name}: {why}")]
+    Service {
+        /// The service.
+        name: &'static str,
+        /// What was wrong.
+        why: String,
+    },
     /// A sysroot could not be read or written.
     #[error("{0}")]
     Sysroot(#[from] crate::sysroot::Error),

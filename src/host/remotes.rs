@@ -66,13 +66,21 @@ impl Machine {
     /// # Errors
     /// As [`Machine::open_repo`] for the parent; [`Error::KeyFile`], [`Error::Io`].
     pub fn remotes(&self, repo: &Repo) -> Result<BTreeMap<RemoteName, Remote>> {
+        self.remotes_beside(repo, remotes_d(repo))
+    }
+
+    /// Every remote that `repo` knows, with those in the files of a directory.
+    ///
+    /// # Errors
+    /// As [`Machine::remotes`].
+    pub fn remotes_beside(&self, repo: &Repo, dir: Option<&Path>) -> Result<BTreeMap<RemoteName, Remote>> {
         let mut out = BTreeMap::new();
         if let Some(parent) = &repo.config().parent {
             let parent = self.open_repo(parent)?;
             collect(parent.config().keyfile(), &RemotePlace::Parent, &mut out);
         }
         collect(repo.config().keyfile(), &RemotePlace::Config, &mut out);
-        if let Some(dir) = remotes_d(repo) {
+        if let Some(dir) = dir {
             for path in conf_files(dir)? {
                 let bytes = fs::read(&path).map_err(Error::io("Reading", &path))?;
                 let file =
@@ -81,6 +89,16 @@ impl Machine {
             }
         }
         Ok(out)
+    }
+
+    /// The directory where remotes of a repository are configured beside it, each in a file: for the system's
+    /// repository `/etc/ostree/remotes.d`, and that of the deployment `sysroot` if it is one; the repository of a
+    /// disk that is mounted somewhere has none.
+    pub fn remotes_dir(&self, repo: &Repo, sysroot: Option<&Path>) -> Option<PathBuf> {
+        match sysroot {
+            Some(path) if path.join("sysroot").exists() => Some(path.join(REMOTES_D.trim_start_matches('/'))),
+            _ => remotes_d(repo).map(Path::to_owned),
+        }
     }
 
     /// The remote of this name.

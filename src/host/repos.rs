@@ -27,12 +27,13 @@ impl Machine {
     }
 
     /// The repository that is meant where none is named: the current directory if it is one, that of `OSTREE_REPO`,
-    /// that of the running system.
+    /// that of the sysroot of `OSTREE_SYSROOT`, that of the running system.
     pub fn repo_path(&self) -> Option<PathBuf> {
         // Who stands in a repository means that one.
         let here = is_repo(Path::new(".")).then(|| PathBuf::from("."));
         let system = || is_repo(Path::new(SYSTEM_REPO)).then(|| SYSTEM_REPO.into());
-        here.or_else(|| self.env.path("OSTREE_REPO")).or_else(system)
+        let sysroot = || self.env.path("OSTREE_SYSROOT").map(|path| path.join("ostree/repo"));
+        here.or_else(|| self.env.path("OSTREE_REPO")).or_else(sysroot).or_else(system)
     }
 
     fn open_one(&self, path: &Path) -> Result<Repo> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -15,6 +16,8 @@ use crate::sysroot::{Epoch, Inode, Surroundings, Sysroot, Tunables, inode_in};
 
 /// Says that the running system was booted from a deployment, and which.
 const BOOTED: &str = "/run/ostree-booted";
+/// Finishes a staged deployment when it is stopped.
+const FINALIZE: &str = "ostree-finalize-staged.service";
 
 impl Machine {
     /// The sysroot that is meant where none is named: that of `OSTREE_SYSROOT`, that of the running system.
@@ -43,6 +46,21 @@ impl Machine {
     /// [`Error::Io`], [`Error::Sysroot`].
     pub fn create_sysroot(&self, path: impl AsRef<Path>, epoch: Epoch) -> Result<()> {
         Ok(Sysroot::create(&open_dir("Opening sysroot", path.as_ref())?, epoch)?)
+    }
+
+    /// Starts the service that finishes staged deployments when the machine shuts down.
+    ///
+    /// # Errors
+    /// [`Error::Service`]
+    pub fn start_finalization(&self) -> Result<()> {
+        let mut systemctl = Command::new("systemctl");
+        let started = systemctl.args(["start", "--quiet", FINALIZE]).stderr(Stdio::null()).status();
+        let failed = |why: String| Error::Service { name: FINALIZE, why };
+        match started {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(failed(status.to_string())),
+            Err(error) => Err(failed(format!("systemctl: {error}"))),
+        }
     }
 
     /// What the sysroot in `dir` has to be told of this machine.

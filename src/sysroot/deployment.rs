@@ -6,6 +6,7 @@ use ostree_format::Checksum;
 use ostree_format::variant::Dict;
 
 use super::boot_entry::BootEntry;
+use super::kargs::KernelArgs;
 use super::origin::DeploymentOrigin;
 use super::{BootVersion, DeploymentId, Error, Inode, Result, Stateroot};
 
@@ -32,12 +33,22 @@ pub struct Deployment {
     pub is_soft_reboot_target: bool,
     /// The directory.
     pub inode: Inode,
+    /// Whether it is to be written although nothing tells it from the one in the list.
+    pub(super) is_new: bool,
 }
 
 impl Deployment {
     /// Whether cleanup leaves it alone.
     pub fn is_pinned(&self) -> bool {
         self.origin.as_ref().is_some_and(DeploymentOrigin::is_pinned)
+    }
+
+    /// A copy with other kernel arguments, which the boot entry has once the list is written.
+    #[must_use]
+    pub fn with_kernel_args(&self, kernel_args: &KernelArgs) -> Self {
+        let mut changed = Self { is_new: true, ..self.clone() };
+        changed.entry.set("options", kernel_args.to_string());
+        changed
     }
 
     /// Whether it waits for the machine's shutdown to be finished.

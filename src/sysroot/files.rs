@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use cap_std::fs::Dir;
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::{Error, Result};
@@ -80,6 +80,29 @@ pub(super) fn read(dir: impl AsFd, path: &str) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// The names in a directory and what they are; none if it is not there. Names that are not UTF-8 are left out.
+pub(super) fn list(dir: impl AsFd, path: &str) -> Result<Vec<(String, FileType)>> {
+    let Some(dir) = open_dir_if_there(dir, path)? else { return Ok(Vec::new()) };
+    let failed = |e: Errno| Error::io("readdir", path, e);
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(&dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if matches!(name, "." | "..") {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => match lstat(&dir, name)? {
+                Some(stat) => FileType::from_raw_mode(stat.st_mode),
+                None => continue,
+            },
+            known => known,
+        };
+        names.push((name.to_owned(), kind));
+    }
+    Ok(names)
+}
+
 /// Makes a directory and those above it, unless they are there.
 pub(super) fn mkdir_all(dir: impl AsFd, path: &str, mode: u32) -> Result<()> {
     let dir = dir.as_fd();
@@ -111,11 +134,24 @@ pub(super) fn unlink(dir: impl AsFd, path: &str) -> Result<bool> {
     Ok(gone.map_err(|e| Error::io("unlink", path, e))?.is_some())
 }
 
+/// Removes whatever lies at `path`, with everything below it.
+pub(super) fn remove_all(dir: impl AsFd, path: &str) -> Result<()> {
+    fs::remove_all(dir, path).map_err(|e| Error::io("remove", path, e))
+}
+
 /// The target of a symbolic link.
 pub(super) fn read_link(dir: impl AsFd, path: &str) -> Result<String> {
     let target = rustix::fs::readlinkat(dir, path, Vec::new()).map_err(|e| Error::io("readlink", path, e))?;
     let not_text = |_| Error::io("readlink", path, io::Error::from(io::ErrorKind::InvalidData));
     target.into_string().map_err(not_text)
+}
+
+/// Makes a symbolic link, in place of what lies at `path`, by one rename.
+pub(super) fn replace_link(dir: impl AsFd, target: &str, path: &str) -> Result<()> {
+    let (dir, temporary) = (dir.as_fd(), format!("{path}.tmp"));
+    unlink(dir, &temporary)?;
+    rustix::fs::symlinkat(target, dir, &*temporary).map_err(|e| Error::io("symlink", &temporary, e))?;
+    rename(dir, &temporary, path)
 }
 
 /// Renames within a directory, over what is there.
@@ -147,4 +183,21 @@ pub(super) fn replace(dir: impl AsFd, path: &str, bytes: &[u8], durability: Dura
         })
     };
     written().map_err(|e| Error::io("write", path, e))
+}
+
+/// Lets nobody change what a directory has, or everybody again who may. Where there is no such flag, or no right to it,
+/// nothing happens: it guards against mistakes.
+pub(super) fn set_immutable(dir: impl AsFd, immutable: bool) -> io::Result<()> {
+    let ignored =
+        |error: Errno| matches!(error, Errno::PERM | Errno::NOTTY | Errno::OPNOTSUPP | Errno::NOSYS);
+    let set = || {
+        let flags = rustix::fs::ioctl_getflags(&dir)?;
+        let mut wanted = flags;
+        wanted.set(IFlags::IMMUTABLE, immutable);
+        if wanted == flags { Ok(()) } else { rustix::fs::ioctl_setflags(&dir, wanted) }
+    };
+    match set() {
+        Err(error) if !ignored(error) => Err(error.into()),
+        _ => Ok(()),
+    }
 }

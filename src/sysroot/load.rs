@@ -20,6 +20,8 @@ use super::{
 
 /// Beside `/run`: a staged deployment.
 pub(super) const STAGED: &str = "ostree/staged-deployment";
+/// Beside `/run`: the staged deployment stays as it is. Older than the key `locked`, which says the same.
+pub(super) const STAGED_LOCKED: &str = "ostree/staged-deployment-locked";
 /// Beside `/run`: the next soft reboot.
 const NEXT_ROOT: &str = "ostree/nextroot-booted";
 /// The key under which the directory of a booted deployment is written down.
@@ -124,6 +126,7 @@ impl Sysroot {
             stage: Stage::Finished,
             is_soft_reboot_target: false,
             inode: Inode::from(&stat),
+            is_new: false,
         })
     }
 

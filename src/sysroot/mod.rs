@@ -4,6 +4,13 @@
 //! ```text
 //! Sysroot        a directory that is, or becomes, the root of a machine's disk; what it is told of the machine
 //! load           which deployments there are, by boot entries  ─►  Deployments
+//! deploy, var    a commit checked out to be booted
+//! staged         what is finished when the machine shuts down
+//! write          the switch from one list of deployments to the next: in which order things become visible
+//! install        kernels and boot entries
+//! room           what to do if /boot is too small for old and new kernels
+//! retain         which deployments stay when a new one comes
+//! cleanup        what no boot entry leads to
 //! lock           one writer at a time
 //! stateroot      new sysroots and stateroots
 //! bootloader     what GRUB, U-Boot, syslinux, zipl and aboot want beside the boot entries
@@ -20,18 +27,29 @@
 
 pub mod boot_entry;
 pub mod bootloader;
+mod cleanup;
+mod deploy;
 mod deployment;
 mod error;
 pub mod etc;
 mod files;
+mod install;
 pub mod kargs;
+mod kernel;
+mod labels;
 mod load;
 mod lock;
 mod name;
 pub mod origin;
+mod os_release;
 pub mod prepare_root;
+mod retain;
+mod room;
+mod staged;
 mod stateroot;
 mod surroundings;
+mod var;
+mod write;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -41,14 +59,18 @@ use rustix::fs::fstat;
 
 use crate::repo::Repo;
 
+pub use cleanup::Cleanup;
+pub use deploy::DeployOptions;
 pub use deployment::{Deployment, Deployments, Stage, Unlocked};
 pub use error::{Error, Result};
 pub use load::inode_in;
 pub use lock::SysrootLock;
 pub use name::{BootLink, BootVersion, DeploymentId, Stateroot};
 pub use origin::DeploymentOrigin;
+pub use retain::{Position, Retain};
 pub use stateroot::Epoch;
 pub use surroundings::{Inode, Surroundings, Tunables};
+pub use write::After;
 
 /// `f_type` of file systems of MS-DOS, as statfs(2) lists it.
 const MSDOS_MAGIC: i64 = 0x4d44;
@@ -106,6 +128,11 @@ impl Sysroot {
         &mut self.repo
     }
 
+    /// The repository of the sysroot, without the rest.
+    pub fn into_repo(self) -> Repo {
+        self.repo
+    }
+
     /// What is known of the machine.
     pub fn surroundings(&self) -> &Surroundings {
         &self.surroundings
@@ -131,6 +158,12 @@ impl Sysroot {
         let Some(boot) = files::open_dir_if_there(&self.dir, "boot")? else { return Ok(None) };
         let kind = rustix::fs::fstatfs(&boot).map_err(|e| Error::io("statfs", "boot", e))?.f_type;
         if kind == MSDOS_MAGIC { Err(Error::VfatBoot) } else { Ok(Some(boot)) }
+    }
+
+    /// Says what was done.
+    fn tell(&self, what: &str) {
+        tracing::info!("{what}");
+        (self.journal)(what);
     }
 }
 

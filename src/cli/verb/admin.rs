@@ -1,9 +1,12 @@
 //! `admin …`: deployments of a sysroot.
 
 mod config_diff;
+mod deploy;
 mod init_fs;
 mod instutil;
+mod listed;
 mod os_init;
+mod staged;
 mod status;
 
 use std::io::{self, Write};
@@ -14,7 +17,7 @@ use anyhow::{Context, bail};
 
 use crate::cli::terminal::Session;
 use crate::host::Machine;
-use crate::sysroot::{Sysroot, SysrootLock};
+use crate::sysroot::{Deployments, Sysroot, SysrootLock};
 
 /// Arguments of `admin`.
 #[derive(clap::Args)]
@@ -33,16 +36,38 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// List what was changed in /etc: modified (M), deleted (D), added (A)
     ConfigDiff(config_diff::Args),
+    /// Delete what no deployment needs
+    Cleanup(listed::CleanupArgs),
+    /// Let the machine boot a commit next
+    ///
+    /// The commit is in the repository of the sysroot. What was changed in /etc of the deployment before is changed in the
+    /// new one, too, and it gets the same kernel arguments.
+    Deploy(Box<deploy::Args>),
+    /// Finish the staged deployment, when the machine shuts down
+    #[command(hide = true)]
+    FinalizeStaged(staged::FinalizeArgs),
     /// Make the directories of a new sysroot
     InitFs(init_fs::Args),
+    /// Do not finish the staged deployment when the machine shuts down
+    LockFinalization(staged::LockArgs),
     /// Make an empty stateroot: deployments with a common /var
     #[command(visible_alias = "stateroot-init")]
     OsInit(os_init::Args),
     /// What installers and scripts of boot loaders call
     #[command(subcommand)]
     Instutil(instutil::Verb),
+    /// Let cleanup leave a deployment alone
+    Pin(listed::PinArgs),
+    /// Give a copy of a sysroot what copying loses
+    PostCopy(listed::CleanupArgs),
+    /// Let the machine boot a deployment next
+    SetDefault(listed::IndexArgs),
+    /// Let upgrades of a deployment come from a remote
+    SetOrigin(listed::SetOriginArgs),
     /// List deployments
     Status(status::Args),
+    /// Delete a deployment
+    Undeploy(listed::IndexArgs),
 }
 
 /// Options of every verb that works on a sysroot.
@@ -56,9 +81,10 @@ pub(crate) struct SysrootOptions {
     verbose: bool,
 }
 
-/// A sysroot that nobody else changes.
+/// A sysroot that nobody else changes, and its deployments.
 pub(crate) struct Locked {
     pub(crate) sysroot: Sysroot,
+    pub(crate) deployments: Deployments,
     _lock: SysrootLock,
 }
 
@@ -84,7 +110,7 @@ impl SysrootOptions {
         if deployments.booted().is_some() && !rustix::process::geteuid().is_root() {
             bail!("You must be root to perform this command");
         }
-        Ok(Locked { sysroot, _lock: lock })
+        Ok(Locked { sysroot, deployments, _lock: lock })
     }
 }
 
@@ -93,6 +119,15 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     match &args.verb {
         Some(Verb::ConfigDiff(args)) => config_diff::run(args, session),
         Some(Verb::Instutil(verb)) => instutil::run(verb, session),
+        Some(Verb::Cleanup(args)) => listed::cleanup(args, session),
+        Some(Verb::Deploy(args)) => deploy::run(args, session),
+        Some(Verb::FinalizeStaged(args)) => staged::finalize(args, session),
+        Some(Verb::LockFinalization(args)) => staged::lock(args, session),
+        Some(Verb::Pin(args)) => listed::pin(args, session),
+        Some(Verb::PostCopy(args)) => listed::post_copy(args, session),
+        Some(Verb::SetDefault(args)) => listed::set_default(args, session),
+        Some(Verb::SetOrigin(args)) => listed::set_origin(args, session),
+        Some(Verb::Undeploy(args)) => listed::undeploy(args, session),
         Some(Verb::InitFs(args)) => init_fs::run(args),
         Some(Verb::OsInit(args)) => os_init::run(args, session),
         Some(Verb::Status(args)) => status::run(args, session),

@@ -49,10 +49,12 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "disable_static_deltas")]
     require_static_deltas: bool,
     /// Demand OpenPGP signatures on commits, by the keys of --remote
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", value_parser = super::boolean, num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "false", default_missing_value = "true", hide_default_value = true)]
     gpg_verify: bool,
     /// Demand an OpenPGP signature on the summary, by the keys of --remote
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", value_parser = super::boolean, num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "false", default_missing_value = "true", hide_default_value = true)]
     gpg_verify_summary: bool,
     /// Do not ask whether commits are bound to the refs
     #[arg(long)]

@@ -3,8 +3,9 @@
 mod cookies;
 mod listing;
 
+use std::fs;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
@@ -52,6 +53,8 @@ pub(crate) enum Verb {
 pub(crate) struct AddArgs {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    sysroot: OfSysroot,
     /// Set an option of the remote
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -92,11 +95,34 @@ pub(crate) struct AddArgs {
     branches: Vec<String>,
 }
 
+/// The sysroot whose remotes are meant.
+#[derive(clap::Args)]
+struct OfSysroot {
+    /// Work on the repository of this sysroot; remotes of a deployment are files in its /etc/ostree/remotes.d
+    #[arg(long = "sysroot", value_name = "PATH", value_hint = clap::ValueHint::DirPath)]
+    path: Option<PathBuf>,
+}
+
+impl OfSysroot {
+    /// Opens the repository; gives the directory for files of remotes, too, if there is one.
+    fn open(&self, common: &Common) -> anyhow::Result<(Repo, Option<PathBuf>)> {
+        let machine = Machine::from_env();
+        let repo = match &self.path {
+            Some(path) => machine.open_sysroot(path)?.into_repo(),
+            None => common.open()?,
+        };
+        let dir = machine.remotes_dir(&repo, self.path.as_deref());
+        Ok((repo, dir))
+    }
+}
+
 /// Arguments of `remote delete`.
 #[derive(clap::Args)]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    sysroot: OfSysroot,
     /// Do nothing if there is no such remote
     #[arg(long)]
     if_exists: bool,
@@ -178,9 +204,10 @@ fn add(args: &AddArgs, session: &mut Session) -> anyhow::Result<()> {
     if args.if_not_exists && args.force {
         bail!("Can only specify one of --if-not-exists and --force");
     }
-    let mut repo = args.common.open()?;
+    let (mut repo, dir) = args.sysroot.open(&args.common)?;
     let name = remote_name(&args.name)?;
-    match Machine::from_env().remotes(&repo)?.get(&name).map(|remote| &remote.place) {
+    let known = Machine::from_env().remotes_beside(&repo, dir.as_deref())?;
+    match known.get(&name).map(|remote| &remote.place) {
         Some(_) if args.if_not_exists => return Ok(()),
         Some(RemotePlace::File(file)) if args.force => bail!("{name} is configured in {}", file.display()),
         Some(_) if args.force => {}
@@ -195,6 +222,11 @@ fn add(args: &AddArgs, session: &mut Session) -> anyhow::Result<()> {
     }
     let group = remote_group(&name);
     let options = options(args)?;
+    let dir = dir.filter(|_| repo.config().add_remotes_config_dir != Some(false));
+    if let Some(dir) = dir.filter(|_| !known.contains_key(&name)) {
+        write_file(&dir, &name, |file| options.iter().try_for_each(|option| option.write(&group, file)))?;
+        return import_of(args, &repo, &name, session);
+    }
     repo.update_config(|config| {
         // Somebody else may have been faster.
         if !args.force && config.has_group(&group) {
@@ -205,8 +237,13 @@ fn add(args: &AddArgs, session: &mut Session) -> anyhow::Result<()> {
         config.remove_group(&group);
         options.iter().try_for_each(|option| option.write(&group, config))
     })?;
+    import_of(args, &repo, &name, session)
+}
+
+/// Takes the keys that came with a new remote.
+fn import_of(args: &AddArgs, repo: &Repo, name: &RemoteName, session: &mut Session) -> anyhow::Result<()> {
     match &args.gpg_import {
-        Some(file) => import(&repo, &name, Machine::from_env().keyring(file)?, session),
+        Some(file) => import(repo, name, Machine::from_env().keyring(file)?, session),
         None => Ok(()),
     }
 }
@@ -227,6 +264,49 @@ impl Setting<'_> {
         }
         .map_err(|source| Error::Invalid { what: format!("[{group}]"), source })
     }
+}
+
+/// Adds a remote of a sysroot with options `KEY=VALUE`, unless there is one of this name.
+pub(super) fn add_if_missing(
+    repo: &mut Repo,
+    sysroot: &Path,
+    (name, url): (&RemoteName, &str),
+    options: &[String],
+) -> anyhow::Result<()> {
+    let machine = Machine::from_env();
+    let dir = machine.remotes_dir(repo, Some(sysroot));
+    if machine.remotes_beside(repo, dir.as_deref())?.contains_key(name) {
+        return Ok(());
+    }
+    let pairs: Vec<(&str, &str)> = options
+        .iter()
+        .map(|pair| {
+            pair.split_once('=').with_context(|| format!("Missing '=' in KEY=VALUE for --set {pair}"))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let group = remote_group(name);
+    let fill = |config: &mut KeyFile| {
+        let mut all = [("url", url)].into_iter().chain(pairs.iter().copied());
+        let written = all.try_for_each(|(key, value)| config.set_string(&group, key, value));
+        written.map_err(|source| Error::Invalid { what: group.clone(), source })
+    };
+    match dir.filter(|_| repo.config().add_remotes_config_dir != Some(false)) {
+        Some(dir) => write_file(&dir, name, fill),
+        None => Ok(repo.update_config(fill)?),
+    }
+}
+
+/// Configures a remote in a file of its own.
+fn write_file(
+    dir: &Path,
+    name: &RemoteName,
+    fill: impl FnOnce(&mut KeyFile) -> Result<(), Error>,
+) -> anyhow::Result<()> {
+    let mut file = KeyFile::new();
+    fill(&mut file)?;
+    let path = dir.join(format!("{name}.conf"));
+    let written = fs::create_dir_all(dir).and_then(|()| fs::write(&path, file.to_string()));
+    written.with_context(|| format!("Writing {}", path.display()))
 }
 
 /// What is written, in the order of C ostree.
@@ -286,11 +366,12 @@ fn verification(given: &str) -> anyhow::Result<(KeyKind, String, String)> {
 }
 
 fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
-    let mut repo = args.common.open()?;
+    let (mut repo, dir) = args.sysroot.open(&args.common)?;
     let name = remote_name(&args.name)?;
-    let remote = match Machine::from_env().remote(&repo, &name) {
-        Err(_) if args.if_exists => return Ok(()),
-        remote => remote?,
+    let remote = Machine::from_env().remotes_beside(&repo, dir.as_deref())?.remove(&name);
+    let remote = match remote {
+        None if args.if_exists => return Ok(()),
+        remote => remote.ok_or_else(|| crate::host::Error::RemoteNotFound(name.clone()))?,
     };
     match remote.place {
         RemotePlace::Config => {
@@ -302,7 +383,7 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
         }
         RemotePlace::Parent => bail!("Remote \"{name}\" belongs to the parent repository"),
         RemotePlace::File(file) => {
-            std::fs::remove_file(&file).with_context(|| format!("Deleting {}", file.display()))?;
+            fs::remove_file(&file).with_context(|| format!("Deleting {}", file.display()))?;
         }
     }
     Ok(repo.remove_file(&keyring_name(&name))?)

@@ -1,6 +1,9 @@
 //! Sysroots beside C ostree: each reads what the other has made, and both make the same.
 
 mod boot_loaders;
+mod booted;
+mod crash;
+mod deploy;
 mod etc;
 mod prepare_root;
 mod read;
@@ -68,7 +71,9 @@ impl Place {
     fn run(&self, program: &str, args: &[&str]) -> Output {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.tmp.path()).env_remove("OSTREE_REPO").env("TZ", "UTC");
-        command.env("OSTREE_SYSROOT_DEBUG", "mutable-deployments").output().unwrap()
+        command.env("OSTREE_SYSROOT_DEBUG", "mutable-deployments");
+        // As the C program that is asked here names boot entries.
+        command.env("OSTREE_SYSROOT_OPTS", "bootloader-naming-1").output().unwrap()
     }
 
     fn succeeds(&self, program: &str, args: &[&str]) -> String {

@@ -23,6 +23,17 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ("", "ostree-rs container pull --repo=other --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable"),
     ]),
     ("ostree-rs-admin-config-diff", &[("What was changed in /etc of the running system:", "ostree-rs admin config-diff")]),
+    ("ostree-rs-admin-cleanup", &[("Delete what no deployment needs:", "ostree-rs admin cleanup")]),
+    ("ostree-rs-admin-deploy", &[
+        ("Deploy a ref, which was pulled before:", "ostree-rs admin deploy exampleos/stable"),
+        ("The first deployment on a mounted disk:", "ostree-rs admin deploy --sysroot=/mnt --os=exampleos --karg=root=LABEL=root exampleos/stable"),
+    ]),
+    ("ostree-rs-admin-lock-finalization", &[("Let a staged deployment be finished when the machine shuts down:", "ostree-rs admin lock-finalization --unlock")]),
+    ("ostree-rs-admin-pin", &[("Keep the deployment that runs, whatever comes:", "ostree-rs admin pin booted")]),
+    ("ostree-rs-admin-post-copy", &[("After the files of a system were copied to a mounted disk:", "ostree-rs admin post-copy --sysroot=/mnt")]),
+    ("ostree-rs-admin-set-default", &[("Go back to the deployment before:", "ostree-rs admin set-default 1")]),
+    ("ostree-rs-admin-set-origin", &[("Take upgrades from another remote:", "ostree-rs admin set-origin example https://example.org/repo exampleos/stable")]),
+    ("ostree-rs-admin-undeploy", &[("Delete the second deployment:", "ostree-rs admin undeploy 1")]),
     ("ostree-rs-admin-init-fs", &[("Make the directories of a new system on a mounted disk:", "ostree-rs admin init-fs --modern /mnt")]),
     ("ostree-rs-admin-instutil-grub2-generate", &[(
         "The menu as grub2-mkconfig would get it:",

@@ -1,0 +1,270 @@
+//! A deployment made bootable: its kernel in `/boot`, and its boot entry.
+//!
+//! ```text
+//! boot/ostree/STATEROOT-CHECKSUM/vmlinuz-VERSION, initramfs-VERSION.img, …   hard links where that is possible
+//! boot/ostree/initramfs-overlays/CHECKSUM.img                                added to that of the kernel
+//! boot/loader.V/entries/ostree-N.conf                                        N: the higher the sooner offered
+//! ```
+//! Nothing of it is looked at by a boot loader before `boot/loader` leads to this version.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ostree_format::S_IFREG;
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+
+use super::boot_entry::BootEntry;
+use super::cleanup::OVERLAYS;
+use super::files::{self, Durability};
+use super::kernel::{BootFile, DeviceTrees, Kernel};
+use super::labels::Labels;
+use super::os_release::title_in;
+use super::{BootLink, BootVersion, Deployment, Error, Result, Sysroot};
+use crate::base::fs::unused_name;
+use crate::store::load_commit;
+
+/// Where, in `/run`, initial RAM disks lie that are to be added.
+pub(super) const STAGED_INITRDS: &str = "ostree/staged-initrds";
+
+/// Before paths in boot entries, where boot loaders start at `/`.
+const BOOT_PREFIX: &str = concat!('/', "boot");
+
+/// A deployment's place among those that are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The version of the boot entries.
+    pub(super) version: BootVersion,
+    /// The place in the list.
+    pub(super) index: usize,
+    /// How many there are.
+    pub(super) count: usize,
+    /// Whether the title tells the stateroot, because there are several.
+    pub(super) with_stateroot: bool,
+}
+
+impl Sysroot {
+    /// Installs the kernel of a deployment and writes its boot entry.
+    pub(super) fn install(&self, deployment: &mut Deployment, place: Place) -> Result<()> {
+        let root = self.deployment_dir(&deployment.id)?;
+        let kernel = Kernel::find(&root, !self.surroundings.tunables.no_device_trees)?;
+        let labels = Labels::of(&root)?;
+        let boot = self.boot_dir()?;
+        let dir = format!("ostree/{}-{}", deployment.id.stateroot, deployment.boot_checksum);
+        files::mkdir_all(&boot, &dir, 0o775)?;
+        let installed = files::open_dir(&boot, &dir)?;
+        let entries = format!("loader.{}/entries", place.version);
+        files::mkdir_all(&boot, &entries, 0o775)?;
+
+        for file in
+            [Some(&kernel.kernel), kernel.initramfs.as_ref(), kernel.hmac.as_ref(), kernel.aboot.as_ref()]
+                .into_iter()
+                .flatten()
+        {
+            install_file(&kernel, file, installed.as_fd(), &labels)?;
+        }
+        match &kernel.device_trees {
+            Some(DeviceTrees::One(file)) => install_file(&kernel, file, installed.as_fd(), &labels)?,
+            Some(DeviceTrees::Directory(name)) => copy_dir(kernel.dir.as_fd(), installed.as_fd(), name)?,
+            None => {}
+        }
+        let prefix = if self.flag("bootprefix")? { BOOT_PREFIX } else { "" };
+        let overlays = self.install_overlays(deployment, boot.as_fd(), prefix, &labels)?;
+        let title = self.title(deployment, root.as_fd(), place)?;
+        let entry = &mut deployment.entry;
+        entry.set("title", title);
+        entry.set("version", (place.count - place.index).to_string());
+        fill(entry, &kernel, &format!("{prefix}/{dir}"), overlays);
+        if let Some(aboot) = &kernel.aboot {
+            entry.set("aboot", format!("/{dir}/{}", aboot.name));
+            entry.set("abootcfg", format!("/{}/usr/lib/ostree-boot/aboot.cfg", deployment.id.path()));
+        }
+        let link = BootLink {
+            version: place.version,
+            stateroot: deployment.id.stateroot.clone(),
+            boot_checksum: deployment.boot_checksum,
+            serial: deployment.boot_serial,
+        };
+        set_options(entry, &link, kernel.initramfs.is_some());
+        if place.index > 0 {
+            self.append_keys(entry)?;
+        }
+        let path = format!("{entries}/{}", self.entry_name(deployment, place)?);
+        files::replace(&boot, &path, deployment.entry.to_string().as_bytes(), Durability::Later)
+    }
+
+    /// The initial RAM disks that a deployment adds; gives their paths as the boot loader sees them.
+    fn install_overlays(
+        &self,
+        deployment: &Deployment,
+        boot: BorrowedFd<'_>,
+        prefix: &str,
+        labels: &Labels,
+    ) -> Result<Vec<String>> {
+        let mut paths = Vec::new();
+        for checksum in &deployment.overlay_initrds {
+            files::mkdir_all(boot, OVERLAYS, 0o755)?;
+            let path = format!("{OVERLAYS}/{checksum}.img");
+            if files::stat(boot, &path)?.is_none() {
+                let source = format!("{STAGED_INITRDS}/{checksum}");
+                let run = self.surroundings.run.as_ref();
+                let run = run.ok_or_else(|| Error::io("open", &source, Errno::NOENT))?;
+                link_or_copy(run.as_fd(), &source, boot, &path, labels)?;
+            }
+            paths.push(format!("{prefix}/{path}"));
+        }
+        Ok(paths)
+    }
+
+    /// What people see of a boot entry. The boot loader syslinux looks for `(ostree` in it.
+    fn title(&self, deployment: &Deployment, root: BorrowedFd<'_>, place: Place) -> Result<String> {
+        let mut title = title_in(root)?;
+        let commit = load_commit(&self.repo, &deployment.id.commit).ok();
+        let version = commit.as_ref().and_then(|commit| commit.metadata.get_str("version"));
+        if let Some(version) = version.filter(|version| !version.is_empty() && !title.contains(*version)) {
+            title += &format!(" {version}");
+        }
+        title += " (ostree";
+        if place.with_stateroot {
+            title += &format!(":{}", deployment.id.stateroot);
+        }
+        title += &format!(":{})", place.index);
+        Ok(title)
+    }
+
+    /// The name of a boot entry. Boot loaders that count attempts do it in the name.
+    fn entry_name(&self, deployment: &Deployment, place: Place) -> Result<String> {
+        let mut name = format!("ostree-{}", place.count - place.index);
+        if self.surroundings.tunables.stateroot_in_names {
+            name += &format!("-{}", deployment.id.stateroot);
+        }
+        let keys = self.repo.config().keyfile();
+        let tries = keys.get_u64("sysroot", "boot-counting-tries").map_err(Error::invalid("config"))?;
+        let (tries, entry) = (tries.unwrap_or(0), &deployment.entry);
+        let counted = match (tries, entry.file_name().map(|_| entry.tries())) {
+            (0, _) => String::new(),
+            (tries, None) => format!("+{tries}"),
+            (_, Some(so_far)) if so_far.left == 0 && so_far.done == 0 => String::new(),
+            (_, Some(so_far)) => format!("+{}-{}", so_far.left, so_far.done),
+        };
+        Ok(format!("{name}{counted}.conf"))
+    }
+
+    /// Keys that the configuration wants in every entry but the first.
+    fn append_keys(&self, entry: &mut BootEntry) -> Result<()> {
+        let keys = self.repo.config().keyfile();
+        let list = keys.get_list("sysroot", "bls-append-except-default").map_err(Error::invalid("config"))?;
+        for pair in list.unwrap_or_default() {
+            if let Some((key, value)) = pair.split_once('=') {
+                entry.set(key, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// A setting of the group `[sysroot]`, off by default.
+    fn flag(&self, key: &str) -> Result<bool> {
+        let value =
+            self.repo.config().keyfile().get_bool("sysroot", key).map_err(Error::invalid("config"))?;
+        Ok(value == Some(true))
+    }
+}
+
+/// Tells a boot entry where the kernel and what belongs to it are: in `dir`, as the boot loader sees it.
+fn fill(entry: &mut BootEntry, kernel: &Kernel, dir: &str, overlays: Vec<String>) {
+    let path = |file: &BootFile| format!("{dir}/{}", file.name);
+    entry.set("linux", path(&kernel.kernel));
+    if let Some(initramfs) = &kernel.initramfs {
+        entry.set("initrd", path(initramfs));
+        if !overlays.is_empty() {
+            entry.set_overlay_initrds(overlays);
+        }
+    }
+    match &kernel.device_trees {
+        Some(DeviceTrees::One(file)) => entry.set("devicetree", path(file)),
+        Some(DeviceTrees::Directory(name)) => entry.set("fdtdir", format!("{dir}/{name}")),
+        None => {}
+    }
+}
+
+/// Tells the kernel of its deployment. Without an initial RAM disk it is the deployment's own program that finds it.
+fn set_options(entry: &mut BootEntry, link: &BootLink, has_initramfs: bool) {
+    let mut options = entry.kernel_args();
+    if !has_initramfs {
+        options.replace(&format!("init={link}/usr/lib/ostree/ostree-prepare-root"));
+    }
+    options.replace(&format!("ostree={link}"));
+    entry.set("options", options.to_string());
+}
+
+fn install_file(kernel: &Kernel, file: &BootFile, to: BorrowedFd<'_>, labels: &Labels) -> Result<()> {
+    match files::stat(to, &file.name)? {
+        Some(_) => Ok(()),
+        None => link_or_copy(kernel.dir.as_fd(), &file.source, to, &file.name, labels),
+    }
+}
+
+/// Hard-links a file, or copies it if `/boot` is a file system of its own.
+fn link_or_copy(
+    from: BorrowedFd<'_>,
+    source: &str,
+    to: BorrowedFd<'_>,
+    name: &str,
+    labels: &Labels,
+) -> Result<()> {
+    match rustix::fs::linkat(from, source, to, name, AtFlags::empty()) {
+        Ok(()) => Ok(()),
+        Err(Errno::MLINK | Errno::XDEV) => {
+            let source =
+                files::open_file(from, source)?.ok_or_else(|| Error::io("open", source, Errno::NOENT))?;
+            copy(&source, to, name, Some(labels))
+        }
+        Err(error) => Err(Error::io("link", name, error)),
+    }
+}
+
+/// Copies a file with owner and permissions; its content is on the disk before it has its name.
+fn copy(source: &File, to: BorrowedFd<'_>, name: &str, labels: Option<&Labels>) -> Result<()> {
+    let failed = |e: io::Error| Error::io("copy", name, e);
+    let (parent, base) = name.rsplit_once('/').unwrap_or((".", name));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let make = |temporary: &str| Ok(rustix::fs::openat(to, temporary, flags, Mode::RUSR | Mode::WUSR)?);
+    let (temporary, fd) = unused_name(&format!("{parent}/.tmp-"), make).map_err(failed)?;
+    let mut file = File::from(fd);
+    let mut write = || -> Result<()> {
+        io::copy(&mut &*source, &mut file).map_err(failed)?;
+        let stat = rustix::fs::fstat(source).map_err(|e| failed(e.into()))?;
+        let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        rustix::fs::fchown(&file, Some(uid), Some(gid)).map_err(|e| failed(e.into()))?;
+        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+        rustix::fs::fchmod(&file, mode).map_err(|e| failed(e.into()))?;
+        if let Some(labels) = labels {
+            labels.set(&file, &format!("boot/{base}"), S_IFREG | 0o644)?;
+        }
+        rustix::fs::fdatasync(&file).map_err(|e| failed(e.into()))?;
+        rustix::fs::renameat(to, &*temporary, to, name).map_err(|e| failed(e.into()))
+    };
+    write().inspect_err(|_| {
+        let _ = rustix::fs::unlinkat(to, &*temporary, AtFlags::empty());
+    })
+}
+
+/// Copies a directory of device trees, over what is there of it.
+fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &str) -> Result<()> {
+    let source = files::open_dir(from, path)?;
+    let stat = rustix::fs::fstat(&source).map_err(|e| Error::io("stat", path, e))?;
+    files::mkdir(to, path, 0o700)?;
+    files::chmod(to, path, stat.st_mode & 0o7777)?;
+    for (name, kind) in files::list(from, path)? {
+        let path = format!("{path}/{name}");
+        if kind.is_dir() {
+            copy_dir(from, to, &path)?;
+        } else if kind.is_symlink() {
+            files::replace_link(to, &files::read_link(from, &path)?, &path)?;
+        } else if let Some(file) = files::open_file(from, &path)?.filter(|_| kind.is_file()) {
+            copy(&file, to, &path, None)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! What only a machine does that runs a deployment: here the library is told that one is booted.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+use ostree_rs::base::Ctx;
+use ostree_rs::cap_std::ambient_authority;
+use ostree_rs::cap_std::fs::Dir;
+use ostree_rs::store::{Refs, resolve_rev};
+use ostree_rs::sysroot::{
+    Cleanup, DeployOptions, DeploymentOrigin, Deployments, Error, Inode, Position, Retain, Stage,
+    Surroundings, Sysroot, Tunables,
+};
+
+use super::Place;
+use super::deploy::assert_bootable;
+use crate::oracle::{need, need_root};
+
+impl Place {
+    /// The sysroot `root` as a machine sees it that has booted the deployment at this place of the list.
+    fn booted(&self, index: usize) -> Sysroot {
+        let open = |path: &str| Dir::open_ambient_dir(self.at(path), ambient_authority()).unwrap();
+        let first = Sysroot::open(open("root"), Surroundings::default()).unwrap().load().unwrap();
+        let meta = fs::metadata(self.at("root").join(first.list[index].id.path())).unwrap();
+        fs::create_dir_all(self.at("run")).unwrap();
+        let surroundings = Surroundings {
+            booted: Some(Inode { device: meta.dev(), number: meta.ino() }),
+            run: Some(open("run")),
+            var: Some(open("root/ostree/deploy/os/var")),
+            tunables: Tunables { mutable: true, stateroot_in_names: true, ..Tunables::default() },
+            ..Surroundings::default()
+        };
+        Sysroot::open(open("root"), surroundings).unwrap()
+    }
+}
+
+fn options<'a>(sysroot: &Sysroot, current: &'a Deployments) -> DeployOptions<'a> {
+    let booted = current.booted().unwrap();
+    DeployOptions {
+        stateroot: booted.id.stateroot.clone(),
+        commit: resolve_rev(sysroot.repo(), &"os".parse().unwrap()).unwrap(),
+        origin: Some(DeploymentOrigin::from_refspec("os").unwrap()),
+        merge: Some(booted),
+        kernel_args: None,
+        overlay_initrds: Vec::new(),
+    }
+}
+
+#[test]
+fn a_staged_deployment_is_finished_later() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let (place, ctx) = (Place::new(), Ctx::default());
+    place.sysroot("root");
+    place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "--karg=quiet", "os"]);
+    place.new_version("2", &["root"]);
+    let sysroot = place.booted(0);
+    let current = sysroot.load().unwrap();
+    let booted = current.booted().unwrap().id.clone();
+    let staged = sysroot.stage(&current, &options(&sysroot, &current), true, &ctx).unwrap();
+    assert_eq!((staged.list.len(), staged.list[0].stage), (2, Stage::Locked));
+    assert_eq!(staged.booted().unwrap().id, booted);
+    // Its commit is safe from prune, and no boot entry leads to it.
+    let refs: Vec<String> = sysroot.repo().list().unwrap().keys().map(ToString::to_string).collect();
+    assert!(refs.contains(&"ostree/1/1/1".to_owned()), "{refs:?}");
+    assert!(!place.c(&["admin", "status", "--sysroot=root"]).contains("Version: 2"));
+
+    // What is changed until then is not lost; what is locked stays.
+    fs::write(place.at("root").join(booted.path()).join("etc/file"), "changed\n").unwrap();
+    assert!(!sysroot.finalize_staged(staged.clone(), &ctx).unwrap());
+    sysroot.lock_staged(&staged, false).unwrap();
+    let staged = sysroot.load().unwrap();
+    assert_eq!(staged.list[0].stage, Stage::Staged);
+    assert!(sysroot.finalize_staged(staged, &ctx).unwrap());
+    let done = sysroot.load().unwrap();
+    assert_eq!((done.list.len(), done.list[0].stage), (2, Stage::Finished));
+    let text = fs::read_to_string(place.at("root").join(done.list[0].id.path()).join("etc/file")).unwrap();
+    assert_eq!(text, "changed\n");
+    assert!(done.list[0].entry.get("options").unwrap().starts_with("quiet "));
+    assert!(place.c(&["admin", "status", "--sysroot=root"]).contains("Version: 2"));
+    assert!(!place.at("run/ostree/staged-deployment").exists());
+    assert_bootable(&place.at("root"));
+}
+
+#[test]
+fn a_staged_deployment_gives_way_to_another() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let (place, ctx) = (Place::new(), Ctx::default());
+    place.sysroot("root");
+    place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+    let sysroot = place.booted(0);
+    let mut current = sysroot.load().unwrap();
+    for version in ["2", "3"] {
+        place.new_version(version, &["root"]);
+        current = sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+        assert_eq!(current.list.len(), 2);
+    }
+    let before = current.list[0].id.clone();
+    // One that is finished at once is what counts.
+    let new = sysroot.deploy(&options(&sysroot, &current), &ctx).unwrap();
+    let keep = (Retain::default(), Position::First);
+    let merge = current.booted().unwrap().id.clone();
+    let written = sysroot.add_deployment(current, new, Some(&merge), keep, &ctx).unwrap();
+    assert!(written.staged().is_none() && written.find(&before).is_none());
+    assert!(!place.at("root").join(before.path()).exists());
+    sysroot.cleanup(&written, Cleanup::All, &ctx).unwrap();
+    // Nobody deletes what runs.
+    let without = vec![written.list[0].clone()];
+    let after = ostree_rs::sysroot::After::Nothing;
+    let refused = sysroot.write_deployments(written, without, after, &ctx).unwrap_err();
+    assert!(matches!(refused, Error::RemovesBooted), "{refused}");
+    assert_bootable(&place.at("root"));
+}
+
+/// A boot partition that holds two kernels gets a third one in place of that which goes.
+#[test]
+fn a_small_boot_partition_is_enough() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let (place, ctx) = (Place::new(), Ctx::default());
+    fs::create_dir_all(place.at("root/boot")).unwrap();
+    let boot = place.at("root/boot");
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=18m", "tmpfs"]).arg(&boot).output();
+    if !mount.is_ok_and(|out| out.status.success()) {
+        eprintln!("skipped: tmpfs cannot be mounted");
+        return;
+    }
+    let mounted = Mounted(boot);
+    place.c(&["admin", "init-fs", "root"]);
+    place.c(&["admin", "os-init", "os", "--sysroot=root"]);
+    let kernel = |version: &str| {
+        let path = place.at("tree/usr/lib/modules/6.1/vmlinuz");
+        fs::write(path, version.repeat(6 << 20)).unwrap();
+        place.new_version(version, &["root"]);
+    };
+    for version in ["1", "2"] {
+        kernel(version);
+        place.ours(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+    }
+    kernel("3");
+    let sysroot = place.booted(0);
+    let current = sysroot.load().unwrap();
+    assert_eq!(current.list.len(), 2);
+    let merge = current.booted().unwrap().id.clone();
+    let new = sysroot.deploy(&options(&sysroot, &current), &ctx).unwrap();
+    let keep = (Retain::default(), Position::First);
+    let written = sysroot.add_deployment(current, new, Some(&merge), keep, &ctx).unwrap();
+    assert_eq!(written.list.len(), 2);
+    assert_bootable(&place.at("root"));
+    drop(sysroot);
+    drop(mounted);
+}
+
+/// Unmounted when it is dropped.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l"]).arg(&self.0).output();
+    }
+}
