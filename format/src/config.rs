@@ -220,14 +220,15 @@ fn locking(core: &Section<'_>) -> Result<Locking> {
 /// A size that is not zero goes before a percentage.
 fn min_free_space(core: &Section<'_>) -> Result<MinFreeSpace> {
     let (size_key, percent_key) = ("min-free-space-size", "min-free-space-percent");
-    let size = core.raw(size_key).map(|text| {
-        free_space_bytes(text)
-            .map_err(|why| core.invalid(size_key, &format!("invalid value '{text}': {why}")))
-    });
+    let invalid = |key, text: &str, why| {
+        ParseError::invalid("repository config", 0, format!("Invalid {key} '{text}': {why}"))
+    };
+    let size =
+        core.raw(size_key).map(|text| free_space_bytes(text).map_err(|why| invalid(size_key, text, why)));
     let percent = core.raw(percent_key).map(|text| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let percent = text.parse::<u8>().ok().filter(|n| digits && *n <= 99);
-        percent.ok_or_else(|| core.invalid(percent_key, &format!("'{text}' is not a number from 0 to 99")))
+        percent.ok_or_else(|| invalid(percent_key, text, "must be a number from 0 to 99"))
     });
     Ok(match (size.transpose()?, percent.transpose()?) {
         (Some(0) | None, Some(percent)) => MinFreeSpace::Percent(percent),

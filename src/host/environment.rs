@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Every variable that is read. Certificate authorities are found as the crate `rustls-native-certs` does, which reads
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` besides; a credential helper is searched in `PATH`, and gets the whole
 /// environment.
-const VARIABLES: [&str; 36] = [
+const VARIABLES: [&str; 37] = [
     "ALL_PROXY",
     "CONTAINERS_POLICY_JSON",
     "CONTAINERS_REGISTRIES_CONF",
@@ -23,6 +23,7 @@ const VARIABLES: [&str; 36] = [
     "NO_PROXY",
     "OSTREE_BOOTID",
     "OSTREE_DUMMY_SIGN_ENABLED",
+    "OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS",
     "OSTREE_GPG_HOME",
     "OSTREE_GRUB2_EXEC",
     "OSTREE_REPO",

@@ -7,6 +7,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use super::{Error, Machine, Result};
+use crate::format::RepoMode;
 use crate::repo::Repo;
 use crate::store;
 
@@ -34,6 +35,13 @@ impl Machine {
         let system = || is_repo(Path::new(SYSTEM_REPO)).then(|| SYSTEM_REPO.into());
         let sysroot = || self.env.path("OSTREE_SYSROOT").map(|path| path.join("ostree/repo"));
         here.or_else(|| self.env.path("OSTREE_REPO")).or_else(sysroot).or_else(system)
+    }
+
+    /// Whether commits and pulls may write files into a repository of this mode: bare-split-xattrs is there to be read, and
+    /// is written as an experiment, as libostree says, by who sets `OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS`. What is written
+    /// is whole; images are pulled into it without being asked.
+    pub fn may_write_files(&self, mode: RepoMode) -> bool {
+        mode != RepoMode::BareSplitXattrs || self.env.get("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS").is_some()
     }
 
     fn open_one(&self, path: &Path) -> Result<Repo> {

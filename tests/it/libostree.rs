@@ -28,7 +28,7 @@ const POINTS: &[(&str, usize)] = &[
     ("test-admin-deploy-whiteouts", 3),
     ("test-archivez", 13),
     ("test-auto-summary", 4),
-    ("test-basic-bare-split-xattrs", 2),
+    ("test-basic-bare-split-xattrs", 3),
     ("test-basic-root", 1),
     ("test-basic-user-only", 91),
     ("test-basic-user", 91),

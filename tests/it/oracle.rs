@@ -32,7 +32,9 @@ pub(crate) fn need_root() -> bool {
 /// # Panics
 /// If it cannot be started or fails; the message holds its standard error.
 pub(crate) fn run(program: &str, args: &[&str]) -> Vec<u8> {
-    let out = Command::new(program).args(args).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    let mut command = Command::new(program);
+    command.args(args).env("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS", "1");
+    let out = command.output().unwrap_or_else(|e| panic!("{program}: {e}"));
     assert!(
         out.status.success(),
         "{program} {}: {}\n{}",

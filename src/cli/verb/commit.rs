@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use chrono::Utc;
 use serde::Serialize;
 
-use super::{Common, require_writable, resolve_if_present, signing};
+use super::{Common, require_files_writable, resolve_if_present, signing};
 use crate::cli::datetime;
 use crate::cli::locate;
 use crate::cli::terminal::Session;
@@ -90,7 +90,7 @@ struct Json {
 /// Makes the commit and prints its checksum.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
-    require_writable(&repo)?;
+    require_files_writable(&repo)?;
     if args.disable_fsync || args.fsync == Some(false) {
         repo.set_fsync(Fsync::Never);
     }

@@ -51,6 +51,7 @@ use super::locate::RepoOptions;
 use super::near;
 use super::terminal::Session;
 use crate::format::{CommitId, RefSpec, RemoteName, Rev};
+use crate::host::Machine;
 use crate::repo::{CollectionRef, Repo};
 use crate::store::{ObjectRead, Refs, resolve_rev};
 
@@ -281,6 +282,18 @@ fn require_writable(repo: &Repo) -> anyhow::Result<()> {
     let why = accessat(repo.dir(), "objects", Access::WRITE_OK, AtFlags::EACCESS);
     why.map_err(io::Error::from).context("Cannot write to repository")?;
     bail!("Cannot write to repository")
+}
+
+/// Stops early if no files can be written.
+fn require_files_writable(repo: &Repo) -> anyhow::Result<()> {
+    require_writable(repo)?;
+    let mode = repo.mode();
+    match Machine::from_env().may_write_files(mode) {
+        true => Ok(()),
+        false => {
+            bail!("Not allowed due to repo mode {mode}; with OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS=1 it is")
+        }
+    }
 }
 
 /// What C ostree takes for a truth value.

@@ -5,7 +5,7 @@ pub(super) mod remote;
 use anyhow::bail;
 
 use super::container::{Image, pull as image};
-use super::require_writable;
+use super::require_files_writable;
 use crate::cli::terminal::Session;
 use crate::format::{RefSpec, RemoteName};
 use crate::host::Machine;
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut repo = args.options.common.open()?;
     if let Some((remote, first)) = remote_of(&repo, &args.from)? {
-        require_writable(&repo)?;
+        require_files_writable(&repo)?;
         let refs: Vec<String> = first.into_iter().chain(args.refs.iter().cloned()).collect();
         return remote::pull(&mut repo, &remote, &refs, &args.remote, args.options.quiet, session);
     }

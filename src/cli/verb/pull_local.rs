@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::{Common, no_key, require_writable};
+use super::{Common, no_key, require_files_writable};
 use crate::cli::locate;
 use crate::cli::near;
 use crate::cli::terminal::{Session, size};
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long)]
     disable_verify_bindings: bool,
     /// How many parents to copy too; -1 for all
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true, value_parser = clap::value_parser!(i64).range(-1..))]
     depth: i64,
     /// No progress bar
     #[arg(short, long)]
@@ -79,7 +79,7 @@ type Wanted = (Option<RefName>, CommitId);
 /// Copies, then writes the refs.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
-    require_writable(&repo)?;
+    require_files_writable(&repo)?;
     match (args.disable_fsync, args.per_object_fsync) {
         (true, _) => repo.set_fsync(Fsync::Never),
         (false, true) => repo.set_fsync(Fsync::Object),

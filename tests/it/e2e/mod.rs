@@ -65,6 +65,7 @@ impl Work {
     fn start(&self, program: &str, args: &[&str]) -> Output {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.0.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command.env("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS", "1");
         for name in ["OSTREE_REPO", "GNUPGHOME", "SOURCE_DATE_EPOCH"] {
             command.env_remove(name);
         }

@@ -248,6 +248,7 @@ impl Work {
     pub(super) fn start(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ostree-rs"));
         command.args(args).current_dir(self.0.path()).env("HOME", self.0.path()).env_remove("OSTREE_REPO");
+        command.env("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS", "1");
         command.env("CONTAINERS_REGISTRIES_CONF", "/dev/null").output().unwrap()
     }
 

@@ -88,6 +88,11 @@ pub(super) const VARIABLES: &[Entry] = &[
         "If it is set, repositories keep no summaries for the next time; --cache-dir counts as ever.",
         With("cache-dir"),
     ),
+    entry(
+        "OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS",
+        "If it is set, files are written into repositories of mode bare-split-xattrs, too, which others only read.",
+        Verb("commit"),
+    ),
     entry("GNUPGHOME", "The GnuPG directory with secret keys, instead of ~/.gnupg.", With("gpg-homedir")),
     entry(
         "OSTREE_GPG_HOME",

@@ -68,7 +68,7 @@ pub(in crate::cli::verb) struct Options {
     #[arg(long)]
     dry_run: bool,
     /// How many parents to fetch too; -1 for all [default: 0]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = clap::value_parser!(i64).range(-1..))]
     depth: Option<i64>,
     /// Where to fetch from, in place of what is configured
     #[arg(long)]
