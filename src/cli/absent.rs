@@ -8,7 +8,6 @@ const ABSENT: &[(&str, &str, &str)] = &[
         "provisional-repair",
         "`fsck` finds what is damaged; ostree-ext's `ostree-ext-cli` repairs deployments",
     ),
-    ("image", "deploy", "`container image pull` brings the image; `bootc` or ostree-ext deploys it"),
 ];
 
 /// What is said of a verb that only the peers have; `group` is the innermost one that it was looked for in.

@@ -42,6 +42,9 @@ use self::program::Program;
 use self::progress::Report;
 use self::terminal::{Interrupt, Session};
 
+/// The exit code of who looked for something new, and found nothing: rpm-ostree's.
+const NOTHING: u8 = 77;
+
 /// Runs the program with its arguments, the first of which is its own name; returns its exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut argv = argv.into_iter();
@@ -107,6 +110,9 @@ fn report(error: &anyhow::Error, interrupt: &Interrupt, progress: Option<&dyn Re
     }
     if error.is::<terminal::Told>() {
         return ExitCode::FAILURE;
+    }
+    if error.is::<terminal::Nothing>() {
+        return ExitCode::from(NOTHING);
     }
     let message = advice::text(error);
     terminal::say(format_args!("{} {message}", terminal::error_label()));

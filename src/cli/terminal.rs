@@ -43,6 +43,11 @@ struct StdoutClosed;
 #[error("told to the other side")]
 pub(crate) struct Told;
 
+/// Says that there was nothing to do, which has been told: the program ends with an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("there is nothing new")]
+pub(crate) struct Nothing;
+
 impl Session {
     /// Takes over standard output; `cancel` stops the work.
     pub(crate) fn new(options: &Options, cancel: Cancel) -> io::Result<Self> {

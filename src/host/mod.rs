@@ -13,6 +13,7 @@
 //!                                        ├─ trust      whose signatures a remote's commits need
 //!                                        ├─ ssh        this program on other machines
 //!                                        ├─ booting    its root, while it boots
+//!                                        ├─ deployed_images  commits of images as deployments
 //!                                        └─ images     docker://…, oci:…: registries.conf, policy.json, auth.json,
 //!                                                      certs.d, credential helpers, proxies
 //! ```
@@ -42,6 +43,8 @@
 mod bare_keys;
 mod boot_programs;
 mod booting;
+#[cfg(feature = "container")]
+mod deployed_images;
 mod environment;
 mod error;
 #[cfg(all(feature = "net", feature = "openpgp"))]
@@ -64,6 +67,8 @@ mod sysroots;
 mod trust;
 
 pub use bare_keys::{add_signatures, sign_commit_with};
+#[cfg(feature = "container")]
+pub use deployed_images::{ImageDeployment, image_of};
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};
 #[cfg(all(feature = "net", feature = "openpgp"))]

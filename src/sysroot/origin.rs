@@ -70,6 +70,15 @@ impl DeploymentOrigin {
         self.0.get_string(ORIGIN, "container-image-reference").ok().flatten()
     }
 
+    /// Lets upgrades come from another container image, and from no ref.
+    ///
+    /// # Errors
+    /// If the name cannot be written into a key file.
+    pub fn set_image(&mut self, image: &str) -> Result<(), ParseError> {
+        self.0.remove(ORIGIN, "refspec");
+        self.0.set_string(ORIGIN, "container-image-reference", image)
+    }
+
     /// The commit that stays, whatever the ref names.
     ///
     /// # Errors

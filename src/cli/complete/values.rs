@@ -73,6 +73,8 @@ enum Value {
 
 const METHODS: &[&str] = &["gzip", "zstd", "zstd:chunked", "none"];
 const KEYS: &[&str] = &["ed25519=inline:", "ed25519=file:", "spki=inline:", "spki=file:"];
+const TRANSPORTS: &[&str] =
+    &["registry", "oci", "oci-archive", "docker-archive", "dir", "containers-storage"];
 const PLATFORMS: &[&str] = &["linux/amd64", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x"];
 
 /// The candidates for a value of `arg` that begins with `current`.
@@ -151,6 +153,7 @@ fn kind(arg: &Arg, verb: &str) -> Option<Value> {
         "METHOD" => Value::OneOf(METHODS),
         "POLICY" | "BOOL" => Value::OneOf(&["true", "false"]),
         "PLATFORM" => Value::OneOf(PLATFORMS),
+        "TRANSPORT" => Value::OneOf(TRANSPORTS),
         "OPERATION" => Value::OneOf(&["get", "set", "unset"]),
         _ => return None,
     })
@@ -220,7 +223,7 @@ fn in_commit(given: &Given, current: &str) -> Option<Candidates> {
 
 /// Images of the repository, and the kinds of places where others may be; below some of these are files.
 fn images(given: &Given, current: &str) -> Candidates {
-    use Transport::{Dir, DockerArchive, OciArchive, OciDir, Registry};
+    use Transport::{ContainersStorage, Dir, DockerArchive, OciArchive, OciDir, Registry};
     let vouched = ["ostree-unverified-image:", "ostree-image-signed:"];
     if let Some(before) = vouched.iter().find(|before| current.starts_with(**before)) {
         return images(given, &current[before.len()..]).behind(before);
@@ -233,7 +236,7 @@ fn images(given: &Given, current: &str) -> Candidates {
         found.names = Candidates::names(kind).behind(transport.prefix()).names;
         return found;
     }
-    let places = [Registry].iter().chain(&on_disk).map(|transport| transport.prefix());
+    let places = [Registry, ContainersStorage].iter().chain(&on_disk).map(|transport| transport.prefix());
     found.list.extend(Candidates::words(places.chain(vouched)).list);
     found
 }
@@ -257,6 +260,7 @@ mod tests {
     /// Values that nobody but the user knows, by the names that help shows.
     const FREE: &[&str] = &[
         "ADDRESS:PORT",
+        "ARG",
         "BODY",
         "BOOTVERSION",
         "COLLECTION-ID",

@@ -11,6 +11,8 @@ mod image;
 mod info;
 mod prepare;
 pub(super) mod pull;
+pub(super) mod update;
+pub(super) mod upgrade;
 mod vouch;
 
 use std::str::FromStr;
@@ -58,6 +60,13 @@ pub(crate) enum Verb {
 pub(crate) struct Image {
     signature: Option<SignatureSource>,
     pub(super) reference: ImageReference,
+}
+
+impl Image {
+    /// The image, and who vouches for it.
+    pub(super) fn of(OstreeImageReference { signature, image }: OstreeImageReference) -> Self {
+        Self { signature: Some(signature), reference: image }
+    }
 }
 
 impl FromStr for Image {

@@ -34,13 +34,18 @@ impl Store<'_> {
         format!("containers-storage:[{}@{}+{}]{name}", self.driver, self.path("g"), self.path("r"))
     }
 
-    /// The directories with the files of layers.
+    /// The directories with the files of images' layers; those of containers have no tar-split data.
     fn layer_dirs(&self) -> Vec<PathBuf> {
-        let below = if self.driver == "vfs" { "vfs/dir" } else { "overlay" };
-        let dirs = fs::read_dir(Path::new(&self.path("g")).join(below)).unwrap();
-        let dirs = dirs.map(|dir| dir.unwrap().path());
-        let files = |dir: PathBuf| if self.driver == "vfs" { dir } else { dir.join("diff") };
-        dirs.map(files).filter(|dir| dir.is_dir()).collect()
+        let id = |split: &PathBuf| {
+            let name = split.file_name().unwrap().to_str().unwrap();
+            name.strip_suffix(".tar-split.gz").unwrap().to_owned()
+        };
+        let files = |id: String| match self.driver {
+            "vfs" => format!("vfs/dir/{id}"),
+            _ => format!("overlay/{id}/diff"),
+        };
+        let dirs = self.splits();
+        dirs.iter().map(|split| Path::new(&self.path("g")).join(files(id(split)))).collect()
     }
 
     /// A file of a layer, by its path there.

@@ -5,6 +5,7 @@ mod booted;
 mod crash;
 mod deploy;
 mod etc;
+mod images;
 mod prepare_root;
 mod read;
 

@@ -117,7 +117,8 @@ fn components(diff: &Components, session: &mut Session) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn packages(diff: Option<&PackagesDiff>, session: &mut Session) -> anyhow::Result<()> {
+/// Lists packages that differ, where databases of them do.
+pub(super) fn packages(diff: Option<&PackagesDiff>, session: &mut Session) -> anyhow::Result<()> {
     let out = &mut session.out;
     let Some(PackagesDiff { added, removed, changed }) = diff else {
         return Ok(writeln!(out, "\nNo database of dpkg, apk or pacman differs")?);

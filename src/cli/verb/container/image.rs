@@ -1,8 +1,10 @@
 //! `container image …`: images with all their layers, kept in a repository as ostree-ext keeps them.
 
+mod deploy;
 mod maintain;
 mod pull;
 mod show;
+mod upgrade;
 
 use std::fs;
 use std::io::Write;
@@ -27,6 +29,12 @@ pub(crate) enum Verb {
     List(show::ListArgs),
     /// Pull an image, or what is new of it
     Pull(Box<pull::Args>),
+    /// Pull an image into a sysroot and let the machine boot it next
+    Deploy(Box<deploy::Args>),
+    /// Let the machine boot what its image is now
+    Upgrade(Box<upgrade::UpgradeArgs>),
+    /// Let the machine boot another image, from which later upgrades come, too
+    Switch(Box<upgrade::SwitchArgs>),
     /// Show the layers of an image and how they were made
     History(show::ImageArgs),
     /// Print the manifest of an image, or its configuration
@@ -116,6 +124,9 @@ pub(super) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
     match verb {
         Verb::List(args) => show::list(args, session),
         Verb::Pull(args) => pull::run(args, session),
+        Verb::Deploy(args) => deploy::run(args, session),
+        Verb::Upgrade(args) => upgrade::upgrade(args, session),
+        Verb::Switch(args) => upgrade::switch(args, session),
         Verb::History(args) => show::history(args, session),
         Verb::Metadata(args) => show::metadata(args, session),
         Verb::Copy(args) => copy(args, session),

@@ -17,7 +17,7 @@ use crate::{store, tar};
 
 /// Where the keys are that may sign commits.
 #[derive(clap::Args)]
-pub(super) struct KeyringOptions {
+pub(in crate::cli::verb) struct KeyringOptions {
     /// A file with the OpenPGP keys that may sign the commit
     #[arg(long, value_name = "FILE")]
     gpg_keyring: Vec<PathBuf>,

@@ -162,6 +162,14 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ("Pull an image with its layers, if the policy lets it in:", "ostree-rs container image pull /ostree/repo ostree-image-signed:docker://quay.io/exampleos/os:stable"),
         ("Only look for an update:", "ostree-rs container image pull --check /ostree/repo ostree-image-signed:docker://quay.io/exampleos/os:stable"),
     ]),
+    ("ostree-rs-container-image-deploy", &[
+        ("Deploy an image on a disk that is mounted at /mnt; upgrades will come from another tag:", "ostree-rs container image deploy --sysroot=/mnt --stateroot=os --imgref=ostree-image-signed:docker://quay.io/exampleos/os:1 --target-imgref=ostree-image-signed:docker://quay.io/exampleos/os:stable --karg=root=LABEL=root"),
+    ]),
+    ("ostree-rs-container-image-upgrade", &[
+        ("Let this machine boot what its image is now:", "ostree-rs container image upgrade"),
+        ("Only tell what would come:", "ostree-rs container image upgrade --check"),
+    ]),
+    ("ostree-rs-container-image-switch", &[("Let this machine boot another image:", "ostree-rs container image switch ostree-image-signed:docker://quay.io/exampleos/os:next")]),
     ("ostree-rs-container-image-history", &[("Show the layers of an image:", "ostree-rs container image history --repo=/ostree/repo docker://quay.io/exampleos/os:stable")]),
     ("ostree-rs-container-image-metadata", &[("Print the configuration of an image:", "ostree-rs container image metadata --repo=/ostree/repo --config docker://quay.io/exampleos/os:stable")]),
     ("ostree-rs-container-image-copy", &[("Copy an image to another repository:", "ostree-rs container image copy --src-repo=/ostree/repo --dest-repo=repo docker://quay.io/exampleos/os:stable")]),

@@ -1,0 +1,77 @@
+//! Commits of images as deployments: their origin names the image, for upgrades by whoever comes next: this program,
+//! ostree-ext, bootc, rpm-ostree.
+//!
+//! ```text
+//! pull_image ► commit ► deployed, or staged on the running system ► origin: container-image-reference=ostree-…
+//! ```
+//! Source: ostree-ext container/deploy.rs.
+
+use ostree_format::CommitId;
+
+use super::{Machine, Result};
+use crate::base::Ctx;
+use crate::container::image::OstreeImageReference;
+use crate::sysroot::kargs::KernelArgs;
+use crate::sysroot::{
+    Cleanup, DeployOptions, Deployment, DeploymentOrigin, Deployments, Position, Retain, Stateroot, Sysroot,
+};
+
+/// A commit of an image that is to be deployed.
+#[derive(Debug, Clone)]
+pub struct ImageDeployment<'a> {
+    /// The stateroot that the deployment belongs to.
+    pub stateroot: &'a Stateroot,
+    /// The commit that the image became.
+    pub commit: CommitId,
+    /// The image that upgrades will come from.
+    pub image: &'a OstreeImageReference,
+    /// The kernel's arguments; those of the deployment before if `None`.
+    pub kernel_args: Option<KernelArgs>,
+}
+
+/// The image that upgrades of a deployment come from, if it is one.
+///
+/// # Errors
+/// [`Error::Parse`](super::Error::Parse) if the origin names no image that can be read.
+pub fn image_of(deployment: &Deployment) -> Result<Option<OstreeImageReference>> {
+    let text = deployment.origin.as_ref().and_then(DeploymentOrigin::image);
+    Ok(text.map(|text| text.parse()).transpose()?)
+}
+
+impl Machine {
+    /// Deploys a commit of an image: on the running system it is finished when the machine shuts down. What the deployment
+    /// before says of its origin stays, but where upgrades come from, and what was for it alone.
+    ///
+    /// # Errors
+    /// [`Error::Sysroot`](super::Error::Sysroot), as [`Sysroot::deploy`], [`Sysroot::stage`] and [`Sysroot::write_deployments`].
+    pub fn deploy_image(
+        &self,
+        sysroot: &Sysroot,
+        current: Deployments,
+        what: &ImageDeployment<'_>,
+        ctx: &Ctx,
+    ) -> Result<Deployments> {
+        let merge = current.merge_deployment(what.stateroot).cloned();
+        let mut origin = merge.as_ref().and_then(|merge| merge.origin.clone()).unwrap_or_default();
+        origin.remove_transient();
+        origin.set_image(&what.image.to_string())?;
+        let options = DeployOptions {
+            stateroot: what.stateroot.clone(),
+            commit: what.commit,
+            origin: Some(origin),
+            merge: merge.as_ref(),
+            kernel_args: what.kernel_args.clone(),
+            overlay_initrds: Vec::new(),
+        };
+        if current.booted().is_some() {
+            self.start_finalization()?;
+            return Ok(sysroot.stage(&current, &options, false, ctx)?);
+        }
+        let new = sysroot.deploy(&options, ctx)?;
+        let merge = merge.as_ref().map(|merge| &merge.id);
+        let written =
+            sysroot.add_deployment(current, new, merge, (Retain::default(), Position::First), ctx)?;
+        sysroot.cleanup(&written, Cleanup::All, ctx)?;
+        Ok(written)
+    }
+}
