@@ -23,9 +23,15 @@ const LIMIT_SECS: &str = "300";
 const POINTS: &[(&str, usize)] = &[
     ("test-admin-deploy-bootid-gc", 1),
     ("test-admin-deploy-clean", 1),
+    // Those of 14 points go on with `admin upgrade`.
+    ("test-admin-deploy-grub2", 14),
     ("test-admin-deploy-karg", 4),
     ("test-admin-deploy-nomerge", 1),
+    ("test-admin-deploy-none", 14),
+    ("test-admin-deploy-syslinux", 14),
+    ("test-admin-deploy-uboot", 14),
     ("test-admin-deploy-whiteouts", 3),
+    ("test-admin-gpg", 2),
     ("test-archivez", 13),
     ("test-auto-summary", 4),
     ("test-basic-bare-split-xattrs", 3),

@@ -89,7 +89,7 @@ fn a_machine_boots_whenever_cleanup_breaks_off() {
         place.ours(&["admin", "deploy", "--sysroot=root", "--os=os", "--retain", "os"]);
     }
     let killed = kill_everywhere(&place, &["admin", "undeploy", "--sysroot=root", "1"], |_| {
-        place.ours(&["admin", "deploy", "--sysroot=root", "--os=os", "--retain", "os"]);
+        place.ours(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
     });
     assert!(killed > 8, "{killed}");
     place.c(&["admin", "cleanup", "--sysroot=root"]);

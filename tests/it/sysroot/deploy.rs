@@ -9,7 +9,12 @@ use crate::oracle::{need, need_root};
 
 /// What is to be compared of a sysroot. Left out: the repository but for its refs, and what only newer versions make.
 fn comparable(root: &Path) -> Vec<String> {
-    let newer = ["ostree/deploy/os/backing/", "ostree/deploy/os/var/", "ostree/deploy/other/backing/"];
+    let newer = [
+        "ostree/deploy/os/backing/",
+        "ostree/deploy/os/var/",
+        "ostree/deploy/other/backing/",
+        "ostree/deploy/other/var/",
+    ];
     let mut lines = listing(root);
     lines.retain(|line| {
         let is_repo = line.starts_with("ostree/repo/") && !line.starts_with("ostree/repo/refs/heads/ostree");
@@ -38,10 +43,13 @@ impl Place {
             args.iter().map(|arg| (*arg).to_owned()).chain([format!("--sysroot={name}")]).collect()
         };
         let (theirs, ours) = (with("theirs"), with("ours"));
-        let words = |args: &[String]| args.iter().map(String::clone).collect::<Vec<_>>();
-        let _ = self.c(&words(&theirs).iter().map(String::as_str).collect::<Vec<_>>());
-        let _ = self.ours(&words(&ours).iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(comparable(&self.at("ours")), comparable(&self.at("theirs")), "{args:?}");
+        self.c(&theirs.iter().map(String::as_str).collect::<Vec<_>>());
+        self.ours(&ours.iter().map(String::as_str).collect::<Vec<_>>());
+        let (theirs, ours) = (comparable(&self.at("theirs")), comparable(&self.at("ours")));
+        let only = |a: &[String], b: &[String]| {
+            a.iter().filter(|line| !b.contains(line)).cloned().collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(only(&ours, &theirs), only(&theirs, &ours), "{args:?}");
         assert_bootable(&self.at("ours"));
     }
 

@@ -8,6 +8,7 @@ mod etc;
 mod images;
 mod prepare_root;
 mod read;
+mod remotes;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,7 +1,7 @@
 //! `admin deploy`: a commit of the sysroot's repository becomes what the machine boots next.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
@@ -120,7 +120,14 @@ pub(crate) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
 /// Breaks off as C ostree does for those who try out what is left then: its `OSTREE_REPO_TEST_ERROR=pre-commit`.
 fn break_off(sysroot: &Sysroot, session: &Session) -> anyhow::Result<()> {
     if std::env::var_os("OSTREE_REPO_TEST_ERROR").is_some_and(|stop| stop == "pre-commit") {
-        sysroot.repo().begin(&session.ctx)?.suspend();
+        let repo = sysroot.repo();
+        std::mem::forget(repo.begin(&session.ctx)?);
+        for entry in repo.dir().read_dir("tmp")? {
+            let name = entry?.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with("staging-") && name.ends_with("-lock")) {
+                repo.dir().remove_file(Path::new("tmp").join(name))?;
+            }
+        }
         bail!("OSTREE_REPO_TEST_ERROR_PRE_COMMIT specified");
     }
     Ok(())
