@@ -1,7 +1,7 @@
 //! A new deployment: a commit checked out to be booted, with a configuration of its own.
 //!
 //! ```text
-//! 1  ostree/deploy/S/deploy/COMMIT.N       the tree, hard links to objects
+//! 1  ostree/deploy/S/deploy/COMMIT.N       the tree, hard links to objects; .ostree.cfs in it, if it wants one
 //! 2  …/etc                                 a copy of …/usr/etc
 //! 3  ostree/deploy/S/var                   a copy of …/var, if nothing is there yet
 //! 4  …/etc                                 with what the administrator changed in the deployment before
@@ -21,6 +21,7 @@ use ostree_format::{CommitId, RootDir, S_IFDIR};
 use super::boot_entry::BootEntry;
 use super::etc;
 use super::files::{self, Durability, into_dir};
+use super::image;
 use super::kargs::KernelArgs;
 use super::kernel::Kernel;
 use super::labels::Labels;
@@ -137,7 +138,9 @@ impl Sysroot {
         };
         let parent = files::open_dir(&self.dir, &parent)?;
         checkout(&self.repo, tree, &parent, Path::new(&id.name()), &options, ctx)?;
-        files::open_dir(&self.dir, &id.path())
+        let root = files::open_dir(&self.dir, &id.path())?;
+        image::write(&self.repo, &id.commit, &into_dir(files::open_dir(&root, ".")?), ctx)?;
+        Ok(root)
     }
 
     /// Copies `usr/etc` to `etc`.

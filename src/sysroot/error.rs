@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ostree_format::{Checksum, CommitId, ParseError};
 
 use super::{DeploymentId, Stateroot};
-use crate::base::{Cancelled, ErrorKind, Kind};
+use crate::base::{Cancelled, ErrorKind, Kind, VerityDigest};
 use crate::store;
 
 /// The result of every call on a sysroot.
@@ -102,6 +102,17 @@ pub enum Error {
         /// The number of the deployment.
         serial: u32,
     },
+    /// `prepare-root.conf` of a deployment cannot be understood.
+    #[error("Parsing prepare-root config: {0}")]
+    RootConfig(#[from] super::prepare_root::RootConfigError),
+    /// The composefs image of a deployment is another one than its commit says.
+    #[error("Generated composefs image digest ({digest}) is not what commit {commit} says")]
+    WrongImage {
+        /// The commit.
+        commit: CommitId,
+        /// The digest of the image.
+        digest: VerityDigest,
+    },
     /// Another process holds the lock.
     #[error("the sysroot is locked by another process")]
     Locked,
@@ -140,6 +151,7 @@ impl Kind for Error {
             Self::Invalid { .. } | Self::KernelMismatch { .. } | Self::BothEtcs | Self::NoTitle => {
                 ErrorKind::Damaged
             }
+            Self::RootConfig(_) | Self::WrongImage { .. } => ErrorKind::Damaged,
             Self::Io { source, .. } => Kind::kind(source),
             Self::NoStateroot(_)
             | Self::NotBooted

@@ -18,6 +18,7 @@
 //! kargs          the kernel's command line
 //! origin         where a deployment came from, and where its upgrades come from
 //! etc            /etc of the old deployment merged into that of the new one
+//! image          the composefs image of a deployment, and fs-verity for its files
 //! prepare_root   from the kernel to the running system: a deployment becomes the root file system
 //! ```
 //!
@@ -33,6 +34,7 @@ mod deployment;
 mod error;
 pub mod etc;
 mod files;
+mod image;
 mod install;
 pub mod kargs;
 mod kernel;

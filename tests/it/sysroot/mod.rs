@@ -2,6 +2,7 @@
 
 mod boot_loaders;
 mod booted;
+mod composefs;
 mod crash;
 mod deploy;
 mod etc;

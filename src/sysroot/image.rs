@@ -1,0 +1,108 @@
+//! The composefs image of a deployment, and fs-verity for what it shows.
+//!
+//! ```text
+//! prepare-root.conf in the deployment    the image
+//! composefs.enabled = no                 none, unless ex-integrity.composefs of the repository wants one
+//!                     maybe, yes         without digests of files
+//!                     verity, signed     with them, and what the commit says that it is; the kernel verifies the image
+//!                                        and every object in it
+//! ```
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use composefs_ioctls::fsverity::{EnableVerityError, fs_ioc_enable_verity};
+use ostree_format::config::Tristate;
+use ostree_format::{COMPOSEFS_DIGEST_KEY, CommitId, ObjectName};
+use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
+use rustix::io::Errno;
+
+use super::prepare_root::{Composefs, IMAGE, Integrity, RootConfig};
+use super::{Error, Result};
+use crate::base::{Ctx, VerityDigest};
+use crate::composefs::{FileDigests, TreeImage};
+use crate::repo::Repo;
+use crate::store::{Reachable, load_commit, walk_commit};
+
+/// What the image is called until it is whole.
+const UNFINISHED: &str = ".ostree.cfs.new";
+/// The kernel's number of SHA-256 among fs-verity's algorithms.
+const SHA256: u8 = 1;
+/// Bytes of the blocks that fs-verity hashes.
+const BLOCK: u32 = 4096;
+
+/// Writes the image of a commit into its deployment, a checkout of it, if that or the repository wants one. Where files
+/// are to be verified, they and the image get fs-verity.
+///
+/// # Errors
+/// [`Error::WrongImage`] if the commit says that it has another image, [`Error::RootConfig`], [`Error::Store`];
+/// [`Error::Io`], also if the file system has no fs-verity and that is asked for.
+pub(super) fn write(
+    repo: &Repo,
+    commit: &CommitId,
+    deployment: &Dir,
+    ctx: &Ctx,
+) -> Result<Option<VerityDigest>> {
+    let config = RootConfig::load(deployment, "")?;
+    if config.composefs == Composefs::No && repo.config().composefs != Tristate::Yes {
+        return Ok(None);
+    }
+    let is_verified = config.integrity != Integrity::None;
+    let digests = if is_verified { FileDigests::Record } else { FileDigests::Omit };
+    let loaded = load_commit(repo, commit)?;
+    let image = TreeImage::of_tree(repo, loaded.root, digests, ctx)?;
+    let digest = write_unfinished(&image, deployment)?;
+    if is_verified {
+        let expected = loaded.metadata.get_bytes(COMPOSEFS_DIGEST_KEY);
+        if expected.is_some_and(|expected| expected != digest.as_bytes()) {
+            return Err(Error::WrongImage { commit: *commit, digest });
+        }
+        let image = open(deployment, UNFINISHED).map_err(|e| Error::io("open", UNFINISHED, e))?;
+        protect(&image, UNFINISHED)?;
+        protect_objects(repo, commit, ctx)?;
+    }
+    renameat(deployment, UNFINISHED, deployment, IMAGE).map_err(|e| Error::io("rename", IMAGE, e))?;
+    Ok(Some(digest))
+}
+
+fn write_unfinished(image: &TreeImage, deployment: &Dir) -> Result<VerityDigest> {
+    let failed = |e: io::Error| Error::io("write", UNFINISHED, e);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644);
+    let mut file = BufWriter::new(deployment.open_with(UNFINISHED, &options).map_err(failed)?);
+    let digest = image.write(&mut file).map_err(failed)?;
+    file.flush().map_err(failed)?;
+    fsync(file.get_ref()).map_err(|e| failed(e.into()))?;
+    Ok(digest)
+}
+
+/// Has the kernel verify every content object of a commit, as far as it does not already.
+fn protect_objects(repo: &Repo, commit: &CommitId, ctx: &Ctx) -> Result<()> {
+    let mut reachable = Reachable::default();
+    walk_commit(repo, commit, &mut reachable, &mut |_| Ok(()))?;
+    for id in reachable.files {
+        ctx.cancel.check()?;
+        let path = format!("objects/{}", ObjectName::from(id).loose_path(repo.mode()));
+        match open(repo.dir(), &path) {
+            Ok(object) => protect(&object, &path)?,
+            // A symbolic link.
+            Err(Errno::LOOP) => {}
+            Err(errno) => return Err(Error::io("open", path, errno)),
+        }
+    }
+    Ok(())
+}
+
+fn open(dir: &Dir, path: &str) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    openat(dir, path, flags, Mode::empty()).map(File::from)
+}
+
+/// Has the kernel verify a file from now on, which nobody can change any more.
+fn protect(file: &File, path: &str) -> Result<()> {
+    match fs_ioc_enable_verity(file, SHA256, BLOCK) {
+        Ok(()) | Err(EnableVerityError::AlreadyEnabled) => Ok(()),
+        Err(error) => Err(Error::io("enabling fs-verity of", path, io::Error::other(error))),
+    }
+}

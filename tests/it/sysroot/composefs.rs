@@ -1,0 +1,63 @@
+//! The composefs image of a deployment: there if it is wanted, and the one of the commit. What the kernel makes of it is
+//! seen by `prepare_root`, and by the virtual machine of `tests/boot`.
+
+use std::fs;
+
+use super::Place;
+use crate::oracle::{need, need_root};
+
+impl Place {
+    /// A commit whose prepare-root.conf has this line, and the arguments for it, in a new sysroot.
+    fn wanting(&self, enabled: &str, more: &[&str]) {
+        fs::create_dir_all(self.at("tree/usr/lib/ostree")).unwrap();
+        self.write("tree/usr/lib/ostree/prepare-root.conf", &format!("[composefs]\nenabled={enabled}\n"));
+        let commit = ["--repo=build", "commit", "-b", "os", "--tree=dir=tree", "--canonical-permissions"];
+        self.ours(&[&commit, more].concat());
+        self.sysroot("root");
+    }
+}
+
+const DEPLOY: &[&str] = &["admin", "deploy", "--sysroot=root", "--os=os", "os"];
+
+#[test]
+fn the_image_is_that_of_the_commit() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.wanting("yes", &[]);
+    place.ours(DEPLOY);
+    place.ours(&["--repo=build", "checkout", "--composefs-noverity", "os", "image"]);
+    let image = place.deployment("root").join(".ostree.cfs");
+    assert_eq!(fs::read(image).unwrap(), fs::read(place.at("image")).unwrap());
+    // C ostree finds nothing odd in such a deployment, and ours is not odd to the next one.
+    place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+    place.ours(DEPLOY);
+}
+
+#[test]
+fn without_being_wanted_there_is_none() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.wanting("no", &[]);
+    place.ours(DEPLOY);
+    assert!(!place.deployment("root").join(".ostree.cfs").exists());
+    place.ours(&["--repo=root/ostree/repo", "config", "set", "ex-integrity.composefs", "yes"]);
+    place.ours(DEPLOY);
+    assert!(place.deployment("root").join(".ostree.cfs").exists());
+}
+
+#[test]
+fn another_image_than_the_commit_says_is_refused() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    let wrong = format!("--add-metadata=ostree.composefs.digest.v0=[{}]", ["byte 0x07"; 32].join(", "));
+    place.wanting("signed", &[&wrong]);
+    let said = place.fails(DEPLOY);
+    assert!(said.contains("Generated composefs image digest"), "{said}");
+    assert!(!place.ours(&["admin", "status", "--sysroot=root"]).contains("os "), "it has no boot entry");
+}
