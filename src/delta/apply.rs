@@ -10,6 +10,7 @@
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ostree_format::delta::{DeltaFallback, DeltaPartEntry, Superblock};
 use ostree_format::variant::Dict;
@@ -47,6 +48,8 @@ pub struct Applied {
     /// The objects that the delta leaves to be fetched one by one, and which are not there yet. If there are any, the
     /// commit is still marked as partial: [`complete_commit`] ends that once they are there.
     pub missing: Vec<DeltaFallback>,
+    /// Bytes of the content of the files that the delta made.
+    pub content_bytes: u64,
 }
 
 /// The numbers of the parts of which `store` lacks objects: those that [`Sources::part`] is asked for, for who wants to
@@ -92,6 +95,8 @@ pub fn apply(block: &Superblock, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -
     write_commit(block, from.voucher, txn)?;
     let objects = block.parts.iter().map(|entry| entry.objects.len() as u64).sum();
     ctx.phase("Applying static delta", Some(objects), None);
+    let content_bytes = AtomicU64::new(0);
+    let made = &content_bytes;
     with_pool(ctx, u64::MAX, |pool| {
         for (number, entry) in block.parts.iter().enumerate() {
             if has_all(entry, txn)? {
@@ -106,7 +111,7 @@ pub fn apply(block: &Superblock, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -
             // The one before has to be gone from the disk before a third one comes.
             pool.wait()?;
             let old = OldObjects { store: from.old, spool: from.spool, cancel: &ctx.cancel };
-            submit(pool, Work { part, objects: &entry.objects, old, txn, ctx })?;
+            submit(pool, Work { part, objects: &entry.objects, old, txn, content_bytes: made, ctx })?;
         }
         pool.wait()
     })?;
@@ -119,7 +124,7 @@ pub fn apply(block: &Superblock, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -
     if missing.is_empty() {
         complete_commit(txn, &block.to, ctx)?;
     }
-    Ok(Applied { commit: block.to, missing })
+    Ok(Applied { commit: block.to, missing, content_bytes: content_bytes.into_inner() })
 }
 
 fn ctx_done(ctx: &Ctx, objects: usize) {

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ostree_format::delta::{DeltaOp, DeltaOps};
 use ostree_format::{FileHeader, FileId, MAX_METADATA_BYTES, MetaKind, ObjectName, ObjectType};
@@ -26,6 +27,8 @@ pub(super) struct Work<'env> {
     pub(super) objects: &'env [ObjectName],
     pub(super) old: OldObjects<'env>,
     pub(super) txn: &'env dyn Txn,
+    /// Bytes of the content of files that were made.
+    pub(super) content_bytes: &'env AtomicU64,
     pub(super) ctx: &'env Ctx,
 }
 
@@ -151,7 +154,9 @@ impl Work<'_> {
                 Error::Read { what: format!("{name} from a static delta"), source }
             }
             (_, error) => error,
-        })
+        })?;
+        self.content_bytes.fetch_add(len, Ordering::Relaxed);
+        Ok(())
     }
 
     fn write_meta(&self, name: &ObjectName, bytes: &[u8]) -> Result<()> {

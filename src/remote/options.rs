@@ -140,7 +140,8 @@ pub enum Timestamps {
 /// Counts of what a pull brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoteStats {
-    /// Commits, their detached metadata, dirtrees and dirmetas that were fetched.
+    /// Commits, their detached metadata, dirtrees and dirmetas that were fetched, and what tells of static deltas: indexes
+    /// and superblocks.
     pub metadata_fetched: u64,
     /// Content objects that were fetched.
     pub content_fetched: u64,
@@ -167,6 +168,8 @@ pub struct DeltaStats {
     pub bytes: u64,
     /// Bytes of the objects in it.
     pub unpacked_bytes: u64,
+    /// Bytes of the content of the files that it made here.
+    pub content_bytes: u64,
 }
 
 /// The refs that commits were asked for by.

@@ -141,6 +141,7 @@ impl<'a> RemotePlan<'a> {
             }
             Origin::Directory(local) => self.copy(*local, txn, &commits, &judge, ctx)?,
         };
+        stats.metadata_fetched += by_delta.metadata_fetched;
         stats.moved_bytes += by_delta.moved_bytes;
         stats.deltas = by_delta.deltas;
         self.write_refs(txn)?;
@@ -165,6 +166,8 @@ impl<'a> RemotePlan<'a> {
             options: &self.options,
             known: self.known_deltas.clone(),
             has_indexes: self.has_indexes,
+            small_files: 0,
+            small_bytes: 0,
         }
     }
 

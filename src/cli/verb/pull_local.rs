@@ -112,17 +112,17 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         file_modes: if args.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
         voucher: signed_by.as_ref().map(|voucher| voucher as &dyn Voucher),
     };
-    let (copied, stats) = match args.require_static_deltas {
+    let told = match args.require_static_deltas {
         true => by_deltas::pull(args, (&source, &repo), wanted, options, session)?,
-        false => copy(args, (&source, &repo), wanted, &options, session)?,
+        false => {
+            let (copied, stats) = copy(args, (&source, &repo), wanted, &options, session)?;
+            let (metadata, content) = (copied.metadata_objects, copied.content_objects);
+            let written = size(stats.content_bytes_written);
+            format!("{metadata} metadata, {content} content objects imported; {written} content written")
+        }
     };
     if !args.quiet {
-        let written = size(stats.content_bytes_written);
-        let (metadata, content) = (copied.metadata_objects, copied.content_objects);
-        writeln!(
-            session.out,
-            "{metadata} metadata, {content} content objects imported; {written} content written"
-        )?;
+        writeln!(session.out, "{told}")?;
     }
     Ok(())
 }

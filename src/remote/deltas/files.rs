@@ -61,6 +61,8 @@ struct State {
     downloads: Option<Downloads<usize>>,
     arrived: HashMap<usize, FetchedBody>,
     spilled: HashMap<usize, Arc<Part>>,
+    /// Bytes of the parts that were opened in a directory.
+    opened_bytes: u64,
     /// What went wrong, which the one who applies the delta cannot tell.
     failed: Option<Error>,
 }
@@ -84,6 +86,7 @@ impl<'a> PartFiles<'a> {
             downloads,
             arrived: HashMap::new(),
             spilled: HashMap::new(),
+            opened_bytes: 0,
             failed: None,
         };
         Self { files, name: block.name(), entries, parts: dir.map(Parts::new), state: RefCell::new(state) }
@@ -102,7 +105,9 @@ impl<'a> PartFiles<'a> {
 
     fn take(&self, number: usize, path: &str, state: &mut State) -> Result<Box<dyn Read>> {
         if let DeltaFiles::Directory(local) = self.files {
-            return Ok(Box::new(local.open_path(path)?.ok_or_else(|| missing(path))?));
+            let file = local.open_path(path)?.ok_or_else(|| missing(path))?;
+            state.opened_bytes += self.entries.get(number).map_or(0, |(_, bytes)| *bytes);
+            return Ok(Box::new(file));
         }
         // The one before was read to its end, and verified.
         state.spilled.iter().filter(|(earlier, _)| **earlier < number).for_each(|(_, part)| part.remove());
@@ -147,7 +152,8 @@ impl<'a> PartFiles<'a> {
 
     /// Bytes that came.
     pub(super) fn moved_bytes(&self) -> u64 {
-        self.state.borrow().downloads.as_ref().map_or(0, Downloads::moved_bytes)
+        let state = self.state.borrow();
+        state.opened_bytes + state.downloads.as_ref().map_or(0, Downloads::moved_bytes)
     }
 
     /// Nothing of it is needed any more.

@@ -9,6 +9,7 @@
 mod files;
 
 use std::collections::HashMap;
+use std::mem;
 
 use ostree_format::delta::{DeltaName, Superblock};
 use ostree_format::keyfile::KeyFile;
@@ -32,6 +33,9 @@ pub(super) struct RemoteDeltas<'a> {
     pub(super) known: HashMap<DeltaName, Checksum>,
     /// Whether commits have indexes of the deltas that lead to them.
     pub(super) has_indexes: bool,
+    /// Indexes and superblocks that came, and their bytes; not yet in anybody's statistics.
+    pub(super) small_files: u64,
+    pub(super) small_bytes: u64,
 }
 
 /// A commit that is wanted.
@@ -53,7 +57,10 @@ impl RemoteDeltas<'_> {
         stats: &mut RemoteStats,
         ctx: &Ctx,
     ) -> Result<()> {
-        let Some(block) = self.find(target, txn, ctx)? else { return Ok(()) };
+        let found = self.find(target, txn, ctx)?;
+        stats.metadata_fetched += mem::take(&mut self.small_files);
+        stats.moved_bytes += mem::take(&mut self.small_bytes);
+        let Some(block) = found else { return Ok(()) };
         count(&block, txn, &mut stats.deltas)?;
         let needed = needed_parts(&block, txn)?;
         let parts = PartFiles::new(&self.files, &block, needed, self.options.parts.clone(), ctx);
@@ -66,6 +73,7 @@ impl RemoteDeltas<'_> {
                 parts.remove();
                 let left = applied.missing.len() as u64;
                 stats.deltas.parts_done = stats.deltas.parts - left;
+                stats.deltas.content_bytes += applied.content_bytes;
                 Ok(())
             }
             Err(error) => {
@@ -101,7 +109,8 @@ impl RemoteDeltas<'_> {
         if self.has_indexes {
             self.read_index(&to, ctx)?;
         }
-        let none = || match self.options.deltas {
+        let deltas = self.options.deltas;
+        let none = || match deltas {
             DeltaUse::Required => Err(Error::NoDelta { from: target.name.clone().unwrap_or_default(), to }),
             DeltaUse::IfThere | DeltaUse::Never => Ok(None),
         };
@@ -114,14 +123,23 @@ impl RemoteDeltas<'_> {
         if name.from.is_none() && target.before.is_some() {
             return Ok(None);
         }
-        let Some(bytes) = self.files.small(&name.superblock_path(), MAX_METADATA_BYTES, ctx)? else {
-            return none();
-        };
-        if Checksum::of(&bytes) != *expected {
+        let expected = *expected;
+        let Some(bytes) = self.small(&name.superblock_path(), ctx)? else { return none() };
+        if Checksum::of(&bytes) != expected {
             return Err(Error::WrongDelta(name));
         }
         tracing::debug!(%name, "static delta found");
         Ok(Some(delta::read_head(&bytes, None)?.superblock))
+    }
+
+    /// A file that tells of deltas, if it is there.
+    fn small(&mut self, path: &str, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
+        let came = self.files.small(path, MAX_METADATA_BYTES, ctx)?;
+        if let Some(bytes) = &came {
+            self.small_files += 1;
+            self.small_bytes += bytes.len() as u64;
+        }
+        Ok(came)
     }
 
     /// The newest complete commit here from which a delta leads to `to`.
@@ -140,7 +158,7 @@ impl RemoteDeltas<'_> {
     fn read_index(&mut self, to: &CommitId, ctx: &Ctx) -> Result<()> {
         let name = to.checksum().to_base64();
         let path = format!("delta-indexes/{}/{}.index", &name[..2], &name[2..]);
-        let Some(bytes) = self.files.small(&path, MAX_METADATA_BYTES, ctx)? else { return Ok(()) };
+        let Some(bytes) = self.small(&path, ctx)? else { return Ok(()) };
         let index = Dict::parse(&bytes).map_err(Error::Summary)?;
         let deltas = index.get_dict("ostree.static-deltas").map_err(Error::Summary)?.unwrap_or_default();
         for (name, digest) in deltas {

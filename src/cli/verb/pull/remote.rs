@@ -18,7 +18,7 @@ use crate::remote::{
     Bindings, DeltaStats, DeltaUse, RemoteOptions, RemotePlan, RemoteStats, ServerTrust, SummaryJudge,
     Timestamps, WantedRef, WantedRefs,
 };
-use crate::repo::{Fsync, Repo};
+use crate::repo::{Fsync, Repo, TransactionStats};
 use crate::store::{Depth, ObjectRead, resolve_rev};
 use crate::transfer::{Extent, FileModes, Trust};
 
@@ -238,25 +238,33 @@ pub(in crate::cli::verb) fn pull(
         repo.set_mirrored_summary(&summary.bytes, summary.signatures.as_deref())?;
     }
     if !quiet {
-        let is_local = matches!(opened.source, RemoteSource::Directory(_));
-        let fetched = told(&stats, is_local, started.elapsed());
-        writeln!(session.out, "{fetched}; {} content written", size(written.content_bytes_written))?;
+        // With deltas, what a directory gives is fetched, too.
+        let is_local = matches!(opened.source, RemoteSource::Directory(_)) && !options.require_static_deltas;
+        writeln!(session.out, "{}", told(&stats, &written, is_local, started.elapsed()))?;
     }
     Ok(())
 }
 
 /// What a pull by deltas would fetch, as C ostree says it.
 fn would_fetch(stats: &DeltaStats) -> String {
-    let DeltaStats { parts_done, parts, bytes_done, bytes, unpacked_bytes } = stats;
+    let DeltaStats { parts_done, parts, bytes_done, bytes, unpacked_bytes, .. } = stats;
     let [done, all, unpacked] = [bytes_done, bytes, unpacked_bytes].map(|bytes| size(*bytes));
     format!("Delta update: {parts_done}/{parts} parts, {done}/{all}, {unpacked} total uncompressed")
 }
 
-/// What was fetched, as C ostree says it.
-fn told(stats: &RemoteStats, is_local: bool, time: Duration) -> String {
+/// What was fetched and written, as C ostree says it: which does not count the files that deltas made as written.
+pub(in crate::cli::verb) fn told(
+    stats: &RemoteStats,
+    written: &TransactionStats,
+    is_local: bool,
+    time: Duration,
+) -> String {
     let RemoteStats { metadata_fetched, content_fetched, metadata_imported, content_imported, .. } = stats;
+    let written = size(written.content_bytes_written.saturating_sub(stats.deltas.content_bytes));
     if is_local {
-        return format!("{metadata_imported} metadata, {content_imported} content objects imported");
+        return format!(
+            "{metadata_imported} metadata, {content_imported} content objects imported; {written} content written"
+        );
     }
     let mut text = match stats.deltas.parts_done {
         0 => format!("{metadata_fetched} metadata, {content_fetched} content objects fetched"),
@@ -271,7 +279,7 @@ fn told(stats: &RemoteStats, is_local: bool, time: Duration) -> String {
         bytes @ ..1024 => format!("; {bytes} B transferred in {secs} seconds"),
         bytes => format!("; {} KiB transferred in {secs} seconds", bytes / 1024),
     };
-    text
+    text + &format!("; {written} content written")
 }
 
 /// What is meant by the arguments behind the remote.

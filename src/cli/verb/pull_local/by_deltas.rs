@@ -1,30 +1,31 @@
 //! `pull-local --require-static-deltas`: what is new comes from static deltas of the source, or not at all.
 
+use std::time::Instant;
+
 use anyhow::bail;
 
+use super::super::pull::remote::told;
 use super::{Args, Wanted};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::RepoMode;
 use crate::host::Machine;
-use crate::remote::{
-    Bindings, DeltaUse, Origin, RemoteOptions, RemotePlan, RemoteStats, WantedRef, WantedRefs,
-};
-use crate::repo::{Repo, TransactionStats};
-use crate::transfer::{TransferOptions, TransferStats};
+use crate::remote::{Bindings, DeltaUse, Origin, RemoteOptions, RemotePlan, WantedRef, WantedRefs};
+use crate::repo::Repo;
+use crate::transfer::TransferOptions;
 
-/// Pulls what is wanted, as a pull from a remote at `file://` does.
+/// Pulls what is wanted, as a pull from a remote at `file://` does; gives back what there is to tell.
 pub(super) fn pull(
     args: &Args,
     (source, repo): (&Repo, &Repo),
     wanted: Vec<Wanted>,
     options: TransferOptions<'_>,
     session: &Session,
-) -> anyhow::Result<(TransferStats, TransactionStats)> {
+) -> anyhow::Result<String> {
     if repo.mode() == RepoMode::Archive {
         bail!("Can't use static deltas in an archive repo");
     }
-    let machine = Machine::from_env();
+    let (started, machine) = (Instant::now(), Machine::from_env());
     let spool = || machine.temporary_file();
     let options = RemoteOptions {
         remote: args.remote.clone(),
@@ -47,11 +48,5 @@ pub(super) fn pull(
     let plan = RemotePlan::new(Origin::Directory(source), &wanted, options, &session.ctx)?;
     let (stats, written) =
         locate::in_transaction(repo, &session.ctx, |txn| Ok(plan.run(txn, &session.ctx)?))?;
-    let RemoteStats { metadata_imported, content_imported, .. } = stats;
-    let copied = TransferStats {
-        metadata_objects: metadata_imported,
-        content_objects: content_imported,
-        ..TransferStats::default()
-    };
-    Ok((copied, written))
+    Ok(told(&stats, &written, false, started.elapsed()))
 }
