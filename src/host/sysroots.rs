@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use nix::sched::{CloneFlags, unshare};
 use ostree_format::variant::Dict;
+use rustix::fs::StatVfsMountFlags;
+use rustix::mount::MountFlags;
 
 use super::boot_programs::BootPrograms;
 use super::repos::open_dir;
@@ -16,6 +19,8 @@ use crate::sysroot::{Epoch, Inode, Surroundings, Sysroot, Tunables, inode_in};
 
 /// Says that the running system was booted from a deployment, and which.
 const BOOTED: &str = "/run/ostree-booted";
+/// What a running system may have mounted read-only, and is written here.
+const MOUNTED: [&str; 2] = ["/sysroot", "/boot"];
 /// Finishes a staged deployment when it is stopped.
 const FINALIZE: &str = "ostree-finalize-staged.service";
 
@@ -38,6 +43,28 @@ impl Machine {
             sysroot.repo_mut().set_boot_id(boot_id);
         }
         Ok(sysroot)
+    }
+
+    /// Opens the sysroot at `path` to change it. Where the running system has its own read-only, this process gets a
+    /// view of its own in which it is not; what others see stays as it is.
+    ///
+    /// # Errors
+    /// As [`Machine::open_sysroot`]; [`Error::Io`] if the view cannot be had.
+    pub fn open_sysroot_to_write(&self, path: impl AsRef<Path>) -> Result<Sysroot> {
+        let path = path.as_ref();
+        let sysroot = self.open_sysroot(path)?;
+        let is_running = sysroot.surroundings().booted.is_some();
+        let read_only: Vec<&str> = MOUNTED.into_iter().filter(|path| is_read_only(path)).collect();
+        if !is_running || read_only.is_empty() || !rustix::process::geteuid().is_root() {
+            return Ok(sysroot);
+        }
+        drop(sysroot);
+        own_view()?;
+        for path in read_only {
+            let remounted = rustix::mount::mount_remount(path, MountFlags::RELATIME, "");
+            remounted.map_err(|e| Error::io("Remounting read-write", path)(e.into()))?;
+        }
+        self.open_sysroot(path)
     }
 
     /// Makes the directories of a sysroot at `path`.
@@ -88,6 +115,21 @@ impl Machine {
             tunables: Tunables::parse(words("OSTREE_SYSROOT_OPTS"), words("OSTREE_SYSROOT_DEBUG")),
         })
     }
+}
+
+/// Whether a file system is mounted read-only.
+fn is_read_only(path: &str) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Leaves the mounts that all processes share, unless somebody has seen to that.
+fn own_view() -> Result<()> {
+    let view = |path: &'static str| fs::read_link(path).map_err(Error::io("Reading", path));
+    if view("/proc/1/ns/mnt")? == view("/proc/self/ns/mnt")? {
+        let unshared = unshare(CloneFlags::CLONE_NEWNS).map_err(std::io::Error::from);
+        unshared.map_err(Error::io("Leaving the mounts of", "/"))?;
+    }
+    Ok(())
 }
 
 /// The directory of the deployment that is told of; older systems leave the file empty.

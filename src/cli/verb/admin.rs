@@ -96,14 +96,12 @@ impl SysrootOptions {
 
     /// Opens the sysroot to look at it.
     pub(crate) fn open(&self) -> anyhow::Result<Sysroot> {
-        let sysroot = Machine::from_env().open_sysroot(self.path())?;
-        // Somebody may have closed standard output; the work goes on.
-        Ok(sysroot.with_journal(Arc::new(|text| drop(writeln!(io::stdout().lock(), "{text}")))))
+        Ok(spoken(Machine::from_env().open_sysroot(self.path())?))
     }
 
     /// Opens the sysroot to change it, once nobody else does.
     pub(crate) fn lock(&self, session: &Session) -> anyhow::Result<Locked> {
-        let sysroot = self.open()?;
+        let sysroot = spoken(Machine::from_env().open_sysroot_to_write(self.path())?);
         let mut waiting = || drop(writeln!(io::stdout().lock(), "Waiting for sysroot lock..."));
         let lock = sysroot.lock(&mut waiting, &session.ctx)?;
         let deployments = sysroot.load()?;
@@ -112,6 +110,11 @@ impl SysrootOptions {
         }
         Ok(Locked { sysroot, deployments, _lock: lock })
     }
+}
+
+/// Lets the user hear what is done. Somebody may have closed standard output; the work goes on.
+fn spoken(sysroot: Sysroot) -> Sysroot {
+    sysroot.with_journal(Arc::new(|text| drop(writeln!(io::stdout().lock(), "{text}"))))
 }
 
 /// Does what the arguments ask for.

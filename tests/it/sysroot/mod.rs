@@ -10,6 +10,7 @@ mod images;
 mod prepare_root;
 mod read;
 mod remotes;
+mod running;
 
 use std::fs;
 use std::os::unix::fs::symlink;
