@@ -80,14 +80,15 @@ impl Machine {
     /// # Errors
     /// [`Error::Service`]
     pub fn start_finalization(&self) -> Result<()> {
-        let mut systemctl = Command::new("systemctl");
-        let started = systemctl.args(["start", "--quiet", FINALIZE]).stderr(Stdio::null()).status();
-        let failed = |why: String| Error::Service { name: FINALIZE, why };
-        match started {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(failed(status.to_string())),
-            Err(error) => Err(failed(format!("systemctl: {error}"))),
-        }
+        systemctl(&["start", "--quiet", FINALIZE], FINALIZE)
+    }
+
+    /// Restarts the machine, as systemd does it: services are stopped first, and a staged deployment is finished.
+    ///
+    /// # Errors
+    /// [`Error::Service`]
+    pub fn reboot(&self) -> Result<()> {
+        systemctl(&["reboot"], "reboot.target")
     }
 
     /// What the sysroot in `dir` has to be told of this machine.
@@ -130,6 +131,16 @@ fn own_view() -> Result<()> {
         unshared.map_err(Error::io("Leaving the mounts of", "/"))?;
     }
     Ok(())
+}
+
+/// Asks systemd for something that only it can do; `name` is what an error calls it.
+fn systemctl(args: &[&str], name: &'static str) -> Result<()> {
+    let failed = |why: String| Error::Service { name, why };
+    match Command::new("systemctl").args(args).stderr(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(failed(status.to_string())),
+        Err(error) => Err(failed(format!("systemctl: {error}"))),
+    }
 }
 
 /// The directory of the deployment that is told of; older systems leave the file empty.

@@ -39,14 +39,17 @@ impl Voucher for Judge<'_> {
         }
         let for_some = self.for_some.get(&commit.id).into_iter().flatten();
         for (known, time) in self.for_all.iter().chain(for_some) {
-            not_older((known, *time), (&commit.id, parsed.timestamp))?;
+            refuse_older((known, *time), (&commit.id, parsed.timestamp))?;
         }
         Ok(())
     }
 }
 
-/// Refuses a commit that is older than a known one.
-fn not_older(known: (&CommitId, u64), new: (&CommitId, u64)) -> Result<(), Refusal> {
+/// Refuses a commit that is older than a known one, each with its time in seconds since 1970.
+///
+/// # Errors
+/// If it is, in the words of libostree.
+pub fn refuse_older(known: (&CommitId, u64), new: (&CommitId, u64)) -> Result<(), Refusal> {
     if new.1 >= known.1 || known.0 == new.0 {
         return Ok(());
     }

@@ -32,6 +32,7 @@ mod walk;
 mod wanted;
 
 pub use error::{Error, Result};
+pub use judge::refuse_older;
 pub use local::LocalArchive;
 pub use options::{
     Bindings, DeltaStats, DeltaUse, RemoteOptions, RemoteStats, ServerTrust, SummaryJudge, Timestamps,

@@ -38,6 +38,16 @@ impl Labels {
         self.0.clone().map(|labeling| Relabel { labeling, prefix: format!("/{prefix}") })
     }
 
+    /// The name of the policy, if there is one.
+    pub(super) fn policy_name(&self) -> Option<&str> {
+        self.0.as_ref().map(|labeling| labeling.policy.name())
+    }
+
+    /// The label of the file at `path`, which begins with a slash, as the value of an xattr.
+    pub(super) fn xattr(&self, path: &str, mode: u32) -> Option<Vec<u8>> {
+        self.0.as_ref()?.xattr(path, mode)
+    }
+
     /// Whether there is a policy.
     pub(super) fn exist(&self) -> bool {
         self.0.is_some()

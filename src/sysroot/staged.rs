@@ -121,6 +121,19 @@ impl Sysroot {
         Ok(true)
     }
 
+    /// Why the staged deployment could not be finished before this boot, if so; it is told once.
+    ///
+    /// # Errors
+    /// [`Error::Io`]
+    pub fn take_finalize_failure(&self) -> Result<Option<String>> {
+        let boot = self.boot_dir()?;
+        let why = files::read(&boot, FAILURE)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        if why.is_some() {
+            files::unlink(&boot, FAILURE)?;
+        }
+        Ok(why)
+    }
+
     /// Keeps an initial RAM disk until a deployment takes it; gives its checksum.
     ///
     /// # Errors

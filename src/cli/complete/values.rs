@@ -261,8 +261,10 @@ mod tests {
     const FREE: &[&str] = &[
         "ADDRESS:PORT",
         "ARG",
+        "ARGS",
         "BODY",
         "BOOTVERSION",
+        "CMDLINE",
         "COLLECTION-ID",
         "COMMAND",
         "COOKIE_NAME",
@@ -280,6 +282,7 @@ mod tests {
         "NAME",
         "NAME=VALUE",
         "NUMBER",
+        "REFSPEC",
         "REGEX,REPLACEMENT",
         "SECONDS",
         "SIZE",

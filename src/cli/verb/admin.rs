@@ -1,13 +1,18 @@
 //! `admin …`: deployments of a sysroot.
 
+mod boot_complete;
 mod config_diff;
 mod deploy;
 mod init_fs;
 mod instutil;
+mod kargs;
 mod listed;
 mod os_init;
 mod staged;
 mod status;
+mod switch;
+mod upgrade;
+mod upstream;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +39,9 @@ pub(crate) struct Args {
 /// The verbs below `admin`.
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
+    /// Say why the staged deployment was not finished before this boot
+    #[command(hide = true)]
+    BootComplete(boot_complete::Args),
     /// List what was changed in /etc: modified (M), deleted (D), added (A)
     ConfigDiff(config_diff::Args),
     /// Delete what no deployment needs
@@ -56,6 +64,9 @@ pub(crate) enum Verb {
     /// What installers and scripts of boot loaders call
     #[command(subcommand)]
     Instutil(instutil::Verb),
+    /// Change kernel arguments of deployments
+    #[command(subcommand)]
+    Kargs(kargs::Verb),
     /// Let cleanup leave a deployment alone
     Pin(listed::PinArgs),
     /// Give a copy of a sysroot what copying loses
@@ -66,8 +77,15 @@ pub(crate) enum Verb {
     SetOrigin(listed::SetOriginArgs),
     /// List deployments
     Status(status::Args),
+    /// Let upgrades come from another ref, and deploy that
+    Switch(switch::Args),
     /// Delete a deployment
     Undeploy(listed::IndexArgs),
+    /// Fetch the newest commit of the ref that the system was deployed from, and let the machine boot it next
+    ///
+    /// What was changed in /etc is changed in the new deployment, too, and it gets the same kernel arguments. The one that
+    /// runs stays, to go back to.
+    Upgrade(upgrade::Args),
 }
 
 /// Options of every verb that works on a sysroot.
@@ -120,7 +138,11 @@ fn spoken(sysroot: Sysroot) -> Sysroot {
 /// Does what the arguments ask for.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     match &args.verb {
+        Some(Verb::BootComplete(args)) => boot_complete::run(args, session),
         Some(Verb::ConfigDiff(args)) => config_diff::run(args, session),
+        Some(Verb::Kargs(verb)) => kargs::run(verb, session),
+        Some(Verb::Switch(args)) => switch::run(args, session),
+        Some(Verb::Upgrade(args)) => upgrade::run(args, session),
         Some(Verb::Instutil(verb)) => instutil::run(verb, session),
         Some(Verb::Cleanup(args)) => listed::cleanup(args, session),
         Some(Verb::Deploy(args)) => deploy::run(args, session),

@@ -75,9 +75,9 @@ fn merged(old: &Path, new_default: &Path, to: &Path) -> Result<etc::Merged, Erro
     etc::merge(&default, &current, &open(to), XattrPolicy::Keep, &Ctx::default())
 }
 
-/// Owner, mode, time and xattrs of everything below a directory; times of links and directories are nobody's.
+/// Owner, mode and xattrs of everything below a directory, and times of files that were changed.
 fn attributes(dir: &Path) -> String {
-    let find = "find . -printf '%P %y %m %U:%G\\n' | sort; find . -type f -printf '%P %T@\\n' | sort; getfattr -h -R -d -m - . 2>/dev/null | sort";
+    let find = "find . -printf '%P %y %m %U:%G\\n' | sort; find a/deep/one both chmod chown longer new/empty -type f -printf '%p %T@\\n' | sort; getfattr -h -R -d -m - . 2>/dev/null | sort";
     let out = Command::new("sh").args(["-c", find]).current_dir(dir).output().unwrap();
     String::from_utf8(out.stdout).unwrap()
 }

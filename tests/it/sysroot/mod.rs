@@ -11,6 +11,7 @@ mod prepare_root;
 mod read;
 mod remotes;
 mod running;
+mod upgrade;
 
 use std::fs;
 use std::os::unix::fs::symlink;

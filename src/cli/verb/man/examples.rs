@@ -22,6 +22,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ("Ship it as a container image, and get it back:", "ostree-rs container build --repo=repo --ref=exampleos/stable --push quay.io/exampleos/os:stable"),
         ("", "ostree-rs container pull --repo=other --ref=exampleos/stable --gpg-keyring=key.asc quay.io/exampleos/os:stable"),
     ]),
+    ("ostree-rs-admin-boot-complete", &[(
+        "As the service ostree-boot-complete does once a boot has succeeded:",
+        "ostree-rs admin boot-complete",
+    )]),
     ("ostree-rs-admin-config-diff", &[("What was changed in /etc of the running system:", "ostree-rs admin config-diff")]),
     ("ostree-rs-admin-cleanup", &[("Delete what no deployment needs:", "ostree-rs admin cleanup")]),
     ("ostree-rs-admin-deploy", &[
@@ -35,9 +39,29 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-admin-set-origin", &[("Take upgrades from another remote:", "ostree-rs admin set-origin example https://example.org/repo exampleos/stable")]),
     ("ostree-rs-admin-undeploy", &[("Delete the second deployment:", "ostree-rs admin undeploy 1")]),
     ("ostree-rs-admin-init-fs", &[("Make the directories of a new system on a mounted disk:", "ostree-rs admin init-fs --modern /mnt")]),
+    ("ostree-rs-admin-instutil-selinux-ensure-labeled", &[(
+        "Label what an installer has put into the deployment on a mounted disk:",
+        "ostree-rs admin instutil selinux-ensure-labeled --sysroot=/mnt",
+    )]),
+    ("ostree-rs-admin-instutil-set-kargs", &[(
+        "Let the deployment on a mounted disk be booted with one argument more:",
+        "ostree-rs admin instutil set-kargs --sysroot=/mnt --merge --append=console=ttyS0",
+    )]),
+    ("ostree-rs-admin-kargs-edit-in-place", &[(
+        "Add an argument to all deployments that lack it:",
+        "ostree-rs admin kargs edit-in-place --append-if-missing=console=ttyS0",
+    )]),
+    ("ostree-rs-admin-switch", &[(
+        "Let the next upgrades come from another ref:",
+        "ostree-rs admin switch example:os/testing",
+    )]),
+    ("ostree-rs-admin-upgrade", &[
+        ("Fetch the newest commit, and let the machine boot it next:", "ostree-rs admin upgrade"),
+        ("Fetch it now, and deploy it later:", "ostree-rs admin upgrade --pull-only"),
+    ]),
     ("ostree-rs-admin-instutil-grub2-generate", &[(
-        "The menu as grub2-mkconfig would get it:",
-        "GRUB2_BOOT_DEVICE_ID=id GRUB2_PREPARE_ROOT_CACHE='search --set=root --label boot' ostree-rs admin instutil grub2-generate",
+        "The menu of the boot entries of version 1, in a script of grub2-mkconfig:",
+        "ostree-rs admin instutil grub2-generate 1",
     )]),
     ("ostree-rs-admin-os-init", &[("Make a stateroot there:", "ostree-rs admin os-init --sysroot=/mnt exampleos")]),
     ("ostree-rs-admin-status", &[

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use crate::cli::locate;
 use crate::cli::program::Program;
 use crate::cli::terminal::{Session, size};
-use crate::format::{Checksum, CommitId, RefName, RemoteConfig, RemoteName, RepoMode, Rev};
+use crate::format::{Checksum, CommitId, RefName, RemoteConfig, RemoteName, RepoMode, Rev, RevBase};
 use crate::host::{Machine, RemoteAccess, RemoteSource};
 use crate::net::Limits;
 use crate::remote::{
@@ -119,6 +119,13 @@ impl Options {
         // Whoever happens to be near is not believed.
         let untrusted = true;
         Self { url: Some(url.to_owned()), mirror, disable_fsync, cache_dir, untrusted, ..Self::default() }
+    }
+
+    /// Options for the upgrade of a deployment.
+    pub(in crate::cli::verb) fn of_upgrade(not_older_than: Option<CommitId>) -> Self {
+        let timestamp_check_from_rev =
+            not_older_than.map(|commit| Rev { base: RevBase::Commit(commit), ancestors: 0 });
+        Self { timestamp_check_from_rev, ..Self::default() }
     }
 
     /// Whether any of them is.

@@ -1,0 +1,188 @@
+//! Where upgrades of a deployment come from: a ref of a remote that its origin names. `upgrade` and `switch` pull it and
+//! deploy what came.
+
+use anyhow::{Context, bail};
+
+use crate::cli::locate;
+use crate::cli::terminal::Session;
+use crate::cli::verb::pull;
+use crate::format::{CommitId, RefSpec, RemoteName};
+use crate::repo::Repo;
+use crate::store::{Refs, Txn, load_commit};
+use crate::sysroot::{
+    Cleanup, DeployOptions, Deployment, DeploymentOrigin, Deployments, Position, Retain, Stateroot, Sysroot,
+};
+
+/// The key of a commit's metadata that names the ref which goes on after it.
+const REBASE: &str = "ostree.endoflife-rebase";
+
+/// A deployment that is to be upgraded, and where its upgrades come from.
+pub(super) struct Upstream {
+    stateroot: Stateroot,
+    merge: Deployment,
+    origin: DeploymentOrigin,
+}
+
+/// What is fetched before it is looked which commit is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetch {
+    /// What the remote has; nothing where the origin names no remote.
+    FromRemote,
+    /// Nothing: what is here already is deployed.
+    Nothing,
+}
+
+/// How old the next commit may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// Not older than the one that is deployed: whoever serves an old commit must not bring old gaps back.
+    NotOlder,
+    /// Any.
+    Any,
+}
+
+/// When a deployment is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finish {
+    /// At once.
+    Now,
+    /// When the machine shuts down.
+    AtShutdown,
+}
+
+impl Upstream {
+    /// The deployment of a stateroot, or of the booted one, whose configuration the next one takes over.
+    pub(super) fn of(deployments: &Deployments, stateroot: Option<&Stateroot>) -> anyhow::Result<Self> {
+        let named = stateroot.or_else(|| deployments.booted().map(|booted| &booted.id.stateroot));
+        let stateroot = named.context("Not currently booted into an OSTree system and no OS specified")?;
+        let merge = deployments.merge_deployment(stateroot);
+        let merge = merge.with_context(|| format!("No previous deployment for OS '{stateroot}'"))?;
+        let origin = merge.origin.clone();
+        let origin = origin.with_context(|| format!("No origin known for deployment {}", merge.id.name()))?;
+        Ok(Self { stateroot: stateroot.clone(), merge: merge.clone(), origin })
+    }
+
+    /// The origin that the next deployment gets.
+    pub(super) fn origin(&self) -> &DeploymentOrigin {
+        &self.origin
+    }
+
+    /// Lets the next deployment have another origin.
+    pub(super) fn set_origin(&mut self, origin: DeploymentOrigin) {
+        self.origin = origin;
+    }
+
+    /// Refuses a system whose maker says that it has to be configured first.
+    pub(super) fn refuse_unconfigured(&self) -> anyhow::Result<()> {
+        match self.origin.keys().get_string("origin", "unconfigured-state")? {
+            Some(state) => bail!("origin unconfigured-state: {state}"),
+            None => Ok(()),
+        }
+    }
+
+    /// The ref that upgrades come from.
+    pub(super) fn refspec(&self) -> anyhow::Result<RefSpec> {
+        let Some(text) = self.origin.refspec() else {
+            match self.origin.image() {
+                Some(_) => {
+                    bail!("The system was deployed from an image: `container image upgrade` upgrades it")
+                }
+                None => bail!("No origin/refspec in current deployment origin; cannot upgrade via ostree"),
+            }
+        };
+        text.parse().with_context(|| format!("Invalid refspec {text}"))
+    }
+
+    /// Fetches the next commit; gives it, and whether it is another one than the deployed. A commit that says that its
+    /// ref has ended leads to the one that goes on.
+    pub(super) fn fetch(
+        &mut self,
+        repo: &mut Repo,
+        fetch: Fetch,
+        age: Age,
+        session: &mut Session,
+    ) -> anyhow::Result<(CommitId, bool)> {
+        let mut refspec = self.refspec()?;
+        let pinned = self.origin.override_commit()?;
+        let deployed = self.merge.id.commit;
+        let remote = refspec.remote.clone().filter(|_| fetch == Fetch::FromRemote);
+        let checked = (age == Age::NotOlder).then_some(deployed);
+        if let Some(remote) = &remote {
+            let wanted = pinned.map_or_else(|| refspec.name.to_string(), |commit| commit.to_string());
+            pull_one(repo, remote, wanted, checked, session)?;
+        }
+        let newest = resolve(repo, &refspec)?;
+        if let Some(name) = load_commit(repo, &newest)?.metadata.get_str(REBASE) {
+            refspec.name = name.parse().with_context(|| format!("Invalid ref name {name}"))?;
+            if let Some(remote) = &remote {
+                pull_one(repo, remote, refspec.name.to_string(), None, session)?;
+            }
+            self.origin.set_refspec(&refspec.to_string())?;
+        }
+        let next = match pinned {
+            Some(commit) => {
+                let set = |txn: &crate::repo::Transaction<'_>| Ok(txn.set_ref(&refspec, Some(commit))?);
+                locate::in_transaction(repo, &session.ctx, set)?;
+                commit
+            }
+            None => resolve(repo, &refspec)?,
+        };
+        if age == Age::NotOlder && next != deployed {
+            let time = |commit: &CommitId| load_commit(repo, commit).map(|loaded| loaded.timestamp);
+            crate::remote::refuse_older((&deployed, time(&deployed)?), (&next, time(&next)?))
+                .map_err(|why| anyhow::anyhow!("{why}"))?;
+        }
+        Ok((next, next != deployed))
+    }
+
+    /// Deploys a commit, and deletes what is not needed any more.
+    pub(super) fn deploy(
+        self,
+        sysroot: &Sysroot,
+        deployments: Deployments,
+        commit: CommitId,
+        finish: Finish,
+        session: &Session,
+    ) -> anyhow::Result<()> {
+        let options = DeployOptions {
+            stateroot: self.stateroot,
+            commit,
+            origin: Some(self.origin),
+            merge: Some(&self.merge),
+            kernel_args: None,
+            overlay_initrds: Vec::new(),
+        };
+        if finish == Finish::AtShutdown {
+            crate::host::Machine::from_env().start_finalization()?;
+            sysroot.stage(&deployments, &options, false, &session.ctx)?;
+            return Ok(());
+        }
+        let new = sysroot.deploy(&options, &session.ctx)?;
+        let how = (Retain::default(), Position::First);
+        let written = sysroot.add_deployment(deployments, new, Some(&self.merge.id), how, &session.ctx)?;
+        Ok(sysroot.cleanup(&written, Cleanup::All, &session.ctx)?)
+    }
+}
+
+/// Restarts the machine, if it runs from this sysroot; another one nobody wants to restart.
+pub(super) fn reboot(deployments: &Deployments) -> anyhow::Result<()> {
+    match deployments.booted() {
+        Some(_) => Ok(crate::host::Machine::from_env().reboot()?),
+        None => Ok(()),
+    }
+}
+
+fn pull_one(
+    repo: &mut Repo,
+    remote: &RemoteName,
+    wanted: String,
+    not_older_than: Option<CommitId>,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    let options = pull::remote::Options::of_upgrade(not_older_than);
+    pull::remote::pull(repo, remote, &[wanted], &options, true, session)
+}
+
+fn resolve(repo: &Repo, refspec: &RefSpec) -> anyhow::Result<CommitId> {
+    repo.resolve(refspec)?.with_context(|| format!("Refspec '{refspec}' not found"))
+}
