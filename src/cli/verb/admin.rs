@@ -7,6 +7,7 @@ mod init_fs;
 mod instutil;
 mod kargs;
 mod listed;
+mod of_image;
 mod os_init;
 mod staged;
 mod status;
@@ -77,11 +78,11 @@ pub(crate) enum Verb {
     SetOrigin(listed::SetOriginArgs),
     /// List deployments
     Status(status::Args),
-    /// Let upgrades come from another ref, and deploy that
+    /// Let upgrades come from another ref or container image, and deploy that
     Switch(switch::Args),
     /// Delete a deployment
     Undeploy(listed::IndexArgs),
-    /// Fetch the newest commit of the ref that the system was deployed from, and let the machine boot it next
+    /// Fetch what the ref or container image is now that the system was deployed from, and let the machine boot it next
     ///
     /// What was changed in /etc is changed in the new deployment, too, and it gets the same kernel arguments. The one that
     /// runs stays, to go back to.

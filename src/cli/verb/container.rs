@@ -13,7 +13,7 @@ mod prepare;
 pub(super) mod pull;
 pub(super) mod update;
 pub(super) mod upgrade;
-mod vouch;
+pub(super) mod vouch;
 
 use std::str::FromStr;
 

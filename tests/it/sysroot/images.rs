@@ -100,6 +100,18 @@ fn images_are_deployed_upgraded_and_changed_over_to() {
     let (origin, dir) = place.newest("root");
     assert_eq!(origin, format!("[origin]\ncontainer-image-reference={other}\n"));
     assert_eq!(fs::read_to_string(dir.join("usr/bin/tool")).unwrap(), "3");
+    // The same by the verbs of C ostree, which know images here.
+    let admin =
+        |words: &[&str]| place.run(OURS, &[&["admin"], words, &["--sysroot=root", "--os=os"]].concat());
+    assert_eq!(admin(&["upgrade", "--check"]).status.code(), Some(77));
+    place.image("4", "other");
+    assert!(admin(&["upgrade", "--pull-only"]).status.success());
+    assert!(admin(&["upgrade", "--deploy-only"]).status.success());
+    let (origin, dir) = place.newest("root");
+    assert_eq!(origin, format!("[origin]\ncontainer-image-reference={other}\n"));
+    assert_eq!(fs::read_to_string(dir.join("usr/bin/tool")).unwrap(), "4");
+    assert!(admin(&["switch", target]).status.success());
+    assert_eq!(place.newest("root").0, format!("[origin]\ncontainer-image-reference={target}\n"));
     // What C ostree leaves of it is whole.
     place.c(&["admin", "cleanup", "--sysroot=root"]);
     place.c(&["fsck", "-q", "--repo=root/ostree/repo"]);

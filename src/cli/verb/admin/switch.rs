@@ -5,12 +5,13 @@ use std::io::Write;
 use anyhow::{Context, bail};
 
 use super::upstream::{Age, Fetch, Finish, Upstream, reboot};
-use super::{Locked, SysrootOptions};
+use super::{Locked, SysrootOptions, of_image};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
+use crate::cli::verb::container::upgrade::Extent;
 use crate::format::RefSpec;
 use crate::store::Txn;
-use crate::sysroot::{DeploymentOrigin, Stateroot};
+use crate::sysroot::{DeploymentOrigin, Stateroot, Sysroot};
 
 /// Arguments of `admin switch`.
 #[derive(clap::Args)]
@@ -23,7 +24,8 @@ pub(crate) struct Args {
     /// Restart the machine afterwards, by `systemctl reboot`
     #[arg(short, long)]
     reboot: bool,
-    /// The new ref, as REMOTE:REF; REF alone is one of the same remote, REMOTE: the same ref of another remote
+    /// The new ref, as REMOTE:REF; REF alone is one of the same remote, REMOTE: the same ref of another remote. Or a
+    /// container image, and who vouches for it: ostree-image-signed:docker://NAME and the like
     #[arg(value_name = "REFSPEC")]
     refspec: String,
 }
@@ -32,9 +34,22 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let Locked { mut sysroot, deployments, _lock } = args.common.lock(session)?;
     let mut upstream = Upstream::of(&deployments, args.os.as_ref())?;
-    let old = upstream.refspec()?;
-    let new = other(&old, &args.refspec)?;
-    if new == old {
+    let old_image = upstream.image()?;
+    let old = if old_image.is_some() { None } else { Some(upstream.refspec()?) };
+    if let Some(image) = of_image::parse(&args.refspec)? {
+        if old_image.as_ref() == Some(&image) {
+            bail!("Old and new images are equal: {image}");
+        }
+        let (what, booted) = ((upstream.stateroot(), &image), deployments.clone());
+        of_image::deploy(&sysroot, deployments, what, Extent::Deploy, session)?;
+        forget(&sysroot, old.as_ref(), session)?;
+        return if args.reboot { reboot(&booted) } else { Ok(()) };
+    }
+    let new = match &old {
+        Some(old) => other(old, &args.refspec)?,
+        None => args.refspec.parse().with_context(|| format!("Invalid refspec {}", args.refspec))?,
+    };
+    if old.as_ref() == Some(&new) {
         bail!("Old and new refs are equal: {new}");
     }
     upstream.set_origin(DeploymentOrigin::from_refspec(&new.to_string())?);
@@ -42,9 +57,16 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let (commit, _) = upstream.fetch(sysroot.repo_mut(), Fetch::FromRemote, Age::Any, session)?;
     let booted = deployments.clone();
     upstream.deploy(&sysroot, deployments, commit, Finish::Now, session)?;
-    writeln!(session.out, "Deleting ref '{old}'")?;
-    locate::in_transaction(sysroot.repo(), &session.ctx, |txn| Ok(txn.set_ref(&old, None)?))?;
+    forget(&sysroot, old.as_ref(), session)?;
     if args.reboot { reboot(&booted) } else { Ok(()) }
+}
+
+/// Deletes the ref that upgrades came from.
+fn forget(sysroot: &Sysroot, old: Option<&RefSpec>, session: &mut Session) -> anyhow::Result<()> {
+    let Some(old) = old else { return Ok(()) };
+    writeln!(session.out, "Deleting ref '{old}'")?;
+    locate::in_transaction(sysroot.repo(), &session.ctx, |txn| Ok(txn.set_ref(old, None)?))?;
+    Ok(())
 }
 
 /// The ref that is meant, as seen from the old one.

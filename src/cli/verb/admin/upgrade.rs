@@ -2,13 +2,15 @@
 
 use std::io::Write;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::upstream::{Age, Fetch, Finish, Upstream, reboot};
-use super::{Locked, SysrootOptions};
+use super::{Locked, SysrootOptions, of_image};
 use crate::cli::terminal::Session;
+use crate::cli::verb::container::upgrade::{Extent, Upgraded};
+use crate::container::image::OstreeImageReference;
 use crate::format::CommitId;
-use crate::sysroot::{Cleanup, Stateroot};
+use crate::sysroot::{Cleanup, Deployments, Stateroot, Sysroot};
 
 /// Arguments of `admin upgrade`.
 #[derive(clap::Args)]
@@ -36,6 +38,13 @@ pub(crate) struct Args {
     /// Finish the deployment when the machine shuts down
     #[arg(long)]
     stage: bool,
+    /// Only tell what is new of the image that the system came from: digest, version, bytes to fetch, packages; exit with
+    /// 77 if nothing is
+    #[arg(long, conflicts_with_all = ["reboot", "pull_only", "deploy_only", "stage"])]
+    check: bool,
+    /// Print one JSON object
+    #[arg(long, requires = "check")]
+    json: bool,
 }
 
 /// Upgrades.
@@ -46,9 +55,15 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if args.pull_only && args.reboot {
         bail!("Cannot simultaneously specify --pull-only and --reboot");
     }
+    if args.check {
+        return check(args, session);
+    }
     let Locked { mut sysroot, deployments, _lock } = args.common.lock(session)?;
     let mut upstream = Upstream::of(&deployments, args.os.as_ref())?;
     upstream.refuse_unconfigured()?;
+    if let Some(image) = upstream.image()? {
+        return to_image(args, &sysroot, deployments, (upstream.stateroot(), &image), session);
+    }
     upstream.set_origin(next_origin(args, &upstream)?);
     let fetch = if args.deploy_only { Fetch::Nothing } else { Fetch::FromRemote };
     let age = if args.allow_downgrade { Age::Any } else { Age::NotOlder };
@@ -67,6 +82,39 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         upstream.deploy(&sysroot, deployments, commit, finish, session)?;
     }
     if args.reboot { reboot(&booted) } else { Ok(()) }
+}
+
+/// Tells what an upgrade would bring.
+fn check(args: &Args, session: &mut Session) -> anyhow::Result<()> {
+    let sysroot = args.common.open()?;
+    let upstream = Upstream::of(&sysroot.load()?, args.os.as_ref())?;
+    let image = upstream.image()?;
+    let image =
+        image.context("--check is for systems that came from an image; 'remote refs' tells of refs")?;
+    of_image::look(&sysroot, &image, args.json, session)
+}
+
+/// Upgrades a system that came from an image.
+fn to_image(
+    args: &Args,
+    sysroot: &Sysroot,
+    deployments: Deployments,
+    what: (&Stateroot, &OstreeImageReference),
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    if args.override_commit.is_some() {
+        bail!("--override-commit is for refs; 'admin switch' takes an image by its digest");
+    }
+    let extent = match (args.pull_only, args.deploy_only) {
+        (true, _) => Extent::PullOnly,
+        (_, true) => Extent::DeployOnly,
+        _ => Extent::Deploy,
+    };
+    let booted = deployments.clone();
+    match of_image::deploy(sysroot, deployments, what, extent, session)? {
+        Upgraded::Yes if args.reboot => reboot(&booted),
+        _ => Ok(()),
+    }
 }
 
 /// The origin of what will be deployed: without what concerns the deployment before alone.

@@ -6,7 +6,9 @@ use anyhow::{Context, bail};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::cli::verb::pull;
+use crate::container::image::OstreeImageReference;
 use crate::format::{CommitId, RefSpec, RemoteName};
+use crate::host::image_of;
 use crate::repo::Repo;
 use crate::store::{Refs, Txn, load_commit};
 use crate::sysroot::{
@@ -70,6 +72,16 @@ impl Upstream {
     /// Lets the next deployment have another origin.
     pub(super) fn set_origin(&mut self, origin: DeploymentOrigin) {
         self.origin = origin;
+    }
+
+    /// The stateroot that is upgraded.
+    pub(super) fn stateroot(&self) -> &Stateroot {
+        &self.stateroot
+    }
+
+    /// The container image that upgrades come from, if it is one.
+    pub(super) fn image(&self) -> anyhow::Result<Option<OstreeImageReference>> {
+        Ok(image_of(&self.merge)?)
     }
 
     /// Refuses a system whose maker says that it has to be configured first.

@@ -25,6 +25,8 @@ pub(in crate::cli::verb) enum Extent {
     Deploy,
     /// The image is pulled.
     PullOnly,
+    /// The image is deployed as it was pulled last.
+    DeployOnly,
 }
 
 /// Whether an upgrade changed something.
@@ -52,7 +54,10 @@ pub(in crate::cli::verb) fn upgrade(
         Some(next) if image_of(next)?.as_ref() == Some(image) => Some(next.id.commit),
         _ => None,
     };
-    let commit = pull(sysroot, what, image, pulling, session)?;
+    let commit = match extent {
+        Extent::DeployOnly => container::store::require(sysroot.repo(), &image.image)?.commit,
+        Extent::Deploy | Extent::PullOnly => pull(sysroot, what, image, pulling, session)?,
+    };
     if before == Some(commit) {
         return Ok(Upgraded::No);
     }

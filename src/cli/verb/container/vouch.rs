@@ -16,7 +16,7 @@ use crate::repo::Repo;
 use crate::{store, tar};
 
 /// Where the keys are that may sign commits.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub(in crate::cli::verb) struct KeyringOptions {
     /// A file with the OpenPGP keys that may sign the commit
     #[arg(long, value_name = "FILE")]

@@ -1,0 +1,56 @@
+//! `admin upgrade` and `admin switch` where upgrades come from a container image.
+
+use std::io::Write;
+
+use crate::cli::images::RegistryOptions;
+use crate::cli::terminal::{Nothing, Session};
+use crate::cli::verb::container::update::Pulling;
+use crate::cli::verb::container::upgrade::{Extent, Upgraded, check, upgrade};
+use crate::cli::verb::container::vouch::KeyringOptions;
+use crate::container::image::OstreeImageReference;
+use crate::container::pull::NameImage;
+use crate::sysroot::{Deployments, Stateroot, Sysroot};
+
+/// The image that a text names, if it begins as the name of one does: `ostree-image-signed:…` and the like.
+///
+/// # Errors
+/// What is wrong with the name.
+pub(super) fn parse(text: &str) -> anyhow::Result<Option<OstreeImageReference>> {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+    match scheme.is_some_and(|scheme| OstreeImageReference::SCHEMES.contains(&scheme)) {
+        true => Ok(Some(text.parse()?)),
+        false => Ok(None),
+    }
+}
+
+/// Lets a stateroot boot what the image is now; says whether that is something new.
+pub(super) fn deploy(
+    sysroot: &Sysroot,
+    current: Deployments,
+    (stateroot, image): (&Stateroot, &OstreeImageReference),
+    extent: Extent,
+    session: &mut Session,
+) -> anyhow::Result<Upgraded> {
+    let (keyring, registry) = (KeyringOptions::default(), RegistryOptions::default());
+    let pulling = Pulling { keyring: &keyring, registry: &registry, name: NameImage::Yes, quiet: false };
+    let upgraded = upgrade(sysroot, current, stateroot, image, (extent, pulling), session)?;
+    if upgraded == Upgraded::No {
+        writeln!(session.out, "No update available.")?;
+    }
+    Ok(upgraded)
+}
+
+/// Tells what an upgrade would bring; there is an exit code for nothing.
+pub(super) fn look(
+    sysroot: &Sysroot,
+    image: &OstreeImageReference,
+    as_json: bool,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    let (keyring, registry) = (KeyringOptions::default(), RegistryOptions::default());
+    let pulling = Pulling { keyring: &keyring, registry: &registry, name: NameImage::Yes, quiet: false };
+    match check(sysroot, image, pulling, as_json, session)? {
+        Upgraded::Yes => Ok(()),
+        Upgraded::No => Err(Nothing.into()),
+    }
+}
