@@ -8,6 +8,8 @@ use ostree_format::delta::{DeltaMode, DeltaOp, frame_part};
 use ostree_format::{FileHeader, FileId, ObjectName, Xattrs};
 
 use super::copies::Copied;
+use super::old::OldContent;
+use super::patch::Patch;
 use crate::base::io::{COPY_BYTES, Spool, copy_exact};
 
 /// A part to which objects are added.
@@ -30,6 +32,8 @@ pub(super) struct Built {
     pub(super) head: Vec<u8>,
     pub(super) payload: File,
     pub(super) tail: Vec<u8>,
+    /// The size of the three together.
+    pub(super) bytes: u64,
     pub(super) objects: Vec<ObjectName>,
     pub(super) unpacked_bytes: u64,
 }
@@ -88,15 +92,16 @@ impl Building {
         id: &FileId,
         header: &FileHeader,
         len: u64,
-        old: &FileId,
-        patch: &[u8],
+        (old, before, patch): (&FileId, &OldContent, &Patch),
+        content: &mut dyn Read,
     ) -> io::Result<()> {
         let (mode, xattrs) = self.tables(header);
         let source = self.put(old.checksum().as_bytes())?;
-        let offset = self.put(patch)?;
+        patch.write(before, content, &mut self.payload)?;
+        let offset = self.grow(patch.bytes());
         self.op(DeltaOp::SetSource { offset: source });
         self.op(DeltaOp::Open { mode, xattrs, len });
-        self.op(DeltaOp::Patch { offset, len: patch.len() as u64 });
+        self.op(DeltaOp::Patch { offset, len: patch.bytes() });
         self.op(DeltaOp::Close);
         self.op(DeltaOp::UnsetSource);
         self.made((*id).into(), len);
@@ -197,6 +202,7 @@ impl Building {
         let payload_bytes = usize::try_from(self.payload_bytes).map_err(io::Error::other)?;
         let (head, tail) = frame_part(&self.modes, &self.xattrs, payload_bytes, &self.ops);
         let payload = self.payload.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(Built { head, payload, tail, objects: self.objects, unpacked_bytes: self.unpacked_bytes })
+        let bytes = self.payload_bytes + (head.len() + tail.len()) as u64;
+        Ok(Built { head, payload, tail, bytes, objects: self.objects, unpacked_bytes: self.unpacked_bytes })
     }
 }

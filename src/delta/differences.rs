@@ -15,6 +15,10 @@
 const BLOCK: usize = 32;
 /// Every so many bytes of the old file a block is in the table.
 const STEP: usize = 8;
+/// The distance of blocks in a large old file, whose table would else take twice its memory.
+const LARGE_STEP: usize = 16;
+/// The size from which on an old file is large.
+const LARGE_BYTES: u64 = 4 << 20;
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A part of the new file that the old one helps to make.
@@ -27,7 +31,11 @@ pub(crate) struct Alike {
 
 /// The parts of `new` that are like parts of `old`, in order and not overlapping; what is between them is not.
 pub(crate) fn parts(old: &[u8], new: &[u8]) -> Vec<Alike> {
-    let table = Table::new(old);
+    parts_by(&Table::with_step(old, STEP), old, new)
+}
+
+/// [`parts`] by a table of `old`, which is made once for several pieces of a new file.
+pub(crate) fn parts_by(table: &Table, old: &[u8], new: &[u8]) -> Vec<Alike> {
     let mut parts: Vec<Alike> = Vec::new();
     let mut at = 0;
     while at + BLOCK <= new.len() {
@@ -98,19 +106,30 @@ fn agree(old: &[u8], from: usize, new: &[u8], at: usize) -> bool {
 }
 
 /// Blocks of the old file by their hashes.
-struct Table {
+pub(crate) struct Table {
     /// One more than the number of a block; 0 if there is none.
     slots: Vec<u32>,
     shift: u32,
+    step: usize,
 }
 
 impl Table {
-    fn new(old: &[u8]) -> Self {
-        let blocks = old.len().saturating_sub(BLOCK) / STEP + 1;
+    /// The blocks of `old`.
+    pub(crate) fn new(old: &[u8]) -> Self {
+        Self::with_step(old, if old.len() as u64 > LARGE_BYTES { LARGE_STEP } else { STEP })
+    }
+
+    /// The memory that the table of an old file takes at most.
+    pub(crate) fn max_bytes(old_bytes: u64) -> u64 {
+        if old_bytes > LARGE_BYTES { old_bytes } else { 2 * old_bytes }
+    }
+
+    fn with_step(old: &[u8], step: usize) -> Self {
+        let blocks = old.len().saturating_sub(BLOCK) / step + 1;
         let bits = (2 * blocks).next_power_of_two().trailing_zeros().clamp(4, 26);
-        let mut table = Self { slots: vec![0; 1 << bits], shift: 64 - bits };
+        let mut table = Self { slots: vec![0; 1 << bits], shift: 64 - bits, step };
         // The first block of equal ones stays: of a long run that is its start.
-        for (number, block) in (0u32..).zip(old.windows(BLOCK).step_by(STEP)) {
+        for (number, block) in (0u32..).zip(old.windows(BLOCK).step_by(step)) {
             let slot = table.slot(block);
             if table.slots[slot] == 0 {
                 table.slots[slot] = number + 1;
@@ -121,7 +140,7 @@ impl Table {
 
     fn find(&self, old: &[u8], new: &[u8]) -> Option<usize> {
         let number = self.slots[self.slot(new)].checked_sub(1)?;
-        let from = number as usize * STEP;
+        let from = number as usize * self.step;
         agree(old, from, new, 0).then_some(from)
     }
 

@@ -61,8 +61,8 @@ pub type PartSink<'a> = dyn Fn(usize, &mut File) -> Result<()> + 'a;
 /// Makes a delta to the commit `to`. Parts are handed to `sink` in their order, unless they lie in the superblock; `spool`
 /// makes the files in which they are kept until then.
 ///
-/// Memory: 50 MiB for each of two parts that are compressed at the same time, up to 48 MiB while a file is patched, and
-/// with [`GenerateOptions::inline`] a few times the size of the delta.
+/// Memory: 33 MiB for a part that is being compressed, or a large file that is being patched, 4 MiB for a small one, some
+/// 100 bytes for each 8 KiB of a large one, and with [`GenerateOptions::inline`] a few times the size of the delta.
 ///
 /// # Errors
 /// [`Error::NotFound`] if an object of a commit is missing; [`Error::Io`] if a file cannot be made or written;

@@ -10,8 +10,8 @@
 //!                                └─ written to a transaction, which verifies its checksum
 //!
 //! generate changes: objects that only the new commit has, and the old file that each is like
-//!            ├─ patch     by differences          alike, and small enough for memory
-//!            ├─ copies    by blocks               alike, and larger
+//!            ├─ patch     by differences          alike
+//!            ├─ copies    by blocks               alike, and very large, or hardly changed
 //!            └─ whole                             new; fallbacks, if they are large
 //!          builder: a part in the making ─ compress: xz, by a pool of threads ─► files, superblock
 //! ```

@@ -1,27 +1,30 @@
 //! Puts what changed into parts: as patches and blocks of old files, or as it is.
 
-use std::io::Read;
-use std::sync::{Mutex, PoisonError};
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError, mpsc};
 
 use ostree_format::delta::DeltaFallback;
-use ostree_format::{FileHeader, FileId, ObjectName};
+use ostree_format::{FileId, ObjectName};
 
 use super::builder::Building;
 use super::changes::{Changes, NewFile};
-use super::compress::{MEMORY_BYTES, Packed, compress};
-use super::copies::copies;
+use super::compress::{MAX_MEMORY_BYTES, Packed, compress, memory_bytes};
+use super::copies::{Copied, copies};
 use super::generate::GenerateOptions;
-use super::patch::patch;
+use super::old::OldContent;
+use super::patch::{Patch, WINDOW_BYTES};
 use crate::base::io::{Cancellable, Spool};
 use crate::base::{Ctx, Pool, with_pool};
 use crate::store::{Error, FileObject, ObjectRead, Result};
 
-/// Two files that are patched in memory have at most so many bytes together; larger ones are made of blocks.
-const MAX_PATCH_BYTES: u64 = 32 << 20;
-/// The memory that compressing parts takes at most.
-const MAX_PACKING_BYTES: u64 = 2 * MEMORY_BYTES;
 /// A file is made of blocks of an old one if they are at least this share of it: one in so many bytes.
 const COPIES_WORTH: u64 = 4;
+/// A file is not patched if all but this share of it is in blocks of an old one, since a patch has a byte for each that stays
+/// the same: one in so many bytes.
+const MOSTLY_COPIES: u64 = 16;
+
+/// The memory that making a patch may take while parts are being compressed.
+const SMALL_PATCH_BYTES: u64 = 4 << 20;
 
 /// What became of the files.
 #[derive(Default)]
@@ -43,7 +46,10 @@ pub(super) fn pack(
     let bytes = changes.files.iter().map(|file| file.bytes).sum();
     ctx.phase("Generating static delta", Some(changes.count()), Some(bytes));
     let packed = Mutex::new(Vec::new());
-    let made = with_pool(ctx, MAX_PACKING_BYTES, |pool| {
+    // One thread takes the memory for compressing once, while this one prepares the next part: that is all the memory that
+    // there may be, and what a thread gives back stays its own.
+    let alone = Ctx { jobs: NonZero::<usize>::MIN, ..ctx.clone() };
+    let made = with_pool(&alone, MAX_MEMORY_BYTES, |pool| {
         let (building, made) = (Building::new(spool).map_err(written)?, Made::default());
         let mut packing =
             Packing { store, options, spool, ctx, pool, packed: &packed, building, parts: 0, made };
@@ -116,7 +122,7 @@ impl Packing<'_, '_> {
         let part = std::mem::replace(&mut self.building, next).finish().map_err(written)?;
         let (number, packed, spool, ctx) = (self.parts, self.packed, self.spool, self.ctx);
         self.parts += 1;
-        self.pool.submit(MEMORY_BYTES, move || {
+        self.pool.submit(memory_bytes(&part), move || {
             let done = compress(part, spool, &ctx.cancel);
             ctx.cancel.check()?;
             let done = done.map_err(written)?;
@@ -129,20 +135,20 @@ impl Packing<'_, '_> {
         self.store.open_file(id)?.ok_or(Error::NotFound((*id).into()))
     }
 
-    fn load(&self, id: &FileId) -> Result<(FileHeader, Vec<u8>)> {
-        let mut object = self.open(id)?;
-        let mut bytes = Vec::with_capacity(usize::try_from(object.len).unwrap_or_default());
-        object.read_to_end(&mut bytes).map_err(unreadable(id))?;
-        Ok((object.header, bytes))
-    }
-
     /// Adds a file as what changes in an old one; `false` if there is none, or they have too little in common.
     fn of_old(&mut self, file: &NewFile) -> Result<bool> {
         let Some((old, old_bytes)) = file.old else { return Ok(false) };
-        let both = old_bytes.saturating_add(file.bytes);
-        let is_made = match both <= MAX_PATCH_BYTES.min(self.options.max_patch_bytes) {
-            true => self.patch(file, &old)?,
-            false => self.copy(file, &old)?,
+        let may_patch = old_bytes.saturating_add(file.bytes) <= self.options.max_patch_bytes;
+        // A small file is compared as a whole.
+        let found = match may_patch && old_bytes <= WINDOW_BYTES {
+            true => Vec::new(),
+            false => self.blocks(file, &old)?,
+        };
+        let copied: u64 = found.iter().map(|copied| copied.bytes).sum();
+        let is_mostly_copied = copied > file.bytes - file.bytes / MOSTLY_COPIES;
+        let is_made = match may_patch && !is_mostly_copied {
+            true => self.patch(file, &old, found)?,
+            false => copied >= file.bytes.div_ceil(COPIES_WORTH) && self.copy(file, &old, &found)?,
         };
         if is_made {
             self.ctx.object_done(file.bytes);
@@ -150,29 +156,59 @@ impl Packing<'_, '_> {
         Ok(is_made)
     }
 
-    fn patch(&mut self, file: &NewFile, old: &FileId) -> Result<bool> {
-        let (_, before) = self.load(old)?;
-        let (header, after) = self.load(&file.id)?;
-        let Some(patch) = patch(&before, &after) else { return Ok(false) };
-        self.make_room(patch.len() as u64)?;
-        self.building.patched(&file.id, &header, file.bytes, old, &patch).map_err(written)?;
+    fn blocks(&self, file: &NewFile, old: &FileId) -> Result<Vec<Copied>> {
+        let cancel = &self.ctx.cancel;
+        let mut before = Cancellable::new(self.open(old)?, cancel);
+        let mut after = Cancellable::new(self.open(&file.id)?, cancel);
+        copies(&mut before, &mut after).map_err(unreadable(&file.id))
+    }
+
+    fn patch(&mut self, file: &NewFile, old: &FileId, found: Vec<Copied>) -> Result<bool> {
+        let before = OldContent::open(old, self.store, self.spool, &self.ctx.cancel)?;
+        let Some((before, patch)) = self.find_patch(file, before, found)? else { return Ok(false) };
+        self.make_room(patch.bytes())?;
+        let mut after = self.open(&file.id)?;
+        let header = after.header.clone();
+        let patched =
+            self.building.patched(&file.id, &header, file.bytes, (old, &before, &patch), &mut after);
+        patched.map_err(written)?;
         self.made.patched += 1;
         Ok(true)
     }
 
-    fn copy(&mut self, file: &NewFile, old: &FileId) -> Result<bool> {
-        let cancel = &self.ctx.cancel;
-        let mut before = Cancellable::new(self.open(old)?, cancel);
-        let mut after = Cancellable::new(self.open(&file.id)?, cancel);
-        let found = copies(&mut before, &mut after).map_err(unreadable(&file.id))?;
-        let bytes: u64 = found.iter().map(|copied| copied.bytes).sum();
-        if bytes < file.bytes.div_ceil(COPIES_WORTH) {
-            return Ok(false);
+    /// Finds what a patch is made of; gives back the old file.
+    fn find_patch(
+        &self,
+        file: &NewFile,
+        before: OldContent,
+        found: Vec<Copied>,
+    ) -> Result<Option<(OldContent, Patch)>> {
+        let (bytes, cancel, after) = (file.bytes, &self.ctx.cancel, self.open(&file.id)?);
+        let mut after = Cancellable::new(after, cancel);
+        if Patch::memory_bytes(before.len(), bytes) <= SMALL_PATCH_BYTES {
+            let patch = Patch::find(&before, &mut after, bytes, &found).map_err(unreadable(&file.id))?;
+            return Ok(patch.map(|patch| (before, patch)));
         }
+        // The thread that compresses has the memory for it.
+        let (sender, receiver) = mpsc::channel();
+        self.pool.submit(0, move || {
+            let patch = Patch::find(&before, &mut after, bytes, &found);
+            // Nobody waits for it any more if something else failed.
+            let _ = sender.send(patch.map(|patch| patch.map(|patch| (before, patch))));
+            Ok(())
+        })?;
+        match receiver.recv() {
+            Ok(found) => found.map_err(unreadable(&file.id)),
+            Err(_) => self.pool.wait().map(|()| None),
+        }
+    }
+
+    fn copy(&mut self, file: &NewFile, old: &FileId, found: &[Copied]) -> Result<bool> {
+        let bytes: u64 = found.iter().map(|copied| copied.bytes).sum();
         self.make_room(file.bytes - bytes)?;
         let mut after = self.open(&file.id)?;
         let header = after.header.clone();
-        let copied = self.building.copied(&file.id, &header, file.bytes, (old, &found), &mut after);
+        let copied = self.building.copied(&file.id, &header, file.bytes, (old, found), &mut after);
         copied.map_err(written)?;
         self.made.copied += 1;
         self.made.copied_bytes += bytes;
