@@ -305,8 +305,13 @@ pub(super) fn redirected(from: &Url, location: Option<&HeaderValue>) -> Result<U
 /// Redirects are followed by us, who know what may go along.
 fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
     let config = |e: reqwest::Error| Error::Config { what: "HTTP client".into(), why: e.to_string() };
+    let mut tls = tls.client_config()?;
+    if options.versions == HttpVersions::Both {
+        // A configuration that was made before is not told by reqwest what to offer.
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    }
     let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls.client_config()?)
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(options.limits.connect)

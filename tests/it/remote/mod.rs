@@ -1,9 +1,10 @@
 //! Pulls from archive repositories that C ostree wrote, behind nginx, beside C ostree's own pulls.
 
+mod access;
 mod deltas;
 mod faults;
 mod listing;
-mod nginx;
+pub(crate) mod nginx;
 mod options;
 mod places;
 mod pulls;

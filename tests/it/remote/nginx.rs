@@ -9,22 +9,35 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::oracle;
+use crate::registry::server::Certificates;
 
 /// A running server.
-pub(super) struct Nginx {
-    pub(super) address: SocketAddr,
+pub(crate) struct Nginx {
+    pub(crate) address: SocketAddr,
     dir: TempDir,
     child: Child,
 }
 
 impl Nginx {
     /// Serves the files below `root`; `None`, with a line that says so, if there is no nginx.
-    pub(super) fn start(root: &Path) -> Option<Self> {
+    pub(crate) fn start(root: &Path) -> Option<Self> {
         Self::start_with(root, "")
     }
 
     /// Serves the files below `root`, with more lines of configuration for them.
-    pub(super) fn start_with(root: &Path, more: &str) -> Option<Self> {
+    pub(crate) fn start_with(root: &Path, more: &str) -> Option<Self> {
+        Self::start_as("", root, more)
+    }
+
+    /// Serves the files below `root` by TLS and HTTP/2, with more lines of configuration for them.
+    pub(crate) fn start_tls(root: &Path, files: &Certificates, more: &str) -> Option<Self> {
+        let at = |name: &str| files.path(name).display().to_string();
+        let own = format!("ssl_certificate {}; ssl_certificate_key {};", at("server.crt"), at("server.key"));
+        Self::start_as("ssl http2", root, &format!("{own} {more}"))
+    }
+
+    /// Serves the files below `root`, listening in a certain way.
+    fn start_as(how: &str, root: &Path, more: &str) -> Option<Self> {
         if !oracle::need("nginx") {
             return None;
         }
@@ -42,7 +55,7 @@ impl Nginx {
              http {{\n{temporary}\
              log_format asked '$request_method $uri $status $http_range';\n\
              access_log {at}/asked asked;\n\
-             server {{ listen {address}; root {}; {more} }}\n}}\n",
+             server {{ listen {address} {how}; root {}; {more} }}\n}}\n",
             root.display()
         );
         fs::write(dir.path().join("config"), config).unwrap();
@@ -65,12 +78,12 @@ impl Nginx {
         panic!("nginx does not start: {:?}", fs::read_to_string(server.dir.path().join("errors")));
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 
     /// What was asked for since the last time: method, path, status, range.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         // A line is written once the answer is out.
         std::thread::sleep(Duration::from_millis(50));
         let log = self.dir.path().join("asked");
