@@ -15,6 +15,7 @@ mod format;
 mod fsck;
 mod fuzz;
 mod image_store;
+mod kills;
 mod libostree;
 mod oracle;
 mod proxy;
