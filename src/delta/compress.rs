@@ -15,6 +15,9 @@ use crate::base::io::{COPY_BYTES, Cancellable, Hashing, Spool};
 const MAX_DICTIONARY_BYTES: u64 = 4 << 20;
 const MIN_DICTIONARY_BYTES: u64 = 64 << 10;
 const PRESET: u32 = 6;
+/// A repetition of so many bytes is long enough not to look for a longer one: with 64, as the preset has it, parts take
+/// 1 % less and a quarter more time.
+const NICE_BYTES: u32 = 32;
 
 /// The memory that compressing a part takes at most.
 pub(super) const MAX_MEMORY_BYTES: u64 = encoder_bytes(MAX_DICTIONARY_BYTES);
@@ -47,7 +50,7 @@ pub(super) fn compress(part: Built, spool: &Spool<'_>, cancel: &Cancel) -> io::R
     let mut plain = Cancellable::new((&head[..]).chain(payload).chain(&tail[..]), cancel);
     let mut options = XzOptions::with_preset(PRESET);
     options.lzma_options.dict_size = dictionary;
-    options.lzma_options.mf = MfType::Hc4;
+    (options.lzma_options.mf, options.lzma_options.nice_len) = (MfType::Hc4, NICE_BYTES);
     let mut out = Hashing::new(BufWriter::with_capacity(COPY_BYTES, spool()?));
     out.write_all(b"x")?;
     let mut xz = XzWriter::new(out, options)?;
