@@ -18,7 +18,9 @@ install() {
     # Not the link, which leads elsewhere.
     inst_binary /usr/bin/ostree-rs /usr/lib/ostree/ostree-prepare-root
     for file in /usr/lib/ostree/prepare-root.conf /etc/ostree/prepare-root.conf /etc/ostree/initramfs-root-binding.key; do
-        inst_simple -o "$file"
+        if [[ -e $dracutsysrootdir$file ]]; then
+            inst_simple "$file"
+        fi
     done
     inst_simple /usr/lib/systemd/system/ostree-prepare-root.service
     mkdir -p "$initdir/usr/lib/systemd/system/initrd-root-fs.target.wants"
