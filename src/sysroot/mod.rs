@@ -18,6 +18,7 @@
 //! kargs          the kernel's command line
 //! origin         where a deployment came from, and where its upgrades come from
 //! etc            /etc of the old deployment merged into that of the new one
+//! unlock         a /usr that can be written, for a while or for good
 //! image          the composefs image of a deployment, and fs-verity for its files
 //! prepare_root   from the kernel to the running system: a deployment becomes the root file system
 //! ```
@@ -52,6 +53,7 @@ mod room;
 mod staged;
 mod stateroot;
 mod surroundings;
+mod unlock;
 mod var;
 mod write;
 
@@ -75,6 +77,7 @@ pub use relabel::ensure_labelled;
 pub use retain::{Position, Retain};
 pub use stateroot::Epoch;
 pub use surroundings::{Inode, Surroundings, Tunables};
+pub use unlock::Unlock;
 pub use write::After;
 
 /// `f_type` of file systems of MS-DOS, as statfs(2) lists it.

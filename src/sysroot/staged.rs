@@ -168,7 +168,8 @@ impl Sysroot {
         })
     }
 
-    fn run(&self) -> Result<&Dir> {
+    /// The directory `/run`.
+    pub(super) fn run(&self) -> Result<&Dir> {
         self.surroundings.run.as_ref().ok_or_else(|| Error::Usage("there is no directory /run".into()))
     }
 

@@ -12,6 +12,7 @@ mod os_init;
 mod staged;
 mod status;
 mod switch;
+mod unlock;
 mod upgrade;
 mod upstream;
 
@@ -82,6 +83,10 @@ pub(crate) enum Verb {
     Switch(switch::Args),
     /// Delete a deployment
     Undeploy(listed::IndexArgs),
+    /// Let /usr of the running system be written, until the next boot
+    ///
+    /// An overlay is mounted there; the deployment itself stays as it is.
+    Unlock(unlock::Args),
     /// Fetch what the ref or container image is now that the system was deployed from, and let the machine boot it next
     ///
     /// What was changed in /etc is changed in the new deployment, too, and it gets the same kernel arguments. The one that
@@ -143,6 +148,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Some(Verb::ConfigDiff(args)) => config_diff::run(args, session),
         Some(Verb::Kargs(verb)) => kargs::run(verb, session),
         Some(Verb::Switch(args)) => switch::run(args, session),
+        Some(Verb::Unlock(args)) => unlock::run(args, session),
         Some(Verb::Upgrade(args)) => upgrade::run(args, session),
         Some(Verb::Instutil(verb)) => instutil::run(verb, session),
         Some(Verb::Cleanup(args)) => listed::cleanup(args, session),

@@ -19,7 +19,7 @@ use crate::oracle::{need, need_root};
 
 impl Place {
     /// The sysroot `root` as a machine sees it that has booted the deployment at this place of the list.
-    fn booted(&self, index: usize) -> Sysroot {
+    pub(super) fn booted(&self, index: usize) -> Sysroot {
         let open = |path: &str| Dir::open_ambient_dir(self.at(path), ambient_authority()).unwrap();
         let first = Sysroot::open(open("root"), Surroundings::default()).unwrap().load().unwrap();
         let meta = fs::metadata(self.at("root").join(first.list[index].id.path())).unwrap();

@@ -55,6 +55,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "Let the next upgrades come from another ref:",
         "ostree-rs admin switch example:os/testing",
     )]),
+    ("ostree-rs-admin-unlock", &[
+        ("Try a change to /usr out, which the next boot forgets:", "ostree-rs admin unlock"),
+        ("Keep changes, and a deployment without them to go back to:", "ostree-rs admin unlock --hotfix"),
+    ]),
     ("ostree-rs-admin-upgrade", &[
         ("Fetch the newest commit, and let the machine boot it next:", "ostree-rs admin upgrade"),
         ("Fetch it now, and deploy it later:", "ostree-rs admin upgrade --pull-only"),
