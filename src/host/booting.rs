@@ -59,6 +59,23 @@ impl Machine {
         Ok(prepare_root::remount(Path::new("/"), &booted)?)
     }
 
+    /// Mounts an overlay on `at`, a directory of the running system, that keeps what is written there in `/var`, by the
+    /// name `name`.
+    ///
+    /// # Errors
+    /// [`Error::Sysroot`], [`Error::Io`].
+    pub fn mount_state_overlay(
+        &self,
+        sysroot: impl AsRef<Path>,
+        name: &str,
+        at: impl AsRef<Path>,
+    ) -> Result<()> {
+        let at = at.as_ref();
+        let path = fs::canonicalize(at).map_err(Error::io("Resolving", at))?;
+        let sysroot = self.open_sysroot(sysroot)?;
+        Ok(sysroot.mount_state_overlay(&sysroot.load()?, name, &place(path)?, &place("/var")?)?)
+    }
+
     /// Writes the units that systemd needs for the deployment that is booted into `dir`, its directory for generators;
     /// none where no initramfs has prepared one.
     ///

@@ -23,7 +23,7 @@ pub(super) const STAGED: &str = "ostree/staged-deployment";
 /// Beside `/run`: the staged deployment stays as it is. Older than the key `locked`, which says the same.
 pub(super) const STAGED_LOCKED: &str = "ostree/staged-deployment-locked";
 /// Beside `/run`: the next soft reboot.
-const NEXT_ROOT: &str = "ostree/nextroot-booted";
+pub(super) const NEXT_ROOT: &str = "ostree/nextroot-booted";
 /// The key under which the directory of a booted deployment is written down.
 const ROOT_INODE: &str = "backing-root-device-inode";
 

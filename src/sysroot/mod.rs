@@ -18,6 +18,7 @@
 //! kargs          the kernel's command line
 //! origin         where a deployment came from, and where its upgrades come from
 //! etc            /etc of the old deployment merged into that of the new one
+//! state_overlay  a directory of the deployment whose changes last
 //! unlock         a /usr that can be written, for a while or for good
 //! image          the composefs image of a deployment, and fs-verity for its files
 //! prepare_root   from the kernel to the running system: a deployment becomes the root file system
@@ -51,6 +52,7 @@ mod relabel;
 mod retain;
 mod room;
 mod staged;
+mod state_overlay;
 mod stateroot;
 mod surroundings;
 mod unlock;

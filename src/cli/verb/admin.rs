@@ -10,6 +10,7 @@ mod listed;
 mod of_image;
 mod os_init;
 mod staged;
+mod state_overlay;
 mod status;
 mod switch;
 mod unlock;
@@ -77,6 +78,9 @@ pub(crate) enum Verb {
     SetDefault(listed::IndexArgs),
     /// Let upgrades of a deployment come from a remote
     SetOrigin(listed::SetOriginArgs),
+    /// Keep what is written to a directory of the running system, such as /opt, across upgrades
+    #[command(hide = true)]
+    StateOverlay(state_overlay::Args),
     /// List deployments
     Status(status::Args),
     /// Let upgrades come from another ref or container image, and deploy that
@@ -162,6 +166,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Some(Verb::Undeploy(args)) => listed::undeploy(args, session),
         Some(Verb::InitFs(args)) => init_fs::run(args),
         Some(Verb::OsInit(args)) => os_init::run(args, session),
+        Some(Verb::StateOverlay(args)) => state_overlay::run(args),
         Some(Verb::Status(args)) => status::run(args, session),
         None if args.print_current_dir => print_current_dir(&args.common, session),
         None => bail!("No \"admin\" subcommand specified"),

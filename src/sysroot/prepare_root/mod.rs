@@ -36,6 +36,7 @@ pub use self::config::{Composefs, Integrity, RootChanges, RootConfig, RootConfig
 use self::error::io_error;
 pub use self::error::{Error, Result};
 use self::mounts::Access;
+pub(super) use self::mounts::as_option;
 pub use self::remount::remount;
 pub use self::units::{NoStateroot, Unit, UnitContent, UnitFacts, units};
 use crate::sign::{KeyKind, PublicKeys};

@@ -86,7 +86,7 @@ pub(super) fn filesystem(
 }
 
 /// A path among the options of overlayfs, where `:`, `,` and `\` have a meaning.
-pub(super) fn as_option(path: &Path) -> Result<String> {
+pub(in crate::sysroot) fn as_option(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| Error::NotUtf8(path.to_owned()))?;
     Ok(text.chars().fold(String::new(), |mut escaped, c| {
         if matches!(c, ':' | ',' | '\\') {

@@ -11,6 +11,7 @@ mod prepare_root;
 mod read;
 mod remotes;
 mod running;
+mod state_overlay;
 mod unlock;
 mod upgrade;
 

@@ -13,7 +13,7 @@ pub(crate) struct Args {
     common: SysrootOptions,
 }
 
-/// Fails with the reason if the deployment that was staged before this boot was not finished.
+/// Fails with the reason if the deployment that was staged before this boot was not finished; else a soft reboot is over.
 pub(crate) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     let Locked { sysroot, deployments, _lock } = args.common.lock(session)?;
     if deployments.booted().is_none() {
@@ -21,6 +21,6 @@ pub(crate) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     }
     match sysroot.take_finalize_failure()? {
         Some(why) => bail!("ostree-finalize-staged.service failed on previous boot: {why}"),
-        None => Ok(()),
+        None => Ok(sysroot.finish_soft_reboot()?),
     }
 }

@@ -69,6 +69,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "ostree-rs admin instutil grub2-generate 1",
     )]),
     ("ostree-rs-admin-os-init", &[("Make a stateroot there:", "ostree-rs admin os-init --sysroot=/mnt exampleos")]),
+    ("ostree-rs-admin-state-overlay", &[(
+        "As the service ostree-state-overlay@opt does before what is in /opt starts:",
+        "ostree-rs admin state-overlay opt /opt",
+    )]),
     ("ostree-rs-admin-status", &[
         ("List the deployments of the running system:", "ostree-rs admin status"),
         ("Those on a mounted disk, as JSON:", "ostree-rs admin status --sysroot=/mnt --json"),

@@ -1,0 +1,121 @@
+//! State in a directory of the deployment, and the end of a soft reboot.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use ostree_rs::cap_std::ambient_authority;
+use ostree_rs::cap_std::fs::Dir;
+use ostree_rs::format::variant::Dict;
+use ostree_rs::sysroot::prepare_root::{Booted, Place as Found};
+use ostree_rs::sysroot::{Error, Inode, Sysroot, inode_in};
+use rustix::mount::{UnmountFlags, unmount};
+
+use super::Place;
+use crate::oracle::{need, need_root};
+
+fn found(path: &Path) -> Found {
+    let dir = Dir::open_ambient_dir(path, ambient_authority()).unwrap();
+    Found { path: path.to_owned(), dir }
+}
+
+/// Lets the overlay be used; says whether it could be mounted.
+fn with_overlay(place: &Place, sysroot: &Sysroot, use_it: impl FnOnce(&Path)) -> bool {
+    let current = sysroot.load().unwrap();
+    let at = place.at("root").join(current.booted().unwrap().id.path()).join("usr/opt");
+    let var = place.at("root/ostree/deploy/os/var");
+    match sysroot.mount_state_overlay(&current, "opt", &found(&at), &found(&var)) {
+        Err(Error::Io { op: "mount an overlay at", source, .. }) => {
+            eprintln!("skipped: overlayfs cannot be mounted: {source}");
+            return false;
+        }
+        done => done.unwrap(),
+    }
+    use_it(&at);
+    unmount(&at, UnmountFlags::empty()).unwrap();
+    true
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| error.kind().to_string())
+}
+
+#[test]
+fn state_lasts_and_files_of_packages_are_those_of_the_deployment() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    for dir in ["usr/opt/app/lib", "usr/opt/hidden"] {
+        fs::create_dir_all(place.at("tree").join(dir)).unwrap();
+    }
+    for file in ["app/program", "app/lib/one", "gone", "hidden/file", "becomes-dir"] {
+        place.write(&format!("tree/usr/opt/{file}"), "1");
+    }
+    place.new_version("1", &[]);
+    place.sysroot("root");
+    place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+    let sysroot = place.booted(0);
+    let change = |opt: &Path| {
+        assert_eq!(read(opt.join("app/program")), "1");
+        for file in ["app/program", "app/lib/one", "app/lib/state", "state"] {
+            fs::write(opt.join(file), "changed").unwrap();
+        }
+        for file in ["gone", "becomes-dir"] {
+            fs::remove_file(opt.join(file)).unwrap();
+        }
+        fs::remove_dir_all(opt.join("hidden")).unwrap();
+        for dir in ["hidden", "becomes-dir"] {
+            fs::create_dir(opt.join(dir)).unwrap();
+            fs::write(opt.join(dir).join("state"), "changed").unwrap();
+        }
+    };
+    if !with_overlay(&place, &sysroot, change) {
+        return;
+    }
+    let file_of_package = |opt: &Path| ["app/program", "app/lib/one"].map(|file| read(opt.join(file)));
+    // The next boot of the same deployment finds everything.
+    with_overlay(&place, &sysroot, |opt| {
+        assert_eq!(file_of_package(opt), ["changed", "changed"]);
+        assert!(!opt.join("gone").exists() && !opt.join("hidden/file").exists());
+    });
+    // The next version has its own files, beside what was made.
+    place.write("tree/usr/opt/app/program", "2");
+    place.new_version("2", &["root"]);
+    place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+    let sysroot = place.booted(0);
+    with_overlay(&place, &sysroot, |opt| {
+        assert_eq!(file_of_package(opt), ["2", "1"]);
+        assert_eq!(["app/lib/state", "state"].map(|file| read(opt.join(file))), ["changed", "changed"]);
+        assert_eq!(["gone", "hidden/file", "becomes-dir"].map(|file| read(opt.join(file))), ["1", "1", "1"]);
+        assert!(!opt.join("hidden/state").exists());
+    });
+    let commit = sysroot.load().unwrap().list[0].id.commit.to_string();
+    let upper = "root/ostree/deploy/os/var/ostree/state-overlays/opt/upper";
+    let args = ["--only-values", "-n", "user.ostree.deploymentcsum", upper];
+    assert_eq!(place.succeeds("getfattr", &args), commit);
+}
+
+#[test]
+fn a_soft_reboot_ends_in_what_it_led_to() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.sysroot("root");
+    for karg in ["--karg=one", "--karg=two"] {
+        place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "--retain", karg, "os"]);
+    }
+    let sysroot = place.booted(1);
+    sysroot.finish_soft_reboot().unwrap();
+    assert!(!place.at("run/ostree-booted").exists());
+    let target = fs::metadata(place.at("root").join(sysroot.load().unwrap().list[0].id.path())).unwrap();
+    let next = Booted { backing: Some((target.dev(), target.ino())), ..Booted::default() };
+    fs::create_dir_all(place.at("run/ostree")).unwrap();
+    fs::write(place.at("run/ostree/nextroot-booted"), next.to_bytes()).unwrap();
+    assert!(sysroot.load().unwrap().list[0].is_soft_reboot_target);
+    sysroot.finish_soft_reboot().unwrap();
+    assert!(!sysroot.load().unwrap().list[0].is_soft_reboot_target);
+    let booted = Dict::parse(&fs::read(place.at("run/ostree-booted")).unwrap()).unwrap();
+    assert_eq!(inode_in(&booted), Some(Inode { device: target.dev(), number: target.ino() }));
+}
