@@ -6,7 +6,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir, SeekFrom, Stat};
+use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -85,9 +85,15 @@ pub fn unused_name<T>(prefix: &str, make: impl Fn(&str) -> io::Result<T>) -> io:
 /// Removes `name` from `dir`, and if it is a directory everything below. Nothing there is no error.
 ///
 /// # Errors
-/// What the system says.
+/// `EXDEV` where something is mounted there or below: what that holds stays. What the system says.
 pub fn remove_all(dir: impl AsFd, name: &str) -> io::Result<()> {
-    remove_entry(dir.as_fd(), name)
+    // The directories on the way may be mount points.
+    let Some((parent, last)) = name.rsplit_once('/') else { return remove_entry(dir.as_fd(), name) };
+    match fs::openat(dir, parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(parent) => remove_entry(parent.as_fd(), last),
+        Err(Errno::NOENT) => Ok(()),
+        Err(other) => Err(other.into()),
+    }
 }
 
 fn remove_entry(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> io::Result<()> {
@@ -96,8 +102,7 @@ fn remove_entry(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> io::Result<()> {
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(other) => return Err(other.into()),
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match fs::openat(dir, name, flags, Mode::empty()) {
+    match open_unmounted(dir, name) {
         Ok(inner) => clear_dir(inner)?,
         Err(Errno::NOENT) => return Ok(()),
         Err(other) => return Err(other.into()),
@@ -105,6 +110,16 @@ fn remove_entry(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> io::Result<()> {
     match fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(other) => Err(other.into()),
+    }
+}
+
+/// Opens the directory `name` of `dir`, which must not be a symbolic link, and on which nothing may be mounted.
+fn open_unmounted(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match fs::openat2(dir, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
+        // Before Linux 5.6, or where a filter of system calls does not know this one.
+        Err(Errno::NOSYS | Errno::PERM) => fs::openat(dir, name, flags, Mode::empty()),
+        opened => opened,
     }
 }
 

@@ -65,11 +65,12 @@ impl BootEntry {
         self.fields.iter().find(|(known, _)| known == key).map(|(_, value)| &**value)
     }
 
-    /// Sets the value of a key.
+    /// Sets the value of a key. Line ends in it become blanks: what comes after one would be a key of its own.
     pub fn set(&mut self, key: &str, value: impl Into<String>) {
+        let value = value.into().replace('\n', " ");
         match self.fields.iter_mut().find(|(known, _)| known == key) {
-            Some((_, old)) => *old = value.into(),
-            None => self.fields.push((key.to_owned(), value.into())),
+            Some((_, old)) => *old = value,
+            None => self.fields.push((key.to_owned(), value)),
         }
     }
 
@@ -217,6 +218,13 @@ mod tests {
         let written = "title A title \nversion 2\noptions a b\ndevicetree /d\nlinux /v\ninitrd /i1\ninitrd /i2\ninitrd /i3\nx-tuned a=b  c\nx-first 2\n";
         assert_eq!(entry.to_string(), written);
         assert_eq!(BootEntry::parse(written).to_string(), written);
+    }
+
+    #[test]
+    fn no_value_makes_another_key() {
+        let mut entry = BootEntry::parse("options quiet\n");
+        entry.set("title", "OS 1\noptions init=/bin/sh");
+        assert_eq!(entry.to_string(), "title OS 1 options init=/bin/sh\noptions quiet\n");
     }
 
     #[test]

@@ -91,12 +91,13 @@ impl Sysroot {
         dirs.map(|dir| id(dir).map_err(Error::invalid(stateroot.path()))).collect()
     }
 
-    /// Deletes a deployment; the directory that is `/` stays.
+    /// Deletes a deployment; the one that runs stays, whatever lists say.
     pub(super) fn remove_deployment(&self, id: &DeploymentId) -> Result<()> {
         let path = id.path();
         let dir = files::open_dir(&self.dir, &path)?;
         let inode = rustix::fs::fstat(&dir).map_err(|e| Error::io("stat", &path, e))?;
-        if self.surroundings.root == Some(Inode::from(&inode)) {
+        let inode = Some(Inode::from(&inode));
+        if self.surroundings.root == inode || self.surroundings.booted == inode {
             return Ok(());
         }
         files::set_immutable(&dir, false).map_err(|e| Error::io("make mutable", &path, e))?;

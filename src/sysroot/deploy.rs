@@ -124,7 +124,13 @@ impl Sysroot {
     /// The id of the next deployment of a commit.
     fn free_id(&self, stateroot: &Stateroot, commit: CommitId) -> Result<DeploymentId> {
         let all = self.deployment_dirs(stateroot)?;
-        let serial = all.iter().filter(|id| id.commit == commit).map(|id| id.serial + 1).max().unwrap_or(0);
+        let last = all.into_iter().filter(|id| id.commit == commit).max_by_key(|id| id.serial);
+        let serial = match last {
+            None => 0,
+            Some(last) => last.serial.checked_add(1).ok_or_else(|| {
+                Error::io("number a deployment after", last.path(), rustix::io::Errno::OVERFLOW)
+            })?,
+        };
         Ok(DeploymentId { stateroot: stateroot.clone(), commit, serial })
     }
 
@@ -173,14 +179,13 @@ impl Sysroot {
     }
 
     fn merge_etc(&self, deployment: &Deployment, merge: &Deployment, ctx: &Ctx) -> Result<()> {
-        let old = self.deployment_dir(&merge.id)?;
-        let new = into_dir(files::open_dir(self.deployment_dir(&deployment.id)?, "etc")?);
-        let (default, current) = (files::open_dir(&old, "usr/etc")?, files::open_dir(&old, "etc")?);
+        let (default, current) = self.etc_of(&merge.id)?;
+        let new = self.current_etc(&deployment.id)?;
         let xattrs = match self.surroundings.tunables.no_xattrs {
             true => XattrPolicy::Drop,
             false => XattrPolicy::Keep,
         };
-        let merged = etc::merge(&into_dir(default), &into_dir(current), &new, xattrs, ctx)?;
+        let merged = etc::merge(&default, &current, &new, xattrs, ctx)?;
         let changes = &merged.changes;
         self.tell(&format!(
             "Copying /etc changes: {} modified, {} removed, {} added",

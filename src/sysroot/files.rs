@@ -61,11 +61,28 @@ pub(super) fn into_dir(dir: OwnedFd) -> Dir {
     Dir::from_std_file(File::from(dir))
 }
 
-/// Opens a file to be read; `None` if it is not there.
+/// Opens a regular file to be read; `None` if it is not there.
 pub(super) fn open_file(dir: impl AsFd, path: &str) -> Result<Option<File>> {
+    let failed = |e| Error::io("open", path, e);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = rustix::fs::openat(dir, path, flags, Mode::empty());
-    Ok(optional(opened).map_err(|e| Error::io("open", path, e))?.map(File::from))
+    let Some(file) = optional(opened).map_err(failed)?.map(File::from) else { return Ok(None) };
+    // A symbolic link in a tree may lead to a device that never ends.
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    Ok(Some(file))
+}
+
+/// Opens an entry of a directory that others may write into; `None` if it is gone, or has become a symbolic link.
+pub(super) fn open_entry(dir: impl AsFd, name: &str, flags: OFlags) -> Result<Option<OwnedFd>> {
+    let flags =
+        flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(Error::io("open", name, error)),
+    }
 }
 
 /// The content of a small file; `None` if it is not there.

@@ -19,7 +19,7 @@ use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
 use rustix::io::Errno;
 
 use super::prepare_root::{Composefs, IMAGE, Integrity, RootConfig};
-use super::{Error, Result};
+use super::{Error, Result, files};
 use crate::base::{Ctx, VerityDigest};
 use crate::composefs::{FileDigests, TreeImage};
 use crate::repo::Repo;
@@ -68,8 +68,10 @@ pub(super) fn write(
 
 fn write_unfinished(image: &TreeImage, deployment: &Dir) -> Result<VerityDigest> {
     let failed = |e: io::Error| Error::io("write", UNFINISHED, e);
+    // The tree may have a file of this name: a link to an object, which must not be written into.
+    files::remove_all(deployment, UNFINISHED)?;
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o644);
+    options.write(true).create_new(true).mode(0o644);
     let mut file = BufWriter::new(deployment.open_with(UNFINISHED, &options).map_err(failed)?);
     let digest = image.write(&mut file).map_err(failed)?;
     file.flush().map_err(failed)?;

@@ -262,7 +262,9 @@ fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &str) -> Result<()> 
             copy_dir(from, to, &path)?;
         } else if kind.is_symlink() {
             files::replace_link(to, &files::read_link(from, &path)?, &path)?;
-        } else if let Some(file) = files::open_file(from, &path)?.filter(|_| kind.is_file()) {
+        } else if kind.is_file()
+            && let Some(file) = files::open_file(from, &path)?
+        {
             copy(&file, to, &path, None)?;
         }
     }

@@ -154,6 +154,11 @@ impl KernelArgs {
         self.args.iter().map(|arg| (&*arg.key, arg.value.as_deref()))
     }
 
+    /// The arguments one by one, as they stand in the command line.
+    pub fn words(&self) -> impl Iterator<Item = String> {
+        self.args.iter().map(ToString::to_string)
+    }
+
     /// Whether there are no arguments.
     pub fn is_empty(&self) -> bool {
         self.args.is_empty()

@@ -93,8 +93,12 @@ impl Sysroot {
         match &done {
             Ok(_) => files::remove_all(&boot, FAILURE)?,
             Err(error) => {
-                files::mkdir_all(&boot, "ostree", 0o755)?;
-                files::replace(&boot, FAILURE, error.to_string().as_bytes(), Durability::Synced)?;
+                let text = error.to_string();
+                let kept = files::mkdir_all(&boot, "ostree", 0o755)
+                    .and_then(|()| files::replace(&boot, FAILURE, text.as_bytes(), Durability::Synced));
+                if let Err(error) = kept {
+                    ctx.warn(&format!("the next boot will not be told why: {error}"));
+                }
             }
         }
         done
@@ -213,11 +217,7 @@ fn state_of(deployment: &Deployment, options: &DeployOptions<'_>, lock: bool) ->
         state.push("merge-deployment", named(merge).to_value());
     }
     if let Some(args) = &options.kernel_args {
-        let each = args.iter().map(|(key, value)| match value {
-            Some(value) => format!("{key}={value}"),
-            None => key.to_owned(),
-        });
-        state.push("kargs", Value::strv(each));
+        state.push("kargs", Value::strv(args.words()));
     }
     if !options.overlay_initrds.is_empty() {
         state.push("overlay-initrds", Value::strv(options.overlay_initrds.iter().map(ToString::to_string)));
@@ -242,7 +242,7 @@ fn named(deployment: &Deployment) -> Dict {
 }
 
 /// The deployment whose configuration the staged one takes over.
-fn merge_of(state: &Dict, current: &Deployments) -> Result<Option<Deployment>> {
+pub(super) fn merge_of(state: &Dict, current: &Deployments) -> Result<Option<Deployment>> {
     let wrong = || Error::invalid(STAGED);
     let Some(named) = state.get_dict("merge-deployment").map_err(wrong())? else { return Ok(None) };
     let (id, _) = staged_id(&named).map_err(wrong())?;

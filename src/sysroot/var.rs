@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use ostree_format::RootDir;
-use rustix::fs::FileType;
+use rustix::fs::{FileType, OFlags};
 
 use super::files::{self, Durability};
 use super::labels::Labels;
@@ -90,10 +90,15 @@ fn label_all(dir: BorrowedFd<'_>, path: &str, labels: &Labels) -> Result<()> {
     labels.set(dir, path, stat.st_mode)?;
     for (name, kind) in files::list(dir, ".")? {
         let below = format!("{path}/{name}");
+        // Users write there, too: what was listed may be a link by now.
         match kind {
-            FileType::Directory => label_all(files::open_dir(dir, &name)?.as_fd(), &below, labels)?,
+            FileType::Directory => {
+                if let Some(inner) = files::open_entry(dir, &name, OFlags::DIRECTORY)? {
+                    label_all(inner.as_fd(), &below, labels)?;
+                }
+            }
             FileType::RegularFile => {
-                if let Some(file) = files::open_file(dir, &name)? {
+                if let Some(file) = files::open_entry(dir, &name, OFlags::empty())? {
                     let stat = rustix::fs::fstat(&file).map_err(|e| Error::io("stat", &below, e))?;
                     labels.set(&file, &below, stat.st_mode)?;
                 }

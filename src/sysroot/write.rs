@@ -11,7 +11,7 @@
 //! ```text
 //! 1  boot/ostree/STATEROOT-CHECKSUM/…, boot/loader.V'/entries/…    kernels, boot entries
 //! 2  ostree/boot.V'.S'/…, ostree/boot.V' ─► boot.V'.S'             links that these boot entries name
-//! 3  what the boot loader wants besides, for version V'
+//! 3  what the boot loader wants besides, for version V'; after 5, if it can only be written where it is read
 //! 4  boot/loader.tmp ─► loader.V'
 //! 5  syncfs of the sysroot, syncfs of /boot
 //! 6  boot/loader ─► loader.V'                                      the switch, one rename
@@ -172,6 +172,10 @@ impl Sysroot {
         let subdir = self.make_links(current, version, new)?;
         self.use_links(version, &subdir)?;
         if let Some(loader) = &loader {
+            if !loader.is_atomic() {
+                // Its configuration counts as soon as it is written.
+                self.sync()?;
+            }
             let written = loader.write_config(self, version, ctx);
             written.map_err(Error::within("Bootloader write config"))?;
         }

@@ -123,11 +123,14 @@ pub(super) fn write_config(
         }
     }
     match efi {
-        Some(_) => {
+        Some(name) => {
             // The old one is copied, not moved: at no time there is none.
             let old = files::read(dir, &current)?.unwrap_or_default();
             files::replace(dir, &format!("{current}.old"), &old, Durability::Synced)?;
-            files::rename(dir, &new, &current)
+            files::rename(dir, &new, &current)?;
+            // A file system of its own, which nobody else waits for.
+            let efi = files::open_dir(dir, &format!("{EFI}/{name}"))?;
+            rustix::fs::syncfs(efi).map_err(|e| Error::io("syncfs", EFI, e))
         }
         None => Ok(()),
     }

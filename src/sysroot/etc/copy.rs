@@ -180,7 +180,8 @@ impl<'a> Copier<'a> {
 }
 
 /// Opens a directory below `dir`, which symbolic links do not lead out of; with more rights than cap-std opens it with.
-fn open_below(dir: &Dir, path: &Path) -> Result<Dir> {
+pub(super) fn open_below(dir: &Dir, path: impl AsRef<Path>) -> Result<Dir> {
+    let path = path.as_ref();
     let found = dir.open_dir(path).map_err(failed("opendir", path))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = openat(&found, ".", flags, Mode::empty()).map_err(failed("opendir", path))?;

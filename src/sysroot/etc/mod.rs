@@ -14,12 +14,13 @@
 mod compare;
 mod copy;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
 
-use self::copy::Copier;
-use super::files::{into_dir, open_dir};
+use self::copy::{Copier, open_below};
+use super::files::into_dir;
 use super::{DeploymentId, Error, Result, Sysroot};
 use crate::base::Ctx;
 use crate::store::XattrPolicy;
@@ -69,17 +70,29 @@ impl Sysroot {
     /// The default configuration of a deployment and the current one: `usr/etc` and `etc`.
     ///
     /// # Errors
-    /// [`Error::Io`] if one of them is not there.
+    /// [`Error::Io`] if one of them is not there, or is a symbolic link that leads out of the deployment.
     pub fn etc_of(&self, id: &DeploymentId) -> Result<(Dir, Dir)> {
-        let deployment = self.deployment_dir(id)?;
-        Ok((into_dir(open_dir(&deployment, "usr/etc")?), into_dir(open_dir(&deployment, "etc")?)))
+        let deployment = into_dir(self.deployment_dir(id)?);
+        Ok((open_below(&deployment, "usr/etc")?, open_below(&deployment, "etc")?))
+    }
+
+    /// The current configuration of a deployment, as [`Sysroot::etc_of`] gives it.
+    pub(super) fn current_etc(&self, id: &DeploymentId) -> Result<Dir> {
+        open_below(&into_dir(self.deployment_dir(id)?), "etc")
     }
 }
 
 /// Removes a file, or a directory with all that is in it, from `dir`. What is not there, or not there any more because
-/// the directory that had it is something else now, is removed already.
+/// the directory that had it is something else now (such as a link that leads elsewhere), is removed already.
 fn remove(dir: &Dir, path: &Path) -> Result<()> {
-    let Ok(found) = dir.symlink_metadata(path) else { return Ok(()) };
+    let failed = |e| Error::io("remove", path, e);
+    let found = match dir.symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => return Ok(()),
+            _ => return Err(failed(error)),
+        },
+    };
     let removed = if found.is_dir() { dir.remove_dir_all(path) } else { dir.remove_file(path) };
-    removed.map_err(|e| Error::io("remove", path, e))
+    removed.map_err(failed)
 }

@@ -1,6 +1,6 @@
 //! `prepare-root.conf`: how a deployment becomes the root file system.
 
-use std::io;
+use std::io::{self, Read};
 
 use cap_std::fs::Dir;
 use ostree_format::ParseError;
@@ -10,6 +10,8 @@ use super::cmdline;
 
 /// Where the file is, in an initramfs and in a deployment; the last one that exists counts alone.
 const FILES: [&str; 2] = ["usr/lib/ostree/prepare-root.conf", "etc/ostree/prepare-root.conf"];
+/// The file may not be larger.
+const MAX_BYTES: u64 = 1 << 20;
 /// The keys that a commit has to be signed by, unless `composefs.keypath` names another file.
 const DEFAULT_KEYS: &str = "etc/ostree/initramfs-root-binding.key";
 /// The word of the command line that overrides `composefs.enabled`.
@@ -107,7 +109,7 @@ impl RootConfig {
     pub fn load(root: &Dir, cmdline: &str) -> Result<Self, RootConfigError> {
         let mut config = KeyFile::new();
         for file in FILES {
-            match root.read(file) {
+            match read(root, file) {
                 Ok(data) => config = KeyFile::parse(&data)?,
                 Err(source) if source.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(RootConfigError::Read { file, source }),
@@ -143,6 +145,12 @@ impl RootConfig {
         let is_sysroot_readonly = file.get_bool("sysroot", "readonly")?;
         Ok(Self { composefs, integrity, root, is_etc_transient, is_sysroot_readonly, keys })
     }
+}
+
+fn read(root: &Dir, file: &str) -> io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    root.open(file)?.take(MAX_BYTES + 1).read_to_end(&mut data)?;
+    if data.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(data) }
 }
 
 fn enabled_value(word: &str) -> Result<(Composefs, Integrity), RootConfigError> {

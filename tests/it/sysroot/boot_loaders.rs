@@ -130,3 +130,23 @@ fn a_program_for_grub_is_executed_if_the_user_named_it() {
     let error = loader.write_config(&sysroot, version, &Ctx::default()).unwrap_err().to_string();
     assert!(error.contains("no-such"), "{error}");
 }
+
+#[test]
+fn the_only_configuration_of_an_efi_system_is_replaced_and_the_old_one_kept() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.sysroot("root");
+    fs::create_dir_all(place.at("root/boot/efi/EFI/os")).unwrap();
+    place.write("root/boot/efi/EFI/os/grub.cfg", "set old=1\n");
+    let said = place.ours(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+    assert!(said.contains("Bootloader updated"), "{said}");
+    let efi = |name: &str| fs::read_to_string(place.at("root/boot/efi/EFI/os").join(name)).unwrap();
+    assert_eq!(efi("grub.cfg.old"), "set old=1\n");
+    let new = efi("grub.cfg");
+    let kernel = new.lines().find_map(|line| line.strip_prefix("linux /")).unwrap();
+    let (kernel, options) = kernel.split_once(' ').unwrap();
+    assert!(place.at("root").join(kernel).exists() && options.contains("ostree=/ostree/boot.1/"), "{new}");
+    super::deploy::assert_bootable(&place.at("root"));
+}

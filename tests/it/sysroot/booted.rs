@@ -85,6 +85,29 @@ fn a_staged_deployment_is_finished_later() {
 }
 
 #[test]
+fn a_staged_deployment_keeps_inherited_arguments_when_one_is_added() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let (place, ctx) = (Place::new(), Ctx::default());
+    place.sysroot("root");
+    place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "--karg=root=LABEL=a", "os"]);
+    place.new_version("2", &["root"]);
+    let sysroot = place.booted(0);
+    let current = sysroot.load().unwrap();
+    let mut staged = sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+    let first = staged.list[0].clone();
+    let mut kargs = staged.kernel_args_of(&first).unwrap();
+    kargs.append_if_missing("new=1");
+    sysroot.set_kernel_args_in_place(&mut staged, &first, &kargs).unwrap();
+    assert!(sysroot.finalize_staged(sysroot.load().unwrap(), &ctx).unwrap());
+    let done = sysroot.load().unwrap().list[0].entry.get("options").unwrap().to_owned();
+    assert!(done.contains("root=LABEL=a ") && done.ends_with(" new=1"), "{done}");
+    assert_eq!(done.matches("ostree=").count(), 1, "{done}");
+    assert_bootable(&place.at("root"));
+}
+
+#[test]
 fn a_staged_deployment_gives_way_to_another() {
     if !need("ostree") || !need_root() {
         return;

@@ -61,3 +61,17 @@ fn another_image_than_the_commit_says_is_refused() {
     assert!(said.contains("Generated composefs image digest"), "{said}");
     assert!(!place.ours(&["admin", "status", "--sysroot=root"]).contains("os "), "it has no boot entry");
 }
+
+/// The name of the unfinished image may be one in the tree: a hard link to an object.
+#[test]
+fn the_image_is_not_written_into_an_object() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.write("tree/.ostree.cfs.new", "of the tree\n");
+    place.wanting("yes", &[]);
+    place.ours(DEPLOY);
+    assert!(place.deployment("root").join(".ostree.cfs").exists());
+    place.c(&["--repo=root/ostree/repo", "fsck", "-q"]);
+}

@@ -6,6 +6,7 @@ mod composefs;
 mod crash;
 mod deploy;
 mod etc;
+mod hostile;
 mod images;
 mod prepare_root;
 mod read;

@@ -33,7 +33,7 @@ pub(crate) fn run(verb: &Verb, session: &Session) -> anyhow::Result<()> {
         bail!("Unable to find a deployment in sysroot");
     }
     for deployment in deployments.list.clone() {
-        let mut kargs = deployment.entry.kernel_args();
+        let mut kargs = deployments.kernel_args_of(&deployment)?;
         args.append_if_missing.iter().for_each(|arg| kargs.append_if_missing(arg));
         sysroot.set_kernel_args_in_place(&mut deployments, &deployment, &kargs)?;
     }

@@ -86,7 +86,7 @@ pub(crate) fn undeploy(args: &IndexArgs, session: &mut Session) -> anyhow::Resul
     }
     let mut list = deployments.list.clone();
     list.remove(args.index);
-    let written = sysroot.write_deployments(deployments, list, After::Cleanup, &session.ctx)?;
+    let written = sysroot.write_deployments(deployments, list, After::Nothing, &session.ctx)?;
     writeln!(session.out, "Deleted deployment {}", target.name())?;
     sysroot.cleanup(&written, Cleanup::All, &session.ctx).context("Performing final cleanup")
 }
@@ -98,7 +98,7 @@ pub(crate) fn set_default(args: &IndexArgs, session: &Session) -> anyhow::Result
     let mut list = deployments.list.clone();
     let first = list.remove(args.index);
     list.insert(0, first);
-    let written = sysroot.write_deployments(deployments, list, After::Cleanup, &session.ctx)?;
+    let written = sysroot.write_deployments(deployments, list, After::Nothing, &session.ctx)?;
     sysroot.cleanup(&written, Cleanup::All, &session.ctx).context("Performing final cleanup")
 }
 

@@ -80,9 +80,8 @@ impl<'a> StoredLayer<'a> {
                 return Err(Error::Unsupported(format!("layer {} {why}", row.id)));
             }
             let path = driver.files_of(&row.id);
-            let dir = roots.iter().find_map(|root| root.open_dir(&path).ok());
             let missing = || Error::StoredLayer { layer: row.id.clone(), why: StoredLayerProblem::Missing };
-            dirs.push(dir.ok_or_else(missing)?);
+            dirs.push(first_dir(roots, &path)?.ok_or_else(missing)?);
         }
         Ok(Files { dirs, layer: self.id() })
     }
@@ -198,6 +197,18 @@ impl Files<'_> {
     fn problem(&self, why: StoredLayerProblem) -> Error {
         Error::StoredLayer { layer: self.layer.to_owned(), why }
     }
+}
+
+/// Opens the first directory at `path` that one of the roots has.
+fn first_dir(roots: &[Dir], path: &str) -> Result<Option<Dir>> {
+    for root in roots {
+        match root.open_dir(path) {
+            Ok(dir) => return Ok(Some(dir)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("open", path)(error)),
+        }
+    }
+    Ok(None)
 }
 
 fn shown(name: &[u8]) -> String {

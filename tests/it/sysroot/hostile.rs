@@ -1,0 +1,81 @@
+//! What a tree, or what somebody left in a sysroot, must not bring about.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use ostree_rs::base::Ctx;
+use ostree_rs::cap_std::ambient_authority;
+use ostree_rs::cap_std::fs::Dir;
+use ostree_rs::store::resolve_rev;
+use ostree_rs::sysroot::{DeployOptions, Surroundings, Sysroot};
+
+use super::Place;
+use super::deploy::assert_bootable;
+use crate::cli::OURS;
+use crate::oracle::{need, need_root};
+
+const DEPLOY: &[&str] = &["admin", "deploy", "--sysroot=root", "--os=os", "os"];
+
+fn deployed() -> Option<Place> {
+    if !need("ostree") || !need_root() {
+        return None;
+    }
+    let place = Place::new();
+    place.sysroot("root");
+    place.ours(DEPLOY);
+    Some(place)
+}
+
+/// Mounts `precious` in the directory `$1` of a deployment that is to be deleted, and lets our program, `$0`, try.
+const MOUNTED: &str = "mkdir -p precious $1/home; echo content >precious/file; mount --bind precious $1/home\n\
+    if \"$0\" admin cleanup --sysroot=root 2>said; then echo it was deleted; exit 1; fi\n\
+    cat precious/file said; umount $1/home; \"$0\" admin cleanup --sysroot=root; test ! -e $1";
+
+#[test]
+fn what_is_mounted_in_an_old_deployment_is_not_deleted() {
+    let Some(place) = deployed() else { return };
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: nothing can be mounted here");
+        return;
+    }
+    let old = format!("root/ostree/deploy/os/deploy/{}.0", "a".repeat(64));
+    let said = place.succeeds("unshare", &["-m", "sh", "-ec", MOUNTED, OURS, &old]);
+    assert!(said.starts_with("content\n") && said.contains(&old[5..]), "{said}");
+    assert_bootable(&place.at("root"));
+}
+
+#[test]
+fn a_tree_whose_etc_leads_elsewhere_changes_nothing_there() {
+    let Some(place) = deployed() else { return };
+    fs::write(place.deployment("root").join("etc/file"), "changed\n").unwrap();
+    fs::create_dir(place.at("elsewhere")).unwrap();
+    fs::remove_dir_all(place.at("tree/usr/etc")).unwrap();
+    symlink(place.at("elsewhere"), place.at("tree/etc")).unwrap();
+    place.new_version("2", &["root"]);
+    let said = place.fails(DEPLOY);
+    assert!(said.contains("a path led outside"), "{said}");
+    assert_eq!(fs::read_dir(place.at("elsewhere")).unwrap().count(), 0);
+    assert_bootable(&place.at("root"));
+}
+
+#[test]
+fn after_the_last_number_there_is_no_first_one() {
+    let Some(place) = deployed() else { return };
+    let dir = Dir::open_ambient_dir(place.at("root"), ambient_authority()).unwrap();
+    let sysroot = Sysroot::open(dir, Surroundings::default()).unwrap();
+    let commit = resolve_rev(sysroot.repo(), &"os".parse().unwrap()).unwrap();
+    let booted = place.deployment("root");
+    fs::create_dir(booted.with_file_name(format!("{commit}.{}", u32::MAX))).unwrap();
+    let options = DeployOptions {
+        stateroot: "os".parse().unwrap(),
+        commit,
+        origin: None,
+        merge: None,
+        kernel_args: None,
+        overlay_initrds: Vec::new(),
+    };
+    let refused = sysroot.deploy(&options, &Ctx::default()).unwrap_err().to_string();
+    assert!(refused.contains(&u32::MAX.to_string()), "{refused}");
+    assert!(booted.join("etc/file").exists(), "the deployment 0 was deleted");
+}
