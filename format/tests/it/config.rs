@@ -69,7 +69,7 @@ fn free_space() {
         "percent=",
     ] {
         let error = of(&format!("min-free-space-{bad}")).unwrap_err();
-        assert!(error.contains("core.min-free-space-"), "{error}");
+        assert!(error.contains("min-free-space-"), "{error}");
     }
 }
 
