@@ -5,6 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use crate::oracle;
+
 const README: &str = include_str!("../../README.md");
 
 /// The fenced blocks in a language of the section with this title.
@@ -25,9 +27,11 @@ fn quick_start() {
         fs::create_dir(dir).unwrap();
     }
     symlink(env!("CARGO_BIN_EXE_ostree-rs"), bin.join("ostree-rs")).unwrap();
-    let blocks = [blocks("Quick start", "sh"), blocks("Further steps", "sh")].concat();
-    assert!(blocks.len() > 5);
-    for block in blocks {
+    // Deployments have owners, as root alone can give them.
+    let machine = if oracle::need_root() { blocks("A machine", "sh") } else { Vec::new() };
+    let steps = [blocks("Quick start", "sh"), blocks("Further steps", "sh"), machine].concat();
+    assert!(steps.len() > 5);
+    for block in steps {
         let out = shell(&block, &bin, &home, &dir);
         assert!(out.status.success(), "{block}\n{}", String::from_utf8_lossy(&out.stderr));
     }
