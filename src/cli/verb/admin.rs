@@ -91,7 +91,7 @@ pub(crate) enum Verb {
     ///
     /// An overlay is mounted there; the deployment itself stays as it is.
     Unlock(unlock::Args),
-    /// Fetch what the ref or container image is now that the system was deployed from, and let the machine boot it next
+    /// Deploy what the ref or container image is by now
     ///
     /// What was changed in /etc is changed in the new deployment, too, and it gets the same kernel arguments. The one that
     /// runs stays, to go back to.

@@ -160,8 +160,8 @@ fn an_upload_over_a_slow_line_gets_through() {
             // Longer than the patience, all in all.
             let mut left = call.header("content-length").unwrap().parse::<usize>().unwrap();
             while left > 0 {
-                std::thread::sleep(Duration::from_millis(40));
-                let mut buf = vec![0; left.min(128 * 1024)];
+                std::thread::sleep(Duration::from_millis(320));
+                let mut buf = vec![0; left.min(1 << 20)];
                 call.line.read_exact(&mut buf).unwrap();
                 left -= buf.len();
             }
@@ -169,9 +169,9 @@ fn an_upload_over_a_slow_line_gets_through() {
         call.answer("202 Accepted\r\nLocation: /up\r\nContent-Length: 0", b"");
     });
     // Much longer than the kernel's buffers take once all is sent, on a busy machine, too.
-    let limits = Limits { slow_for: Duration::from_millis(1500), ..limits(3000) };
+    let limits = Limits { slow_for: Duration::from_millis(3000), ..limits(6000) };
     let mut upload = peer.registry(limits).start_upload(&Ctx::default()).unwrap();
-    let (data, began) = (Bytes::from(noise(12 << 20)), Instant::now());
+    let (data, began) = (Bytes::from(noise(24 << 20)), Instant::now());
     upload.send(&data, &Ctx::default()).unwrap();
     assert!(began.elapsed() > limits.patience && peer.connections() == 2);
 }
