@@ -14,7 +14,7 @@
 /// Bytes that have to agree for a match to begin.
 const BLOCK: usize = 32;
 /// Every so many bytes of the old file a block is in the table.
-const STEP: usize = 8;
+pub(crate) const STEP: usize = 8;
 /// The distance of blocks in a large old file, whose table would else take twice its memory.
 const LARGE_STEP: usize = 16;
 /// The size from which on an old file is large.
@@ -29,13 +29,9 @@ pub(crate) struct Alike {
     pub(crate) bytes: usize,
 }
 
-/// The parts of `new` that are like parts of `old`, in order and not overlapping; what is between them is not.
-pub(crate) fn parts(old: &[u8], new: &[u8]) -> Vec<Alike> {
-    parts_by(&Table::with_step(old, STEP), old, new)
-}
-
-/// [`parts`] by a table of `old`, which is made once for several pieces of a new file.
-pub(crate) fn parts_by(table: &Table, old: &[u8], new: &[u8]) -> Vec<Alike> {
+/// The parts of `new` that are like parts of `old`, in order and not overlapping; what is between them is not. The
+/// table is that of `old`, made once for several pieces of a new file.
+pub(crate) fn parts(table: &Table, old: &[u8], new: &[u8]) -> Vec<Alike> {
     let mut parts: Vec<Alike> = Vec::new();
     let mut at = 0;
     while at + BLOCK <= new.len() {
@@ -124,7 +120,8 @@ impl Table {
         if old_bytes > LARGE_BYTES { old_bytes } else { 2 * old_bytes }
     }
 
-    fn with_step(old: &[u8], step: usize) -> Self {
+    /// The blocks of `old` that begin at multiples of `step` bytes.
+    pub(crate) fn with_step(old: &[u8], step: usize) -> Self {
         let blocks = old.len().saturating_sub(BLOCK) / step + 1;
         let bits = (2 * blocks).next_power_of_two().trailing_zeros().clamp(4, 26);
         let mut table = Self { slots: vec![0; 1 << bits], shift: 64 - bits, step };
@@ -160,7 +157,7 @@ mod tests {
     use super::*;
 
     fn check(old: &[u8], new: &[u8]) -> usize {
-        let parts = parts(old, new);
+        let parts = parts(&Table::with_step(old, STEP), old, new);
         let mut end = 0;
         for part in &parts {
             assert!(part.new >= end && part.bytes > 0, "{parts:?}");

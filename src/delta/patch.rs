@@ -71,7 +71,7 @@ impl Patch {
                 old.read_exact_at(&mut window, start)?;
             }
             let (_, table) = table.get_or_insert_with(|| (start, Table::new(&window)));
-            for part in differences::parts_by(table, &window, &piece[..len]) {
+            for part in differences::parts(table, &window, &piece[..len]) {
                 let (new, old) = (at + part.new as u64, start + part.old as u64);
                 patch.add(Alike { new, old, bytes: part.bytes as u64 });
             }

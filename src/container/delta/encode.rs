@@ -21,7 +21,7 @@ use super::scan::Scanned;
 use super::write::{Packing, RecordWriter};
 use crate::base::{Ctx, Pool, with_pool};
 use crate::container::image::{Error, Result};
-use crate::delta::differences::{self, Alike};
+use crate::delta::differences::{self, Alike, STEP, Table};
 
 const BUFFER_BYTES: usize = 1024 * 1024;
 /// The memory that patches take which are made or wait at the same time, in bytes.
@@ -146,7 +146,7 @@ impl Ahead<'_, '_> {
 /// Makes `new` of `old`: by parts if most of it is in them, since differences between programs compress well together,
 /// and whoever reads them need not have the files in memory; else by a frame, if the format has them.
 fn make(old: &[u8], new: &[u8], strength: &Strength) -> io::Result<Made> {
-    let parts = differences::parts(old, new);
+    let parts = differences::parts(&Table::with_step(old, STEP), old, new);
     let alike: usize = parts.iter().map(|part| part.bytes).sum();
     if 2 * alike >= new.len() {
         return Ok(Made::Parts(parts));
