@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::oracle;
 
@@ -35,6 +35,8 @@ fn quick_start() {
         let out = shell(&block, &bin, &home, &dir);
         assert!(out.status.success(), "{block}\n{}", String::from_utf8_lossy(&out.stderr));
     }
+    // A deployment cannot be changed, and not be deleted with the directory either.
+    let _ = Command::new("chattr").args(["-R", "-i"]).arg(&dir).stderr(Stdio::null()).status();
     // What came out on the other side is the first tree, and the second commit is there, too.
     assert!(fs::read_to_string(dir.join("root/usr/bin/hello")).unwrap().contains("hello"));
     let out = shell("ostree-rs --repo=target cat os/stable /usr/lib/os-release", &bin, &home, &dir);
