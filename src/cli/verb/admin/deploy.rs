@@ -1,7 +1,7 @@
 //! `admin deploy`: a commit of the sysroot's repository becomes what the machine boots next.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
@@ -91,7 +91,6 @@ pub(crate) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     // What an earlier, broken off try has left.
     let cleaned = sysroot.cleanup(&deployments, Cleanup::AllButObjects, &session.ctx);
     cleaned.context("Performing initial cleanup")?;
-    break_off(&sysroot, session)?;
     let options = DeployOptions {
         stateroot,
         commit,
@@ -115,22 +114,6 @@ pub(crate) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     };
     let extent = if args.no_prune || is_staged { Cleanup::AllButObjects } else { Cleanup::All };
     Ok(sysroot.cleanup(&written, extent, &session.ctx)?)
-}
-
-/// Breaks off as C ostree does for those who try out what is left then: its `OSTREE_REPO_TEST_ERROR=pre-commit`.
-fn break_off(sysroot: &Sysroot, session: &Session) -> anyhow::Result<()> {
-    if std::env::var_os("OSTREE_REPO_TEST_ERROR").is_some_and(|stop| stop == "pre-commit") {
-        let repo = sysroot.repo();
-        std::mem::forget(repo.begin(&session.ctx)?);
-        for entry in repo.dir().read_dir("tmp")? {
-            let name = entry?.file_name();
-            if name.to_str().is_some_and(|name| name.starts_with("staging-") && name.ends_with("-lock")) {
-                repo.dir().remove_file(Path::new("tmp").join(name))?;
-            }
-        }
-        bail!("OSTREE_REPO_TEST_ERROR_PRE_COMMIT specified");
-    }
-    Ok(())
 }
 
 /// Refuses options that contradict each other.
