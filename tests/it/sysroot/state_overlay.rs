@@ -3,12 +3,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use ostree_rs::cap_std::ambient_authority;
 use ostree_rs::cap_std::fs::Dir;
 use ostree_rs::format::variant::Dict;
 use ostree_rs::sysroot::prepare_root::{Booted, Place as Found};
 use ostree_rs::sysroot::{Error, Inode, Sysroot, inode_in};
+use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use super::Place;
@@ -32,7 +35,12 @@ fn with_overlay(place: &Place, sysroot: &Sysroot, use_it: impl FnOnce(&Path)) ->
         done => done.unwrap(),
     }
     use_it(&at);
-    unmount(&at, UnmountFlags::empty()).unwrap();
+    // A file that was open while another test's thread forked stays open until that child executes its program.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = unmount(&at, UnmountFlags::empty()) {
+        assert!(error == Errno::BUSY && Instant::now() < deadline, "{error}");
+        sleep(Duration::from_millis(20));
+    }
     true
 }
 
