@@ -17,6 +17,7 @@
 //! A [`Repo`] is read directly and written by a [`Transaction`].
 
 mod cache;
+mod delete;
 mod deltas;
 mod devino;
 mod dir;
@@ -30,6 +31,7 @@ mod lock;
 mod mirrored_summary;
 mod object;
 pub mod prune;
+mod read;
 mod refs;
 mod served;
 mod space;
@@ -46,10 +48,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cap_std::fs::Dir;
 use ostree_format::variant::Dict;
-use ostree_format::{
-    CommitId, FileHeader, FileId, MAX_METADATA_BYTES, ObjectName, ObjectType, ParseError, RepoConfig,
-    RepoMode, commitmeta,
-};
+use ostree_format::{CommitId, ObjectName, ParseError, RepoConfig, RepoMode};
 
 pub use deltas::DeltaFile;
 pub use fsync::Fsync;
@@ -58,9 +57,7 @@ pub use refs::CollectionRef;
 pub use txn::{Transaction, TransactionStats};
 
 use crate::base::Ctx;
-use crate::store::{
-    ArchivedFile, Completeness, DevInoCache, Error, FileObject, LooseFile, ObjectRead, Result,
-};
+use crate::store::{Completeness, DevInoCache, Error, Result};
 use dir::ObjectDir;
 use object::{FileFormat, ObjectSync, Sink};
 pub(crate) use sys::{LockKind, try_lock};
@@ -229,60 +226,6 @@ impl Repo {
         self.objects.for_each(self.mode(), visit)
     }
 
-    /// Removes an object. With a commit goes its detached metadata, and a tombstone is left if the config
-    /// asks for that.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::Io`].
-    pub fn delete_object(&self, name: &ObjectName) -> Result<()> {
-        let is_commit = name.kind == ObjectType::Commit;
-        let commit = CommitId::new(name.checksum);
-        if is_commit {
-            self.unlink_object(&ObjectName::commitmeta(&commit))?;
-        }
-        if !self.unlink_object(name)? {
-            return Err(Error::NotFound(*name));
-        }
-        if is_commit && self.config.tombstone_commits {
-            self.write_tombstone(&commit)?;
-        }
-        Ok(())
-    }
-
-    /// Leaves a tombstone for a commit that is not there, and has the config ask for tombstones from now on.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn add_tombstone(&mut self, commit: &CommitId) -> Result<()> {
-        self.enable_tombstones()?;
-        self.write_tombstone(commit)
-    }
-
-    /// Has every deleted commit leave a tombstone from now on.
-    ///
-    /// # Errors
-    /// As [`Repo::update_config`].
-    pub fn enable_tombstones(&mut self) -> Result<()> {
-        match self.config.tombstone_commits {
-            true => Ok(()),
-            false => self.update_config(|file| {
-                let invalid = |source| Error::Invalid { what: "config".into(), source };
-                file.set_raw("core", "tombstone-commits", "true").map_err(invalid)
-            }),
-        }
-    }
-
-    fn write_tombstone(&self, commit: &CommitId) -> Result<()> {
-        let name = ObjectName::new(*commit.checksum(), ObjectType::TombstoneCommit);
-        object::write_meta(&self.direct_sink(), self.mode(), &name, &commitmeta::tombstone(commit)).map(drop)
-    }
-
-    /// Removes the file of an object; says whether it was there.
-    fn unlink_object(&self, name: &ObjectName) -> Result<bool> {
-        let path = name.loose_path(self.mode());
-        sys::unlink(&self.objects, &path).map_err(|e| self.objects.failed("unlink", &path, e))
-    }
-
     /// The size of the file of an object, in bytes.
     ///
     /// # Errors
@@ -354,83 +297,4 @@ fn read_config(dir: &Dir) -> Result<RepoConfig> {
 
 fn invalid_config(source: ParseError) -> Error {
     Error::Invalid { what: "config".into(), source }
-}
-
-/// Reads a metadata object out of `objects`.
-fn read_meta_in(objects: &ObjectDir, name: &ObjectName, mode: RepoMode) -> Result<Option<Vec<u8>>> {
-    let path = name.loose_path(mode);
-    sys::read_file_nofollow(objects, &path, MAX_METADATA_BYTES).map_err(|e| objects.failed("read", &path, e))
-}
-
-impl ObjectRead for Repo {
-    fn contains(&self, name: &ObjectName) -> Result<bool> {
-        if self.objects.contains(name, self.mode())? {
-            return Ok(true);
-        }
-        if self.parent.as_ref().map_or(Ok(false), |parent| parent.contains(name))? {
-            return Ok(true);
-        }
-        self.elsewhere.as_ref().map_or(Ok(false), |elsewhere| elsewhere.files.contains(name))
-    }
-
-    fn read_meta(&self, name: &ObjectName) -> Result<Option<Vec<u8>>> {
-        match (read_meta_in(&self.objects, name, self.mode())?, &self.parent) {
-            (None, Some(parent)) => parent.read_meta(name),
-            (found, _) => Ok(found),
-        }
-    }
-
-    fn open_file(&self, id: &FileId) -> Result<Option<FileObject>> {
-        let found = match (self.format.open(&self.objects, id)?, &self.parent) {
-            (None, Some(parent)) => parent.open_file(id)?,
-            (found, _) => found,
-        };
-        match (found, &self.elsewhere) {
-            (None, Some(elsewhere)) => elsewhere.files.open_file(id),
-            (found, _) => Ok(found),
-        }
-    }
-
-    fn open_archived(&self, id: &FileId) -> Result<Option<ArchivedFile>> {
-        let own = match self.mode() {
-            RepoMode::Archive => object::open_archived(&self.objects, id)?,
-            _ => None,
-        };
-        match (own, &self.parent) {
-            (None, Some(parent)) => parent.open_archived(id),
-            (found, _) => Ok(found),
-        }
-    }
-
-    fn stat_file(&self, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
-        let found = match (self.format.stat(&self.objects, id)?, &self.parent) {
-            (None, Some(parent)) => parent.stat_file(id)?,
-            (found, _) => found,
-        };
-        match (found, &self.elsewhere) {
-            (None, Some(elsewhere)) => elsewhere.files.stat_file(id),
-            (found, _) => Ok(found),
-        }
-    }
-
-    fn loose_file(&self, id: &FileId) -> Option<LooseFile<'_>> {
-        if let Some(parent) = &self.parent
-            && !self.objects.contains(&(*id).into(), self.mode()).unwrap_or(true)
-        {
-            return parent.loose_file(id);
-        }
-        Some(loose_in(&self.objects, &(*id).into(), self.mode()))
-    }
-
-    fn loose_meta(&self, name: &ObjectName) -> Option<LooseFile<'_>> {
-        Some(loose_in(&self.objects, name, self.mode()))
-    }
-
-    fn plain_file(&self, id: &FileId) -> Result<Option<LooseFile<'_>>> {
-        self.uncompressed_file(id)
-    }
-}
-
-fn loose_in<'a>(objects: &'a ObjectDir, name: &ObjectName, mode: RepoMode) -> LooseFile<'a> {
-    LooseFile { dir: objects.as_fd(), path: name.loose_path(mode).into(), mode }
 }

@@ -10,8 +10,9 @@
 use ostree_format::{FileId, ObjectName, ObjectType};
 
 use super::super::dir::ObjectDir;
+use super::super::read::read_meta_in;
 use super::super::staging::Staging;
-use super::super::{Repo, read_meta_in, sys};
+use super::super::{Repo, sys};
 use super::names::Names;
 use crate::base::{Ctx, ErrorKind, Kind as _, with_pool};
 use crate::store::{Error, Result, verify_file, verify_meta};

@@ -10,9 +10,10 @@ use ostree_format::{
     ObjectType, RefName, RefSpec,
 };
 
+use super::super::read::{loose_in, read_meta_in};
 use super::super::staging::{Staging, Takeover};
 use super::super::sys::{self, Linked};
-use super::super::{Repo, loose_in, object, read_meta_in, refs};
+use super::super::{Repo, object, refs};
 use super::Transaction;
 use super::names::add;
 use crate::base::{Cancel, Ctx};
