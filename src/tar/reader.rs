@@ -11,6 +11,8 @@
 //! the end is no part of the archive. Memory is bounded by [`MAX_NAME_BYTES`], 1 MiB of extended headers and
 //! 16 MiB of a sparse file's map. Source: POSIX.1-2001 pax, GNU tar manual "Basic Tar Format".
 
+mod content;
+mod extensions;
 mod holes;
 
 use std::io::{self, BufRead, BufReader, Read};
@@ -21,8 +23,10 @@ use super::header::{
     entry_kind, header_path, header_size, is_dumpdir, narrow, number_in, until_nul, verify_checksum,
 };
 use super::number;
-use super::pax::{MAX_PAX_BYTES, Pax};
-use super::sparse::{MAX_HOLE_BYTES, Piece, SparseFile, SparseRecords};
+use super::sparse::{MAX_HOLE_BYTES, SparseFile, SparseRecords};
+use extensions::{Extensions, one_of};
+
+pub use content::EntryContent;
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 512;
@@ -56,20 +60,6 @@ pub struct Reader<R> {
     ended: bool,
     end_marker: EndMarker,
     failure: Option<Error>,
-}
-
-/// What comes before the header block of an entry.
-#[derive(Default)]
-struct Extensions {
-    pax: Option<Pax>,
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-}
-
-impl Extensions {
-    fn is_empty(&self) -> bool {
-        self.pax.is_none() && self.path.is_none() && self.link.is_none()
-    }
 }
 
 impl<R: Read> Reader<R> {
@@ -157,47 +147,6 @@ impl<R: Read> Reader<R> {
     /// The error with which reading the content failed, more exact than the [`io::Error`] that the reader gave.
     pub fn take_failure(&mut self) -> Option<Error> {
         self.failure.take()
-    }
-
-    /// Reads an extended header; skips a global one.
-    fn read_extension(&mut self, header: &tar::Header, at: u64, to: &mut Extensions) -> Result<()> {
-        let size = header_size(header, at)?;
-        let twice = |what| Error::format(at, Kind::Ambiguous(what));
-        match header.entry_type().as_byte() {
-            b'L' if to.path.is_some() => return Err(twice("a long path")),
-            b'L' => to.path = Some(self.read_long_name(size, at)?),
-            b'K' if to.link.is_some() => return Err(twice("a long link target")),
-            b'K' => to.link = Some(self.read_long_name(size, at)?),
-            b'g' => {
-                self.skip(size)?;
-                self.skip(padding_of(size))?;
-            }
-            _ if to.pax.is_some() => return Err(twice("an extended header")),
-            _ => {
-                let data = self.read_extension_data("extended header", size, MAX_PAX_BYTES, at)?;
-                to.pax = Some(Pax::parse(&data, at + BLOCK_BYTES as u64)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn read_long_name(&mut self, size: u64, at: u64) -> Result<Vec<u8>> {
-        let mut name = self.read_extension_data("a name", size, MAX_NAME_BYTES, at)?;
-        name.truncate(until_nul(&name).len());
-        Ok(name)
-    }
-
-    fn read_extension_data(&mut self, what: &'static str, size: u64, max: u64, at: u64) -> Result<Vec<u8>> {
-        if size > max {
-            return Err(Error::format(at, Kind::TooLarge(what, max)));
-        }
-        // Bounded by `max`.
-        let mut data = vec![0; size as usize];
-        if self.fill(&mut data)? < data.len() {
-            return Err(Error::format(self.offset, Kind::Truncated));
-        }
-        self.skip(padding_of(size))?;
-        Ok(data)
     }
 
     /// Puts the entry together from its header block and what came before it.
@@ -355,58 +304,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// The content of the current entry; gives exactly [`TarEntry::size`] bytes or fails.
-pub struct EntryContent<'a, R>(&'a mut Reader<R>);
-
-impl<R: Read> Read for EntryContent<'_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let reader = &mut *self.0;
-        let at_most = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX).min(buf.len());
-        let want = match (&mut reader.sparse, reader.left) {
-            (None, left) => at_most(left),
-            (Some(sparse), _) => match sparse.piece() {
-                Piece::Data(bytes) => at_most(bytes),
-                Piece::Hole(bytes) => {
-                    let n = at_most(bytes);
-                    buf[..n].fill(0);
-                    sparse.advance(n as u64);
-                    return Ok(n);
-                }
-            },
-        };
-        if want == 0 {
-            return Ok(0);
-        }
-        let error = match reader.read_some(&mut buf[..want]) {
-            Ok(0) => Error::format(reader.offset, Kind::Truncated),
-            Ok(n) => {
-                reader.left -= n as u64;
-                if let Some(sparse) = &mut reader.sparse {
-                    sparse.advance(n as u64);
-                }
-                return Ok(n);
-            }
-            Err(error) => error,
-        };
-        let text = io::Error::other(error.to_string());
-        reader.failure = Some(error);
-        Err(text)
-    }
-}
-
 /// The bytes from `size` to the next block.
 pub(super) fn padding_of(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK_BYTES as u64
-}
-
-fn one_of(
-    what: &'static str,
-    pax: Option<Vec<u8>>,
-    gnu: Option<Vec<u8>>,
-    at: u64,
-) -> Result<Option<Vec<u8>>> {
-    match (pax, gnu) {
-        (Some(pax), Some(gnu)) if pax != gnu => Err(Error::format(at, Kind::Ambiguous(what))),
-        (pax, gnu) => Ok(pax.or(gnu)),
-    }
 }
