@@ -3,9 +3,10 @@
 //! Every piece of text has a [`Shape`]: what is known of its type. The shapes of the elements of an array are
 //! unified; what is still open after that gets the usual type, `i` for numbers and `s` for strings.
 
+use super::dbus::{ObjectPath, Signature};
 use super::text::{Node, NodeKind, error};
 use super::ty::{Basic, Type, TypeKind};
-use super::value::{ObjectPath, Signature, Value};
+use super::value::Value;
 use crate::{ParseError, Result};
 
 /// What is known of a type.

@@ -16,6 +16,7 @@
 //! Format: the "GVariant Specification" of GLib; text form: "GVariant Text Format" in GLib's reference manual.
 
 mod binary;
+mod dbus;
 mod dict;
 mod infer;
 mod print;
@@ -24,10 +25,11 @@ mod text;
 mod ty;
 mod value;
 
+pub use dbus::{ObjectPath, Signature};
 pub use dict::Dict;
 pub use print::Annotate;
 pub use ty::{Basic, Type, TypeKind};
-pub use value::{Array, DictEntry, ObjectPath, Signature, Value};
+pub use value::{Array, DictEntry, Value};
 
 /// The depth to which types and values may nest: GLib's own limit.
 pub const MAX_DEPTH: usize = 128;
