@@ -3,25 +3,28 @@
 //! Every path is relative to a directory that is handed in. The two exceptions are `/proc/self/fd`, for
 //! ordinary users the only way to give a file without a name one, and the boot id in `/proc/sys`.
 
+mod attributes;
 mod open;
+mod temp_file;
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{
-    Access, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_NOW,
-    UTIME_OMIT, Uid, XattrFlags,
-};
+use rustix::fs::{Access, AtFlags, FileType, Mode, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use crate::base::fs::unused_name;
 
+pub(super) use attributes::{
+    copy_mtime, get_xattr, set_link_owner, set_mode, set_mtime_zero, set_owner, set_xattr, touch,
+};
 pub(super) use open::{
     create_new, open_dir, open_nofollow, open_or_create, open_own_dir, open_to_append, read_file,
     read_file_nofollow,
 };
+pub(super) use temp_file::{Linked, TempFile, link};
 
 /// Turns "there is no such file" into `None`.
 pub(super) fn optional<T, E: Into<io::Error>>(result: Result<T, E>) -> io::Result<Option<T>> {
@@ -125,105 +128,6 @@ pub(super) fn share_blocks(to: &File, from: impl AsFd) -> bool {
     rustix::fs::ioctl_ficlone(to, from).is_ok()
 }
 
-/// What [`TempFile::link`] and [`link`] found at the new name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Linked {
-    /// The name was free: the file has it now.
-    New,
-    /// A file, which stays as it is.
-    Existed,
-}
-
-/// A file that nobody else sees: it has no name yet, or where the file system knows no such files, a
-/// random one. Dropped, it is gone.
-#[derive(Debug)]
-pub(super) struct TempFile<'d> {
-    file: File,
-    dir: BorrowedFd<'d>,
-    name: Option<String>,
-}
-
-impl<'d> TempFile<'d> {
-    /// Makes an empty file on the file system of `dir`.
-    pub(super) fn new(dir: BorrowedFd<'d>) -> io::Result<Self> {
-        let owner_only = Mode::RUSR | Mode::WUSR;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
-        match rustix::fs::openat(dir, ".", flags, owner_only) {
-            Ok(fd) => return Ok(Self { file: fd.into(), dir, name: None }),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOSYS | Errno::NOENT) => {}
-            Err(e) => return Err(e.into()),
-        }
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let (name, fd) = unused_name(".tmp-", |name| Ok(rustix::fs::openat(dir, name, flags, owner_only)?))?;
-        Ok(Self { file: fd.into(), dir, name: Some(name) })
-    }
-
-    /// The open file.
-    pub(super) fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Gives the file a name, unless a file has it.
-    pub(super) fn link(&self, dir: BorrowedFd<'_>, path: &str) -> io::Result<Linked> {
-        let linked = match &self.name {
-            Some(name) => rustix::fs::linkat(self.dir, name.as_str(), dir, path, AtFlags::empty()),
-            // Without the capability CAP_DAC_READ_SEARCH the first form fails with ENOENT.
-            None => match rustix::fs::linkat(&self.file, "", dir, path, AtFlags::EMPTY_PATH) {
-                Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
-                    let proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                    rustix::fs::linkat(rustix::fs::CWD, proc, dir, path, AtFlags::SYMLINK_FOLLOW)
-                }
-                other => other,
-            },
-        };
-        match linked {
-            Ok(()) => Ok(Linked::New),
-            Err(Errno::EXIST) => Ok(Linked::Existed),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    /// Gives the file a name, in place of a file that has it. With `sync` its content reaches the disk first, and
-    /// then that it has a name: without a journal a file system takes it for deleted otherwise, whatever the
-    /// directory says. The directory is the caller's.
-    pub(super) fn replace(mut self, dir: BorrowedFd<'_>, path: &str, sync: bool) -> io::Result<()> {
-        if sync {
-            sync_file(&self.file)?;
-        }
-        let name = match self.name.take() {
-            Some(name) => name,
-            None => {
-                let link = |name: &str| match self.link(self.dir, name)? {
-                    Linked::New => Ok(()),
-                    Linked::Existed => Err(Errno::EXIST.into()),
-                };
-                unused_name(".tmp-", link)?.0
-            }
-        };
-        let renamed = rustix::fs::renameat(self.dir, name.as_str(), dir, path);
-        self.name = renamed.is_err().then_some(name);
-        renamed?;
-        if sync { sync_file(&self.file) } else { Ok(()) }
-    }
-}
-
-impl Drop for TempFile<'_> {
-    fn drop(&mut self) {
-        if let Some(name) = &self.name {
-            let _ = unlink(self.dir, name);
-        }
-    }
-}
-
-/// Hard-links a file, never through a symbolic link.
-pub(super) fn link(from: BorrowedFd<'_>, path: &str, to: BorrowedFd<'_>, name: &str) -> io::Result<Linked> {
-    match rustix::fs::linkat(from, path, to, name, AtFlags::empty()) {
-        Ok(()) => Ok(Linked::New),
-        Err(Errno::EXIST) => Ok(Linked::Existed),
-        Err(e) => Err(e.into()),
-    }
-}
-
 /// Moves a file, in place of one that is there.
 pub(super) fn rename(from: impl AsFd, path: &str, to: impl AsFd, name: &str) -> io::Result<()> {
     Ok(rustix::fs::renameat(from, path, to, name)?)
@@ -259,71 +163,6 @@ pub(super) fn inherit_alike(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
         Ok((set_gid, stat.st_gid, HANDED_DOWN.map(|xattr| get_xattr(dir, xattr).ok())))
     };
     Ok(inherited(a.as_fd())? == inherited(b.as_fd())?)
-}
-
-/// Owner and group of an open file.
-pub(super) fn set_owner(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
-    Ok(rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?)
-}
-
-/// Owner and group of a symbolic link.
-pub(super) fn set_link_owner(dir: impl AsFd, path: &str, uid: u32, gid: u32) -> io::Result<()> {
-    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    Ok(rustix::fs::chownat(dir, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-/// Permission bits of an open file; the umask has no say.
-pub(super) fn set_mode(file: impl AsFd, permissions: u32) -> io::Result<()> {
-    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(permissions))?)
-}
-
-/// Sets the time of modification to the epoch.
-pub(super) fn set_mtime_zero(file: impl AsFd) -> io::Result<()> {
-    set_times(file, Timespec { tv_sec: 0, tv_nsec: 0 }, UTIME_OMIT)
-}
-
-/// Sets the times to now.
-pub(super) fn touch(file: impl AsFd) -> io::Result<()> {
-    set_times(file, Timespec { tv_sec: 0, tv_nsec: UTIME_NOW }, UTIME_NOW)
-}
-
-/// Gives a file the time of modification of another one.
-pub(super) fn copy_mtime(from: &File, to: &File) -> io::Result<()> {
-    let stat = rustix::fs::fstat(from)?;
-    let nsec = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
-    set_times(to, Timespec { tv_sec: stat.st_mtime, tv_nsec: nsec }, UTIME_OMIT)
-}
-
-fn set_times(file: impl AsFd, modified: Timespec, access_nsec: i64) -> io::Result<()> {
-    let last_access = Timespec { tv_sec: 0, tv_nsec: access_nsec };
-    Ok(rustix::fs::futimens(file, &Timestamps { last_access, last_modification: modified })?)
-}
-
-/// Sets one xattr of an open file.
-pub(super) fn set_xattr(file: impl AsFd, name: &str, value: &[u8]) -> io::Result<()> {
-    Ok(rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?)
-}
-
-/// The value of one xattr of an open file.
-pub(super) fn get_xattr(file: impl AsFd, name: &[u8]) -> io::Result<Vec<u8>> {
-    let file = file.as_fd();
-    sized(|buf| rustix::fs::fgetxattr(file, name, buf))
-}
-
-/// Calls with a buffer that grows until the answer fits. The first one is on the stack and large enough
-/// for nearly all.
-fn sized(mut call: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>) -> io::Result<Vec<u8>> {
-    let mut first = [0; 512];
-    match call(&mut first) {
-        Ok(n) => return Ok(first[..n].to_vec()),
-        Err(Errno::RANGE) => {}
-        Err(e) => return Err(e.into()),
-    }
-    // The kernel's limit for names and for a value.
-    let mut buf = vec![0; 65_536];
-    let n = call(&mut buf)?;
-    buf.truncate(n);
-    Ok(buf)
 }
 
 /// Writes an open file or directory to the disk.
