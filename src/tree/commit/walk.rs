@@ -1,32 +1,26 @@
 //! The walk over a directory of the file system.
 
+mod files;
+
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use ostree_format::{
-    DirMeta, DirMetaId, FileHeader, FileId, FileKind, FileName, MetaKind, RepoMode, S_IFDIR, S_IFLNK, S_IFMT,
-    S_IFREG, Xattrs,
+    DirMeta, DirMetaId, FileId, FileName, MetaKind, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, Xattrs,
 };
 use rustix::fs::{AtFlags, RawDir, Stat, fstat, statat, unlinkat};
 
-use super::file::{Job, SmallFiles, Written, XattrSource, write_all, write_hashed};
-use super::{DevInoTrust, DirOptions, Sealing, SourceFate, TreeStats};
+use super::file::{Job, SmallFiles, Written, write_hashed};
+use super::{DirOptions, Sealing, SourceFate, TreeStats};
 use crate::base::fs::{self, DIR_BUFFER_BYTES};
 use crate::base::{Ctx, Pool, read_xattrs, with_pool};
 use crate::store::{Attributes, Decision, DevIno, Entry, Error, Modifier, MutableTree, ObjectWrite, Result};
 
 /// Bytes that queued and running jobs may hold together.
 const QUEUE_BYTES: u64 = 16 << 20;
-/// What a file counts at least: together with [`QUEUE_BYTES`] it bounds the directories that are open.
-const MIN_FILE_BYTES: u64 = 64 << 10;
-/// What a file counts at most: larger ones are streamed.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Files that count this much together are one job: small files would spend their time in the queue.
-const BATCH_BYTES: u64 = 2 << 20;
 
 /// Adds everything below the open directory `dir` to `tree`: attributes of directories that exist are
 /// replaced, files too. After an error `tree` is of no more use.
@@ -241,82 +235,6 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
         }
     }
 
-    /// Asks the modifier about the file at `self.path` and hands it to the pool.
-    fn file(&mut self, node: NodeId, dir: &Arc<OwnedFd>, name: FileName, stat: &Stat) -> Result<()> {
-        let hit = self.devino_hit(stat)?;
-        if let (Some((id, _)), DevInoTrust::Everything) = (&hit, self.options.trust) {
-            return self.known(node, dir, name, *id);
-        }
-        let (mut header, xattrs) = match &hit {
-            Some((_, Some(header))) => (header.clone(), XattrSource::Header),
-            _ => (header_of(stat), XattrSource::File),
-        };
-        if self.modifier.apply_to_file(&self.path, &mut header) == Decision::Skip {
-            return self.consume(dir, &name);
-        }
-        let unchanged = match &hit {
-            Some((_, Some(original))) => header == *original,
-            // Xattrs were not read, so they are unchanged only if none are dropped.
-            _ => {
-                let same_xattrs = self.modifier.keeps_xattrs() && self.modifier.selinux.is_none();
-                same_xattrs && header == header_of(stat)
-            }
-        };
-        if let (Some((id, _)), true) = (hit, unchanged) {
-            return self.known(node, dir, name, id);
-        }
-        let xattrs = if self.modifier.keeps_xattrs() { xattrs } else { XattrSource::Header };
-        let len = if header.kind == FileKind::Regular { stat.st_size as u64 } else { 0 };
-        let (path, source) = (PathBuf::from(&self.path), self.options.source);
-        let label = self.modifier.selinux.as_ref().and_then(|labels| labels.xattr(&self.path, stat.st_mode));
-        let job = Job { dir: dir.clone(), name, path, header, len, xattrs, label, source };
-        self.stats.files += 1;
-        self.stats.bytes += len;
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.pending += 1;
-        }
-        self.batch.push((node, job));
-        self.batch_bytes += len.clamp(MIN_FILE_BYTES, MAX_FILE_BYTES);
-        if self.batch_bytes >= BATCH_BYTES { self.submit() } else { Ok(()) }
-    }
-
-    /// Hands the files that wait to the pool, and takes what it has finished.
-    fn submit(&mut self) -> Result<()> {
-        let (batch, bytes) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.batch_bytes));
-        let (store, small, ctx, sender) = (self.store, self.small, self.ctx, self.sender.clone());
-        self.pool.submit(bytes, move || {
-            let written = write_all(batch, small, store, ctx)?;
-            // Nobody listens any more after an error elsewhere.
-            let _ = sender.send(written);
-            Ok(())
-        })?;
-        while let Ok(written) = self.receiver.try_recv() {
-            written.into_iter().try_for_each(|file| self.written(file))?;
-        }
-        Ok(())
-    }
-
-    /// The object that a file is, and its header where the file itself does not look like the object.
-    fn devino_hit(&self, stat: &Stat) -> Result<Option<(FileId, Option<FileHeader>)>> {
-        let key = DevIno { dev: stat.st_dev, ino: stat.st_ino };
-        let Some(id) = self.options.devino.and_then(|cache| cache.get(key)) else { return Ok(None) };
-        match self.store.loose_file(&id).map(|loose| loose.mode) {
-            Some(RepoMode::Bare) => Ok(Some((id, None))),
-            _ => {
-                let object = self.store.open_file(&id)?.ok_or(Error::NotFound(id.into()))?;
-                let same_kind = object.header.mode() & S_IFMT == stat.st_mode & S_IFMT;
-                Ok(same_kind.then_some((id, Some(object.header))))
-            }
-        }
-    }
-
-    /// Adds a file whose object exists.
-    fn known(&mut self, node: NodeId, dir: &Arc<OwnedFd>, name: FileName, id: FileId) -> Result<()> {
-        self.stats.cache_hits += 1;
-        self.consume(dir, &name)?;
-        self.set_file(node, name, id)
-    }
-
     fn consume(&self, dir: &Arc<OwnedFd>, name: &FileName) -> Result<()> {
         match self.options.source {
             SourceFate::Keep => Ok(()),
@@ -373,15 +291,4 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
 
 fn attributes_of(stat: &Stat) -> Attributes {
     Attributes { uid: stat.st_uid, gid: stat.st_gid, mode: stat.st_mode }
-}
-
-/// The header of a file, without xattrs; the target of a link is read later.
-fn header_of(stat: &Stat) -> FileHeader {
-    match stat.st_mode & S_IFMT {
-        S_IFLNK => FileHeader {
-            permissions: stat.st_mode & 0o7777,
-            ..FileHeader::symlink(stat.st_uid, stat.st_gid, "", Xattrs::EMPTY)
-        },
-        _ => FileHeader::regular(stat.st_uid, stat.st_gid, stat.st_mode, Xattrs::EMPTY),
-    }
 }
