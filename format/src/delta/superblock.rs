@@ -16,51 +16,23 @@
 //!
 //! Source: libostree ostree-repo-static-delta-private.h:30-130, ostree-repo-static-delta-core.c:793-883.
 
-use std::cmp::Ordering;
+mod byte_order;
+mod entries;
+mod signed;
 
 use crate::checksum::{Checksum, CommitId};
 use crate::error::{ParseError, Result};
-use crate::object::{ObjectName, ObjectType};
 use crate::variant::{Dict, Type, Value};
 
 use super::DeltaName;
+use byte_order::endianness;
+use entries::{fallback, part_entry};
+
+pub use byte_order::{ByteOrder, Endianness};
+pub use entries::{DeltaFallback, DeltaPartEntry};
+pub use signed::SignedSuperblock;
 
 const SUPERBLOCK: &str = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))";
-const SIGNED: &str = "(taya{sv})";
-const MAGIC: u64 = 0x4F53_5453_474E_4454;
-const ENDIANNESS: &str = "ostree.endianness";
-/// Bytes of a type and a checksum.
-const OBJECT_BYTES: usize = 33;
-
-/// The order of the bytes in a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ByteOrder {
-    /// The least significant byte comes first.
-    Little,
-    /// The most significant byte comes first.
-    Big,
-}
-
-/// The source from which the byte order of a superblock is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endianness {
-    /// The superblock states it.
-    Stated(ByteOrder),
-    /// The superblock does not state it, and its sizes make sense in this order only.
-    Guessed(ByteOrder),
-    /// Nothing tells, as there are no parts; numbers are read as little endian.
-    Unknown,
-}
-
-impl Endianness {
-    /// The byte order in which numbers are read and written.
-    pub const fn order(self) -> ByteOrder {
-        match self {
-            Self::Stated(order) | Self::Guessed(order) => order,
-            Self::Unknown => ByteOrder::Little,
-        }
-    }
-}
 
 /// The head of a static delta.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,65 +55,6 @@ pub struct Superblock {
     pub parts: Vec<DeltaPartEntry>,
     /// The objects that are fetched as they are.
     pub fallbacks: Vec<DeltaFallback>,
-}
-
-/// What a superblock tells of one part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeltaPartEntry {
-    /// The version of the part's format: 0 is the only one.
-    pub version: u32,
-    /// The checksum of the part's file.
-    pub checksum: Checksum,
-    /// The size of the part's file, in bytes.
-    pub file_bytes: u64,
-    /// The size of the objects that come out of it, in bytes.
-    pub unpacked_bytes: u64,
-    /// The objects that come out of it, in their order.
-    pub objects: Vec<ObjectName>,
-}
-
-/// An object that is fetched as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeltaFallback {
-    /// The object.
-    pub object: ObjectName,
-    /// The size of the object in an archive repository, in bytes.
-    pub archived_bytes: u64,
-    /// The size of its content, in bytes.
-    pub unpacked_bytes: u64,
-}
-
-/// A superblock with signatures.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SignedSuperblock {
-    /// The bytes that were signed, which are a [`Superblock`].
-    pub bytes: Vec<u8>,
-    /// The signatures, by the key that detached metadata has for their kind.
-    pub signatures: Dict,
-}
-
-impl SignedSuperblock {
-    /// Reads a superblock that is wrapped in signatures; `None` if it is a bare one.
-    ///
-    /// # Errors
-    /// If it begins as a wrapped one and is not in normal form.
-    pub fn parse(data: &[u8]) -> Result<Option<Self>> {
-        if data.first_chunk() != Some(&MAGIC.to_be_bytes()) {
-            return Ok(None);
-        }
-        match members(Value::from_bytes(&Type::parse(SIGNED)?, data)?) {
-            Some([_, Value::Bytes(bytes), signatures]) => {
-                Ok(Some(Self { bytes, signatures: Dict::from_value(signatures)? }))
-            }
-            _ => Err(invalid("not a signed superblock")),
-        }
-    }
-
-    /// The file.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let parts = vec![MAGIC.to_be().into(), Value::Bytes(self.bytes.clone()), self.signatures.to_value()];
-        Value::Tuple(parts).to_bytes()
-    }
 }
 
 impl Superblock {
@@ -252,41 +165,6 @@ impl Superblock {
     }
 }
 
-impl DeltaPartEntry {
-    fn swap(&mut self) {
-        self.version = self.version.swap_bytes();
-        self.file_bytes = self.file_bytes.swap_bytes();
-        self.unpacked_bytes = self.unpacked_bytes.swap_bytes();
-    }
-
-    fn to_value(&self) -> Value {
-        let object = |name: &ObjectName| std::iter::once(name.kind as u8).chain(*name.checksum.as_bytes());
-        Value::Tuple(vec![
-            Value::U32(self.version),
-            Value::Bytes(self.checksum.as_bytes().to_vec()),
-            self.file_bytes.into(),
-            self.unpacked_bytes.into(),
-            Value::Bytes(self.objects.iter().flat_map(object).collect()),
-        ])
-    }
-}
-
-impl DeltaFallback {
-    fn swap(&mut self) {
-        self.archived_bytes = self.archived_bytes.swap_bytes();
-        self.unpacked_bytes = self.unpacked_bytes.swap_bytes();
-    }
-
-    fn to_value(&self) -> Value {
-        Value::Tuple(vec![
-            Value::Byte(self.object.kind as u8),
-            Value::Bytes(self.object.checksum.as_bytes().to_vec()),
-            self.archived_bytes.into(),
-            self.unpacked_bytes.into(),
-        ])
-    }
-}
-
 fn invalid(why: &str) -> ParseError {
     ParseError::invalid("superblock", 0, why)
 }
@@ -310,71 +188,10 @@ fn commit_id(bytes: &[u8]) -> Result<CommitId> {
     checksum(bytes).map(CommitId::new)
 }
 
-fn object(kind: u8, bytes: &[u8]) -> Result<ObjectName> {
-    let kind = ObjectType::from_number(kind);
-    let kind = kind.ok_or_else(|| invalid("an object has a type that there is not"))?;
-    Ok(ObjectName::new(checksum(bytes)?, kind))
-}
-
 fn pairs(bytes: &[u8]) -> Result<Vec<(CommitId, CommitId)>> {
     let one = |pair: &[u8]| match pair.split_at_checked(32) {
         Some((from, to)) => Ok((commit_id(from)?, commit_id(to)?)),
         None => Err(invalid("half a pair of commits")),
     };
     bytes.chunks(64).map(one).collect()
-}
-
-fn part_entry(value: Value) -> Result<DeltaPartEntry> {
-    let Some(
-        [
-            Value::U32(version),
-            Value::Bytes(sum),
-            Value::U64(file),
-            Value::U64(unpacked),
-            Value::Bytes(objects),
-        ],
-    ) = members(value)
-    else {
-        return Err(invalid("not the entry of a part"));
-    };
-    let one = |bytes: &[u8]| match bytes.split_first() {
-        Some((kind, sum)) => object(*kind, sum),
-        None => Err(invalid("an object without a type")),
-    };
-    let objects = objects.chunks(OBJECT_BYTES).map(one).collect::<Result<_>>()?;
-    Ok(DeltaPartEntry {
-        version,
-        checksum: checksum(&sum)?,
-        file_bytes: file,
-        unpacked_bytes: unpacked,
-        objects,
-    })
-}
-
-fn fallback(value: Value) -> Result<DeltaFallback> {
-    let Some([Value::Byte(kind), Value::Bytes(sum), Value::U64(archived), Value::U64(unpacked)]) =
-        members(value)
-    else {
-        return Err(invalid("not a fallback"));
-    };
-    Ok(DeltaFallback { object: object(kind, &sum)?, archived_bytes: archived, unpacked_bytes: unpacked })
-}
-
-/// The byte order that is stated; where none is, the one in which the sizes are smaller: nobody ships exabytes. libostree
-/// takes the other one where a part is larger than what comes out of it by a fifth, as parts of a few small objects are.
-fn endianness(metadata: &Dict, parts: &[DeltaPartEntry]) -> Result<Endianness> {
-    match metadata.get(ENDIANNESS) {
-        Some(Value::Byte(b'l')) => return Ok(Endianness::Stated(ByteOrder::Little)),
-        Some(Value::Byte(b'B')) => return Ok(Endianness::Stated(ByteOrder::Big)),
-        Some(_) => return Err(invalid("ostree.endianness is neither 'l' nor 'B'")),
-        None => {}
-    }
-    let sizes = || parts.iter().flat_map(|part| [part.file_bytes, part.unpacked_bytes]);
-    let little: u128 = sizes().map(u128::from).sum();
-    let big: u128 = sizes().map(|size| u128::from(size.swap_bytes())).sum();
-    Ok(match little.cmp(&big) {
-        Ordering::Less => Endianness::Guessed(ByteOrder::Little),
-        Ordering::Equal => Endianness::Unknown,
-        Ordering::Greater => Endianness::Guessed(ByteOrder::Big),
-    })
 }
