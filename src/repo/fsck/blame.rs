@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use ostree_format::{CommitId, CommitRef, DirTreeId, DirTreeRef, ObjectName};
 
-use super::{Problem, Repo};
+use super::super::Repo;
+use super::Problem;
 use crate::base::Ctx;
 use crate::store::{ObjectRead, Result};
 

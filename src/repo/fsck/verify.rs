@@ -9,7 +9,8 @@ use ostree_format::{
     RepoMode, Streams,
 };
 
-use super::{OnCorruption, Problem, Repo};
+use super::super::Repo;
+use super::{OnCorruption, Problem};
 use crate::base::{Ctx, Pool, SharedStreams, with_pool};
 use crate::store::{
     Content, Error, FileObject, FramedFile, ObjectRead, Result, SMALL_FILE_BYTES, Sizes, check_hashed,
