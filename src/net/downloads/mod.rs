@@ -7,6 +7,7 @@
 //! wait() ◄──────── (tag, what came of it) ◄─────────────────────┘
 //! ```
 
+mod pace;
 mod spill;
 mod task;
 

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_RANGE, COOKIE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
     LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
@@ -22,8 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::super::body::{range, range_of};
 use super::super::error::{Error, Result, host, shown};
 use super::super::http::{Http, MAX_REDIRECTS, is_passing, redirected};
-use super::super::patience::{FIRST_PAUSE, LONG_PAUSE, Limits, secs};
+use super::super::patience::{FIRST_PAUSE, LONG_PAUSE, secs};
 use super::super::response::delay;
+use super::pace::{Pace, silent, wait};
 use super::{BUDGET_KIB, FetchedBody, FetchedFile, FileRequest, HeldBytes, SpillBegun};
 use crate::base::{Ctx, Event};
 
@@ -202,24 +202,8 @@ impl Task {
         }
         let threshold = self.request.spill.as_ref().map(|spill| spill.threshold());
         let in_memory = threshold.map_or(limit, |threshold| threshold.min(limit));
-        let (mut held, mut room, mut pace) = (Vec::new(), None, Pace::new(self.http.limits));
-        let mut file = match (size, self.held.take().filter(|_| at > 0)) {
-            (_, Some(partial)) => {
-                (held, room) = (partial.bytes, partial.room);
-                None
-            }
-            (Some(size), None) if at == 0 && size <= in_memory => {
-                room = self.room(size).await;
-                held.reserve_exact(usize::try_from(size).unwrap_or(0));
-                None
-            }
-            (None, None) if at == 0 => {
-                room = self.room(in_memory.min(1 << 20)).await;
-                None
-            }
-            _ => Some(self.spill(&response, at)?),
-        };
-        let mut have = at;
+        let (mut held, mut room, mut file) = self.begin(&response, at, in_memory).await?;
+        let (mut have, mut pace) = (at, Pace::new(self.http.limits));
         loop {
             let chunk = match pace.chunk(&mut response).await {
                 Ok(Some(chunk)) => chunk,
@@ -260,6 +244,25 @@ impl Task {
         Ok(fetched(&response, body))
     }
 
+    /// Where the body goes that begins with the byte `at`: into memory, behind what is there of it and within the room
+    /// that it gets, or into a file.
+    async fn begin(
+        &mut self,
+        response: &Response,
+        at: u64,
+        in_memory: u64,
+    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>, Option<File>)> {
+        Ok(match (response.content_length(), self.held.take().filter(|_| at > 0)) {
+            (_, Some(partial)) => (partial.bytes, partial.room, None),
+            (Some(size), None) if at == 0 && size <= in_memory => {
+                let room = self.room(size).await;
+                (Vec::with_capacity(usize::try_from(size).unwrap_or(0)), room, None)
+            }
+            (None, None) if at == 0 => (Vec::new(), self.room(in_memory.min(1 << 20)).await, None),
+            _ => (Vec::new(), None, Some(self.spill(response, at)?)),
+        })
+    }
+
     /// Opens the place on disk, to write the byte `at` next.
     fn spill(&mut self, response: &Response, at: u64) -> Result<File> {
         let validator = validator(response);
@@ -281,52 +284,6 @@ impl Task {
         self.fresh += bytes;
         self.moved.fetch_add(bytes, Ordering::Relaxed);
     }
-}
-
-/// The rate at which a body comes.
-struct Pace {
-    limits: Limits,
-    bytes: u64,
-    since: Instant,
-}
-
-impl Pace {
-    fn new(limits: Limits) -> Self {
-        Self { limits, bytes: 0, since: Instant::now() }
-    }
-
-    /// The next bytes; an error if they come too slowly.
-    async fn chunk(&mut self, response: &mut Response) -> Result<Option<Bytes>> {
-        let asked = Instant::now();
-        let chunk = match tokio::time::timeout(wait(&self.limits), response.chunk()).await {
-            Ok(Ok(chunk)) => chunk,
-            Ok(Err(error)) => {
-                let why = Error::transport(response.url(), error.without_url()).in_short();
-                return Err(Error::transport(response.url(), format!("Transferred a partial file: {why}")));
-            }
-            Err(_) => return Err(silent(response.url(), &self.limits)),
-        };
-        self.bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        // Only a wait may count: a reader that was busy is no fault of the server.
-        let is_late =
-            asked.elapsed() > Duration::from_millis(100) && self.since.elapsed() >= self.limits.slow_for;
-        if self.bytes >= self.limits.enough_bytes() {
-            (self.bytes, self.since) = (0, Instant::now());
-        } else if is_late && chunk.is_some() {
-            let (bytes, time) = (self.bytes, secs(self.since.elapsed()));
-            return Err(Error::transport(response.url(), format!("only {bytes} bytes came within {time}")));
-        }
-        Ok(chunk)
-    }
-}
-
-/// The longest time without a sign of life.
-fn wait(limits: &Limits) -> Duration {
-    limits.slow_for.max(Duration::from_secs(1))
-}
-
-fn silent(url: &Url, limits: &Limits) -> Error {
-    Error::transport(url, format!("nothing came for {}", secs(wait(limits))))
 }
 
 fn refused(response: &Response) -> Error {
