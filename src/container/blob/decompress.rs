@@ -23,12 +23,13 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use flate2::bufread::MultiGzDecoder;
 use oci_spec::image::Descriptor;
 use ostree_format::{Checksum, Hasher};
 
-use super::buffers::{Buffer, Buffers};
+use super::blocks::{BLOB_QUEUE, Block, Blocks, STREAM_QUEUE, checksum_of, next_block};
+use super::buffers::Buffers;
 use super::layer_format::{FORMAT_BYTES, LayerFormat, other_compression};
 use super::unpacked::read_unpacked;
 use crate::base::io::Cancellable;
@@ -37,21 +38,9 @@ use crate::base::{Ctx, Item};
 use crate::container::image::{DiffId, Digest, Error, ImageSource, Result};
 use crate::{store, tar};
 
-/// The blocks of the blob that wait for the decompressor: their size, and how many there may be.
-const BLOB_QUEUE: Queue = Queue { block_bytes: 128 * 1024, blocks: 4 };
-/// The blocks of the uncompressed stream that wait for its reader: their size, and how many there may be.
-pub(super) const STREAM_QUEUE: Queue = Queue { block_bytes: 256 * 1024, blocks: 8 };
 /// The distance to which a zstd stream may refer back, in bytes, as a power of two: it bounds the decoder's memory to
 /// 32 MiB. Levels up to 19 use 8 MiB at most.
 pub const MAX_ZSTD_WINDOW_LOG: u32 = 25;
-
-pub(super) struct Queue {
-    pub(super) block_bytes: usize,
-    pub(super) blocks: usize,
-}
-
-/// A piece of a stream, shared by those who hash and those who use it.
-pub(super) type Block = Arc<Buffer>;
 
 /// Lets `consume` read the tar stream of a layer, and verifies everything about it. What `consume` leaves
 /// is read and verified too.
@@ -102,15 +91,7 @@ fn read<T>(
         let (to_decompress, compressed) = bounded(BLOB_QUEUE.blocks);
         let (to_consume, stream) = bounded(STREAM_QUEUE.blocks);
         let fetch = scope.spawn(move || fetch(blob, &to_decompress));
-        let note = move |is: LayerFormat| {
-            if is != says {
-                ctx.note(&format!(
-                    "layer {digest}: {}, not {} as its media type says",
-                    is.name(),
-                    says.name()
-                ));
-            }
-        };
+        let note = move |is| note_format(digest, says, is, ctx);
         let hash = if diff_id.is_some() { Hash::Stream } else { Hash::Nothing };
         let decompress =
             scope.spawn(move || decompress(Blocks::new(compressed), hash, &note, &to_consume, ctx));
@@ -144,6 +125,13 @@ fn read<T>(
     seen?;
     item.done();
     Ok(consumed)
+}
+
+/// Tells of a layer that is compressed in another way than its media type says.
+fn note_format(layer: Digest, says: LayerFormat, is: LayerFormat, ctx: &Ctx) {
+    if is != says {
+        ctx.note(&format!("layer {layer}: {}, not {} as its media type says", is.name(), says.name()));
+    }
 }
 
 /// Whether an error may come from a damaged blob.
@@ -222,13 +210,6 @@ fn fetch(mut blob: impl Read, decompressor: &Sender<Block>) -> io::Result<End<Fo
     }
 }
 
-/// Reads a block; an empty one at the end, and only there a short one.
-fn next_block(stream: &mut impl Read, buffers: &Buffers, queue: &Queue) -> io::Result<Block> {
-    let mut block = buffers.take(queue.block_bytes);
-    stream.by_ref().take(queue.block_bytes as u64).read_to_end(&mut block)?;
-    Ok(Arc::new(block))
-}
-
 /// Decompresses the blob. Gives the checksum of what came out if that is to be hashed, unless it is the blob's own.
 fn decompress(
     mut blob: Blocks,
@@ -286,13 +267,6 @@ fn send_hashed(
     })
 }
 
-/// The checksum of the stream whose blocks come from a queue.
-pub(super) fn checksum_of(blocks: &Receiver<Block>) -> Checksum {
-    let mut hasher = Hasher::new();
-    blocks.iter().for_each(|block| hasher.update(&block));
-    hasher.finish()
-}
-
 fn send_blocks(stream: &mut impl Read, queues: &[&Sender<Block>], ctx: &Ctx) -> io::Result<End<()>> {
     let buffers = Buffers::default();
     loop {
@@ -306,48 +280,5 @@ fn send_blocks(stream: &mut impl Read, queues: &[&Sender<Block>], ctx: &Ctx) -> 
                 return Ok(End::Stopped);
             }
         }
-    }
-}
-
-/// Puts the blocks of a queue together again. The end of the queue is that of the stream: who fills it knows whether
-/// something was missing.
-pub(super) struct Blocks {
-    queue: Receiver<Block>,
-    block: Option<Block>,
-    position: usize,
-}
-
-impl Blocks {
-    pub(super) fn new(queue: Receiver<Block>) -> Self {
-        Self { queue, block: None, position: 0 }
-    }
-
-    /// Takes what is still to come.
-    pub(super) fn drain(&mut self) {
-        self.block = None;
-        self.queue.iter().for_each(drop);
-    }
-}
-
-impl BufRead for Blocks {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.block.as_ref().is_none_or(|block| self.position == block.len()) {
-            // Given back before the next one is waited for.
-            (self.block, self.position) = (None, 0);
-            self.block = self.queue.recv().ok();
-        }
-        Ok(self.block.as_ref().map_or(&[], |block| &block[self.position..]))
-    }
-
-    fn consume(&mut self, n: usize) {
-        self.position += n;
-    }
-}
-
-impl Read for Blocks {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.fill_buf()?.read(buf)?;
-        self.consume(n);
-        Ok(n)
     }
 }

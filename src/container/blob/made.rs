@@ -13,8 +13,8 @@ use std::thread;
 use crossbeam_channel::{Sender, bounded};
 use ostree_format::Checksum;
 
+use super::blocks::{Block, Blocks, STREAM_QUEUE, checksum_of};
 use super::buffers::{Buffer, Buffers};
-use super::decompress::{Block, Blocks, STREAM_QUEUE, checksum_of};
 use crate::base::{Ctx, join};
 use crate::container::image::{DiffId, Digest, Error, ImageLayer, Result};
 

@@ -6,6 +6,7 @@
 //! unpacked: those of layers that lie somewhere as files
 //! ```
 
+mod blocks;
 mod buffers;
 pub(super) mod chunked;
 mod compress;
