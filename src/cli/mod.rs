@@ -4,7 +4,8 @@
 //! ostree-rs VERB …          ostree's verbs, and tar, container, completions, man, demo
 //! ostree VERB …             the same binary under that name: ostree's verbs
 //! ostree-container VERB …   the same binary under that name: what stands behind `ostree-rs container`
-//! ostree-prepare-root …     and two more names for verbs that init systems call
+//! ostree-prepare-root …     and two more names for verbs that init systems call; the first process under this name, or
+//!                           the name init, becomes the init of a deployment
 //!
 //! args.rs   argv → verb first, then its options       app.rs       every definition, in clap's terms
 //! verb/     one file per verb, which app.rs knows      terminal.rs  output, Ctrl-C; progress.rs
@@ -41,14 +42,20 @@ use self::args::Arranged;
 use self::program::Program;
 use self::progress::Report;
 use self::terminal::{Interrupt, Session};
+use crate::host::Machine;
 
 /// The exit code of who looked for something new, and found nothing: rpm-ostree's.
 const NOTHING: u8 = 77;
+/// The number of the process that the kernel starts.
+const FIRST_PROCESS: u32 = 1;
 
 /// Runs the program with its arguments, the first of which is its own name; returns its exit code.
 pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut argv = argv.into_iter();
     let name = argv.next().unwrap_or_default();
+    if std::process::id() == FIRST_PROCESS && Program::is_init_name(&name) {
+        return init(argv);
+    }
     let program = Program::from_name(&name);
     let verb = Program::verb_of_name(&name).map(OsString::from);
     let argv: Vec<OsString> = verb.into_iter().chain(argv).collect();
@@ -57,6 +64,13 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => report(&error, &interrupt, None),
     }
+}
+
+/// Becomes the init of a deployment, with the arguments that the kernel gives its init; returns if that fails.
+fn init(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let Err(error) = Machine::from_env().become_init(args);
+    terminal::say(format_args!("ostree-prepare-root: {error}"));
+    ExitCode::FAILURE
 }
 
 fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::Result<ExitCode> {

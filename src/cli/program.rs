@@ -33,6 +33,12 @@ impl Program {
         }
     }
 
+    /// Whether the kernel may have started the binary for init, by another name of it. Only the first process asks: in a
+    /// container it may well be this program by its own name.
+    pub(crate) fn is_init_name(name: &OsStr) -> bool {
+        matches!(Path::new(name).file_name().and_then(OsStr::to_str), Some("ostree-prepare-root" | "init"))
+    }
+
     /// Finds another program that has the verb, with all arguments as that one takes them, if this program itself has
     /// no such verb.
     pub(crate) fn elsewhere(

@@ -16,7 +16,7 @@ use crate::sysroot::prepare_root::{
 };
 
 /// The kernel's command line.
-const CMDLINE: &str = "/proc/cmdline";
+pub(super) const CMDLINE: &str = "/proc/cmdline";
 /// What the initramfs tells of the root.
 const BOOTED: &str = "/run/ostree-booted";
 /// The initramfs of an ostree system makes this.
@@ -121,7 +121,7 @@ fn is_dir(path: &str) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
-fn place(path: impl Into<PathBuf>) -> Result<Place> {
+pub(super) fn place(path: impl Into<PathBuf>) -> Result<Place> {
     let path = path.into();
     let dir = Dir::open_ambient_dir(&path, ambient_authority()).map_err(Error::io("Opening", &path))?;
     Ok(Place { path, dir })
@@ -134,7 +134,7 @@ fn read(path: &str) -> Result<String> {
 /// Sends the entry by which the history of booted deployments is told, in the journal's native protocol.
 fn tell_journal(prepared: &Prepared) -> io::Result<()> {
     let path = prepared.deployment.display();
-    let (device, inode) = prepared.booted.backing.unwrap_or_default();
+    let (device, inode) = prepared.booted.backing.map(|at| (at.device, at.number)).unwrap_or_default();
     let entry = format!(
         "MESSAGE=Resolved OSTree target to: /{path}\nMESSAGE_ID={BOOTED_MESSAGE}\nDEPLOYMENT_PATH=/{path}\n\
          DEPLOYMENT_DEVICE={device}\nDEPLOYMENT_INODE={inode}\nPRIORITY=6\nSYSLOG_IDENTIFIER=ostree-prepare-root\n"

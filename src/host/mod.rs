@@ -12,7 +12,8 @@
 //!                                        ├─ bare_keys  ed25519, spki: whom the system trusts
 //!                                        ├─ trust      whose signatures a remote's commits need
 //!                                        ├─ ssh        this program on other machines
-//!                                        ├─ booting    its root, while it boots
+//!                                        ├─ booting    its root, while it boots; init, without an initramfs
+//!                                        ├─ soft_reboot  the next root of the running system
 //!                                        ├─ deployed_images  commits of images as deployments
 //!                                        └─ images     docker://…, oci:…: registries.conf, policy.json, auth.json,
 //!                                                      certs.d, credential helpers, proxies
@@ -51,6 +52,7 @@ mod error;
 mod finders;
 #[cfg(all(feature = "container", feature = "net"))]
 mod images;
+mod init;
 #[cfg(feature = "openpgp")]
 mod keys;
 mod machine;
@@ -62,6 +64,7 @@ mod remotes;
 mod repos;
 #[cfg(feature = "serve")]
 mod serving;
+mod soft_reboot;
 mod ssh;
 mod sysroots;
 mod trust;

@@ -4,18 +4,21 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use nix::sched::{CloneFlags, unshare};
-use ostree_format::variant::Dict;
 use rustix::fs::StatVfsMountFlags;
+use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
 use super::boot_programs::BootPrograms;
 use super::repos::open_dir;
 use super::{Error, Machine, Result};
-use crate::sysroot::{Epoch, Inode, Surroundings, Sysroot, Tunables, inode_in};
+use crate::sysroot::prepare_root::Booted;
+use crate::sysroot::{Epoch, Inode, Surroundings, Sysroot, Tunables};
 
 /// Says that the running system was booted from a deployment, and which.
 const BOOTED: &str = "/run/ostree-booted";
@@ -23,6 +26,10 @@ const BOOTED: &str = "/run/ostree-booted";
 const MOUNTED: [&str; 2] = ["/sysroot", "/boot"];
 /// Finishes a staged deployment when it is stopped.
 const FINALIZE: &str = "ostree-finalize-staged.service";
+/// How often a file system that is busy is remounted.
+const TRIES: u32 = 50;
+/// How long it is waited for each time.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Machine {
     /// The sysroot that is meant where none is named: that of `OSTREE_SYSROOT`, that of the running system.
@@ -61,8 +68,7 @@ impl Machine {
         drop(sysroot);
         own_view()?;
         for path in read_only {
-            let remounted = rustix::mount::mount_remount(path, MountFlags::RELATIME, "");
-            remounted.map_err(|e| Error::io("Remounting read-write", path)(e.into()))?;
+            remount_to_write(path).map_err(|e| Error::io("Remounting read-write", path)(e.into()))?;
         }
         self.open_sysroot(path)
     }
@@ -99,7 +105,11 @@ impl Machine {
         let root = inode(rustix::fs::stat("/"), Path::new("/"))?;
         let is_root = inode(rustix::fs::fstat(dir), Path::new("."))? == root;
         let booted = match fs::read(BOOTED) {
-            Ok(bytes) if is_root => Some(backing(&bytes)?.unwrap_or(root)),
+            Ok(bytes) if is_root => {
+                let wrong = |source| Error::KeyFile { path: BOOTED.into(), source };
+                // Older systems leave the file empty.
+                Some(Booted::parse(&bytes).map_err(wrong)?.backing.unwrap_or(root))
+            }
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(Error::io("Reading", BOOTED)(error));
             }
@@ -123,6 +133,19 @@ fn is_read_only(path: &str) -> bool {
     rustix::fs::statvfs(path).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
+/// Lets this process write to a file system that is mounted read-only.
+fn remount_to_write(path: &str) -> Result<(), Errno> {
+    let remount = || rustix::mount::mount_remount(path, MountFlags::RELATIME, "");
+    for _ in 0..TRIES {
+        match remount() {
+            // libostree freezes it for a moment when it has written boot entries.
+            Err(Errno::BUSY) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    remount()
+}
+
 /// Leaves the mounts that all processes share, unless somebody has seen to that.
 fn own_view() -> Result<()> {
     let view = |path: &'static str| fs::read_link(path).map_err(Error::io("Reading", path));
@@ -134,20 +157,11 @@ fn own_view() -> Result<()> {
 }
 
 /// Asks systemd for something that only it can do; `name` is what an error calls it.
-fn systemctl(args: &[&str], name: &'static str) -> Result<()> {
+pub(super) fn systemctl(args: &[&str], name: &'static str) -> Result<()> {
     let failed = |why: String| Error::Service { name, why };
     match Command::new("systemctl").args(args).stderr(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(failed(status.to_string())),
         Err(error) => Err(failed(format!("systemctl: {error}"))),
     }
-}
-
-/// The directory of the deployment that is told of; older systems leave the file empty.
-fn backing(bytes: &[u8]) -> Result<Option<Inode>> {
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    let data = Dict::parse(bytes).map_err(|source| Error::KeyFile { path: BOOTED.into(), source })?;
-    Ok(inode_in(&data))
 }

@@ -46,7 +46,8 @@ impl Deployment {
     /// A copy with other kernel arguments, which the boot entry has once the list is written.
     #[must_use]
     pub fn with_kernel_args(&self, kernel_args: &KernelArgs) -> Self {
-        let mut changed = Self { is_new: true, ..self.clone() };
+        // The kernel that runs has the old ones.
+        let mut changed = Self { is_new: true, is_soft_reboot_target: false, ..self.clone() };
         changed.entry.set("options", kernel_args.to_string());
         changed
     }

@@ -113,6 +113,12 @@ pub enum Error {
         /// The digest of the image.
         digest: VerityDigest,
     },
+    /// A soft reboot keeps the kernel that runs, and the deployment has another one, or other arguments for it.
+    #[error("Cannot soft-reboot to deployment with different kernel state")]
+    OtherKernel,
+    /// The root that a soft reboot was to lead to cannot be taken away.
+    #[error(transparent)]
+    NextRoot(#[from] super::prepare_root::Error),
     /// Another process holds the lock.
     #[error("the sysroot is locked by another process")]
     Locked,
@@ -160,7 +166,8 @@ impl Kind for Error {
             | Self::NoDeploymentRoot(_)
             | Self::NoSuchDeployment(_)
             | Self::NoMergeDeployment { .. } => ErrorKind::Missing,
-            Self::VfatBoot | Self::RepositoryElsewhere => ErrorKind::Unsupported,
+            Self::NextRoot(error) => error.kind(),
+            Self::VfatBoot | Self::RepositoryElsewhere | Self::OtherKernel => ErrorKind::Unsupported,
             Self::RemovesBooted | Self::EtcConflict(_) | Self::WhichStateroot | Self::Usage(_) => {
                 ErrorKind::Usage
             }

@@ -13,6 +13,7 @@ use ostree_format::variant::{Dict, Value};
 use super::boot_entry::{BootEntry, read_entries};
 use super::files::{self, into_dir};
 use super::origin::DeploymentOrigin;
+use super::prepare_root::Booted;
 use super::{
     BootLink, BootVersion, Deployment, DeploymentId, Deployments, Error, Inode, Result, Stage, Sysroot,
     Unlocked,
@@ -24,8 +25,6 @@ pub(super) const STAGED: &str = "ostree/staged-deployment";
 pub(super) const STAGED_LOCKED: &str = "ostree/staged-deployment-locked";
 /// Beside `/run`: the next soft reboot.
 pub(super) const NEXT_ROOT: &str = "ostree/nextroot-booted";
-/// The key under which the directory of a booted deployment is written down.
-const ROOT_INODE: &str = "backing-root-device-inode";
 
 impl Sysroot {
     /// Reads which deployments there are.
@@ -185,23 +184,11 @@ impl Sysroot {
     fn mark_soft_reboot_target(&self, all: &mut Deployments) -> Result<()> {
         let Some(run) = &self.surroundings.run else { return Ok(()) };
         let Some(bytes) = files::read(run, NEXT_ROOT)? else { return Ok(()) };
-        let data = Dict::parse(&bytes).map_err(Error::invalid(format!("failed to read {NEXT_ROOT}")))?;
-        let next = inode_in(&data);
+        let next = Booted::parse(&bytes).map_err(Error::invalid(format!("failed to read {NEXT_ROOT}")))?;
         for deployment in &mut all.list {
-            deployment.is_soft_reboot_target = Some(deployment.inode) == next;
+            deployment.is_soft_reboot_target = Some(deployment.inode) == next.backing;
         }
         Ok(())
-    }
-}
-
-/// The directory of the deployment that the file of a booted system tells of: `/run/ostree-booted`.
-pub fn inode_in(booted: &Dict) -> Option<Inode> {
-    match booted.get(ROOT_INODE)? {
-        Value::Tuple(parts) => match parts[..] {
-            [Value::U64(device), Value::U64(number)] => Some(Inode { device, number }),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 //! load           which deployments there are, by boot entries  ─►  Deployments
 //! deploy, var    a commit checked out to be booted
 //! staged         what is finished when the machine shuts down
+//! soft_reboot    what systemd starts next, on the kernel that runs
 //! write          the switch from one list of deployments to the next: in which order things become visible
 //! install        kernels and boot entries
 //! room           what to do if /boot is too small for old and new kernels
@@ -51,6 +52,7 @@ pub mod prepare_root;
 mod relabel;
 mod retain;
 mod room;
+mod soft_reboot;
 mod staged;
 mod state_overlay;
 mod stateroot;
@@ -71,7 +73,6 @@ pub use cleanup::Cleanup;
 pub use deploy::DeployOptions;
 pub use deployment::{Deployment, Deployments, Stage, Unlocked};
 pub use error::{Error, Result};
-pub use load::inode_in;
 pub use lock::SysrootLock;
 pub use name::{BootLink, BootVersion, DeploymentId, Stateroot};
 pub use origin::DeploymentOrigin;

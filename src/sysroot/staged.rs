@@ -21,7 +21,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use super::deploy::DeployOptions;
 use super::files::{self, Durability};
 use super::install::STAGED_INITRDS;
-use super::load::{NEXT_ROOT, STAGED, STAGED_LOCKED, staged_id};
+use super::load::{STAGED, STAGED_LOCKED, staged_id};
 use super::retain::{Position, Retain};
 use super::{Cleanup, Deployment, Deployments, Error, Result, Stage, Sysroot};
 use crate::base::Ctx;
@@ -29,8 +29,6 @@ use crate::base::fs::unused_name;
 
 /// Beside `boot`: says at the next boot why a staged deployment was not finished.
 const FAILURE: &str = "ostree/finalize-failure.stamp";
-/// Beside `/run`: what is known of the running system.
-const BOOTED: &str = "ostree-booted";
 
 impl Sysroot {
     /// Checks a deployment out that is to be finished when the machine shuts down, in place of one that is staged
@@ -49,6 +47,7 @@ impl Sysroot {
         let stage = || {
             current.require_booted()?;
             let run = self.run()?;
+            self.clear_soft_reboot(current)?;
             let deployment = self.begin_deployment(options, ctx)?;
             self.write_origin_file(&deployment, Durability::Later)?;
             let state = state_of(&deployment, options, lock)?;
@@ -138,17 +137,6 @@ impl Sysroot {
             files::unlink(&boot, FAILURE)?;
         }
         Ok(why)
-    }
-
-    /// After a soft reboot, lets what was written down about its target be what is known of the running system.
-    ///
-    /// # Errors
-    /// [`Error::Io`]
-    pub fn finish_soft_reboot(&self) -> Result<()> {
-        match &self.surroundings.run {
-            Some(run) if files::lstat(run, NEXT_ROOT)?.is_some() => files::rename(run, NEXT_ROOT, BOOTED),
-            _ => Ok(()),
-        }
     }
 
     /// Keeps an initial RAM disk until a deployment takes it; gives its checksum.

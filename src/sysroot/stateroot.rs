@@ -67,7 +67,10 @@ impl Sysroot {
     }
 
     /// Lets others see that something has changed: they look at when `ostree/deploy` was modified.
-    pub(super) fn touch(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Io`]
+    pub fn touch(&self) -> Result<()> {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let times = Timestamps { last_access: now, last_modification: now };
         let touched = rustix::fs::utimensat(&self.dir, "ostree/deploy", &times, rustix::fs::AtFlags::empty());

@@ -64,13 +64,16 @@ impl Sysroot {
         Ok(written)
     }
 
-    /// Writes the list, and deletes nothing but a staged deployment.
+    /// Writes the list, and deletes nothing but a staged deployment and what a soft reboot would find of one that is gone.
     pub(super) fn write_list(
         &self,
         mut current: Deployments,
         mut new: Vec<Deployment>,
         ctx: &Ctx,
     ) -> Result<Deployments> {
+        if !new.iter().any(|deployment| deployment.is_soft_reboot_target) {
+            self.clear_soft_reboot(&current)?;
+        }
         let removed_staged = self.drop_staged(&mut current, &new)?;
         new.retain(|deployment| !deployment.is_staged());
         assign_boot_serials(&mut new);

@@ -9,6 +9,7 @@ mod kargs;
 mod listed;
 mod of_image;
 mod os_init;
+mod soft_reboot;
 mod staged;
 mod state_overlay;
 mod status;
@@ -64,6 +65,9 @@ pub(crate) enum Verb {
     /// Make an empty stateroot: deployments with a common /var
     #[command(visible_alias = "stateroot-init")]
     OsInit(os_init::Args),
+    /// Mount the deployment that the current directory is in /run/nextroot, as libostree has it done
+    #[command(hide = true)]
+    ImplPrepareSoftReboot(soft_reboot::MountArgs),
     /// What installers and scripts of boot loaders call
     #[command(subcommand)]
     Instutil(instutil::Verb),
@@ -74,6 +78,16 @@ pub(crate) enum Verb {
     Pin(listed::PinArgs),
     /// Give a copy of a sysroot what copying loses
     PostCopy(listed::CleanupArgs),
+    /// Let the next soft reboot lead to a deployment
+    ///
+    /// A soft reboot (`systemctl soft-reboot`, of systemd 254 and later) restarts everything but the kernel, which takes
+    /// seconds. So the deployment has to have the kernel that runs, with the same arguments, and its prepare-root.conf has to
+    /// ask for composefs. Its root is mounted in /run/nextroot, where systemd looks for it, also when it is told to reboot.
+    /// A deployment that is staged is finished on the way if it is the one; otherwise it is deleted. Staging another one
+    /// undoes the preparation, and so does deleting the deployment.
+    ///
+    /// Nothing is executed for it: libostree's program executes itself, umount and systemctl. With --reboot, systemctl is.
+    PrepareSoftReboot(soft_reboot::Args),
     /// Let the machine boot a deployment next
     SetDefault(listed::IndexArgs),
     /// Let upgrades of a deployment come from a remote
@@ -154,6 +168,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Some(Verb::Switch(args)) => switch::run(args, session),
         Some(Verb::Unlock(args)) => unlock::run(args, session),
         Some(Verb::Upgrade(args)) => upgrade::run(args, session),
+        Some(Verb::ImplPrepareSoftReboot(args)) => soft_reboot::mount(args),
         Some(Verb::Instutil(verb)) => instutil::run(verb, session),
         Some(Verb::Cleanup(args)) => listed::cleanup(args, session),
         Some(Verb::Deploy(args)) => deploy::run(args, session),
@@ -161,6 +176,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         Some(Verb::LockFinalization(args)) => staged::lock(args, session),
         Some(Verb::Pin(args)) => listed::pin(args, session),
         Some(Verb::PostCopy(args)) => listed::post_copy(args, session),
+        Some(Verb::PrepareSoftReboot(args)) => soft_reboot::prepare(args, session),
         Some(Verb::SetDefault(args)) => listed::set_default(args, session),
         Some(Verb::SetOrigin(args)) => listed::set_origin(args, session),
         Some(Verb::Undeploy(args)) => listed::undeploy(args, session),

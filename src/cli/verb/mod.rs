@@ -96,7 +96,8 @@ pub(crate) enum Verb {
     /// /etc/ostree of the initramfs says what else is wanted: sysroot.readonly, etc.transient, root.transient, and
     /// composefs.enabled, with `signed` for a root that is verified from the key in the initramfs to the last file.
     ///
-    /// A program of this name, ostree-prepare-root, may be a link to this one.
+    /// A program of this name, ostree-prepare-root, may be a link to this one. As the first process, under this name or init, it
+    /// does the same with the disk that the kernel has mounted, without an initramfs, and becomes the deployment's /sbin/init.
     PrepareRoot(prepare_root::Args),
     /// Early in the running system, make /sysroot read-only or writable as the initramfs had it planned
     ///

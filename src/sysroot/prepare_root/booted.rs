@@ -3,13 +3,14 @@
 use ostree_format::ParseError;
 use ostree_format::variant::{Dict, Value};
 
+use super::super::Inode;
 use super::config::RootChanges;
 
 /// What `/run/ostree-booted` says, a dictionary `a{sv}`. Systems of before 2022 have an empty file there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Booted {
-    /// The device and inode of the deployment's directory, which composefs hides.
-    pub backing: Option<(u64, u64)>,
+    /// The deployment's directory, which composefs hides.
+    pub backing: Option<Inode>,
     /// What becomes of changes to the root.
     pub root: RootChanges,
     /// The composefs mount that the root is, if it is one.
@@ -39,7 +40,7 @@ impl Booted {
         let flag = |key| dict.get_bool(key).unwrap_or(false);
         let backing = match dict.get("backing-root-device-inode") {
             Some(Value::Tuple(pair)) => match **pair {
-                [Value::U64(device), Value::U64(inode)] => Some((device, inode)),
+                [Value::U64(device), Value::U64(number)] => Some(Inode { device, number }),
                 _ => None,
             },
             _ => None,
@@ -60,8 +61,8 @@ impl Booted {
     /// The bytes of the file, with the keys in libostree's order.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut dict = Dict::new();
-        if let Some((device, inode)) = self.backing {
-            let pair = Value::Tuple(vec![Value::U64(device), Value::U64(inode)]);
+        if let Some(Inode { device, number }) = self.backing {
+            let pair = Value::Tuple(vec![Value::U64(device), Value::U64(number)]);
             dict.push("backing-root-device-inode", pair);
         }
         dict.push("root.transient", self.root != RootChanges::AsMounted);
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let booted = Booted {
-            backing: Some((65025, 12)),
+            backing: Some(Inode { device: 65025, number: 12 }),
             root: RootChanges::TransientReadOnly,
             composefs: Some(Mounted { is_verity_required: true, signed_by: Some("/etc/key".to_owned()) }),
             is_sysroot_readonly: true,

@@ -7,7 +7,7 @@
 //!           └ ostree/repo/objects
 //! ```
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use cap_std::fs::{Dir, File};
 use composefs_ioctls::fsverity::{MeasureVerityError, fs_ioc_measure_verity};
 use composefs_ioctls::loop_device::loopify;
 use ostree_format::variant::Dict;
-use ostree_format::{COMPOSEFS_DIGEST_KEY, CommitId, CommitRef};
+use ostree_format::{COMPOSEFS_DIGEST_KEY, CommitId, CommitRef, MAX_METADATA_BYTES};
 use rustix::io::Errno;
 
 use super::config::{Integrity, RootChanges, RootConfig};
@@ -95,9 +95,10 @@ fn mount_overlay(stage: &Stage<'_>, lower: &Path, config: &RootConfig, verity: b
     let mut options =
         format!("metacopy=on,redirect_dir=on,lowerdir={}::{}", as_option(lower)?, as_option(&objects)?);
     if config.root != RootChanges::AsMounted {
-        stage.make_run_dir("ostree/.private/root", 0o755)?;
+        // No two roots may write into the same directories, and the one that runs has some already.
+        let root = stage.make_new_run_dir("ostree/.private/root")?;
         for (option, dir, mode) in [("upperdir", "upper", 0o755), ("workdir", "work", 0o700)] {
-            let dir = format!("ostree/.private/root/{dir}");
+            let dir = format!("{root}/{dir}");
             stage.make_run_dir(&dir, mode)?;
             options.push_str(&format!(",{option}={}", as_option(&stage.run.join(dir))?));
         }
@@ -143,7 +144,13 @@ fn read_object(physical: &Dir, commit: CommitId, kind: &str) -> Result<Option<Ve
     let name = commit.to_string();
     let (first, rest) = name.split_at(2);
     let path = format!("ostree/repo/objects/{first}/{rest}.{kind}");
-    match physical.read(&path) {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        physical.open(&path)?.take(MAX_METADATA_BYTES + 1).read_to_end(&mut bytes)?;
+        let is_small = bytes.len() as u64 <= MAX_METADATA_BYTES;
+        if is_small { Ok(bytes) } else { Err(io::ErrorKind::FileTooLarge.into()) }
+    };
+    match read() {
         Ok(bytes) => Ok(Some(bytes)),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(io_error("reading", path)(source)),

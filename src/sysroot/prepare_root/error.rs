@@ -8,7 +8,7 @@ use ostree_format::{CommitId, ParseError};
 use super::cmdline::UnknownSlot;
 use super::config::RootConfigError;
 use super::units::NoStateroot;
-use crate::base::VerityDigest;
+use crate::base::{ErrorKind, Kind, VerityDigest};
 use crate::sign::Unverified;
 
 /// The result of every step.
@@ -62,6 +62,17 @@ pub enum Error {
     /// composefs is asked for, and the deployment has no image.
     #[error("composefs: the deployment has no image .ostree.cfs")]
     NoImage,
+    /// A soft reboot leads to composefs alone.
+    #[error(
+        "soft reboot not supported without composefs: prepare-root.conf of the deployment has no composefs.enabled"
+    )]
+    NextWithoutComposefs,
+    /// What the kernel has mounted as its root is a deployment already.
+    #[error("the root that the kernel has mounted is a deployment, and no disk with deployments")]
+    NotPhysical,
+    /// A signature is asked for, and no initramfs has brought the key along.
+    #[error("composefs.enabled=signed needs an initramfs, which has the key")]
+    SignedWithoutInitramfs,
     /// A signature is asked for, and the image is no file that the kernel verifies.
     #[error("fsverity not enabled on composefs image")]
     NoVerity,
@@ -94,6 +105,20 @@ pub enum Error {
     /// The commit, or what was detached of it, is damaged.
     #[error("Error loading signatures from repo: {0}")]
     Damaged(#[from] ParseError),
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { source, .. } | Self::Mount { source, .. } => Kind::kind(source),
+            Self::NoTarget | Self::NoCommit(_) | Self::NoImage => ErrorKind::Missing,
+            Self::NotSigned(_) | Self::Unverified(_) | Self::WrongImage { .. } | Self::NoVerity => {
+                ErrorKind::Refused
+            }
+            Self::NextWithoutComposefs | Self::SignedWithoutInitramfs => ErrorKind::Unsupported,
+            _ => ErrorKind::Damaged,
+        }
+    }
 }
 
 /// Names the file that could not be read or made.

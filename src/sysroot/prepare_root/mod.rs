@@ -7,6 +7,9 @@
 //!                  /sysroot  = the physical root     /run/ostree-booted   what was done, for those below
 //! running system   units     mounts of /var and /boot that systemd gets, from a generator
 //!   remount        /sysroot, /etc and /var become writable or read-only, after systemd has remounted /
+//!   prepare_next   /run/nextroot = another deployment, where a soft reboot looks for its root
+//! no initramfs     the kernel has mounted the physical root and executes this program in place of init
+//!   take_over      the same mounts, and /boot, /run and /var, which no systemd has a generator's units for
 //! ```
 //! It does what libostree's `ostree-prepare-root`, `ostree-system-generator` and `ostree-remount` do, on the same files,
 //! so that a machine may have some of these and some of those. Source: `src/switchroot` and `src/libotcore` of libostree
@@ -18,8 +21,10 @@ mod composefs;
 mod config;
 mod error;
 mod mounts;
+mod next;
 mod remount;
 mod root;
+mod take_over;
 mod units;
 
 use std::path::{Path, PathBuf};
@@ -37,8 +42,11 @@ use self::error::io_error;
 pub use self::error::{Error, Result};
 use self::mounts::Access;
 pub(super) use self::mounts::as_option;
+pub use self::next::{clear_next, prepare_next};
 pub use self::remount::remount;
+pub use self::take_over::take_over;
 pub use self::units::{NoStateroot, Unit, UnitContent, UnitFacts, units};
+use super::Inode;
 use crate::sign::{KeyKind, PublicKeys};
 
 /// Where the new root is put together, below the root of the initramfs.
@@ -72,8 +80,7 @@ pub struct Prepared {
 pub fn prepare(initramfs: &Place, physical: &Place, cmdline: &str) -> Result<Prepared> {
     let target = Target::of(cmdline)?.ok_or(Error::NoTarget)?;
     let config = RootConfig::load(&initramfs.dir, cmdline)?;
-    let keys =
-        if config.integrity == Integrity::Signed { Some(load_keys(&initramfs.dir, &config)?) } else { None };
+    let keys = load_keys(&initramfs.dir, &config)?;
     let (deployment, dir) = find(&physical.dir, &target)?;
     let stage = Stage {
         root: &initramfs.path,
@@ -97,7 +104,7 @@ pub fn prepare(initramfs: &Place, physical: &Place, cmdline: &str) -> Result<Pre
     let is_physical_writable = Access::of(&physical.path)? == Access::ReadWrite;
     let found = fstat(&dir).map_err(|errno| io_error("looking at", &deployment)(errno.into()))?;
     let mut booted = Booted {
-        backing: Some((found.st_dev, found.st_ino)),
+        backing: Some(Inode::from(&found)),
         root: config.root,
         is_sysroot_readonly: is_readonly,
         ..Booted::default()
@@ -108,13 +115,13 @@ pub fn prepare(initramfs: &Place, physical: &Place, cmdline: &str) -> Result<Pre
 
 /// The names of what takes part.
 struct Stage<'a> {
-    /// The initramfs.
+    /// The root directory of this process: that of the initramfs, say.
     root: &'a Path,
     root_dir: &'a Dir,
-    /// The directory `run` of the initramfs, for what lasts until the machine is turned off.
+    /// The directory `run` in it, for what lasts until the machine is turned off.
     run: &'a Path,
     run_dir: &'a Dir,
-    /// The physical root, where the new one will be.
+    /// The physical root.
     physical: &'a Path,
     /// Where the new root is put together.
     scratch: &'a Path,
@@ -127,6 +134,19 @@ impl Stage<'_> {
     fn make_run_dir(&self, path: &str, mode: u32) -> Result<()> {
         make_dir(self.run_dir, path, mode)
             .map_err(|errno| io_error("creating", self.run.join(path))(errno.into()))
+    }
+
+    /// Makes a directory below `run` that nobody else has: after a soft reboot there may be one already.
+    fn make_new_run_dir(&self, prefix: &str) -> Result<String> {
+        let mut number = 0_u32;
+        loop {
+            let path = format!("{prefix}.{number:06}");
+            match mkdirat(self.run_dir, &*path, Mode::RWXU) {
+                Ok(()) => return Ok(path),
+                Err(Errno::EXIST) => number += 1,
+                Err(errno) => return Err(io_error("creating", self.run.join(path))(errno.into())),
+            }
+        }
     }
 }
 
@@ -150,13 +170,16 @@ fn find(physical: &Dir, target: &Target) -> Result<(PathBuf, Dir)> {
     Ok((path, dir))
 }
 
-fn load_keys(initramfs: &Dir, config: &RootConfig) -> Result<PublicKeys> {
-    let text =
-        initramfs.read_to_string(&config.keys).map_err(io_error("reading public keys of", &config.keys))?;
+/// The keys that have to vouch for the commit, if a signature is asked for.
+fn load_keys(root: &Dir, config: &RootConfig) -> Result<Option<PublicKeys>> {
+    if config.integrity != Integrity::Signed {
+        return Ok(None);
+    }
+    let text = root.read_to_string(&config.keys).map_err(io_error("reading public keys of", &config.keys))?;
     let mut keys = PublicKeys::new(KeyKind::Ed25519);
     match keys.trust_file(&text) {
         Ok(0) => Err(Error::NoKeys(config.keys.clone())),
-        Ok(_) => Ok(keys),
+        Ok(_) => Ok(Some(keys)),
         Err(_) => Err(Error::NoKeys(config.keys.clone())),
     }
 }

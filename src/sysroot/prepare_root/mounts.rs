@@ -9,6 +9,7 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_move,
     mount_remount, unmount,
 };
+use rustix::process::pivot_root;
 
 use super::{Error, Result};
 
@@ -64,12 +65,33 @@ pub(super) fn make_slave_and_shared(at: &Path) -> Result<()> {
 
 /// Moves a mount.
 pub(super) fn relocate(from: &Path, to: &Path) -> Result<()> {
-    mount_move(from, to).map_err(failed("moving the new root to", to))
+    mount_move(from, to).map_err(failed("moving a mount to", to))
 }
 
 /// Takes a mount away; who uses it keeps it.
 pub(super) fn detach(at: &Path) -> Result<()> {
     unmount(at, UnmountFlags::DETACH).map_err(failed("unmounting", at))
+}
+
+/// Takes the mount at a path away; says whether there was one. Who uses it keeps it.
+pub(super) fn detach_if_mounted(at: &Path) -> Result<bool> {
+    match unmount(at, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOENT) => Ok(false),
+        Err(errno) => Err(failed("unmounting", at)(errno)),
+    }
+}
+
+/// Lets a mount be the root directory of this process, and of all that have the same one; what was that before is seen at
+/// `put_old`.
+pub(super) fn pivot(new_root: &Path, put_old: &Path) -> Result<()> {
+    pivot_root(new_root, put_old).map_err(failed("changing the root to", new_root))
+}
+
+/// Mounts a `/run`, as systemd does where there is none.
+pub(super) fn run_tmpfs(at: &Path) -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::STRICTATIME | SILENT;
+    mount("tmpfs", at, "tmpfs", flags, c"mode=0755").map_err(failed("mounting a tmpfs at", at))
 }
 
 /// Mounts a file system of a type.

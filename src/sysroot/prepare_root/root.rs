@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use cap_std::fs::Dir;
-use rustix::fs::{AtFlags, FileType, Mode, fstat, major, minor, mkdirat, statat, symlinkat, unlinkat};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, FileType, fstat, major, minor, statat, symlinkat, unlinkat};
 
 use super::config::{Composefs, RootChanges, RootConfig};
 use super::mounts::{self, Access, as_option};
@@ -12,9 +11,9 @@ use super::{Booted, Error, Place, Result, SCRATCH, Stage, composefs, io_error, m
 use crate::sign::PublicKeys;
 
 /// `admin unlock --hotfix` makes these in a deployment: changes to `/usr`, and room for overlayfs.
-const HOTFIX: (&str, &str) = (".usr-ovl-upper", ".usr-ovl-work");
+pub(super) const HOTFIX: (&str, &str) = (".usr-ovl-upper", ".usr-ovl-work");
 /// Whoever makes this below `run` has no systemd that would mount `/var`.
-const MOUNT_VAR: &str = "ostree/initramfs-mount-var";
+pub(super) const MOUNT_VAR: &str = "ostree/initramfs-mount-var";
 
 /// Puts the root together, moves it to where the physical root was, and writes down what it is.
 pub(super) fn assemble(
@@ -29,20 +28,7 @@ pub(super) fn assemble(
     mounts::make_private(stage.root)?;
     let scratch = make_dir(stage.root_dir, SCRATCH, 0o755);
     scratch.map_err(|errno| io_error("creating", stage.scratch)(errno.into()))?;
-    if config.composefs != Composefs::No {
-        booted.composefs = composefs::mount(stage, &physical.dir, deployment, config, keys)?;
-    }
-    let from = stage.physical.join(stage.deployment);
-    match (&booted.composefs, config.composefs, config.root) {
-        (Some(_), ..) => name_device(stage, &physical.dir),
-        (None, Composefs::Yes, _) => return Err(Error::NoImage),
-        (None, _, RootChanges::AsMounted) => mounts::bind(&from, stage.scratch)?,
-        (None, ..) => return Err(Error::TransientWithoutComposefs),
-    }
-    if booted.is_sysroot_readonly || booted.composefs.is_some() {
-        mount_etc(stage, config, &from, booted)?;
-    }
-    mount_usr(stage, &from, deployment, access, booted)?;
+    mount_deployment(stage, config, keys, (&physical.dir, deployment), access, booted)?;
     // The physical root is not moved into the new one, which is made of it: nobody could unmount that.
     let sysroot = stage.scratch.join("sysroot");
     mounts::bind(stage.physical, &sysroot)?;
@@ -59,6 +45,32 @@ pub(super) fn assemble(
     Ok(())
 }
 
+/// Shows the deployment at `stage.scratch`: its root directory, `/etc` and `/usr`. `access` is how the file system of the
+/// physical root is mounted; the directories are the physical root and the deployment.
+pub(super) fn mount_deployment(
+    stage: &Stage<'_>,
+    config: &RootConfig,
+    keys: Option<&PublicKeys>,
+    (physical, deployment): (&Dir, &Dir),
+    access: Access,
+    booted: &mut Booted,
+) -> Result<()> {
+    if config.composefs != Composefs::No {
+        booted.composefs = composefs::mount(stage, physical, deployment, config, keys)?;
+    }
+    let from = stage.physical.join(stage.deployment);
+    match (&booted.composefs, config.composefs, config.root) {
+        (Some(_), ..) => name_device(stage, physical),
+        (None, Composefs::Yes, _) => return Err(Error::NoImage),
+        (None, _, RootChanges::AsMounted) => mounts::bind(&from, stage.scratch)?,
+        (None, ..) => return Err(Error::TransientWithoutComposefs),
+    }
+    if booted.is_sysroot_readonly || booted.composefs.is_some() {
+        mount_etc(stage, config, &from, booted)?;
+    }
+    mount_usr(stage, &from, deployment, access, booted)
+}
+
 /// A writable `/etc` on a root that is not: the deployment's own, or one whose changes are lost.
 fn mount_etc(stage: &Stage<'_>, config: &RootConfig, from: &Path, booted: &mut Booted) -> Result<()> {
     let etc = stage.scratch.join("etc");
@@ -66,7 +78,7 @@ fn mount_etc(stage: &Stage<'_>, config: &RootConfig, from: &Path, booted: &mut B
         mounts::bind(&from.join("etc"), &etc)?;
         return mounts::rebind(&etc, Access::ReadWrite);
     }
-    let dir = new_run_dir(stage, "ostree/transient-etc")?;
+    let dir = stage.make_new_run_dir("ostree/transient-etc")?;
     let mut options = format!("lowerdir={}", as_option(&stage.scratch.join("usr/etc"))?);
     for (option, name) in [("upperdir", "upper"), ("workdir", "work")] {
         let path = format!("{dir}/{name}");
@@ -77,19 +89,6 @@ fn mount_etc(stage: &Stage<'_>, config: &RootConfig, from: &Path, booted: &mut B
         .map_err(mounts::failed("mounting transient etc at", &etc))?;
     booted.transient_etc = Some(stage.run.join(dir).display().to_string());
     Ok(())
-}
-
-/// A directory below `run` that nobody else has: after a soft reboot there is one already.
-fn new_run_dir(stage: &Stage<'_>, prefix: &str) -> Result<String> {
-    let mut number = 0_u32;
-    loop {
-        let path = format!("{prefix}.{number:06}");
-        match mkdirat(stage.run_dir, &*path, Mode::RWXU) {
-            Ok(()) => return Ok(path),
-            Err(Errno::EXIST) => number += 1,
-            Err(errno) => return Err(io_error("creating", stage.run.join(path))(errno.into())),
-        }
-    }
 }
 
 /// A `/usr` that cannot be written to, or the one with the changes of `admin unlock --hotfix`. Those do not count where
@@ -117,8 +116,16 @@ fn mount_usr(
     }
 }
 
+/// Shows `/boot` of the physical root, where boot entries lie on that file system and not on one of their own.
+pub(super) fn mount_boot(stage: &Stage<'_>, physical: &Dir) -> Result<()> {
+    let is_inside = physical.symlink_metadata("boot/loader").is_ok_and(|found| found.is_symlink());
+    let at = stage.scratch.join("boot");
+    let is_dir = at.symlink_metadata().is_ok_and(|found| found.is_dir());
+    if is_inside && is_dir { mounts::bind(&stage.physical.join("boot"), &at) } else { Ok(()) }
+}
+
 /// Keeps the stateroot's `/var` writable below a read-only `/sysroot`, and mounts it, if nobody does later.
-fn mount_var(stage: &Stage<'_>, var: &Path, booted: &Booted) -> Result<()> {
+pub(super) fn mount_var(stage: &Stage<'_>, var: &Path, booted: &Booted) -> Result<()> {
     if booted.is_sysroot_readonly {
         mounts::bind(var, var)?;
         mounts::rebind(var, Access::ReadWrite)?;

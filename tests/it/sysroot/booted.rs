@@ -35,7 +35,7 @@ impl Place {
     }
 }
 
-fn options<'a>(sysroot: &Sysroot, current: &'a Deployments) -> DeployOptions<'a> {
+pub(super) fn options<'a>(sysroot: &Sysroot, current: &'a Deployments) -> DeployOptions<'a> {
     let booted = current.booted().unwrap();
     DeployOptions {
         stateroot: booted.id.stateroot.clone(),

@@ -12,7 +12,9 @@ mod prepare_root;
 mod read;
 mod remotes;
 mod running;
+mod soft_reboot;
 mod state_overlay;
+mod take_over;
 mod unlock;
 mod upgrade;
 

@@ -3,6 +3,7 @@
 
 use std::process::{Command, Output};
 
+use ostree_rs::sysroot::Inode;
 use ostree_rs::sysroot::prepare_root::{Booted, RootChanges};
 
 use crate::cli::OURS;
@@ -17,15 +18,20 @@ const PYTHON: &str = "/usr/bin/python3";
 /// Runs the script with a program and a case of it.
 fn attempt(program: &str, case: &str) -> (tempfile::TempDir, Output) {
     let dir = tempfile::tempdir().unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/sysroot/prepare_root.sh");
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", script, program, dir.path().to_str().unwrap(), case]);
-    let output = command.output().unwrap();
+    let output = in_namespace(&["-m"], "prepare_root.sh", &[program, dir.path().to_str().unwrap(), case]);
     (dir, output)
 }
 
+/// Runs a script of this directory with mounts of its own, and whatever else is asked for.
+pub(super) fn in_namespace(unshare: &[&str], script: &str, args: &[&str]) -> Output {
+    let script = format!("{}/tests/it/sysroot/{script}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("unshare");
+    command.args(unshare).args(["sh", &script]).args(args).env_remove("OSTREE_REPO");
+    command.env("OSTREE_SYSROOT_DEBUG", "mutable-deployments").output().unwrap()
+}
+
 /// The mounts that come out, and what can be written to.
-fn mounts(program: &str, case: &str) -> String {
+pub(super) fn mounts(program: &str, case: &str) -> String {
     let (_dir, output) = attempt(program, case);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{program} {case}: {errors}");
@@ -103,7 +109,8 @@ fn what_cannot_be_the_root_is_refused() {
 /// GLib's own serialization of the dictionary, by `g_variant_get_data`.
 #[test]
 fn the_running_system_is_told_in_gvariants_form() {
-    let booted = Booted { backing: Some((65025, 7)), root: RootChanges::Transient, ..Booted::default() };
+    let backing = Some(Inode { device: 65025, number: 7 });
+    let booted = Booted { backing, root: RootChanges::Transient, ..Booted::default() };
     let program = "import gi; from gi.repository import GLib; import sys
 t = GLib.VariantType.new('a{sv}')
 text = \"{'backing-root-device-inode': <(uint64 65025, uint64 7)>, 'root.transient': <true>, \"

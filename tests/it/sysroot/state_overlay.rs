@@ -1,16 +1,14 @@
-//! State in a directory of the deployment, and the end of a soft reboot.
+//! State in a directory of the deployment.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ostree_rs::cap_std::ambient_authority;
 use ostree_rs::cap_std::fs::Dir;
-use ostree_rs::format::variant::Dict;
-use ostree_rs::sysroot::prepare_root::{Booted, Place as Found};
-use ostree_rs::sysroot::{Error, Inode, Sysroot, inode_in};
+use ostree_rs::sysroot::prepare_root::Place as Found;
+use ostree_rs::sysroot::{Error, Sysroot};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
@@ -102,28 +100,4 @@ fn state_lasts_and_files_of_packages_are_those_of_the_deployment() {
     let upper = "root/ostree/deploy/os/var/ostree/state-overlays/opt/upper";
     let args = ["--only-values", "-n", "user.ostree.deploymentcsum", upper];
     assert_eq!(place.succeeds("getfattr", &args), commit);
-}
-
-#[test]
-fn a_soft_reboot_ends_in_what_it_led_to() {
-    if !need("ostree") || !need_root() {
-        return;
-    }
-    let place = Place::new();
-    place.sysroot("root");
-    for karg in ["--karg=one", "--karg=two"] {
-        place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "--retain", karg, "os"]);
-    }
-    let sysroot = place.booted(1);
-    sysroot.finish_soft_reboot().unwrap();
-    assert!(!place.at("run/ostree-booted").exists());
-    let target = fs::metadata(place.at("root").join(sysroot.load().unwrap().list[0].id.path())).unwrap();
-    let next = Booted { backing: Some((target.dev(), target.ino())), ..Booted::default() };
-    fs::create_dir_all(place.at("run/ostree")).unwrap();
-    fs::write(place.at("run/ostree/nextroot-booted"), next.to_bytes()).unwrap();
-    assert!(sysroot.load().unwrap().list[0].is_soft_reboot_target);
-    sysroot.finish_soft_reboot().unwrap();
-    assert!(!sysroot.load().unwrap().list[0].is_soft_reboot_target);
-    let booted = Dict::parse(&fs::read(place.at("run/ostree-booted")).unwrap()).unwrap();
-    assert_eq!(inode_in(&booted), Some(Inode { device: target.dev(), number: target.ino() }));
 }

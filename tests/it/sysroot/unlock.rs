@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use ostree_rs::base::Ctx;
 use ostree_rs::sysroot::{Error, Unlock, Unlocked};
@@ -10,7 +9,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use super::Place;
 use super::deploy::assert_bootable;
-use crate::cli::OURS;
+use super::running::Running;
 use crate::oracle::{need, need_root};
 
 /// A mount that is taken away again.
@@ -79,47 +78,17 @@ fn changes_to_usr_stay_beside_the_deployment() {
 /// The mount reaches the whole system although the program has the read-only sysroot in a view of its own.
 #[test]
 fn a_running_system_with_a_read_only_sysroot_is_unlocked() {
-    if !need("ostree") || !need_root() {
-        return;
-    }
-    let place = Place::new();
-    for dir in ["proc", "run", "boot"] {
-        fs::create_dir(place.at("tree").join(dir)).unwrap();
-    }
-    place.new_version("2", &[]);
-    place.sysroot("root");
-    place.ours(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
-    fs::copy(OURS, place.at("root/ostree/deploy/os/var/program")).unwrap();
-    let booted = place.deployment("root").strip_prefix(place.at("root")).unwrap().display().to_string();
-    // As a boot does it: /usr is read-only, and mounts are seen by all.
-    let script = "set -e; root=$1 deployment=$1/$2\n\
-        mount --make-rprivate /; mount --bind $deployment $deployment\n\
-        mount --bind $root $deployment/sysroot; mount -o remount,bind,ro $deployment/sysroot\n\
-        mount --bind $root/boot $deployment/boot; mount -o remount,bind,ro $deployment/boot\n\
-        mount --bind $deployment/usr $deployment/usr; mount -o remount,bind,ro $deployment/usr\n\
-        mount --bind $root/ostree/deploy/os/var $deployment/var\n\
-        mount -t tmpfs tmpfs $deployment/run; touch $deployment/run/ostree-booted\n\
-        mount -t proc proc $deployment/proc; mount --make-rshared /\n\
-        if echo 3 2>/dev/null > $deployment/usr/bin/tool; then echo not read-only; fi\n\
+    let Some(machine) = Running::start() else { return };
+    let out = machine.shell(
+        "if echo 3 2>/dev/null > $deployment/usr/bin/tool; then echo not read-only; fi\n\
         chroot $deployment /var/program admin unlock\n\
         echo changed > $deployment/usr/bin/tool; cat $deployment/usr/bin/tool\n\
         cat $root/ostree/deploy/os/backing/*/usr-transient/upper/bin/tool\n\
         if touch $deployment/sysroot/new 2>/dev/null; then echo sysroot is not read-only; fi\n\
-        chroot $deployment /var/program admin status; chroot $deployment /var/program admin unlock --hotfix";
-    let root = place.at("root");
-    let mut command = Command::new("unshare");
-    let command = command.args(["-mpf", "sh", "-c", script, "sh"]).arg(root).arg(booted);
-    let out = command
-        .env("OSTREE_SYSROOT_DEBUG", "mutable-deployments")
-        .env_remove("OSTREE_REPO")
-        .output()
-        .unwrap();
-    let said = String::from_utf8(out.stdout).unwrap();
-    let error = String::from_utf8(out.stderr).unwrap();
-    if error.contains("No such file or directory") && error.contains("chroot") {
-        eprintln!("skipped: the program is not static here: {error}");
-        return;
-    }
+        chroot $deployment /var/program admin status; chroot $deployment /var/program admin unlock --hotfix",
+        &[],
+    );
+    let (said, error) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
     let unlocked = "Development mode enabled.  A writable overlayfs is now mounted on /usr.\n\
         All changes there will be discarded on reboot.\nchanged\nchanged\n* os ";
     assert!(said.starts_with(unlocked) && said.contains("Unlocked: development"), "{said}{error}");

@@ -21,6 +21,6 @@ pub(crate) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     }
     match sysroot.take_finalize_failure()? {
         Some(why) => bail!("ostree-finalize-staged.service failed on previous boot: {why}"),
-        None => Ok(sysroot.finish_soft_reboot()?),
+        None => Ok(sysroot.finish_soft_reboot(&deployments)?),
     }
 }

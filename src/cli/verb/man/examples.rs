@@ -35,6 +35,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-admin-lock-finalization", &[("Let a staged deployment be finished when the machine shuts down:", "ostree-rs admin lock-finalization --unlock")]),
     ("ostree-rs-admin-pin", &[("Keep the deployment that runs, whatever comes:", "ostree-rs admin pin booted")]),
     ("ostree-rs-admin-post-copy", &[("After the files of a system were copied to a mounted disk:", "ostree-rs admin post-copy --sysroot=/mnt")]),
+    ("ostree-rs-admin-prepare-soft-reboot", &[
+        ("After an upgrade that keeps the kernel, restart everything else:", "ostree-rs admin prepare-soft-reboot --reboot 0"),
+        ("Leave it at what runs:", "ostree-rs admin prepare-soft-reboot --reset"),
+    ]),
     ("ostree-rs-admin-set-default", &[("Go back to the deployment before:", "ostree-rs admin set-default 1")]),
     ("ostree-rs-admin-set-origin", &[("Take upgrades from another remote:", "ostree-rs admin set-origin example https://example.org/repo exampleos/stable")]),
     ("ostree-rs-admin-undeploy", &[("Delete the second deployment:", "ostree-rs admin undeploy 1")]),
