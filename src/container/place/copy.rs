@@ -88,7 +88,7 @@ pub fn copy(
         return Err(Error::Usage(format!("{} is an index of images, choose one", raw.digest)));
     }
     let (signatures, signed) = (&options.signatures, raw.digest);
-    let mut copied = Copied { manifest: signed, sent: 0, sent_bytes: 0, reused: 0, signatures_lost: 0 };
+    let mut copied = Copied::nothing(signed);
     let raw = copy_named(source, dest, raw, options.format, &mut copied, ctx)?;
     dest.put_manifest(&raw, None)?;
     let kept = signatures.is_empty() || raw.digest == signed && dest.put_signatures(signatures)?;
@@ -109,8 +109,7 @@ pub(in crate::container) fn copy_blobs(
     let blobs: Vec<_> = blobs.iter().filter(|d| seen.insert(d.digest().to_string())).collect();
     let bytes = blobs.iter().map(|d| d.size()).sum();
     ctx.phase("Copying blobs", Some(blobs.len() as u64), Some(bytes));
-    let manifest = Digest::of(&[]);
-    let mut copied = Copied { manifest, sent: 0, sent_bytes: 0, reused: 0, signatures_lost: 0 };
+    let mut copied = Copied::nothing(Digest::of(&[]));
     let mut todo = Vec::new();
     for blob in blobs {
         if dest.has_blob(&Digest::of_descriptor(blob)?)? {
@@ -174,6 +173,11 @@ fn copy_once(source: &dyn ImageSource, dest: &dyn ImageDest, blob: &Descriptor, 
 }
 
 impl Copied {
+    /// The counts before anything was copied of the image with this manifest.
+    pub(super) fn nothing(manifest: Digest) -> Self {
+        Self { manifest, sent: 0, sent_bytes: 0, reused: 0, signatures_lost: 0 }
+    }
+
     /// Counts blobs that were copied besides.
     pub(super) fn add(&mut self, more: &Self) {
         self.sent += more.sent;

@@ -3,12 +3,12 @@
 use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::{Value, json};
 
-use super::copy::Copied;
+use super::copy::{Copied, copy_blobs};
 use crate::base::{Ctx, Item};
 use crate::container::blob::{compression_of, write_layer};
 use crate::container::image::media::{DOCKER_MANIFEST, docker_layer};
 use crate::container::image::{
-    DiffId, Digest, Error, ImageDest, ImageSource, RawManifest, Result, canonical_json, configuration,
+    DiffId, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, canonical_json, configuration,
     read_verified,
 };
 
@@ -25,13 +25,7 @@ pub(super) fn copy_layers(
     let config = read_verified(source, "config", manifest.config())?;
     let config = configuration::parse(&config, format!("config {}", manifest.config().digest()))?;
     let diff_ids = config.rootfs().diff_ids();
-    ctx.phase("Copying layers", Some(manifest.layers().len() as u64), None);
-    let mut layers = Vec::new();
-    for (layer, diff_id) in manifest.layers().iter().zip(diff_ids) {
-        let text = diff_id.as_str();
-        let diff_id = text.parse().map_err(|source| Error::Reference { text: text.to_owned(), source })?;
-        layers.push(copy_layer(source, dest, layer, &diff_id, copied, ctx)?);
-    }
+    let mut layers = write_all(source, dest, (manifest.layers(), diff_ids), copied, ctx)?;
     if layers.iter().zip(manifest.layers()).all(|(new, old)| new.digest() == old.digest()) {
         return Ok(raw);
     }
@@ -46,6 +40,45 @@ pub(super) fn copy_layers(
     let bytes = canonical_json(&document)?;
     let digest = Digest::of(&bytes);
     Ok(RawManifest { bytes, media_type: raw.media_type, digest })
+}
+
+/// Copies the layers of an image wherever it lies, without its manifest: gives the layers as they are at `dest`. Where they
+/// lie as files they are compressed as the manifest says, and may come out with other digests.
+pub(in crate::container) fn copy_base(
+    source: &dyn ImageSource,
+    dest: &dyn ImageDest,
+    image: &Image,
+    ctx: &Ctx,
+) -> Result<(Vec<Descriptor>, Copied)> {
+    let layers = image.manifest.layers();
+    let is_unpacked = match layers.first() {
+        Some(layer) => source.unpacked(layer)?.is_some(),
+        None => false,
+    };
+    if !is_unpacked {
+        let copied = copy_blobs(source, dest, &layers.iter().collect::<Vec<_>>(), ctx)?;
+        return Ok((layers.clone(), copied));
+    }
+    let mut copied = Copied::nothing(image.digest);
+    let diff_ids = image.config.rootfs().diff_ids();
+    let written = write_all(source, dest, (layers, diff_ids), &mut copied, ctx)?;
+    Ok((written, copied))
+}
+
+/// Writes layers with these diffids, each unless it is there already.
+fn write_all(
+    source: &dyn ImageSource,
+    dest: &dyn ImageDest,
+    (layers, diff_ids): (&[Descriptor], &[String]),
+    copied: &mut Copied,
+    ctx: &Ctx,
+) -> Result<Vec<Descriptor>> {
+    ctx.phase("Copying layers", Some(layers.len() as u64), None);
+    let each = layers.iter().zip(diff_ids).map(|(layer, text)| {
+        let diff_id = text.parse().map_err(|source| Error::Reference { text: text.to_owned(), source })?;
+        copy_layer(source, dest, layer, &diff_id, copied, ctx)
+    });
+    each.collect()
 }
 
 fn copy_layer(

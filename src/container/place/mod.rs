@@ -50,3 +50,4 @@ pub use registry_write::RegistryDest;
 pub use storage::{ContainersStorage, PodmanImage, StorageName, StoreSpec};
 
 pub(super) use copy::{copy_blobs, oci_descriptor};
+pub(super) use copy_unpacked::copy_base;

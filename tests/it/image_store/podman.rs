@@ -185,6 +185,47 @@ fn commits_of_ours_are_taken_object_by_object() {
     }
 }
 
+/// The manifest and the configuration of an image in a layout, as skopeo reads them.
+fn documents(work: &Work, image: &str) -> [serde_json::Value; 2] {
+    let image = format!("oci:{}", work.path(image).display());
+    [&["inspect", "--raw", &image][..], &["inspect", "--config", "--raw", &image]]
+        .map(|args| serde_json::from_slice(&run("skopeo", args)).unwrap())
+}
+
+#[test]
+fn a_commit_lies_on_an_image_of_the_store() {
+    if !ready() || !need("buildah") || !need("skopeo") {
+        return;
+    }
+    let work = Work::new();
+    for driver in ["overlay", "vfs"] {
+        let store = Store { work: &work, driver };
+        build(&store);
+        let base = store.image("localhost/second");
+        let repo = format!("{driver}-r");
+        work.ok(&["init", "--repo", &repo, "--mode=bare"]);
+        work.ok(&["commit", "--repo", &repo, "-b", "os", "--tree=dir=tree"]);
+        let commit = work.ok(&["rev-parse", "--repo", &repo, "os"]);
+        let (dir, from) = (format!("--oci-dir={driver}-oci"), format!("--from={base}"));
+        let build = ["container", "build", "-q", "--repo", &repo, "--ref=os", "--tag=x", &dir, &from];
+        work.ok(&build);
+        let taken_out = format!("oci:{}:base", work.path(&format!("{driver}-oci")).display());
+        run("skopeo", &["copy", "-q", &base, &taken_out]);
+        let [ours, theirs] = ["x", "base"].map(|tag| documents(&work, &format!("{driver}-oci:{tag}")));
+        let ids =
+            |[_, config]: &[serde_json::Value; 2]| config["rootfs"]["diff_ids"].as_array().unwrap().clone();
+        let (ours_ids, their_ids) = (ids(&ours), ids(&theirs));
+        assert_eq!((&ours_ids[..2], ours_ids.len()), (&their_ids[..], 3), "{driver}");
+        assert_eq!(ours[0]["layers"].as_array().unwrap().len(), 3);
+        // Every blob is what the manifest says: skopeo reads them all, and a pull finds the commit's files in them.
+        let image = format!("oci:{}:x", work.path(&format!("{driver}-oci")).display());
+        run("skopeo", &["copy", "-q", &image, &format!("dir:{}", store.path("copied"))]);
+        assert_eq!(pull(&work, &format!("{driver}-pulled"), &image), commit, "{driver}");
+        let path = work.path(&format!("{driver}-pulled")).display().to_string();
+        run("ostree", &["fsck", "-q", "--repo", &path]);
+    }
+}
+
 #[test]
 fn damage_is_named() {
     if !ready() || !need("buildah") || !need("skopeo") {

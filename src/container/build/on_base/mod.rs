@@ -1,7 +1,7 @@
 //! An image of a commit on the layers of another image, its base.
 //!
 //! ```text
-//! layers    0 … n-1   the base's blobs, byte for byte
+//! layers    0 … n-1   the base's blobs, byte for byte; where they lie as files, compressed again, with the same diffids
 //!           n         what the commit has otherwise:
 //!             ./  sysroot/ostree/repo/…           the repository, as in every image of a commit
 //!             objects/….commit .commitmeta        and its signature
@@ -38,7 +38,7 @@ use super::write::write_layers;
 use crate::base::Ctx;
 use crate::container::blob::KnownLayers;
 use crate::container::image::{Image, ImageDest, ImageSource, LayerKind, Result, platform_of};
-use crate::container::place::{copy_blobs, oci_descriptor};
+use crate::container::place::{copy_base, oci_descriptor};
 use crate::store::{ObjectRead, load_commit};
 use crate::tar::{ContentOrder, ExportOptions, XattrDialect, export_on_base};
 
@@ -66,18 +66,18 @@ pub fn build_on_base(
     }
     let image = Image::fetch(base, &architecture)?;
     let what = compare(store, commit, base, &image, ctx)?;
+    let config = options.config.clone().or_else(|| container_config(&image));
+    let options = BuildOptions { config, ..options.clone() };
+    let outline = Outline::new(commit, &object, platform, &[], &options)?;
+    let (base_layers, copied) = copy_base(base, dest, &image, ctx)?;
     let part = BasePart {
         commit: *commit,
         manifest: image.digest,
-        layers: image.manifest.layers().iter().map(oci_descriptor).collect(),
+        layers: base_layers.iter().map(oci_descriptor).collect(),
         diff_ids: image.config.rootfs().diff_ids().clone(),
         history: image.config.history().clone().unwrap_or_default(),
     };
-    let config = options.config.clone().or_else(|| container_config(&image));
-    let options = BuildOptions { config, ..options.clone() };
-    let outline = Outline::new(commit, &object, platform, &[], &options)?.on_base(part);
-    let blobs: Vec<_> = image.manifest.layers().iter().collect();
-    let copied = copy_blobs(base, dest, &blobs, ctx)?;
+    let outline = outline.on_base(part);
     ctx.phase("Building image", None, None);
     let order = if options.compression.is_chunked() { ContentOrder::Path } else { ContentOrder::Checksum };
     let export = ExportOptions { xattrs: XattrDialect::Linked, order };
@@ -101,7 +101,7 @@ pub fn build_on_base(
     let manifest = outline.put(dest, compression, &layers)?;
     let top = Built::new(manifest, &layers);
     Ok(Built {
-        layers: top.layers + blobs.len(),
+        layers: top.layers + base_layers.len(),
         reused: top.reused + copied.reused as usize,
         written_bytes: top.written_bytes + copied.sent_bytes,
         ..top
