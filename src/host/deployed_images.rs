@@ -8,13 +8,11 @@
 
 use ostree_format::CommitId;
 
-use super::{Machine, Result};
+use super::{Finish, Machine, Result};
 use crate::base::Ctx;
 use crate::container::image::OstreeImageReference;
 use crate::sysroot::kargs::KernelArgs;
-use crate::sysroot::{
-    Cleanup, DeployOptions, Deployment, DeploymentOrigin, Deployments, Position, Retain, Stateroot, Sysroot,
-};
+use crate::sysroot::{DeployOptions, Deployment, DeploymentOrigin, Deployments, Stateroot, Sysroot};
 
 /// A commit of an image that is to be deployed.
 #[derive(Debug, Clone)]
@@ -43,7 +41,7 @@ impl Machine {
     /// before says of its origin stays, but where upgrades come from, and what was for it alone.
     ///
     /// # Errors
-    /// [`Error::Sysroot`](super::Error::Sysroot), as [`Sysroot::deploy`], [`Sysroot::stage`] and [`Sysroot::write_deployments`].
+    /// As [`Machine::deploy`].
     pub fn deploy_image(
         &self,
         sysroot: &Sysroot,
@@ -63,15 +61,10 @@ impl Machine {
             kernel_args: what.kernel_args.clone(),
             overlay_initrds: Vec::new(),
         };
-        if current.booted().is_some() {
-            self.start_finalization()?;
-            return Ok(sysroot.stage(&current, &options, false, ctx)?);
-        }
-        let new = sysroot.deploy(&options, ctx)?;
-        let merge = merge.as_ref().map(|merge| &merge.id);
-        let written =
-            sysroot.add_deployment(current, new, merge, (Retain::default(), Position::First), ctx)?;
-        sysroot.cleanup(&written, Cleanup::All, ctx)?;
-        Ok(written)
+        let finish = match current.booted() {
+            Some(_) => Finish::AtShutdown { lock: false },
+            None => Finish::AT_ONCE,
+        };
+        self.deploy(sysroot, current, &options, finish, ctx)
     }
 }

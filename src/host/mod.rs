@@ -14,7 +14,8 @@
 //!                                        ├─ ssh        this program on other machines
 //!                                        ├─ booting    its root, while it boots; init, without an initramfs
 //!                                        ├─ soft_reboot  the next root of the running system
-//!                                        ├─ deployed_images  commits of images as deployments
+//!                                        ├─ deploying  commits as what is booted next
+//!                                        │    └ deployed_images  those of images
 //!                                        └─ images     docker://…, oci:…: registries.conf, policy.json, auth.json,
 //!                                                      certs.d, credential helpers, proxies
 //! ```
@@ -46,6 +47,7 @@ mod boot_programs;
 mod booting;
 #[cfg(feature = "container")]
 mod deployed_images;
+mod deploying;
 mod environment;
 mod error;
 #[cfg(all(feature = "net", feature = "openpgp"))]
@@ -72,6 +74,7 @@ mod trust;
 pub use bare_keys::{add_signatures, sign_commit_with};
 #[cfg(feature = "container")]
 pub use deployed_images::{ImageDeployment, image_of};
+pub use deploying::Finish;
 pub use environment::Environment;
 pub use error::{Error, HelperProblem, Result};
 #[cfg(all(feature = "net", feature = "openpgp"))]

@@ -98,7 +98,7 @@ pub(crate) enum Verb {
     /// List deployments
     Status(status::Args),
     /// Let upgrades come from another ref or container image, and deploy that
-    Switch(switch::Args),
+    Switch(Box<switch::Args>),
     /// Delete a deployment
     Undeploy(listed::IndexArgs),
     /// Let /usr of the running system be written, until the next boot
@@ -109,7 +109,7 @@ pub(crate) enum Verb {
     ///
     /// What was changed in /etc is changed in the new deployment, too, and it gets the same kernel arguments. The one that
     /// runs stays, to go back to.
-    Upgrade(upgrade::Args),
+    Upgrade(Box<upgrade::Args>),
 }
 
 /// Options of every verb that works on a sysroot.

@@ -32,14 +32,42 @@ pub(super) fn databases(trees: &Trees<'_>, old: RootDir, new: RootDir) -> Result
         Ok(())
     };
     for part in [Part::Dpkg, Part::Apk] {
-        let of = |root| first(trees, root, files().filter(|(of, _)| *of == part), &file);
-        compare(part, of(old)?, of(new)?)?;
+        compare(part, in_file(trees, old, part)?, in_file(trees, new, part)?)?;
     }
     for part in [Part::Dpkg, Part::Pacman] {
-        let of = |root| first(trees, root, dirs().filter(|(of, _)| *of == part), &children);
-        compare(part, of(old)?, of(new)?)?;
+        compare(part, in_dir(trees, old, part)?, in_dir(trees, new, part)?)?;
     }
     Ok(found)
+}
+
+/// Reads what a tree has of the databases that another image has in the layers that `other` was read from. Of databases
+/// with a file for each package only those are told that the other has there, too: where the rest of them are is not known.
+pub(super) fn beside(trees: &Trees<'_>, root: RootDir, other: &Found) -> Result<Found> {
+    let mut found = Found::default();
+    for (part, packages) in &other.0 {
+        let whole = in_file(trees, root, *part)?;
+        let is_whole = !whole.is_empty();
+        for (name, id) in if is_whole { whole } else { in_dir(trees, root, *part)? } {
+            match id {
+                Some(id) => found.add(*part, &trees.content(id)?),
+                None => found.add(*part, name.as_bytes()),
+            }
+        }
+        if !is_whole && let Some(of_part) = found.0.get_mut(part) {
+            of_part.retain(|name, _| packages.contains_key(name));
+        }
+    }
+    Ok(found)
+}
+
+/// A database in one file.
+fn in_file(trees: &Trees<'_>, root: RootDir, part: Part) -> Result<Listed> {
+    first(trees, root, files().filter(|(of, _)| *of == part), &file)
+}
+
+/// A database with a file or a directory for each package.
+fn in_dir(trees: &Trees<'_>, root: RootDir, part: Part) -> Result<Listed> {
+    first(trees, root, dirs().filter(|(of, _)| *of == part), &children)
 }
 
 /// What is at the first of several places where there is something.

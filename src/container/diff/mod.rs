@@ -4,6 +4,7 @@
 //! layers    by their digests
 //! trees     indexes of objects, tables of contents, by Range ► two trees, of which only what differs is read ► files
 //!           └ parts: sources of which parts are read     tables: plain layers
+//! update    an image and the commit that is here, in place of the older image
 //! packages  find: the databases in the trees; only their frames are fetched
 //!           streams: in layers that have no table, which are read until there is one
 //! ```
@@ -15,6 +16,7 @@ mod parts;
 mod streams;
 mod tables;
 mod trees;
+mod update;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +28,7 @@ pub use self::layers::LayersDiff;
 pub use self::packages::{ChangedPackage, Components, Package, PackagesDiff};
 use self::parts::Parts;
 use self::trees::{Opened, Trees};
+pub use self::update::{Installed, UpdateDiff, diff_update};
 use crate::base::Ctx;
 use crate::container::image::{Digest, Error, Image, ImageSource, LayerKind, LayerPlan, Result};
 use crate::diff::{Changes, Side, changes};
@@ -150,8 +153,7 @@ pub fn diff_images(
     if options.packages && packages.is_none() {
         packages = Some(streams::databases(&old, &new, ctx)?);
     }
-    let packages = packages.filter(|(old, new)| !old.0.is_empty() || !new.0.is_empty());
-    let packages = packages.map(|(old, new)| PackagesDiff::between(old, new));
+    let packages = packages.and_then(|(old, new)| PackagesDiff::known(old, new));
     let (components, read_bytes) = (layers.components(), bytes.load(Ordering::Relaxed));
     drop((old, new, files_of_old, files_of_new));
     Ok(ImageDiff { layers, object_bytes, files, packages, components, read_bytes })
@@ -165,7 +167,7 @@ fn listed<'a>(
     new: &'a Compared<'a>,
     ctx: &'a Ctx,
 ) -> Result<Result<Listed<'a>, Digest>> {
-    let trees = match Trees::open(old, new, ctx)? {
+    let trees = match Trees::open(&[old, new], None, ctx)? {
         Opened::Trees(trees) => trees,
         Opened::Unlisted(digest) => return Ok(Err(digest)),
     };

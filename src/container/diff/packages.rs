@@ -76,7 +76,12 @@ impl Found {
 }
 
 impl PackagesDiff {
-    pub(super) fn between(old: Found, new: Found) -> Self {
+    /// What differs, if one of the two has a database.
+    pub(super) fn known(old: Found, new: Found) -> Option<Self> {
+        (!old.0.is_empty() || !new.0.is_empty()).then(|| Self::between(old, new))
+    }
+
+    fn between(old: Found, new: Found) -> Self {
         let (old, new) = (&old.packages(), &new.packages());
         let version = |versions: &BTreeSet<String>| versions.iter().cloned().collect::<Vec<_>>().join(", ");
         let only = |a: &Packages, b: &Packages| {

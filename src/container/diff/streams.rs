@@ -47,8 +47,8 @@ pub(super) fn databases(old: &Compared<'_>, new: &Compared<'_>, ctx: &Ctx) -> Re
     Ok((of_old, of_new))
 }
 
-/// Looks into the layers that the other image lacks.
-fn search(image: &Compared<'_>, ctx: &Ctx) -> Result<Found> {
+/// Looks for databases in the layers of an image that the other one lacks.
+pub(super) fn search(image: &Compared<'_>, ctx: &Ctx) -> Result<Found> {
     let mut found = Found::default();
     for (kind, layer) in in_order(image).into_iter().filter(|(_, layer)| !image.is_shared(layer)) {
         for (part, packages) in look_into(image, kind, layer, ctx)?.0 {

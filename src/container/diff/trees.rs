@@ -1,4 +1,5 @@
-//! The trees of two images as one store, whose objects are fetched when they are read.
+//! The trees of two images, or of one and of a commit that is here, as one store, whose objects are fetched when they are
+//! read.
 //!
 //! ```text
 //! layers of a commit     index ► the commit, dirtrees that only one image has ► the others when they are read
@@ -10,19 +11,21 @@ use std::io::Read as _;
 use std::sync::{Mutex, PoisonError};
 
 use oci_spec::image::Descriptor;
-use ostree_format::{FileId, ObjectName, RootDir};
+use ostree_format::{CommitId, FileId, ObjectName, RootDir};
 
 use super::Compared;
 use super::tables::{Place, lay_over};
 use crate::base::Ctx;
 use crate::container::image::{Digest, Error, ImageSource, LayerKind, Result};
 use crate::container::pull::SeenLayer;
-use crate::store::{self, FileObject, MemStore, ObjectRead, load_commit};
+use crate::store::{self, FileObject, MemStore, ObjectRead, Reachable, load_commit, walk_commit};
 
-/// Both images, as far as they were looked into.
+/// The images, as far as they were looked into.
 pub(super) struct Trees<'a> {
     /// What was fetched so far.
     pub(super) store: MemStore,
+    /// What was here before.
+    here: Option<&'a dyn ObjectRead>,
     old: Vec<SeenLayer<'a>>,
     new: Vec<SeenLayer<'a>>,
     /// Layers of commits that both images have.
@@ -41,18 +44,29 @@ pub(super) enum Opened<'a> {
 }
 
 impl<'a> Trees<'a> {
-    /// Fetches the indexes of the layers that differ, and the metadata that only one of the images has.
-    pub(super) fn open(old: &'a Compared<'a>, new: &'a Compared<'a>, ctx: &'a Ctx) -> Result<Opened<'a>> {
-        let mut trees = Self {
+    /// The trees of commits that are in `here` alone.
+    pub(super) fn of_store(here: Option<&'a dyn ObjectRead>, ctx: &'a Ctx) -> Self {
+        Self {
             store: MemStore::new(),
+            here,
             old: Vec::new(),
             new: Vec::new(),
             shared: Vec::new(),
             places: Mutex::default(),
             failure: Mutex::default(),
             ctx,
-        };
-        for image in [old, new] {
+        }
+    }
+
+    /// Fetches the indexes of the layers that differ, and the metadata that only one of the images has, or that is not
+    /// `here`.
+    pub(super) fn open(
+        images: &[&'a Compared<'a>],
+        here: Option<&'a dyn ObjectRead>,
+        ctx: &'a Ctx,
+    ) -> Result<Opened<'a>> {
+        let mut trees = Self::of_store(here, ctx);
+        for image in images {
             for (number, descriptor) in image.layers_of_commit() {
                 // The commit is in the first one.
                 if number > 0 && image.is_shared(descriptor) {
@@ -62,33 +76,45 @@ impl<'a> Trees<'a> {
                 let Some(layer) = SeenLayer::open(&image.source, descriptor, ctx)? else {
                     return Ok(Opened::Unlisted(Digest::of_descriptor(descriptor)?));
                 };
-                if std::ptr::eq(image, old) { trees.old.push(layer) } else { trees.new.push(layer) }
+                if image.is_new { trees.new.push(layer) } else { trees.old.push(layer) }
             }
         }
         let names = |layers: &[SeenLayer<'_>]| layers.first().map(SeenLayer::metadata).unwrap_or_default();
         let (of_old, of_new) = (names(&trees.old), names(&trees.new));
         for (layer, mine, others) in [(&trees.old, &of_old, &of_new), (&trees.new, &of_new, &of_old)] {
             if let Some(layer) = layer.first() {
-                layer.fetch_metadata(mine.difference(others).copied(), &trees.store)?;
+                let mut wanted = Vec::new();
+                for name in mine.difference(others) {
+                    if !trees.contains(name)? {
+                        wanted.push(*name);
+                    }
+                }
+                layer.fetch_metadata(wanted.into_iter(), &trees.store)?;
             }
         }
         Ok(Opened::Trees(Box::new(trees)))
     }
 
+    /// The commit of an image, which is fetched; `None` if it has none.
+    pub(super) fn commit(&self, image: &Compared<'_>) -> Result<Option<CommitId>> {
+        let layers = if image.is_new { &self.new } else { &self.old };
+        let Some(layer) = layers.first() else { return Ok(None) };
+        let lacks = || Error::Image("there is no commit in the first layer".to_owned());
+        let commit = layer.fetch_commit(&self.store)?.ok_or_else(lacks)?;
+        match image.plan.commit.filter(|promised| *promised != commit) {
+            Some(promised) => {
+                let why = format!("the labels promise commit {promised}, the image holds {commit}");
+                Err(Error::Image(why))
+            }
+            None => Ok(Some(commit)),
+        }
+    }
+
     /// The root directory of an image; or a plain layer that has no table of contents.
     pub(super) fn root(&self, image: &'a Compared<'a>) -> Result<Result<RootDir, Digest>> {
-        let layers = if image.is_new { &self.new } else { &self.old };
-        let base = match layers.first().filter(|_| image.layers_of_commit().next().is_some()) {
+        let base = match self.commit(image)? {
+            Some(commit) => Some(load_commit(&self.store, &commit)?.root),
             None => None,
-            Some(layer) => {
-                let lacks = || Error::Image("there is no commit in the first layer".to_owned());
-                let commit = layer.fetch_commit(&self.store)?.ok_or_else(lacks)?;
-                if let Some(promised) = image.plan.commit.filter(|promised| *promised != commit) {
-                    let why = format!("the labels promise commit {promised}, the image holds {commit}");
-                    return Err(Error::Image(why));
-                }
-                Some(load_commit(&self.store, &commit)?.root)
-            }
         };
         let plain: Vec<_> = image.of_kind(LayerKind::Plain).collect();
         match base {
@@ -105,6 +131,17 @@ impl<'a> Trees<'a> {
     /// What a pull of the newer image would fetch of its layers with objects, if the older one were here.
     pub(super) fn bytes_of_objects(&self) -> u64 {
         self.new.iter().map(|layer| layer.bytes_beside(&self.old)).sum()
+    }
+
+    /// What a pull of the newer image would fetch of its layers with objects into the store that is here; nothing is known of
+    /// images without a commit.
+    pub(super) fn bytes_of_missing_objects(&self, image: &Compared<'_>) -> Result<Option<u64>> {
+        let (Some(here), Some(commit)) = (self.here, self.commit(image)?) else { return Ok(None) };
+        let mut reachable = Reachable::default();
+        let walked = walk_commit(self, &commit, &mut reachable, &mut |_| Ok(()));
+        self.told(walked.map_err(Error::from))?;
+        let each = self.new.iter().map(|layer| layer.bytes_into(here, &reachable.files));
+        each.sum::<Result<u64>>().map(Some)
     }
 
     /// The content of a file.
@@ -156,10 +193,15 @@ impl<'a> Trees<'a> {
 
 impl ObjectRead for Trees<'_> {
     fn contains(&self, name: &ObjectName) -> store::Result<bool> {
-        self.store.contains(name)
+        Ok(self.store.contains(name)? || self.here.map_or(Ok(false), |here| here.contains(name))?)
     }
 
     fn read_meta(&self, name: &ObjectName) -> store::Result<Option<Vec<u8>>> {
+        if let Some(here) = self.here
+            && let Some(bytes) = here.read_meta(name)?
+        {
+            return Ok(Some(bytes));
+        }
         for layer in [&self.new, &self.old] {
             if let Some(bytes) = self.store.read_meta(name)? {
                 return Ok(Some(bytes));
@@ -172,6 +214,11 @@ impl ObjectRead for Trees<'_> {
     }
 
     fn open_file(&self, id: &FileId) -> store::Result<Option<FileObject>> {
+        if let Some(here) = self.here
+            && let Some(object) = here.open_file(id)?
+        {
+            return Ok(Some(object));
+        }
         self.keep(self.fetch_file(*id))?;
         self.store.open_file(id)
     }

@@ -7,6 +7,7 @@ use super::Place;
 use super::deploy::assert_bootable;
 use crate::cli::OURS;
 use crate::oracle::{need, need_root};
+use crate::registry::server::{Login, Server, Speech, USER};
 
 impl Place {
     /// An image of a new version, which lies in `oci` under this tag.
@@ -20,8 +21,21 @@ impl Place {
 
     /// An image of the newest version under this tag.
     fn tag(&self, tag: &str) {
-        let tag = format!("--tag={tag}");
-        self.ours(&["container", "build", "--repo=build", "--ref=os", "--oci-dir=oci", &tag]);
+        self.build_into("oci", tag, &[]);
+    }
+
+    /// An image of the newest version in a directory of its own or of others.
+    fn build_into(&self, dir: &str, tag: &str, options: &[&str]) {
+        let (dir, tag) = (format!("--oci-dir={dir}"), format!("--tag={tag}"));
+        let build = ["container", "build", "--repo=build", "--ref=os", &dir, &tag];
+        self.ours(&[&build[..], options].concat());
+    }
+
+    /// A sysroot without deployments, made by C ostree.
+    fn empty_sysroot(&self) {
+        fs::create_dir(self.at("root")).unwrap();
+        self.c(&["admin", "init-fs", "root"]);
+        self.c(&["admin", "os-init", "os", "--sysroot=root"]);
     }
 
     /// The origin of the deployment that is booted next, and its directory.
@@ -44,9 +58,7 @@ fn images_are_deployed_upgraded_and_changed_over_to() {
         return;
     }
     let place = Place::new();
-    fs::create_dir(place.at("root")).unwrap();
-    place.c(&["admin", "init-fs", "root"]);
-    place.c(&["admin", "os-init", "os", "--sysroot=root"]);
+    place.empty_sysroot();
     place.image("1", "1");
     place.tag("latest");
     let deploy =
@@ -116,6 +128,106 @@ fn images_are_deployed_upgraded_and_changed_over_to() {
     place.c(&["admin", "cleanup", "--sysroot=root"]);
     place.c(&["fsck", "-q", "--repo=root/ostree/repo"]);
     assert_bootable(&place.at("root"));
+}
+
+/// A list of packages as dpkg has it.
+fn dpkg_status(packages: &[(&str, &str)]) -> String {
+    let paragraph = |(name, version): &(&str, &str)| {
+        format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n\n")
+    };
+    packages.iter().map(paragraph).collect()
+}
+
+#[test]
+fn an_update_is_told_where_the_older_image_is_gone() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    for compression in ["--compression=gzip", "--compression=zstd:chunked"] {
+        let place = Place::new();
+        place.empty_sysroot();
+        fs::create_dir_all(place.at("tree/usr/lib/sysimage/dpkg")).unwrap();
+        let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        fs::write(place.at("tree/usr/lib/large"), noise).unwrap();
+        let version = |version: &str, packages: &[(&str, &str)]| {
+            place.write("tree/usr/lib/sysimage/dpkg/status", &dpkg_status(packages));
+            place.image(version, "unused");
+            let _ = fs::remove_dir_all(place.at("image"));
+            place.build_into("image", "latest", &[compression]);
+        };
+        version("1", &[("gone", "1"), ("libc6", "2.36-9"), ("same", "7")]);
+        let image = "ostree-unverified-image:oci:image:latest";
+        place.ours(&["container", "image", "deploy", "--sysroot=root", "--stateroot=os", "--imgref", image]);
+        version("2", &[("libc6", "2.36-10"), ("new", "3"), ("same", "7")]);
+        let check = || {
+            let out =
+                place.run(OURS, &["admin", "upgrade", "--check", "--json", "--sysroot=root", "--os=os"]);
+            let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+            (out.status.code(), json, String::from_utf8(out.stderr).unwrap())
+        };
+        let (code, json, said) = check();
+        assert_eq!((code, &*said), (Some(0), ""), "{json}");
+        let expected = serde_json::json!({
+            "added": [{"name": "new", "version": "3"}],
+            "removed": [{"name": "gone", "version": "1"}],
+            "changed": [{"name": "libc6", "from": "2.36-9", "to": "2.36-10"}],
+        });
+        assert_eq!(json["packages"], expected, "{compression} {json}");
+        assert_eq!((&json["from_version"], &json["version"]), (&"1".into(), &"2".into()));
+        // The objects alone are told where they can be fetched alone: the large file is here.
+        let objects = json["object_bytes"].as_u64();
+        assert_eq!(objects.is_some_and(|bytes| bytes < 100_000), compression.ends_with("chunked"), "{json}");
+        // What was pulled and is not deployed is still new.
+        let upgrade = ["admin", "upgrade", "--sysroot=root", "--os=os"];
+        place.ours(&[&upgrade[..], &["--pull-only"]].concat());
+        let (code, json, _) = check();
+        assert_eq!((code, &json["packages"], &json["layers_to_fetch"]), (Some(0), &expected, &0.into()));
+        place.ours(&upgrade);
+        assert_eq!(check().0, Some(77));
+    }
+}
+
+#[test]
+fn upgrades_take_the_credentials_that_are_given() {
+    let speech = Speech::Plain;
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let Some(server) = Server::start(&Login::Basic, &speech) else { return };
+    let place = Place::new();
+    place.empty_sysroot();
+    let creds = format!("--creds={}:{}", USER.0, USER.1);
+    let push = |name: &str, version: &str| {
+        place.image(version, "x");
+        let to = format!("{}/{name}:stable", server.address);
+        let docker = format!("docker://{to}");
+        place.ours(&["container", "copy", "-q", "--tls-verify=false", &creds, "oci:oci:x", &docker]);
+        format!("ostree-unverified-registry:{to}")
+    };
+    let image = push("os", "1");
+    let deploy = ["container", "image", "deploy", "--sysroot=root", "--stateroot=os", "--imgref", &image];
+    place.ours(&[&deploy[..], &["--tls-verify=false", &creds]].concat());
+    push("os", "2");
+    fn admin<'a>(words: &[&'a str]) -> Vec<&'a str> {
+        [&["admin"], words, &["--sysroot=root", "--os=os"]].concat()
+    }
+    let said = place.fails(&admin(&["upgrade", "--tls-verify=false", "--auth-anonymous"]));
+    assert!(said.contains("401") || said.contains("authentication"), "{said}");
+    place.ours(&admin(&["upgrade", "--tls-verify=false", &creds]));
+    assert_eq!(fs::read_to_string(place.newest("root").1.join("usr/bin/tool")).unwrap(), "2");
+    let other = push("other", "3");
+    let auth = base64(&format!("{}:{}", USER.0, USER.1));
+    let file = format!(r#"{{"auths": {{"{}": {{"auth": "{auth}"}}}}}}"#, server.address);
+    place.write("auth.json", &file);
+    place.ours(&admin(&["switch", "--tls-verify=false", "--authfile=auth.json", &other]));
+    let (origin, dir) = place.newest("root");
+    assert_eq!(origin, format!("[origin]\ncontainer-image-reference={other}\n"));
+    assert_eq!(fs::read_to_string(dir.join("usr/bin/tool")).unwrap(), "3");
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
 }
 
 #[test]

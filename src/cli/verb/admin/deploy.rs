@@ -9,7 +9,7 @@ use super::{Locked, SysrootOptions};
 use crate::cli::terminal::Session;
 use crate::cli::verb::resolve;
 use crate::format::Checksum;
-use crate::host::Machine;
+use crate::host::{Finish, Machine};
 use crate::sysroot::kargs::KernelArgs;
 use crate::sysroot::{
     Cleanup, DeployOptions, Deployment, DeploymentOrigin, Position, Retain, Stateroot, Sysroot,
@@ -99,21 +99,28 @@ pub(crate) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
         kernel_args: kernel_args(args, merge.as_ref())?,
         overlay_initrds: initrds(args, &sysroot)?,
     };
-    let is_staged = args.stage || args.lock_finalization;
-    let written = if is_staged {
+    if args.is_staged() {
         deployments.require_booted().context("Cannot stage deployment")?;
-        Machine::from_env().start_finalization()?;
-        sysroot.stage(&deployments, &options, args.lock_finalization, &session.ctx)?
-    } else {
-        let retain =
-            Retain { all: args.retain, pending: args.retain_pending, rollback: args.retain_rollback };
-        let position = if args.not_as_default { Position::NotDefault } else { Position::First };
-        let new = sysroot.deploy(&options, &session.ctx)?;
-        let merge = merge.as_ref().map(|merge| &merge.id);
-        sysroot.add_deployment(deployments, new, merge, (retain, position), &session.ctx)?
-    };
-    let extent = if args.no_prune || is_staged { Cleanup::AllButObjects } else { Cleanup::All };
-    Ok(sysroot.cleanup(&written, extent, &session.ctx)?)
+    }
+    Machine::from_env().deploy(&sysroot, deployments, &options, args.finish(), &session.ctx)?;
+    Ok(())
+}
+
+impl Args {
+    fn is_staged(&self) -> bool {
+        self.stage || self.lock_finalization
+    }
+
+    fn finish(&self) -> Finish {
+        if self.is_staged() {
+            return Finish::AtShutdown { lock: self.lock_finalization };
+        }
+        Finish::Now {
+            retain: Retain { all: self.retain, pending: self.retain_pending, rollback: self.retain_rollback },
+            position: if self.not_as_default { Position::NotDefault } else { Position::First },
+            cleanup: if self.no_prune { Cleanup::AllButObjects } else { Cleanup::All },
+        }
+    }
 }
 
 /// Refuses options that contradict each other.
@@ -126,7 +133,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
     if let Some((_, both)) = contradictions.iter().find(|(given, _)| *given) {
         bail!("Can't specify both {both}");
     }
-    let is_staged = args.stage || args.lock_finalization;
+    let is_staged = args.is_staged();
     if is_staged && (args.retain_pending || args.retain_rollback) {
         bail!("--stage cannot currently be combined with --retain arguments");
     }

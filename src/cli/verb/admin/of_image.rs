@@ -2,13 +2,10 @@
 
 use std::io::Write;
 
-use crate::cli::images::RegistryOptions;
 use crate::cli::terminal::{Nothing, Session};
-use crate::cli::verb::container::update::Pulling;
+use crate::cli::verb::container::update::PullingOptions;
 use crate::cli::verb::container::upgrade::{Extent, Upgraded, check, upgrade};
-use crate::cli::verb::container::vouch::KeyringOptions;
 use crate::container::image::OstreeImageReference;
-use crate::container::pull::NameImage;
 use crate::sysroot::{Deployments, Stateroot, Sysroot};
 
 /// The image that a text names, if it begins as the name of one does: `ostree-image-signed:…` and the like.
@@ -28,11 +25,9 @@ pub(super) fn deploy(
     sysroot: &Sysroot,
     current: Deployments,
     (stateroot, image): (&Stateroot, &OstreeImageReference),
-    extent: Extent,
+    (extent, pulling): (Extent, &PullingOptions),
     session: &mut Session,
 ) -> anyhow::Result<Upgraded> {
-    let (keyring, registry) = (KeyringOptions::default(), RegistryOptions::default());
-    let pulling = Pulling { keyring: &keyring, registry: &registry, name: NameImage::Yes, quiet: false };
     let upgraded = upgrade(sysroot, current, stateroot, image, (extent, pulling), session)?;
     if upgraded == Upgraded::No {
         writeln!(session.out, "No update available.")?;
@@ -43,13 +38,11 @@ pub(super) fn deploy(
 /// Tells what an upgrade would bring; there is an exit code for nothing.
 pub(super) fn look(
     sysroot: &Sysroot,
-    image: &OstreeImageReference,
-    as_json: bool,
+    (stateroot, image): (&Stateroot, &OstreeImageReference),
+    how: (&PullingOptions, bool),
     session: &mut Session,
 ) -> anyhow::Result<()> {
-    let (keyring, registry) = (KeyringOptions::default(), RegistryOptions::default());
-    let pulling = Pulling { keyring: &keyring, registry: &registry, name: NameImage::Yes, quiet: false };
-    match check(sysroot, image, pulling, as_json, session)? {
+    match check(sysroot, stateroot, image, how, session)? {
         Upgraded::Yes => Ok(()),
         Upgraded::No => Err(Nothing.into()),
     }

@@ -4,26 +4,21 @@ use std::io::Write;
 
 use anyhow::{Context, bail};
 
-use super::upstream::{Age, Fetch, Finish, Upstream, reboot};
-use super::{Locked, SysrootOptions, of_image};
+use super::upstream::{Age, Common, Fetch, Upstream, reboot};
+use super::{Locked, of_image};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::cli::verb::container::upgrade::Extent;
 use crate::format::RefSpec;
+use crate::host::Finish;
 use crate::store::Txn;
-use crate::sysroot::{DeploymentOrigin, Stateroot, Sysroot};
+use crate::sysroot::{DeploymentOrigin, Sysroot};
 
 /// Arguments of `admin switch`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    common: SysrootOptions,
-    /// The stateroot to switch, instead of the booted one
-    #[arg(long, value_name = "STATEROOT")]
-    os: Option<Stateroot>,
-    /// Restart the machine afterwards, by `systemctl reboot`
-    #[arg(short, long)]
-    reboot: bool,
+    common: Common,
     /// The new ref, as REMOTE:REF; REF alone is one of the same remote, REMOTE: the same ref of another remote. Or a
     /// container image, and who vouches for it: ostree-image-signed:docker://NAME and the like
     #[arg(value_name = "REFSPEC")]
@@ -32,8 +27,8 @@ pub(crate) struct Args {
 
 /// Switches.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let Locked { mut sysroot, deployments, _lock } = args.common.lock(session)?;
-    let mut upstream = Upstream::of(&deployments, args.os.as_ref())?;
+    let Locked { mut sysroot, deployments, _lock } = args.common.sysroot.lock(session)?;
+    let mut upstream = Upstream::of(&deployments, args.common.os.as_ref())?;
     let old_image = upstream.image()?;
     let old = if old_image.is_some() { None } else { Some(upstream.refspec()?) };
     if let Some(image) = of_image::parse(&args.refspec)? {
@@ -41,9 +36,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             bail!("Old and new images are equal: {image}");
         }
         let (what, booted) = ((upstream.stateroot(), &image), deployments.clone());
-        of_image::deploy(&sysroot, deployments, what, Extent::Deploy, session)?;
+        of_image::deploy(&sysroot, deployments, what, (Extent::Deploy, &args.common.pulling), session)?;
         forget(&sysroot, old.as_ref(), session)?;
-        return if args.reboot { reboot(&booted) } else { Ok(()) };
+        return if args.common.reboot { reboot(&booted) } else { Ok(()) };
     }
     let new = match &old {
         Some(old) => other(old, &args.refspec)?,
@@ -56,9 +51,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     // Two refs have no common history that one could be older in.
     let (commit, _) = upstream.fetch(sysroot.repo_mut(), Fetch::FromRemote, Age::Any, session)?;
     let booted = deployments.clone();
-    upstream.deploy(&sysroot, deployments, commit, Finish::Now, session)?;
+    upstream.deploy(&sysroot, deployments, commit, Finish::AT_ONCE, session)?;
     forget(&sysroot, old.as_ref(), session)?;
-    if args.reboot { reboot(&booted) } else { Ok(()) }
+    if args.common.reboot { reboot(&booted) } else { Ok(()) }
 }
 
 /// Deletes the ref that upgrades came from.

@@ -4,25 +4,20 @@ use std::io::Write;
 
 use anyhow::{Context, bail};
 
-use super::upstream::{Age, Fetch, Finish, Upstream, reboot};
-use super::{Locked, SysrootOptions, of_image};
+use super::upstream::{Age, Common, Fetch, Upstream, reboot};
+use super::{Locked, of_image};
 use crate::cli::terminal::Session;
 use crate::cli::verb::container::upgrade::{Extent, Upgraded};
 use crate::container::image::OstreeImageReference;
 use crate::format::CommitId;
+use crate::host::Finish;
 use crate::sysroot::{Cleanup, Deployments, Stateroot, Sysroot};
 
 /// Arguments of `admin upgrade`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    common: SysrootOptions,
-    /// The stateroot to upgrade, instead of the booted one
-    #[arg(long, value_name = "STATEROOT")]
-    os: Option<Stateroot>,
-    /// Restart the machine afterwards, by `systemctl reboot`
-    #[arg(short, long)]
-    reboot: bool,
+    common: Common,
     /// Deploy also what is older than what is deployed
     #[arg(long)]
     allow_downgrade: bool,
@@ -52,14 +47,14 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if args.pull_only && args.deploy_only {
         bail!("Cannot simultaneously specify --pull-only and --deploy-only");
     }
-    if args.pull_only && args.reboot {
+    if args.pull_only && args.common.reboot {
         bail!("Cannot simultaneously specify --pull-only and --reboot");
     }
     if args.check {
         return check(args, session);
     }
-    let Locked { mut sysroot, deployments, _lock } = args.common.lock(session)?;
-    let mut upstream = Upstream::of(&deployments, args.os.as_ref())?;
+    let Locked { mut sysroot, deployments, _lock } = args.common.sysroot.lock(session)?;
+    let mut upstream = Upstream::of(&deployments, args.common.os.as_ref())?;
     upstream.refuse_unconfigured()?;
     if let Some(image) = upstream.image()? {
         return to_image(args, &sysroot, deployments, (upstream.stateroot(), &image), session);
@@ -78,20 +73,20 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let booted = deployments.clone();
     if !args.pull_only {
-        let finish = if args.stage { Finish::AtShutdown } else { Finish::Now };
+        let finish = if args.stage { Finish::AtShutdown { lock: false } } else { Finish::AT_ONCE };
         upstream.deploy(&sysroot, deployments, commit, finish, session)?;
     }
-    if args.reboot { reboot(&booted) } else { Ok(()) }
+    if args.common.reboot { reboot(&booted) } else { Ok(()) }
 }
 
 /// Tells what an upgrade would bring.
 fn check(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let sysroot = args.common.open()?;
-    let upstream = Upstream::of(&sysroot.load()?, args.os.as_ref())?;
+    let sysroot = args.common.sysroot.open()?;
+    let upstream = Upstream::of(&sysroot.load()?, args.common.os.as_ref())?;
     let image = upstream.image()?;
     let image =
         image.context("--check is for systems that came from an image; 'remote refs' tells of refs")?;
-    of_image::look(&sysroot, &image, args.json, session)
+    of_image::look(&sysroot, (upstream.stateroot(), &image), (&args.common.pulling, args.json), session)
 }
 
 /// Upgrades a system that came from an image.
@@ -111,8 +106,8 @@ fn to_image(
         _ => Extent::Deploy,
     };
     let booted = deployments.clone();
-    match of_image::deploy(sysroot, deployments, what, extent, session)? {
-        Upgraded::Yes if args.reboot => reboot(&booted),
+    match of_image::deploy(sysroot, deployments, what, (extent, &args.common.pulling), session)? {
+        Upgraded::Yes if args.common.reboot => reboot(&booted),
         _ => Ok(()),
     }
 }

@@ -3,17 +3,17 @@
 
 use anyhow::{Context, bail};
 
+use super::SysrootOptions;
 use crate::cli::locate;
 use crate::cli::terminal::Session;
+use crate::cli::verb::container::update::PullingOptions;
 use crate::cli::verb::pull;
 use crate::container::image::OstreeImageReference;
 use crate::format::{CommitId, RefSpec, RemoteName};
-use crate::host::image_of;
+use crate::host::{Finish, Machine, image_of};
 use crate::repo::Repo;
 use crate::store::{Refs, Txn, load_commit};
-use crate::sysroot::{
-    Cleanup, DeployOptions, Deployment, DeploymentOrigin, Deployments, Position, Retain, Stateroot, Sysroot,
-};
+use crate::sysroot::{DeployOptions, Deployment, DeploymentOrigin, Deployments, Stateroot, Sysroot};
 
 /// The key of a commit's metadata that names the ref which goes on after it.
 const REBASE: &str = "ostree.endoflife-rebase";
@@ -23,6 +23,21 @@ pub(super) struct Upstream {
     stateroot: Stateroot,
     merge: Deployment,
     origin: DeploymentOrigin,
+}
+
+/// Arguments of `upgrade` and `switch`.
+#[derive(clap::Args)]
+pub(super) struct Common {
+    #[command(flatten)]
+    pub(super) sysroot: SysrootOptions,
+    /// The stateroot, instead of the booted one
+    #[arg(long, value_name = "STATEROOT")]
+    pub(super) os: Option<Stateroot>,
+    /// Restart the machine afterwards, by `systemctl reboot`
+    #[arg(short, long)]
+    pub(super) reboot: bool,
+    #[command(flatten)]
+    pub(super) pulling: PullingOptions,
 }
 
 /// What is fetched before it is looked which commit is deployed.
@@ -41,15 +56,6 @@ pub(super) enum Age {
     NotOlder,
     /// Any.
     Any,
-}
-
-/// When a deployment is finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finish {
-    /// At once.
-    Now,
-    /// When the machine shuts down.
-    AtShutdown,
 }
 
 impl Upstream {
@@ -94,14 +100,8 @@ impl Upstream {
 
     /// The ref that upgrades come from.
     pub(super) fn refspec(&self) -> anyhow::Result<RefSpec> {
-        let Some(text) = self.origin.refspec() else {
-            match self.origin.image() {
-                Some(_) => {
-                    bail!("The system was deployed from an image: `container image upgrade` upgrades it")
-                }
-                None => bail!("No origin/refspec in current deployment origin; cannot upgrade via ostree"),
-            }
-        };
+        let none = "No origin/refspec in current deployment origin; cannot upgrade via ostree";
+        let text = self.origin.refspec().context(none)?;
         text.parse().with_context(|| format!("Invalid refspec {text}"))
     }
 
@@ -164,22 +164,15 @@ impl Upstream {
             kernel_args: None,
             overlay_initrds: Vec::new(),
         };
-        if finish == Finish::AtShutdown {
-            crate::host::Machine::from_env().start_finalization()?;
-            sysroot.stage(&deployments, &options, false, &session.ctx)?;
-            return Ok(());
-        }
-        let new = sysroot.deploy(&options, &session.ctx)?;
-        let how = (Retain::default(), Position::First);
-        let written = sysroot.add_deployment(deployments, new, Some(&self.merge.id), how, &session.ctx)?;
-        Ok(sysroot.cleanup(&written, Cleanup::All, &session.ctx)?)
+        Machine::from_env().deploy(sysroot, deployments, &options, finish, &session.ctx)?;
+        Ok(())
     }
 }
 
 /// Restarts the machine, if it runs from this sysroot; another one nobody wants to restart.
 pub(super) fn reboot(deployments: &Deployments) -> anyhow::Result<()> {
     match deployments.booted() {
-        Some(_) => Ok(crate::host::Machine::from_env().reboot()?),
+        Some(_) => Ok(Machine::from_env().reboot()?),
         None => Ok(()),
     }
 }

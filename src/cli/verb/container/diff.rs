@@ -103,7 +103,7 @@ fn layers(diff: &ImageDiff, session: &mut Session) -> anyhow::Result<()> {
 }
 
 /// What the annotations say, where they say something.
-fn components(diff: &Components, session: &mut Session) -> anyhow::Result<()> {
+pub(super) fn components(diff: &Components, session: &mut Session) -> anyhow::Result<()> {
     let Components { added, removed, in_changed_layers } = diff;
     let lines = [
         ("Components added:", added),

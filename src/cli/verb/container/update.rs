@@ -7,6 +7,7 @@ use anyhow::bail;
 use super::Image;
 use super::vouch::{KeyringOptions, Who};
 use crate::cli::images::{self, RegistryOptions};
+use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{self, Session, size};
 use crate::container::image::OstreeImageReference;
 use crate::container::pull::{
@@ -28,17 +29,23 @@ pub(in crate::cli::verb) struct Update<'a> {
     /// The image that upgrades will come from.
     pub(in crate::cli::verb) target: &'a OstreeImageReference,
     pub(in crate::cli::verb) kernel_args: Option<KernelArgs>,
-    pub(in crate::cli::verb) pulling: Pulling<'a>,
-}
-
-/// How an image is pulled.
-#[derive(Clone, Copy)]
-pub(in crate::cli::verb) struct Pulling<'a> {
-    pub(in crate::cli::verb) keyring: &'a KeyringOptions,
-    pub(in crate::cli::verb) registry: &'a RegistryOptions,
+    pub(in crate::cli::verb) pulling: &'a PullingOptions,
     /// Whether the image gets its name in the repository.
     pub(in crate::cli::verb) name: NameImage,
-    pub(in crate::cli::verb) quiet: bool,
+}
+
+/// Options of every verb that pulls images into a sysroot.
+#[derive(clap::Args)]
+pub(in crate::cli::verb) struct PullingOptions {
+    #[command(flatten)]
+    pub(super) keyring: KeyringOptions,
+    #[command(flatten)]
+    pub(super) registry: RegistryOptions,
+    #[command(flatten)]
+    _progress: ProgressOptions,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 impl Update<'_> {
@@ -49,7 +56,7 @@ impl Update<'_> {
         current: Deployments,
         session: &mut Session,
     ) -> anyhow::Result<CommitId> {
-        let commit = pull(sysroot, self.image, self.target, self.pulling, session)?;
+        let commit = pull(sysroot, self.image, self.target, (self.pulling, self.name), session)?;
         self.deploy(sysroot, current, commit, session)?;
         Ok(commit)
     }
@@ -78,12 +85,12 @@ pub(in crate::cli::verb) fn pull(
     sysroot: &Sysroot,
     image: &Image,
     target: &OstreeImageReference,
-    pulling: Pulling<'_>,
+    (pulling, name): (&PullingOptions, NameImage),
     session: &mut Session,
 ) -> anyhow::Result<CommitId> {
     let repo = sysroot.repo();
-    let who = Who::of(image, pulling.keyring, repo)?;
-    let opened = images::open(&image.reference, pulling.registry, &session.ctx)?;
+    let who = Who::of(image, &pulling.keyring, repo)?;
+    let opened = images::open(&image.reference, &pulling.registry, &session.ctx)?;
     let admitted = opened.admit(who.demand(), &session.ctx)?;
     let pull = PullOptions { vouching: who.vouching(), ..PullOptions::default() };
     if let Check::Current(stored) = check_image(repo, &admitted, &target.image, &pull)? {
@@ -94,7 +101,7 @@ pub(in crate::cli::verb) fn pull(
     if !BOOTABLE.iter().any(|label| labels.contains_key(*label)) {
         bail!("Target image does not have {} label", BOOTABLE[0]);
     }
-    let options = StoreOptions { pull, unneeded: Unneeded::Prune, name: pulling.name };
+    let options = StoreOptions { pull, unneeded: Unneeded::Prune, name };
     let pulled =
         pull_image(&admitted, repo, &target.image, &options, &session.ctx).map_err(who.failed(repo))?;
     if !pulling.quiet {

@@ -6,15 +6,17 @@ use serde::Serialize;
 
 use super::Image;
 use super::diff;
-use super::update::{Pulling, Update, pull};
+use super::update::{PullingOptions, Update, pull};
 use super::vouch::Who;
+use crate::base::Ctx;
 use crate::cli::images;
 use crate::cli::terminal::{self, Session, size};
 use crate::container;
-use crate::container::diff::{DiffOptions, ImageDiff, PackagesDiff, diff_images};
-use crate::container::image::OstreeImageReference;
-use crate::container::pull::{Check, PullOptions, check_image, plan_pull};
-use crate::container::store::StoredImage;
+use crate::container::diff::{Components, Installed, PackagesDiff, UpdateDiff, diff_update};
+use crate::container::image::{ImageSource, OstreeImageReference};
+use crate::container::pull::{Check, NameImage, PullOptions, check_image, plan_pull};
+use crate::container::store::{StoredImage, query_commit};
+use crate::format::CommitId;
 use crate::host::image_of;
 use crate::sysroot::{Deployments, Stateroot, Sysroot};
 
@@ -44,19 +46,14 @@ pub(in crate::cli::verb) fn upgrade(
     current: Deployments,
     stateroot: &Stateroot,
     image: &OstreeImageReference,
-    (extent, pulling): (Extent, Pulling<'_>),
+    (extent, pulling): (Extent, &PullingOptions),
     session: &mut Session,
 ) -> anyhow::Result<Upgraded> {
     let what = &Image::of(image.clone());
-    // Of all deployments of the stateroot the first is the one that is booted next.
-    let next = current.list.iter().find(|deployment| deployment.id.stateroot == *stateroot);
-    let before = match next {
-        Some(next) if image_of(next)?.as_ref() == Some(image) => Some(next.id.commit),
-        _ => None,
-    };
+    let before = deployed(&current, stateroot, image)?;
     let commit = match extent {
         Extent::DeployOnly => container::store::require(sysroot.repo(), &image.image)?.commit,
-        Extent::Deploy | Extent::PullOnly => pull(sysroot, what, image, pulling, session)?,
+        Extent::Deploy | Extent::PullOnly => pull(sysroot, what, image, (pulling, NameImage::Yes), session)?,
     };
     if before == Some(commit) {
         return Ok(Upgraded::No);
@@ -64,9 +61,24 @@ pub(in crate::cli::verb) fn upgrade(
     if extent == Extent::PullOnly {
         return Ok(Upgraded::Yes);
     }
-    let update = Update { stateroot, image: what, target: image, kernel_args: None, pulling };
+    let name = NameImage::Yes;
+    let update = Update { stateroot, image: what, target: image, kernel_args: None, pulling, name };
     update.deploy(sysroot, current, commit, session)?;
     Ok(Upgraded::Yes)
+}
+
+/// The commit that a stateroot boots next, if it came from this image.
+fn deployed(
+    current: &Deployments,
+    stateroot: &Stateroot,
+    image: &OstreeImageReference,
+) -> anyhow::Result<Option<CommitId>> {
+    // Of all deployments of the stateroot the first is the one that is booted next.
+    let next = current.list.iter().find(|deployment| deployment.id.stateroot == *stateroot);
+    Ok(match next {
+        Some(next) if image_of(next)?.as_ref() == Some(image) => Some(next.id.commit),
+        _ => None,
+    })
 }
 
 /// An update that there is, for programs.
@@ -82,32 +94,43 @@ struct Json<'a> {
     layer_bytes: u64,
     object_bytes: Option<u64>,
     packages: Option<&'a PackagesDiff>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    components: Option<&'a Components>,
 }
 
-/// Tells what an upgrade would bring, and fetches nothing of it but what that takes.
+/// Tells what an upgrade would bring, and fetches nothing of it but what that takes; what is here is read here.
 pub(in crate::cli::verb) fn check(
     sysroot: &Sysroot,
+    stateroot: &Stateroot,
     image: &OstreeImageReference,
-    pulling: Pulling<'_>,
-    as_json: bool,
+    (pulling, as_json): (&PullingOptions, bool),
     session: &mut Session,
 ) -> anyhow::Result<Upgraded> {
     let (repo, ctx) = (sysroot.repo(), session.ctx.clone());
-    let who = Who::of(&Image::of(image.clone()), pulling.keyring, repo)?;
-    let opened = images::open(&image.image, pulling.registry, &ctx)?;
+    let who = Who::of(&Image::of(image.clone()), &pulling.keyring, repo)?;
+    let opened = images::open(&image.image, &pulling.registry, &ctx)?;
     let admitted = opened.admit(who.demand(), &ctx)?;
     let pull = PullOptions { vouching: who.vouching(), ..PullOptions::default() };
-    let (stored, upgraded) = match check_image(repo, &admitted, &image.image, &pull)? {
-        Check::Current(stored) => (Some(stored), Upgraded::No),
-        Check::Changed { stored } => (stored, Upgraded::Yes),
+    let (stored, is_pulled) = match check_image(repo, &admitted, &image.image, &pull)? {
+        Check::Current(stored) => (Some(*stored), true),
+        Check::Changed { stored } => (stored.map(|stored| *stored), false),
+    };
+    let deployed = deployed(&sysroot.load()?, stateroot, image)?;
+    let is_deployed = is_pulled && deployed.is_none_or(|it| stored.as_ref().is_some_and(|s| s.commit == it));
+    let upgraded = if is_deployed { Upgraded::No } else { Upgraded::Yes };
+    // What is deployed counts, not what was pulled since.
+    let here = match deployed {
+        Some(commit) => query_commit(repo, &commit).ok().or(stored.filter(|_| !is_pulled)),
+        None => stored,
     };
     let new = admitted.image()?;
     let plan = plan_pull(&admitted, repo, &pull, &ctx)?;
-    let diff = match &stored {
-        Some(stored) if upgraded == Upgraded::Yes => differences(stored, new, &admitted, session),
-        _ => None,
-    };
-    let found = Found { image, new, stored: stored.as_deref(), diff: diff.as_ref() };
+    let commit = deployed.or(here.as_ref().map(|here| here.commit)).filter(|_| upgraded == Upgraded::Yes);
+    let diff = commit.and_then(|commit| {
+        let image = here.as_ref().map(|here| &here.image);
+        differences(Installed { store: repo, commit, image }, (new, &admitted), &ctx)
+    });
+    let found = Found { image, new, here: here.as_ref(), diff: diff.as_ref() };
     let fetch = (plan.to_fetch().count(), plan.fetch_bytes());
     match as_json {
         true => found.json(upgraded, fetch, session)?,
@@ -116,19 +139,16 @@ pub(in crate::cli::verb) fn check(
     Ok(upgraded)
 }
 
-/// What differs between the image that is here and the new one. The layers of the former may be gone from where it came:
-/// then nothing is known, and that is said.
+/// What differs between what is here and the new image. Where that cannot be told, the reason is.
 fn differences(
-    stored: &StoredImage,
-    new: &container::image::Image,
-    source: &container::trust::Admitted<'_>,
-    session: &Session,
-) -> Option<ImageDiff> {
-    let options = DiffOptions { packages: true };
-    match diff_images((&stored.image, source), (new, source), options, &session.ctx) {
+    installed: Installed<'_>,
+    new: (&container::image::Image, &dyn ImageSource),
+    ctx: &Ctx,
+) -> Option<UpdateDiff> {
+    match diff_update(installed, new, ctx) {
         Ok(diff) => Some(diff),
         Err(error) => {
-            terminal::say(format_args!("The two images cannot be compared: {error}"));
+            terminal::say(format_args!("What differs cannot be told: {error}"));
             None
         }
     }
@@ -138,8 +158,8 @@ fn differences(
 struct Found<'a> {
     image: &'a OstreeImageReference,
     new: &'a container::image::Image,
-    stored: Option<&'a StoredImage>,
-    diff: Option<&'a ImageDiff>,
+    here: Option<&'a StoredImage>,
+    diff: Option<&'a UpdateDiff>,
 }
 
 impl Found<'_> {
@@ -154,12 +174,13 @@ impl Found<'_> {
             changed: upgraded == Upgraded::Yes,
             digest: self.new.digest.to_string(),
             version: self.new.version(),
-            from_digest: self.stored.map(|stored| stored.image.digest.to_string()),
-            from_version: self.stored.and_then(|stored| stored.image.version()),
+            from_digest: self.here.map(|here| here.image.digest.to_string()),
+            from_version: self.here.and_then(|here| here.image.version()),
             layers_to_fetch: layers,
             layer_bytes: bytes,
             object_bytes: self.diff.and_then(|diff| diff.object_bytes),
             packages: self.diff.and_then(|diff| diff.packages.as_ref()),
+            components: self.diff.map(|diff| &diff.components).filter(|components| !components.is_empty()),
         };
         serde_json::to_writer(&mut session.out, &json)?;
         Ok(writeln!(session.out)?)
@@ -179,8 +200,8 @@ impl Found<'_> {
             None => image.digest.to_string(),
         };
         writeln!(session.out, "Update of {}: {}", self.image, shown(self.new))?;
-        if let Some(stored) = self.stored {
-            writeln!(session.out, "Here:            {}", shown(&stored.image))?;
+        if let Some(here) = self.here {
+            writeln!(session.out, "Here:            {}", shown(&here.image))?;
         }
         let full = format!("{} as layers ({layers} of them)", size(bytes));
         match self.diff.and_then(|diff| diff.object_bytes) {
@@ -190,7 +211,10 @@ impl Found<'_> {
             None => writeln!(session.out, "To fetch:        {full}")?,
         }
         match self.diff {
-            Some(found) => diff::packages(found.packages.as_ref(), session),
+            Some(found) => {
+                diff::components(&found.components, session)?;
+                diff::packages(found.packages.as_ref(), session)
+            }
             None => Ok(()),
         }
     }

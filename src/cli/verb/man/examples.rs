@@ -55,10 +55,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "Add an argument to all deployments that lack it:",
         "ostree-rs admin kargs edit-in-place --append-if-missing=console=ttyS0",
     )]),
-    ("ostree-rs-admin-switch", &[(
-        "Let the next upgrades come from another ref:",
-        "ostree-rs admin switch example:os/testing",
-    )]),
+    ("ostree-rs-admin-switch", &[
+        ("Let the next upgrades come from another ref:", "ostree-rs admin switch example:os/testing"),
+        ("From a container image that its registry gives to those with a password:", "ostree-rs admin switch --authfile=auth.json ostree-image-signed:docker://quay.io/exampleos/os:stable"),
+    ]),
     ("ostree-rs-admin-unlock", &[
         ("Try a change to /usr out, which the next boot forgets:", "ostree-rs admin unlock"),
         ("Keep changes, and a deployment without them to go back to:", "ostree-rs admin unlock --hotfix"),

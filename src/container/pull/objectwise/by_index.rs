@@ -15,7 +15,7 @@ use super::asking::Asking;
 use super::missing::{Content, Entry, List, Listed, MAX_FRAME_BYTES, Wanted, Wrong};
 use crate::container::blob::chunked::{FoundObject, Frame, IndexPlace, ObjectIndex};
 use crate::container::store::WhyWhole;
-use crate::store::Txn;
+use crate::store::ObjectRead;
 use crate::tar::{EntryRole, PartEntry, PartKind};
 
 /// The metadata that is kept in memory. Where more is missing, the whole layer is fetched.
@@ -25,14 +25,14 @@ const MAX_METADATA_BYTES: u64 = 16 * 1024 * 1024;
 pub(super) fn by_index(
     place: &IndexPlace,
     wanted: Wanted<'_>,
-    txn: &dyn Txn,
+    store: &dyn ObjectRead,
     asking: &Asking<'_>,
 ) -> Result<List, Wrong> {
     asking.check(place.bytes.end - place.bytes.start)?;
     let packed = asking.part(place.bytes.clone())?.ok_or(Wrong::Whole(WhyWhole::NoParts))?;
     let index = &place.read(&packed).map_err(Wrong::Table)?;
     let mut walk =
-        Walk { index, end: place.bytes.start, txn, asking, entries: Vec::new(), metadata_bytes: 0 };
+        Walk { index, end: place.bytes.start, store, asking, entries: Vec::new(), metadata_bytes: 0 };
     let (files, listed) = match wanted {
         Wanted::Commit(promised) => {
             let (root, metadata) = walk.commit(promised)?;
@@ -55,7 +55,7 @@ struct Walk<'a> {
     index: &'a ObjectIndex,
     /// All frames lie before it.
     end: u64,
-    txn: &'a dyn Txn,
+    store: &'a dyn ObjectRead,
     asking: &'a Asking<'a>,
     entries: Vec<Entry>,
     metadata_bytes: u64,
@@ -68,7 +68,7 @@ impl Walk<'_> {
         let (commit, detached) = self.index.commit();
         let mut missing = Vec::new();
         for name in self.index.metadata() {
-            if !self.txn.contains(&name)? {
+            if !self.store.contains(&name)? {
                 missing.extend(self.index.find(&name).map(|found| (name, found.frames)));
             }
         }
@@ -108,7 +108,7 @@ impl Walk<'_> {
                 self.entries.push(Entry::here(name, bytes));
                 continue;
             }
-            let bytes = self.txn.read_meta(&name)?;
+            let bytes = self.store.read_meta(&name)?;
             let bytes = bytes.ok_or(Wrong::Table("metadata of the commit is not in it"))?;
             children(&name, &bytes, &mut todo, &mut files)?;
         }
@@ -119,7 +119,7 @@ impl Walk<'_> {
     fn files(&mut self, files: &HashSet<FileId>) -> Result<(), Wrong> {
         let mut missing = Vec::new();
         for id in files {
-            if !self.txn.contains(&(*id).into())? {
+            if !self.store.contains(&(*id).into())? {
                 missing.extend(self.index.find(&(*id).into()).map(|found| (*id, found)));
             }
         }
@@ -169,10 +169,10 @@ pub(super) fn missing_files(
     index: &ObjectIndex,
     end: u64,
     files: &HashSet<FileId>,
-    txn: &dyn Txn,
+    store: &dyn ObjectRead,
     asking: &Asking<'_>,
 ) -> Result<Vec<Entry>, Wrong> {
-    let mut walk = Walk { index, end, txn, asking, entries: Vec::new(), metadata_bytes: 0 };
+    let mut walk = Walk { index, end, store, asking, entries: Vec::new(), metadata_bytes: 0 };
     walk.files(files)?;
     Ok(walk.entries)
 }

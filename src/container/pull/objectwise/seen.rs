@@ -11,9 +11,9 @@ use super::missing::{Entry, Wrong, is_most};
 use super::pieces::pieces;
 use super::{MIN_LAYER_BYTES, stream_of};
 use crate::base::Ctx;
-use crate::container::blob::chunked::{IndexPlace, ObjectIndex};
+use crate::container::blob::chunked::{Frame, IndexPlace, ObjectIndex};
 use crate::container::image::{Error, ImageSource, Result};
-use crate::store::{MemStore, ObjectWrite as _};
+use crate::store::{MemStore, ObjectRead, ObjectWrite as _};
 use crate::tar::import_objects;
 
 /// The metadata that is fetched at once.
@@ -126,8 +126,38 @@ impl<'a> SeenLayer<'a> {
         }
         let others: Vec<_> = others.iter().map(|other| &other.index).collect();
         let frames = self.index.frames_beside(&others);
-        let pieces = pieces(frames.iter());
-        let bytes = pieces.iter().map(|piece| piece.end - piece.start).sum::<u64>() + self.index_bytes;
+        self.bytes_at(size, &[frames])
+    }
+
+    /// The bytes that a pull would fetch of this layer into `store`; `files` are the content objects of the commit.
+    ///
+    /// # Errors
+    /// What the store says; [`Error::Image`] for an index that makes no sense.
+    pub(in crate::container) fn bytes_into(
+        &self,
+        store: &dyn ObjectRead,
+        files: &HashSet<FileId>,
+    ) -> Result<u64> {
+        let size = self.asking.layer.size();
+        if size <= MIN_LAYER_BYTES {
+            return Ok(size);
+        }
+        let mut metadata = Vec::new();
+        for name in self.index.metadata() {
+            if !store.contains(&name)? {
+                metadata.extend(self.index.find(&name).into_iter().flat_map(|found| found.frames));
+            }
+        }
+        metadata.sort_unstable_by_key(|frame| frame.place.start);
+        let entries = missing_files(&self.index, self.end, files, store, &self.asking).map_err(failed)?;
+        let content = entries.iter().flat_map(Entry::frames).cloned().collect();
+        Ok(self.bytes_at(size, &[metadata, content]))
+    }
+
+    /// The bytes of the index and of these frames, which are fetched list by list; or of the layer, where that is better.
+    fn bytes_at(&self, size: u64, lists: &[Vec<Frame>]) -> u64 {
+        let ranges = lists.iter().flat_map(|frames| pieces(frames.iter()));
+        let bytes = ranges.map(|range| range.end - range.start).sum::<u64>() + self.index_bytes;
         if is_most(bytes, size) { size } else { bytes }
     }
 }

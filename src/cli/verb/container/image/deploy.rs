@@ -7,10 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 
 use super::super::Image;
-use super::super::update::{Pulling, Update};
-use super::super::vouch::KeyringOptions;
-use crate::cli::images::RegistryOptions;
-use crate::cli::progress::ProgressOptions;
+use super::super::update::{PullingOptions, Update};
 use crate::cli::terminal::Session;
 use crate::cli::verb::admin::SysrootOptions;
 use crate::container::image::{ImageReference, OstreeImageReference, SignatureSource, Transport};
@@ -49,11 +46,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "REMOTE")]
     ostree_remote: Option<RemoteName>,
     #[command(flatten)]
-    keyring: KeyringOptions,
-    #[command(flatten)]
-    registry: RegistryOptions,
-    #[command(flatten)]
-    _progress: ProgressOptions,
+    pulling: PullingOptions,
     /// The image that upgrades will come from, and who vouches for it, if it is another one
     #[arg(long, value_name = "IMAGE")]
     target_imgref: Option<OstreeImageReference>,
@@ -66,9 +59,6 @@ pub(crate) struct Args {
     /// Write the checksum of the deployed commit to this file
     #[arg(long, value_name = "FILE")]
     write_commitid_to: Option<PathBuf>,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// Pulls and deploys.
@@ -89,12 +79,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         image: &Image::of(source.clone()),
         target,
         kernel_args: (!args.karg.is_empty()).then_some(kernel_args),
-        pulling: Pulling {
-            keyring: &args.keyring,
-            registry: &args.registry,
-            name: if args.no_imgref { NameImage::No } else { NameImage::Yes },
-            quiet: args.quiet,
-        },
+        pulling: &args.pulling,
+        name: if args.no_imgref { NameImage::No } else { NameImage::Yes },
     };
     let commit = update.pull_and_deploy(&locked.sysroot, current, session)?;
     match &args.write_commitid_to {

@@ -4,15 +4,11 @@ use std::io::Write;
 
 use anyhow::Context;
 
-use super::super::update::Pulling;
+use super::super::update::PullingOptions;
 use super::super::upgrade::{Extent, Upgraded, check, upgrade as upgrade_to};
-use super::super::vouch::KeyringOptions;
-use crate::cli::images::RegistryOptions;
-use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{Nothing, Session};
 use crate::cli::verb::admin::{Locked, SysrootOptions};
 use crate::container::image::OstreeImageReference;
-use crate::container::pull::NameImage;
 use crate::host::image_of;
 use crate::sysroot::{Deployments, Stateroot};
 
@@ -25,17 +21,10 @@ struct Common {
     #[arg(long, alias = "os", value_name = "STATEROOT")]
     stateroot: Option<Stateroot>,
     #[command(flatten)]
-    keyring: KeyringOptions,
-    #[command(flatten)]
-    registry: RegistryOptions,
-    #[command(flatten)]
-    _progress: ProgressOptions,
+    pulling: PullingOptions,
     /// Pull the image, and deploy nothing
     #[arg(long)]
     pull_only: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// Arguments of `container image upgrade`.
@@ -61,11 +50,6 @@ pub(crate) struct SwitchArgs {
 }
 
 impl Common {
-    fn pulling(&self) -> Pulling<'_> {
-        let Self { keyring, registry, quiet, .. } = self;
-        Pulling { keyring, registry, name: NameImage::Yes, quiet: *quiet }
-    }
-
     fn stateroot(&self, deployments: &Deployments) -> anyhow::Result<Stateroot> {
         let mut all: Vec<_> = deployments.list.iter().map(|deployment| &deployment.id.stateroot).collect();
         all.dedup();
@@ -94,7 +78,7 @@ impl Common {
         session: &mut Session,
     ) -> anyhow::Result<()> {
         let extent = if self.pull_only { Extent::PullOnly } else { Extent::Deploy };
-        let how = (extent, self.pulling());
+        let how = (extent, &self.pulling);
         match upgrade_to(&locked.sysroot, current, stateroot, image, how, session)? {
             Upgraded::Yes => Ok(()),
             Upgraded::No => Ok(writeln!(session.out, "No update available.")?),
@@ -107,8 +91,8 @@ pub(super) fn upgrade(args: &UpgradeArgs, session: &mut Session) -> anyhow::Resu
     let common = &args.common;
     if args.check {
         let sysroot = common.sysroot.open()?;
-        let (_, image) = common.image(&sysroot.load()?)?;
-        return match check(&sysroot, &image, common.pulling(), args.json, session)? {
+        let (stateroot, image) = common.image(&sysroot.load()?)?;
+        return match check(&sysroot, &stateroot, &image, (&common.pulling, args.json), session)? {
             Upgraded::Yes => Ok(()),
             Upgraded::No => Err(Nothing.into()),
         };
