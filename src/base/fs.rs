@@ -1,17 +1,105 @@
-//! What the standard library does not do with files: whole directories removed, names that nothing has,
-//! directories that nobody else has put there; always starting from an open directory.
+//! What the standard library does not do with files: everything starts from an open directory, and what is not there is
+//! no error where that is expected; whole directories removed, names that nothing has, directories that nobody else
+//! has put there.
 
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
 /// Bytes of a buffer that directory entries are read into.
 pub const DIR_BUFFER_BYTES: usize = 32 * 1024;
+
+/// Turns "there is no such file" into `None`.
+///
+/// # Errors
+/// Every other error that is handed in.
+pub fn optional<T, E: Into<io::Error>>(result: Result<T, E>) -> io::Result<Option<T>> {
+    match result.map_err(Into::into) {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// What lies at `path`, not followed if it is a symbolic link; `None` if nothing is there.
+///
+/// # Errors
+/// What the system says.
+pub fn lstat(dir: impl AsFd, path: &str) -> io::Result<Option<Stat>> {
+    optional(fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW))
+}
+
+/// Makes a directory, unless something is there already; says whether it did.
+///
+/// # Errors
+/// What the system says.
+pub fn mkdir(dir: impl AsFd, path: &str, mode: u32) -> io::Result<bool> {
+    match fs::mkdirat(dir, path, Mode::from_raw_mode(mode)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Makes a directory and those above it, unless they are there.
+///
+/// # Errors
+/// What the system says.
+pub fn mkdir_all(dir: impl AsFd, path: &str, mode: u32) -> io::Result<()> {
+    let dir = dir.as_fd();
+    for (end, _) in path.match_indices('/') {
+        mkdir(dir, &path[..end], mode)?;
+    }
+    mkdir(dir, path, mode).map(drop)
+}
+
+/// Removes a file; says whether it was there.
+///
+/// # Errors
+/// What the system says.
+pub fn unlink(dir: impl AsFd, path: &str) -> io::Result<bool> {
+    Ok(optional(fs::unlinkat(dir, path, AtFlags::empty()))?.is_some())
+}
+
+/// The entries of an open directory and what they are, without `.` and `..`. Names that are not UTF-8 are left out:
+/// ostree makes none.
+///
+/// # Errors
+/// What the system says.
+pub fn entries(dir: impl AsFd) -> io::Result<Vec<(String, FileType)>> {
+    let dir = dir.as_fd();
+    let mut out = Vec::new();
+    for entry in fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        if matches!(name, "." | "..") {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => match lstat(dir, name)? {
+                Some(stat) => FileType::from_raw_mode(stat.st_mode),
+                None => continue,
+            },
+            known => known,
+        };
+        out.push((name.to_owned(), kind));
+    }
+    Ok(out)
+}
+
+/// The target of a symbolic link.
+///
+/// # Errors
+/// `InvalidData` if it is not UTF-8; what the system says.
+pub fn link_target(dir: impl AsFd, path: &str) -> io::Result<String> {
+    let target = fs::readlinkat(dir, path, Vec::new())?;
+    target.into_string().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the target is not UTF-8"))
+}
 
 /// Opens the directory `name` of `dir`, which must not be a symbolic link.
 ///

@@ -12,10 +12,14 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{Access, AtFlags, FileType, Mode, RenameFlags, Stat};
+use rustix::fs::{Access, AtFlags, FileType, Mode, RenameFlags};
 use rustix::io::Errno;
 
 use crate::base::fs::unused_name;
+
+pub(super) use crate::base::fs::{
+    entries as read_dir, link_target as read_link, lstat, mkdir, mkdir_all, optional, unlink,
+};
 
 pub(super) use attributes::{
     copy_mtime, get_xattr, set_link_owner, set_mode, set_mtime_zero, set_owner, set_xattr, touch,
@@ -26,74 +30,14 @@ pub(super) use open::{
 };
 pub(super) use temp_file::{Linked, TempFile, link};
 
-/// Turns "there is no such file" into `None`.
-pub(super) fn optional<T, E: Into<io::Error>>(result: Result<T, E>) -> io::Result<Option<T>> {
-    match result.map_err(Into::into) {
-        Ok(value) => Ok(Some(value)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
-/// `lstat`; `None` if nothing is there.
-pub(super) fn lstat(dir: impl AsFd, path: &str) -> io::Result<Option<Stat>> {
-    optional(rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW))
-}
-
 /// Whether this process may write into the directory.
 pub(super) fn is_writable(dir: impl AsFd) -> bool {
     rustix::fs::accessat(dir, ".", Access::WRITE_OK, AtFlags::empty()).is_ok()
 }
 
-/// Makes a directory, unless something is there already; says whether it did.
-pub(super) fn mkdir(dir: impl AsFd, path: &str, mode: u32) -> io::Result<bool> {
-    match rustix::fs::mkdirat(dir, path, Mode::from_raw_mode(mode)) {
-        Ok(()) => Ok(true),
-        Err(Errno::EXIST) => Ok(false),
-        Err(e) => Err(e.into()),
-    }
-}
-
-/// Makes a directory and those above it.
-pub(super) fn mkdir_all(dir: impl AsFd, path: &str, mode: u32) -> io::Result<()> {
-    let dir = dir.as_fd();
-    for (end, _) in path.match_indices('/') {
-        mkdir(dir, &path[..end], mode)?;
-    }
-    mkdir(dir, path, mode).map(drop)
-}
-
-/// Removes a file; says whether it was there.
-pub(super) fn unlink(dir: impl AsFd, path: &str) -> io::Result<bool> {
-    Ok(optional(rustix::fs::unlinkat(dir, path, AtFlags::empty()))?.is_some())
-}
-
 /// Removes a directory that is empty.
 pub(super) fn rmdir(dir: impl AsFd, path: &str) -> io::Result<()> {
     Ok(rustix::fs::unlinkat(dir, path, AtFlags::REMOVEDIR)?)
-}
-
-/// The entries of an open directory, without `.` and `..`. Names that are not UTF-8 are left out: ostree
-/// makes none.
-pub(super) fn read_dir(dir: impl AsFd) -> io::Result<Vec<(String, FileType)>> {
-    let dir = dir.as_fd();
-    let mut out = Vec::new();
-    for entry in rustix::fs::Dir::read_from(dir)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if name == "." || name == ".." {
-            continue;
-        }
-        let kind = match entry.file_type() {
-            FileType::Unknown => match lstat(dir, name)? {
-                Some(stat) => FileType::from_raw_mode(stat.st_mode),
-                None => continue,
-            },
-            known => known,
-        };
-        out.push((name.to_owned(), kind));
-    }
-    Ok(out)
 }
 
 /// [`read_dir`] of a directory that may not be there: then it has no entries.
@@ -102,12 +46,6 @@ pub(super) fn list(dir: impl AsFd, path: &str) -> io::Result<Vec<(String, FileTy
         Some(dir) => read_dir(dir),
         None => Ok(Vec::new()),
     }
-}
-
-/// The target of a symbolic link.
-pub(super) fn read_link(dir: impl AsFd, path: &str) -> io::Result<String> {
-    let target = rustix::fs::readlinkat(dir, path, Vec::new())?;
-    target.into_string().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the target is not UTF-8"))
 }
 
 /// Makes a symbolic link with a name of its own that starts with `prefix`; returns the name.

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::{Error, Result};
 use crate::base::fs;
+pub(super) use crate::base::fs::optional;
 
 /// The largest small file: origin, boot entry, os-release, state of a staged deployment.
 pub(super) const MAX_SMALL_BYTES: u64 = 8 << 20;
@@ -24,19 +25,9 @@ pub(super) enum Durability {
     Later,
 }
 
-/// Turns "there is no such file" into `None`.
-pub(super) fn optional<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// What lies at `path`, not followed if it is a symbolic link.
 pub(super) fn lstat(dir: impl AsFd, path: &str) -> Result<Option<Stat>> {
-    let found = rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW);
-    optional(found).map_err(|e| Error::io("stat", path, e))
+    fs::lstat(dir, path).map_err(|e| Error::io("stat", path, e))
 }
 
 /// What lies at `path`, symbolic links followed.
@@ -100,43 +91,17 @@ pub(super) fn read(dir: impl AsFd, path: &str) -> Result<Option<Vec<u8>>> {
 /// The names in a directory and what they are; none if it is not there. Names that are not UTF-8 are left out.
 pub(super) fn list(dir: impl AsFd, path: &str) -> Result<Vec<(String, FileType)>> {
     let Some(dir) = open_dir_if_there(dir, path)? else { return Ok(Vec::new()) };
-    let failed = |e: Errno| Error::io("readdir", path, e);
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
-        if matches!(name, "." | "..") {
-            continue;
-        }
-        let kind = match entry.file_type() {
-            FileType::Unknown => match lstat(&dir, name)? {
-                Some(stat) => FileType::from_raw_mode(stat.st_mode),
-                None => continue,
-            },
-            known => known,
-        };
-        names.push((name.to_owned(), kind));
-    }
-    Ok(names)
+    fs::entries(&dir).map_err(|e| Error::io("readdir", path, e))
 }
 
 /// Makes a directory and those above it, unless they are there.
 pub(super) fn mkdir_all(dir: impl AsFd, path: &str, mode: u32) -> Result<()> {
-    let dir = dir.as_fd();
-    let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-    for end in ends.filter(|end| *end > 0) {
-        mkdir(dir, &path[..end], mode)?;
-    }
-    Ok(())
+    fs::mkdir_all(dir, path, mode).map_err(|e| Error::io("mkdir", path, e))
 }
 
 /// Makes a directory; says whether it was not there.
 pub(super) fn mkdir(dir: impl AsFd, path: &str, mode: u32) -> Result<bool> {
-    match rustix::fs::mkdirat(dir, path, Mode::from_raw_mode(mode)) {
-        Ok(()) => Ok(true),
-        Err(Errno::EXIST) => Ok(false),
-        Err(error) => Err(Error::io("mkdir", path, error)),
-    }
+    fs::mkdir(dir, path, mode).map_err(|e| Error::io("mkdir", path, e))
 }
 
 /// Sets the permissions, which the umask has reduced when the file was made.
@@ -147,8 +112,7 @@ pub(super) fn chmod(dir: impl AsFd, path: &str, mode: u32) -> Result<()> {
 
 /// Removes a file; says whether it was there.
 pub(super) fn unlink(dir: impl AsFd, path: &str) -> Result<bool> {
-    let gone = optional(rustix::fs::unlinkat(dir, path, AtFlags::empty()));
-    Ok(gone.map_err(|e| Error::io("unlink", path, e))?.is_some())
+    fs::unlink(dir, path).map_err(|e| Error::io("unlink", path, e))
 }
 
 /// Removes whatever lies at `path`, with everything below it.
@@ -158,9 +122,7 @@ pub(super) fn remove_all(dir: impl AsFd, path: &str) -> Result<()> {
 
 /// The target of a symbolic link.
 pub(super) fn read_link(dir: impl AsFd, path: &str) -> Result<String> {
-    let target = rustix::fs::readlinkat(dir, path, Vec::new()).map_err(|e| Error::io("readlink", path, e))?;
-    let not_text = |_| Error::io("readlink", path, io::Error::from(io::ErrorKind::InvalidData));
-    target.into_string().map_err(not_text)
+    fs::link_target(dir, path).map_err(|e| Error::io("readlink", path, e))
 }
 
 /// Makes a symbolic link, in place of what lies at `path`, by one rename.
