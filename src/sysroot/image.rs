@@ -2,23 +2,22 @@
 //!
 //! ```text
 //! prepare-root.conf in the deployment    the image
-//! composefs.enabled = no                 none, unless ex-integrity.composefs of the repository wants one
-//!                     maybe, yes         without digests of files
+//! composefs.enabled = no, maybe, yes     without digests of files
 //!                     verity, signed     with them, and what the commit says that it is; the kernel verifies the image
 //!                                        and every object in it
 //! ```
+//! There is one even where it is not asked for: the kernel's command line may (`ostree.prepare-root.composefs`).
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use composefs_ioctls::fsverity::{EnableVerityError, fs_ioc_enable_verity};
-use ostree_format::config::Tristate;
 use ostree_format::{COMPOSEFS_DIGEST_KEY, CommitId, ObjectName};
 use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
 use rustix::io::Errno;
 
-use super::prepare_root::{Composefs, IMAGE, Integrity, RootConfig};
+use super::prepare_root::{IMAGE, Integrity, RootConfig};
 use super::{Error, Result, files};
 use crate::base::{Ctx, VerityDigest};
 use crate::composefs::{FileDigests, TreeImage};
@@ -32,22 +31,14 @@ const SHA256: u8 = 1;
 /// Bytes of the blocks that fs-verity hashes.
 const BLOCK: u32 = 4096;
 
-/// Writes the image of a commit into its deployment, a checkout of it, if that or the repository wants one. Where files
-/// are to be verified, they and the image get fs-verity.
+/// Writes the image of a commit into its deployment, a checkout of it. Where files are to be verified, they and the image
+/// get fs-verity.
 ///
 /// # Errors
 /// [`Error::WrongImage`] if the commit says that it has another image, [`Error::RootConfig`], [`Error::Store`];
 /// [`Error::Io`], also if the file system has no fs-verity and that is asked for.
-pub(super) fn write(
-    repo: &Repo,
-    commit: &CommitId,
-    deployment: &Dir,
-    ctx: &Ctx,
-) -> Result<Option<VerityDigest>> {
+pub(super) fn write(repo: &Repo, commit: &CommitId, deployment: &Dir, ctx: &Ctx) -> Result<VerityDigest> {
     let config = RootConfig::load(deployment, "")?;
-    if config.composefs == Composefs::No && repo.config().composefs != Tristate::Yes {
-        return Ok(None);
-    }
     let is_verified = config.integrity != Integrity::None;
     let digests = if is_verified { FileDigests::Record } else { FileDigests::Omit };
     let loaded = load_commit(repo, commit)?;
@@ -63,7 +54,7 @@ pub(super) fn write(
         protect_objects(repo, commit, ctx)?;
     }
     renameat(deployment, UNFINISHED, deployment, IMAGE).map_err(|e| Error::io("rename", IMAGE, e))?;
-    Ok(Some(digest))
+    Ok(digest)
 }
 
 fn write_unfinished(image: &TreeImage, deployment: &Dir) -> Result<VerityDigest> {
