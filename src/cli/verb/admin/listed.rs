@@ -25,7 +25,7 @@ pub(crate) struct IndexArgs {
     common: SysrootOptions,
     /// The place of the deployment in the list of `status`, from 0
     #[arg(value_name = "INDEX")]
-    index: usize,
+    index: String,
 }
 
 /// Arguments of `admin pin`.
@@ -80,12 +80,13 @@ pub(crate) fn post_copy(args: &CleanupArgs, session: &Session) -> anyhow::Result
 /// Deletes a deployment.
 pub(crate) fn undeploy(args: &IndexArgs, session: &mut Session) -> anyhow::Result<()> {
     let Locked { sysroot, deployments, _lock } = args.common.lock(session)?;
-    let target = deployments.at(args.index)?.id.clone();
+    let index = number(&args.index)?;
+    let target = deployments.at(index)?.id.clone();
     if deployments.booted().is_some_and(|booted| booted.id == target) {
-        bail!("Cannot undeploy currently booted deployment {}", args.index);
+        bail!("Cannot undeploy currently booted deployment {index}");
     }
     let mut list = deployments.list.clone();
-    list.remove(args.index);
+    list.remove(index);
     let written = sysroot.write_deployments(deployments, list, After::Nothing, &session.ctx)?;
     writeln!(session.out, "Deleted deployment {}", target.name())?;
     sysroot.cleanup(&written, Cleanup::All, &session.ctx).context("Performing final cleanup")
@@ -94,9 +95,10 @@ pub(crate) fn undeploy(args: &IndexArgs, session: &mut Session) -> anyhow::Resul
 /// Lets the machine boot a deployment next.
 pub(crate) fn set_default(args: &IndexArgs, session: &Session) -> anyhow::Result<()> {
     let Locked { sysroot, deployments, _lock } = args.common.lock(session)?;
-    deployments.at(args.index)?;
+    let index = number(&args.index)?;
+    deployments.at(index)?;
     let mut list = deployments.list.clone();
-    let first = list.remove(args.index);
+    let first = list.remove(index);
     list.insert(0, first);
     let written = sysroot.write_deployments(deployments, list, After::Nothing, &session.ctx)?;
     sysroot.cleanup(&written, Cleanup::All, &session.ctx).context("Performing final cleanup")
@@ -132,11 +134,18 @@ fn index_of(deployments: &Deployments, which: &str) -> anyhow::Result<usize> {
         "booted" => deployments.booted(),
         "pending" => pending,
         "rollback" => rollback,
-        _ if which.parse::<u64>().is_err() => bail!("Invalid index: {which}"),
-        _ => return which.parse().with_context(|| format!("Index too large: {which}")),
+        _ => return number(which),
     };
     let role = role.with_context(|| format!("Deployment type not found: {which}"))?;
     Ok(deployments.list.iter().position(|one| one.id == role.id).unwrap_or_default())
+}
+
+/// A place in the list, as it is typed.
+fn number(text: &str) -> anyhow::Result<usize> {
+    if text.is_empty() || text.bytes().any(|byte| !byte.is_ascii_digit()) {
+        bail!("Invalid index: {text}");
+    }
+    text.parse().with_context(|| format!("Index too large: {text}"))
 }
 
 /// Lets upgrades of a deployment come from a remote.
