@@ -185,7 +185,7 @@ fn number(text: &str) -> Option<(u64, &str)> {
 
 /// Compares as `strverscmp` of the C library does: numbers within the texts by their values. A number that begins
 /// with zeros is a fraction, and comes before whole ones.
-fn compare_versions(a: &str, b: &str) -> Ordering {
+pub(super) fn compare_versions(a: &str, b: &str) -> Ordering {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let digits_from = a[..same].iter().rposition(|c| !c.is_ascii_digit()).map_or(0, |at| at + 1);

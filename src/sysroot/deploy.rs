@@ -74,7 +74,7 @@ impl Sysroot {
         let id = self.free_id(stateroot, *commit)?;
         let tree = load_commit(&self.repo, commit)?.root;
         let root = self.check_out(&id, tree, ctx).map_err(Error::within("Checking out deployment tree"))?;
-        let kernel = Kernel::find(&root, !self.surroundings.tunables.no_device_trees)?;
+        let kernel = Kernel::find(&root, !self.surroundings.tunables.no_device_trees, None)?;
         self.make_etc(tree, root.as_fd(), ctx).map_err(Error::within("Preparing /etc"))?;
         self.fill_var(stateroot, tree, root.as_fd(), ctx)
             .map_err(Error::within("Preparing deployment /var"))?;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -57,12 +57,25 @@ pub(super) fn open_file(dir: impl AsFd, path: &str) -> Result<Option<File>> {
     let failed = |e| Error::io("open", path, e);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = rustix::fs::openat(dir, path, flags, Mode::empty());
-    let Some(file) = optional(opened).map_err(failed)?.map(File::from) else { return Ok(None) };
-    // A symbolic link in a tree may lead to a device that never ends.
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    optional(opened).map_err(failed)?.map(|fd| regular(fd.into(), path)).transpose()
+}
+
+/// Opens a regular file to be read that lies in a tree, also where symbolic links within the tree lead to it; `None` if
+/// it is not there.
+pub(super) fn open_file_within(tree: &Dir, path: &str) -> Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    let opened = optional(tree.open_with(path, &options)).map_err(|e| Error::io("open", path, e))?;
+    opened.map(|file| regular(file.into_std(), path)).transpose()
+}
+
+/// A symbolic link in a tree may lead to a device that never ends.
+fn regular(file: File, path: &str) -> Result<File> {
+    let failed = |e| Error::io("open", path, e);
+    match file.metadata().map_err(failed)?.is_file() {
+        true => Ok(file),
+        false => Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))),
     }
-    Ok(Some(file))
 }
 
 /// Opens an entry of a directory that others may write into; `None` if it is gone, or has become a symbolic link.

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use ostree_format::S_IFREG;
+use ostree_format::{S_IFLNK, S_IFMT, S_IFREG};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
@@ -48,7 +48,8 @@ impl Sysroot {
     /// Installs the kernel of a deployment and writes its boot entry.
     pub(super) fn install(&self, deployment: &mut Deployment, place: Place) -> Result<()> {
         let root = self.deployment_dir(&deployment.id)?;
-        let kernel = Kernel::find(&root, !self.surroundings.tunables.no_device_trees)?;
+        let with_device_trees = !self.surroundings.tunables.no_device_trees;
+        let kernel = Kernel::find(&root, with_device_trees, Some(deployment.boot_checksum))?;
         let labels = Labels::of(&root)?;
         let boot = self.boot_dir()?;
         let dir = format!("ostree/{}-{}", deployment.id.stateroot, deployment.boot_checksum);
@@ -66,7 +67,7 @@ impl Sysroot {
         }
         match &kernel.device_trees {
             Some(DeviceTrees::One(file)) => install_file(&kernel, file, installed.as_fd(), &labels)?,
-            Some(DeviceTrees::Directory(name)) => copy_dir(kernel.dir.as_fd(), installed.as_fd(), name)?,
+            Some(DeviceTrees::Directory(name)) => copy_dir(kernel.dir()?.as_fd(), installed.as_fd(), name)?,
             None => {}
         }
         let prefix = if self.flag("bootprefix")? { BOOT_PREFIX } else { "" };
@@ -199,9 +200,16 @@ fn set_options(entry: &mut BootEntry, link: &BootLink, has_initramfs: bool) {
 }
 
 fn install_file(kernel: &Kernel, file: &BootFile, to: BorrowedFd<'_>, labels: &Labels) -> Result<()> {
-    match files::stat(to, &file.name)? {
-        Some(_) => Ok(()),
-        None => link_or_copy(kernel.dir.as_fd(), &file.source, to, &file.name, labels),
+    if files::stat(to, &file.name)?.is_some() {
+        return Ok(());
+    }
+    let dir = kernel.dir()?;
+    // In /boot a symbolic link would lead nowhere.
+    match files::lstat(&dir, &file.source)? {
+        Some(stat) if stat.st_mode & S_IFMT == S_IFLNK => {
+            copy(&kernel.open(file)?, to, &file.name, Some(labels))
+        }
+        _ => link_or_copy(dir.as_fd(), &file.source, to, &file.name, labels),
     }
 }
 

@@ -7,14 +7,20 @@
 //! ```
 //! In the first place the checksum is that of the contents, one behind the other: kernel, initial RAM disk, device
 //! trees. In the others it stands in the names. Source: libostree ostree-sysroot-deploy.c.
+//!
+//! Of several kernels the one with the highest version is booted; libostree takes whichever the file system lists first.
+//! A deployment that has a boot entry keeps its kernel, whoever has chosen it. Where a file is a symbolic link, it is what
+//! that leads to within the tree.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use cap_std::fs::Dir;
 use ostree_format::{Checksum, Hasher, S_IFDIR, S_IFMT, S_IFREG};
 use rustix::fs::FileType;
 
+use super::boot_entry::compare_versions;
 use super::{Error, Result, files};
 
 const MODULES: &str = "usr/lib/modules";
@@ -41,8 +47,9 @@ pub(super) enum DeviceTrees {
 /// A kernel and what belongs to it.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    /// The directory that has them.
-    pub(super) dir: OwnedFd,
+    tree: Dir,
+    /// The directory that has them, from the root of the tree.
+    pub(super) place: String,
     /// The kernel.
     pub(super) kernel: BootFile,
     /// A checksum of it, for kernels that check themselves.
@@ -58,10 +65,14 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Finds the kernel of a tree.
-    pub(super) fn find(tree: impl AsFd, with_device_trees: bool) -> Result<Self> {
+    /// Finds the kernel of a tree; `installed` is the checksum of the one that it was installed with, if it was.
+    pub(super) fn find(
+        tree: impl AsFd,
+        with_device_trees: bool,
+        installed: Option<Checksum>,
+    ) -> Result<Self> {
         let tree = tree.as_fd();
-        let in_modules = in_modules(tree, with_device_trees)?;
+        let in_modules = in_modules(tree, with_device_trees, installed)?;
         let older = older(tree)?;
         match (in_modules, older) {
             // There may be a kernel for its modules' sake, while the one to boot has its initial RAM disk elsewhere.
@@ -72,32 +83,60 @@ impl Kernel {
             (None, None) => Err(Error::NoKernel),
         }
     }
+
+    /// The directory that has its files.
+    pub(super) fn dir(&self) -> Result<OwnedFd> {
+        files::open_dir(&self.tree, &self.place)
+    }
+
+    /// Opens one of its files.
+    pub(super) fn open(&self, file: &BootFile) -> Result<File> {
+        let path = format!("{}/{}", self.place, file.source);
+        let missing = || Error::io("open", &path, rustix::io::Errno::NOENT);
+        files::open_file_within(&self.tree, &path)?.ok_or_else(missing)
+    }
 }
 
-/// The kernel in `usr/lib/modules`: the first that is found.
-fn in_modules(tree: impl AsFd, with_device_trees: bool) -> Result<Option<Kernel>> {
+/// The kernel in `usr/lib/modules`: of several the one that is installed, or else that with the highest version.
+fn in_modules(
+    tree: impl AsFd,
+    with_device_trees: bool,
+    installed: Option<Checksum>,
+) -> Result<Option<Kernel>> {
     let tree = tree.as_fd();
     let Some(modules) = files::open_dir_if_there(tree, MODULES)? else { return Ok(None) };
+    let mut versions = Vec::new();
     for (version, kind) in files::list(tree, MODULES)? {
-        if kind != FileType::Directory {
-            continue;
-        }
-        let kernel = files::stat(&modules, &format!("{version}/vmlinuz"))?;
-        if kernel.is_some_and(|stat| stat.st_mode & S_IFMT == S_IFREG) {
-            return of_version(files::open_dir(&modules, &version)?, &version, with_device_trees).map(Some);
+        if kind == FileType::Directory
+            && let Some(stat) = files::stat(&modules, &format!("{version}/vmlinuz"))?
+            && stat.st_mode & S_IFMT == S_IFREG
+        {
+            versions.push(version);
         }
     }
-    Ok(None)
+    versions.sort_by(|a, b| compare_versions(b, a));
+    let mut highest = None;
+    for version in &versions {
+        let kernel = of_version(tree, version, with_device_trees)?;
+        if versions.len() == 1 || installed.is_none_or(|installed| installed == kernel.checksum) {
+            return Ok(Some(kernel));
+        }
+        highest = highest.or(Some(kernel));
+    }
+    Ok(highest)
 }
 
-fn of_version(dir: OwnedFd, version: &str, with_device_trees: bool) -> Result<Kernel> {
+fn of_version(tree: BorrowedFd<'_>, version: &str, with_device_trees: bool) -> Result<Kernel> {
+    let (tree, place) = (files::into_dir(files::open_dir(tree, ".")?), format!("{MODULES}/{version}"));
+    let dir = files::open_dir(&tree, &place)?;
     let file = |source: &str, name: String| BootFile { source: source.to_owned(), name };
     let kernel = file("vmlinuz", format!("vmlinuz-{version}"));
     let mut hasher = Hasher::new();
-    hash_file(&dir, "vmlinuz", &mut hasher)?;
+    let mut hash = |source: &str| hash_file(&tree, &format!("{place}/{source}"), &mut hasher);
+    hash("vmlinuz")?;
     let mut initramfs = None;
     for source in ["initramfs.img", "initramfs"] {
-        if hash_file(&dir, source, &mut hasher)? {
+        if hash(source)? {
             initramfs = Some(file(source, format!("initramfs-{version}.img")));
             break;
         }
@@ -105,7 +144,7 @@ fn of_version(dir: OwnedFd, version: &str, with_device_trees: bool) -> Result<Ke
     let mut device_trees = None;
     if with_device_trees {
         let trees = files::stat(&dir, "dtb")?.filter(|stat| stat.st_mode & S_IFMT == S_IFDIR);
-        if hash_file(&dir, "devicetree", &mut hasher)? {
+        if hash("devicetree")? {
             device_trees = Some(DeviceTrees::One(file("devicetree", format!("devicetree-{version}"))));
         } else if trees.is_some() {
             hash_dir(&dir, "dtb", &mut hasher)?;
@@ -116,7 +155,7 @@ fn of_version(dir: OwnedFd, version: &str, with_device_trees: bool) -> Result<Ke
     // dracut looks for it beside the kernel, under this name.
     let hmac = is_there(".vmlinuz.hmac")?.then(|| file(".vmlinuz.hmac", format!(".{}.hmac", kernel.name)));
     let aboot = is_there("aboot.img")?.then(|| file("aboot.img", format!("aboot-{version}.img")));
-    Ok(Kernel { hmac, initramfs, device_trees, aboot, checksum: hasher.finish(), kernel, dir })
+    Ok(Kernel { hmac, initramfs, device_trees, aboot, checksum: hasher.finish(), kernel, tree, place })
 }
 
 /// The kernel in one of the older places: the first that exists.
@@ -124,24 +163,29 @@ fn older(tree: impl AsFd) -> Result<Option<Kernel>> {
     let tree = tree.as_fd();
     let mut found = None;
     for place in OLDER_PLACES {
-        if let Some(dir) = files::open_dir_if_there(tree, place)? {
-            found = Some((place, dir));
+        if files::stat(tree, place)?.is_some() {
+            found = Some(place);
             break;
         }
     }
-    let Some((place, dir)) = found else { return Ok(None) };
-    let names = files::list(tree, place)?;
-    let first = |prefix: &str| names.iter().find_map(|(name, _)| with_checksum(name, prefix));
-    let Some((kernel, checksum)) = first("vmlinuz-") else { return Ok(None) };
-    let same = |found: Option<(BootFile, Checksum)>, other| match found {
-        Some((_, actual)) if actual != checksum => {
-            Err(Error::KernelMismatch { kernel: checksum, other, actual })
+    let Some(place) = found else { return Ok(None) };
+    let mut names = files::list(tree, place)?;
+    names.sort_by(|(a, _), (b, _)| compare_versions(b, a));
+    let all = |prefix: &'static str| names.iter().filter_map(move |(name, _)| with_checksum(name, prefix));
+    let Some((kernel, checksum)) = all("vmlinuz-").next() else { return Ok(None) };
+    let same = |prefix, other| {
+        let fits = all(prefix).find(|(_, actual)| *actual == checksum);
+        match fits.or_else(|| all(prefix).next()) {
+            Some((_, actual)) if actual != checksum => {
+                Err(Error::KernelMismatch { kernel: checksum, other, actual })
+            }
+            found => Ok(found.map(|(file, _)| file)),
         }
-        found => Ok(found.map(|(file, _)| file)),
     };
-    let initramfs = same(first("initramfs-"), "initrd")?;
-    let device_trees = same(first("devicetree-"), "device tree in tree")?.map(DeviceTrees::One);
-    Ok(Some(Kernel { dir, kernel, hmac: None, initramfs, device_trees, aboot: None, checksum }))
+    let initramfs = same("initramfs-", "initrd")?;
+    let device_trees = same("devicetree-", "device tree in tree")?.map(DeviceTrees::One);
+    let (tree, place) = (files::into_dir(files::open_dir(tree, ".")?), place.to_owned());
+    Ok(Some(Kernel { tree, place, kernel, hmac: None, initramfs, device_trees, aboot: None, checksum }))
 }
 
 /// A file whose name has a checksum at its end.
@@ -150,14 +194,14 @@ fn with_checksum(source: &str, prefix: &str) -> Option<(BootFile, Checksum)> {
     Some((BootFile { source: source.to_owned(), name: name.to_owned() }, checksum.parse().ok()?))
 }
 
-/// Adds the content of a file; says whether it is there.
-fn hash_file(dir: impl AsFd, path: &str, hasher: &mut Hasher) -> Result<bool> {
-    let Some(file) = files::open_file(dir, path)? else { return Ok(false) };
+/// Adds the content of a file of the tree; says whether it is there.
+fn hash_file(tree: &Dir, path: &str, hasher: &mut Hasher) -> Result<bool> {
+    let Some(file) = files::open_file_within(tree, path)? else { return Ok(false) };
     hash(file, hasher).map_err(|e| Error::io("read", path, e))?;
     Ok(true)
 }
 
-fn hash(mut file: File, hasher: &mut Hasher) -> std::io::Result<()> {
+fn hash(mut file: File, hasher: &mut Hasher) -> io::Result<()> {
     let mut buffer = vec![0; 128 * 1024];
     loop {
         match file.read(&mut buffer)? {
@@ -176,8 +220,8 @@ fn hash_dir(dir: impl AsFd, path: &str, hasher: &mut Hasher) -> Result<()> {
         let path = format!("{path}/{name}");
         if kind == FileType::Directory {
             hash_dir(dir, &path, hasher)?;
-        } else {
-            hash_file(dir, &path, hasher)?;
+        } else if let Some(file) = files::open_file(dir, &path)? {
+            hash(file, hasher).map_err(|e| Error::io("read", &path, e))?;
         }
     }
     Ok(())

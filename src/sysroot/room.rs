@@ -65,17 +65,18 @@ impl Sysroot {
     /// What installing the kernel of a deployment takes.
     fn kernel_bytes(&self, deployment: &Deployment) -> Result<u64> {
         let root = self.deployment_dir(&deployment.id)?;
-        let kernel = Kernel::find(root, !self.surroundings.tunables.no_device_trees)?;
+        let with_device_trees = !self.surroundings.tunables.no_device_trees;
+        let kernel = Kernel::find(root, with_device_trees, Some(deployment.boot_checksum))?;
         let mut files = vec![&kernel.kernel];
         files.extend([&kernel.hmac, &kernel.initramfs, &kernel.aboot].into_iter().flatten());
-        let mut bytes = 0;
+        let (mut bytes, dir) = (0, kernel.dir()?);
         match &kernel.device_trees {
             Some(DeviceTrees::One(file)) => files.push(file),
-            Some(DeviceTrees::Directory(name)) => bytes += dir_bytes(&kernel.dir, name)?,
+            Some(DeviceTrees::Directory(name)) => bytes += dir_bytes(&dir, name)?,
             None => {}
         }
         for file in files {
-            bytes += file_bytes(&kernel.dir, &file.source)?;
+            bytes += file_bytes(&dir, &file.source)?;
         }
         Ok(bytes)
     }
@@ -105,7 +106,7 @@ fn dir_bytes(dir: impl AsFd, path: &str) -> Result<u64> {
 
 /// The size of a file, in whole pages: file systems of boot partitions have no larger blocks.
 fn file_bytes(dir: impl AsFd, path: &str) -> Result<u64> {
-    let size = files::lstat(dir, path)?.map_or(0, |stat| stat.st_size.max(0).unsigned_abs());
+    let size = files::stat(dir, path)?.map_or(0, |stat| stat.st_size.max(0).unsigned_abs());
     Ok(size.next_multiple_of(4096))
 }
 

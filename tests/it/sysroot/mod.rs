@@ -8,6 +8,7 @@ mod deploy;
 mod etc;
 mod hostile;
 mod images;
+mod kernels;
 mod killed;
 mod prepare_root;
 mod read;
