@@ -9,6 +9,10 @@
 //! ```
 //! Everything here can be done again: a deployment's directory goes last, after all that belongs to it, and what a
 //! crash leaves behind is found by the next cleanup. Source: libostree ostree-sysroot-cleanup.c.
+//!
+//! libostree deletes every deployment of a disk whose `/boot` somebody forgot to mount: no boot entry leads to any. Here
+//! that is refused. Deployments that no boot entry led to yet are what a first one that broke off has left, and its kernel
+//! is in `/boot` before there are links; so links without anything in `/boot` mean that `/boot` is elsewhere.
 
 use std::collections::BTreeSet;
 
@@ -36,8 +40,10 @@ impl Sysroot {
     /// Deletes what none of the deployments needs.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Store`]; [`Error::Cancelled`] between two steps.
+    /// [`Error::BootIsElsewhere`], and nothing is deleted; [`Error::Io`], [`Error::Store`]; [`Error::Cancelled`] between
+    /// two steps.
     pub fn cleanup(&self, deployments: &Deployments, extent: Cleanup, ctx: &Ctx) -> Result<()> {
+        self.require_boot()?;
         self.clean_boot_versions(deployments).map_err(Error::within("Cleaning bootversions"))?;
         ctx.cancel.check()?;
         self.clean_deployments(deployments).map_err(Error::within("Cleaning deployments"))?;
@@ -50,6 +56,26 @@ impl Sysroot {
             let stats = self.repo.prune(&options, ctx).map_err(Error::from);
             let freed = stats.map_err(Error::within("Pruning system repository"))?.freed_bytes;
             tracing::info!(freed, "pruned the repository");
+        }
+        Ok(())
+    }
+
+    /// Refuses a sysroot with deployments whose boot entries are on a file system that is not mounted.
+    pub(super) fn require_boot(&self) -> Result<()> {
+        let is_there = |path: &str| Ok::<_, Error>(files::lstat(&self.dir, path)?.is_some());
+        for path in ["boot/loader", "boot/loader.0", "boot/loader.1", "boot/ostree"] {
+            if is_there(path)? {
+                return Ok(());
+            }
+        }
+        if !is_there("ostree/boot.0")? && !is_there("ostree/boot.1")? {
+            return Ok(());
+        }
+        for (name, kind) in files::list(&self.dir, "ostree/deploy")? {
+            let Ok(stateroot) = name.parse() else { continue };
+            if kind == FileType::Directory && !self.deployment_dirs(&stateroot)?.is_empty() {
+                return Err(Error::BootIsElsewhere);
+            }
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ impl Sysroot {
     /// Makes a deployment, which has no boot entry yet: see [`Sysroot::add_deployment`].
     ///
     /// # Errors
-    /// [`Error::NoStateroot`], [`Error::NoKernel`], [`Error::KernelMismatch`], [`Error::BothEtcs`]; [`Error::Store`] if
+    /// [`Error::BootIsElsewhere`]; [`Error::NoStateroot`], [`Error::NoKernel`], [`Error::KernelMismatch`], [`Error::BothEtcs`]; [`Error::Store`] if
     /// the commit cannot be checked out; [`Error::EtcConflict`]; [`Error::Io`], [`Error::Cancelled`]. What was written
     /// before an error is deleted by the next [`Sysroot::cleanup`].
     pub fn deploy(&self, options: &DeployOptions<'_>, ctx: &Ctx) -> Result<Deployment> {
@@ -67,6 +67,7 @@ impl Sysroot {
     /// Checks the tree out, with its `/etc`, and fills an empty `/var`.
     pub(super) fn begin_deployment(&self, options: &DeployOptions<'_>, ctx: &Ctx) -> Result<Deployment> {
         let DeployOptions { stateroot, commit, .. } = options;
+        self.require_boot()?;
         if files::stat(&self.dir, &stateroot.path())?.is_none() {
             return Err(Error::NoStateroot(stateroot.clone()));
         }

@@ -82,6 +82,11 @@ pub enum Error {
     /// `/boot` is on a file system without symbolic links.
     #[error("The directory /boot cannot currently be a vfat filesystem")]
     VfatBoot,
+    /// There are deployments, and in `boot` is nothing that boots them: most likely its file system is not mounted.
+    #[error(
+        "There are deployments, but nothing in boot leads to them: mount its file system there. If all boot entries are lost for good, make the directory boot/ostree: then every deployment is deleted"
+    )]
+    BootIsElsewhere,
     /// `ostree` and its repository are on different file systems.
     #[error("Unexpected state: ostree/ and ostree/repo are on different file systems")]
     RepositoryElsewhere,
@@ -164,6 +169,7 @@ impl Kind for Error {
             | Self::BootedIsLost(_)
             | Self::NoKernel
             | Self::NoDeploymentRoot(_)
+            | Self::BootIsElsewhere
             | Self::NoSuchDeployment(_)
             | Self::NoMergeDeployment { .. } => ErrorKind::Missing,
             Self::NextRoot(error) => error.kind(),

@@ -49,6 +49,9 @@ pub(crate) enum Verb {
     /// List what was changed in /etc: modified (M), deleted (D), added (A)
     ConfigDiff(config_diff::Args),
     /// Delete what no deployment needs
+    ///
+    /// Nothing is deleted where there are deployments and nothing in /boot that boots them: it may be a file system of its
+    /// own that is not mounted.
     Cleanup(listed::CleanupArgs),
     /// Let the machine boot a commit next
     ///

@@ -79,3 +79,42 @@ fn after_the_last_number_there_is_no_first_one() {
     assert!(refused.contains(&u32::MAX.to_string()), "{refused}");
     assert!(booted.join("etc/file").exists(), "the deployment 0 was deleted");
 }
+
+/// A disk whose file system of `/boot` is not mounted is one without boot entries.
+#[test]
+fn deployments_are_not_deleted_where_boot_is_not_mounted() {
+    let Some(place) = deployed() else { return };
+    let deployment = place.deployment("root");
+    fs::rename(place.at("root/boot"), place.at("mounted")).unwrap();
+    for empty in [false, true] {
+        if empty {
+            fs::create_dir(place.at("root/boot")).unwrap();
+        }
+        for args in [&["admin", "cleanup", "--sysroot=root"][..], DEPLOY] {
+            let said = place.fails(args);
+            assert!(said.contains("mount its file system there"), "{said}");
+        }
+    }
+    assert!(deployment.join("etc/file").exists());
+    fs::remove_dir(place.at("root/boot")).unwrap();
+    fs::rename(place.at("mounted"), place.at("root/boot")).unwrap();
+    place.ours(&["admin", "cleanup", "--sysroot=root"]);
+    assert_bootable(&place.at("root"));
+
+    // Who has lost all boot entries says so, and begins anew.
+    fs::remove_dir_all(place.at("root/boot")).unwrap();
+    fs::create_dir_all(place.at("root/boot/ostree")).unwrap();
+    place.ours(DEPLOY);
+    assert_bootable(&place.at("root"));
+}
+
+/// A first deployment that broke off before its boot entry counted is no deployment.
+#[test]
+fn what_a_first_deployment_left_is_deleted() {
+    let Some(place) = deployed() else { return };
+    fs::remove_file(place.at("root/boot/loader")).unwrap();
+    place.ours(&["admin", "cleanup", "--sysroot=root"]);
+    assert_eq!(fs::read_dir(place.at("root/ostree/deploy/os/deploy")).unwrap().count(), 0);
+    place.ours(DEPLOY);
+    assert_bootable(&place.at("root"));
+}
