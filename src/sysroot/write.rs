@@ -71,6 +71,7 @@ impl Sysroot {
         mut new: Vec<Deployment>,
         ctx: &Ctx,
     ) -> Result<Deployments> {
+        self.check(&current, &new)?;
         if !new.iter().any(|deployment| deployment.is_soft_reboot_target) {
             self.clear_soft_reboot(&current)?;
         }
@@ -84,7 +85,6 @@ impl Sysroot {
         if !swap && finished.iter().zip(&new).all(same) {
             return if removed_staged { self.reload() } else { Ok(current) };
         }
-        self.check(&current, &new)?;
         let count_change = new.len() as i64 - current.list.len() as i64;
         let (subdir, loader) = match swap {
             false => (self.swap_links(&current, &new)?, None),

@@ -123,6 +123,12 @@ fn a_staged_deployment_gives_way_to_another() {
         assert_eq!(current.list.len(), 2);
     }
     let before = current.list[0].id.clone();
+    // A list that is refused changes nothing.
+    let after = ostree_rs::sysroot::After::Nothing;
+    let refused = sysroot.write_deployments(current, Vec::new(), after, &ctx).unwrap_err();
+    assert!(matches!(refused, Error::RemovesBooted), "{refused}");
+    let current = sysroot.load().unwrap();
+    assert_eq!(current.staged().unwrap().id, before);
     // One that is finished at once is what counts.
     let new = sysroot.deploy(&options(&sysroot, &current), &ctx).unwrap();
     let keep = (Retain::default(), Position::First);
@@ -133,7 +139,6 @@ fn a_staged_deployment_gives_way_to_another() {
     sysroot.cleanup(&written, Cleanup::All, &ctx).unwrap();
     // Nobody deletes what runs.
     let without = vec![written.list[0].clone()];
-    let after = ostree_rs::sysroot::After::Nothing;
     let refused = sysroot.write_deployments(written, without, after, &ctx).unwrap_err();
     assert!(matches!(refused, Error::RemovesBooted), "{refused}");
     assert_bootable(&place.at("root"));
