@@ -1,12 +1,16 @@
 //! Deltas that lie beside the images to which they lead.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
 use super::artifact::{Artifact, is_listed_as_delta, listed_source_config};
-use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result, UnpackedLayer};
+use super::index;
+use crate::container::image::{
+    DiffId, Digest, Error, Image, ImageSource, RawManifest, Result, UnpackedLayer,
+};
 
 /// The deltas to one image that are looked at, the newest first.
 const MAX_DELTAS: usize = 32;
@@ -31,6 +35,40 @@ pub fn find_delta(source: &dyn ImageSource, old_config: &Digest, new: &Digest) -
         }
     }
     Ok(best)
+}
+
+/// An update by deltas between layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexedUpdate {
+    /// The layers that come as deltas.
+    pub deltas: usize,
+    /// The bytes of these, and of the other layers that the old image lacks.
+    pub bytes: u64,
+}
+
+/// What an update from `old` to `new` takes by the deltas of flatpak's index, if the place of the new image has one that
+/// lists deltas between layers of these. Of several to one layer it is the smallest.
+///
+/// # Errors
+/// What the source says; [`Error::Image`] if `old` or `new` contradicts itself. An index that makes no sense is passed over.
+pub fn find_indexed(source: &dyn ImageSource, old: &Image, new: &Image) -> Result<Option<IndexedUpdate>> {
+    let listed = match index::listed(source, &new.digest) {
+        Err(error @ (Error::Cancelled(_) | Error::Net(_))) => return Err(error),
+        Err(error) => {
+            tracing::debug!(what = index::INDEX_TAG, %error, "passed over");
+            return Ok(None);
+        }
+        Ok(listed) => listed,
+    };
+    let there: HashSet<DiffId> = old.layers()?.iter().map(|layer| layer.diff_id).collect();
+    let mut update = IndexedUpdate { deltas: 0, bytes: 0 };
+    for layer in new.layers()?.iter().filter(|layer| !there.contains(&layer.diff_id)) {
+        let of_layer = listed.iter().filter(|delta| delta.to == layer.diff_id && there.contains(&delta.from));
+        let smallest = of_layer.map(|delta| delta.descriptor.size()).min();
+        update.deltas += usize::from(smallest.is_some());
+        update.bytes = update.bytes.saturating_add(smallest.unwrap_or(layer.descriptor.size()));
+    }
+    Ok((update.deltas > 0).then_some(update))
 }
 
 /// The artifacts that the place of the image `new` lists among its referrers, the newest first; without those of which

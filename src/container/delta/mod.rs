@@ -35,7 +35,7 @@ mod write;
 
 pub use apply::{ApplyLimits, OldFile, OldFiles, apply};
 pub use artifact::{Artifact, ArtifactLayer};
-pub use beside::find_delta;
+pub use beside::{IndexedUpdate, find_delta, find_indexed};
 pub use create::{Created, DeltaOptions, Effort, create, diff};
 pub(super) use here::{LayerDelta, OldImage, layer_deltas};
 pub use index::{INDEX_TAG, create_index};

@@ -309,9 +309,9 @@ fn the_ways_of_an_update() {
         let ways = json(&home.ok(&[&args[..], more].concat()))["ways"].clone();
         let bytes =
             |way: &str| ways.as_array().unwrap().iter().find(|row| row["way"] == way)?["bytes"].as_u64();
-        ["image", "layers", "objects", "delta", "made", "static-delta"].map(bytes)
+        ["image", "layers", "objects", "delta", "made", "static-delta", "deltaindex"].map(bytes)
     };
-    let [Some(all), Some(layers), Some(objects), None, None, None] = stats(&[]) else {
+    let [Some(all), Some(layers), Some(objects), None, None, None, None] = stats(&[]) else {
         panic!("{:?}", stats(&[]))
     };
     assert!(all == layers && objects <= layers, "{all} {layers} {objects}");
@@ -323,8 +323,12 @@ fn the_ways_of_an_update() {
     oracle::run("ostree", &["static-delta", "generate", "--repo", &repo, "--from=v1", "--to=v2"]);
     let files = oracle::run("find", &[&format!("{repo}/deltas"), "-type", "f", "-printf", "%s\n"]);
     let files: u64 = String::from_utf8(files).unwrap().lines().map(|line| line.parse::<u64>().unwrap()).sum();
-    let [_, _, _, delta, made, of_ostree] = stats(&["--create", "--repo=repo"]);
+    let flatpak = ["container", "delta", "create", "--tls-verify=false", "--json", "--format=deltaindex"];
+    let flatpak = json(&home.ok(&[&flatpak[..], &[&old, &new, &place]].concat()));
+    assert_eq!(flatpak["layers_whole"], 0);
+    let [_, _, _, delta, made, of_ostree, of_flatpak] = stats(&["--create", "--repo=repo"]);
     assert_eq!((delta, made), (created["bytes"].as_u64(), created["bytes"].as_u64()));
+    assert_eq!(of_flatpak, flatpak["bytes"].as_u64());
     assert_eq!(of_ostree, Some(files));
     assert!(delta < Some(objects), "{delta:?} {objects}");
 

@@ -9,7 +9,7 @@ use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate::RepoOptions;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::{Session, size};
-use crate::container::delta::{Artifact, DeltaOptions, Effort, find_delta, measure};
+use crate::container::delta::{Artifact, DeltaOptions, Effort, INDEX_TAG, find_delta, find_indexed, measure};
 use crate::container::diff::{DiffOptions, LayersDiff, diff_images};
 use crate::container::image::{Digest, Image, ImageReference, ImageSource};
 use crate::delta::read_head;
@@ -51,7 +51,7 @@ pub(crate) struct StatsArgs {
 /// One way of an update.
 #[derive(Serialize)]
 struct Row {
-    /// `image`, `layers`, `objects`, `delta`, `made` or `static-delta`.
+    /// `image`, `layers`, `objects`, `delta`, `deltaindex`, `made` or `static-delta`.
     way: &'static str,
     bytes: u64,
     /// How long it took to make it, if that was measured.
@@ -95,6 +95,10 @@ pub(super) fn stats(args: &StatsArgs, session: &mut Session) -> anyhow::Result<(
     if let Some(delta) = existing(args, &of_old, &of_new, &new, session)? {
         rows.push(Row::new("delta", delta.bytes(), format!("the delta {}", delta.digest)));
     }
+    rows.extend(find_indexed(&new, &of_old, &of_new)?.map(|update| {
+        let what = format!("layers by flatpak's {INDEX_TAG}, as deltas: {}", update.deltas);
+        Row::new("deltaindex", update.bytes, what)
+    }));
     if args.create {
         let (machine, start) = (Machine::from_env(), Instant::now());
         let effort = if args.best { Effort::Best } else { Effort::Usual };
