@@ -5,8 +5,9 @@
 //!              └ what is missing now? ► layers of the base, from the highest down, until it is nothing
 //!                                       entry at a path that wants an object ► its checksum ► object
 //! ```
-//! Layers of the base are fetched only while objects are missing: a newer commit on the same base needs none. A damaged
-//! layer is not the end, but a missing object is: then both are named.
+//! Layers of the base are fetched only while objects are missing: a newer commit on the same base needs none; and of a
+//! zstd:chunked layer only the files are fetched that may be what is missing. A damaged layer is not the end, but a missing
+//! object is: then both are named.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
@@ -16,6 +17,7 @@ use ostree_format::{CommitId, FileId};
 use super::by_delta::{Deltas, PulledImages};
 use super::commit::Pulled;
 use super::fetch::objects_only;
+use super::objectwise::read_wanted;
 use super::options::PullOptions;
 use crate::base::{Ctx, ErrorKind, Item, Kind};
 use crate::container::blob::read_objects;
@@ -159,17 +161,23 @@ impl Base<'_> {
         let wanted = WantedFiles::of_commit(self.txn, &imported.commit, is_missing, xattrs)?;
         let search = BaseSearch::new(&wanted, Some(self.txn));
         let mut damaged = None;
+        let mut in_parts = Vec::new();
         for layer in self.image.base.iter().rev() {
             if self.missing.is_empty() {
                 break;
             }
-            match self.layer(layer, &search) {
-                Err(error) if is_damage(&error) => {
-                    damaged.get_or_insert(error);
-                }
-                read => read?,
+            match self.parts(layer, &search, &wanted)? {
+                Ok(()) => in_parts.push(layer),
+                Err(why) => self.whole(layer, why, &search, &mut damaged)?,
             }
             self.missing.retain(|id| !search.found(id));
+        }
+        // Tables may have kept silent about something.
+        for layer in in_parts {
+            if !self.missing.is_empty() {
+                self.whole(layer, WhyWhole::WrongTable, &search, &mut damaged)?;
+                self.missing.retain(|id| !search.found(id));
+            }
         }
         match (wanted.iter().filter(|(_, id)| self.missing.contains(*id)).min(), damaged) {
             (Some((path, id)), damaged) => {
@@ -181,12 +189,44 @@ impl Base<'_> {
         }
     }
 
-    fn layer(&mut self, layer: &ImageLayer, search: &BaseSearch<'_>) -> Result<()> {
-        self.fetched.insert(layer.diff_id, whole(layer, WhyWhole::Files));
+    /// Looks into the files of a layer that may be wanted, if they can be fetched alone; or says why not.
+    fn parts(
+        &mut self,
+        layer: &ImageLayer,
+        search: &BaseSearch<'_>,
+        wanted: &WantedFiles,
+    ) -> Result<Result<(), WhyWhole>> {
         let objects = objects_only(self.ctx);
-        read_objects(self.source, &layer.descriptor, self.ctx, |stream| {
+        let is_missing = |id: &FileId| self.missing.contains(id) && !search.found(id);
+        let read = read_wanted(self.source, layer, wanted, &is_missing, self.ctx, &mut |stream| {
             Ok(search.read_layer(stream, &mut |_, _, _| Ok(()), &objects)?)
-        })
+        })?;
+        if let Ok(fetched) = &read {
+            self.fetched.insert(layer.diff_id, *fetched);
+        }
+        Ok(read.map(drop))
+    }
+
+    /// Looks into a whole layer. That it is damaged is noted.
+    fn whole(
+        &mut self,
+        layer: &ImageLayer,
+        why: WhyWhole,
+        search: &BaseSearch<'_>,
+        damaged: &mut Option<Error>,
+    ) -> Result<()> {
+        self.fetched.insert(layer.diff_id, whole(layer, why));
+        let objects = objects_only(self.ctx);
+        let read = read_objects(self.source, &layer.descriptor, self.ctx, |stream| {
+            Ok(search.read_layer(stream, &mut |_, _, _| Ok(()), &objects)?)
+        });
+        match read {
+            Err(error) if is_damage(&error) => {
+                damaged.get_or_insert(error);
+                Ok(())
+            }
+            read => read,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Puts an entry together out of the rows that a table of contents has for it: one, or one for each piece of a large file.
 
+use ostree_format::FileId;
+
 use super::missing::{Content, Entry, MAX_FRAME_BYTES, Wrong};
 use crate::container::blob::chunked::{Frame, Row};
 use crate::tar::{EntryRole, PartEntry, PartKind, role_of, xattrs_at};
@@ -18,7 +20,18 @@ pub(super) struct Building {
 impl Building {
     /// The entry that a row begins, if it has to do with objects.
     pub(super) fn begin(row: Row) -> Result<Option<Self>, Wrong> {
-        let Some(role) = role_of(&row.name) else { return Ok(None) };
+        role_of(&row.name).map_or(Ok(None), |role| Self::as_role(row, role))
+    }
+
+    /// The entry of a file or symbolic link, wherever it is, as the content object `id`; of anything else nothing.
+    pub(super) fn of_file(row: Row, id: FileId) -> Result<Option<Self>, Wrong> {
+        match &*row.kind {
+            "reg" | "symlink" => Self::as_role(row, EntryRole::File(id)),
+            _ => Ok(None),
+        }
+    }
+
+    fn as_role(row: Row, role: EntryRole) -> Result<Option<Self>, Wrong> {
         let kind = match (&*row.kind, role) {
             // Directories of that name bring nothing.
             ("dir", _) => return Ok(None),
@@ -38,12 +51,12 @@ impl Building {
         Ok(Some(Self { header, size, end: row.end_offset, pieces, before: 0 }))
     }
 
-    /// A further piece.
+    /// A further piece. One of zeros has a frame, too, for those who read the layer as a whole.
     pub(super) fn piece(&mut self, row: &Row) -> Result<(), Wrong> {
         let wrong = || Wrong::Table("the pieces of a file do not fit");
         let (_, last) = self.pieces.last().ok_or_else(wrong)?;
         self.before = self.before.checked_add(*last).ok_or_else(wrong)?;
-        if row.chunk_offset != self.before || *last == 0 || !row.chunk_type.is_empty() {
+        if row.chunk_offset != self.before || *last == 0 || !matches!(&*row.chunk_type, "" | "zeros") {
             return Err(wrong());
         }
         self.pieces.push((row.offset, row.chunk_size));

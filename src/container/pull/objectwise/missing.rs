@@ -21,7 +21,7 @@ use crate::tar::{EntryRole, PartEntry, PartKind};
 
 /// The number of entries, and of pieces of them, that are kept in memory. Where more are missing, the whole layer is
 /// fetched.
-const MAX_ENTRIES: usize = 128 * 1024;
+pub(super) const MAX_ENTRIES: usize = 128 * 1024;
 /// The largest piece of content that is decompressed at once, and the largest frame of one.
 pub(super) const MAX_FRAME_BYTES: u64 = 4 * 1024 * 1024;
 

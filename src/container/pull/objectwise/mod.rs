@@ -10,6 +10,7 @@
 //!   stream    bytes ► frames ► tar stream of these entries     read and verified as that of a whole layer
 //! seen      a layer that is looked into without being pulled, in the same way
 //! files     layers of files: the whole tar stream, of which what is here is not fetched
+//! of_base   layers of files on which a commit lies: those that it wants
 //! unpacked  layers of objects that lie somewhere as files, in podman's store: those that are missing
 //! ```
 //! Index and table are claims, as the layer is: the commit is verified by its signature or the manifest's promise, every
@@ -24,6 +25,7 @@ mod by_table;
 mod fetch;
 mod files;
 mod missing;
+mod of_base;
 mod pieces;
 mod seen;
 mod stream;
@@ -51,6 +53,7 @@ use crate::tar::StreamHolds;
 pub(in crate::container) use self::files::Here;
 pub(super) use self::files::read_files;
 pub(super) use self::missing::{Listed, Wanted};
+pub(super) use self::of_base::read_wanted;
 pub(in crate::container) use self::seen::SeenLayer;
 
 /// Layers of no more bytes are fetched as they are: asking for a table takes as long.

@@ -47,7 +47,7 @@ fn chunk(from: &str, to: &str) {
 
 impl Fixture {
     /// Both versions as plain images of one layer, as `app:1` and `app:2`. Only what is new has another time.
-    fn of_files() -> Option<Self> {
+    pub(super) fn of_files() -> Option<Self> {
         let server = Server::start(&Login::Anybody, &Speech::Plain)?;
         if !need("skopeo") {
             return None;

@@ -1,5 +1,6 @@
 //! `container pull` object by object: which bytes of a zstd:chunked layer are asked of a registry.
 
+mod bases;
 mod files;
 mod killed;
 mod lies;

@@ -6,15 +6,14 @@ use std::ops::Range;
 use ostree_format::{Checksum, FileId};
 
 use super::here::hash;
-use crate::base::io::Cancellable;
 use crate::container::blob::chunked::{Row, SKIPPABLE_HEAD_BYTES, TablePlace, Wants};
 use crate::container::convert::places_of;
-use crate::container::image::{Digest, Error};
+use crate::container::image::Digest;
 use crate::container::pull::objectwise::asking::Asking;
+use crate::container::pull::objectwise::by_table::rows;
 use crate::container::pull::objectwise::fetch::{Fetching, Piece};
 use crate::container::pull::objectwise::invalid;
 use crate::container::pull::objectwise::missing::Wrong;
-use crate::container::store::WhyWhole;
 
 /// The smallest part of the blob that is worth leaving out: another request takes as long as so many bytes.
 const MIN_PART_BYTES: u64 = 8 * 1024;
@@ -47,32 +46,12 @@ pub(super) enum Region {
 
 /// Reads the table of a layer.
 pub(super) fn read_table(place: &TablePlace, asking: &Asking<'_>) -> Result<Vec<TableFile>, Wrong> {
-    asking.check(place.bytes.end - place.bytes.start)?;
-    let part = asking.source.blob_part(asking.layer, place.bytes.clone())?;
-    let part = part.ok_or(Wrong::Whole(WhyWhole::NoParts))?;
-    let (mut files, mut wrong, mut reached) = (Vec::new(), None, 0);
-    let cancel = &asking.ctx.cancel;
-    let read = place.read(Cancellable::new(part, cancel), &mut |row| {
-        match table_file(&row, &mut reached, place.bytes.start) {
-            Ok(file) => files.extend(file),
-            Err(error) => wrong = Some(error),
-        }
-        if wrong.is_some() || files.len() > MAX_FILES { Wants::NoMore } else { Wants::More }
-    });
-    cancel.check().map_err(Error::from)?;
-    match (wrong, read) {
-        (Some(why), _) => Err(Wrong::Table(why)),
-        (None, Ok(Wants::NoMore)) => Err(Wrong::Whole(WhyWhole::MostIsMissing)),
-        (None, Ok(Wants::More)) => {
-            asking.count(place.bytes.end - place.bytes.start);
-            Ok(files)
-        }
-        (None, Err(error)) => Err(match asking.failed(error) {
-            // No file is read here: what is not the network's fault is the table's.
-            Error::Io { .. } => Wrong::Table("it cannot be read"),
-            error => Wrong::Error(error),
-        }),
-    }
+    let (mut files, mut reached) = (Vec::new(), 0);
+    rows(place, asking, &mut |row| {
+        files.extend(table_file(&row, &mut reached, place.bytes.start).map_err(Wrong::Table)?);
+        Ok(if files.len() > MAX_FILES { Wants::NoMore } else { Wants::More })
+    })?;
+    Ok(files)
 }
 
 /// The file of a row, if it is one that is worth being looked for; it has to lie behind what was `reached`.
