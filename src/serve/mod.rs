@@ -45,7 +45,7 @@ use crossbeam_channel::unbounded;
 use tokio::runtime::{Builder, Runtime};
 
 pub use error::{Error, Result};
-pub use export::{Exported, export};
+pub use export::{Exported, LockedExport, export};
 pub use limits::ServeLimits;
 pub use summary::SummarySigner;
 pub use tls::TlsIdentity;

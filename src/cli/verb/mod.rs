@@ -75,10 +75,13 @@ pub(crate) enum Verb {
     /// refs would get the same name, those that are changed get the first digits of their SHA-256 behind it. The names
     /// are listed at /v2/_catalog.
     Serve(serve::Args),
-    /// Copy commits to another repository, of this machine or over ssh
+    /// Copy commits to another repository, of this machine or over ssh, or into a tree of `serve --export`
     ///
     /// Commits keep their ids. Objects come before refs, only those that are missing are sent, and what was sent before the
     /// push broke off is not sent again. A ref only moves forward, to a commit that comes after the one that it names.
+    ///
+    /// In a tree that `serve --export` wrote, for web servers and object stores, the summary, images of the refs that changed
+    /// and pages are made, too; commits may come from several repositories by and by. Its s3-sync.sh then sends what is new.
     ///
     /// Over ssh, this program runs on the other machine, too (`ostree-rs receive`), and verifies every object before it is
     /// stored. The user's ssh is executed for that: with another one, or with options for it, by --ssh or OSTREE_RS_SSH.

@@ -1,10 +1,13 @@
-//! `push`: copies commits as they are to another repository, of this machine or over ssh.
+//! `push`: copies commits as they are to another repository, of this machine or over ssh, or into an export.
+
+mod into_export;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 
+use super::serve::SiteOptions;
 use super::{Common, require_writable};
 use crate::base::Ctx;
 use crate::cli::terminal::Session;
@@ -45,9 +48,15 @@ pub(crate) struct Args {
     /// The ostree-rs to start on the other machine
     #[arg(long, value_name = "COMMAND")]
     receive_program: Option<String>,
-    /// The repository to push to: a directory, [USER@]HOST:PATH, or ssh://[USER@]HOST[:PORT]/PATH
+    /// The repository to push to: a directory, [USER@]HOST:PATH, or ssh://[USER@]HOST[:PORT]/PATH; or a directory that
+    /// `serve --export` wrote
     #[arg(value_name = "DEST_REPO")]
     dest: PathBuf,
+    #[command(
+        flatten,
+        next_help_heading = "Options for what serve --export wrote, as they were given to it"
+    )]
+    site: SiteOptions,
 }
 
 /// What is pushed.
@@ -79,35 +88,28 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 }
 
 fn to_directory(args: &Args, source: &Repo, pushed: &Pushed, ctx: &Ctx) -> anyhow::Result<Done> {
-    refuse_export(args)?;
-    let dest = locate::open(&args.dest)?;
-    require_writable(&dest)?;
-    let options = TransferOptions { depth: pushed.depth, ..TransferOptions::default() };
-    let copied = locate::in_transaction(&dest, ctx, |txn| {
-        Ok(copy_refs(source, txn, &pushed.refs, pushed.moves, &options, ctx)?)
-    })?;
-    Ok(copied.0)
+    if let Some(export) = into_export::find(&args.dest) {
+        return into_export::push(&export, &args.site, source, pushed, ctx);
+    }
+    args.site.refuse_key(&args.dest)?;
+    pushed.copy(source, &locate::open(&args.dest)?, ctx)
 }
 
-/// An export is a repository to those who read it alone: its summary, images and pages would not tell of what is pushed.
-fn refuse_export(args: &Args) -> anyhow::Result<()> {
-    let is_export = |path: &Path| path.join("repo/config").is_file() && path.join("v2/_catalog").is_file();
-    let Some(export) = [args.dest.clone(), args.dest.join("..")].into_iter().find(|path| is_export(path))
-    else {
-        return Ok(());
-    };
-    let repo = args.common.repo.path()?;
-    bail!(
-        "{} was written by `serve --export`: `ostree-rs serve --repo={} --export={}`, with the options of that time, adds \
-         what is new in the repository",
-        args.dest.display(),
-        repo.display(),
-        export.display()
-    )
+impl Pushed {
+    /// Copies commits and refs into another repository.
+    fn copy(&self, source: &Repo, dest: &Repo, ctx: &Ctx) -> anyhow::Result<Done> {
+        require_writable(dest)?;
+        let options = TransferOptions { depth: self.depth, ..TransferOptions::default() };
+        let copied = locate::in_transaction(dest, ctx, |txn| {
+            Ok(copy_refs(source, txn, &self.refs, self.moves, &options, ctx)?)
+        })?;
+        Ok(copied.0)
+    }
 }
 
 fn by_ssh(args: &Args, place: &SshPlace, source: &Repo, pushed: &Pushed, ctx: &Ctx) -> anyhow::Result<Done> {
     let options = SshOptions { command: args.ssh.clone(), program: args.receive_program.clone() };
+    args.site.refuse_key(&args.dest)?;
     let (ssh, pipes) = Machine::from_env().receive_at(place, &options)?;
     let sent = pipe::send(source, &pushed.refs, pushed.moves, pushed.depth, pipes, ctx);
     match sent {

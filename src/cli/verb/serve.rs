@@ -33,12 +33,8 @@ pub(crate) struct Args {
     /// The address that was taken is printed
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", overrides_with = "listen")]
     listen: String,
-    /// How the layers of images are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
-    #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
-    compression: Compression,
-    /// Divide images into several layers, by packages, up to this number
-    #[arg(long, value_name = "N")]
-    max_layers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    site: SiteOptions,
     /// How much of what is compressed on the way, objects and layers, is kept for the next who asks: 500MB, 2GB. At most half
     /// of what is free on the disk
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -49,12 +45,6 @@ pub(crate) struct Args {
     /// Serve nobody: write what would be served into this directory, for other web servers and object stores
     #[arg(long, value_name = "DIR", conflicts_with_all = ["listen", "tls_cert", "tls_key"])]
     export: Option<PathBuf>,
-    /// Sign the summary with this OpenPGP key, whenever refs have changed
-    #[arg(long, value_name = "KEY-ID")]
-    gpg_sign: Vec<String>,
-    /// Where the secret keys are: a directory of GnuPG, or a file
-    #[arg(long, value_name = "HOMEDIR", requires = "gpg_sign")]
-    gpg_homedir: Option<PathBuf>,
     #[command(flatten)]
     _progress: ProgressOptions,
     /// The certificate for HTTPS, and the chain to its authority, in PEM form
@@ -63,6 +53,68 @@ pub(crate) struct Args {
     /// The private key of the certificate, in PEM form
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+}
+
+/// What images and the summary are like, in whatever way a repository is served.
+#[derive(clap::Args)]
+pub(super) struct SiteOptions {
+    /// How the layers of images are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19
+    #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
+    compression: Compression,
+    /// Divide images into several layers, by packages, up to this number
+    #[arg(long, value_name = "N")]
+    max_layers: Option<NonZeroUsize>,
+    /// Sign the summary with this OpenPGP key, whenever refs have changed
+    #[arg(long, value_name = "KEY-ID")]
+    gpg_sign: Vec<String>,
+    /// Where the secret keys are: a directory of GnuPG, or a file
+    #[arg(long, value_name = "HOMEDIR", requires = "gpg_sign")]
+    gpg_homedir: Option<PathBuf>,
+}
+
+impl SiteOptions {
+    /// What the server is told, whose files without a name lie in `scratch`; of those `cache_bytes` are kept at most, and as
+    /// many as there is room for.
+    pub(super) fn for_server(
+        &self,
+        scratch: Dir,
+        cache_bytes: Option<u64>,
+        machine: &Machine,
+    ) -> anyhow::Result<ServeOptions> {
+        let layering =
+            self.max_layers.map(|max_layers| Layering::Packages { max_layers }).unwrap_or_default();
+        let images = BuildOptions { compression: self.compression, layering, ..BuildOptions::default() };
+        let mut limits = ServeLimits::default();
+        // One file is made at a time where there is no room for more.
+        let cache_bytes = cache_bytes.unwrap_or(limits.shelf_bytes);
+        limits.shelf_bytes = cache_bytes.min(machine.room_in(&scratch)).max(1);
+        Ok(ServeOptions { scratch, images, limits, signer: self.signer(machine)?, tls: None })
+    }
+
+    /// Refuses a key where no summary is made that it could sign.
+    pub(super) fn refuse_key(&self, place: &Path) -> anyhow::Result<()> {
+        if !self.gpg_sign.is_empty() {
+            bail!(
+                "--gpg-sign signs the summary in what `serve --export` wrote, which {} is not",
+                place.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Signs summaries with the keys that were named, which are read now.
+    fn signer(&self, machine: &Machine) -> anyhow::Result<Option<SummarySigner>> {
+        if self.gpg_sign.is_empty() {
+            return Ok(None);
+        }
+        let keys = machine.secret_keys(self.gpg_homedir.as_deref())?;
+        let ids = self.gpg_sign.clone();
+        // A key that cannot sign is told of before anybody asks for a summary.
+        host::sign_summary(&keys, &ids, &[])?;
+        Ok(Some(SummarySigner::new(move |summary| {
+            host::sign_summary(&keys, &ids, summary).map_err(|error| Error::Usage(error.to_string()))
+        })))
+    }
 }
 
 /// Serves until Ctrl-C, which is how it is meant to end.
@@ -81,13 +133,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         (Some(certificates), Some(key)) => Some(TlsIdentity::from_pem(&read(certificates)?, &read(key)?)?),
         _ => None,
     };
-    let layering = args.max_layers.map(|max_layers| Layering::Packages { max_layers }).unwrap_or_default();
-    let images = BuildOptions { compression: args.compression, layering, ..BuildOptions::default() };
-    let mut limits = ServeLimits::default();
-    // One file is made at a time where there is no room for more.
-    let cache_size = args.cache_size.unwrap_or(limits.shelf_bytes);
-    limits.shelf_bytes = cache_size.min(machine.room_in(&scratch)).max(1);
-    let options = ServeOptions { scratch, images, limits, signer: signer(args)?, tls };
+    let options = ServeOptions { tls, ..args.site.for_server(scratch, args.cache_size, &machine)? };
     machine.allow_many_files();
     if let Some(path) = &args.export {
         return write_files(path, repo, options, session);
@@ -123,20 +169,6 @@ fn listen(address: &str) -> io::Result<TcpListener> {
             .or_else(|_| TcpListener::bind(format!("0.0.0.0{address}"))),
         false => TcpListener::bind(address),
     }
-}
-
-/// Signs summaries with the keys that were named, which are read now.
-fn signer(args: &Args) -> anyhow::Result<Option<SummarySigner>> {
-    if args.gpg_sign.is_empty() {
-        return Ok(None);
-    }
-    let keys = Machine::from_env().secret_keys(args.gpg_homedir.as_deref())?;
-    let ids = args.gpg_sign.clone();
-    // A key that cannot sign is told of before anybody asks for a summary.
-    host::sign_summary(&keys, &ids, &[])?;
-    Ok(Some(SummarySigner::new(move |summary| {
-        host::sign_summary(&keys, &ids, summary).map_err(|error| Error::Usage(error.to_string()))
-    })))
 }
 
 /// Writes what would be served into a directory.

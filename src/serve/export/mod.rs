@@ -11,6 +11,11 @@
 //! ```
 //! Every file is what the server answers to its path. What its name says stays as it is in the next export; files get
 //! their names when they are whole, and what names others comes after them.
+//!
+//! ```text
+//! export    a repository ─────────────────────────────────► all of DIR
+//! renew     DIR/repo, into which commits were pushed ─────► what else of DIR tells of them
+//! ```
 
 mod paths;
 mod write;
@@ -18,12 +23,12 @@ mod write;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, File};
 use hyper::StatusCode;
 use rustix::fs::{FlockOperation, flock};
 use tokio::task::JoinSet;
 
-use self::paths::{Stage, Wanted};
+use self::paths::{Extend, Stage, Wanted};
 use super::asked::Asked;
 use super::error::{Error, Result};
 use super::site::{Extent, Site};
@@ -46,31 +51,50 @@ pub struct Exported {
 /// [`Error::Export`] if something cannot be read or written, or another export writes there; [`Error::Cancelled`].
 /// What was whole by then stays, for the next export to go on with.
 pub fn export(repo: Repo, dir: &Dir, options: ServeOptions, ctx: &Ctx) -> Result<Exported> {
-    let unwritten = |path: &str| {
-        let path = path.to_owned();
-        move |source: std::io::Error| Error::Export { path, why: source.to_string() }
-    };
-    let dir = dir.try_clone().map_err(unwritten("."))?;
-    let lock = dir.open(".").map_err(unwritten("."))?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|e| unwritten(".")(e.into()))?;
-    with_site(repo, options, Extent::Files, ctx, |runtime, site| {
-        runtime.block_on(async {
-            let mut exported = Exported::default();
-            for stage in Stage::ALL {
-                let wanted = paths::of(&site, stage).await?;
-                ctx.phase(stage.name(), Some(wanted.len() as u64), None);
-                write_all(
-                    &site,
-                    &Arc::new(dir.try_clone().map_err(unwritten("."))?),
-                    wanted,
-                    &mut exported,
-                    ctx,
-                )
-                .await?;
-            }
-            Ok(exported)
-        })
-    })?
+    LockedExport::lock(dir)?.write(repo, &Extend::FromElsewhere, options, ctx)
+}
+
+/// The directory of an export, into which nobody else exports as long as this exists.
+#[derive(Debug)]
+pub struct LockedExport {
+    dir: Arc<Dir>,
+    _lock: File,
+}
+
+impl LockedExport {
+    /// Takes the lock of an export, or of a directory that becomes one.
+    ///
+    /// # Errors
+    /// [`Error::Export`], also if somebody else has it.
+    pub fn lock(dir: &Dir) -> Result<Self> {
+        let failed = |source: std::io::Error| Error::Export { path: ".".into(), why: source.to_string() };
+        let lock = dir.open(".").map_err(failed)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|e| failed(e.into()))?;
+        Ok(Self { dir: Arc::new(dir.try_clone().map_err(failed)?), _lock: lock })
+    }
+
+    /// Makes summary, images and pages tell of what was written into `repo`, the repository of this export. Images of refs
+    /// that name the same commit as before stay as they are.
+    ///
+    /// # Errors
+    /// As [`export`].
+    pub fn renew(&self, repo: Repo, options: ServeOptions, ctx: &Ctx) -> Result<Exported> {
+        self.write(repo, &Extend::FromItself(Arc::clone(&self.dir)), options, ctx)
+    }
+
+    fn write(&self, repo: Repo, extend: &Extend, options: ServeOptions, ctx: &Ctx) -> Result<Exported> {
+        with_site(repo, options, Extent::Files, ctx, |runtime, site| {
+            runtime.block_on(async {
+                let mut exported = Exported::default();
+                for stage in Stage::ALL {
+                    let wanted = paths::of(&site, stage, extend).await?;
+                    ctx.phase(stage.name(), Some(wanted.len() as u64), None);
+                    write_all(&site, &self.dir, wanted, &mut exported, ctx).await?;
+                }
+                Ok(exported)
+            })
+        })?
+    }
 }
 
 /// Writes these files, several at a time.

@@ -3,15 +3,35 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use cap_std::fs::Dir;
 use ostree_format::{CommitId, ObjectName, ObjectType, RepoMode};
 
 use crate::repo::Repo;
 use crate::serve::error::{Error, Result};
 use crate::serve::page::exported_dirs;
-use crate::serve::registry::{self, Names};
+use crate::serve::registry::{self, LATEST, Names};
 use crate::serve::site::{Site, blocking};
 use crate::serve::summary::Summaries;
 use crate::store::{self, ObjectRead, Reachable, Refs, load_commit, local_ref, walk_commit};
+
+/// Where the content of an export comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Extend {
+    /// Another repository: everything is written that is not there.
+    FromElsewhere,
+    /// The repository of the export itself, which lies in this directory: its objects and refs are there.
+    FromItself(Arc<Dir>),
+}
+
+impl Extend {
+    /// Whether the image `name` is there already, and the one of this commit.
+    fn has_image(&self, name: &str, commit: &CommitId) -> bool {
+        let Self::FromItself(dir) = self else { return false };
+        let manifest = |tag: &str| dir.read(format!("v2/{name}/manifests/{tag}")).ok();
+        let of_commit = manifest(&commit.to_string());
+        of_commit.is_some() && of_commit == manifest(LATEST)
+    }
+}
 
 /// A part of the export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,17 +95,20 @@ impl Wanted {
 }
 
 /// The files of a stage.
-pub(super) async fn of(site: &Site, stage: Stage) -> Result<Vec<Wanted>> {
+pub(super) async fn of(site: &Site, stage: Stage, extend: &Extend) -> Result<Vec<Wanted>> {
+    let extend = extend.clone();
     if stage == Stage::Images {
-        return images(site).await;
+        return images(site, extend).await;
     }
     let (repo, summaries) = (Arc::clone(&site.repo), Arc::clone(&site.summaries));
-    let listed = blocking(move || match stage {
-        Stage::Objects => objects(&repo),
-        Stage::Refs => refs(&repo, &summaries),
-        Stage::Tags => tags(&repo),
-        Stage::Pages => pages(&repo),
-        Stage::Images => Ok(Vec::new()),
+    let listed = blocking(move || match (stage, &extend) {
+        (Stage::Objects, Extend::FromItself(_)) => Ok(Vec::new()),
+        (Stage::Objects, Extend::FromElsewhere) => objects(&repo),
+        (Stage::Refs, Extend::FromItself(_)) => summary(&repo, &summaries),
+        (Stage::Refs, Extend::FromElsewhere) => refs(&repo, &summaries),
+        (Stage::Tags, extend) => tags(&repo, extend),
+        (Stage::Pages, _) => pages(&repo),
+        (Stage::Images, _) => Ok(Vec::new()),
     });
     let bad = |why: String| Error::Export { path: ".".into(), why };
     listed.await.map_err(|answer| bad(answer.text().unwrap_or_default()))?.map_err(|e| bad(e.to_string()))
@@ -133,16 +156,22 @@ fn refs(repo: &Repo, summaries: &Summaries) -> store::Result<Vec<Wanted>> {
     let names = repo.list_of(None)?.into_keys();
     let mut all: Vec<_> =
         names.map(|refspec| Wanted::new(&format!("repo/refs/heads/{}", refspec.name), false)).collect();
-    all.extend(["repo/config", "repo/summary"].map(|path| Wanted::new(path, false)));
+    all.push(Wanted::new("repo/config", false));
+    all.extend(summary(repo, summaries)?);
+    Ok(all)
+}
+
+fn summary(repo: &Repo, summaries: &Summaries) -> store::Result<Vec<Wanted>> {
+    let mut all = vec![Wanted::new("repo/summary", false)];
     if summaries.are_signed(repo)? {
         all.push(Wanted::new("repo/summary.sig", false));
     }
     Ok(all)
 }
 
-/// The newest image of every ref, which is made here.
-async fn images(site: &Site) -> Result<Vec<Wanted>> {
-    let made = registry::newest(site).await;
+/// The newest image of every ref, which is made here, but for those that are there.
+async fn images(site: &Site, extend: Extend) -> Result<Vec<Wanted>> {
+    let made = registry::newest(site, move |name, commit| !extend.has_image(name, commit)).await;
     let made = made.map_err(|why| Error::Export { path: "v2".into(), why })?;
     let mut all = Vec::new();
     for (name, blobs, manifest) in made {
@@ -152,12 +181,13 @@ async fn images(site: &Site) -> Result<Vec<Wanted>> {
     Ok(all)
 }
 
-fn tags(repo: &Repo) -> store::Result<Vec<Wanted>> {
+fn tags(repo: &Repo, extend: &Extend) -> store::Result<Vec<Wanted>> {
     let mut all = Vec::new();
     for (name, of) in Names::published(repo)?.into_all() {
         let Some(commit) = repo.resolve_exact(&local_ref(of))? else { continue };
-        for reference in [commit.to_string(), "latest".to_owned()] {
-            all.push(Wanted::new(&format!("v2/{name}/manifests/{reference}"), false));
+        if !extend.has_image(&name, &commit) {
+            let tags = [commit.to_string(), LATEST.to_owned()];
+            all.extend(tags.map(|tag| Wanted::new(&format!("v2/{name}/manifests/{tag}"), false)));
         }
         all.push(Wanted::new(&format!("v2/{name}/tags/list"), false));
     }

@@ -36,7 +36,7 @@ use crate::repo::Repo;
 use crate::store::{ObjectRead, Result, load_commit};
 
 /// The tag of the commit that a ref names now.
-const LATEST: &str = "latest";
+pub(super) const LATEST: &str = "latest";
 /// Commits of a ref's history that have a tag, at most.
 const MAX_HISTORY: usize = 32;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -193,18 +193,25 @@ async fn names_of(site: &Site) -> Result<Names, Answer> {
     blocking(move || Names::published(&repo)).await?.map_err(|error| Answer::failed(&error))
 }
 
-/// The newest image of every ref: its name, the digests of its blobs, that of its manifest. An error is a text.
-pub(in crate::serve) async fn newest(site: &Site) -> Result<Vec<(String, Vec<Digest>, Digest)>, String> {
+/// The newest image of every ref that is wanted, by its name and commit: its name, the digests of its blobs, that of its
+/// manifest. An error is a text.
+pub(in crate::serve) async fn newest(
+    site: &Site,
+    is_wanted: impl Fn(&str, &CommitId) -> bool + Send + 'static,
+) -> Result<Vec<(String, Vec<Digest>, Digest)>, String> {
     let repo = std::sync::Arc::clone(&site.repo);
     let text = |answer: Answer| answer.text().unwrap_or_default();
     let named = blocking(move || {
-        let named = Names::published(&repo)?.into_all().map(|(name, of)| Ok((name, history(&repo, &of, 1)?)));
-        named.collect::<Result<Vec<_>>>()
+        let mut wanted = Vec::new();
+        for (name, of) in Names::published(&repo)?.into_all() {
+            let commit = history(&repo, &of, 1)?.first().copied();
+            wanted.extend(commit.filter(|commit| is_wanted(&name, commit)).map(|commit| (name, commit)));
+        }
+        Ok::<_, crate::store::Error>(wanted)
     });
     let mut newest = Vec::new();
-    for (name, history) in named.await.map_err(text)?.map_err(|error| error.to_string())? {
-        let Some(commit) = history.first() else { continue };
-        let image = site.images.of(commit).await?;
+    for (name, commit) in named.await.map_err(text)?.map_err(|error| error.to_string())? {
+        let image = site.images.of(&commit).await?;
         let blobs = image.layers.iter().map(|layer| layer.digest).chain([image.config_digest]);
         newest.push((name, blobs.collect(), image.digest));
     }

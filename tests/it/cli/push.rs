@@ -58,15 +58,4 @@ fn commits_keep_their_ids() {
     theirs("other", &["fsck"]);
     let no_repo = text(ours(&["push", "--repo=here", "tree"]).stderr);
     assert!(no_repo.contains("tree") && no_repo.contains("`init` makes one"), "{no_repo}");
-
-    // What was exported is added to in another way, which the message tells.
-    assert!(ours(&["serve", "--repo=other", "--export=www"]).status.success());
-    for (dest, export) in [("www", "www"), ("www/repo", "www/repo/..")] {
-        let said = text(ours(&["push", "--repo=here", dest]).stderr);
-        let advice = format!("`ostree-rs serve --repo=here --export={export}`");
-        assert!(said.contains(&advice), "{said}");
-    }
-    let added = text(ours(&["serve", "--repo=here", "--export=www/repo/.."]).stdout);
-    assert!(added.contains("files written"), "{added}");
-    assert_eq!(theirs("www/repo", &["rev-parse", "os"]), theirs("here", &["rev-parse", "os"]));
 }

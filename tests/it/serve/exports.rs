@@ -17,7 +17,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    fn nginx(dir: &Path) -> Option<Self> {
+    pub(super) fn nginx(dir: &Path) -> Option<Self> {
         let pid =
             format!("daemon off; user root; error_log stderr; pid {};", dir.with_extension("pid").display());
         Self::start(dir, "nginx", "-v", "nginx.conf", "listen 8080;", &["-g", &pid, "-p", "./", "-c"])
@@ -84,7 +84,7 @@ fn export(home: &Home) -> (u64, u64) {
     (numbers[0], numbers[1])
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     let (mut found, mut todo) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(dir) = todo.pop() {
         for entry in fs::read_dir(dir).unwrap() {

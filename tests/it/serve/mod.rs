@@ -8,6 +8,7 @@ mod images;
 mod inside;
 mod object_store;
 mod pages;
+mod pushes;
 mod requests;
 mod server;
 
