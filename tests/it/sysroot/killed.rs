@@ -180,7 +180,9 @@ impl<'a> Machine<'a> {
         assert_eq!((deployments, deployed.len()), (2, 4), "{what}: {deployed:?}");
         let kernels = names("root/boot/ostree");
         assert!(kernels.len() <= 2, "{what}: {kernels:?}");
-        let left: Vec<_> = names("root/ostree/repo/tmp").into_iter().filter(|name| name != "cache").collect();
+        // A file that was to replace another one goes after a day, as everything does of which nobody knows whose it is.
+        let mut left = names("root/ostree/repo/tmp");
+        left.retain(|name| name != "cache" && !name.starts_with(".tmp-"));
         assert_eq!(left, [""; 0], "{what}");
     }
 
