@@ -15,9 +15,9 @@ use quick_xml::events::{BytesStart, Event};
 use ring::digest::{SHA512, SHA512_OUTPUT_LEN, digest};
 
 use super::error::{Error, Result};
-use super::server::RemoteServer;
+use super::server::{MAX_MIRRORS, RemoteServer};
 use crate::base::Ctx;
-use crate::net::header::{COOKIE, HeaderMap};
+use crate::net::header::HeaderMap;
 use crate::net::{Http, Url};
 
 const SUMMARY: &str = "summary";
@@ -46,10 +46,9 @@ impl RemoteServer {
         ctx: &Ctx,
     ) -> Result<Self> {
         let metalink = Metalink::parse(&Self::fetch_url(&http, url, &headers, ctx)?, SUMMARY)?;
-        // Cookies are for the host that the user named, not for those that it names.
-        headers.remove(COOKIE);
+        Self::strip_secrets(&mut headers);
         let mut failed = String::new();
-        for url in &metalink.urls {
+        for url in metalink.urls.iter().take(MAX_MIRRORS) {
             let tried = Self::fetch_url(&http, url, &headers, ctx).and_then(|bytes| {
                 metalink.verify(&bytes)?;
                 Ok(bytes)

@@ -1,9 +1,9 @@
 //! Lists of mirrors: an address on each line, `#` begins a comment.
 
 use super::error::{Error, Result};
-use super::server::RemoteServer;
+use super::server::{MAX_MIRRORS, RemoteServer};
 use crate::base::Ctx;
-use crate::net::header::{COOKIE, HeaderMap};
+use crate::net::header::HeaderMap;
 use crate::net::{Http, Url};
 
 impl RemoteServer {
@@ -14,16 +14,16 @@ impl RemoteServer {
     /// [`Error::NoMirror`] if none is left; [`Error::Net`] if the list cannot be fetched.
     pub fn mirrors(http: &Http, url: &Url, headers: &HeaderMap, ctx: &Ctx) -> Result<Vec<Url>> {
         let list = Self::fetch_url(http, url, headers, ctx)?;
-        // Cookies are for the host that the user named, not for those that it names.
-        let mut without_cookies = headers.clone();
-        without_cookies.remove(COOKIE);
+        let mut for_others = headers.clone();
+        Self::strip_secrets(&mut for_others);
         let list = String::from_utf8_lossy(&list);
         let lines = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let urls = lines.filter_map(|line| Url::parse(line).ok());
-        let mut mirrors: Vec<Url> = urls.filter(|url| matches!(url.scheme(), "http" | "https")).collect();
+        let urls = urls.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let mut mirrors: Vec<Url> = urls.take(MAX_MIRRORS).collect();
         // One that answers in front saves every request a detour.
         while let Some(first) = mirrors.first() {
-            let server = Self::new(http.clone(), vec![first.clone()], Vec::new(), without_cookies.clone());
+            let server = Self::new(http.clone(), vec![first.clone()], Vec::new(), for_others.clone());
             match server.require("config", ctx) {
                 Ok(_) => return Ok(mirrors),
                 Err(error) => {

@@ -4,11 +4,14 @@ use ostree_format::{MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode};
 
 use super::error::{Error, Result};
 use crate::base::Ctx;
-use crate::net::header::HeaderMap;
+use crate::net::header::{AUTHORIZATION, COOKIE, HeaderMap};
 use crate::net::{Downloads, Error as NetError, FetchedBody, FileRequest, Http, Url};
 
 /// The largest file that is read besides objects and summaries: a ref, a config, a list of mirrors.
 const MAX_SMALL_FILE_BYTES: u64 = 10 * 1024 * 1024;
+
+/// The addresses of one list that are used at most.
+pub(super) const MAX_MIRRORS: usize = 100;
 
 /// A web server, or several mirrors, with an archive repository.
 #[derive(Debug, Clone)]
@@ -38,6 +41,12 @@ impl RemoteServer {
     /// The summary, if it is known.
     pub(super) fn known_summary(&self) -> Option<&[u8]> {
         self.summary.as_deref()
+    }
+
+    /// Takes out of headers what is for the host that the user named, not for those that it names: redirects do so, too.
+    pub fn strip_secrets(headers: &mut HeaderMap) {
+        headers.remove(COOKIE);
+        headers.remove(AUTHORIZATION);
     }
 
     /// The file at an address.

@@ -224,7 +224,8 @@ fn both(server: &RemoteServer, downloads: &mut Downloads<&'static str>) -> Resul
 
 fn present(fetched: crate::net::Result<FetchedFile>) -> Result<Came> {
     match fetched {
-        Ok(fetched) => Ok(Some(fetched)),
+        // Each of the two waits for the other one.
+        Ok(fetched) => Ok(Some(fetched.kept())),
         Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -30,7 +30,8 @@ use task::Task;
 
 /// The interval at which a wait looks whether it has to end.
 const TICK: Duration = Duration::from_millis(50);
-/// What all files in memory may hold, in KiB, which is what a permit stands for.
+/// What all files in memory may hold, in KiB, which is what a permit stands for. Beside them, one at a time may turn out
+/// larger than its server said.
 const BUDGET_KIB: usize = 8 * 1024;
 
 /// A file that is wanted.
@@ -78,7 +79,26 @@ pub enum FetchedBody {
 #[derive(Debug)]
 pub struct HeldBytes {
     bytes: Vec<u8>,
-    _room: Option<OwnedSemaphorePermit>,
+    room: Room,
+}
+
+/// The room in memory that a file takes.
+#[derive(Debug, Default)]
+struct Room {
+    /// The bytes that it is for.
+    bytes: u64,
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl FetchedFile {
+    /// Takes the file out of what all files may hold: for those who keep it while others are to come.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        if let FetchedBody::Held(held) = &mut self.body {
+            held.room = Room::default();
+        }
+        self
+    }
 }
 
 impl Deref for HeldBytes {
@@ -106,8 +126,35 @@ pub struct Downloads<T> {
     sender: Sender<Arrival<T>>,
     arrivals: Receiver<Arrival<T>>,
     under_way: usize,
-    budget: Arc<Semaphore>,
+    memory: Memory,
     moved: Arc<AtomicU64>,
+}
+
+/// The memory for all files.
+#[derive(Clone)]
+struct Memory {
+    budget: Arc<Semaphore>,
+    /// For the one that outgrows its room.
+    beyond: Arc<Semaphore>,
+}
+
+impl Memory {
+    fn new() -> Self {
+        Self { budget: Arc::new(Semaphore::new(BUDGET_KIB)), beyond: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Waits until so many bytes may be held; a file that is larger than all of the room takes it alone.
+    async fn room(&self, bytes: u64) -> Room {
+        let kib = usize::try_from(bytes.div_ceil(1024)).unwrap_or(BUDGET_KIB).clamp(1, BUDGET_KIB);
+        let permit = Arc::clone(&self.budget).acquire_many_owned(u32::try_from(kib).unwrap_or(1)).await;
+        Room { bytes, permits: permit.into_iter().collect() }
+    }
+
+    /// Waits until a file may hold more than its room.
+    async fn beyond(&self, room: &mut Room) {
+        room.bytes = u64::MAX;
+        room.permits.extend(Arc::clone(&self.beyond).acquire_owned().await);
+    }
 }
 
 impl<T: Send + 'static> Downloads<T> {
@@ -121,7 +168,7 @@ impl<T: Send + 'static> Downloads<T> {
             sender,
             arrivals,
             under_way: 0,
-            budget: Arc::new(Semaphore::new(BUDGET_KIB)),
+            memory: Memory::new(),
             moved: Arc::default(),
         }
     }
@@ -129,7 +176,7 @@ impl<T: Send + 'static> Downloads<T> {
     /// Begins to fetch a file. The caller sees to it that not too many are under way.
     pub fn ask(&mut self, tag: T, request: FileRequest) {
         while self.tasks.try_join_next().is_some() {}
-        let task = Task::new(&self.http, request, &self.ctx, &self.budget, &self.moved);
+        let task = Task::new(&self.http, request, &self.ctx, &self.memory, &self.moved);
         let sender = self.sender.clone();
         let work = async move {
             let fetched = task.run().await;

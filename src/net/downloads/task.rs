@@ -16,7 +16,6 @@ use reqwest::header::{
     LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::{Method, Response, StatusCode, Url};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::body::{range, range_of};
 use super::super::error::{Error, Result, host, shown};
@@ -24,13 +23,13 @@ use super::super::http::{Http, MAX_REDIRECTS, is_passing, redirected};
 use super::super::patience::{FIRST_PAUSE, LONG_PAUSE, secs};
 use super::super::response::delay;
 use super::pace::{Pace, silent, wait};
-use super::{BUDGET_KIB, FetchedBody, FetchedFile, FileRequest, HeldBytes, SpillBegun};
+use super::{BUDGET_KIB, FetchedBody, FetchedFile, FileRequest, HeldBytes, Memory, Room, SpillBegun};
 use crate::base::{Ctx, Event};
 
 /// The start of a file, in memory.
 struct Partial {
     bytes: Vec<u8>,
-    room: Option<OwnedSemaphorePermit>,
+    room: Room,
     validator: String,
 }
 
@@ -39,7 +38,7 @@ pub(super) struct Task {
     http: Http,
     request: FileRequest,
     ctx: Ctx,
-    budget: Arc<Semaphore>,
+    memory: Memory,
     moved: Arc<AtomicU64>,
     /// What is in the file so far.
     begun: Option<SpillBegun>,
@@ -54,12 +53,12 @@ impl Task {
         http: &Http,
         request: FileRequest,
         ctx: &Ctx,
-        budget: &Arc<Semaphore>,
+        memory: &Memory,
         moved: &Arc<AtomicU64>,
     ) -> Self {
-        let (budget, moved) = (Arc::clone(budget), Arc::clone(moved));
+        let (memory, moved) = (memory.clone(), Arc::clone(moved));
         let begun = request.spill.as_ref().and_then(|spill| spill.begun());
-        Self { http: http.clone(), request, ctx: ctx.clone(), budget, moved, begun, held: None, fresh: 0 }
+        Self { http: http.clone(), request, ctx: ctx.clone(), memory, moved, begun, held: None, fresh: 0 }
     }
 
     /// Fetches the file, with as many tries as the limits allow; those that brought something do not count.
@@ -224,7 +223,10 @@ impl Task {
             if file.is_none() && have > in_memory {
                 let mut spilled = self.spill(&response, 0)?;
                 spilled.write_all(&held).map_err(Error::Keeping)?;
-                (file, held, room) = (Some(spilled), Vec::new(), None);
+                (file, held, room) = (Some(spilled), Vec::new(), Room::default());
+            }
+            if file.is_none() && have > room.bytes {
+                self.memory.beyond(&mut room).await;
             }
             match &mut file {
                 None => held.extend_from_slice(&chunk),
@@ -238,7 +240,7 @@ impl Task {
             return Err(Error::transport(response.url(), "the connection ended"));
         }
         let body = match file {
-            None => FetchedBody::Held(HeldBytes { bytes: held, _room: room }),
+            None => FetchedBody::Held(HeldBytes { bytes: held, room }),
             Some(_) => FetchedBody::Spilled,
         };
         Ok(fetched(&response, body))
@@ -251,15 +253,17 @@ impl Task {
         response: &Response,
         at: u64,
         in_memory: u64,
-    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>, Option<File>)> {
+    ) -> Result<(Vec<u8>, Room, Option<File>)> {
         Ok(match (response.content_length(), self.held.take().filter(|_| at > 0)) {
             (_, Some(partial)) => (partial.bytes, partial.room, None),
             (Some(size), None) if at == 0 && size <= in_memory => {
-                let room = self.room(size).await;
-                (Vec::with_capacity(usize::try_from(size).unwrap_or(0)), room, None)
+                let room = self.memory.room(size).await;
+                // What a server says of more is not believed before it comes.
+                let believed = usize::try_from(size).unwrap_or(0).min(BUDGET_KIB * 1024);
+                (Vec::with_capacity(believed), room, None)
             }
-            (None, None) if at == 0 => (Vec::new(), self.room(in_memory.min(1 << 20)).await, None),
-            _ => (Vec::new(), None, Some(self.spill(response, at)?)),
+            (None, None) if at == 0 => (Vec::new(), self.memory.room(in_memory.min(1 << 20)).await, None),
+            _ => (Vec::new(), Room::default(), Some(self.spill(response, at)?)),
         })
     }
 
@@ -272,12 +276,6 @@ impl Task {
         let file = spill.open(at, validator.as_deref()).map_err(Error::Keeping)?;
         self.begun = Some(SpillBegun { bytes: at, validator });
         Ok(file)
-    }
-
-    /// Waits until so many bytes may be held in memory.
-    async fn room(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let kib = usize::try_from(bytes.div_ceil(1024)).unwrap_or(BUDGET_KIB).clamp(1, BUDGET_KIB);
-        Arc::clone(&self.budget).acquire_many_owned(u32::try_from(kib).unwrap_or(1)).await.ok()
     }
 
     fn came(&mut self, bytes: u64) {

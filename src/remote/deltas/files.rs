@@ -125,7 +125,8 @@ impl<'a> PartFiles<'a> {
             }
             let Some(downloads) = &mut state.downloads else { return Err(missing(path).into()) };
             match downloads.wait()? {
-                Some((number, fetched)) => drop(state.arrived.insert(number, fetched?.body)),
+                // It may have to wait for those before it.
+                Some((number, fetched)) => drop(state.arrived.insert(number, fetched?.kept().body)),
                 None => return Err(missing(path).into()),
             }
         }

@@ -200,7 +200,8 @@ impl<'env, 'p> Walk<'env, 'p> {
             let limit = match asked {
                 Asked::File(_) => u64::MAX,
                 Asked::Commit(id) => {
-                    self.shared.told.commit_bytes.get(&id).copied().unwrap_or(MAX_METADATA_BYTES)
+                    let told = self.shared.told.commit_bytes.get(&id).copied();
+                    told.map_or(MAX_METADATA_BYTES, |told| told.min(MAX_METADATA_BYTES))
                 }
                 _ => MAX_METADATA_BYTES,
             };
