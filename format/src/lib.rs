@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advert;
 mod checksum;
 mod commit;
 pub mod commitmeta;
@@ -31,6 +32,7 @@ pub mod variant;
 mod wire;
 mod xattrs;
 
+pub use advert::{RefFilter, RepoAdvert};
 pub use checksum::{Checksum, CommitId, DirMetaId, DirTreeId, FileId, HexChecksum};
 pub use commit::{COMPOSEFS_DIGEST_KEY, Commit, CommitRef, RootDir};
 pub use config::RepoConfig;

@@ -7,7 +7,7 @@
 //!   └ Environment   variables, read once ├─ sysroots   deployments by path, and those of the running system
 //!                                        │    └ boot_programs   what boot loaders need executed, if the user named it
 //!                                        ├─ remotes    config, /etc/ostree/remotes.d
-//!                                        ├─ finders    who has refs of collections: remotes, volumes
+//!                                        ├─ finders    who has refs of collections: remotes, volumes, the LAN
 //!                                        ├─ keys       keyrings of remotes and of the system, secret keys
 //!                                        ├─ bare_keys  ed25519, spki: whom the system trusts
 //!                                        ├─ trust      whose signatures a remote's commits need

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use super::{Environment, Machine};
 use crate::net::{Authorities, HttpOptions, Limits, ProxyRule, TlsOptions};
 
-/// Hosts that are never reached through a proxy.
+/// Hosts to which podman, skopeo and whatever else is written in Go never go through a proxy.
 const LOCAL: &str = "localhost,127.0.0.0/8,::1";
 
 impl Machine {
@@ -23,20 +23,35 @@ impl Machine {
         let tls = TlsOptions { authorities: self.authorities().clone(), ..TlsOptions::default() };
         HttpOptions { tls, proxies, no_proxy, limits, ..HttpOptions::default() }
     }
+
+    /// The HTTP options for remotes of ostree. For curl, which C ostree asks with, this machine is a host like others.
+    pub(super) fn http_to_remotes(&self, limits: Limits) -> HttpOptions {
+        let no_proxy = either(&self.env, "NO_PROXY").map(|given| excepted(&given, ""));
+        HttpOptions { no_proxy, ..self.base_http(limits) }
+    }
+
+    /// The HTTP options for servers that nobody has configured: they are near, so there are no proxies.
+    pub(super) fn http_to_strangers(&self, limits: Limits) -> HttpOptions {
+        let proxies = Vec::new();
+        HttpOptions { proxies, ..self.base_http(limits) }
+    }
 }
 
-/// The proxies that the environment sets for a client of `host`. Variables in small letters win, as they do
-/// elsewhere.
+/// The proxies that the environment sets for a client of `host`, and where it does without.
 pub(super) fn proxies(env: &Environment, host: &str) -> (Vec<ProxyRule>, Option<String>) {
-    let either = |name: &str| env.text(&name.to_lowercase()).or_else(|| env.text(name)).map(str::to_owned);
     let rules = [
-        either("HTTPS_PROXY").map(ProxyRule::Https),
-        either("HTTP_PROXY").map(ProxyRule::Http),
-        either("ALL_PROXY").map(ProxyRule::All),
+        either(env, "HTTPS_PROXY").map(ProxyRule::Https),
+        either(env, "HTTP_PROXY").map(ProxyRule::Http),
+        either(env, "ALL_PROXY").map(ProxyRule::All),
     ];
-    let except = either("NO_PROXY")
+    let except = either(env, "NO_PROXY")
         .map_or_else(|| LOCAL.to_owned(), |given| format!("{},{LOCAL}", excepted(&given, host)));
     (rules.into_iter().flatten().collect(), Some(except))
+}
+
+/// A variable, in small letters or in capital ones; the first of these wins, as it does elsewhere.
+fn either(env: &Environment, name: &str) -> Option<String> {
+    env.text(&name.to_lowercase()).or_else(|| env.text(name)).map(str::to_owned)
 }
 
 /// The entries of `NO_PROXY` in the forms that the HTTP client knows, which are those without a port: an entry

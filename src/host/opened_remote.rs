@@ -11,7 +11,7 @@ use super::remotes::with_cookies;
 use super::repos::open_dir;
 use super::{Error, Machine, Result};
 use crate::base::Ctx;
-use crate::net::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use crate::net::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::net::{Authorities, Http, HttpOptions, HttpVersions, Identity, Limits, ProxyRule, TlsVerify, Url};
 use crate::remote::{
     FetchedSummary, LocalArchive, Origin, RemoteServer, SummaryCache, SummaryJudge, fetch_summary,
@@ -27,6 +27,9 @@ const MIRRORS: &str = "mirrorlist=";
 pub struct RemoteAccess {
     /// The address, in place of the configured ones.
     pub url: Option<String>,
+    /// Whether nobody has configured who is at that address: he gets none of the remote's cookies and certificates, and is
+    /// asked without proxies.
+    pub is_stranger: bool,
     /// Headers for every request.
     pub headers: Vec<(String, String)>,
     /// Whether servers are told that this is libostree: some count, or let in, by that name.
@@ -104,7 +107,10 @@ impl Machine {
         access: &RemoteAccess,
         ctx: &Ctx,
     ) -> Result<OpenedRemote> {
-        let config = self.remote_config(repo, name)?;
+        let mut config = self.remote_config(repo, name)?;
+        if access.is_stranger {
+            config = for_stranger(config);
+        }
         ctx.cancel.check()?;
         let source = match (&config.metalink, access.url.as_ref().or(config.url.as_ref())) {
             (Some(metalink), _) if access.url.is_none() => {
@@ -157,7 +163,10 @@ impl Machine {
         let content = config.contenturl.as_ref().filter(|_| access.url.is_none());
         let (url, content) = (place(url)?, content.map(|url| place(url)).transpose()?);
         let others = content.as_ref().map(|(url, _)| url);
-        let mut headers = headers(&with_cookies(repo, &config.name, (&url.0, others), &access.headers)?)?;
+        let mut headers = match access.is_stranger {
+            true => headers(&access.headers)?,
+            false => headers(&with_cookies(repo, &config.name, (&url.0, others), &access.headers)?)?,
+        };
         let has_list = url.1 || content.as_ref().is_some_and(|(_, is_list)| *is_list);
         let all = |(url, is_list): (Url, bool)| match is_list {
             true => Ok(RemoteServer::mirrors(&http, &url, &headers, ctx)?),
@@ -165,8 +174,7 @@ impl Machine {
         };
         let (urls, content) = (all(url)?, content.map(all).transpose()?.unwrap_or_default());
         if has_list {
-            // They are for the host that the user named.
-            headers.remove(COOKIE);
+            RemoteServer::strip_secrets(&mut headers);
         }
         Ok(RemoteServer::new(http, urls, content, headers))
     }
@@ -190,9 +198,13 @@ impl Machine {
 
     /// The HTTP options for a remote.
     fn remote_http(&self, config: &RemoteConfig, access: &RemoteAccess) -> Result<HttpOptions> {
-        let mut http = self.base_http(access.limits);
+        let mut http = match access.is_stranger {
+            true => self.http_to_strangers(access.limits),
+            false => self.http_to_remotes(access.limits),
+        };
         if let Some(proxy) = config.proxy.clone().filter(|proxy| !proxy.is_empty()) {
-            (http.proxies, http.no_proxy) = (vec![ProxyRule::All(proxy)], None);
+            // For curl, NO_PROXY counts all the same.
+            http.proxies = vec![ProxyRule::All(proxy)];
         }
         if config.tls_permissive {
             http.tls.verify = TlsVerify::No;
@@ -258,6 +270,21 @@ impl LocalArchive for Repo {
 
     fn collection(&self) -> Option<CollectionId> {
         self.config().collection_id.clone()
+    }
+}
+
+/// The settings of a remote that count for somebody else, too: none that tell of the way to its own servers.
+fn for_stranger(config: RemoteConfig) -> RemoteConfig {
+    RemoteConfig {
+        proxy: None,
+        contenturl: None,
+        metalink: None,
+        tls_permissive: false,
+        tls_client_cert_path: None,
+        tls_client_key_path: None,
+        tls_ca_path: None,
+        http2: None,
+        ..config
     }
 }
 

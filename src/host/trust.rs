@@ -73,6 +73,18 @@ impl Machine {
         self.trust_as(repo, &self.remote_config(repo, remote)?, gpg_verify, gpg_verify_summary)
     }
 
+    /// The keys that must have signed commits of `remote` which come from somebody else, whom nobody has configured: one
+    /// of them has to, also where the remote's own pulls ask for no signature. The summary is his own, and needs none.
+    ///
+    /// # Errors
+    /// As [`Machine::remote_trust`].
+    pub fn remote_trust_of_stranger(&self, repo: &Repo, remote: &RemoteName) -> Result<RemoteTrust> {
+        let mut config = self.remote_config(repo, remote)?;
+        config.sign_verify_summary = SignVerify::Off;
+        let gpg = config.gpg_verify || config.sign_verify == SignVerify::Off;
+        self.trust_as(repo, &config, gpg, false)
+    }
+
     /// What is configured of a remote.
     ///
     /// # Errors

@@ -147,7 +147,7 @@ fn kind(arg: &Arg, verb: &str) -> Option<Value> {
         "FROM-TO" => Value::StaticDelta,
         "dir=PATH|tar=FILE|ref=COMMIT" => Value::Tree,
         "DEPLOYMENT" => Value::OneOf(&["booted", "pending", "rollback"]),
-        "FINDERS" => Value::OneOf(&["config", "mount", "config,mount"]),
+        "FINDERS" => Value::OneOf(&["config", "lan", "mount", "config,mount", "config,lan,mount"]),
         "COLLECTION-ID REF" => Value::CollectionsAndRefs,
         "KEYTYPE=[inline|file]:PUBKEY" => Value::OneOf(KEYS),
         "METHOD" => Value::OneOf(METHODS),

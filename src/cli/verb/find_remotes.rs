@@ -23,8 +23,9 @@ pub(crate) struct Args {
     /// Do not wait for the disk
     #[arg(long)]
     disable_fsync: bool,
-    /// Where to look: config for the remotes that are configured, mount for mounted volumes
-    #[arg(long, value_name = "FINDERS", value_delimiter = ',', value_parser = finder)]
+    /// Where to look: config for the remotes that are configured, mount for mounted volumes, lan for machines of the local
+    /// network, which takes two seconds [default: core.default-repo-finders, else config,mount]
+    #[arg(long, value_name = "FINDERS", value_delimiter = ',')]
     finders: Vec<Finder>,
     /// Pull what was found
     #[arg(long)]
@@ -37,15 +38,6 @@ pub(crate) struct Args {
     refs: Vec<String>,
 }
 
-fn finder(text: &str) -> Result<Finder, String> {
-    match text {
-        "config" => Ok(Finder::Config),
-        "mount" => Ok(Finder::Mount),
-        "lan" => Err("repositories of the local network cannot be looked for here".into()),
-        _ => Err(format!("Unknown finder type ‘{text}’, must be config or mount")),
-    }
-}
-
 /// Prints who has the refs, and pulls them if that is asked for.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if args.mirror && !args.pull {
@@ -53,7 +45,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let refs = collection_refs(&args.refs)?;
     let mut repo = args.common.open()?;
-    let finders = if args.finders.is_empty() { &[Finder::Mount, Finder::Config][..] } else { &args.finders };
+    let defaults = Finder::defaults(&repo)?;
+    let finders = if args.finders.is_empty() { &defaults } else { &args.finders };
     let machine = Machine::from_env();
     let found = machine.find_remotes(&repo, &refs, finders, args.cache_dir.as_deref(), &session.ctx)?;
     let out = &mut session.out;
@@ -84,6 +77,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 fn print(out: &mut dyn Write, number: usize, place: &FoundRemote) -> anyhow::Result<()> {
     let finder = match place.finder {
         Finder::Config => "OstreeRepoFinderConfig",
+        Finder::Lan => "OstreeRepoFinderAvahi",
         Finder::Mount => "OstreeRepoFinderMount",
     };
     let time = place.summary_secs.and_then(|secs| DateTime::from_timestamp(i64::try_from(secs).ok()?, 0));
@@ -119,8 +113,9 @@ fn pull_all(
         if wanted.is_empty() {
             continue;
         }
-        let options =
-            pull::Options::of_found(&place.url, args.mirror, args.disable_fsync, args.cache_dir.clone());
+        // A remote is pulled from as it is configured.
+        let url = (place.finder != Finder::Config).then_some(&*place.url);
+        let options = pull::Options::of_found(url, args.mirror, args.disable_fsync, args.cache_dir.clone());
         match pull::pull(repo, &place.remote, &wanted, &options, true, session) {
             Ok(()) => left.retain(|(id, name)| !given.iter().any(|(one, _)| *one == (id, name))),
             Err(error) => failure = Some(error),

@@ -203,7 +203,7 @@ fn a_ref_of_a_collection_is_written_anew() {
     }
 }
 
-/// A stick that `create-usb` wrote is preferred, unless a remote has a later commit.
+/// A stick that `create-usb` wrote is preferred, unless a remote has a later commit; without a signature it is not believed.
 #[test]
 fn volumes_are_looked_into() {
     if !need("ostree") || !need_root() {
@@ -211,9 +211,14 @@ fn volumes_are_looked_into() {
     }
     let tmp = remotes();
     let dir = tmp.path();
+    ok(dir, OURS, &["gpg-new-key", "--secret=secret.asc", "--public=key.asc", "Apps <apps@example.org>"]);
+    ok(dir, OURS, &["remote", "gpg-import", "--repo=new", "-k", "key.asc", "apps"]);
     // Nothing of the mount is seen outside.
     let script = format!(
         "set -e; cd {dir}; mount -t tmpfs none /mnt
+        {OURS} create-usb --repo=apps /mnt org.example.apps app1 >/dev/null
+        {OURS} find-remotes --repo=new --finders=mount org.example.apps app1 >unsigned
+        {OURS} gpg-sign --repo=apps --gpg-homedir=secret.asc app1 apps@example.org >/dev/null
         {OURS} create-usb --repo=apps /mnt org.example.apps app1 >/dev/null
         {OURS} find-remotes --repo=new --pull org.example.apps app1 >first
         ostree commit --repo=apps -b app1 tree >/dev/null; ostree summary -u --repo=apps
@@ -222,7 +227,9 @@ fn volumes_are_looked_into() {
     );
     let before = ok(dir, "ostree", &["rev-parse", "--repo=apps", "app1"]);
     run("unshare", &["-m", "sh", "-c", &script]);
-    let [first, second] = ["first", "second"].map(|name| fs::read_to_string(dir.join(name)).unwrap());
+    let [unsigned, first, second] =
+        ["unsigned", "first", "second"].map(|name| fs::read_to_string(dir.join(name)).unwrap());
+    assert_eq!(unsigned, "No results.\n");
     assert!(
         first.starts_with("Result 0: file:///mnt/.ostree/repo\n - Finder: OstreeRepoFinderMount\n"),
         "{first}"

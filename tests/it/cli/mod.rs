@@ -3,6 +3,7 @@
 mod collections;
 mod dates;
 mod images;
+mod lan;
 mod messages;
 mod own;
 mod parity;

@@ -174,6 +174,37 @@ fn proxies_are_used_as_configured() {
     assert!(log.contains(&format!("CONNECT {}", server.address)), "{log}");
 }
 
+/// As for curl, with which C ostree asks: this machine is a host like others, and `no_proxy` counts for every proxy.
+#[test]
+fn proxies_of_the_environment_are_used_as_the_c_program_uses_them() {
+    let fixture = Fixture::new();
+    let only_via = "location / { if ($http_via = \"\") { return 403; } }";
+    let Some(server) = Nginx::start_with(&fixture.path("srv"), only_via) else { return };
+    let Some(proxy) = TinyProxy::start("") else { return };
+    let (url, proxy) = (server.url("repo"), format!("http://{}", proxy.address));
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    let lines: [(&str, Variables<'_>, bool); 6] = [
+        ("", &[], false),
+        ("", &[("http_proxy", &proxy)], true),
+        ("", &[("http_proxy", &proxy), ("no_proxy", "example.org")], true),
+        ("", &[("http_proxy", &proxy), ("no_proxy", "127.0.0.1")], false),
+        (&format!("proxy={proxy}\n"), &[("no_proxy", "127.0.0.1")], false),
+        (&format!("proxy={proxy}\n"), &[("http_proxy", "http://127.0.0.1:1")], true),
+    ];
+    for (settings, variables, expected) in lines {
+        for program in ["ostree", OURS] {
+            fixture.repository("ours", "bare-user", &url);
+            let config = fixture.path("ours/config");
+            fs::write(&config, fs::read_to_string(&config).unwrap() + settings).unwrap();
+            let mut pull = Command::new(program);
+            pull.args(["pull", "--repo=ours", "origin", "main"]).current_dir(fixture.dir.path());
+            let out = pull.env_remove("OSTREE_REPO").envs(variables.iter().copied()).output().unwrap();
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert_eq!(out.status.success(), expected, "{program} {settings}{variables:?}: {said}");
+        }
+    }
+}
+
 #[test]
 fn what_fails_is_asked_for_as_often_as_it_is_said() {
     let fixture = Fixture::new();

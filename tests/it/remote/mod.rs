@@ -1,6 +1,7 @@
 //! Pulls from archive repositories that C ostree wrote, behind nginx, beside C ostree's own pulls.
 
 mod access;
+mod attackers;
 mod deltas;
 mod faults;
 mod listing;

@@ -95,7 +95,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-config", &[("Keep some space free:", "ostree-rs config --repo=repo set core.min-free-space-percent 5")]),
     ("ostree-rs-diff", &[("List what a commit changed:", "ostree-rs diff --repo=repo exampleos/stable")]),
     ("ostree-rs-export", &[("Write a commit as a tar archive:", "ostree-rs export --repo=repo exampleos/stable -o os.tar")]),
-    ("ostree-rs-find-remotes", &[("Pull a ref of a collection from whatever place has it:", "ostree-rs find-remotes --repo=repo --pull org.example.Os exampleos/stable")]),
+    ("ostree-rs-find-remotes", &[("Pull a ref of a collection from whatever place has it:", "ostree-rs find-remotes --repo=repo --pull org.example.Os exampleos/stable"), ("Ask the machines of the local network, too:", "ostree-rs find-remotes --repo=repo --finders=config,lan,mount org.example.Os exampleos/stable")]),
     ("ostree-rs-fsck", &[("Verify every object, and list what is damaged as JSON:", "ostree-rs fsck --repo=repo --json")]),
     ("ostree-rs-gpg-new-key", &[("Make a key:", "ostree-rs gpg-new-key --secret=secret.asc --public=key.asc 'Example OS <os@example.org>'")]),
     ("ostree-rs-create-usb", &[("Copy a ref of a collection to a stick:", "ostree-rs create-usb --repo=repo /media/stick org.example.Os exampleos/stable")]),

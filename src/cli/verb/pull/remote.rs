@@ -35,7 +35,10 @@ pub(in crate::cli::verb) fn pull(
     let (started, machine) = (Instant::now(), Machine::from_env());
     let opened = machine.open_remote(repo, name, &options.access()?, &session.ctx)?;
     let wanted = wanted(refs, &opened.config, options.mirror)?;
-    let trust = machine.remote_trust(repo, name)?;
+    let trust = match options.is_stranger {
+        true => machine.remote_trust_of_stranger(repo, name)?,
+        false => machine.remote_trust(repo, name)?,
+    };
     let caches = options.localcache_repo.iter().map(|path| locate::open(path));
     let caches = caches.collect::<anyhow::Result<Vec<Repo>>>()?;
     let judge = |summary: &[u8], signatures: Option<&[u8]>| trust.judge_summary(summary, signatures);
@@ -60,7 +63,11 @@ pub(in crate::cli::verb) fn pull(
         deltas,
         spool: Some(&spool),
     };
-    let cache = machine.summary_cache(repo, options.cache_dir.as_deref())?;
+    // What another server says may never be taken for what the remote says, the next time that it is asked.
+    let cache = match options.url {
+        None => machine.summary_cache(repo, options.cache_dir.as_deref())?,
+        Some(_) => None,
+    };
     let plan = RemotePlan::new(opened.origin(cache), &wanted, remote_options, &session.ctx)?;
     if options.dry_run {
         let stats = plan.look_at_deltas(&locate::begin(repo, &session.ctx)?, &session.ctx)?;

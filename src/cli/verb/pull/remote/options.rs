@@ -65,7 +65,10 @@ pub(in crate::cli::verb) struct Options {
     pub(super) depth: Option<i64>,
     /// Where to fetch from, in place of what is configured
     #[arg(long)]
-    url: Option<String>,
+    pub(super) url: Option<String>,
+    /// Whether nobody has configured who is at that address.
+    #[arg(skip)]
+    pub(super) is_stranger: bool,
     /// A header for every request; may be given more than once
     #[arg(long, value_name = "KEY=VALUE")]
     http_header: Vec<String>,
@@ -102,16 +105,17 @@ pub(in crate::cli::verb) struct Options {
 }
 
 impl Options {
-    /// Options for a place that was found, in place of the remote's own.
+    /// Options for a place that was found: somebody who is near, at `url`, or the remote itself.
     pub(in crate::cli::verb) fn of_found(
-        url: &str,
+        url: Option<&str>,
         mirror: bool,
         disable_fsync: bool,
         cache_dir: Option<PathBuf>,
     ) -> Self {
+        let (is_stranger, url) = (url.is_some(), url.map(str::to_owned));
         // Whoever happens to be near is not believed.
         let untrusted = true;
-        Self { url: Some(url.to_owned()), mirror, disable_fsync, cache_dir, untrusted, ..Self::default() }
+        Self { url, is_stranger, mirror, disable_fsync, cache_dir, untrusted, ..Self::default() }
     }
 
     /// Options for the upgrade of a deployment.
@@ -140,6 +144,7 @@ impl Options {
         limits.slow_for = self.low_speed_time_seconds.map_or(limits.slow_for, Duration::from_secs);
         Ok(RemoteAccess {
             url: self.url.clone(),
+            is_stranger: self.is_stranger,
             headers: self.http_header.iter().map(header).collect::<anyhow::Result<_>>()?,
             user_agent: self.append_user_agent.clone(),
             is_ostree: std::env::args_os()
