@@ -31,6 +31,7 @@ use super::writer::Writer;
 use crate::base::Ctx;
 use crate::store::{self, ObjectRead, load_commit, load_dirmeta, load_dirtree};
 
+#[cfg(feature = "container")]
 pub(crate) use content::SELINUX_XATTR;
 pub use on_base::{OnBase, export_on_base};
 
