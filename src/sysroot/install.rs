@@ -70,7 +70,8 @@ impl Sysroot {
             Some(DeviceTrees::Directory(name)) => copy_dir(kernel.dir()?.as_fd(), installed.as_fd(), name)?,
             None => {}
         }
-        let prefix = if self.flag("bootprefix")? { BOOT_PREFIX } else { "" };
+        let settings = self.settings()?;
+        let prefix = if settings.has_boot_prefix { BOOT_PREFIX } else { "" };
         let overlays = self.install_overlays(deployment, boot.as_fd(), prefix, &labels)?;
         let title = self.title(deployment, root.as_fd(), place)?;
         let entry = &mut deployment.entry;
@@ -89,9 +90,9 @@ impl Sysroot {
         };
         set_options(entry, &link, kernel.initramfs.is_some());
         if place.index > 0 {
-            self.append_keys(entry)?;
+            settings.append_except_default.iter().for_each(|(key, value)| entry.set(key, value));
         }
-        let path = format!("{entries}/{}", self.entry_name(deployment, place)?);
+        let path = format!("{entries}/{}", self.entry_name(deployment, place, settings.boot_counting_tries));
         files::replace(&boot, &path, deployment.entry.to_string().as_bytes(), Durability::Later)
     }
 
@@ -135,40 +136,19 @@ impl Sysroot {
     }
 
     /// The name of a boot entry. Boot loaders that count attempts do it in the name.
-    fn entry_name(&self, deployment: &Deployment, place: Place) -> Result<String> {
+    fn entry_name(&self, deployment: &Deployment, place: Place, tries: u64) -> String {
         let mut name = format!("ostree-{}", place.count - place.index);
         if self.surroundings.tunables.stateroot_in_names {
             name += &format!("-{}", deployment.id.stateroot);
         }
-        let keys = self.repo.config().keyfile();
-        let tries = keys.get_u64("sysroot", "boot-counting-tries").map_err(Error::invalid("config"))?;
-        let (tries, entry) = (tries.unwrap_or(0), &deployment.entry);
+        let entry = &deployment.entry;
         let counted = match (tries, entry.file_name().map(|_| entry.tries())) {
             (0, _) => String::new(),
             (tries, None) => format!("+{tries}"),
             (_, Some(so_far)) if so_far.left == 0 && so_far.done == 0 => String::new(),
             (_, Some(so_far)) => format!("+{}-{}", so_far.left, so_far.done),
         };
-        Ok(format!("{name}{counted}.conf"))
-    }
-
-    /// Keys that the configuration wants in every entry but the first.
-    fn append_keys(&self, entry: &mut BootEntry) -> Result<()> {
-        let keys = self.repo.config().keyfile();
-        let list = keys.get_list("sysroot", "bls-append-except-default").map_err(Error::invalid("config"))?;
-        for pair in list.unwrap_or_default() {
-            if let Some((key, value)) = pair.split_once('=') {
-                entry.set(key, value);
-            }
-        }
-        Ok(())
-    }
-
-    /// A setting of the group `[sysroot]`, off by default.
-    fn flag(&self, key: &str) -> Result<bool> {
-        let value =
-            self.repo.config().keyfile().get_bool("sysroot", key).map_err(Error::invalid("config"))?;
-        Ok(value == Some(true))
+        format!("{name}{counted}.conf")
     }
 }
 

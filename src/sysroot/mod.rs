@@ -16,6 +16,7 @@
 //! stateroot      new sysroots and stateroots
 //! bootloader     what GRUB, U-Boot, syslinux, zipl and aboot want beside the boot entries
 //! boot_entry     one file of loader/entries (boot loader specification)
+//! settings       what the repository's config says of boot entries
 //! kargs          the kernel's command line
 //! origin         where a deployment came from, and where its upgrades come from
 //! etc            /etc of the old deployment merged into that of the new one
@@ -52,6 +53,7 @@ pub mod prepare_root;
 mod relabel;
 mod retain;
 mod room;
+mod settings;
 mod soft_reboot;
 mod staged;
 mod state_overlay;
@@ -78,6 +80,7 @@ pub use name::{BootLink, BootVersion, DeploymentId, Stateroot};
 pub use origin::DeploymentOrigin;
 pub use relabel::ensure_labelled;
 pub use retain::{Position, Retain};
+pub use settings::{BootLoaderChoice, SysrootSettings};
 pub use stateroot::Epoch;
 pub use surroundings::{Inode, Surroundings, Tunables};
 pub use unlock::Unlock;
@@ -169,6 +172,12 @@ impl Sysroot {
         let Some(boot) = files::open_dir_if_there(&self.dir, "boot")? else { return Ok(None) };
         let kind = rustix::fs::fstatfs(&boot).map_err(|e| Error::io("statfs", "boot", e))?.f_type;
         if kind == MSDOS_MAGIC { Err(Error::VfatBoot) } else { Ok(Some(boot)) }
+    }
+
+    /// What is configured for boot entries.
+    fn settings(&self) -> Result<SysrootSettings> {
+        SysrootSettings::parse(self.repo.config().keyfile())
+            .map_err(Error::invalid("config of the repository"))
     }
 
     /// Says what was done.

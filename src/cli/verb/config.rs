@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use super::Common;
 use crate::cli::terminal::Session;
 use crate::store::Error;
+use crate::sysroot::SysrootSettings;
 
 /// Arguments of `config`.
 #[derive(clap::Args)]
@@ -43,7 +44,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             let (group, key) = split(args, name)?;
             repo.update_config(|config| {
                 let invalid = |source| Error::Invalid { what: format!("[{group}] {key}"), source };
-                config.set_string(group, key, value).map_err(invalid)
+                config.set_string(group, key, value).map_err(invalid)?;
+                // C ostree does not open a repository with what it does not know here.
+                SysrootSettings::parse(config).map(drop).map_err(invalid)
             })?;
         }
         ["unset", name] => {

@@ -22,9 +22,7 @@ mod uboot;
 use std::fmt;
 use std::io;
 
-use ostree_format::ParseError;
-
-use super::{BootVersion, Error, Result, Sysroot, files};
+use super::{BootLoaderChoice, BootVersion, Error, Result, Sysroot, files};
 use crate::base::Ctx;
 
 pub use self::grub::{GrubMenu, menu_entries};
@@ -87,20 +85,14 @@ impl BootLoader {
     /// # Errors
     /// [`Error::Invalid`] if the config names one that nobody knows; [`Error::Io`].
     pub fn of(sysroot: &Sysroot) -> Result<Option<Self>> {
-        let keys = sysroot.repo().config().keyfile();
-        let named = keys.get_string("sysroot", "bootloader").map_err(Error::invalid("config"))?;
-        Ok(Some(match named.as_deref().unwrap_or("auto") {
-            "auto" => return Self::detect(sysroot),
-            "none" => return Ok(None),
-            "grub2" => Self::Grub2 { efi: grub::efi_dir(sysroot.dir())? },
-            "syslinux" => Self::Syslinux,
-            "uboot" => Self::UBoot,
-            "zipl" => Self::Zipl,
-            "aboot" => Self::Aboot,
-            other => {
-                let why = format!("Invalid bootloader configuration: '{other}'");
-                return Err(Error::invalid("sysroot.bootloader")(ParseError::invalid("config", 0, why)));
-            }
+        Ok(Some(match sysroot.settings()?.boot_loader {
+            BootLoaderChoice::Auto => return Self::detect(sysroot),
+            BootLoaderChoice::None => return Ok(None),
+            BootLoaderChoice::Grub2 => Self::Grub2 { efi: grub::efi_dir(sysroot.dir())? },
+            BootLoaderChoice::Syslinux => Self::Syslinux,
+            BootLoaderChoice::UBoot => Self::UBoot,
+            BootLoaderChoice::Zipl => Self::Zipl,
+            BootLoaderChoice::Aboot => Self::Aboot,
         }))
     }
 

@@ -150,3 +150,18 @@ fn the_only_configuration_of_an_efi_system_is_replaced_and_the_old_one_kept() {
     assert!(place.at("root").join(kernel).exists() && options.contains("ostree=/ostree/boot.1/"), "{new}");
     super::deploy::assert_bootable(&place.at("root"));
 }
+
+/// A repository with a value that C ostree does not know is one that it does not open.
+#[test]
+fn what_no_boot_loader_is_called_is_not_configured() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.sysroot("root");
+    let set = ["--repo=root/ostree/repo", "config", "set", "sysroot.bootloader", "lilo"];
+    let said = place.fails(&set);
+    assert!(said.contains("Invalid bootloader configuration: 'lilo'"), "{said}");
+    place.ours(&["--repo=root/ostree/repo", "config", "set", "sysroot.bootloader", "none"]);
+    assert_eq!(place.c(&["--repo=root/ostree/repo", "config", "get", "sysroot.bootloader"]), "none\n");
+}
