@@ -187,6 +187,12 @@ impl Sysroot {
             false => XattrPolicy::Keep,
         };
         let merged = etc::merge(&default, &current, &new, xattrs, ctx)?;
+        for path in &merged.ignored {
+            tracing::info!(
+                "Ignoring non-regular/non-symlink file found during /etc merge: {}",
+                path.display()
+            );
+        }
         let changes = &merged.changes;
         self.tell(&format!(
             "Copying /etc changes: {} modified, {} removed, {} added",

@@ -160,7 +160,14 @@ impl Sysroot {
         let (Some(run), Some(booted)) = (&self.surroundings.run, all.booted) else { return Ok(()) };
         let Some(bytes) = files::read(run, STAGED)? else { return Ok(()) };
         let wrong = || format!("Loading staged deployment: {STAGED}");
-        let data = Dict::parse(&bytes).map_err(Error::invalid(wrong()))?;
+        let data = match Dict::parse(&bytes) {
+            Ok(data) => data,
+            // An upgrade, which stages another one, mends it.
+            Err(error) => {
+                tracing::warn!(%error, "the file {STAGED} of a staged deployment is damaged: there is none");
+                return Ok(());
+            }
+        };
         let Some(target) = data.get_dict("target").map_err(Error::invalid(wrong()))? else { return Ok(()) };
         let (id, boot_checksum) = staged_id(&target).map_err(Error::invalid(wrong()))?;
         let mut entry = BootEntry::default();

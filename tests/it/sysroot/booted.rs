@@ -144,6 +144,28 @@ fn a_staged_deployment_gives_way_to_another() {
     assert_bootable(&place.at("root"));
 }
 
+/// The next upgrade stages another one.
+#[test]
+fn a_damaged_record_of_a_staged_deployment_is_none() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let (place, ctx) = (Place::new(), Ctx::default());
+    place.sysroot("root");
+    place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+    place.new_version("2", &["root"]);
+    let sysroot = place.booted(0);
+    let current = sysroot.load().unwrap();
+    sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+    fs::write(place.at("run/ostree/staged-deployment"), "damaged").unwrap();
+    let current = sysroot.load().unwrap();
+    assert!(current.staged().is_none() && current.list.len() == 1);
+    let staged = sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+    assert!(sysroot.finalize_staged(staged, &ctx).unwrap());
+    assert!(place.c(&["admin", "status", "--sysroot=root"]).contains("Version: 2"));
+    assert_bootable(&place.at("root"));
+}
+
 /// A boot partition that holds two kernels gets a third one in place of that which goes.
 #[test]
 fn a_small_boot_partition_is_enough() {
