@@ -12,12 +12,12 @@ use super::{absent, advice, near, terminal};
 /// Says that a verb does not exist, and which one may have been meant; if none, the usage of the program or of the
 /// group of verbs is shown.
 pub(crate) fn unknown_verb(command: &Command, groups: &[String], verb: &OsStr) -> anyhow::Result<ExitCode> {
-    let (group, verb) = (groups.last().map(String::as_str), verb.to_string_lossy());
-    let message = match group {
-        None => format!("Unknown command '{verb}'"),
-        Some(group) => format!("Unknown \"{group}\" subcommand '{verb}'"),
+    let verb = verb.to_string_lossy();
+    let message = match groups {
+        [] => format!("Unknown command '{verb}'"),
+        groups => format!("Unknown \"{}\" subcommand '{verb}'", groups.join(" ")),
     };
-    if let Some(advice) = absent::advice(group, &verb) {
+    if let Some(advice) = absent::advice(groups.last().map(String::as_str), &verb) {
         anyhow::bail!("{message}: it does not exist here; {advice}");
     }
     let level = below(command, groups);
@@ -48,9 +48,9 @@ pub(crate) fn missing_verb(
         }
     }
     show(command, groups);
-    match groups.last() {
-        None => anyhow::bail!("No command specified"),
-        Some(group) => anyhow::bail!("No \"{group}\" subcommand specified"),
+    match groups {
+        [] => anyhow::bail!("No command specified"),
+        groups => anyhow::bail!("No \"{}\" subcommand specified", groups.join(" ")),
     }
 }
 

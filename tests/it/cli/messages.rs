@@ -120,7 +120,7 @@ fn the_word_that_was_meant() {
         (&["comit"][..], "Unknown command 'comit'; nearest: commit"),
         (&["remote", "lst"], "Unknown \"remote\" subcommand 'lst'; nearest: list"),
         (&["container", "pul"], "Unknown \"container\" subcommand 'pul'; nearest: pull"),
-        (&["container", "image", "lsit"], "Unknown \"image\" subcommand 'lsit'; nearest: list"),
+        (&["container", "image", "lsit"], "Unknown \"container image\" subcommand 'lsit'; nearest: list"),
         (&["rev-parse", "mian"], "Refspec 'mian' not found; nearest: main"),
         (&["ls", "stable"], "Refspec 'stable' not found; nearest: exampleos/x86_64/stable"),
         (
