@@ -1,7 +1,7 @@
 //! Refs, refspecs and revisions.
 //!
 //! ```text
-//! ref       exampleos/x86_64/stable      components of [\w\d][-._\w\d]*, joined by '/'
+//! ref       exampleos/x86_64/stable      components of [\w\d][-._\w\d]*, joined by '/'; \w and \d as Unicode has them
 //! refspec   [remote:]ref
 //! revision  refspec | 64 hex digits | abbreviated checksum, each with any number of '^' behind it
 //! ```
@@ -55,13 +55,13 @@ pub struct Rev {
     pub ancestors: usize,
 }
 
-const fn is_word(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'_'
+/// Letters and digits of any script: the C program's regular expressions are of Unicode.
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Checks one component of a ref, which starts at `offset`.
 fn check_component(what: &'static str, text: &str, offset: usize, component: &str) -> Result<()> {
-    let bytes = component.as_bytes();
     let bad = |at: usize| {
         Err(ParseError::invalid(
             what,
@@ -71,11 +71,10 @@ fn check_component(what: &'static str, text: &str, offset: usize, component: &st
             ),
         ))
     };
-    match bytes.first() {
-        Some(b) if is_word(*b) => {}
-        _ => return bad(0),
+    if !component.starts_with(is_word) {
+        return bad(0);
     }
-    match bytes.iter().position(|b| !is_word(*b) && *b != b'-' && *b != b'.') {
+    match component.find(|c| !is_word(c) && c != '-' && c != '.') {
         Some(at) => bad(at),
         None => Ok(()),
     }
@@ -137,6 +136,7 @@ impl FromStr for CollectionId {
         let mut offset = 0;
         for element in text.split('.') {
             let first = element.bytes().next();
+            let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             if first.is_none_or(|b| b.is_ascii_digit()) || !element.bytes().all(is_word) {
                 return bad(offset);
             }
@@ -222,10 +222,10 @@ mod tests {
 
     #[test]
     fn refs_and_revisions() {
-        for good in ["main", "a/b-c/d.e", "_x", "0", "exampleos/x86_64/stable"] {
+        for good in ["main", "a/b-c/d.e", "_x", "0", "exampleos/x86_64/stable", "ä", "größe/日本-1"] {
             assert!(good.parse::<RefName>().is_ok(), "{good}");
         }
-        for bad in ["", "/a", "a/", "a//b", "-a", ".a", "a/.b", "a b", "ä", "a:b", "a^", "a\0"] {
+        for bad in ["", "/a", "a/", "a//b", "-a", ".a", "a/.b", "a b", "ä–", "a:b", "a^", "a\0"] {
             assert!(bad.parse::<RefName>().is_err(), "{bad}");
         }
         let rev: Rev = "origin:a/b^^".parse().unwrap();

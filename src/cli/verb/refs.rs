@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Common, resolve};
 use crate::cli::terminal::Session;
-use crate::format::{CollectionId, CommitId, RefName, RefSpec};
+use crate::format::{CollectionId, CommitId, RefName, RefSpec, RemoteName};
 use crate::repo::Repo;
 use crate::store::Refs;
 
@@ -65,7 +65,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         return collections(args, &repo, session);
     }
     if args.delete {
-        return args.prefixes.iter().try_for_each(|prefix| delete(&repo, &Prefix::parse(prefix)));
+        let prefixes: Vec<_> =
+            args.prefixes.iter().map(|text| Prefix::parse(text)).collect::<Result<_, _>>()?;
+        return prefixes.iter().try_for_each(|prefix| delete(&repo, prefix));
     }
     list(args, &repo, session)
 }
@@ -77,14 +79,25 @@ struct Prefix<'a> {
 }
 
 impl<'a> Prefix<'a> {
-    fn parse(text: &'a str) -> Self {
+    /// Reads a refspec, or `REMOTE:`. Nothing at all is refused: a variable that is empty by mistake would delete
+    /// every ref.
+    fn parse(text: &'a str) -> anyhow::Result<Self> {
         let (remote, path) = match text.split_once(':') {
             // `origin:.` is what flatpak writes for `origin:`.
-            Some((remote, ".")) => (Some(remote), ""),
+            Some((remote, "." | "")) => (Some(remote), ""),
             Some((remote, path)) => (Some(remote), path),
             None => (None, text),
         };
-        Self { remote, path: path.trim_end_matches('/') }
+        let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+        match remote {
+            Some(remote) if path.is_empty() => {
+                drop(remote.parse::<RemoteName>().with_context(|| format!("Invalid refspec {text}"))?)
+            }
+            Some(remote) => drop(parse(&format!("{remote}:{path}"))?),
+            None if path.is_empty() => bail!("Invalid refspec '': no ref, and no beginning of one"),
+            None => drop(parse(path)?),
+        }
+        Ok(Self { remote, path })
     }
 
     /// What remains of a refspec that begins so: all of it if it is equal, else what stands behind the `/`.
@@ -122,7 +135,8 @@ fn list(args: &Args, repo: &Repo, session: &mut Session) -> anyhow::Result<()> {
     if args.prefixes.is_empty() {
         found.extend(entries.into_iter().map(|(refspec, target)| (refspec.to_string(), target)));
     } else {
-        for prefix in args.prefixes.iter().map(|text| Prefix::parse(text)) {
+        for text in &args.prefixes {
+            let prefix = Prefix::parse(text)?;
             let matching = entries.iter().filter_map(|(refspec, target)| {
                 let shown = prefix.strip(refspec)?;
                 Some((if args.list || args.alias { refspec.to_string() } else { shown }, target.clone()))

@@ -9,7 +9,7 @@ use super::super::durable::ChangedDirs;
 use super::super::{Repo, sys};
 use super::{HEADS, MIRRORS, is_no_ref, namespace};
 use crate::base::fs;
-use crate::store::{Error, Result};
+use crate::store::{Error, Result, check_new_ref};
 
 impl Repo {
     /// Lets a ref name `target` at once, outside of a transaction, or deletes it.
@@ -46,6 +46,7 @@ impl Repo {
     /// # Errors
     /// As [`Repo::set_ref`].
     pub fn set_alias(&self, alias: &RefSpec, target: &RefName) -> Result<()> {
+        check_new_ref(alias)?;
         let name = alias.name.as_str();
         let path = format!("{}/{name}", namespace(alias.remote.as_ref()));
         let up = "../".repeat(name.matches('/').count());

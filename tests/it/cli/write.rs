@@ -91,6 +91,62 @@ fn refs_are_written() {
     }
 }
 
+/// An empty variable in a script, or a name that cannot be one, deletes nothing: it is refused, as by C ostree.
+#[test]
+fn what_is_no_ref_deletes_none() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("archive");
+    let refs = || start("ostree", tmp.path(), &["--repo=repo", "refs"]).stdout;
+    let before = refs();
+    assert!(!before.is_empty());
+    for bad in ["", "/", "//", ".", "..", "a//b", "/main", "ma in", ":", "origin:/", "^"] {
+        for args in [&["refs", "--delete", bad][..], &["refs", "--list", bad], &["refs", bad]] {
+            let args = [&["--repo=repo"], args].concat();
+            let (ours, theirs) = (start(OURS, tmp.path(), &args), start("ostree", tmp.path(), &args));
+            assert!(!ours.status.success() && !theirs.status.success(), "{args:?}");
+            let error = String::from_utf8_lossy(&ours.stderr);
+            assert!(error.contains("Invalid refspec"), "{args:?}: {error}");
+        }
+    }
+    assert_eq!(refs(), before);
+}
+
+/// To C ostree letters are those of every script: what it has written so is seen, and no prune takes it.
+#[test]
+fn refs_of_every_script() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    let names = ["größe", "ветка/стабильная", "日本", "r:é"];
+    for name in names {
+        assert!(
+            start("ostree", tmp.path(), &["--repo=repo", "refs", &format!("--create={name}"), "main^"])
+                .status
+                .success()
+        );
+    }
+    start(
+        "ostree",
+        tmp.path(),
+        &["--repo=repo", "commit", "-b", "außen", "--tree=dir=tree/usr", "--timestamp=@7"],
+    );
+    for args in [&["refs"][..], &["rev-parse", "außen", "日本", "r:é"], &["log", "größe"]] {
+        same(tmp.path(), &[&["--repo=repo"], args].concat());
+    }
+    assert!(start(OURS, tmp.path(), &["--repo=repo", "refs", "--create=neu/ö", "außen"]).status.success());
+    assert!(start(OURS, tmp.path(), &["--repo=repo", "prune", "--refs-only", "--depth=0"]).status.success());
+    for name in [&names[..], &["außen", "neu/ö"]].concat() {
+        let shown = start("ostree", tmp.path(), &["--repo=repo", "ls", "-R", name]);
+        assert!(shown.status.success(), "{name}: {}", String::from_utf8_lossy(&shown.stderr));
+    }
+    assert!(
+        !start(OURS, tmp.path(), &["--repo=repo", "commit", "-b", "a–b", "--tree=dir=tree"]).status.success()
+    );
+}
+
 #[test]
 fn copies_between_repositories() {
     if !need("ostree") {
