@@ -7,7 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat};
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, Uid};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -123,6 +123,19 @@ pub fn open_made_dir(dir: impl AsFd, name: impl Arg) -> io::Result<OwnedFd> {
     }
     let why = "somebody else has put another directory in the place of the one that was made";
     Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+/// The owner and group that a file is to be given.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] for 4294967295: the system takes it for "as it is", and the file would keep
+/// another owner than its checksum says.
+pub fn owner(uid: u32, gid: u32) -> io::Result<(Uid, Gid)> {
+    if uid == u32::MAX || gid == u32::MAX {
+        let why = "no file can belong to 4294967295, which the system takes for \"as it is\"";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    Ok((Uid::from_raw(uid), Gid::from_raw(gid)))
 }
 
 /// Whether what lies in `dir` was made by this user.

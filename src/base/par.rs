@@ -116,19 +116,10 @@ impl<'env, E> Pool<'env, E> {
 
     fn run(&self) {
         while let Some((bytes, job)) = self.next() {
+            // Even if the job panics: who waits for it has to go on, and the panic then ends the scope.
+            let mut done = Done { pool: self, bytes, error: None, whole: false };
             let result = job();
-            let mut state = self.lock();
-            state.bytes -= bytes;
-            state.running -= 1;
-            if let Err(error) = result {
-                if !state.stopped {
-                    state.error = Some(error);
-                }
-                state.stopped = true;
-                state.queue.clear();
-            }
-            drop(state);
-            self.room.notify_all();
+            (done.error, done.whole) = (result.err(), true);
         }
     }
 
@@ -144,6 +135,32 @@ impl<'env, E> Pool<'env, E> {
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// The end of a job.
+struct Done<'a, 'env, E> {
+    pool: &'a Pool<'env, E>,
+    bytes: u64,
+    error: Option<E>,
+    /// Whether the job came to its end.
+    whole: bool,
+}
+
+impl<E> Drop for Done<'_, '_, E> {
+    fn drop(&mut self) {
+        let mut state = self.pool.lock();
+        state.bytes -= self.bytes;
+        state.running -= 1;
+        if self.error.is_some() || !self.whole {
+            if !state.stopped {
+                state.error = self.error.take();
+            }
+            state.stopped = true;
+            state.queue.clear();
+        }
+        drop(state);
+        self.pool.room.notify_all();
     }
 }
 
@@ -195,5 +212,17 @@ mod tests {
         });
         assert_eq!(result, Err(10));
         assert!(ran.load(Ordering::SeqCst) < 100);
+    }
+
+    #[test]
+    fn a_panic_ends_the_work() {
+        let run = || {
+            with_pool(&Ctx::default(), 1, |pool| {
+                pool.submit(1, || panic!("a job that panics"))?;
+                (0..5000).try_for_each(|_| pool.submit(1, || Ok::<_, ()>(())))?;
+                pool.wait()
+            })
+        };
+        assert!(std::panic::catch_unwind(run).is_err());
     }
 }

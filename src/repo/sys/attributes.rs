@@ -4,18 +4,21 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, XattrFlags};
+
+use crate::base::fs::owner;
 use rustix::io::Errno;
 
 /// Owner and group of an open file.
 pub(in crate::repo) fn set_owner(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
-    Ok(rustix::fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?)
+    let (uid, gid) = owner(uid, gid)?;
+    Ok(rustix::fs::fchown(file, Some(uid), Some(gid))?)
 }
 
 /// Owner and group of a symbolic link.
 pub(in crate::repo) fn set_link_owner(dir: impl AsFd, path: &str, uid: u32, gid: u32) -> io::Result<()> {
-    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    Ok(rustix::fs::chownat(dir, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
+    let (uid, gid) = owner(uid, gid)?;
+    Ok(rustix::fs::chownat(dir, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Permission bits of an open file; the umask has no say.

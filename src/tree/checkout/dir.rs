@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ostree_format::{DirEntry, DirMeta, DirMetaId, DirTreeRef, FileId, FileName, S_IFDIR, S_IFMT, Xattrs};
 use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, fchmod, fchown, fsync, futimens,
-    mkdirat, openat, statat,
+    AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, fchown, fsync, futimens, mkdirat,
+    openat, statat,
 };
 use rustix::io::Errno;
 
@@ -217,7 +217,8 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
             };
             fchmod(&dir.fd, Mode::from_raw_mode(meta.mode & mask)).map_err(io("fchmod"))?;
             if self.options.ownership == Ownership::Commit {
-                fchown(&dir.fd, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))
+                fs::owner(meta.uid, meta.gid)
+                    .and_then(|(uid, gid)| Ok(fchown(&dir.fd, Some(uid), Some(gid))?))
                     .map_err(|e| not_given(&dir.path, meta.uid, meta.gid, e))?;
             }
             // The same in every checkout, except for copies, which are there to be changed.

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use ostree_format::{FileHeader, FileId, FileKind, FileName};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, Uid, chmodat, chownat, copy_file_range, fchmod, fchown, fsync,
-    ioctl_ficlone, mknodat, symlinkat,
+    AtFlags, FileType, Mode, chmodat, chownat, copy_file_range, fchmod, fchown, fsync, ioctl_ficlone,
+    mknodat, symlinkat,
 };
 use rustix::io::Errno;
 
@@ -115,7 +115,8 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
             self.content(file, &mut object)
                 .map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))?;
             if self.options.ownership == Ownership::Commit {
-                fchown(file, Some(Uid::from_raw(wanted.uid)), Some(Gid::from_raw(wanted.gid)))
+                fs::owner(wanted.uid, wanted.gid)
+                    .and_then(|(uid, gid)| Ok(fchown(file, Some(uid), Some(gid))?))
                     .map_err(|e| not_given(dir.path_of(name), wanted.uid, wanted.gid, e))?;
             }
             self.attributes(file, &wanted).map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))
@@ -196,15 +197,16 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
     }
 
     fn chown_at(&self, dir: &Dir, name: &str, header: &FileHeader) -> Result<()> {
-        let (uid, gid) = (Uid::from_raw(header.uid), Gid::from_raw(header.gid));
-        chownat(&dir.fd, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        fs::owner(header.uid, header.gid)
+            .and_then(|(uid, gid)| Ok(chownat(&dir.fd, name, Some(uid), Some(gid), flags)?))
             .map_err(|e| not_given(dir.path_of(name), header.uid, header.gid, e))
     }
 }
 
 /// The error for a file that cannot be given to whom it should belong.
-pub(super) fn not_given(path: impl Into<PathBuf>, uid: u32, gid: u32, why: Errno) -> Error {
-    Error::Owner { path: path.into(), uid, gid, source: why.into() }
+pub(super) fn not_given(path: impl Into<PathBuf>, uid: u32, gid: u32, source: io::Error) -> Error {
+    Error::Owner { path: path.into(), uid, gid, source }
 }
 
 impl Dir {

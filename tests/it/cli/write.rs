@@ -147,6 +147,30 @@ fn refs_of_every_script() {
     );
 }
 
+/// The system takes 4294967295 for "as it is": a file that is given to it keeps another owner than its object says.
+#[test]
+fn no_file_belongs_to_minus_one() {
+    let tmp = super::repository_tree();
+    for (mode, fine) in [("bare", false), ("bare-user", true), ("archive", true)] {
+        let repo = format!("--repo={mode}");
+        start(OURS, tmp.path(), &[&repo, "init", &format!("--mode={mode}")]);
+        for owner in ["--owner-uid=4294967295", "--owner-gid=4294967295"] {
+            let out = start(OURS, tmp.path(), &[&repo, "commit", "-b", "main", "--tree=dir=tree", owner]);
+            let error = String::from_utf8_lossy(&out.stderr);
+            assert_eq!(out.status.code(), Some(i32::from(!fine)), "{mode}: {error}");
+            if fine {
+                let out = start(OURS, tmp.path(), &[&repo, "checkout", "main", "out"]);
+                let error = String::from_utf8_lossy(&out.stderr);
+                assert_eq!(out.status.code(), Some(1), "{mode}: {error}");
+                assert!(error.contains("4294967295"), "{error}");
+                fs::remove_dir_all(tmp.path().join("out")).unwrap();
+            } else {
+                assert!(error.contains("no file can belong to 4294967295"), "{error}");
+            }
+        }
+    }
+}
+
 #[test]
 fn copies_between_repositories() {
     if !need("ostree") {
