@@ -66,6 +66,14 @@ pub fn xz<'a>(input: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
     Method::Xz.decoder(input)
 }
 
+/// Decompresses a stream that is known to be bzip2.
+///
+/// # Errors
+/// [`ErrorKind::InvalidData`] if its start is damaged.
+pub fn bzip2<'a>(input: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+    Method::Bzip2.decoder(input)
+}
+
 /// The name of a format that is not read here, with advice, if a file that begins with `head` has it.
 pub fn foreign(head: &[u8]) -> Option<&'static str> {
     const FOREIGN: [(&[u8], &str); 12] = [

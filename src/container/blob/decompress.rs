@@ -33,8 +33,7 @@ use super::buffers::Buffers;
 use super::layer_format::{FORMAT_BYTES, LayerFormat, other_compression};
 use super::unpacked::read_unpacked;
 use crate::base::io::Cancellable;
-use crate::base::join;
-use crate::base::{Ctx, Item};
+use crate::base::{Ctx, Item, compressed, join};
 use crate::container::image::{DiffId, Digest, Error, ImageSource, Result};
 use crate::{store, tar};
 
@@ -93,8 +92,16 @@ fn read<T>(
         let fetch = scope.spawn(move || fetch(blob, &to_decompress));
         let note = move |is| note_format(digest, says, is, ctx);
         let hash = if diff_id.is_some() { Hash::Stream } else { Hash::Nothing };
-        let decompress =
-            scope.spawn(move || decompress(Blocks::new(compressed), hash, &note, &to_consume, ctx));
+        let decompress = scope.spawn(move || {
+            let mut blob = Blocks::new(compressed);
+            let end = decompress(&mut blob, hash, &note, &to_consume, ctx);
+            if end.is_err() {
+                // The rest counts for the digest, which tells whether the blob is damaged or was made so.
+                drop(to_consume);
+                blob.drain();
+            }
+            end
+        });
         let mut stream = Blocks::new(stream);
         let consumed = consume(&mut stream);
         if consumed.as_ref().err().is_none_or(is_damage) {
@@ -108,7 +115,11 @@ fn read<T>(
     let broken = |source| Error::Layer { layer: digest, source };
     // A blob that is not what it should be is the reason for whatever `consume` says, and a source that breaks off the
     // reason for whatever the decompressor says.
-    let seen = match (fetched.map_err(broken)?, decompressed.map_err(broken)?) {
+    let fetched = fetched.map_err(broken)?;
+    if let (End::Whole(blob), Err(_)) = (&fetched, &decompressed) {
+        blob.verify(digest, layer.size())?;
+    }
+    let seen = match (fetched, decompressed.map_err(broken)?) {
         (End::Whole(blob), End::Whole(stream)) => {
             blob.verify(digest, layer.size())?;
             let actual = DiffId::new(stream.unwrap_or(blob.checksum));
@@ -212,7 +223,7 @@ fn fetch(mut blob: impl Read, decompressor: &Sender<Block>) -> io::Result<End<Fo
 
 /// Decompresses the blob. Gives the checksum of what came out if that is to be hashed, unless it is the blob's own.
 fn decompress(
-    mut blob: Blocks,
+    mut blob: &mut Blocks,
     hash: Hash,
     note: &dyn Fn(LayerFormat),
     consumer: &Sender<Block>,
@@ -222,12 +233,16 @@ fn decompress(
     let start = blob.fill_buf()?;
     let start = &start[..start.len().min(FORMAT_BYTES)];
     if let Some(other) = other_compression(start) {
-        return Err(invalid(format!("it is compressed by {other}; layers are gzip, zstd or not compressed")));
+        return Err(invalid(format!(
+            "it is compressed by {other}; layers are gzip, zstd, bzip2, xz or not compressed"
+        )));
     }
     let format = LayerFormat::of_bytes(start);
     note(format);
     let end = match format {
         LayerFormat::Tar => send_hashed(&mut blob, Hash::Nothing, consumer, ctx)?,
+        LayerFormat::Xz => send_hashed(&mut compressed::xz(Box::new(&mut blob))?, hash, consumer, ctx)?,
+        LayerFormat::Bzip2 => send_hashed(&mut compressed::bzip2(Box::new(&mut blob))?, hash, consumer, ctx)?,
         LayerFormat::Gzip => send_hashed(&mut MultiGzDecoder::new(&mut blob), hash, consumer, ctx)?,
         LayerFormat::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(&mut blob)?;

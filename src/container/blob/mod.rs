@@ -20,6 +20,7 @@ mod unpacked;
 
 pub use compress::{WrittenLayer, write_layer};
 pub use decompress::{MAX_ZSTD_WINDOW_LOG, read_layer};
+pub(in crate::container) use layer_format::FORMAT_BYTES;
 pub use layer_format::LayerFormat;
 pub(super) use layer_format::compression_of;
 

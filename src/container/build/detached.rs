@@ -34,7 +34,7 @@ pub fn replace_detached_metadata(
     let was_chunked = !chunked::annotations_of(&layer.descriptor).is_empty();
     let compression = match LayerFormat::of(layer.descriptor.media_type())? {
         LayerFormat::Tar => Compression::None,
-        LayerFormat::Gzip => Compression::GZIP,
+        LayerFormat::Gzip | LayerFormat::Bzip2 | LayerFormat::Xz => Compression::GZIP,
         LayerFormat::Zstd if was_chunked => Compression::ZSTD_CHUNKED,
         LayerFormat::Zstd => Compression::ZSTD,
     };

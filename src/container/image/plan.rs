@@ -136,7 +136,8 @@ impl Image {
         }
         let manifest: ImageManifest = parse(raw, "manifest")?;
         // A document that two readers may take for different things is refused.
-        if manifest.media_type().as_ref().is_some_and(|t| *t != raw.media_type) {
+        let own = manifest.media_type().as_ref().filter(|own| !own.as_ref().is_empty());
+        if own.is_some_and(|own| *own != raw.media_type) {
             return Err(Error::Image(format!("manifest {} has two media types", raw.digest)));
         }
         let bytes = read_verified(source, "config", manifest.config())?;

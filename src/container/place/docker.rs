@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::{Extent, Slice, not_tar, read_whole};
 use super::{OciArchiveWriter, index};
 use crate::base::io::Hashing;
-use crate::container::blob::LayerFormat;
+use crate::container::blob::{FORMAT_BYTES, LayerFormat};
 use crate::container::image::media::{
     DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_MANIFEST,
 };
@@ -185,14 +185,14 @@ fn choose<'a>(items: &'a [Item], name: Option<&str>) -> Result<&'a Item> {
 fn layer(file: &Arc<File>, extent: Extent, diff_id: &str) -> Result<(Digest, &'static str)> {
     let mut magic = Vec::new();
     let read = |e| Error::io("read archive", "docker-archive")(e);
-    Slice::new(file, extent).take(4).read_to_end(&mut magic).map_err(read)?;
+    Slice::new(file, extent).take(FORMAT_BYTES as u64).read_to_end(&mut magic).map_err(read)?;
     let media_type = match LayerFormat::of_bytes(&magic) {
         LayerFormat::Tar => {
             let digest = diff_id.parse();
             let digest = digest.map_err(|source| Error::Reference { text: diff_id.to_owned(), source })?;
             return Ok((digest, DOCKER_LAYER));
         }
-        LayerFormat::Gzip => DOCKER_LAYER_GZIP,
+        LayerFormat::Gzip | LayerFormat::Bzip2 | LayerFormat::Xz => DOCKER_LAYER_GZIP,
         LayerFormat::Zstd => DOCKER_LAYER_ZSTD,
     };
     let mut hashing = Hashing::new(Slice::new(file, extent));
