@@ -59,15 +59,15 @@ pub(super) fn header_path(header: &tar::Header) -> Vec<u8> {
     if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
 }
 
-pub(super) fn entry_kind(header: &tar::Header, path: &[u8], at: u64) -> Result<EntryKind> {
+pub(super) fn entry_kind(header: &tar::Header, path: &[u8], stored: u64, at: u64) -> Result<EntryKind> {
     let device = || -> Result<(u32, u32)> {
         // Both fields lie at the same place in every format that has them.
         let bytes = header.as_bytes();
         Ok((number_in(&bytes[329..337], "devmajor", at)?, number_in(&bytes[337..345], "devminor", at)?))
     };
     Ok(match header.as_bytes()[156] {
-        // Before there was a type for directories, a slash at the end told.
-        0 | b'0' if path.ends_with(b"/") => EntryKind::Dir,
+        // Before there was a type for directories, a slash at the end told; but a directory has no content.
+        0 | b'0' if path.ends_with(b"/") && stored == 0 => EntryKind::Dir,
         0 | b'0' | b'7' => EntryKind::Regular,
         b'1' => EntryKind::Link,
         b'2' => EntryKind::Symlink,

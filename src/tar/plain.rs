@@ -84,7 +84,8 @@ pub fn export_plain(
         out: Writer::new(BufWriter::with_capacity(64 * 1024, out)),
         options,
         ctx,
-        mtime: if is_layer { 0 } else { commit.timestamp },
+        // No header holds a time before 1970.
+        mtime: if is_layer { 0 } else { u64::try_from(commit.timestamp.cast_signed()).unwrap_or(0) },
         moves_etc: is_layer && !has_etc(store, &root)?,
         places: HashMap::new(),
     };

@@ -171,8 +171,8 @@ impl<R: Read> Reader<R> {
                 return Err(Error::format(at, Kind::TooLarge("a name", MAX_NAME_BYTES)));
             }
         }
-        let kind = entry_kind(header, &path, at)?;
         let stored = pax.size.map_or_else(|| header_size(header, at), Ok)?;
+        let kind = entry_kind(header, &path, stored, at)?;
         let size = self.begin_content(header, kind, stored, std::mem::take(&mut pax.sparse), at)?;
         let entry = TarEntry {
             offset: start,

@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, XattrFlags};
+use rustix::io::Errno;
 
 use crate::base::fs::owner;
-use rustix::io::Errno;
 
 /// Owner and group of an open file.
 pub(in crate::repo) fn set_owner(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {

@@ -51,6 +51,10 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
                 let node = Node::Out(path);
                 return match entry.kind {
                     EntryKind::Link => self.set_outside(node, entry, archive),
+                    EntryKind::Char(..) | EntryKind::Block(..) | EntryKind::Fifo => {
+                        self.links.set_special(node, entry.kind);
+                        Ok(())
+                    }
                     _ if self.wanted.contains(node.name()) => self.set_outside(node, entry, archive),
                     _ => Ok(()),
                 };

@@ -33,9 +33,10 @@ impl<R: Read> Reader<R> {
         let twice = |what| Error::format(at, Kind::Ambiguous(what));
         match header.entry_type().as_byte() {
             b'L' if to.path.is_some() => return Err(twice("a long path")),
-            b'L' => to.path = Some(self.read_long_name(size, at)?),
+            // An empty name is none: Go's reader, which podman and umoci use, passes over it.
+            b'L' => to.path = Some(self.read_long_name(size, at)?).filter(|name| !name.is_empty()),
             b'K' if to.link.is_some() => return Err(twice("a long link target")),
-            b'K' => to.link = Some(self.read_long_name(size, at)?),
+            b'K' => to.link = Some(self.read_long_name(size, at)?).filter(|name| !name.is_empty()),
             b'g' => {
                 self.skip(size)?;
                 self.skip(padding_of(size))?;

@@ -340,6 +340,47 @@ fn devices_and_their_links() {
     assert_eq!(pulled.left_out["a character device"], 4);
 }
 
+/// A device in `/dev` is left out with its other names.
+#[test]
+fn links_to_devices_that_are_left_out() {
+    let (store, pulled) = pull_layers(&[&[
+        item("dev/x", tar::EntryType::Char, 0o666),
+        link("dev/y", "dev/x"),
+        link("usr/a", "dev/x"),
+        link("usr/b", "dev/y"),
+        file("usr/c", "c"),
+    ]]);
+    let all = describe(&store, &pulled.commit);
+    let files: Vec<_> = all.keys().filter(|path| !path.ends_with('/')).collect();
+    assert_eq!(files, ["/usr/c"]);
+}
+
+/// A header of the old type with a slash at the end is a directory, unless it has content: podman and umoci make a
+/// file of that, and no byte of it is taken for a header. A long name that is empty is none.
+#[test]
+fn headers_that_are_odd() {
+    let slash = patched(&file("usr/zz", "abc"), b"usr/z/");
+    let dir = patched(&file("usr/dd", ""), b"usr/d/");
+    let mut long = tar::Header::new_gnu();
+    long.set_entry_type(tar::EntryType::GNULongName);
+    long.set_path("././@LongLink").unwrap();
+    long.set_size(0);
+    long.set_cksum();
+    let end = layer(&[file("usr/y", "y")]);
+    let tar = [&slash[..1024], &dir[..512], long.as_bytes(), &end].concat();
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path());
+    super::put_image(&layout, &[tar], &[]);
+    let store = MemStore::new();
+    let pulled = pull(&layout, &store, "oci:x").unwrap();
+    let all = describe(&store, &pulled.commit);
+    let below: Vec<_> = all.iter().filter(|(path, _)| path.len() > 5).collect();
+    assert_eq!(
+        below.iter().map(|(path, what)| format!("{path} {what}")).collect::<Vec<_>>(),
+        ["/usr/d/ 644 0", "/usr/y 644 0 y", "/usr/z 644 0 abc"]
+    );
+}
+
 /// Links that lead in circles, to files or out of the tree are replaced by directories: nothing is lost.
 #[test]
 fn symbolic_links_that_lead_nowhere() {
