@@ -110,6 +110,16 @@ impl Response {
         })
     }
 
+    /// Checks that a body which was read is not the error of a registry that called it a success.
+    pub(super) fn refuse_error(&self, what: &str, body: &[u8]) -> Result<()> {
+        let Some(message) = serde_json::from_slice(body).ok().and_then(|json| registry_message(&json)) else {
+            return Ok(());
+        };
+        let why = format!("no {what} but an error: {}", words(message.as_bytes(), MAX_WORDS));
+        let content_type = self.header(CONTENT_TYPE).map(str::to_owned);
+        Err(Error::NotJson { url: shown(&self.url), status: self.status(), content_type, why })
+    }
+
     /// What a server that refuses something says about it. The status is what matters: nobody waits long for more,
     /// or fails for want of it.
     pub(super) fn words(&mut self, patience: &Patience) -> String {
@@ -121,7 +131,8 @@ impl Response {
             body.extend_from_slice(&std::mem::take(&mut self.chunk));
         }
         let message = serde_json::from_slice(&body).ok().and_then(|json| registry_message(&json));
-        message.unwrap_or_else(|| {
+        // A server's words are no commands for the terminal that shows them.
+        message.map(|message| words(message.as_bytes(), MAX_WORDS)).unwrap_or_else(|| {
             let words = words(&body, MAX_WORDS);
             match self.header(CONTENT_TYPE).filter(|_| words.starts_with('<')) {
                 Some(html) => format!("{html}, {:?}", self::words(&body, MAX_START)),
@@ -140,7 +151,7 @@ impl Response {
 /// The first words of a text, on one line.
 fn words(text: &[u8], max_chars: usize) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * max_chars)]);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = text.replace(char::is_control, " ").split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -118,7 +118,10 @@ impl Registry {
         let request = Request::new(Method::GET, self.url(&format!("manifests/{reference}"))?);
         let request = request.header(ACCEPT, &accept.join(", "));
         let (response, bytes) = self.read(&request, &mut self.http.patience(ctx))?;
-        response.parse::<BTreeMap<String, IgnoredAny>>("manifest", &bytes)?;
+        let keys = response.parse::<BTreeMap<String, IgnoredAny>>("manifest", &bytes)?;
+        if !keys.contains_key("schemaVersion") {
+            response.refuse_error("manifest", &bytes)?;
+        }
         let media_type = response.header(CONTENT_TYPE).map(str::to_string);
         let digest = response.header(DIGEST_HEADER).map(str::to_string);
         Ok(Manifest { bytes, media_type, digest })

@@ -39,6 +39,19 @@ fn a_page_is_named() {
     }
 }
 
+/// Some proxies call an error a success.
+#[test]
+fn an_error_that_is_called_a_success() {
+    let body = b"{\"errors\": [{\"code\": \"UNAUTHORIZED\", \"message\": \"authentication required\"}]}";
+    let peer = Peer::start(|call| call.answer("200 OK\r\nContent-Type: application/json", body));
+    let error = peer.registry(limits()).manifest("1", &[MANIFEST], &Ctx::default()).unwrap_err();
+    assert!(matches!(error, Error::NotJson { .. }), "{error}");
+    let error = error.to_string();
+    for part in ["/v2/a/manifests/1", "200 OK", "no manifest but an error: authentication required"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
 #[test]
 fn a_token_server_that_is_none() {
     for (answer, part) in [
@@ -80,6 +93,9 @@ fn failures_are_told_in_short() {
             "{\"errors\": [{\"code\": \"DENIED\", \"message\": \"access is denied\"}]}",
             "(access is denied)",
         ),
+        // What a terminal would obey is not passed on to it.
+        ("403 No", "{\"errors\": [{\"message\": \"\\u001b[31mred\\u0007\\nline\"}]}", "([31mred line)"),
+        ("500 No", "\u{1b}]0;title\u{7} boom", ": ]0;title boom"),
     ] {
         let peer = Peer::start(move |call| call.answer(head, body.as_bytes()));
         let error = peer.registry(limits()).tags(&Ctx::default()).unwrap_err().to_string();
