@@ -93,7 +93,8 @@ fn indented(out: &mut dyn Write, text: &str) -> anyhow::Result<()> {
 }
 
 fn utc(timestamp: u64) -> anyhow::Result<String> {
-    let time = i64::try_from(timestamp).ok().and_then(|secs| DateTime::from_timestamp(secs, 0));
+    // The C program writes a time before 1970 as what it is in 64 bits.
+    let time = DateTime::from_timestamp(timestamp.cast_signed(), 0);
     let time = time.with_context(|| format!("Invalid timestamp: {timestamp}"))?;
     Ok(time.format("%Y-%m-%d %H:%M:%S +0000").to_string())
 }

@@ -123,7 +123,7 @@ fn print_metadata(out: &mut dyn Write, key: &str, value: &Value) -> anyhow::Resu
 
 /// `2024-01-02T03:04:05+00`, with as much of the zone as it needs.
 fn local_time(secs: u64) -> String {
-    let time = i64::try_from(secs).ok().and_then(|secs| DateTime::from_timestamp(secs, 0));
+    let time = DateTime::from_timestamp(secs.cast_signed(), 0);
     time.map_or_else(
         || "invalid".to_owned(),
         |time| time.with_timezone(&Local).format("%FT%T%:::z").to_string(),

@@ -187,7 +187,9 @@ fn entry(platform: &PlatformName) -> Result<Platform> {
 
 /// RFC 3339, in UTC.
 fn time(secs: u64) -> Result<String> {
-    let time = i64::try_from(secs).ok().and_then(|secs| DateTime::from_timestamp(secs, 0));
+    // A commit's time before 1970 is what it is in 64 bits.
+    let secs = secs.cast_signed();
+    let time = DateTime::from_timestamp(secs, 0);
     let time = time.ok_or_else(|| Error::Usage(format!("{secs} seconds since 1970 is no date")))?;
     Ok(time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

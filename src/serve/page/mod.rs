@@ -170,7 +170,7 @@ fn commit_link(html: &mut Html, id: &CommitId) {
 
 /// A time in UTC.
 fn time(secs: u64) -> String {
-    let time = i64::try_from(secs).ok().and_then(|secs| chrono::DateTime::from_timestamp(secs, 0));
+    let time = chrono::DateTime::from_timestamp(secs.cast_signed(), 0);
     time.map_or_else(|| format!("{secs} s"), |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
 }
 

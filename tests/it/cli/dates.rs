@@ -46,6 +46,35 @@ fn seconds(program: &str, dir: &Path, zone: &str, date: &str) -> Option<i64> {
     Some(DateTime::parse_from_str(date.trim(), "%F %T %z").unwrap().timestamp())
 }
 
+/// Clocks of machines without a battery begin anywhere: what was committed before 1970 is shown, and goes into images.
+#[test]
+fn commits_before_1970() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = super::repository("archive");
+    let start = |program: &str, args: &[&str]| super::start(program, tmp.path(), args);
+    for (date, created) in [("@-1", "1969-12-31T23:59:59Z"), ("1901-02-03", "1901-02-03T00:00:00Z")] {
+        let date = format!("--timestamp={date}");
+        let args = ["--repo=repo", "commit", "-b", "old", &date, "--tree=dir=tree"];
+        assert!(start("ostree", &args).status.success());
+        for verb in ["log", "show"] {
+            super::same(tmp.path(), &["--repo=repo", verb, "old"]);
+        }
+        let built = start(OURS, &["--repo=repo", "container", "build", "--ref=old", "--oci-dir=o", "-q"]);
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let config = start("skopeo", &["inspect", "--config", "oci:o"]);
+        if need("skopeo") {
+            assert!(String::from_utf8_lossy(&config.stdout).contains(created), "{config:?}");
+        }
+        let exported = start(OURS, &["--repo=repo", "export", "old", "-o", "old.tar"]);
+        assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+        assert!(
+            start(OURS, &["--repo=repo", "commit", "-b", "again", "--tree=tar=old.tar"]).status.success()
+        );
+    }
+}
+
 #[test]
 fn dates_are_read_as_c_ostree_reads_them() {
     if !need("ostree") {
