@@ -43,7 +43,9 @@ pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
     if let Some((free, mount)) = writing.path.as_deref().and_then(free) {
         let wanted = wanted.map(|bytes| format!("{} were needed next, and ", size(bytes)));
         let free = size(free);
-        said.push(format!("{}{free} are free on {}", wanted.unwrap_or_default(), mount.display()));
+        // What was begun may have taken room, too, and be gone by now.
+        let now = if writing.kept == Kept::Nothing { " now" } else { "" };
+        said.push(format!("{}{free} are free{now} on {}", wanted.unwrap_or_default(), mount.display()));
     }
     if writing.kept == Kept::Objects {
         said.push("what was written is kept for the next run".to_owned());

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::process::ExitCode;
 
 use clap::Command;
@@ -68,8 +69,11 @@ fn below<'c>(command: &'c Command, groups: &[String]) -> &'c Command {
 /// Help goes to standard output and is no error; everything else exits with 1, as C ostree does.
 pub(crate) fn bad_arguments(error: &clap::Error) -> anyhow::Result<ExitCode> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        error.print()?;
-        return Ok(ExitCode::SUCCESS);
+        return match error.print() {
+            // A pager or `head` that has seen enough.
+            Err(closed) if closed.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),
+        };
     }
     match bad_value(error) {
         Some(why) => anyhow::bail!("{why}"),

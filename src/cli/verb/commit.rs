@@ -163,7 +163,11 @@ fn is_unchanged(txn: &Transaction<'_>, parent: Option<CommitId>, root: RootDir) 
 fn options(args: &Args, repo: &Repo) -> anyhow::Result<CommitOptions> {
     let parent = match (args.parent.as_deref(), &args.branch) {
         (Some("none"), _) => None,
-        (Some(checksum), _) => Some(checksum.parse()?),
+        (Some(checksum), _) => Some(checksum.parse().with_context(|| {
+            format!(
+                "Invalid rev {checksum}: --parent takes a whole checksum, which `rev-parse` tells, or none"
+            )
+        })?),
         (None, Some(branch)) if !args.orphan => resolve_if_present(repo, branch)?,
         (None, _) => None,
     };

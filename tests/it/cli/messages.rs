@@ -223,15 +223,15 @@ fn no_room() {
         ),
         ("3", "--repo=m/r commit -b x --tree=dir=tree", &["/m/r: min-free-space-percent '3%'", large]),
         ("0", "--repo=m/r pull-local --untrusted r", &["/m/r: write ", large]),
-        ("0", "--repo=r checkout -UC x m/out", &["Writing m/out: ", " are free on "]),
-        ("0", "--repo=r container build --ref=x --oci-dir=m/o", &["Writing oci:m/o: ", " are free on "]),
+        ("0", "--repo=r checkout -UC x m/out", &["Writing m/out: ", " are free now on "]),
+        ("0", "--repo=r container build --ref=x --oci-dir=m/o", &["Writing oci:m/o: ", " are free now on "]),
         (
             "0",
             "--repo=r container build --ref=x --oci-archive=m/o",
-            &["Writing oci-archive:m/o: ", " are free on "],
+            &["Writing oci-archive:m/o: ", " are free now on "],
         ),
-        ("0", "--repo=r export x -o m/o.tar", &["Writing m/o.tar: ", " are free on "]),
-        ("0", "--repo=r tar export x -o m/o.tar", &["Writing m/o.tar: ", " are free on "]),
+        ("0", "--repo=r export x -o m/o.tar", &["Writing m/o.tar: ", " are free now on "]),
+        ("0", "--repo=r tar export x -o m/o.tar", &["Writing m/o.tar: ", " are free now on "]),
     ] {
         let again = match command.contains("commit") {
             true => "mount -o remount,size=32m m && $0 --repo=m/r commit -b x --tree=dir=tree >again",

@@ -171,6 +171,28 @@ fn no_file_belongs_to_minus_one() {
     }
 }
 
+/// What is wrong is named: the archive, the option, the pair.
+#[test]
+fn mistakes_of_commit_are_named() {
+    let tmp = super::repository_tree();
+    start(OURS, tmp.path(), &["--repo=repo", "init", "--mode=archive"]);
+    fs::write(tmp.path().join("broken.tar"), [b'x'; 1024]).unwrap();
+    for (args, said) in [
+        (&["--tree=tar=broken.tar"][..], "broken.tar: "),
+        (&["--tree=dir=tree", "--tree=tar=tree/usr"], "tree/usr: "),
+        (&["--owner-uid=4294967296"], "--owner-uid 4294967296: no owner has a number above 4294967295"),
+        (&["--owner-gid=99999999999"], "--owner-gid 99999999999: "),
+        (&["--add-metadata-string==a"], "Empty metadata key in '=a'"),
+        (&["--add-metadata==1"], "Empty metadata key in '=1'"),
+        (&["--parent=main"], "Invalid rev main: --parent takes a whole checksum"),
+    ] {
+        let out = start(OURS, tmp.path(), &[&["--repo=repo", "commit", "-b", "x"], args].concat());
+        let error = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {error}");
+        assert!(error.starts_with(&format!("error: {said}")), "{args:?}: {error}");
+    }
+}
+
 #[test]
 fn copies_between_repositories() {
     if !need("ostree") {

@@ -55,6 +55,13 @@ impl Options {
             if self.canonical_permissions && value.is_some_and(|id| id > 0) {
                 bail!("Cannot specify both --canonical-permissions and non-zero --owner-{option}");
             }
+            if value.is_some_and(|id| id > u32::MAX.into()) {
+                bail!(
+                    "--owner-{option} {}: no owner has a number above {}",
+                    value.unwrap_or_default(),
+                    u32::MAX
+                );
+            }
         }
         // A negative owner is none.
         let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());

@@ -1,6 +1,6 @@
 //! The metadata that the arguments of `commit` give, in their order: strings first, then other values.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::format::RefSpec;
 use crate::format::variant::{Dict, Value};
@@ -66,5 +66,10 @@ fn strings(given: &[String]) -> anyhow::Result<Dict> {
 }
 
 fn key_value(given: &str) -> anyhow::Result<(&str, &str)> {
-    given.split_once('=').with_context(|| format!("Missing '=' in KEY=VALUE metadata '{given}'"))
+    let pair =
+        given.split_once('=').with_context(|| format!("Missing '=' in KEY=VALUE metadata '{given}'"))?;
+    if pair.0.is_empty() {
+        bail!("Empty metadata key in '{given}'");
+    }
+    Ok(pair)
 }

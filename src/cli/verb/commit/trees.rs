@@ -138,7 +138,11 @@ impl Options {
             special: SpecialFiles::Refuse,
             filter: self.tar_pathname_filter.clone(),
         };
-        Ok(import_tree(source, txn, tree, modifier, &options, ctx)?)
+        import_tree(source, txn, tree, modifier, &options, ctx).map_err(|error| match error {
+            // What the repository cannot do has nothing to do with the archive.
+            error @ tar::Error::Store(_) => error.into(),
+            error => anyhow::Error::new(error).context(file.to_owned()),
+        })
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a tree is read with, in the order of add_dir")]
