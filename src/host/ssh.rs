@@ -48,6 +48,8 @@ impl SshPlace {
             let (user, host) = split_user(authority);
             let (host, port) = split_port(host).ok_or_else(|| invalid("no number behind the host"))?;
             (user, host, port, path.strip_prefix("/~/").unwrap_or(path))
+        } else if text.split_once("://").is_some_and(|(scheme, _)| !scheme.contains('/')) {
+            return Err(invalid("a push goes to a directory, to HOST:PATH, or to ssh://HOST/PATH"));
         } else {
             let Some((place, path)) = split_place(text) else { return Ok(None) };
             let (user, host) = split_user(place);
@@ -228,6 +230,8 @@ mod tests {
         for text in [
             "-oProxyCommand=x:repo",
             "-l@host:repo",
+            "http://host/repo",
+            "file:///srv/repo",
             "ssh://-oProxyCommand=x/repo",
             "host:-repo",
             "host:",

@@ -221,10 +221,10 @@ fn endpoint(name: &str, insecure: bool) -> Result<Endpoint, String> {
 /// How many bytes of a repository's name a prefix covers, if it fits: up to a "/", or to the port of a host that
 /// stands there without one; `*.` for any subdomain.
 fn matched(prefix: &str, name: &str) -> Option<usize> {
-    if let Some(domain) = prefix.strip_prefix('*') {
+    if prefix.starts_with("*.") {
         let host = name.split('/').next()?;
         let bare = host.split(':').next()?;
-        return bare.strip_suffix(domain).filter(|sub| !sub.is_empty()).map(|_| bare.len());
+        return bare.strip_suffix(&prefix[1..]).filter(|sub| !sub.is_empty()).map(|_| bare.len());
     }
     let rest = name.strip_prefix(prefix)?;
     (rest.is_empty() || rest.starts_with(['/', ':'])).then_some(prefix.len())
@@ -258,6 +258,11 @@ mod tests {
             location = "near.local/cloud"
             [[registry]]
             prefix = "*.corp.net"
+            # A prefix that fits no image.
+            [[registry]]
+            prefix = "*"
+            location = "nowhere.local"
+            blocked = true
         "#;
         config.add("registries.conf", main, Role::Main).unwrap();
         config
