@@ -1,7 +1,7 @@
 //! Decompresses streams that may be compressed; their first bytes tell.
 //!
 //! ```text
-//! gzip    1f 8b                      zstd    28 b5 2f fd
+//! gzip    1f 8b                      zstd    28 b5 2f fd, and 50…5f 2a 4d 18: a frame to be skipped
 //! xz      fd "7zXZ" 00               lz4     04 22 4d 18, and 02 21 4c 18 of old versions
 //! bzip2   "BZh" 1…9, then 31 41 59 26 53 59, or 17 72 45 38 50 90 if nothing is in it
 //! ```
@@ -97,7 +97,8 @@ impl Method {
     fn of(head: &[u8]) -> Option<Self> {
         match head {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            // pzstd begins with a frame to be skipped.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
             // A file in a tar archive may be called "BZh1".
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
@@ -163,7 +164,7 @@ impl Read for Decoder<'_> {
     }
 }
 
-/// Members of gzip, one after another; zeros behind them are padding, as for gzip itself.
+/// Members of gzip, one after another; what else stands behind them is passed over, as by gzip itself and libarchive.
 struct Gzip<R: Read>(Option<GzDecoder<BufReader<R>>>);
 
 impl<R: Read> Read for Gzip<R> {
@@ -173,7 +174,7 @@ impl<R: Read> Read for Gzip<R> {
             if n > 0 || buf.is_empty() {
                 return Ok(n);
             }
-            let is_end = matches!(member.get_mut().fill_buf()?, [] | [0, ..]);
+            let is_end = !matches!(member.get_mut().fill_buf()?, [0x1f, ..]);
             self.0 = self.0.take().filter(|_| !is_end).map(|member| GzDecoder::new(member.into_inner()));
         }
         Ok(0)

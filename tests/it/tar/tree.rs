@@ -276,6 +276,38 @@ fn devices_and_unsafe_paths() {
     assert!(matches!(error, Error::Entry { kind: EntryErrorKind::DotDot, .. }), "{error}");
 }
 
+/// Frames to be skipped, as pzstd writes them, and bytes behind the last member of gzip are no part of an archive.
+#[test]
+fn what_stands_around_a_compressed_archive() {
+    let create = TreeOptions { parents: Parents::Create, ..Default::default() };
+    let import = |bytes: &[u8]| import(bytes, &create, Modifier::default()).unwrap();
+    let tmp = tempfile::tempdir().unwrap();
+    let at = |name: &str| tmp.path().join(name).display().to_string();
+    std::fs::write(at("file"), [7u8; 5000]).unwrap();
+    let plain = run("tar", &["-c", "-C", &at("."), "file"]);
+    let expected = import(&plain);
+    let skipped = b"\x50\x2a\x4d\x18\x04\0\0\0abcd".as_slice();
+    for (program, before, behind) in [
+        ("zstd", skipped, &[][..]),
+        ("zstd", b"\x5f\x2a\x4d\x18\0\0\0\0", skipped),
+        ("gzip", &[], b"garbage"),
+        ("gzip", &[], &[0; 512]),
+    ] {
+        if !need(program) {
+            continue;
+        }
+        let pack = |bytes: &[u8]| {
+            std::fs::write(at("part"), bytes).unwrap();
+            run(program, &["-q", "-c", &at("part")])
+        };
+        let (first, second) = (pack(&plain[..3000]), pack(&plain[3000..]));
+        assert_eq!(import(&[before, &first, &second, behind].concat()), expected, "{program} {behind:?}");
+        if program == "zstd" {
+            assert_eq!(import(&[&first, skipped, &second].concat()), expected);
+        }
+    }
+}
+
 #[test]
 fn what_is_no_archive_is_named() {
     let create = TreeOptions { parents: Parents::Create, ..Default::default() };
