@@ -9,7 +9,7 @@ use crate::keyfile::KeyFile;
 use crate::variant::{Annotate, Dict, Type, Value};
 use crate::{
     ArchiveHeader, Checksum, Commit, DirMeta, DirTree, FRAMING_BYTES, FileHeader, FileKind, ObjectName,
-    ObjectSize, ObjectType, RefSpec, RemoteConfig, RepoConfig, Rev, Summary, Xattrs, commitmeta,
+    ObjectSize, ObjectType, RefSpec, RemoteConfig, RepoAdvert, RepoConfig, Rev, Summary, Xattrs, commitmeta,
     parse_framing, parse_sizes,
 };
 
@@ -17,7 +17,8 @@ use crate::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// The fuzz targets of this crate, by name.
-pub const TARGETS: [FuzzTarget; 15] = [
+pub const TARGETS: [FuzzTarget; 16] = [
+    ("advert", advert),
     ("commit", commit),
     ("dirtree", dirtree),
     ("dirmeta", dirmeta),
@@ -34,6 +35,28 @@ pub const TARGETS: [FuzzTarget; 15] = [
     ("keyfile", keyfile),
     ("names", names),
 ];
+
+/// The TXT record of an advert: entries, each with its length in front.
+pub fn advert(data: &[u8]) {
+    let (mut entries, mut rest) = (Vec::new(), data);
+    while let Some((len, behind)) = rest.split_first() {
+        let (entry, next) = behind.split_at(behind.len().min(usize::from(*len)));
+        rest = next;
+        let at = entry.iter().position(|byte| *byte == b'=');
+        let (name, value) = at.map_or((entry, None), |at| (&entry[..at], Some(&entry[at + 1..])));
+        entries.extend(str::from_utf8(name).ok().map(|name| (name, value)));
+    }
+    if let Ok(advert) = RepoAdvert::from_txt(entries) {
+        let back = advert.to_txt();
+        let back = back.iter().map(|(name, value)| (*name, Some(&value[..])));
+        assert_eq!(RepoAdvert::from_txt(back), Ok(advert.clone()));
+        if let (Ok(id), Ok(name)) = ("org.example.Os".parse(), "main".parse()) {
+            let mut refs = advert.refs;
+            refs.insert(&id, &name);
+            assert!(refs.may_have(&id, &name));
+        }
+    }
+}
 
 /// A commit.
 pub fn commit(data: &[u8]) {

@@ -179,6 +179,14 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     ] {
         seeds.push((name, text.to_vec()));
     }
+    // As avahi sends what tests/it/cli/lan.rs has it tell.
+    let entries: [&[u8]; 4] = [
+        b"\x03v=\x01",
+        b"\x0drb=\x05\x01\x02\x10\0\x81\0\0\x40\x08",
+        b"\x0bst=\0\0\0\0\x65\x92\0\x80",
+        b"\x05ri=\0\x02",
+    ];
+    seeds.push(("advert", entries.concat()));
     for name in ["repos/signer.asc", "repos/other.asc"] {
         seeds.push(("gpg_keys", fs::read(corpus::path(name)).unwrap()));
     }

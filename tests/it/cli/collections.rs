@@ -173,6 +173,17 @@ fn remotes_are_found_as_the_c_program_finds_them() {
     let some = ["find-remotes", "--repo=new", "--finders=config", "--pull", apps, "app1", apps, "nothing"];
     assert!(ok(dir, OURS, &some).ends_with("Pulled 1/1 refs successfully.\n"));
     renew(dir);
+    // The repository says where to look, unless its user does.
+    for (finders, found) in [("config;mount", true), ("mount", false)] {
+        ok(dir, "ostree", &["config", "--repo=new", "set", "core.default-repo-finders", finders]);
+        let find = ["find-remotes", "--repo=new", apps, "app1"];
+        let [ours, theirs] = [OURS, "ostree"].map(|program| sorted(&ok(dir, program, &find)));
+        assert_eq!(ours, theirs);
+        assert_eq!(ours[0] != "No results.", found, "{ours:?}");
+        let find = [&find[..], &["--finders=config"]].concat();
+        assert_eq!(ok(dir, OURS, &find), ok(dir, "ostree", &find));
+    }
+    renew(dir);
     run("find", &[dir.join("apps/objects").to_str().unwrap(), "-name", "*.commit", "-delete"]);
     for (args, word) in [
         (&["--finders=moon", apps, "app1"][..], "Unknown finder type"),
