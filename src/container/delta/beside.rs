@@ -7,6 +7,7 @@ use std::ops::Range;
 use oci_spec::image::Descriptor;
 
 use super::artifact::{Artifact, is_listed_as_delta, listed_source_config};
+use super::here::passed_over;
 use super::index;
 use crate::container::image::{
     DiffId, Digest, Error, Image, ImageSource, RawManifest, Result, UnpackedLayer,
@@ -50,15 +51,11 @@ pub struct IndexedUpdate {
 /// lists deltas between layers of these. Of several to one layer it is the smallest.
 ///
 /// # Errors
-/// What the source says; [`Error::Image`] if `old` or `new` contradicts itself. An index that makes no sense is passed over.
+/// [`Error::Cancelled`]; [`Error::Image`] if `old` or `new` contradicts itself. An index that cannot be read is passed over.
 pub fn find_indexed(source: &dyn ImageSource, old: &Image, new: &Image) -> Result<Option<IndexedUpdate>> {
     let listed = match index::listed(source, &new.digest) {
-        Err(error @ (Error::Cancelled(_) | Error::Net(_))) => return Err(error),
-        Err(error) => {
-            tracing::debug!(what = index::INDEX_TAG, %error, "passed over");
-            return Ok(None);
-        }
         Ok(listed) => listed,
+        Err(error) => return passed_over(error, index::INDEX_TAG).map(|()| None),
     };
     let there: HashSet<DiffId> = old.layers()?.iter().map(|layer| layer.diff_id).collect();
     let mut update = IndexedUpdate { deltas: 0, bytes: 0 };

@@ -81,7 +81,7 @@ pub(in crate::container) fn layer_deltas(
 }
 
 /// An error of something that may as well not be there; one that ends the work is given back.
-fn passed_over(error: Error, what: &str) -> Result<()> {
+pub(super) fn passed_over(error: Error, what: &str) -> Result<()> {
     if matches!(error, Error::Cancelled(_)) {
         return Err(error);
     }
