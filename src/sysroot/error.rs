@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ostree_format::{Checksum, CommitId, ParseError};
 
-use super::{DeploymentId, Stateroot};
+use super::{DeploymentId, Stateroot, Unsealed};
 use crate::base::{Cancelled, ErrorKind, Kind, VerityDigest};
 use crate::store;
 
@@ -118,6 +118,16 @@ pub enum Error {
         /// The digest of the image.
         digest: VerityDigest,
     },
+    /// `prepare-root.conf` asks for a signed composefs, and an initramfs would not let the deployment be the root.
+    #[error(
+        "prepare-root.conf has composefs.enabled=signed, and the machine would not boot commit {commit}: {why}"
+    )]
+    Unsealed {
+        /// The commit.
+        commit: CommitId,
+        /// What it lacks.
+        why: Unsealed,
+    },
     /// A soft reboot keeps the kernel that runs, and the deployment has another one, or other arguments for it.
     #[error("Cannot soft-reboot to deployment with different kernel state")]
     OtherKernel,
@@ -177,6 +187,7 @@ impl Kind for Error {
             Self::RemovesBooted | Self::EtcConflict(_) | Self::WhichStateroot | Self::Usage(_) => {
                 ErrorKind::Usage
             }
+            Self::Unsealed { .. } => ErrorKind::Refused,
             Self::Locked => ErrorKind::Locked,
             Self::Cancelled(_) => ErrorKind::Cancelled,
         }

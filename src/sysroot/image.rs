@@ -7,18 +7,21 @@
 //!                                        and every object in it
 //! ```
 //! There is one even where it is not asked for: the kernel's command line may (`ostree.prepare-root.composefs`).
+//!
+//! A container image becomes a commit that nobody has signed. If it is the tree of the signed commit in the image, that one
+//! says what the composefs is, and the initramfs asks it: see [`sealed`].
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use composefs_ioctls::fsverity::{EnableVerityError, fs_ioc_enable_verity};
-use ostree_format::{COMPOSEFS_DIGEST_KEY, CommitId, ObjectName};
+use ostree_format::{CommitId, ObjectName};
 use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
 use rustix::io::Errno;
 
 use super::prepare_root::{IMAGE, Integrity, RootConfig};
-use super::{Error, Result, files};
+use super::{Error, Result, files, sealed};
 use crate::base::{Ctx, VerityDigest};
 use crate::composefs::{FileDigests, TreeImage};
 use crate::repo::Repo;
@@ -35,20 +38,25 @@ const BLOCK: u32 = 4096;
 /// get fs-verity.
 ///
 /// # Errors
-/// [`Error::WrongImage`] if the commit says that it has another image, [`Error::RootConfig`], [`Error::Store`];
+/// [`Error::WrongImage`] if the commit says that it has another image, [`Error::Unsealed`], [`Error::RootConfig`],
+/// [`Error::Store`];
 /// [`Error::Io`], also if the file system has no fs-verity and that is asked for.
 pub(super) fn write(repo: &Repo, commit: &CommitId, deployment: &Dir, ctx: &Ctx) -> Result<VerityDigest> {
     let config = RootConfig::load(deployment, "")?;
     let is_verified = config.integrity != Integrity::None;
     let digests = if is_verified { FileDigests::Record } else { FileDigests::Omit };
     let loaded = load_commit(repo, commit)?;
+    let expected = match config.integrity {
+        Integrity::Signed => sealed::expected_digest(repo, commit, ctx)?,
+        Integrity::Verity => sealed::digest_in(&loaded),
+        Integrity::None => None,
+    };
     let image = TreeImage::of_tree(repo, loaded.root, digests, ctx)?;
     let digest = write_unfinished(&image, deployment)?;
+    if expected.is_some_and(|expected| expected != digest.as_bytes()) {
+        return Err(Error::WrongImage { commit: *commit, digest });
+    }
     if is_verified {
-        let expected = loaded.metadata.get_bytes(COMPOSEFS_DIGEST_KEY);
-        if expected.is_some_and(|expected| expected != digest.as_bytes()) {
-            return Err(Error::WrongImage { commit: *commit, digest });
-        }
         let image = open(deployment, UNFINISHED).map_err(|e| Error::io("open", UNFINISHED, e))?;
         protect(&image, UNFINISHED)?;
         protect_objects(repo, commit, ctx)?;

@@ -23,6 +23,7 @@
 //! state_overlay  a directory of the deployment whose changes last
 //! unlock         a /usr that can be written, for a while or for good
 //! image          the composefs image of a deployment, and fs-verity for its files
+//! sealed         whether an initramfs that asks for a signature will take it
 //! prepare_root   from the kernel to the running system: a deployment becomes the root file system
 //! ```
 //!
@@ -53,6 +54,7 @@ pub mod prepare_root;
 mod relabel;
 mod retain;
 mod room;
+mod sealed;
 mod settings;
 mod soft_reboot;
 mod staged;
@@ -80,6 +82,7 @@ pub use name::{BootLink, BootVersion, DeploymentId, Stateroot};
 pub use origin::DeploymentOrigin;
 pub use relabel::ensure_labelled;
 pub use retain::{Position, Retain};
+pub use sealed::Unsealed;
 pub use settings::{BootLoaderChoice, SysrootSettings};
 pub use stateroot::Epoch;
 pub use surroundings::{Inode, Surroundings, Tunables};

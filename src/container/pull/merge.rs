@@ -123,7 +123,10 @@ fn lay_over(source: &dyn ImageSource, txn: &dyn Txn, taken: &Taken, ctx: &Ctx) -
         }
     }
     let mut tree = merging.tree;
-    remove_injected(txn, &mut tree)?;
+    // Without layers of theirs no build tools have left anything behind, and the tree is the one that was signed.
+    if !commits.is_empty() {
+        remove_injected(txn, &mut tree)?;
+    }
     if tree.meta().is_none() {
         // An image may have no layers at all.
         let meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY).to_bytes();

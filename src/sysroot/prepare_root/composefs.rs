@@ -29,9 +29,9 @@ pub const IMAGE: &str = ".ostree.cfs";
 /// The kernel's number of SHA-256 among fs-verity's algorithms.
 const SHA256: u8 = 1;
 /// The signatures of a commit, in its detached metadata.
-const SIGNATURES: &str = "ostree.sign.ed25519";
+pub(in crate::sysroot) const SIGNATURES: &str = "ostree.sign.ed25519";
 /// Commits that bootc made of an image have this; their parent is the image's own commit, which may be signed.
-const OF_IMAGE: &str = "ostree.container.image-config";
+pub(in crate::sysroot) const OF_IMAGE: &str = "ostree.container.image-config";
 
 /// Mounts the image of a deployment at `stage.scratch`; `None` if it has no image, and says that.
 pub(super) fn mount(
@@ -48,7 +48,7 @@ pub(super) fn mount(
     };
     let is_verity_required = config.integrity != Integrity::None;
     if let Some(keys) = keys {
-        let expected = vouched_digest(physical, commit_of(stage.deployment)?, keys)?;
+        let expected = sealed_digest(physical, commit_of(stage.deployment)?, keys)?;
         let actual = measure(&image)?;
         if actual != expected {
             return Err(Error::WrongImage { expected, actual });
@@ -114,8 +114,13 @@ fn mount_overlay(stage: &Stage<'_>, lower: &Path, config: &RootConfig, verity: b
     mounted.map_err(mounts::failed("mounting composefs at", stage.scratch))
 }
 
-/// The digest of the image that a commit states, once a key has vouched for that commit.
-fn vouched_digest(physical: &Dir, commit: CommitId, keys: &PublicKeys) -> Result<VerityDigest> {
+/// The digest of the image that a commit states, once a key has vouched for that commit; of one that was made of a
+/// container image, what the commit in that states. `physical` is the physical root.
+///
+/// # Errors
+/// [`Error::NoCommit`], [`Error::NotSigned`], [`Error::Unverified`], [`Error::NoDigest`]; [`Error::Damaged`],
+/// [`Error::Io`].
+pub fn sealed_digest(physical: &Dir, commit: CommitId, keys: &PublicKeys) -> Result<VerityDigest> {
     let bytes = read_object(physical, commit, "commit")?.ok_or(Error::NoCommit(commit))?;
     let (bytes, detached) = match read_object(physical, commit, "commitmeta")? {
         Some(detached) => (bytes, detached),

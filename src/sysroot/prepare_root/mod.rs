@@ -36,7 +36,8 @@ use rustix::io::Errno;
 
 pub use self::booted::{Booted, Mounted};
 pub use self::cmdline::{Target, UnknownSlot};
-pub use self::composefs::IMAGE;
+pub use self::composefs::{IMAGE, sealed_digest};
+pub(super) use self::composefs::{OF_IMAGE, SIGNATURES};
 pub use self::config::{Composefs, Integrity, RootChanges, RootConfig, RootConfigError};
 use self::error::io_error;
 pub use self::error::{Error, Result};

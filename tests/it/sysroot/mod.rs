@@ -14,6 +14,7 @@ mod prepare_root;
 mod read;
 mod remotes;
 mod running;
+mod sealed;
 mod soft_reboot;
 mod state_overlay;
 mod take_over;

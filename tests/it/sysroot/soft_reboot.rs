@@ -14,6 +14,8 @@ use super::prepare_root::in_namespace;
 use crate::cli::OURS;
 use crate::oracle::{need, need_root};
 
+const COMPOSEFS: &str = "[composefs]\nenabled=yes\n";
+
 /// What the initramfs tells of a deployment.
 fn booted_of(dir: &Path) -> Booted {
     let found = fs::metadata(dir).unwrap();
@@ -22,12 +24,12 @@ fn booted_of(dir: &Path) -> Booted {
 }
 
 impl Place {
-    /// A sysroot with two deployments that have the same kernel, of versions 2 and 1.
-    fn two_versions(&self) {
+    /// A sysroot with two deployments that have the same kernel, of versions 2 and 1, and this `prepare-root.conf`.
+    fn two_versions(&self, config: &str) {
         for dir in ["usr/lib/ostree", "boot", "run", "proc"] {
             fs::create_dir_all(self.at("tree").join(dir)).unwrap();
         }
-        self.write("tree/usr/lib/ostree/prepare-root.conf", "[composefs]\nenabled=yes\n");
+        self.write("tree/usr/lib/ostree/prepare-root.conf", config);
         self.new_version("1", &[]);
         self.sysroot("root");
         self.ours(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
@@ -57,7 +59,7 @@ fn the_next_root_is_that_of_c_ostree() {
         return;
     }
     let place = Place::new();
-    place.two_versions();
+    place.two_versions(COMPOSEFS);
     let (found, errors) = place.prepared(OURS, "/bin/false");
     let lines: Vec<&str> = found.lines().collect();
     for line in [
@@ -87,12 +89,46 @@ fn the_next_root_is_that_of_c_ostree() {
 }
 
 #[test]
+fn the_next_root_takes_changes_if_it_is_to() {
+    if !need("ostree") || !need("busybox") || !need_root() {
+        return;
+    }
+    let transient = format!("{COMPOSEFS}[root]\ntransient=true\n[etc]\ntransient=true\n");
+    let place = Place::new();
+    place.two_versions(&transient);
+    let (found, errors) = place.prepared(OURS, "/bin/false");
+    for line in [
+        "/ /run/nextroot rw shared overlay",
+        "/ /run/nextroot/etc rw shared overlay",
+        ". takes it",
+        "usr takes it",
+    ] {
+        assert!(found.lines().any(|found| found == line), "{line}: {found}{errors}");
+    }
+    let place = Place::new();
+    place.two_versions(COMPOSEFS);
+    let next = place.at("root").join(place.booted(1).load().unwrap().list[0].id.path());
+    ["upper", "work"].iter().for_each(|dir| fs::create_dir(next.join(format!(".usr-ovl-{dir}"))).unwrap());
+    let (found, errors) = place.prepared(OURS, "/bin/false");
+    for line in ["/ /run/nextroot/usr rw shared overlay", ". refuses", "usr takes it", "sysroot refuses"] {
+        assert!(found.lines().any(|found| found == line), "{line}: {found}{errors}");
+    }
+    assert!(next.join(".usr-ovl-upper/written").exists());
+    // Bind mounts are nothing that systemd could take for a root.
+    let place = Place::new();
+    place.two_versions("");
+    let (found, errors) = place.prepared(OURS, "/bin/false");
+    assert!(errors.contains("soft reboot not supported without composefs"), "{errors}");
+    assert!(!found.contains("nextroot"), "{found}");
+}
+
+#[test]
 fn what_a_soft_reboot_leads_to_is_told_and_undone() {
     if !need("ostree") || !need_root() {
         return;
     }
     let (place, ctx) = (Place::new(), Ctx::default());
-    place.two_versions();
+    place.two_versions(COMPOSEFS);
     let sysroot = place.booted(1);
     let dirs = |sysroot: &Sysroot| {
         let list = sysroot.load().unwrap().list;
