@@ -113,8 +113,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-push", &[
         ("Copy a ref and what is new of its history to a repository elsewhere:", "ostree-rs push --repo=repo --from-ref=exampleos/stable --depth=-1 /srv/repo"),
         ("Push it to another machine over ssh, with another key:", "ostree-rs push --repo=repo --from-ref=exampleos/stable --ssh 'ssh -i key' me@example.org:/srv/repo"),
-        ("Add it to a tree of plain files that serve --export wrote, and send what is new to an object store:", "ostree-rs push --repo=repo --from-ref=exampleos/stable www"),
-        ("", "sh www/s3-sync.sh s3://BUCKET"),
+        ("Add it to a tree of plain files that serve --export wrote, which `sh www/s3-sync.sh s3://BUCKET` then sends to an object store:", "ostree-rs push --repo=repo --from-ref=exampleos/stable www"),
     ]),
     ("ostree-rs-receive", &[("Take what is pushed, if it is signed, as a command in authorized_keys:", "ostree-rs receive --repo=/srv/repo --gpg-keyring=/srv/key.asc")]),
     ("ostree-rs-refs", &[
