@@ -65,7 +65,7 @@ pub(crate) enum Verb {
     InitFs(init_fs::Args),
     /// Do not finish the staged deployment when the machine shuts down
     LockFinalization(staged::LockArgs),
-    /// Make an empty stateroot: deployments with a common /var
+    /// Make an empty stateroot: deployments with one /var
     #[command(visible_alias = "stateroot-init")]
     OsInit(os_init::Args),
     /// Mount the deployment that the current directory is in /run/nextroot, as libostree has it done
