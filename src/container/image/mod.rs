@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! digest · name · reference · platform, machine        what it and its parts are called
-//! strict ► media ► configuration, labels ► plan        its documents, as bytes and as values
+//! strict ► media ► lenient, labels ► plan              its documents, as bytes and as values
 //! source, unpacked · dest · compression                what it is read from and written to
 //! ```
 
 mod compression;
-pub(super) mod configuration;
 mod dest;
 mod digest;
 mod error;
 pub(super) mod labels;
+pub(super) mod lenient;
 mod machine;
 pub(super) mod media;
 mod name;

@@ -18,7 +18,7 @@ use super::error::{Error, Result};
 use super::labels::{COMMIT, FINAL_DIFFID, ON_BASE_COMMIT, ON_BASE_DIFFID, SERVER_DIFFID};
 use super::platform::PlatformName;
 use super::source::{ImageSource, RawManifest, read_verified};
-use super::{configuration, media};
+use super::{lenient, media};
 
 /// An image: its manifest and configuration, both verified.
 #[derive(Debug, Clone)]
@@ -134,14 +134,14 @@ impl Image {
                 format!("manifest {} has the media type {}, which is no image", raw.digest, raw.media_type);
             return Err(Error::Unsupported(why));
         }
-        let manifest: ImageManifest = parse(raw, "manifest")?;
+        let manifest = lenient::manifest(&raw.bytes, format!("manifest {}", raw.digest))?;
         // A document that two readers may take for different things is refused.
         let own = manifest.media_type().as_ref().filter(|own| !own.as_ref().is_empty());
         if own.is_some_and(|own| *own != raw.media_type) {
             return Err(Error::Image(format!("manifest {} has two media types", raw.digest)));
         }
         let bytes = read_verified(source, "config", manifest.config())?;
-        let config = configuration::parse(&bytes, format!("config {}", manifest.config().digest()))?;
+        let config = lenient::configuration(&bytes, format!("config {}", manifest.config().digest()))?;
         let (layers, diff_ids) = (manifest.layers().len(), config.rootfs().diff_ids().len());
         if layers != diff_ids {
             let kind = manifest.config().media_type();
@@ -245,8 +245,4 @@ impl Image {
 
 fn plain(layer: ImageLayer) -> PlannedLayer {
     PlannedLayer { layer, kind: LayerKind::Plain }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(raw: &RawManifest, what: &str) -> Result<T> {
-    serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("{what} {}", raw.digest)))
 }

@@ -17,8 +17,8 @@ use ostree_format::ParseError;
 
 use super::error::{Error, Result};
 use super::machine::go_name;
-use super::media;
 use super::source::{ImageSource, RawManifest};
+use super::{lenient, media};
 
 /// An index may name others so many times.
 pub(in crate::container) const MAX_DEPTH: usize = 4;
@@ -137,8 +137,7 @@ impl PlatformName {
             if !media::is_index(&raw.media_type) {
                 return Ok(raw);
             }
-            let index: ImageIndex =
-                serde_json::from_slice(&raw.bytes).map_err(Error::json(format!("index {}", raw.digest)))?;
+            let index = lenient::index(&raw.bytes, format!("index {}", raw.digest))?;
             raw = source.manifest_of(self.choose(&index)?)?;
         }
         Err(Error::Image("an index that leads to an index, again and again".into()))

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::digest::Digest;
 use super::error::{Error, Result};
+use super::media;
 use super::unpacked::UnpackedLayer;
 
 /// The largest size of manifests, indexes and configurations in bytes; podman and skopeo have this limit, too.
@@ -28,6 +29,21 @@ pub struct RawManifest {
     pub digest: Digest,
 }
 
+impl RawManifest {
+    /// The document that a descriptor names and whose bytes have been verified. What kind it is the descriptor says, or
+    /// else the document.
+    pub(in crate::container) fn named_by(descriptor: &oci::Descriptor, bytes: Vec<u8>) -> Result<Self> {
+        match descriptor.media_type().as_ref() {
+            "" => media::manifest(bytes, None),
+            _ => {
+                let (media_type, digest) =
+                    (descriptor.media_type().clone(), Digest::of_descriptor(descriptor)?);
+                Ok(Self { bytes, media_type, digest })
+            }
+        }
+    }
+}
+
 /// One image in a layout, archive or registry, to be read.
 pub trait ImageSource: Sync {
     /// The manifest, or index of manifests, that the image's name stands for.
@@ -41,9 +57,7 @@ pub trait ImageSource: Sync {
     /// # Errors
     /// [`Error::BlobNotFound`], [`Error::Mismatch`], [`Error::Size`], [`Error::Io`].
     fn manifest_of(&self, descriptor: &oci::Descriptor) -> Result<RawManifest> {
-        let bytes = read_verified(self, "manifest", descriptor)?;
-        let digest = Digest::of_descriptor(descriptor)?;
-        Ok(RawManifest { bytes, media_type: descriptor.media_type().clone(), digest })
+        RawManifest::named_by(descriptor, read_verified(self, "manifest", descriptor)?)
     }
 
     /// The blob that a descriptor names, from its start. Nothing is verified: see [`read_json`] and

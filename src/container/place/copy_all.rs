@@ -7,14 +7,14 @@
 //! index names what came out.
 
 use oci_spec::image::{Descriptor, ImageManifest, MediaType};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::copy::{Copied, ManifestFormat, copy_blobs, in_format};
 use super::copy_unpacked::copy_layers;
 use crate::base::Ctx;
 use crate::container::image::media::{self, DOCKER_INDEX};
 use crate::container::image::{
-    Digest, Error, ImageDest, ImageSource, MAX_DEPTH, RawManifest, Result, canonical_json,
+    Digest, Error, ImageDest, ImageSource, MAX_DEPTH, RawManifest, Result, canonical_json, lenient,
 };
 
 /// Copies all that a manifest or index names, and adds to `copied` what that was. Returns the document that is to be
@@ -47,7 +47,7 @@ impl Copier<'_> {
         if !media::is_manifest(&raw.media_type) {
             return Err(Error::Unsupported(format!("{what} has the media type {}", raw.media_type)));
         }
-        let manifest: ImageManifest = serde_json::from_slice(&raw.bytes).map_err(Error::json(what))?;
+        let manifest = lenient::manifest(&raw.bytes, what)?;
         let unpacked = manifest.layers().first().map(|layer| self.source.unpacked(layer)).transpose()?;
         if unpacked.flatten().is_some() {
             return self.copy_unpacked(raw, &manifest, copied);
@@ -66,8 +66,7 @@ impl Copier<'_> {
     ) -> Result<RawManifest> {
         let raw = copy_layers(self.source, self.dest, raw, manifest, copied, self.ctx)?;
         copied.add(&copy_blobs(self.source, self.dest, &[manifest.config()], self.ctx)?);
-        let what = Error::json(format!("manifest {}", raw.digest));
-        let manifest = serde_json::from_slice(&raw.bytes).map_err(what)?;
+        let manifest = lenient::manifest(&raw.bytes, format!("manifest {}", raw.digest))?;
         in_format(self.format, raw, manifest)
     }
 
@@ -103,6 +102,8 @@ impl Copier<'_> {
 
 /// The document that an entry names; what else it says is nobody's concern here.
 fn named_by(entry: &Value) -> serde_json::Result<Descriptor> {
-    let of_document = ["mediaType", "digest", "size"].map(|key| (key.to_owned(), entry[key].clone()));
-    serde_json::from_value(Value::Object(of_document.into_iter().collect()))
+    let media_type = entry.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+    serde_json::from_value(
+        json!({ "mediaType": media_type, "digest": entry["digest"], "size": entry["size"] }),
+    )
 }

@@ -8,7 +8,7 @@ use crate::base::{Ctx, Item};
 use crate::container::blob::{compression_of, write_layer};
 use crate::container::image::media::{DOCKER_MANIFEST, docker_layer};
 use crate::container::image::{
-    DiffId, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, canonical_json, configuration,
+    DiffId, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, canonical_json, lenient,
     read_verified,
 };
 
@@ -23,7 +23,7 @@ pub(super) fn copy_layers(
     ctx: &Ctx,
 ) -> Result<RawManifest> {
     let config = read_verified(source, "config", manifest.config())?;
-    let config = configuration::parse(&config, format!("config {}", manifest.config().digest()))?;
+    let config = lenient::configuration(&config, format!("config {}", manifest.config().digest()))?;
     let diff_ids = config.rootfs().diff_ids();
     let mut layers = write_all(source, dest, (manifest.layers(), diff_ids), copied, ctx)?;
     if layers.iter().zip(manifest.layers()).all(|(new, old)| new.digest() == old.digest()) {

@@ -88,7 +88,7 @@ impl ImageSource for DirImage {
         if actual != expected {
             return Err(Error::Mismatch { what: "manifest", expected, actual });
         }
-        Ok(RawManifest { bytes, media_type: descriptor.media_type().clone(), digest: expected })
+        RawManifest::named_by(descriptor, bytes)
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {

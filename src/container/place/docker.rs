@@ -17,7 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::fs::Dir;
-use oci_spec::image::{Descriptor, ImageManifest, ImageManifestBuilder, MediaType, Platform};
+use oci_spec::image::{Descriptor, ImageManifestBuilder, MediaType, Platform};
 use serde::{Deserialize, Serialize};
 
 use super::archive::{Extent, Slice, not_tar, read_whole};
@@ -29,7 +29,7 @@ use crate::container::image::media::{
 };
 use crate::container::image::{
     BlobWriter, Compression, Digest, Error, ImageDest, ImageSource, RawManifest, RepositoryName, Result,
-    canonical_json, configuration,
+    canonical_json, lenient,
 };
 
 const MANIFEST: &str = "manifest.json";
@@ -74,7 +74,7 @@ impl DockerArchive {
         let item = choose(&items, name)?;
         let config_extent = entries.find(&item.config)?;
         let config_bytes = read_whole(&file, config_extent, &item.config)?;
-        let config = configuration::parse(&config_bytes, item.config.as_str())?;
+        let config = lenient::configuration(&config_bytes, item.config.as_str())?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != item.layers.len() {
             let why =
@@ -262,8 +262,7 @@ impl ImageDest for DockerArchiveWriter {
     }
 
     fn put_manifest(&self, manifest: &RawManifest, platform: Option<&Platform>) -> Result<()> {
-        let image: ImageManifest = serde_json::from_slice(&manifest.bytes)
-            .map_err(Error::json(format!("manifest {}", manifest.digest)))?;
+        let image = lenient::manifest(&manifest.bytes, format!("manifest {}", manifest.digest))?;
         let path = |d: &Descriptor| {
             Digest::of_descriptor(d).map(|digest| format!("blobs/sha256/{}", digest.checksum()))
         };

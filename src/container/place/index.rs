@@ -13,7 +13,7 @@ use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBui
 
 #[cfg(feature = "net")]
 use crate::container::image::RawManifest;
-use crate::container::image::{Error, Result};
+use crate::container::image::{Error, Result, lenient};
 
 pub(in crate::container) const INDEX_JSON: &str = "index.json";
 pub(in crate::container) const OCI_LAYOUT: &str = "oci-layout";
@@ -41,7 +41,7 @@ pub(in crate::container) fn empty() -> Result<ImageIndex> {
 }
 
 pub(in crate::container) fn parse(content: &[u8]) -> Result<ImageIndex> {
-    serde_json::from_slice(content).map_err(Error::json(INDEX_JSON))
+    lenient::index(content, INDEX_JSON)
 }
 
 /// The N of `@N`, by which an image is named that is number N among several. No tag begins so.

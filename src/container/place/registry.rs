@@ -155,7 +155,7 @@ impl ImageSource for RegistryImage {
         if expected != actual {
             return Err(Error::Size { what: "manifest", digest, expected, actual });
         }
-        Ok(RawManifest { media_type: descriptor.media_type().clone(), ..raw })
+        RawManifest::named_by(descriptor, raw.bytes)
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {

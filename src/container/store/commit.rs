@@ -19,7 +19,7 @@ use ostree_format::variant::{Dict, Value};
 use ostree_format::{Commit, CommitId, RootDir};
 
 use super::record::{IMPORTER, importer_version};
-use crate::container::image::{Documents, Error, Image, Result, canonical_json, configuration};
+use crate::container::image::{Documents, Error, Image, Result, canonical_json, lenient};
 use crate::store::ObjectWrite;
 
 const DIGEST: &str = "ostree.manifest-digest";
@@ -87,9 +87,8 @@ pub(super) fn parse(whose: &str, metadata: &Dict, keys: &MetadataKeys) -> Result
     let config = metadata.get_str(keys.config).filter(|text| *text != "null");
     Ok(Some(Image {
         digest: digest.parse().map_err(|source| Error::Reference { text: digest.to_owned(), source })?,
-        manifest: serde_json::from_str(manifest)
-            .map_err(Error::json(format!("{} of {whose}", keys.manifest)))?,
-        config: configuration::parse(
+        manifest: lenient::manifest(manifest.as_bytes(), format!("{} of {whose}", keys.manifest))?,
+        config: lenient::configuration(
             config.unwrap_or("{}").as_bytes(),
             format!("{} of {whose}", keys.config),
         )?,
@@ -100,8 +99,8 @@ pub(super) fn parse(whose: &str, metadata: &Dict, keys: &MetadataKeys) -> Result
 /// The entries for `image` under `keys`, sorted by key.
 pub(super) fn entries(image: &Image, keys: &MetadataKeys) -> Result<Vec<(&'static str, Value)>> {
     let canonical = |what: &str, bytes: &[u8]| -> Result<Value> {
-        let value: serde_json::Value =
-            serde_json::from_slice(bytes).map_err(Error::json(format!("{what} of {}", image.digest)))?;
+        let value: serde_json::Value = serde_json::from_str(&String::from_utf8_lossy(bytes))
+            .map_err(Error::json(format!("{what} of {}", image.digest)))?;
         let text = String::from_utf8(canonical_json(&value)?);
         Ok(Value::Str(text.map_err(|_| Error::Image(format!("{what} of {} is not UTF-8", image.digest)))?))
     };

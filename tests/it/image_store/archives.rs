@@ -8,7 +8,7 @@ use crate::oracle::{need, run};
 const DOCKER: &str = "docker-archive:docker.tar:org/app:1";
 
 /// A repository with a commit, and one to pull into.
-fn committed() -> Work {
+pub(super) fn committed() -> Work {
     let work = Work::new();
     fs::create_dir_all(work.path("tree/usr")).unwrap();
     fs::write(work.path("tree/usr/hello"), b"hello\n").unwrap();

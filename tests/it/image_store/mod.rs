@@ -4,6 +4,7 @@ mod archives;
 mod buildah;
 mod claims;
 mod convert;
+mod documents;
 mod fixtures;
 mod labels;
 mod layers;

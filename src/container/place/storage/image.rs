@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
 
-use oci_spec::image::{Descriptor, ImageManifest};
+use oci_spec::image::Descriptor;
 use serde::Deserialize;
 
 use super::ContainersStorage;
@@ -11,8 +11,7 @@ use super::layer::StoredLayer;
 use super::name::Chosen;
 use super::tables::{ImageRow, LayerRow, LayerTable};
 use crate::container::image::{
-    DiffId, Digest, Error, ImageSource, RawManifest, RepositoryName, Result, UnpackedLayer, configuration,
-    media,
+    DiffId, Digest, Error, ImageSource, RawManifest, RepositoryName, Result, UnpackedLayer, lenient, media,
 };
 
 /// What signatures of sigstore begin with; those of GPG begin with what they are.
@@ -76,11 +75,11 @@ impl PodmanImage {
     /// Which layer of the store each layer of the manifest is: they stand in the same order, and the store knows their
     /// diffids.
     fn match_layers(&self) -> Result<HashMap<Digest, usize>> {
-        let what = || Error::json(format!("manifest {}", self.manifest.digest));
-        let manifest: ImageManifest = serde_json::from_slice(&self.manifest.bytes).map_err(what())?;
+        let what = format!("manifest {}", self.manifest.digest);
+        let manifest = lenient::manifest(&self.manifest.bytes, what)?;
         let mut config = Vec::new();
         self.blob(manifest.config())?.read_to_end(&mut config).map_err(Error::io("read", "config"))?;
-        let config = configuration::parse(&config, format!("config {}", manifest.config().digest()))?;
+        let config = lenient::configuration(&config, format!("config {}", manifest.config().digest()))?;
         let diff_ids = config.rootfs().diff_ids();
         if manifest.layers().len() != self.chain.len() || diff_ids.len() != self.chain.len() {
             let (in_manifest, here) = (manifest.layers().len(), self.chain.len());
