@@ -1,20 +1,40 @@
 //! Kernel arguments changed in the boot entries that are there. A new list of deployments is safer: until its switch
 //! nothing changes; here each entry is replaced by itself, by one rename.
 
+use ostree_format::variant::Value;
+
+use super::bootloader::BootLoader;
 use super::files::{self, Durability};
 use super::kargs::KernelArgs;
 use super::load::STAGED;
 use super::staged::merge_of;
 use super::{Deployment, Deployments, Error, Result, Sysroot};
-use ostree_format::variant::Value;
+use crate::base::Ctx;
 
 impl Sysroot {
-    /// Gives a deployment other kernel arguments: in its boot entry, or in what was written down about it if it is
-    /// staged.
+    /// Changes the kernel arguments of all deployments: in their boot entries, or in what was written down about one that
+    /// is staged. The boot loader's own configuration is then written anew, so that the next boot has them; libostree
+    /// leaves that as it is.
     ///
     /// # Errors
-    /// [`Error::NoSuchDeployment`] if it has no boot entry; [`Error::Io`].
-    pub fn set_kernel_args_in_place(
+    /// [`Error::NoSuchDeployment`] if one has no boot entry; [`Error::Io`]; those of [`BootLoader::write_config`].
+    pub fn change_kernel_args_in_place(
+        &self,
+        current: &mut Deployments,
+        change: &dyn Fn(&mut KernelArgs),
+        ctx: &Ctx,
+    ) -> Result<()> {
+        for deployment in current.list.clone() {
+            let mut kargs = current.kernel_args_of(&deployment)?;
+            change(&mut kargs);
+            self.set_kernel_args(current, &deployment, &kargs)?;
+        }
+        let Some(loader) = BootLoader::of(self)? else { return Ok(()) };
+        loader.write_config(self, current.boot_version, ctx)?;
+        loader.after_swap(self, current.boot_version, ctx)
+    }
+
+    fn set_kernel_args(
         &self,
         current: &mut Deployments,
         deployment: &Deployment,

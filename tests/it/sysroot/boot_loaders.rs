@@ -76,7 +76,21 @@ fn syslinux_gets_the_labels_of_c_ostree() {
     let Some(place) = deployed(prepare) else { return };
     let theirs = fs::read_to_string(place.at(config)).unwrap();
     assert!(theirs.contains("DEFAULT Example OS") && theirs.contains("LABEL memtest"), "{theirs}");
-    assert_eq!(written(&place, Environment::default(), "syslinux.cfg"), (BootLoader::Syslinux, theirs));
+    assert_eq!(
+        written(&place, Environment::default(), "syslinux.cfg"),
+        (BootLoader::Syslinux, theirs.clone())
+    );
+
+    // C ostree leaves the file as it is then, and the next boot without the argument.
+    place.ours(&["admin", "kargs", "edit-in-place", "--sysroot=root", "--append-if-missing=new=1"]);
+    let lines = theirs.lines().map(|line| match line.starts_with("\tAPPEND ") {
+        true => format!("{line} new=1\n"),
+        false => format!("{line}\n"),
+    });
+    assert_eq!(
+        fs::read_to_string(place.at(config)).unwrap().trim_end(),
+        lines.collect::<String>().trim_end()
+    );
 }
 
 /// Lets the place's sysroot be one that GRUB boots.

@@ -8,6 +8,7 @@ use ostree_rs::base::Ctx;
 use ostree_rs::cap_std::ambient_authority;
 use ostree_rs::cap_std::fs::Dir;
 use ostree_rs::store::{Refs, resolve_rev};
+use ostree_rs::sysroot::kargs::KernelArgs;
 use ostree_rs::sysroot::{
     Cleanup, DeployOptions, DeploymentOrigin, Deployments, Error, Inode, Position, Retain, Stage,
     Surroundings, Sysroot, Tunables,
@@ -96,10 +97,8 @@ fn a_staged_deployment_keeps_inherited_arguments_when_one_is_added() {
     let sysroot = place.booted(0);
     let current = sysroot.load().unwrap();
     let mut staged = sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
-    let first = staged.list[0].clone();
-    let mut kargs = staged.kernel_args_of(&first).unwrap();
-    kargs.append_if_missing("new=1");
-    sysroot.set_kernel_args_in_place(&mut staged, &first, &kargs).unwrap();
+    let change = |kargs: &mut KernelArgs| kargs.append_if_missing("new=1");
+    sysroot.change_kernel_args_in_place(&mut staged, &change, &ctx).unwrap();
     assert!(sysroot.finalize_staged(sysroot.load().unwrap(), &ctx).unwrap());
     let done = sysroot.load().unwrap().list[0].entry.get("options").unwrap().to_owned();
     assert!(done.contains("root=LABEL=a ") && done.ends_with(" new=1"), "{done}");

@@ -4,6 +4,7 @@ use anyhow::bail;
 
 use super::{Locked, SysrootOptions};
 use crate::cli::terminal::Session;
+use crate::sysroot::kargs::KernelArgs;
 
 /// The verbs below `admin kargs`.
 #[derive(clap::Subcommand)]
@@ -32,10 +33,8 @@ pub(crate) fn run(verb: &Verb, session: &Session) -> anyhow::Result<()> {
     if deployments.list.is_empty() {
         bail!("Unable to find a deployment in sysroot");
     }
-    for deployment in deployments.list.clone() {
-        let mut kargs = deployments.kernel_args_of(&deployment)?;
+    let change = |kargs: &mut KernelArgs| {
         args.append_if_missing.iter().for_each(|arg| kargs.append_if_missing(arg));
-        sysroot.set_kernel_args_in_place(&mut deployments, &deployment, &kargs)?;
-    }
-    Ok(())
+    };
+    Ok(sysroot.change_kernel_args_in_place(&mut deployments, &change, &session.ctx)?)
 }
