@@ -95,13 +95,7 @@ pub fn prepare(initramfs: &Place, physical: &Place, cmdline: &str) -> Result<Pre
     stage.make_run_dir("ostree", 0o755)?;
     // Only root passes through.
     stage.make_run_dir("ostree/.private", 0)?;
-    let is_readonly = match config.is_sysroot_readonly {
-        Some(true) => true,
-        None if config.composefs == Composefs::Yes => true,
-        // Before anything is verified, nothing of the physical root decides.
-        _ if config.composefs == Composefs::Yes => false,
-        _ => is_readonly_by_repo(&physical.dir),
-    };
+    let is_readonly = is_sysroot_readonly(&config, &physical.dir);
     let is_physical_writable = Access::of(&physical.path)? == Access::ReadWrite;
     let found = fstat(&dir).map_err(|errno| io_error("looking at", &deployment)(errno.into()))?;
     let mut booted = Booted {
@@ -112,6 +106,16 @@ pub fn prepare(initramfs: &Place, physical: &Place, cmdline: &str) -> Result<Pre
     };
     root::assemble(&stage, &config, keys.as_ref(), physical, &dir, &mut booted)?;
     Ok(Prepared { deployment, booted, is_physical_writable })
+}
+
+/// Whether the running system may not write to the physical root.
+fn is_sysroot_readonly(config: &RootConfig, physical: &Dir) -> bool {
+    match (config.is_sysroot_readonly, config.composefs) {
+        (Some(true), _) | (None, Composefs::Yes) => true,
+        // Before anything is verified, nothing of the physical root decides.
+        (Some(false), Composefs::Yes) => false,
+        _ => is_readonly_by_repo(physical),
+    }
 }
 
 /// The names of what takes part.

@@ -18,8 +18,8 @@ use rustix::fs::{AtFlags, fstat, unlinkat};
 use super::mounts::{self, Access};
 use super::root::{self, MOUNT_VAR};
 use super::{
-    Booted, Composefs, Error, Inode, Integrity, Place, Prepared, Result, RootConfig, Stage, Target, find,
-    io_error, is_readonly_by_repo,
+    Booted, Error, Inode, Integrity, Place, Prepared, Result, RootConfig, Stage, Target, find, io_error,
+    is_sysroot_readonly,
 };
 
 /// Where the new root is put together, below `/run`.
@@ -41,10 +41,7 @@ pub fn take_over(root: &Place, cmdline: &str) -> Result<Prepared> {
     if config.integrity == Integrity::Signed {
         return Err(Error::SignedWithoutInitramfs);
     }
-    let is_readonly = match config.is_sysroot_readonly {
-        Some(is_readonly) => is_readonly,
-        None => config.composefs == Composefs::Yes || is_readonly_by_repo(&root.dir),
-    };
+    let is_readonly = is_sysroot_readonly(&config, &root.dir);
     let access = Access::of(&root.path)?;
     let found = fstat(&dir).map_err(|errno| io_error("looking at", &deployment)(errno.into()))?;
     let mut booted = Booted {
