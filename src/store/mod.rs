@@ -10,6 +10,7 @@
 
 mod begin;
 mod bindings;
+mod cloned;
 mod depth;
 mod devino;
 mod error;
@@ -37,6 +38,7 @@ mod write;
 
 pub use begin::{Begin, OpenTxn, give_up, in_resumed, in_transaction};
 pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings};
+pub use cloned::ClonedContent;
 pub use depth::Depth;
 pub use devino::{DevIno, DevInoCache};
 pub use error::{Error, Result};

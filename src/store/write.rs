@@ -8,8 +8,9 @@ use ostree_format::{
     ObjectName,
 };
 
-use super::{ArchivedFile, Error, HashedFile, LooseFile, ObjectRead, Result};
+use super::{ArchivedFile, ClonedContent, Error, HashedFile, LooseFile, ObjectRead, Result};
 use crate::base::Cancel;
+use crate::base::io::Cancellable;
 
 /// A store to which objects can be written, from many threads at once.
 pub trait ObjectWrite: ObjectRead {
@@ -78,20 +79,45 @@ pub trait ObjectWrite: ObjectRead {
     /// this store's mode cannot keep what the header says; [`Error::Io`], [`Error::NoSpace`].
     fn write_file(&self, header: &FileHeader, len: u64, content: &mut dyn Read) -> Result<FileId>;
 
-    /// Writes a content object whose content is the file `content`, open at its start, without copying it, where it lies
-    /// on the same file system as the store and that can share blocks; `None` if not: then the caller has to write the
-    /// content.
+    /// Writes a content object whose content is the file `content`, without copying it, where it lies on the same file
+    /// system as the store and that can share blocks; `None` if not: then the caller has to write the content.
     ///
     /// # Errors
     /// As [`ObjectWrite::write_file`].
     fn clone_file(
         &self,
-        _header: &FileHeader,
-        _len: u64,
-        _content: &File,
-        _cancel: &Cancel,
+        header: &FileHeader,
+        len: u64,
+        content: &File,
+        cancel: &Cancel,
     ) -> Result<Option<FileId>> {
+        let cloned = if len == 0 { None } else { self.clone_content(content)? };
+        cloned.map(|cloned| self.write_cloned(header, len, cloned, cancel)).transpose()
+    }
+
+    /// Makes a file of the store's own that shares its blocks with the file `content`, and that nobody else can change:
+    /// whoever reads it and then lets [`ObjectWrite::write_cloned`] write it knows what becomes the object. `None` if
+    /// that is not possible, or if the store keeps content in another form.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn clone_content(&self, _content: &File) -> Result<Option<ClonedContent>> {
         Ok(None)
+    }
+
+    /// Writes a content object, unless it is already there, whose content is a file that this store made by
+    /// [`ObjectWrite::clone_content`]: the id is that of what the file holds.
+    ///
+    /// # Errors
+    /// As [`ObjectWrite::write_file`].
+    fn write_cloned(
+        &self,
+        header: &FileHeader,
+        len: u64,
+        content: ClonedContent,
+        cancel: &Cancel,
+    ) -> Result<FileId> {
+        self.write_file(header, len, &mut Cancellable::new(content.read(), cancel))
     }
 
     /// Writes a content object whose id is known, unless it is already there. A store keeps nothing if header and

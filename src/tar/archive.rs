@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rawzip::FileReader;
 
+use super::clones::Clones;
 use super::cpio::{self, CpioReader};
 use super::entry::TarEntry;
 use super::error::{Error, FormatErrorKind, Result};
@@ -13,6 +14,7 @@ use super::header::verify_checksum;
 use super::reader::{EndMarker, Reader};
 use super::zip::{self, ZipReader};
 use crate::base::compressed::{self, Decompressed};
+use crate::store::ClonedContent;
 
 /// The source of an archive's bytes.
 pub enum ArchiveInput<'a> {
@@ -71,6 +73,14 @@ impl<'a> Archive<'a> {
             Self::Cpio(reader, _) => reader.next_entry(),
             Self::Zip(reader, _) => reader.next_entry(),
             Self::Empty => Ok(None),
+        }
+    }
+
+    /// The copy that the content of the current entry is read from, if there is one.
+    pub(super) fn clone_in(&self, clones: Option<&Clones<'_>>) -> Option<ClonedContent> {
+        match self {
+            Self::Tar(reader) => reader.clone_in(clones),
+            _ => None,
         }
     }
 

@@ -10,6 +10,7 @@ use ostree_format::{
     Checksum, FileHeader, FileId, FileKind, Finished, MAX_METADATA_BYTES, ObjectName, Xattrs,
 };
 
+use super::clones::Clones;
 use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Error, Result};
 use super::layout::EntryRole;
@@ -17,7 +18,7 @@ use super::on_base::XattrsOf;
 use super::reader::Reader;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool, SharedStreams};
-use crate::store::{self, HashedFile, LoadedFile, ObjectWrite};
+use crate::store::{self, ClonedContent, HashedFile, LoadedFile, ObjectWrite};
 
 /// The largest file that is read into memory, in bytes.
 pub(super) const SMALL_BYTES: u64 = 128 * 1024;
@@ -31,6 +32,8 @@ const MAX_ALL_XATTRS_BYTES: u64 = 64 * 1024 * 1024;
 const XATTRS_COST_BYTES: u64 = 64;
 /// What a job costs, apart from the content.
 const JOB_COST_BYTES: u64 = 512;
+/// What a job with a file that shares its blocks costs: it is an open file, and read in pieces.
+const CLONE_COST_BYTES: u64 = POOL_BYTES / 32;
 /// The number of files that make one job, unless they reach [`BATCH_BYTES`] before.
 const BATCH_FILES: usize = 16;
 const BATCH_BYTES: u64 = 256 * 1024;
@@ -42,6 +45,7 @@ pub(super) type SmallFiles = SharedStreams<FileId, LoadedFile>;
 pub(super) struct ContentWriter<'p, 'env> {
     store: &'env dyn ObjectWrite,
     pool: &'p Pool<'env, Error>,
+    clones: Option<&'env Clones<'env>>,
     ctx: &'env Ctx,
     xattrs: HashMap<Checksum, Box<[u8]>>,
     xattrs_bytes: u64,
@@ -60,11 +64,13 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
         store: &'env dyn ObjectWrite,
         pool: &'p Pool<'env, Error>,
         small: &'env SmallFiles,
+        clones: Option<&'env Clones<'env>>,
         ctx: &'env Ctx,
     ) -> Self {
         Self {
             store,
             pool,
+            clones,
             ctx,
             xattrs: HashMap::new(),
             xattrs_bytes: 0,
@@ -163,6 +169,9 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
         let header =
             FileHeader { uid: entry.uid, gid: entry.gid, permissions: entry.permissions, kind, xattrs };
         let (ctx, size) = (self.ctx, entry.size);
+        if let Some(clone) = reader.clone_in(self.clones) {
+            return self.cloned(id, header, size, clone);
+        }
         if size <= SMALL_BYTES {
             let file = LoadedFile::read(header, size, &mut reader.content());
             // What went wrong with the stream says more than what is missing of the file.
@@ -179,6 +188,22 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
         reader.take_failure().map_or(written, Err)?;
         ctx.object_done(size);
         Ok(())
+    }
+
+    /// Writes an object of a file that shares its blocks, in the pool.
+    fn cloned(&self, id: FileId, header: FileHeader, len: u64, clone: ClonedContent) -> Result<()> {
+        let (store, ctx) = (self.store, self.ctx);
+        self.pool.submit(CLONE_COST_BYTES, move || {
+            ctx.cancel.check()?;
+            let written = match store.contains(&id.into())? {
+                true => Ok(id),
+                false => store.write_cloned(&header, len, clone, &ctx.cancel),
+            };
+            ctx.cancel.check()?;
+            expect_id(id, written?)?;
+            ctx.object_done(len);
+            Ok(())
+        })
     }
 
     /// Hands the files that wait to the pool.
@@ -230,11 +255,14 @@ fn write_file(
     if store.contains(&id.into())? {
         return Ok(());
     }
-    let actual = store.write_file(header, len, content)?;
-    if actual != id {
-        return Err(store::Error::Mismatch { expected: id.into(), actual: *actual.checksum() }.into());
+    expect_id(id, store.write_file(header, len, content)?)
+}
+
+fn expect_id(id: FileId, actual: FileId) -> Result<()> {
+    match actual == id {
+        true => Ok(()),
+        false => Err(store::Error::Mismatch { expected: id.into(), actual: *actual.checksum() }.into()),
     }
-    Ok(())
 }
 
 fn parse_xattrs(entry: &TarEntry, bytes: &[u8]) -> Result<Xattrs> {

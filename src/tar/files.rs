@@ -5,6 +5,7 @@ use std::io::Read as _;
 use ostree_format::{DirMeta, DirMetaId, FileHeader, FileId, FileName};
 
 use super::archive::Archive;
+use super::clones::Clones;
 use super::content::SMALL_BYTES;
 use super::entry::{EntryKind, TarEntry, split_path};
 use super::error::{EntryErrorKind, Error, Result};
@@ -22,11 +23,14 @@ const JOB_COST_BYTES: u64 = 512;
 pub(super) struct FileWriter<'p, 'env> {
     pub(super) store: &'env dyn ObjectWrite,
     pub(super) pool: &'p Pool<'env, Error>,
+    /// Content that need not be written.
+    pub(super) clones: Option<&'env Clones<'env>>,
     pub(super) ctx: &'env Ctx,
 }
 
 impl FileWriter<'_, '_> {
-    /// Writes a content object: small ones in the pool, since what is in memory has its id at once.
+    /// Writes a content object: small ones in the pool, since what is in memory has its id at once. One that shares its
+    /// blocks is read from the file that becomes the object, and passed over in the stream.
     pub(super) fn write(
         &self,
         header: FileHeader,
@@ -34,6 +38,12 @@ impl FileWriter<'_, '_> {
         archive: &mut Archive<'_>,
     ) -> Result<FileId> {
         let (store, ctx, size) = (self.store, self.ctx, entry.size);
+        if let Some(clone) = archive.clone_in(self.clones) {
+            let id = store.write_cloned(&header, size, clone, &ctx.cancel);
+            ctx.cancel.check()?;
+            ctx.object_done(size);
+            return Ok(id.map_err(|e| e.of_path(&String::from_utf8_lossy(&entry.path)))?);
+        }
         if size > SMALL_BYTES {
             let mut content = Cancellable::new(&mut *archive, &ctx.cancel);
             let id = store.write_file(&header, size, &mut content);

@@ -82,7 +82,7 @@ pub fn objects(data: &[u8]) {
     if has_large_holes(data) {
         return;
     }
-    let _ = import_objects(&mut { data }, &MemStore::new(), None, &Ctx::default());
+    let _ = import_objects(&mut { data }, &MemStore::new(), None, None, &Ctx::default());
 }
 
 /// Makes a tree of an archive, or refuses to.
@@ -115,7 +115,7 @@ pub fn layer(data: &[u8]) {
     let store = MemStore::new();
     let (options, modifier) = (LayerOptions::default(), Modifier::default());
     let read = |wanted: &BTreeSet<String>| {
-        import_layer(&mut { data }, &store, options, wanted, &modifier, &Ctx::default())
+        import_layer(&mut { data }, &store, options, wanted, &modifier, None, &Ctx::default())
     };
     let Ok(layer) = read(&BTreeSet::new()) else { return };
     let Ok(layer) = read(&layer.wanted) else { return };

@@ -19,6 +19,7 @@ use std::io::Read;
 use ostree_format::variant::Dict;
 use ostree_format::{Commit, CommitId, DirMeta, DirTree, FileId, FileName, RootDir, Xattrs};
 
+use super::clones::Clones;
 use super::content::{ContentWriter, POOL_BYTES, SmallFiles};
 use super::error::{ContentErrorKind, EntryErrorKind, Error, Result};
 use super::layout::EntryRole;
@@ -35,6 +36,8 @@ pub struct ImportOptions<'a> {
     pub voucher: Option<&'a dyn Voucher>,
     /// What the stream holds of the commit.
     pub holds: StreamHolds,
+    /// Content that need not be written.
+    pub clones: Option<&'a Clones<'a>>,
 }
 
 /// What a stream holds of a commit.
@@ -107,7 +110,7 @@ pub fn import_commit_layer(
 }
 
 /// Imports a layer that holds content objects and nothing else; returns them. Others than those in
-/// `expected` are refused; `None` lets all in.
+/// `expected` are refused; `None` lets all in. `clones` has content that need not be written.
 ///
 /// # Errors
 /// As [`import_commit`].
@@ -115,12 +118,13 @@ pub fn import_objects(
     input: &mut dyn Read,
     store: &dyn ObjectWrite,
     expected: Option<&HashSet<FileId>>,
+    clones: Option<&Clones<'_>>,
     ctx: &Ctx,
 ) -> Result<BTreeSet<FileId>> {
     let small = SmallFiles::new();
     with_pool(ctx, POOL_BYTES, |pool| {
         let mut reader = Reader::new(input);
-        let mut content = ContentWriter::new(store, pool, &small, ctx);
+        let mut content = ContentWriter::new(store, pool, &small, clones, ctx);
         let mut seen = BTreeSet::new();
         while let Some(entry) = reader.next_entry()? {
             ctx.cancel.check()?;

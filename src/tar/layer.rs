@@ -27,6 +27,7 @@ use ostree_format::{FileId, RootDir};
 
 use self::entries::LayerImport;
 use super::archive::Archive;
+use super::clones::Clones;
 use super::content::POOL_BYTES;
 use super::error::Result;
 use super::files::FileWriter;
@@ -85,7 +86,8 @@ pub struct LayerTree {
 }
 
 /// Writes a plain layer as a tree; `modifier` changes its files. The content of files that are left out is kept
-/// only if they are in `wanted`: the first reading of a layer tells which, in [`LayerTree::wanted`].
+/// only if they are in `wanted`: the first reading of a layer tells which, in [`LayerTree::wanted`]. `clones` has content
+/// that need not be written.
 ///
 /// # Errors
 /// [`Error::Format`](super::Error::Format), [`Error::Entry`](super::Error::Entry),
@@ -97,11 +99,12 @@ pub fn import_layer(
     options: LayerOptions,
     wanted: &BTreeSet<String>,
     modifier: &Modifier,
+    clones: Option<&Clones<'_>>,
     ctx: &Ctx,
 ) -> Result<LayerTree> {
     let mut archive = Archive::of_tar(input);
     with_pool(ctx, POOL_BYTES, |pool| {
-        let files = FileWriter { store, pool, ctx };
+        let files = FileWriter { store, pool, clones, ctx };
         let mut import = LayerImport::new(files, options, wanted, modifier.clone());
         while let Some(entry) = archive.next_entry()? {
             ctx.cancel.check()?;

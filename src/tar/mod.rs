@@ -8,12 +8,14 @@
 //! import_layer                  plain layers of images, in
 //! export_on_base, BaseSearch    commits on layers that others made, out and in
 //! part                          some entries of a stream, out of a list of them
+//! Clones                        content of a stream that is files whose blocks the store can share
 //! replace_detached              another signature, for a commit in a stream
 //! ```
 //! Nothing here knows a repository on disk.
 
 mod archive;
 mod chunk;
+mod clones;
 mod content;
 mod cpio;
 mod detached;
@@ -41,6 +43,7 @@ mod zip;
 
 pub use archive::ArchiveInput;
 pub use chunk::ChunkContent;
+pub use clones::{Clones, MIN_CLONED_BYTES};
 pub use detached::replace_detached;
 pub use entry::{EntryKind, TarEntry, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};

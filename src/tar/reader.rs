@@ -17,6 +17,7 @@ mod holes;
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::clones::Clones;
 use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Error, FormatErrorKind as Kind, Result};
 use super::header::{
@@ -24,6 +25,7 @@ use super::header::{
 };
 use super::number;
 use super::sparse::{MAX_HOLE_BYTES, SparseFile, SparseRecords};
+use crate::store::ClonedContent;
 use extensions::{Extensions, one_of};
 
 pub use content::EntryContent;
@@ -142,6 +144,11 @@ impl<R: Read> Reader<R> {
     /// content; `None` for a file with holes, whose content does not stand there as it is.
     pub fn plain_bytes(&self) -> Option<u64> {
         self.sparse.is_none().then_some(self.left)
+    }
+
+    /// The copy that the content of the current entry is read from, if there is one and nothing of it was read.
+    pub(super) fn clone_in(&self, clones: Option<&Clones<'_>>) -> Option<ClonedContent> {
+        clones.filter(|_| self.sparse.is_none())?.take(self.offset)
     }
 
     /// The error with which reading the content failed, more exact than the [`io::Error`] that the reader gave.

@@ -70,7 +70,7 @@ pub fn import_tree(
 ) -> Result<()> {
     let mut archive = Archive::open(source)?;
     with_pool(ctx, POOL_BYTES, |pool| {
-        let files = FileWriter { store, pool, ctx };
+        let files = FileWriter { store, pool, clones: None, ctx };
         let mut import = Import { files, tree, modifier, options, links: BTreeMap::new() };
         while let Some(entry) = archive.next_entry()? {
             ctx.cancel.check()?;

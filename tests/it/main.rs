@@ -30,3 +30,4 @@ mod sysroot;
 mod tar;
 mod transfer;
 mod tree;
+mod volume;

@@ -34,7 +34,7 @@ use super::layer_format::{FORMAT_BYTES, LayerFormat, other_compression};
 use super::unpacked::read_unpacked;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, Item, compressed, join};
-use crate::container::image::{DiffId, Digest, Error, ImageSource, Result};
+use crate::container::image::{DiffId, Digest, Error, EveryEntry, ImageSource, Result};
 use crate::{store, tar};
 
 /// The distance to which a zstd stream may refer back, in bytes, as a power of two: it bounds the decoder's memory to
@@ -79,7 +79,7 @@ fn read<T>(
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
     if let Some(unpacked) = source.unpacked(layer)? {
-        return read_unpacked(&*unpacked, layer, diff_id, &mut |_| Ok(true), ctx, consume);
+        return read_unpacked(&*unpacked, layer, diff_id, &mut EveryEntry, ctx, consume);
     }
     let says = LayerFormat::of(layer.media_type())?;
     let digest = Digest::of_descriptor(layer)?;

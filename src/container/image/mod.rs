@@ -34,7 +34,7 @@ pub use platform::PlatformName;
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};
 pub(in crate::container) use source::read_verified;
 pub use source::{ImageSource, MAX_JSON_BYTES, RawManifest, read_json};
-pub use unpacked::{UnpackedLayer, WantsEntry};
+pub use unpacked::{EntryVisitor, EveryEntry, UnpackedLayer};
 
 pub(super) use dest::canonical_json;
 pub(super) use labels::{COMPONENTS, FINAL_DIFFID};

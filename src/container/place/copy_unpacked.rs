@@ -8,8 +8,8 @@ use crate::base::{Ctx, Item};
 use crate::container::blob::{compression_of, write_layer};
 use crate::container::image::media::{DOCKER_MANIFEST, docker_layer};
 use crate::container::image::{
-    DiffId, Digest, Error, Image, ImageDest, ImageSource, RawManifest, Result, canonical_json, lenient,
-    read_verified,
+    DiffId, Digest, Error, EveryEntry, Image, ImageDest, ImageSource, RawManifest, Result, canonical_json,
+    lenient, read_verified,
 };
 
 /// Copies the layers of an image; gives the manifest that names what was written: the same one, if the layers come out as
@@ -99,7 +99,7 @@ fn copy_layer(
     let missing = || Error::BlobNotFound(digest);
     let unpacked = source.unpacked(layer)?.ok_or_else(missing)?;
     let compression = compression_of(layer)?;
-    let (_, written) = write_layer(dest, compression, ctx, |out| unpacked.write(&mut |_| Ok(true), out))?;
+    let (_, written) = write_layer(dest, compression, ctx, |out| unpacked.write(&mut EveryEntry, out))?;
     if written.diff_id != *expected {
         unpacked.check()?;
         let (expected, actual) = (*expected, written.diff_id);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
-use crate::container::image::{Digest, Error, ImageSource, RawManifest, Result, UnpackedLayer, WantsEntry};
+use crate::container::image::{Digest, EntryVisitor, Error, ImageSource, RawManifest, Result, UnpackedLayer};
 
 /// A source that was opened by a name, which stands before every error of it: files of a layout have the same
 /// names everywhere.
@@ -87,8 +87,8 @@ impl LocatedLayer<'_> {
 }
 
 impl UnpackedLayer for LocatedLayer<'_> {
-    fn write(&self, wants: &mut WantsEntry<'_>, out: &mut dyn Write) -> Result<()> {
-        self.at(self.inner.write(wants, out))
+    fn write(&self, visitor: &mut dyn EntryVisitor, out: &mut dyn Write) -> Result<()> {
+        self.at(self.inner.write(visitor, out))
     }
 
     fn check(&self) -> Result<()> {

@@ -20,7 +20,9 @@ use crate::container::store::{
     IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, LayerRole, TakenLayer, importer_version,
 };
 use crate::store::Modifier;
-use crate::tar::{ImportOptions, LayerOptions, LayerTree, import_commit_layer, import_layer, import_objects};
+use crate::tar::{
+    Clones, ImportOptions, LayerOptions, LayerTree, import_commit_layer, import_layer, import_objects,
+};
 
 /// Fetches the first layer; also returns the content objects that its commit names. Chunks may bring copies of what
 /// the layer has.
@@ -30,10 +32,10 @@ pub(in crate::container) fn fetch_commit(
     taking: &Taking<'_>,
     ctx: &Ctx,
 ) -> Result<(TakenLayer, HashSet<FileId>)> {
-    let objects = objects_only(ctx);
+    let (objects, clones) = (objects_only(ctx), Clones::new(taking.txn));
     let (imported, bytes, _) =
-        read_missing(layer, Wanted::Commit(promised), taking, ctx, &mut |stream, holds| {
-            let import = ImportOptions { voucher: taking.voucher, holds };
+        read_missing(layer, Wanted::Commit(promised), taking, &clones, ctx, &mut |stream, holds| {
+            let import = ImportOptions { voucher: taking.voucher, holds, clones: Some(&clones) };
             Ok(import_commit_layer(stream, taking.txn, &import, &objects)?)
         })?;
     let commit = imported.commit;
@@ -53,10 +55,10 @@ pub(in crate::container) fn fetch_chunk(
     taking: &Taking<'_>,
     ctx: &Ctx,
 ) -> Result<TakenLayer> {
-    let objects_ctx = objects_only(ctx);
+    let (objects_ctx, clones) = (objects_only(ctx), Clones::new(taking.txn));
     let (objects, bytes, listed) =
-        read_missing(layer, Wanted::Content(expected), taking, ctx, &mut |stream, _| {
-            Ok(import_objects(stream, taking.txn, Some(expected), &objects_ctx)?)
+        read_missing(layer, Wanted::Content(expected), taking, &clones, ctx, &mut |stream, _| {
+            Ok(import_objects(stream, taking.txn, Some(expected), Some(&clones), &objects_ctx)?)
         })?;
     let commit = taking.layers.keep_chunk(layer, base, &listed.unwrap_or(objects))?;
     let fetched = TakenLayer::fetched(layer, LayerRole::Chunk(base), commit, bytes);
@@ -74,8 +76,10 @@ pub(in crate::container) fn fetch_plain(
 ) -> Result<TakenLayer> {
     let objects_ctx = objects_only(ctx);
     let read = |wanted: &BTreeSet<String>| {
-        objectwise::read_files(layer, taking, ctx, &mut |stream| {
-            import_layer(stream, taking.txn, rules, wanted, modifier, &objects_ctx).map_err(Error::from)
+        let clones = &Clones::new(taking.txn);
+        objectwise::read_files(layer, taking, clones, ctx, &mut |stream| {
+            import_layer(stream, taking.txn, rules, wanted, modifier, Some(clones), &objects_ctx)
+                .map_err(Error::from)
         })
     };
     let (mut tree, mut bytes) = read(&BTreeSet::new())?;

@@ -68,7 +68,7 @@ impl<'a> LeftOut<'a> {
         let layer = self.layers[n];
         let tree = read_layer(self.source, &layer.descriptor, &layer.diff_id, self.ctx, |stream| {
             let modifier = Modifier::default();
-            import_layer(stream, self.txn, self.options, &self.wanted, &modifier, self.ctx)
+            import_layer(stream, self.txn, self.options, &self.wanted, &modifier, None, self.ctx)
                 .map_err(Error::from)
         })?;
         Ok(tree.kept)

@@ -100,7 +100,7 @@ fn fetch_top(
 ) -> Result<(ImportedCommit, Fetched)> {
     let objects = objects_only(ctx);
     let mut import = |stream: &mut dyn Read| {
-        let import = ImportOptions { voucher, holds: StreamHolds::WhatIsNotInBase };
+        let import = ImportOptions { voucher, holds: StreamHolds::WhatIsNotInBase, clones: None };
         Ok(import_commit_layer(stream, txn, &import, &objects)?)
     };
     let deltas = Deltas::new(source, source.image()?, txn);

@@ -40,7 +40,7 @@ pub(super) use archived::{open_archived, write_archived};
 pub(super) use bare::Bare;
 pub(super) use bare_user::BareUser;
 pub(super) use bare_user_only::BareUserOnly;
-pub(super) use shared::{Cloned, clone_regular};
+pub(super) use shared::{clone_content, write_cloned};
 pub(super) use split_xattrs::SplitXattrs;
 pub(super) use write::{
     Body, ObjectSync, Regular, Sink, Source, link_loose, link_meta, replace_meta, write_link, write_meta,

@@ -1,7 +1,8 @@
 //! Content that shares its blocks with another file, where the file system can do so (btrfs, xfs).
 //!
 //! ```text
-//! source ── FICLONE ──▶ object                      a commit of a directory on the same file system
+//! source ── FICLONE ──▶ object                      a commit of a directory, or an image of podman's store, on the same
+//!                                                   file system
 //! object ── FICLONE ──▶ object                      the same content under another owner, mode or xattrs
 //!    └── objects/ab/cdef….payload-link ─▶ ../01/2345….file        SHA-256 of the content alone leads there
 //! ```
@@ -19,43 +20,39 @@ use super::write::{Body, Sink, Source};
 use super::{FileFormat, failed};
 use crate::base::Cancel;
 use crate::base::io::Cancellable;
-use crate::store::{Error, Result};
+use crate::store::{ClonedContent, Error, Result};
 
 /// Bytes that are hashed at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Writes a content object that is the open file `from`, of `len` bytes, by sharing its blocks; `None` if that is not
-/// possible. What is hashed is the object, which nobody else can change.
-pub(in crate::repo) fn clone_regular(
+/// Makes a file that shares the blocks of `from`; `None` if that is not possible, whyever: copying will tell.
+pub(in crate::repo) fn clone_content(sink: &Sink<'_>, from: &File) -> Option<ClonedContent> {
+    let file = TempFile::unnamed(sink.tmp).ok()?;
+    sys::share_blocks(&file, from).then(|| ClonedContent::new(file))
+}
+
+/// Writes a content object that is a file of `len` bytes which [`clone_content`] made. What is hashed is the object, which
+/// nobody else can change; there is no [`Linked`] if it is there already.
+pub(in crate::repo) fn write_cloned(
     sink: &Sink<'_>,
     format: &dyn FileFormat,
     header: &FileHeader,
     len: u64,
-    from: &File,
+    content: ClonedContent,
     cancel: &Cancel,
-) -> Result<Option<(FileId, Cloned)>> {
-    let file = TempFile::new(sink.tmp).map_err(|e| Error::io("create", "temporary file", e))?;
-    if !sys::share_blocks(file.file(), from) {
-        return Ok(None);
-    }
-    let mut content = Cancellable::new(file.file(), cancel);
-    let mut source = Source::new(header, len, &mut content, sink.payload_hasher(len));
-    Body::Stream(&mut source).for_each(&mut |_| Ok(()))?;
-    let (id, payload) = source.finish();
+) -> Result<(FileId, Option<Linked>)> {
+    let (id, payload) = {
+        let mut read = Cancellable::new(content.read(), cancel);
+        let mut source = Source::new(header, len, &mut read, sink.payload_hasher(len));
+        Body::Stream(&mut source).for_each(&mut |_| Ok(()))?;
+        source.finish()
+    };
     let is_stored = |objects: &super::super::dir::ObjectDir| objects.contains(&id.into(), format.mode());
     if is_stored(sink.objects)? || is_stored(sink.committed)? {
-        return Ok(Some((id, Cloned::WasThere)));
+        return Ok((id, None));
     }
-    let linked = finish_regular(sink, format, header, &file, &id, payload)?;
-    Ok(Some((id, Cloned::Written(linked))))
-}
-
-/// What became of a file whose blocks were shared.
-pub(in crate::repo) enum Cloned {
-    /// The object was there already.
-    WasThere,
-    /// The object was written.
-    Written(Linked),
+    let file = TempFile::of(content.into_file(), sink.tmp);
+    finish_regular(sink, format, header, &file, &id, payload).map(|linked| (id, Some(linked)))
 }
 
 /// Gives a written file, of which `payload` is the checksum of the content, all that the object has, and its name.

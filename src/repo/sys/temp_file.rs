@@ -10,6 +10,9 @@ use rustix::io::Errno;
 use super::{sync_file, unlink};
 use crate::base::fs::unused_name;
 
+/// The permissions of a file that is not finished.
+const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
+
 /// What [`TempFile::link`] and [`link`] found at the new name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::repo) enum Linked {
@@ -31,16 +34,25 @@ pub(in crate::repo) struct TempFile<'d> {
 impl<'d> TempFile<'d> {
     /// Makes an empty file on the file system of `dir`.
     pub(in crate::repo) fn new(dir: BorrowedFd<'d>) -> io::Result<Self> {
-        let owner_only = Mode::RUSR | Mode::WUSR;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
-        match rustix::fs::openat(dir, ".", flags, owner_only) {
-            Ok(fd) => return Ok(Self { file: fd.into(), dir, name: None }),
+        match Self::unnamed(dir) {
+            Ok(file) => return Ok(Self::of(file, dir)),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOSYS | Errno::NOENT) => {}
             Err(e) => return Err(e.into()),
         }
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let (name, fd) = unused_name(".tmp-", |name| Ok(rustix::fs::openat(dir, name, flags, owner_only)?))?;
+        let (name, fd) = unused_name(".tmp-", |name| Ok(rustix::fs::openat(dir, name, flags, OWNER_ONLY)?))?;
         Ok(Self { file: fd.into(), dir, name: Some(name) })
+    }
+
+    /// An empty file without a name on the file system of `dir`, which may know no such files.
+    pub(in crate::repo) fn unnamed(dir: BorrowedFd<'_>) -> Result<File, Errno> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
+        rustix::fs::openat(dir, ".", flags, OWNER_ONLY).map(File::from)
+    }
+
+    /// A file that [`TempFile::unnamed`] made.
+    pub(in crate::repo) fn of(file: File, dir: BorrowedFd<'d>) -> Self {
+        Self { file, dir, name: None }
     }
 
     /// The open file.

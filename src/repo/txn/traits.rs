@@ -7,7 +7,7 @@ use std::io::Read;
 use ostree_format::variant::Dict;
 use ostree_format::{
     Checksum, CollectionId, CommitId, FileHeader, FileId, MAX_METADATA_BYTES, MetaKind, ObjectName,
-    ObjectType, RefName, RefSpec,
+    ObjectType, RefName, RefSpec, RepoMode,
 };
 
 use super::super::read::{loose_in, read_meta_in};
@@ -18,8 +18,8 @@ use super::Transaction;
 use super::names::add;
 use crate::base::{Cancel, Ctx};
 use crate::store::{
-    ArchivedFile, Begin, Completeness, Error, FileObject, HashedFile, Hints, LooseFile, ObjectRead,
-    ObjectWrite, OpenTxn, Refs, Result, Txn, check_new_ref, validate_meta,
+    ArchivedFile, Begin, ClonedContent, Completeness, Error, FileObject, HashedFile, Hints, LooseFile,
+    ObjectRead, ObjectWrite, OpenTxn, Refs, Result, Txn, check_new_ref, validate_meta,
 };
 
 impl ObjectRead for Transaction<'_> {
@@ -136,14 +136,21 @@ impl ObjectWrite for Transaction<'_> {
         self.write_checked(None, header, len, content)
     }
 
-    fn clone_file(
+    fn clone_content(&self, content: &File) -> Result<Option<ClonedContent>> {
+        if self.repo.mode() == RepoMode::Archive || !self.shares_blocks() {
+            return Ok(None);
+        }
+        Ok(object::clone_content(&self.sink()?, content))
+    }
+
+    fn write_cloned(
         &self,
         header: &FileHeader,
         len: u64,
-        content: &File,
+        content: ClonedContent,
         cancel: &Cancel,
-    ) -> Result<Option<FileId>> {
-        self.clone_blocks(header, len, content, cancel)
+    ) -> Result<FileId> {
+        self.write_shared(header, len, content, cancel)
     }
 
     fn write_file_as(

@@ -1,16 +1,15 @@
 //! Content objects on their way into a transaction.
 
-use std::fs::File;
 use std::io::Read;
 
 use ostree_format::{FileHeader, FileId, RepoMode};
 
-use super::super::object::{self, Cloned, Links, Regular, Source};
+use super::super::object::{self, Links, Regular, Source};
 use super::super::sys::Linked;
 use super::Transaction;
 use super::names::add;
 use crate::base::Cancel;
-use crate::store::{ArchivedFile, Error, HashedFile, LoadedFile, Result, SMALL_FILE_BYTES};
+use crate::store::{ArchivedFile, ClonedContent, Error, HashedFile, LoadedFile, Result, SMALL_FILE_BYTES};
 
 impl Transaction<'_> {
     /// Writes a content object, unless it is stored already; its id has to be the expected one.
@@ -118,33 +117,22 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// Writes a content object that is a file of the same file system by sharing its blocks, unless it is stored; `None`
-    /// if that is not possible.
-    pub(super) fn clone_blocks(
+    /// Writes a content object that is a file which shares its blocks with another, unless it is stored.
+    pub(super) fn write_shared(
         &self,
         header: &FileHeader,
         len: u64,
-        from: &File,
+        content: ClonedContent,
         cancel: &Cancel,
-    ) -> Result<Option<FileId>> {
-        if len == 0 || self.repo.mode() == RepoMode::Archive || !self.shares_blocks() {
-            return Ok(None);
-        }
+    ) -> Result<FileId> {
+        add(&self.counters.content_total, 1);
         // The blocks are there already, but nobody knows for how long the other file keeps them.
         self.reserve(len)?;
-        let written = object::clone_regular(&self.sink()?, &*self.repo.format, header, len, from, cancel);
-        let written = written.map_err(|error| error.wanting(len)).inspect_err(|_| self.space.release(len))?;
-        let Some((id, cloned)) = written else {
-            self.space.release(len);
-            return Ok(None);
-        };
-        add(&self.counters.content_total, 1);
-        let linked = match cloned {
-            Cloned::WasThere => None,
-            Cloned::Written(linked) => Some(linked),
-        };
+        let written = object::write_cloned(&self.sink()?, &*self.repo.format, header, len, content, cancel);
+        let written = written.map_err(|error| error.wanting(len));
+        let (id, linked) = written.inspect_err(|_| self.space.release(len))?;
         self.wrote_file(id, len, linked);
-        Ok(Some(id))
+        Ok(id)
     }
 
     /// Writes a content object that is too large for memory. `is_there` is told its id once all was read.

@@ -33,7 +33,7 @@ pub(super) fn read_commit(
             head: None,
             decided: false,
             objects: HashMap::new(),
-            content: ContentWriter::new(txn, pool, &small, ctx),
+            content: ContentWriter::new(txn, pool, &small, options.clones, ctx),
         };
         if options.holds == StreamHolds::WhatIsNotInBase {
             import.content.keep_xattrs();

@@ -53,8 +53,15 @@ fn base_tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
 /// A commit with all files of a tar stream.
 fn commit_of(store: &MemStore, tar: &[u8]) -> CommitId {
     let options = LayerOptions { toplevel: Toplevel::Keep, var: Var::Keep };
-    let tree =
-        import_layer(&mut &*tar, store, options, &Default::default(), &Modifier::default(), &Ctx::default());
+    let tree = import_layer(
+        &mut &*tar,
+        store,
+        options,
+        &Default::default(),
+        &Modifier::default(),
+        None,
+        &Ctx::default(),
+    );
     let commit = Commit {
         metadata: Default::default(),
         parent: None,

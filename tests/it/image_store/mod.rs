@@ -11,6 +11,7 @@ mod layers;
 mod maintain;
 mod modes;
 mod podman;
+mod podman_clones;
 mod reexport;
 mod umoci;
 

@@ -69,7 +69,7 @@ fn layers_come_in_any_order_after_the_first() {
     assert!(matches!(check_complete(&store, &stable()), Err(Error::Content(_))));
     let mut found = HashSet::new();
     for layer in layers[1..].iter().rev() {
-        found.extend(import_objects(&mut &**layer, &store, Some(&first.elsewhere), &ctx).unwrap());
+        found.extend(import_objects(&mut &**layer, &store, Some(&first.elsewhere), None, &ctx).unwrap());
     }
     assert_eq!(found, first.elsewhere);
     check_complete(&store, &stable()).unwrap();
@@ -77,7 +77,7 @@ fn layers_come_in_any_order_after_the_first() {
 
     // A layer with other objects than the commit's is refused before the first is written.
     let store = MemStore::new();
-    let error = import_objects(&mut &*layers[1], &store, Some(&HashSet::new()), &ctx).unwrap_err();
+    let error = import_objects(&mut &*layers[1], &store, Some(&HashSet::new()), None, &ctx).unwrap_err();
     assert!(matches!(error, Error::Entry { kind: EntryErrorKind::Unexpected, .. }), "{error}");
     // The first layer alone is no whole commit.
     let error = import(&layers[0], &MemStore::new()).unwrap_err();

@@ -5,17 +5,19 @@
 //! stream    header of the 1st entry  content  padding, header of the 2nd content …   padding, end
 //!                                    └ from the directory with the layer's files
 //! ```
-//! An entry that is not wanted is left out from its header to its padding.
+//! An entry that is not wanted is left out from its header to its padding. Who reads the stream may make a copy of a file
+//! that shares its blocks, and have the content read from that: see [`Clones`](crate::tar::Clones).
 
+use std::fs::File;
 use std::io::{Read, Write};
 
-use cap_std::fs::{Dir, File};
+use cap_std::fs::Dir;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::ContainersStorage;
 use super::split::{Record, Split};
 use super::tables::{LayerRow, split_of};
-use crate::container::image::{Error, Result, StoredLayerProblem, UnpackedLayer, WantsEntry};
+use crate::container::image::{EntryVisitor, Error, Result, StoredLayerProblem, UnpackedLayer};
 use crate::tar::BLOCK_BYTES;
 
 /// Bytes that are copied at once.
@@ -31,13 +33,14 @@ pub(super) struct StoredLayer<'a> {
 }
 
 impl UnpackedLayer for StoredLayer<'_> {
-    fn write(&self, wants: &mut WantsEntry<'_>, out: &mut dyn Write) -> Result<()> {
-        let mut split = self.split()?;
-        let mut stream = Stream { files: &self.files()?, out, position: 0, held: Vec::new(), skipped: false };
+    fn write(&self, visitor: &mut dyn EntryVisitor, out: &mut dyn Write) -> Result<()> {
+        let (mut split, files) = (self.split()?, &self.files()?);
+        let (position, written) = (0, 0);
+        let mut stream = Stream { files, out, position, written, held: Vec::new(), skipped: false };
         while let Some(record) = split.next()? {
             match record {
                 Record::Bytes(bytes) => stream.bytes(&bytes)?,
-                Record::File { name, size, .. } => stream.entry(wants(&name)?, &name, size)?,
+                Record::File { name, size, .. } => stream.entry(visitor, &name, size)?,
             }
         }
         stream.flush()
@@ -48,7 +51,7 @@ impl UnpackedLayer for StoredLayer<'_> {
         while let Some(record) = split.next()? {
             if let Record::File { name, size, crc: Some(crc) } = record {
                 let mut sum = Crc64::default();
-                files.copy(&name, size, &mut sum)?;
+                files.copy(&name, size, &mut |file| file, &mut sum)?;
                 if !sum.0 != crc {
                     return Err(files.problem(StoredLayerProblem::Changed { path: shown(&name) }));
                 }
@@ -93,6 +96,8 @@ struct Stream<'a> {
     out: &'a mut dyn Write,
     /// Bytes of the layer's own stream before what is held.
     position: u64,
+    /// Bytes that were written.
+    written: u64,
     /// What follows the last file, not yet written.
     held: Vec<u8>,
     /// Whether the last entry was left out.
@@ -109,11 +114,14 @@ impl Stream<'_> {
     }
 
     /// The entry whose header is held.
-    fn entry(&mut self, wanted: bool, name: &[u8], size: u64) -> Result<()> {
+    fn entry(&mut self, visitor: &mut dyn EntryVisitor, name: &[u8], size: u64) -> Result<()> {
+        let wanted = visitor.wants(name)?;
         match wanted {
             true => {
                 self.flush()?;
-                self.files.copy(name, size, self.out)?;
+                let offset = self.written;
+                self.files.copy(name, size, &mut |file| visitor.content(file, offset), self.out)?;
+                self.written += size;
             }
             false => {
                 self.padding()?;
@@ -131,16 +139,21 @@ impl Stream<'_> {
         let bytes = (self.position.wrapping_neg() % BLOCK_BYTES as u64) as usize;
         let padding: Vec<_> = self.held.drain(..bytes.min(self.held.len())).collect();
         self.position += padding.len() as u64;
-        if self.skipped { Ok(()) } else { write(self.out, &padding) }
+        if self.skipped { Ok(()) } else { self.write(&padding) }
     }
 
     fn flush(&mut self) -> Result<()> {
         self.padding()?;
-        write(self.out, &self.held)?;
-        self.position += self.held.len() as u64;
-        self.held.clear();
+        let held = std::mem::take(&mut self.held);
+        self.write(&held)?;
+        self.position += held.len() as u64;
         self.skipped = false;
         Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.written += bytes.len() as u64;
+        write(self.out, bytes)
     }
 }
 
@@ -155,17 +168,25 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    /// Writes the content of a file, which has to have `size` bytes.
-    fn copy(&self, name: &[u8], size: u64, out: &mut dyn Write) -> Result<()> {
+    /// Writes the content of a file, which has to have `size` bytes. It is read from the file that `read_from` makes of it.
+    fn copy(
+        &self,
+        name: &[u8],
+        size: u64,
+        read_from: &mut dyn FnMut(File) -> File,
+        out: &mut dyn Write,
+    ) -> Result<()> {
         if size == 0 {
             return Ok(());
         }
         let failed = |source| self.problem(StoredLayerProblem::File { path: shown(name), source });
-        let mut file = self.open(name).map_err(failed)?;
+        let file = self.open(name).map_err(failed)?;
         let changed = || self.problem(StoredLayerProblem::Changed { path: shown(name) });
-        if !file.metadata().map_err(failed)?.is_file() {
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() || metadata.len() != size {
             return Err(changed());
         }
+        let mut file = read_from(file);
         let (mut left, mut buf) = (size, vec![0; COPY_BYTES]);
         loop {
             // One byte more tells that it is longer.
@@ -186,7 +207,7 @@ impl Files<'_> {
         let mut failure = rustix::io::Errno::NOENT;
         for dir in &self.dirs {
             match rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve) {
-                Ok(file) => return Ok(File::from_std(file.into())),
+                Ok(file) => return Ok(file.into()),
                 Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {}
                 Err(error) => failure = error,
             }

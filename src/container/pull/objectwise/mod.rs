@@ -11,7 +11,7 @@
 //! seen      a layer that is looked into without being pulled, in the same way
 //! files     layers of files: the whole tar stream, of which what is here is not fetched
 //! of_base   layers of files on which a commit lies: those that it wants
-//! unpacked  layers of objects that lie somewhere as files, in podman's store: those that are missing
+//! unpacked  layers that lie somewhere as files, in podman's store: objects that are missing, or all of it
 //! ```
 //! Index and table are claims, as the layer is: the commit is verified by its signature or the manifest's promise, every
 //! object by its own checksum, and in the end the whole of the commit has to be there. So a wrong one costs time and
@@ -48,7 +48,7 @@ use crate::container::blob::read_objects;
 use crate::container::delta::LayerDelta;
 use crate::container::image::{Error, ImageLayer, Result};
 use crate::container::store::{Fetched, Way, WhyWhole};
-use crate::tar::StreamHolds;
+use crate::tar::{Clones, StreamHolds};
 
 pub(in crate::container) use self::files::Here;
 pub(super) use self::files::read_files;
@@ -68,16 +68,18 @@ enum Attempt<T> {
 
 /// Lets `consume` read the objects of a layer that the store lacks, or all that the layer holds, or what a delta makes,
 /// whatever is the cheapest, or the only way. It is asked again if a table of contents or a delta turns out to be wrong.
-/// Also says what was fetched, and which content objects the table lists if it was used.
+/// Also says what was fetched, and which content objects the table lists if it was used. `clones` gets content that lies
+/// somewhere as files.
 pub(super) fn read_missing<T>(
     layer: &ImageLayer,
     wanted: Wanted<'_>,
     taking: &Taking<'_>,
+    clones: &Clones<'_>,
     ctx: &Ctx,
     consume: &mut dyn FnMut(&mut dyn Read, StreamHolds) -> Result<T>,
 ) -> Result<(T, Fetched, Option<Listed>)> {
     if let Some(unpacked) = taking.source.unpacked(&layer.descriptor)? {
-        return unpacked::read_missing(&*unpacked, layer, wanted, taking, ctx, consume);
+        return unpacked::read_missing(&*unpacked, layer, wanted, taking, clones, ctx, consume);
     }
     let digest = layer.descriptor.digest().to_string();
     let mut delta = taking.delta(layer)?;

@@ -112,7 +112,7 @@ impl<'a> SeenLayer<'a> {
         }
         if !entries.is_empty() {
             stream_of(&self.asking, &entries, &pieces(frames()), &mut |stream| {
-                Ok(import_objects(stream, into, Some(&wanted), self.asking.ctx)?)
+                Ok(import_objects(stream, into, Some(&wanted), None, self.asking.ctx)?)
             })?;
         }
         Ok(())

@@ -1,5 +1,7 @@
-//! A layer of objects that lies somewhere as files: of what the store has nothing is read.
+//! Layers that lie somewhere as files: those of a commit's objects, of which what the store has is not read, and others.
+//! Where the store can share their blocks, content becomes objects without being written.
 
+use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,11 +9,11 @@ use super::chosen;
 use super::missing::{Listed, Wanted};
 use crate::base::Ctx;
 use crate::container::blob::read_unpacked;
-use crate::container::image::{Error, ImageLayer, Result, UnpackedLayer};
+use crate::container::image::{EntryVisitor, Error, ImageLayer, Result, UnpackedLayer};
 use crate::container::pull::take::Taking;
-use crate::container::store::{Fetched, Way};
+use crate::container::store::{Fetched, Way, WhyWhole};
 use crate::store::Txn;
-use crate::tar::{EntryRole, StreamHolds, role_of};
+use crate::tar::{Clones, EntryRole, StreamHolds, role_of};
 use ostree_format::ObjectType;
 
 /// Lets `consume` read the entries of a layer that the store lacks; also says how many bytes that were, and which content
@@ -21,20 +23,59 @@ pub(super) fn read_missing<T>(
     layer: &ImageLayer,
     wanted: Wanted<'_>,
     taking: &Taking<'_>,
+    clones: &Clones<'_>,
     ctx: &Ctx,
     consume: &mut dyn FnMut(&mut dyn Read, StreamHolds) -> Result<T>,
 ) -> Result<(T, Fetched, Option<Listed>)> {
     chosen(layer.descriptor.digest().as_ref(), Way::Objects, ctx);
     let (mut listed, txn, bytes) = (Listed::new(), taking.txn, AtomicU64::new(0));
-    let mut wants = |path: &[u8]| {
-        let role = std::str::from_utf8(path).ok().and_then(role_of);
-        brings(role, wanted, txn, &mut listed)
-    };
-    let value = read_unpacked(unpacked, &layer.descriptor, None, &mut wants, ctx, |stream| {
+    let mut missing = Missing { wanted, txn, clones, listed: &mut listed };
+    let value = read_unpacked(unpacked, &layer.descriptor, None, &mut missing, ctx, |stream| {
         consume(&mut Counted { stream, bytes: &bytes }, StreamHolds::WhatIsMissing)
     })?;
     let fetched = Fetched { bytes: bytes.load(Ordering::Relaxed), way: Way::Objects };
     Ok((value, fetched, Some(listed)))
+}
+
+/// Lets `consume` read the tar stream of a layer of files, which has to have its diffid.
+pub(super) fn read_files<T>(
+    unpacked: &dyn UnpackedLayer,
+    layer: &ImageLayer,
+    clones: &Clones<'_>,
+    ctx: &Ctx,
+    consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
+) -> Result<(T, Fetched)> {
+    let (descriptor, diff_id) = (&layer.descriptor, Some(&layer.diff_id));
+    let value = read_unpacked(unpacked, descriptor, diff_id, &mut All(clones), ctx, consume)?;
+    Ok((value, Fetched { bytes: descriptor.size(), way: Way::Whole(WhyWhole::Files) }))
+}
+
+/// Reads every entry.
+struct All<'a>(&'a Clones<'a>);
+
+impl EntryVisitor for All<'_> {
+    fn content(&mut self, file: File, offset: u64) -> File {
+        self.0.content(file, offset)
+    }
+}
+
+/// Reads the entries that the store lacks.
+struct Missing<'a> {
+    wanted: Wanted<'a>,
+    txn: &'a dyn Txn,
+    clones: &'a Clones<'a>,
+    listed: &'a mut Listed,
+}
+
+impl EntryVisitor for Missing<'_> {
+    fn wants(&mut self, path: &[u8]) -> Result<bool> {
+        let role = std::str::from_utf8(path).ok().and_then(role_of);
+        brings(role, self.wanted, self.txn, self.listed)
+    }
+
+    fn content(&mut self, file: File, offset: u64) -> File {
+        self.clones.content(file, offset)
+    }
 }
 
 /// Whether an entry brings what the store lacks. Files of the checkout, which are links to objects, bring nothing.

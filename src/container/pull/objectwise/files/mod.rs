@@ -21,7 +21,7 @@ use self::regions::{PieceReader, Region, TableFile, ranges, read_table, regions}
 use super::asking::Asking;
 use super::fetch::fetch;
 use super::missing::{Wrong, is_most};
-use super::{MIN_LAYER_BYTES, chosen, not_final};
+use super::{MIN_LAYER_BYTES, chosen, not_final, unpacked};
 use crate::base::{Ctx, Item};
 use crate::container::blob::chunked::TablePlace;
 use crate::container::blob::{MAX_ZSTD_WINDOW_LOG, read_layer, read_made};
@@ -30,6 +30,7 @@ use crate::container::image::{Error, ImageLayer, Result};
 use crate::container::pull::take::Taking;
 use crate::container::store::{Fetched, Way, WhyWhole};
 use crate::store::{self, Txn};
+use crate::tar::Clones;
 
 /// What an attempt to do with less than the layer, or the delta that there is, came to: why there is another way, and the
 /// bytes that were fetched before that was known.
@@ -37,16 +38,20 @@ type Attempt<T> = Result<(T, Fetched), (WhyWhole, u64)>;
 
 /// Lets `consume` read the tar stream of a layer, of which only what the store lacks is fetched, or what a delta makes, or
 /// all of it, whatever is the cheapest, or the only way. It is asked again if a table of contents or a delta turns out to
-/// be wrong.
+/// be wrong. `clones` gets content that lies somewhere as files.
 ///
 /// # Errors
 /// As [`read_layer`].
 pub(in crate::container::pull) fn read_files<T>(
     layer: &ImageLayer,
     taking: &Taking<'_>,
+    clones: &Clones<'_>,
     ctx: &Ctx,
     consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
 ) -> Result<(T, Fetched)> {
+    if let Some(unpacked) = taking.source.unpacked(&layer.descriptor)? {
+        return unpacked::read_files(&*unpacked, layer, clones, ctx, consume);
+    }
     let mut delta = taking.delta(layer)?;
     let why = loop {
         let (why, before) = match attempt(layer, taking, delta.as_ref(), ctx, consume)? {
