@@ -9,9 +9,19 @@ use std::path::Path;
 use super::{OURS, start};
 use crate::oracle::need;
 
-/// Options that C ostree got after the version that is asked here, or does not tell of.
-/// Source: the option tables of libostree 2026.4, `src/ostree/ot-builtin-*.c`.
+/// Verbs and options that C ostree got after the version that is asked here, or does not tell of: those of 2026.4,
+/// which was built and asked for its help.
 const NEWER: &[(&str, &[&str])] = &[
+    ("admin deploy", &["--lock-finalization", "--stateroot"]),
+    ("admin init-fs", &["--epoch"]),
+    ("admin lock-finalization", &["--sysroot", "--unlock"]),
+    ("admin post-copy", &["--sysroot"]),
+    ("admin prepare-soft-reboot", &["--reboot", "--reset", "--sysroot"]),
+    ("admin set-default", &["--sysroot"]),
+    ("admin stateroot-init", &["--sysroot"]),
+    ("admin status", &["--is-default", "--json", "--skip-signatures"]),
+    ("admin switch", &["--kexec"]),
+    ("admin upgrade", &["--kexec"]),
     ("checkout", &["--composefs", "--composefs-noverity"]),
     ("commit", &["--generate-composefs-metadata", "--selinux-labeling-epoch", "--sign-from-file"]),
     (
@@ -31,6 +41,7 @@ const NEWER: &[(&str, &[&str])] = &[
     ("sign", &["--keys-dir", "--keys-file"]),
     ("static-delta apply-offline", &["--keys-dir", "--keys-file"]),
     ("static-delta generate", &["--keys-file"]),
+    ("static-delta verify", &["--keys-dir", "--keys-file"]),
     ("summary", &["--list-metadata-keys", "--print-metadata-key"]),
 ];
 
@@ -48,12 +59,18 @@ fn verbs(program: &str) -> Verbs {
         if lines.by_ref().any(|line| line.starts_with("Builtin ") && line.contains("Commands:")) {
             let names = lines.take_while(|line| line.starts_with("  "));
             let names = names.filter(|line| !line.starts_with("   "));
-            todo.extend(names.filter_map(|line| Some(format!("{verb} {}", line.split_whitespace().next()?))));
+            let names = names.flat_map(|line| line.split_whitespace().next().into_iter().chain(alias(line)));
+            todo.extend(names.map(|name| format!("{verb} {name}")));
         } else {
             out.insert(verb.trim().to_owned(), options(&help));
         }
     }
     out
+}
+
+/// The other name that the help of this program gives a verb or an option.
+fn alias(line: &str) -> Option<&str> {
+    line.split_once("[alias: ")?.1.split(']').next()
 }
 
 fn options(help: &str) -> BTreeSet<String> {
@@ -63,15 +80,17 @@ fn options(help: &str) -> BTreeSet<String> {
         Some(option.split(['=', '[', '.']).next()?.to_owned())
     };
     let lines = help.lines().filter(|line| line.trim_start().starts_with('-'));
-    let all = lines.filter_map(of_line);
+    let all = lines.filter_map(of_line).chain(help.lines().filter_map(alias).map(str::to_owned));
     all.filter(|option| !["--help", "--version", "--verbose", "--repo"].contains(&&**option)).collect()
 }
 
 fn table(theirs: &Verbs, ours: &Verbs) -> String {
     let (mut rows, mut count, mut here) = (String::new(), 0, 0);
-    for (verb, options) in theirs {
-        let newer = NEWER.iter().filter(|(name, _)| name == verb).flat_map(|(_, options)| *options);
-        let all: BTreeSet<String> = options.iter().cloned().chain(newer.map(|&o| o.to_owned())).collect();
+    let mut theirs = theirs.clone();
+    for (verb, options) in NEWER {
+        theirs.entry((*verb).to_owned()).or_default().extend(options.iter().map(|&option| option.to_owned()));
+    }
+    for (verb, all) in &theirs {
         let list = |options: Vec<&String>| {
             let code: Vec<String> = options.iter().map(|option| format!("`{option}`")).collect();
             code.join(" ")
@@ -81,7 +100,7 @@ fn table(theirs: &Verbs, ours: &Verbs) -> String {
             let _ = writeln!(rows, "| `{verb}` | no | | |");
             continue;
         };
-        let (missing, more) = (all.difference(has).collect::<Vec<_>>(), has.difference(&all).collect());
+        let (missing, more) = (all.difference(has).collect::<Vec<_>>(), has.difference(all).collect());
         let common = all.len() - missing.len();
         (count, here) = (count + all.len(), here + common);
         let _ =
@@ -91,8 +110,9 @@ fn table(theirs: &Verbs, ours: &Verbs) -> String {
     format!(
         "# What `ostree-rs` has of the command line of `ostree`\n\n\
          Both programs were asked for their verbs and options; a test makes this table (`tests/it/cli/parity.rs`).\n\
-         Options of libostree 2026.4 that the C program of Debian does not know are counted, too. Not counted: `--help`,\n\
-         `--version`, `--verbose` and `--repo`, which all have.\n\n\
+         Verbs and options of libostree 2026.4 that the C program of Debian does not know are counted, too. Not counted:\n\
+         `--help`, `--version`, `--verbose` and `--repo`, which all have. `--kexec` is missing because only a system call\n\
+         that Rust reaches by `unsafe` alone, or another program, loads a kernel into the running one.\n\n\
          Here are {verbs} of {} verbs, and {here} of {count} options.\n\n\
          | verb | options of C ostree | missing here | only here |\n|---|---|---|---|\n{rows}",
         theirs.len()
