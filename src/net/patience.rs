@@ -23,8 +23,15 @@ const TICK: Duration = Duration::from_millis(50);
 const FIRST_WORD: Duration = Duration::from_secs(5);
 /// Pauses of this length and more are told of.
 pub(super) const LONG_PAUSE: Duration = Duration::from_secs(1);
-/// The pause before the second try; it doubles with each.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The pause before the second try.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// It doubles so often, once with each try. Whoever wants a hundred tries gets them all, and soon.
+const DOUBLINGS: u32 = 4;
+
+/// The pause after `attempt` other tries, where the server wishes for none.
+pub(super) fn pause_after(attempt: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << attempt.min(DOUBLINGS))
+}
 
 /// The time that a server may take, and how often it is asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +209,7 @@ impl Patience {
         wish: Option<Duration>,
         why: &str,
     ) -> Result<bool, Cancelled> {
-        let pause = wish.unwrap_or_else(|| FIRST_PAUSE.saturating_mul(1 << attempt.min(10)));
+        let pause = wish.unwrap_or_else(|| pause_after(attempt));
         if attempt >= self.limits.retries || pause >= self.left {
             return Ok(false);
         }
@@ -252,6 +259,14 @@ mod tests {
 
     fn patience(limits: Limits) -> Patience {
         Patience::new(limits, &Ctx::default())
+    }
+
+    #[test]
+    fn every_try_that_was_asked_for_is_made() {
+        let limits = Limits { retries: 100, ..Limits::default() };
+        let total: Duration = (0..limits.retries).map(pause_after).sum();
+        assert!(pause_after(0) < pause_after(1) && pause_after(limits.retries) * 10 < limits.patience);
+        assert!(total < Duration::from_secs(600), "{total:?}");
     }
 
     #[test]

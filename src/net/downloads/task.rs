@@ -20,7 +20,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use super::super::body::{range, range_of};
 use super::super::error::{Error, Result, host, shown};
 use super::super::http::{Http, MAX_REDIRECTS, is_passing, redirected};
-use super::super::patience::{FIRST_PAUSE, LONG_PAUSE, secs};
+use super::super::patience::{LONG_PAUSE, pause_after, secs};
 use super::super::response::delay;
 use super::pace::{Pace, silent, wait};
 use super::{BUDGET_KIB, FetchedBody, FetchedFile, FileRequest, HeldBytes, Memory, Room, SpillBegun};
@@ -79,7 +79,7 @@ impl Task {
                 Error::Transport { .. } if !error.is_tls() => None,
                 _ => return Err(error),
             };
-            let pause = wish.unwrap_or_else(|| FIRST_PAUSE.saturating_mul(1 << attempt.min(10)));
+            let pause = wish.unwrap_or_else(|| pause_after(attempt));
             if attempt >= limits.retries || pause >= limits.patience {
                 return Err(error);
             }
