@@ -8,7 +8,7 @@ use cap_std::fs::Dir;
 
 use super::{Error, Machine, Result};
 use crate::format::RepoMode;
-use crate::repo::Repo;
+use crate::repo::{ConfigFile, Repo};
 use crate::store;
 
 /// The repository of the running system.
@@ -44,18 +44,17 @@ impl Machine {
         mode != RepoMode::BareSplitXattrs || self.env.get("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS").is_some()
     }
 
+    /// The config of the repository at `path`, for who reads or mends it: other than the repository, it needs no values
+    /// that are understood, and no parent.
+    ///
+    /// # Errors
+    /// As [`Machine::open_repo`].
+    pub fn config_file(&self, path: impl AsRef<Path>) -> Result<ConfigFile> {
+        in_repo(path.as_ref(), |dir| ConfigFile::open(&dir))
+    }
+
     fn open_one(&self, path: &Path) -> Result<Repo> {
-        let dir = open_dir("Opening repository", path).map_err(|error| match error {
-            Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
-                Error::NoRepository(path.into())
-            }
-            error => error,
-        })?;
-        let mut repo = match Repo::open(dir) {
-            Err(store::Error::NotARepository { .. }) => return Err(Error::NotARepository(path.into())),
-            Err(source) => return Err(Error::Repository { path: path.into(), source }),
-            Ok(repo) => repo,
-        };
+        let mut repo = in_repo(path, Repo::open)?;
         // Staged objects are taken up again after a crash, but not after a restart of the machine. Where its id
         // cannot be read, it can be given.
         if let Some(boot_id) = self.env.text("OSTREE_BOOTID") {
@@ -63,6 +62,18 @@ impl Machine {
         }
         Ok(repo)
     }
+}
+
+/// Opens something in the directory of a repository, which errors name.
+fn in_repo<T>(path: &Path, open: impl FnOnce(Dir) -> store::Result<T>) -> Result<T> {
+    let dir = open_dir("Opening repository", path).map_err(|error| match error {
+        Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => Error::NoRepository(path.into()),
+        error => error,
+    })?;
+    open(dir).map_err(|error| match error {
+        store::Error::NotARepository { .. } => Error::NotARepository(path.into()),
+        source => Error::Repository { path: path.into(), source },
+    })
 }
 
 fn is_repo(path: &Path) -> bool {

@@ -5,15 +5,16 @@
 //! until after the writing. It is not `.lock`: that one is held, shared, by every pull for as long as it takes.
 //! libostree knows neither, and takes no lock for these files: what it writes at the same moment may be lost.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use ostree_format::RepoConfig;
+use cap_std::fs::Dir;
 use ostree_format::keyfile::KeyFile;
+use ostree_format::{RepoConfig, RepoMode};
 
-use super::sys::LockKind;
-use super::{Fsync, Lock, Repo, invalid_config, object, read_config};
+use super::sys::{self, LockKind};
+use super::{Fsync, Lock, Repo, durable, invalid_config, object, open_objects, read_keys};
 use crate::base::Ctx;
-use crate::store::Result;
+use crate::store::{Error, Result};
 
 /// The name of the file in the repository.
 const NAME: &str = ".lock-edit";
@@ -35,17 +36,68 @@ impl Repo {
     /// when the repository was opened.
     ///
     /// # Errors
-    /// What `edit` returns; [`Error::Invalid`](crate::store::Error::Invalid) if the result is not a config; as
-    /// [`Repo::begin`].
+    /// As [`ConfigFile::update`].
     pub fn update_config(&mut self, edit: impl FnOnce(&mut KeyFile) -> Result<()>) -> Result<()> {
-        let _lock = self.lock_edits(&Ctx::default())?;
-        let mut file = read_config(&self.dir)?.keyfile().clone();
-        edit(&mut file)?;
-        let config = RepoConfig::from_keyfile(file).map_err(invalid_config)?;
-        self.replace_file("config", config.keyfile().to_string().as_bytes())?;
+        let mut file = ConfigFile::open(&self.dir)?;
+        file.update(edit)?;
+        let config = RepoConfig::from_keyfile(file.keys).map_err(invalid_config)?;
         self.fsync = Fsync::of(&config);
         self.format = object::file_format(&config);
         self.config = config;
+        Ok(())
+    }
+}
+
+/// The config of a repository as a file: read and changed where a value keeps the repository itself from being opened.
+#[derive(Debug)]
+pub struct ConfigFile {
+    root: OwnedFd,
+    keys: KeyFile,
+}
+
+impl ConfigFile {
+    /// Reads the config of the repository in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::NotARepository`]; [`Error::Invalid`] if it is no key file; [`Error::Io`].
+    pub fn open(dir: &Dir) -> Result<Self> {
+        let root = sys::open_dir(dir, ".").map_err(|e| Error::io("open", ".", e))?;
+        open_objects(dir)?;
+        let keys = read_keys(&root)?;
+        Ok(Self { root, keys })
+    }
+
+    /// All keys, as they were read or written last.
+    pub fn keys(&self) -> &KeyFile {
+        &self.keys
+    }
+
+    /// Changes the file, as a whole or not at all. `edit` gets it as it is now. What it leaves has to be understood, unless
+    /// the file was not before: of several wrong values one can be mended after the other.
+    ///
+    /// # Errors
+    /// What `edit` returns; [`Error::Invalid`] if the result is not a config; as [`Repo::begin`].
+    pub fn update(&mut self, edit: impl FnOnce(&mut KeyFile) -> Result<()>) -> Result<()> {
+        let settings = |keys: &KeyFile| RepoConfig::from_keyfile(keys.clone());
+        // Where it is not known how others lock, it is as in a new repository.
+        let new = || RepoConfig::new(RepoMode::Bare, None);
+        let settings_now = settings(&self.keys).or_else(|_| new()).map_err(invalid_config)?;
+        let (root, locking) = (self.root.as_fd(), settings_now.locking);
+        let _lock = Lock::take(root, NAME, LockKind::Exclusive, locking, &Ctx::default())?;
+        let mut keys = read_keys(&self.root)?;
+        let was_understood = settings(&keys).is_ok();
+        edit(&mut keys)?;
+        let fsync = match settings(&keys) {
+            Ok(config) => Fsync::of(&config),
+            Err(error) if was_understood => return Err(invalid_config(error)),
+            Err(_) => Fsync::of(&settings_now),
+        };
+        durable::replace(root, root, "config", keys.to_string().as_bytes(), fsync)
+            .map_err(|e| Error::io("write", "config", e))?;
+        if fsync != Fsync::Never {
+            sys::sync_file(&self.root).map_err(|e| Error::io("fsync", ".", e))?;
+        }
+        self.keys = keys;
         Ok(())
     }
 }

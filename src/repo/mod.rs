@@ -47,10 +47,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cap_std::fs::Dir;
+use ostree_format::keyfile::KeyFile;
 use ostree_format::variant::Dict;
 use ostree_format::{CommitId, ObjectName, ParseError, RepoConfig, RepoMode};
 
 pub use deltas::DeltaFile;
+pub use edit::ConfigFile;
 pub use fsync::Fsync;
 pub use lock::Lock;
 pub use refs::CollectionRef;
@@ -92,10 +94,7 @@ impl Repo {
     pub fn open(dir: Dir) -> Result<Self> {
         let failed = |op, path: &'static str| move |e| Error::io(op, path, e);
         let root = sys::open_dir(&dir, ".").map_err(failed("open", "."))?;
-        let objects = sys::open_dir(&dir, "objects").map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::NotARepository { missing: "objects" },
-            _ => Error::io("open", "objects", error),
-        })?;
+        let objects = open_objects(&dir)?;
         let writable = sys::is_writable(&objects);
         if writable {
             // Whoever looks for free space may have removed it.
@@ -289,10 +288,22 @@ impl Repo {
     }
 }
 
+fn open_objects(dir: &Dir) -> Result<OwnedFd> {
+    sys::open_dir(dir, "objects").map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NotARepository { missing: "objects" },
+        _ => Error::io("open", "objects", error),
+    })
+}
+
 fn read_config(dir: &Dir) -> Result<RepoConfig> {
+    RepoConfig::from_keyfile(read_keys(dir)?).map_err(invalid_config)
+}
+
+/// The config, whatever its values are.
+fn read_keys(dir: &impl AsFd) -> Result<KeyFile> {
     let text = sys::read_file(dir, "config", MAX_CONFIG_BYTES).map_err(|e| Error::io("read", "config", e))?;
     let text = text.ok_or(Error::NotARepository { missing: "config" })?;
-    RepoConfig::parse(&text).map_err(invalid_config)
+    KeyFile::parse(&text).map_err(invalid_config)
 }
 
 fn invalid_config(source: ParseError) -> Error {

@@ -24,14 +24,14 @@ pub(crate) struct Args {
 
 /// Prints, sets or removes one value.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
-    let mut repo = args.common.open()?;
+    let mut file = args.common.config_file()?;
     let words: Vec<&str> = args.operation.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] => bail!("OPERATION must be specified"),
         ["set", _, _, _, ..] | ["get" | "unset", _, _, ..] => bail!("Too many arguments given"),
         ["get", name] => {
             let (group, key) = split(args, name)?;
-            let config = repo.config().keyfile();
+            let config = file.keys();
             if !config.has_group(group) {
                 bail!("Key file does not have group “{group}”");
             }
@@ -42,16 +42,20 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         }
         ["set", name, value] => {
             let (group, key) = split(args, name)?;
-            repo.update_config(|config| {
+            file.update(|config| {
                 let invalid = |source| Error::Invalid { what: format!("[{group}] {key}"), source };
+                let was_known = SysrootSettings::parse(config).is_ok();
                 config.set_string(group, key, value).map_err(invalid)?;
                 // C ostree does not open a repository with what it does not know here.
-                SysrootSettings::parse(config).map(drop).map_err(invalid)
+                match SysrootSettings::parse(config) {
+                    Err(error) if was_known => Err(invalid(error)),
+                    _ => Ok(()),
+                }
             })?;
         }
         ["unset", name] => {
             let (group, key) = split(args, name)?;
-            repo.update_config(|config| {
+            file.update(|config| {
                 config.remove(group, key);
                 Ok(())
             })?;

@@ -52,7 +52,7 @@ use super::near;
 use super::terminal::Session;
 use crate::format::{CommitId, RefSpec, RemoteName, Rev};
 use crate::host::Machine;
-use crate::repo::{CollectionRef, Repo};
+use crate::repo::{CollectionRef, ConfigFile, Repo};
 use crate::store::{ObjectRead, Refs, resolve_rev};
 
 pub(crate) use self::container::Verb as ContainerVerb;
@@ -193,6 +193,11 @@ pub(crate) struct Common {
 impl Common {
     fn open(&self) -> anyhow::Result<Repo> {
         self.repo.open()
+    }
+
+    /// The config of the repository, which may be one that cannot be opened.
+    fn config_file(&self) -> anyhow::Result<ConfigFile> {
+        Ok(Machine::from_env().config_file(self.repo.path()?)?)
     }
 }
 

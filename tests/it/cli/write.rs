@@ -230,6 +230,61 @@ fn copies_between_repositories() {
     }
 }
 
+/// A value that is not understood keeps the other commands away, not the one that reads and mends it.
+#[test]
+fn a_config_is_mended() {
+    if !need("ostree") {
+        return;
+    }
+    let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (group, key, bad, good, c_opens) in [
+        ("core", "lock-timeout-secs", "soon", "30", true),
+        ("core", "tmp-expiry-secs", "12x", "60", true),
+        ("core", "min-free-space-percent", "few", "1", true),
+        ("archive", "zlib-level", "best", "9", true),
+        ("core", "min-free-space-size", "1 GB", "1GB", false),
+        ("core", "fsync", "maybe", "false", false),
+        ("core", "mode", "bair", "bare", false),
+        ("core", "parent", "/nothing", "", false),
+        ("sysroot", "bootloader", "lilo", "none", false),
+    ] {
+        let name = format!("{group}.{key}");
+        for (dir, program) in [(&theirs, "ostree"), (&ours, OURS)] {
+            let config = dir.path().join("repo/config");
+            let _ = fs::remove_dir_all(dir.path().join("repo"));
+            assert!(start(program, dir.path(), &["init", "--repo=repo"]).status.success());
+            let text = fs::read_to_string(&config).unwrap();
+            fs::write(&config, format!("{text}[{group}]\n{key}={bad}\n[x]\ny=z\n")).unwrap();
+        }
+        for args in [
+            &["config", "get", &name][..],
+            &["config", "get", "x.y"],
+            &["config", "set", "x.y", "w"],
+            &["config", "set", &name, good],
+            &["config", "unset", &name],
+            &["refs"],
+        ] {
+            let args = [args, &["--repo=repo"]].concat();
+            let (t, o) = (start("ostree", theirs.path(), &args), start(OURS, ours.path(), &args));
+            assert!(o.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&o.stderr));
+            if c_opens {
+                assert_eq!(o.stdout, t.stdout, "{name} {args:?}");
+                let config = |dir: &TempDir| fs::read_to_string(dir.path().join("repo/config")).unwrap();
+                assert_eq!(config(&ours), config(&theirs), "{name} {args:?}");
+            }
+        }
+    }
+    // One wrong value after the other; where all are right, none is made wrong.
+    let config = ours.path().join("repo/config");
+    fs::write(&config, "[core]\nrepo_version=1\nmode=bair\nfsync=maybe\n").unwrap();
+    let ours = |args: &[&str]| start(OURS, ours.path(), &[args, &["--repo=repo"]].concat()).status.success();
+    assert!(!ours(&["refs"]));
+    assert!(ours(&["config", "set", "core.mode", "bare"]) && !ours(&["refs"]));
+    assert!(ours(&["config", "set", "core.fsync", "true"]) && ours(&["refs"]));
+    assert!(!ours(&["config", "set", "core.fsync", "maybe"]) && ours(&["refs"]));
+    assert!(!ours(&["config", "unset", "core.repo_version"]) && ours(&["refs"]));
+}
+
 /// Whoever changes the config at the same time as others loses nothing, and of two who add one remote, one is told.
 #[test]
 fn many_at_once() {
