@@ -5,8 +5,8 @@
 //!                                  revoked.ed25519, revoked.ed25519.d/*      and so of the other kinds
 //! ```
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use ostree_format::CommitId;
 use ostree_format::commitmeta;
@@ -21,12 +21,18 @@ const SYSTEM_DIRS: [&str; 2] = ["/etc/ostree", "/usr/share/ostree"];
 
 impl Machine {
     /// The keys of a kind that the system trusts.
-    pub fn system_keys(&self, kind: KeyKind) -> PublicKeys {
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a list of revoked keys is there and cannot be read.
+    pub fn system_keys(&self, kind: KeyKind) -> Result<PublicKeys> {
         keys_in(kind, &SYSTEM_DIRS.map(Path::new))
     }
 
     /// The keys of a kind that the lists in a directory, arranged as the system's, trust.
-    pub fn keys_in(&self, kind: KeyKind, dir: impl AsRef<Path>) -> PublicKeys {
+    ///
+    /// # Errors
+    /// As [`Machine::system_keys`].
+    pub fn keys_in(&self, kind: KeyKind, dir: impl AsRef<Path>) -> Result<PublicKeys> {
         keys_in(kind, &[dir.as_ref()])
     }
 
@@ -95,34 +101,45 @@ fn in_file(path: &Path) -> impl FnOnce(sign::Error) -> Error {
     move |source| Error::BareKeys { path: path.into(), source }
 }
 
+/// Keys are ASCII; what else is there is a comment, in whatever character set.
 fn read(path: &Path) -> Result<String> {
     let bytes = fs::read(path).map_err(Error::io("Reading", path))?;
-    String::from_utf8(bytes).map_err(|_| Error::NotUtf8(path.into()))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What cannot be read is passed over, as libostree does: the keys in other files count all the same, and without any
-/// nothing is let in.
-fn keys_in(kind: KeyKind, dirs: &[&Path]) -> PublicKeys {
+/// What trusts keys and cannot be read is passed over, as libostree does: the keys in other files count all the same, and
+/// without any nothing is let in. What revokes keys is not, other than there: what it forbids would be let in.
+fn keys_in(kind: KeyKind, dirs: &[&Path]) -> Result<PublicKeys> {
     let mut keys = PublicKeys::new(kind);
-    for file in dirs.iter().flat_map(|dir| lists(dir, "trusted", kind)) {
-        let added = read(&file).map(|text| keys.trust_file(&text));
-        tracing::debug!(file = %file.display(), ?added, "trusted keys");
+    for list in dirs.iter().flat_map(|dir| lists(dir, "trusted", kind)) {
+        let added = list.map(|list| keys.trust_file(&list));
+        tracing::debug!(?added, "trusted keys");
     }
-    for file in dirs.iter().flat_map(|dir| lists(dir, "revoked", kind)) {
-        let added = read(&file).map(|text| keys.revoke_file(&text));
-        tracing::debug!(file = %file.display(), ?added, "revoked keys");
+    for list in dirs.iter().flat_map(|dir| lists(dir, "revoked", kind)) {
+        let added = keys.revoke_file(&list?);
+        tracing::debug!(?added, "revoked keys");
     }
-    keys
+    Ok(keys)
 }
 
-/// A list of keys, and the files in the directory beside it.
-fn lists(dir: &Path, what: &str, kind: KeyKind) -> Vec<PathBuf> {
-    let name = format!("{what}.{}", kind.name());
-    let mut files: Vec<PathBuf> = fs::read_dir(dir.join(format!("{name}.d")))
-        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
-        .unwrap_or_default();
+/// A list of keys, and the files in the directory beside it, or why they cannot be read.
+fn lists(dir: &Path, what: &str, kind: KeyKind) -> Vec<Result<String>> {
+    let first = dir.join(format!("{what}.{}", kind.name()));
+    let beside = first.with_extension(format!("{}.d", kind.name()));
+    let (mut files, failed) = match fs::read_dir(&beside) {
+        Ok(entries) => (entries.filter_map(|entry| Some(entry.ok()?.path())).collect(), None),
+        Err(error) => (Vec::new(), Some(error).filter(|error| !is_missing(error))),
+    };
     files.sort();
-    files.insert(0, dir.join(name));
-    files.retain(|file| file.is_file());
-    files
+    let list = |path: PathBuf| match fs::metadata(&path) {
+        Ok(found) => found.is_file().then(|| read(&path)),
+        Err(error) if is_missing(&error) => None,
+        Err(error) => Some(Err(Error::io("Reading", &path)(error))),
+    };
+    let failed = failed.map(|error| Err(Error::io("Reading", &beside)(error)));
+    [first].into_iter().chain(files).filter_map(list).chain(failed).collect()
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -142,7 +142,7 @@ impl Machine {
         let inline = config.verification_keys.get(kind.name());
         let mut keys = match (file, inline) {
             (None, None) if required => return Err(Error::NoKeys(kind)),
-            (None, None) if kind != KeyKind::Dummy => self.system_keys(kind),
+            (None, None) if kind != KeyKind::Dummy => self.system_keys(kind)?,
             _ => PublicKeys::new(kind),
         };
         if let Some(file) = file {

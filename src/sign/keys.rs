@@ -144,11 +144,12 @@ impl PublicKeys {
         Ok(())
     }
 
-    /// Trusts the keys in a file: a base64 text a line of Ed25519, PEM blocks `PUBLIC KEY` of spki, a line each of
-    /// dummy ones. What is no key is left out if something else in the file is one; returns how many are.
+    /// Trusts the keys in a file: a base64 text a line of Ed25519, where lines may be empty or comments behind a `#`, PEM
+    /// blocks `PUBLIC KEY` of spki, a line each of dummy ones. What is no key is left out if something else in the file is
+    /// one; returns how many are.
     ///
     /// # Errors
-    /// [`Error::File`](super::Error::File), or what is wrong with the first key if there is no good one.
+    /// What is wrong with the first key if there is no good one.
     pub fn trust_file(&mut self, text: &str) -> Result<usize> {
         read(self.kind, text, &mut self.trusted)
     }
@@ -194,8 +195,8 @@ impl PublicKeys {
 
 fn read(kind: KeyKind, text: &str, keys: &mut Vec<BareKey>) -> Result<usize> {
     let (mut added, mut first) = (0, None);
-    for bytes in blobs(kind, Half::Public, text)? {
-        match BareKey::from_bytes(kind, &bytes) {
+    for bytes in blobs(kind, Half::Public, text) {
+        match bytes.and_then(|bytes| BareKey::from_bytes(kind, &bytes)) {
             Ok(key) => {
                 added += 1;
                 if !keys.contains(&key) {

@@ -56,6 +56,14 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A PEM block holds something else than a key of the kind and half that are looked for.
+    #[error("a PEM block '{found}' instead of '{expected}'{}", key_files::advice(.found))]
+    Pem {
+        /// The label of the block.
+        found: String,
+        /// The label of what is looked for.
+        expected: &'static str,
+    },
     /// A file of keys is not in the form that its kind asks for.
     #[error("{0}")]
     File(&'static str),

@@ -29,12 +29,14 @@ impl BareSigner {
         }
     }
 
-    /// The keys in a file: a base64 text a line of Ed25519, PEM blocks `PRIVATE KEY` of spki, a line each of dummy ones.
+    /// The keys in a file: a base64 text a line of Ed25519, where lines may be empty or comments behind a `#`, PEM blocks
+    /// `PRIVATE KEY` of spki, a line each of dummy ones.
     ///
     /// # Errors
-    /// [`Error::File`]; [`Error::Length`], [`Error::Malformed`] for the first key that is none.
+    /// [`Error::File`], [`Error::Pem`], [`Error::Length`], [`Error::Malformed`] for the first key that is none.
     pub fn read_file(kind: KeyKind, text: &str) -> Result<Vec<Self>> {
-        blobs(kind, Half::Secret, text)?.iter().map(|bytes| Self::from_bytes(kind, bytes)).collect()
+        let key = |bytes: Result<Vec<u8>>| Self::from_bytes(kind, &bytes?);
+        blobs(kind, Half::Secret, text).into_iter().map(key).collect()
     }
 
     fn from_bytes(kind: KeyKind, bytes: &[u8]) -> Result<Self> {

@@ -96,8 +96,8 @@ fn trusted(args: &Args) -> anyhow::Result<Vec<PublicKeys>> {
         sets.push(keys);
     } else if args.key_ids.is_empty() {
         sets.push(match &args.keys_dir {
-            Some(dir) => machine.keys_in(kind, dir),
-            None => machine.system_keys(kind),
+            Some(dir) => machine.keys_in(kind, dir)?,
+            None => machine.system_keys(kind)?,
         });
     }
     Ok(sets)

@@ -1,6 +1,7 @@
 //! `sign` and the options for bare keys of other verbs: openssl verifies what we sign.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -86,6 +87,85 @@ fn spki_keys_are_read_from_pem_files() {
     assert!(good.starts_with("spki: Signature verified successfully with key '30"), "{good}");
     let unknown = run(dir, &["sign", "-s", "rot13", "main", "x"]).unwrap_err();
     assert!(unknown.contains("Requested signature type is not implemented"), "{unknown}");
+}
+
+/// Lists may have empty lines, comments and what is no text; a list of revoked keys that cannot be read ends the work.
+#[test]
+fn lists_of_keys_are_read_to_their_ends() {
+    if !need("openssl") {
+        return;
+    }
+    let ((tmp, _), key) = (unsigned(), Openssl::ed25519());
+    let dir = tmp.path();
+    fs::write(dir.join("secret"), format!("# ours\r\n\r\n{}\r\n", key.secret())).unwrap();
+    ok(dir, &["sign", "--keys-file=secret", "main"]);
+    fs::create_dir(dir.join("keys")).unwrap();
+    let public = key.public();
+    let write = |name: &str, parts: &[&[u8]]| fs::write(dir.join("keys").join(name), parts.concat()).unwrap();
+    write("trusted.ed25519", &[b"\n# caf\xe9\n", public.as_bytes()]);
+    let verify = || run(dir, &["sign", "--verify", "--keys-dir=keys", "main"]);
+    verify().unwrap();
+    for parts in [
+        [&b"\n"[..], public.as_bytes()],
+        [b"# caf\xe9\r\n ", public.as_bytes()],
+        [b"none\n", public.as_bytes()],
+    ] {
+        write("revoked.ed25519", &parts);
+        let said = verify().unwrap_err();
+        assert!(said.contains("ed25519: no signatures found"), "{said}");
+    }
+    let list = dir.join("keys/revoked.ed25519");
+    fs::remove_file(&list).unwrap();
+    symlink("revoked.ed25519", &list).unwrap();
+    let said = verify().unwrap_err();
+    assert!(said.contains("keys/revoked.ed25519: Too many levels of symbolic links"), "{said}");
+}
+
+/// Keys in other forms of PEM are told of with the command that rewrites them, which does.
+#[test]
+fn other_forms_of_pem_are_told_of() {
+    if !need("openssl") {
+        return;
+    }
+    let (tmp, _) = unsigned();
+    let dir = tmp.path();
+    let openssl = |line: &str| {
+        let out = Command::new("openssl").args(line.split(' ')).current_dir(dir).output().unwrap();
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let sign = |file: &str, more: &[&str]| {
+        let file = format!("--keys-file={file}");
+        run(dir, &[&["sign", "--sign-type=spki", &file, "main"], more].concat())
+    };
+    for (make, advice, rewrite) in [
+        (
+            "genpkey -algorithm ed25519 -aes-256-cbc -pass pass:x -out key.pem",
+            "key.pem: a PEM block 'ENCRYPTED PRIVATE KEY' instead of 'PRIVATE KEY', which is encrypted: decrypt it first, \
+             with openssl pkey",
+            "pkey -in key.pem -passin pass:x -out new.pem",
+        ),
+        (
+            "ecparam -genkey -name prime256v1 -out key.pem",
+            "key.pem: a PEM block 'EC PRIVATE KEY' instead of 'PRIVATE KEY', an older form: rewrite it first, with openssl \
+             pkcs8 -topk8 -nocrypt",
+            "pkcs8 -topk8 -nocrypt -in key.pem -out new.pem",
+        ),
+        (
+            "genrsa -traditional -out key.pem 2048",
+            "key.pem: a PEM block 'RSA PRIVATE KEY' instead of 'PRIVATE KEY', an older form: rewrite it first",
+            "pkcs8 -topk8 -nocrypt -in key.pem -out new.pem",
+        ),
+    ] {
+        openssl(make);
+        let said = sign("key.pem", &[]).unwrap_err();
+        assert!(said.contains(advice), "{said}");
+        openssl(rewrite);
+        sign("new.pem", &[]).unwrap();
+        let said = sign("new.pem", &["--verify"]).unwrap_err();
+        assert!(said.contains("the secret half: openssl pkey -pubout writes the public one"), "{said}");
+        openssl("pkey -in new.pem -pubout -out public.pem");
+        sign("public.pem", &["--verify"]).unwrap();
+    }
 }
 
 #[test]

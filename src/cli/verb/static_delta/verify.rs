@@ -44,8 +44,8 @@ impl PublicOptions {
         let (machine, kind) = (Machine::from_env(), self.sign_type.unwrap_or(KeyKind::Ed25519));
         machine.admit_kind(kind)?;
         let mut keys = match (&self.keys_dir, &self.keys_file, &self.key_ids[..]) {
-            (Some(dir), None, []) => machine.keys_in(kind, dir),
-            (None, None, []) => machine.system_keys(kind),
+            (Some(dir), None, []) => machine.keys_in(kind, dir)?,
+            (None, None, []) => machine.system_keys(kind)?,
             _ => PublicKeys::new(kind),
         };
         for text in &self.key_ids {
