@@ -107,11 +107,13 @@ pub fn apply(block: &Superblock, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -
                 Some(bytes) => Box::new(Cursor::new(bytes)),
                 None => (from.part)(number)?,
             };
-            let part = Arc::new(read_part(&mut *file, Some(&entry.checksum), from.spool, &ctx.cancel)?);
+            let part = read_part(&mut *file, Some(&entry.checksum), from.spool, &ctx.cancel);
+            let part = Arc::new(part.map_err(|error| of_part(number, error))?);
             // The one before has to be gone from the disk before a third one comes.
             pool.wait()?;
             let old = OldObjects { store: from.old, spool: from.spool, cancel: &ctx.cancel };
-            submit(pool, Work { part, objects: &entry.objects, old, txn, content_bytes: made, ctx })?;
+            submit(pool, Work { part, objects: &entry.objects, old, txn, content_bytes: made, ctx })
+                .map_err(|error| of_part(number, error))?;
         }
         pool.wait()
     })?;
@@ -125,6 +127,17 @@ pub fn apply(block: &Superblock, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -
         complete_commit(txn, &block.to, ctx)?;
     }
     Ok(Applied { commit: block.to, missing, content_bytes: content_bytes.into_inner() })
+}
+
+/// The error with the number of the part that is damaged.
+fn of_part(number: usize, error: Error) -> Error {
+    match error {
+        Error::Read { what, source } => Error::Read { what: format!("{what}, its part {number}"), source },
+        Error::Invalid { what, source } => {
+            Error::Invalid { what: format!("{what}, its part {number}"), source }
+        }
+        other => other,
+    }
 }
 
 fn ctx_done(ctx: &Ctx, objects: usize) {

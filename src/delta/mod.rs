@@ -40,6 +40,6 @@ pub use part::{MAX_PART_BYTES, Part, read_part};
 
 /// A static delta that is damaged.
 fn damaged(what: impl Into<String>, why: impl Into<String>) -> crate::store::Error {
-    let source = ostree_format::ParseError::invalid("static delta", 0, why);
+    let source = ostree_format::ParseError::invalid("content", 0, why);
     crate::store::Error::Invalid { what: what.into(), source }
 }

@@ -106,8 +106,9 @@ impl Work<'_> {
                 DeltaOp::SetSource { offset } => source = Some(offset),
                 DeltaOp::UnsetSource => source = None,
                 DeltaOp::Open { mode, xattrs, len } => {
-                    let rest = after_close(ops.clone()).map_err(invalid)?;
+                    let (rest, most) = after_close(ops.clone()).map_err(invalid)?;
                     if !is_there {
+                        require_content(name, len, most)?;
                         let mut content = Assembled::new(part, ops, len, self.old);
                         if let Some(offset) = source {
                             content.set_source(offset).map_err(failed)?;
@@ -131,6 +132,7 @@ impl Work<'_> {
         let failed = |source| Error::Read { what: format!("{name} from a static delta"), source };
         let target = || part.payload(offset, len, MAX_TARGET_BYTES);
         let header = part.header(mode.0, mode.1, target).map_err(failed)?;
+        require_content(name, len, part.payload_bytes().saturating_sub(offset))?;
         let len = if header.symlink_target().is_some() { 0 } else { len };
         self.write_file(name, &header, len, &mut part.content(offset, len))
     }
@@ -161,7 +163,8 @@ impl Work<'_> {
 
     fn write_meta(&self, name: &ObjectName, bytes: &[u8]) -> Result<()> {
         let kind = match name.kind {
-            ObjectType::Commit => MetaKind::Commit,
+            // Commits stand in superblocks, are judged, and marked as partial until they are whole: another one would count
+            // as whole here, without its files.
             ObjectType::DirTree => MetaKind::DirTree,
             ObjectType::DirMeta => MetaKind::DirMeta,
             _ => return Err(damaged("static delta", format!("{name} is no object that a delta can hold"))),
@@ -171,12 +174,26 @@ impl Work<'_> {
     }
 }
 
-/// The operations behind the one that closes the object which is open.
-fn after_close<'a, 'o>(mut ops: DeltaOps<'a, 'o>) -> ostree_format::Result<DeltaOps<'a, 'o>> {
-    for op in ops.by_ref() {
-        if op? == DeltaOp::Close {
-            break;
+/// Checks that there is as much content as is announced, before room is made for it.
+fn require_content(name: &ObjectName, len: u64, most: u64) -> Result<()> {
+    match len <= most {
+        true => Ok(()),
+        false => {
+            Err(damaged("static delta", format!("{name} has {len} bytes, but the part gives {most} at most")))
         }
     }
-    Ok(ops)
+}
+
+/// The operations behind the one that closes the object which is open, and the bytes that those before make at most: a patch
+/// holds as many as come out of it.
+fn after_close<'a, 'o>(mut ops: DeltaOps<'a, 'o>) -> ostree_format::Result<(DeltaOps<'a, 'o>, u64)> {
+    let mut most = 0_u64;
+    for op in ops.by_ref() {
+        match op? {
+            DeltaOp::Close => break,
+            DeltaOp::Write { len, .. } | DeltaOp::Patch { len, .. } => most = most.saturating_add(len),
+            _ => {}
+        }
+    }
+    Ok((ops, most))
 }

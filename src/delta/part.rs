@@ -62,7 +62,8 @@ pub fn read_part(
 fn unpack(file: &mut dyn Read, out: &File) -> io::Result<u64> {
     let mut first = [0];
     file.read_exact(&mut first)?;
-    let (compression, _) = split_part(&first).map_err(io::Error::other)?;
+    let damaged = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let (compression, _) = split_part(&first).map_err(damaged)?;
     let input = BufReader::with_capacity(COPY_BYTES, file);
     let plain: Box<dyn Read + '_> = match compression {
         PartCompression::Plain => Box::new(input),

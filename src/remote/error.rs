@@ -65,6 +65,14 @@ pub enum Error {
     /// The superblock of a static delta is not the one that the summary names.
     #[error("Invalid checksum for static delta {0}")]
     WrongDelta(DeltaName),
+    /// A static delta is called otherwise than it is: it leads from or to another commit.
+    #[error("Static delta {expected} is damaged: its superblock is that of {found}")]
+    OtherDelta {
+        /// What the remote calls it.
+        expected: DeltaName,
+        /// What it is.
+        found: Box<DeltaName>,
+    },
     /// The remote is not an archive.
     #[error("Can't pull from archives with mode \"{0}\"")]
     NotAnArchive(String),
@@ -84,9 +92,11 @@ impl Kind for Error {
             Self::NoBranch(_) | Self::NoSummaryToMirror | Self::NoDelta { .. } | Self::NoDeltas => {
                 ErrorKind::Missing
             }
-            Self::NoRev { .. } | Self::Summary(_) | Self::WrongDelta(_) | Self::Metalink(_) => {
-                ErrorKind::Damaged
-            }
+            Self::NoRev { .. }
+            | Self::Summary(_)
+            | Self::WrongDelta(_)
+            | Self::OtherDelta { .. }
+            | Self::Metalink(_) => ErrorKind::Damaged,
             Self::NoMirror(_) => ErrorKind::Network,
             Self::NoSummaryToVerify | Self::Refused(_) => ErrorKind::Refused,
             Self::NotAnArchive(_) => ErrorKind::Unsupported,

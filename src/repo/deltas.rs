@@ -19,6 +19,7 @@ use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
 use super::durable::ChangedDirs;
 use super::{Fsync, Repo, sys};
 use crate::base::fs;
+use crate::base::io::Hashing;
 use crate::store::{Error, Result};
 
 const INDEXES: &str = "delta-indexes";
@@ -126,7 +127,10 @@ impl Repo {
 
     /// The checksum of a delta's superblock; none if it has none.
     pub(super) fn delta_digest(&self, delta: &DeltaName) -> Result<Option<Checksum>> {
-        Ok(self.delta_superblock(delta)?.map(|bytes| Checksum::of(&bytes)))
+        let Some((file, _)) = self.open_delta(&DeltaFile::Superblock(*delta))? else { return Ok(None) };
+        let mut hashed = Hashing::new(file);
+        io::copy(&mut hashed, &mut io::sink()).map_err(|e| Error::io("read", delta.superblock_path(), e))?;
+        Ok(Some(hashed.finish().1))
     }
 
     /// Puts a file of a delta into its place, where another one may be; who writes a delta writes its superblock last.

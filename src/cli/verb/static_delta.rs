@@ -14,7 +14,7 @@ use self::named::Named;
 use super::{Common, require_writable, resolve};
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
-use crate::repo::Repo;
+use crate::repo::{DeltaFile, Repo};
 
 /// The verbs below `static-delta`.
 #[derive(clap::Subcommand)]
@@ -103,7 +103,7 @@ fn print<T: std::fmt::Display>(none: &str, all: &[T], session: &mut Session) -> 
 
 fn delete(repo: &Repo, name: &Named) -> anyhow::Result<()> {
     let name = name.in_repo()?;
-    repo.delta_superblock(&name)?.with_context(|| format!("Can't find delta {name}"))?;
+    repo.open_delta(&DeltaFile::Superblock(name))?.with_context(|| format!("Can't find delta {name}"))?;
     Ok(repo.delete_delta(&name)?)
 }
 

@@ -61,6 +61,7 @@ impl RemoteDeltas<'_> {
         stats.metadata_fetched += mem::take(&mut self.small_files);
         stats.moved_bytes += mem::take(&mut self.small_bytes);
         let Some(block) = found else { return Ok(()) };
+        let done_before = stats.deltas.parts_done;
         count(&block, txn, &mut stats.deltas)?;
         let needed = needed_parts(&block, txn)?;
         let parts = PartFiles::new(&self.files, &block, needed, self.options.parts.clone(), ctx);
@@ -71,8 +72,8 @@ impl RemoteDeltas<'_> {
         match applied {
             Ok(applied) => {
                 parts.remove();
-                let left = applied.missing.len() as u64;
-                stats.deltas.parts_done = stats.deltas.parts - left;
+                let done = block.parts.len() + block.fallbacks.len() - applied.missing.len();
+                stats.deltas.parts_done = done_before + done as u64;
                 stats.deltas.content_bytes += applied.content_bytes;
                 Ok(())
             }
@@ -128,8 +129,12 @@ impl RemoteDeltas<'_> {
         if Checksum::of(&bytes) != expected {
             return Err(Error::WrongDelta(name));
         }
+        let block = delta::read_head(&bytes, None)?.superblock;
+        if block.name() != name {
+            return Err(Error::OtherDelta { expected: name, found: Box::new(block.name()) });
+        }
         tracing::debug!(%name, "static delta found");
-        Ok(Some(delta::read_head(&bytes, None)?.superblock))
+        Ok(Some(block))
     }
 
     /// A file that tells of deltas, if it is there.
@@ -177,26 +182,27 @@ pub(super) fn has_indexes(config: &[u8]) -> bool {
     config.and_then(|config| config.get_bool("core", "indexed-deltas").ok().flatten()).unwrap_or(false)
 }
 
-/// Counts what a delta holds, and what of it is here.
+/// Counts what a delta says that it holds, and what of it is here.
 fn count(block: &Superblock, txn: &dyn Txn, stats: &mut DeltaStats) -> Result<()> {
+    let add = |sum: &mut u64, bytes: u64| *sum = sum.saturating_add(bytes);
     stats.parts += (block.parts.len() + block.fallbacks.len()) as u64;
     for entry in &block.parts {
-        stats.bytes += entry.file_bytes;
-        stats.unpacked_bytes += entry.unpacked_bytes;
+        add(&mut stats.bytes, entry.file_bytes);
+        add(&mut stats.unpacked_bytes, entry.unpacked_bytes);
         let mut is_here = true;
         for object in &entry.objects {
             is_here &= txn.contains(object)?;
         }
         if is_here {
             stats.parts_done += 1;
-            stats.bytes_done += entry.file_bytes;
+            add(&mut stats.bytes_done, entry.file_bytes);
         }
     }
     for fallback in &block.fallbacks {
-        stats.bytes += fallback.archived_bytes;
-        stats.unpacked_bytes += fallback.unpacked_bytes;
+        add(&mut stats.bytes, fallback.archived_bytes);
+        add(&mut stats.unpacked_bytes, fallback.unpacked_bytes);
         if txn.contains(&fallback.object)? {
-            stats.bytes_done += fallback.archived_bytes;
+            add(&mut stats.bytes_done, fallback.archived_bytes);
         }
     }
     Ok(())

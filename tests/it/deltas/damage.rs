@@ -7,10 +7,10 @@ use std::num::NonZeroUsize;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, ErrorKind, Kind};
 use ostree_rs::delta::{Sources, apply, read_head};
-use ostree_rs::format::delta::DeltaName;
-use ostree_rs::format::{Checksum, CommitId, ObjectName};
+use ostree_rs::format::delta::{DeltaMode, DeltaName, DeltaOp, frame_part};
+use ostree_rs::format::{Checksum, CommitId, ObjectName, ObjectType, Xattrs};
 use ostree_rs::repo::Repo;
 use ostree_rs::store::{
     Completeness, Error, MemStore, ObjectRead, Reachable, Result, Txn, verify_file, verify_meta, walk_commit,
@@ -171,5 +171,44 @@ fn changed_operations_make_no_other_object() {
             changed[at] ^= mask;
             let _ = apply_as_it_is(&changed);
         }
+    }
+}
+
+/// Sizes that a part has not are lies of the part, not a want of room; what is damaged is not kept for a later try.
+#[test]
+fn announced_sizes_have_to_be_there() {
+    if !need("ostree") {
+        return;
+    }
+    let small = small(&[]);
+    let mut block = read_head(&small.superblock, None).unwrap().superblock;
+    let file = ObjectName::new(Checksum::of(b"none"), ObjectType::File);
+    block.parts[0].objects = vec![file];
+    let mode = DeltaMode { uid: 0, gid: 0, mode: 0o100_644 };
+    for ops in [
+        &[DeltaOp::SpliceContent { mode: 0, xattrs: 0, len: 1 << 60, offset: 0 }][..],
+        &[DeltaOp::SpliceContent { mode: 0, xattrs: 0, len: u64::MAX, offset: u64::MAX }],
+        &[DeltaOp::Open { mode: 0, xattrs: 0, len: 1 << 60 }, DeltaOp::Close],
+        &[
+            DeltaOp::Open { mode: 0, xattrs: 0, len: 1 << 60 },
+            DeltaOp::Write { len: 1, offset: 0 },
+            DeltaOp::Close,
+        ],
+    ] {
+        let mut bytes = Vec::new();
+        ops.iter().for_each(|op| op.write(&mut bytes));
+        let (head, tail) = frame_part(&[mode], &[Xattrs::EMPTY], 1, &bytes);
+        let part = [&[0][..], &head, b"x", &tail].concat();
+        block.parts[0].checksum = Checksum::of(&part);
+        let error = small.apply(&block.to_bytes().unwrap(), &part, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{ops:?}: {error}");
+        assert!(error.to_string().contains("bytes, but the part gives"), "{ops:?}: {error}");
+        block.parts[0].checksum = Checksum::of(b"?");
+        let error = small.apply(&block.to_bytes().unwrap(), b"?", false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        assert!(
+            error.to_string().contains("part 0: ") && error.to_string().contains("no such compression: 63"),
+            "{error}"
+        );
     }
 }

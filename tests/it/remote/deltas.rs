@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use ostree_rs::format::delta::{DeltaFallback, DeltaName, DeltaOp, DeltaPartEntry, Superblock, frame_part};
+use ostree_rs::format::{Checksum, Commit, CommitId, CommitRef};
+
 use super::{Fixture, noise};
 use crate::proxy::{Faults, Proxy};
 
@@ -109,6 +112,75 @@ fn a_damaged_delta_is_refused_and_leaves_nothing_behind() {
         fixture.ours(&["pull", "--repo=ours", "--require-static-deltas", "origin", "main"]);
         fixture.fsck("ours");
     }
+}
+
+/// Replaces the superblock of the delta `name`, and what the summary says of it.
+fn replace(fixture: &Fixture, name: &DeltaName, block: &Superblock) {
+    fs::write(fixture.path("srv/repo").join(name.superblock_path()), block.to_bytes().unwrap()).unwrap();
+    fixture.c(&["summary", "--repo=srv/repo", "-u"]);
+}
+
+/// What a superblock says of sizes, of itself and of commits need not be so, whoever has put it into the summary.
+#[test]
+fn a_delta_that_lies_does_no_harm() {
+    let (fixture, old) = with_delta(&[]);
+    let Some(server) = fixture.serve() else { return };
+    let name: DeltaName = fixture.c(&["static-delta", "list", "--repo=srv/repo"]).parse().unwrap();
+    let bytes = fs::read(fixture.path("srv/repo").join(name.superblock_path())).unwrap();
+    let good = Superblock::parse(&bytes).unwrap();
+    let begin = || {
+        fixture.repository("ours", "bare-user", &server.url("repo"));
+        fixture.ours(&["pull", "--repo=ours", "origin", &format!("main@{old}")]);
+    };
+    let pull = ["pull", "--repo=ours", "origin", "main"];
+
+    // More than there can be, and more than once.
+    let mut block = good.clone();
+    let sizes = (u64::MAX, u64::MAX);
+    (block.parts[0].file_bytes, block.parts[0].unpacked_bytes) = sizes;
+    let (object, (archived_bytes, unpacked_bytes)) = (block.parts[0].objects[0], sizes);
+    block.fallbacks = vec![DeltaFallback { object, archived_bytes, unpacked_bytes }; 2];
+    replace(&fixture, &name, &block);
+    begin();
+    fixture.ours(&["pull", "--repo=ours", "--dry-run", "--require-static-deltas", "origin", "main"]);
+    fixture.ours(&pull);
+    fixture.fsck("ours");
+
+    // Another delta than it is called.
+    for from in [None, Some(name.to)] {
+        replace(&fixture, &name, &Superblock { from, ..good.clone() });
+        begin();
+        let said = fixture.refused(&pull);
+        assert!(
+            said.contains(&format!("Static delta {name} is damaged: its superblock is that of")),
+            "{said}"
+        );
+    }
+
+    // A further commit, without its files, which C ostree takes for one that is whole.
+    let commit = fixture.path("srv/repo/objects").join(format!("{}/{}.commit", &old[..2], &old[2..]));
+    let whole = CommitRef::parse(&fs::read(commit).unwrap()).unwrap().to_owned().unwrap();
+    let planted = Commit { subject: "planted".into(), ..whole }.to_bytes();
+    let id = CommitId::new(Checksum::of(&planted));
+    let mut ops = Vec::new();
+    DeltaOp::SpliceMeta { len: planted.len() as u64, offset: 0 }.write(&mut ops);
+    let (head, tail) = frame_part(&[], &[], planted.len(), &ops);
+    let part = [&[0][..], &head, &planted, &tail].concat();
+    let mut block = good;
+    block.parts.push(DeltaPartEntry {
+        version: 0,
+        checksum: Checksum::of(&part),
+        file_bytes: part.len() as u64,
+        unpacked_bytes: planted.len() as u64,
+        objects: vec![id.into()],
+    });
+    replace(&fixture, &name, &block);
+    fs::write(fixture.path("srv/repo").join(name.part_path(1)), &part).unwrap();
+    begin();
+    let said = fixture.refused(&pull);
+    assert!(said.contains(&format!("{id}.commit is no object that a delta can hold")), "{said}");
+    assert_eq!(fixture.c(&["rev-parse", "--repo=ours", "origin:main"]), old);
+    assert!(fixture.start(super::OURS, &["show", "--repo=ours", &id.to_string()]).status.code() == Some(1));
 }
 
 #[test]
