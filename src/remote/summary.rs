@@ -134,21 +134,21 @@ pub(super) fn fetch(
         FetchedBody::Spilled | FetchedBody::NotModified => known_signatures.bytes.clone(),
     });
     // With the same signatures it is the same summary.
-    if signatures.as_ref() == Some(&known_signatures.bytes) {
-        match judged(Some(known.bytes), signatures, judge) {
-            Err(Error::Refused(why)) => tracing::debug!(%why, "cached summary refused"),
-            judged => return judged,
+    if signatures.as_ref() != Some(&known_signatures.bytes) {
+        match one(server, &mut downloads, SUMMARY, &known)? {
+            Some(FetchedFile { body: FetchedBody::NotModified, .. }) => {}
+            summary => return finish(summary, came, cache, judge),
         }
-        let (summary, signatures) = both(server, &mut downloads)?;
-        return finish(summary, signatures, cache, judge);
     }
-    let summary = one(server, &mut downloads, SUMMARY, &known)?;
-    match summary {
-        Some(FetchedFile { body: FetchedBody::NotModified, .. }) => {
-            judged(Some(known.bytes), signatures, judge)
+    match judged(Some(known.bytes), signatures, judge) {
+        // Whoever damaged what was kept: it is not what the server has.
+        Err(error @ (Error::Refused(_) | Error::Summary(_))) => {
+            tracing::debug!(%error, "cached summary of no use");
         }
-        summary => finish(summary, came, cache, judge),
+        judged => return judged,
     }
+    let (summary, signatures) = both(server, &mut downloads)?;
+    finish(summary, signatures, cache, judge)
 }
 
 /// Judges files that came, and keeps them.

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use ostree_rs::format::variant::Dict;
+
 use super::Fixture;
 
 /// A key, and a repository that trusts it.
@@ -65,6 +67,26 @@ fn the_summary_is_judged_before_it_is_believed_and_kept() {
     fs::write(&kept, "damaged").unwrap();
     fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
     assert_eq!(fs::read(&kept).unwrap(), fs::read(fixture.path("srv/repo/summary")).unwrap());
+    // Also where the server says that it is as it was, under new signatures, or where nobody asks for signatures.
+    for asked_for in ["true", "false"] {
+        let mut signatures = Dict::parse(&fs::read(fixture.path("srv/repo/summary.sig")).unwrap()).unwrap();
+        signatures.insert("example.note", asked_for);
+        fixture.c(&[
+            "config",
+            "--repo=ours",
+            "set",
+            "--group=remote \"origin\"",
+            "gpg-verify-summary",
+            asked_for,
+        ]);
+        for _ in 0..2 {
+            fs::write(&kept, "damaged").unwrap();
+            fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+            assert_eq!(fs::read(&kept).unwrap(), fs::read(fixture.path("srv/repo/summary")).unwrap());
+            fs::write(fixture.path("srv/repo/summary.sig"), signatures.to_bytes()).unwrap();
+        }
+    }
+    fixture.c(&["config", "--repo=ours", "set", "--group=remote \"origin\"", "gpg-verify-summary", "true"]);
     // One that was changed there is not believed.
     fixture.c(&["refs", "--repo=srv/repo", "--create=more", "main"]);
     let signatures = fs::read(fixture.path("srv/repo/summary.sig")).unwrap();
