@@ -35,7 +35,8 @@ pub use error::{Error, Result};
 pub use judge::refuse_older;
 pub use local::LocalArchive;
 pub use options::{
-    Bindings, DeltaStats, DeltaUse, RemoteOptions, RemoteStats, ServerTrust, SummaryJudge, Timestamps,
+    Bindings, DeltaStats, DeltaUse, PartsDir, RemoteOptions, RemoteStats, ServerTrust, SummaryJudge,
+    Timestamps,
 };
 pub use plan::{Origin, RemotePlan, fetch_summary};
 pub use server::RemoteServer;

@@ -8,7 +8,7 @@ use cap_std::fs::Dir;
 use ostree_format::{CollectionId, CommitId, RefName, RemoteName};
 
 use crate::base::io::Spool;
-use crate::store::{ArchivedCheck, Depth, ObjectRead, Refusal, Voucher};
+use crate::store::{self, ArchivedCheck, Depth, ObjectRead, Refusal, Voucher};
 use crate::transfer::{Extent, FileModes, Trust};
 
 /// Requests under way at the same time: so many fill a line on which an answer takes 50 ms.
@@ -44,14 +44,23 @@ pub struct RemoteOptions<'a> {
     pub timestamps: Timestamps,
     /// Stores of this machine that may have some of the objects.
     pub local_caches: Vec<&'a dyn ObjectRead>,
-    /// The directory for parts of large objects; without one they are held in memory.
-    pub parts: Option<Arc<Dir>>,
+    /// The place for parts of large objects; without one they are held in memory.
+    pub parts: Option<PartsDir>,
     /// Requests under way at most.
     pub requests: NonZeroUsize,
     /// Whether static deltas are used. An archive has no use for them: it keeps files compressed as they are.
     pub deltas: DeltaUse,
     /// Makes the files in which parts of static deltas lie while they are applied; without it, none are used.
     pub spool: Option<&'a Spool<'a>>,
+}
+
+/// A directory for files that are too large for memory.
+#[derive(Clone)]
+pub struct PartsDir {
+    /// The directory.
+    pub dir: Arc<Dir>,
+    /// Asked before so many bytes are written into it.
+    pub room: Arc<dyn Fn(u64) -> store::Result<()> + Send + Sync>,
 }
 
 /// The degree to which content objects of a web server are believed. Commits, dirtrees and dirmetas are verified always.

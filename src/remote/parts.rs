@@ -12,10 +12,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cap_std::fs::Dir;
 use ostree_format::{Checksum, FileId};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
+use super::options::PartsDir;
+use crate::base::{ErrorKind, Kind};
 use crate::net::{Spill, SpillBegun};
 
 /// Bytes in front of the content.
@@ -27,14 +28,14 @@ const PREFIX: &str = "fetch-";
 /// The directory with parts.
 #[derive(Clone)]
 pub(super) struct Parts {
-    dir: Arc<Dir>,
+    place: PartsDir,
     /// The names of files that were there at the start.
     left: Arc<HashSet<String>>,
 }
 
 /// The file of one object, or of one part of a delta.
 pub(super) struct Part {
-    dir: Arc<Dir>,
+    place: PartsDir,
     name: String,
     /// Whether an earlier pull left it.
     was_left: bool,
@@ -43,11 +44,11 @@ pub(super) struct Part {
 
 impl Parts {
     /// Looks which parts are there.
-    pub(super) fn new(dir: Arc<Dir>) -> Self {
-        let entries = dir.entries().into_iter().flatten().flatten();
+    pub(super) fn new(place: PartsDir) -> Self {
+        let entries = place.dir.entries().into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let left = names.filter(|name| name.starts_with(PREFIX)).collect();
-        Self { dir, left: Arc::new(left) }
+        Self { place, left: Arc::new(left) }
     }
 
     /// The file for an object.
@@ -62,7 +63,7 @@ impl Parts {
 
     fn named(&self, name: String) -> Arc<Part> {
         let was_left = self.left.contains(&name);
-        Arc::new(Part { dir: Arc::clone(&self.dir), name, was_left, file: Mutex::default() })
+        Arc::new(Part { place: self.place.clone(), name, was_left, file: Mutex::default() })
     }
 }
 
@@ -79,7 +80,7 @@ impl Part {
     pub(super) fn remove(&self) {
         if self.lock().is_some() {
             // What cannot be removed is old one day, and removed then.
-            let _ = self.dir.remove_file(&self.name);
+            let _ = self.place.dir.remove_file(&self.name);
         }
     }
 
@@ -98,10 +99,11 @@ impl Part {
         if file.is_none() {
             let flags = OFlags::RDWR | OFlags::CLOEXEC;
             let mode = Mode::RUSR | Mode::WUSR;
-            let opened = openat(&*self.dir, &self.name, flags | OFlags::CREATE | OFlags::NOFOLLOW, mode)?;
+            let dir = &*self.place.dir;
+            let opened = openat(dir, &self.name, flags | OFlags::CREATE | OFlags::NOFOLLOW, mode)?;
             let opened = match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => opened,
-                Err(_) => openat(self.dir.as_fd(), ".", flags | OFlags::TMPFILE, mode)?,
+                Err(_) => openat(dir.as_fd(), ".", flags | OFlags::TMPFILE, mode)?,
             };
             *file = Some(File::from(opened));
         }
@@ -140,5 +142,12 @@ impl Spill for PartSpill {
         file.write_all(&head)?;
         file.seek(SeekFrom::Start(HEAD_BYTES as u64 + at))?;
         Ok(file)
+    }
+
+    fn require_room(&self, bytes: u64) -> io::Result<()> {
+        (self.0.place.room)(bytes).map_err(|error| match error.kind() {
+            ErrorKind::Exhausted => io::Error::new(io::ErrorKind::StorageFull, error),
+            _ => io::Error::other(error),
+        })
     }
 }

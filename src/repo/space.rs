@@ -8,8 +8,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ostree_format::config::MinFreeSpace;
 
-use super::sys;
+use super::{Repo, sys};
 use crate::store::{Error, Result};
+
+impl Repo {
+    /// A judge of what is written beside the objects, downloads for instance: given the bytes that come next, it says
+    /// [`Error::NoSpace`] where too little would stay free.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn room(&self) -> Result<impl Fn(u64) -> Result<()> + Send + Sync + 'static> {
+        let root = self.root.try_clone().map_err(|e| Error::io("open", ".", e))?;
+        let limit = self.config.min_free_space;
+        Ok(move |bytes| Space::new(&root, limit)?.reserve(bytes))
+    }
+}
 
 /// The blocks that a transaction may still use.
 #[derive(Debug)]

@@ -17,6 +17,12 @@ pub trait Spill: Send + Sync {
     /// # Errors
     /// What the system says.
     fn open(&mut self, at: u64, validator: Option<&str>) -> io::Result<File>;
+
+    /// Asked before so many bytes are written.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`] if there is no room for them; what the system says.
+    fn require_room(&self, bytes: u64) -> io::Result<()>;
 }
 
 /// The part of a file that is there already.

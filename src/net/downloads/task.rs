@@ -231,6 +231,7 @@ impl Task {
             match &mut file {
                 None => held.extend_from_slice(&chunk),
                 Some(file) => {
+                    self.require_room(chunk.len() as u64)?;
                     file.write_all(&chunk).map_err(Error::Keeping)?;
                     self.begun.iter_mut().for_each(|begun| begun.bytes = have);
                 }
@@ -273,9 +274,16 @@ impl Task {
         let Some(spill) = &mut self.request.spill else {
             return Err(Error::protocol(response.url(), "the file is too large"));
         };
+        // What is announced and has no room is not begun; a server may announce nothing.
+        spill.require_room(response.content_length().unwrap_or(0)).map_err(Error::Keeping)?;
         let file = spill.open(at, validator.as_deref()).map_err(Error::Keeping)?;
         self.begun = Some(SpillBegun { bytes: at, validator });
         Ok(file)
+    }
+
+    fn require_room(&self, bytes: u64) -> Result<()> {
+        let spill = self.request.spill.as_ref();
+        spill.map_or(Ok(()), |spill| spill.require_room(bytes)).map_err(Error::Keeping)
     }
 
     fn came(&mut self, bytes: u64) {

@@ -5,12 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
-use cap_std::fs::Dir;
 use ostree_format::Checksum;
 use ostree_format::delta::{DeltaName, Superblock};
 
 use super::super::error::{Error, Result};
 use super::super::local::{LocalArchive, read_path};
+use super::super::options::PartsDir;
 use super::super::parts::{Part, PartSpill, Parts};
 use super::super::server::{RemoteServer, is_missing};
 use crate::base::Ctx;
@@ -73,7 +73,7 @@ impl<'a> PartFiles<'a> {
         files: &'a DeltaFiles<'a>,
         block: &Superblock,
         needed: Vec<usize>,
-        dir: Option<Arc<Dir>>,
+        place: Option<PartsDir>,
         ctx: &Ctx,
     ) -> Self {
         let downloads = match files {
@@ -89,7 +89,7 @@ impl<'a> PartFiles<'a> {
             opened_bytes: 0,
             failed: None,
         };
-        Self { files, name: block.name(), entries, parts: dir.map(Parts::new), state: RefCell::new(state) }
+        Self { files, name: block.name(), entries, parts: place.map(Parts::new), state: RefCell::new(state) }
     }
 
     /// The file of a part.
@@ -106,7 +106,8 @@ impl<'a> PartFiles<'a> {
     fn take(&self, number: usize, path: &str, state: &mut State) -> Result<Box<dyn Read>> {
         if let DeltaFiles::Directory(local) = self.files {
             let file = local.open_path(path)?.ok_or_else(|| missing(path))?;
-            state.opened_bytes += self.entries.get(number).map_or(0, |(_, bytes)| *bytes);
+            let bytes = self.entries.get(number).map_or(0, |(_, bytes)| *bytes);
+            state.opened_bytes = state.opened_bytes.saturating_add(bytes);
             return Ok(Box::new(file));
         }
         // The one before was read to its end, and verified.

@@ -98,6 +98,39 @@ fn endless_metadata_take_the_room_of_one() {
     assert!(out.status.code() == Some(1) && said.contains("dirtree"), "{said}");
 }
 
+/// Content that is larger than the room which the config leaves, of which the server announces the size or nothing.
+#[test]
+fn endless_content_leaves_the_room_that_has_to_stay_free() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("large")).unwrap();
+    fs::write(fixture.path("large/file"), super::noise(3_000_000)).unwrap();
+    fixture.c(&["commit", "--repo=srv/repo", "-b", "large", "--tree=dir=large"]);
+    fixture.c(&["summary", "--repo=srv/repo", "-u"]);
+    let silent = serve(fixture.path("srv"), |path, bytes, client| match path.ends_with(".filez") {
+        true => endless("", client),
+        false => whole(&bytes, client),
+    });
+    let announced = serve(fixture.path("srv"), |path, bytes, client| match path.ends_with(".filez") {
+        true => endless("Content-Length: 1099511627776\r\n", client),
+        false => whole(&bytes, client),
+    });
+    for address in [silent, announced] {
+        fixture.repository("ours", "bare-user", &format!("http://{address}/repo"));
+        fixture.c(&["config", "--repo=ours", "set", "core.min-free-space-size", "999TB"]);
+        let said = fixture.refused(&["pull", "--repo=ours", "--network-retries=0", "origin", "large"]);
+        assert!(said.contains("min-free-space-size 1047527424MB would be exceeded"), "{said}");
+        let parts = fs::read_dir(fixture.path("ours/tmp")).unwrap().map(|entry| entry.unwrap().path());
+        let bytes: u64 =
+            parts.filter(|path| path.is_file()).map(|path| fs::metadata(path).unwrap().len()).sum();
+        assert!(bytes < 4 << 20, "{bytes}");
+    }
+}
+
+fn endless(header: &str, client: &mut TcpStream) -> std::io::Result<()> {
+    write!(client, "HTTP/1.1 200 OK\r\n{header}Connection: close\r\n\r\n")?;
+    (0..64).try_for_each(|_| client.write_all(&[0; 1 << 20]))
+}
+
 /// A summary with all of the room for files in memory, and the signature that comes beside it.
 #[test]
 fn a_summary_of_many_refs_comes_with_its_signature() {

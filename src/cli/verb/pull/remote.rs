@@ -13,7 +13,7 @@ use crate::cli::terminal::{Session, size};
 use crate::format::{Checksum, CommitId, RefName, RemoteConfig, RemoteName};
 use crate::host::{Machine, RemoteSource};
 use crate::remote::{
-    DeltaStats, RemoteOptions, RemotePlan, RemoteStats, SummaryJudge, WantedRef, WantedRefs,
+    DeltaStats, PartsDir, RemoteOptions, RemotePlan, RemoteStats, SummaryJudge, WantedRef, WantedRefs,
 };
 use crate::repo::{Repo, TransactionStats};
 use crate::store::{Depth, ObjectRead};
@@ -56,7 +56,7 @@ pub(in crate::cli::verb) fn pull(
         bindings: options.bindings(&opened.config),
         timestamps: options.timestamps(repo)?,
         local_caches: caches.iter().map(|cache| cache as &dyn ObjectRead).collect(),
-        parts: repo.dir().open_dir("tmp").ok().map(Arc::new),
+        parts: parts(repo)?,
         requests: options
             .max_outstanding_fetcher_requests
             .unwrap_or_else(|| RemoteOptions::default().requests),
@@ -84,6 +84,12 @@ pub(in crate::cli::verb) fn pull(
         writeln!(session.out, "{}", told(&stats, &written, is_local, started.elapsed()))?;
     }
     Ok(())
+}
+
+/// The place for what is too large for memory while it is fetched.
+fn parts(repo: &Repo) -> anyhow::Result<Option<PartsDir>> {
+    let (dir, room) = (repo.dir().open_dir("tmp").ok(), Arc::new(repo.room()?));
+    Ok(dir.map(|dir| PartsDir { dir: Arc::new(dir), room }))
 }
 
 /// What a pull by deltas would fetch, as C ostree says it.
