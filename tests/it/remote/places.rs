@@ -47,6 +47,16 @@ fn what_one_mirror_lacks_comes_from_the_next() {
     assert!(said.contains("No valid mirrors were found in mirrorlist"), "{said}");
 }
 
+/// A metalink to a summary of this checksum and size.
+fn metalink(hash: &str, size: usize, urls: &[String]) -> String {
+    let urls: String = urls.iter().map(|url| format!("<url protocol=\"http\">{url}</url>")).collect();
+    format!(
+        "<?xml version=\"1.0\"?><metalink version=\"3.0\"><files><file name=\"summary\"><size>{size}</size>\
+         <verification><hash type=\"sha256\">{hash}</hash></verification><resources>{urls}</resources></file>\
+         </files></metalink>"
+    )
+}
+
 #[test]
 fn a_metalink_leads_to_a_summary_that_it_vouches_for() {
     let fixture = Fixture::new();
@@ -54,16 +64,8 @@ fn a_metalink_leads_to_a_summary_that_it_vouches_for() {
     let summary = fs::read(fixture.path("srv/repo/summary")).unwrap();
     fs::write(fixture.path("srv/repo/bad"), "bad").unwrap();
     let link = |hash: &str, size: usize| {
-        let urls: String = ["repo/bad", "repo/nothing", "repo/summary"]
-            .iter()
-            .map(|path| format!("<url protocol=\"http\">{}</url>", server.url(path)))
-            .collect();
-        let text = format!(
-            "<?xml version=\"1.0\"?><metalink version=\"3.0\"><files><file name=\"summary\"><size>{size}</size>\
-             <verification><hash type=\"sha256\">{hash}</hash></verification><resources>{urls}</resources></file>\
-             </files></metalink>"
-        );
-        fs::write(fixture.path("srv/link.xml"), text).unwrap();
+        let urls = ["repo/bad", "repo/nothing", "repo/summary"].map(|path| server.url(path));
+        fs::write(fixture.path("srv/link.xml"), metalink(hash, size, &urls)).unwrap();
     };
     let hash = Checksum::of(&summary).to_string();
     fixture.c(&["init", "--repo=ours", "--mode=archive"]);
@@ -105,17 +107,48 @@ fn passwords_and_cookies_reach_the_server() {
     fixture.fsck("ours");
 }
 
-/// Cookies are for the host that the user named: a list of mirrors gets them, the mirrors in it do not.
+/// A metalink to the summary of the fixture, which is at the last of these addresses.
+fn good_metalink(fixture: &Fixture, urls: &[String]) -> String {
+    let summary = fs::read(fixture.path("srv/repo/summary")).unwrap();
+    metalink(&Checksum::of(&summary).to_string(), summary.len(), urls)
+}
+
+/// Cookies and passwords are for the host that the user named: a list of mirrors gets them, the mirrors in it do not, nor
+/// do the places that a metalink tells of.
 #[test]
-fn cookies_do_not_reach_mirrors() {
+fn secrets_do_not_reach_mirrors() {
     let fixture = Fixture::new();
-    let refuse = "location /repo { if ($http_cookie) { return 403; } }
-        location /list { if ($cookie_ticket != \"abc\") { return 403; } }";
+    let refuse = "location /repo { if ($http_cookie$http_authorization) { return 403; } }
+        location /list { if ($cookie_ticket$http_authorization != \"abcBearer t\") { return 403; } }";
     let Some(server) = Nginx::start_with(&fixture.path("srv"), refuse) else { return };
-    fs::write(fixture.path("srv/list"), server.url("repo")).unwrap();
-    fixture.repository("ours", "archive", &format!("mirrorlist={}", server.url("list")));
-    let cookie = "127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tticket\tabc\n";
-    fs::write(fixture.path("ours/origin.cookies.txt"), cookie).unwrap();
-    fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
-    fixture.fsck("ours");
+    fs::create_dir(fixture.path("srv/list")).unwrap();
+    fs::write(fixture.path("srv/list/mirrorlist"), server.url("repo")).unwrap();
+    let metalink = good_metalink(&fixture, &[server.url("repo/summary")]);
+    fs::write(fixture.path("srv/list/metalink"), metalink).unwrap();
+    for way in ["mirrorlist", "metalink"] {
+        fixture.repository("ours", "archive", &format!("{way}={}", server.url(&format!("list/{way}"))));
+        let cookie = "127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tticket\tabc\n";
+        fs::write(fixture.path("ours/origin.cookies.txt"), cookie).unwrap();
+        fixture.ours(&["pull", "--repo=ours", "--http-header=Authorization=Bearer t", "origin", "main"]);
+        fixture.fsck("ours");
+    }
+}
+
+/// Nobody is asked for every line that a list has: behind a hundred addresses it ends.
+#[test]
+fn a_list_of_mirrors_has_an_end() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    for (dead, is_found) in [(99, true), (100, false)] {
+        let mut mirrors: Vec<String> = (0..dead).map(|n| server.url(&format!("no{n}"))).collect();
+        mirrors.push(server.url("repo"));
+        fs::write(fixture.path("srv/mirrorlist"), mirrors.join("\n")).unwrap();
+        mirrors.iter_mut().for_each(|url| url.push_str("/summary"));
+        fs::write(fixture.path("srv/metalink"), good_metalink(&fixture, &mirrors)).unwrap();
+        for way in ["mirrorlist", "metalink"] {
+            fixture.repository("ours", "archive", &format!("{way}={}", server.url(way)));
+            let out = fixture.start(super::OURS, &["pull", "--repo=ours", "origin", "main"]);
+            assert_eq!(out.status.success(), is_found, "{way}: {}", super::text(&out.stderr));
+        }
+    }
 }
