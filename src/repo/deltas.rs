@@ -15,6 +15,7 @@ use std::os::fd::AsFd;
 use ostree_format::delta::DeltaName;
 use ostree_format::variant::{Dict, Value};
 use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
+use rustix::fs::FileType;
 
 use super::durable::ChangedDirs;
 use super::{Fsync, Repo, sys};
@@ -58,11 +59,10 @@ impl Repo {
     /// # Errors
     /// [`Error::Io`].
     pub fn deltas(&self) -> Result<Vec<DeltaName>> {
-        let list = |path: &str| sys::list(&self.root, path).map_err(|e| Error::io("list", path, e));
         let mut out = Vec::new();
-        for (first, _) in list("deltas")? {
-            let rest = list(&format!("deltas/{first}"))?;
-            for delta in rest.into_iter().filter_map(|(rest, _)| DeltaName::from_dir(&first, &rest)) {
+        for first in self.delta_dirs("deltas")? {
+            let rest = self.delta_dirs(&format!("deltas/{first}"))?;
+            for delta in rest.iter().filter_map(|rest| DeltaName::from_dir(&first, rest)) {
                 let path = delta.superblock_path();
                 if sys::lstat(&self.root, &path).map_err(|e| Error::io("stat", path, e))?.is_some() {
                     out.push(delta);
@@ -71,6 +71,13 @@ impl Repo {
         }
         out.sort();
         Ok(out)
+    }
+
+    /// The directories in a directory of deltas.
+    fn delta_dirs(&self, path: &str) -> Result<Vec<String>> {
+        let found = sys::list(&self.root, path).map_err(|e| Error::io("list", path, e))?;
+        let dirs = found.into_iter().filter(|(_, kind)| *kind == FileType::Directory);
+        Ok(dirs.map(|(name, _)| name).collect())
     }
 
     /// The superblock of a delta; `None` if there is no such delta.
@@ -219,7 +226,7 @@ impl Repo {
     pub fn delta_indexes(&self) -> Result<Vec<CommitId>> {
         let list = |path: &str| sys::list(&self.root, path).map_err(|e| Error::io("list", path, e));
         let mut out = Vec::new();
-        for (first, _) in list(INDEXES)? {
+        for first in self.delta_dirs(INDEXES)? {
             for (rest, _) in list(&format!("{INDEXES}/{first}"))? {
                 let name =
                     rest.strip_suffix(".index").map(|rest| Checksum::from_base64(&format!("{first}{rest}")));

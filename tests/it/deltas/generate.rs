@@ -8,6 +8,7 @@ use std::path::Path;
 use ostree_rs::base::Ctx;
 use ostree_rs::delta::{GenerateOptions, generate};
 use ostree_rs::format::delta::{ByteOrder, DeltaName};
+use ostree_rs::format::{Checksum, Summary};
 use ostree_rs::store::{Refs, local_ref};
 
 use super::apply::{check, delta_dir, offline, open, repo_with};
@@ -124,6 +125,40 @@ fn files_are_written_where_they_are_asked_for() {
     assert!(fixture.path().join(name.part_path(0)).exists());
     run(OURS, &[&fixture.repo, "static-delta", "generate", "-q", "--inline", "--from=old", "new"]);
     assert!(!fixture.path().join(name.part_path(0)).exists());
+}
+
+/// What else lies among deltas is passed over, and one that is too large to be fetched is hashed, and deleted.
+#[test]
+fn what_is_no_delta_is_passed_over() {
+    if !need("ostree") {
+        return;
+    }
+    let fixture = fixture();
+    fixture.ours(&["--from=old"]);
+    fs::create_dir_all(fixture.path().join("deltas/aa/nothing")).unwrap();
+    fs::create_dir_all(fixture.path().join("delta-indexes")).unwrap();
+    for file in ["deltas/file", "deltas/aa/file", "delta-indexes/file"] {
+        fs::write(fixture.path().join(file), "no delta").unwrap();
+    }
+    let large: DeltaName = fixture.rev("old").parse().unwrap();
+    fs::create_dir_all(fixture.path().join(large.dir())).unwrap();
+    let superblock = fs::File::create(fixture.path().join(large.superblock_path())).unwrap();
+    superblock.set_len((128 << 20) + 1).unwrap();
+    let deltas = |program: &str| {
+        run(program, &[&fixture.repo, "summary", "-u"]);
+        let summary = Summary::parse(&fs::read(fixture.path().join("summary")).unwrap()).unwrap();
+        (run(program, &[&fixture.repo, "static-delta", "list"]), summary.static_deltas().unwrap())
+    };
+    let sorted = |(list, mut deltas): (Vec<u8>, Vec<(String, Checksum)>)| {
+        let mut lines: Vec<_> = text(list).lines().map(str::to_owned).collect();
+        lines.sort();
+        deltas.sort();
+        (lines, deltas)
+    };
+    assert_eq!(sorted(deltas(OURS)), sorted(deltas("ostree")));
+    run(OURS, &[&fixture.repo, "static-delta", "reindex"]);
+    run(OURS, &[&fixture.repo, "static-delta", "delete", &large.to_string()]);
+    assert_eq!(text(run(OURS, &[&fixture.repo, "static-delta", "list"])).lines().count(), 1);
 }
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
