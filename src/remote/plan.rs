@@ -279,6 +279,8 @@ fn delta_files<'a>(origin: &Origin<'a>) -> DeltaFiles<'a> {
 
 /// What a summary says besides refs.
 fn told(summary: &Summary) -> Told {
-    let sizes = summary.refs.iter().map(|found| (found.commit, found.commit_bytes));
+    // 0 is the size of no commit, and taken for one that is not told, as by libostree.
+    let told = summary.refs.iter().filter(|found| found.commit_bytes > 0);
+    let sizes = told.map(|found| (found.commit, found.commit_bytes));
     Told { commit_bytes: sizes.collect(), has_tombstones: summary.tombstone_commits() }
 }

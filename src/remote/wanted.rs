@@ -1,6 +1,6 @@
 //! Refs and commits that are wanted, and the commits that these are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ostree_format::{Checksum, CollectionId, CommitId, RefName};
 
@@ -109,7 +109,8 @@ pub(super) fn find(
     Ok((refs, commits))
 }
 
-/// Every ref of a summary, those of other collections too.
+/// Every ref of a summary, those of other collections too; of one that stands there twice the first, as where it is looked up
+/// by its name.
 fn all(summary: &FetchedSummary) -> Result<Vec<FoundRef>> {
     let own = summary.parsed.collection_id().map_err(Error::Summary)?;
     let others = summary.parsed.collections().map_err(Error::Summary)?;
@@ -120,7 +121,9 @@ fn all(summary: &FetchedSummary) -> Result<Vec<FoundRef>> {
         name: found.name.clone(),
         commit: found.commit,
     };
-    Ok(own.chain(others).map(one).collect())
+    let mut seen = BTreeSet::new();
+    let is_first = |found: &FoundRef| seen.insert((found.collection.clone(), found.name.clone()));
+    Ok(own.chain(others).map(one).filter(is_first).collect())
 }
 
 /// The commit that the file of a ref names.

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use ostree_rs::format::{CommitId, Summary};
+
 use super::Fixture;
 
 #[test]
@@ -45,6 +47,33 @@ fn a_mirror_has_the_same_files_and_the_summary() {
     for file in fixture.content("ours").keys().map(String::as_str).chain(["summary"]) {
         let read = |repo: &str| fs::read(fixture.path(repo).join(file)).unwrap();
         assert!(read("ours") == read("srv/repo"), "{file} is not as it was");
+    }
+}
+
+/// Of a ref that stands twice in a summary the first counts, wherever it is asked for; a size of 0 says nothing.
+#[test]
+fn a_summary_may_say_things_twice() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    let path = fixture.path("srv/repo/summary");
+    let mut summary = Summary::parse(&fs::read(&path).unwrap()).unwrap();
+    summary.refs.retain(|found| found.name.as_str() == "main");
+    summary.refs[0].commit_bytes = 0;
+    let mut again = summary.refs[0].clone();
+    again.commit = CommitId::new(fixture.c(&["rev-parse", "--repo=srv/repo", "main^"]).parse().unwrap());
+    summary.refs.push(again);
+    fs::write(&path, summary.to_bytes()).unwrap();
+    for args in [&["pull", "--mirror", "origin"][..], &["pull", "origin", "main"]] {
+        for (name, program) in [("theirs", "ostree"), ("ours", super::OURS)] {
+            fixture.repository(name, "archive", &server.url("repo"));
+            super::succeed(fixture.start(program, &[args, &[&format!("--repo={name}")]].concat()));
+        }
+        let refs = |name: &str| {
+            let mut content = fixture.content(name);
+            content.retain(|path, _| path.starts_with("refs"));
+            content
+        };
+        assert_eq!(refs("ours"), refs("theirs"), "{args:?}");
     }
 }
 
