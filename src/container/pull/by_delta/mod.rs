@@ -31,7 +31,7 @@ const MIN_LAYER_BYTES: u64 = 64 * 1024;
 
 /// What a delta to a layer of so many bytes may make, and read of old files: hardly a layer is compressed so well.
 const fn limits(layer_bytes: u64) -> ApplyLimits {
-    ApplyLimits { max_bytes: (64 << 20) + layer_bytes.saturating_mul(100) }
+    ApplyLimits { max_bytes: layer_bytes.saturating_mul(100).saturating_add(64 << 20) }
 }
 
 /// The deltas to the layers of an image that is pulled.
