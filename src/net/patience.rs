@@ -25,7 +25,7 @@ const FIRST_WORD: Duration = Duration::from_secs(5);
 pub(super) const LONG_PAUSE: Duration = Duration::from_secs(1);
 /// The pause before the second try.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// It doubles so often, once with each try. Whoever wants a hundred tries gets them all, and soon.
+/// The pause doubles so often, once with each try. Whoever wants a hundred tries gets them all, and soon.
 const DOUBLINGS: u32 = 4;
 
 /// The pause after `attempt` other tries, where the server wishes for none.
