@@ -2,15 +2,18 @@
 //!
 //! They take any bytes, and panic where that does not hold. [`TARGETS`] lists them.
 
+use std::ops::Range;
+
 use crate::delta::{
-    DeltaMode, DeltaOps, PartLayout, SignedSuperblock, Superblock, frame_part, part_xattrs, split_part,
+    DeltaMode, DeltaOps, InlinePart, PartLayout, SignedSuperblock, Superblock, frame_part, part_xattrs,
+    split_part,
 };
 use crate::keyfile::KeyFile;
 use crate::variant::{Annotate, Dict, Type, Value};
 use crate::{
     ArchiveHeader, Checksum, Commit, DirMeta, DirTree, FRAMING_BYTES, FileHeader, FileKind, ObjectName,
-    ObjectSize, ObjectType, RefSpec, RemoteConfig, RepoAdvert, RepoConfig, Rev, Summary, Xattrs, commitmeta,
-    parse_framing, parse_sizes,
+    ObjectSize, ObjectType, ParseError, RefSpec, RemoteConfig, RepoAdvert, RepoConfig, Rev, Summary, Xattrs,
+    commitmeta, parse_framing, parse_sizes,
 };
 
 /// A body and its name.
@@ -116,13 +119,17 @@ fn unframe(framed: &[u8], expected: &[u8]) {
 
 /// A static delta's superblock, with signatures or without.
 pub fn superblock(data: &[u8]) {
-    if let Ok(Some(signed)) = SignedSuperblock::parse(data) {
-        assert_eq!(signed.to_bytes(), data);
-        superblock(&signed.bytes);
+    let piece = |range: &Range<u64>| data.get(range.start as usize..range.end as usize);
+    let read = |range| piece(&range).map(<[u8]>::to_vec).ok_or(ParseError::invalid("piece", 0, "not there"));
+    let len = data.len() as u64;
+    if let Ok(Some(signed)) = SignedSuperblock::read(len, read) {
+        let inner = piece(&signed.bytes).unwrap_or_default();
+        assert_eq!(SignedSuperblock::wrap(inner, &signed.signatures), data);
+        superblock(inner);
     }
-    if let Ok(block) = Superblock::parse(data) {
-        assert_eq!(block.to_bytes().as_deref(), Ok(data));
-        let _ = block.inline_part(0);
+    if let Ok(block) = Superblock::read(len, read) {
+        let part = |part: &InlinePart| piece(&part.bytes).unwrap_or_default().to_vec();
+        assert_eq!(block.to_bytes(part).as_deref(), Ok(data));
     }
 }
 

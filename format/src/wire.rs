@@ -37,6 +37,38 @@ pub(crate) const fn chosen_width(body: usize, count: usize) -> usize {
     }
 }
 
+/// A number of bytes that may not fit into memory: no such thing has a framing that is right.
+pub(crate) fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The number that these bytes are, the least significant one first.
+pub(crate) fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// Where the members of a tuple of `len` bytes end that have framing offsets, `N - 1` of them, and the last one, told by
+/// its last bytes: at least 8 for each of them, or all of it.
+pub(crate) fn tuple_ends<const N: usize>(what: &'static str, len: u64, tail: &[u8]) -> Result<[u64; N]> {
+    let fail = |offset, kind| Err(ParseError::new(what, size(offset), kind));
+    let width = offset_width(size(len));
+    let bytes = (N - 1) * width;
+    let (Some(table), Some(body)) = (tail.len().checked_sub(bytes), len.checked_sub(bytes as u64)) else {
+        return fail(len, ParseErrorKind::Truncated);
+    };
+    if width == 0 || chosen_width(size(body), N - 1) != width {
+        return fail(body, if width == 0 { ParseErrorKind::Truncated } else { ParseErrorKind::NotNormal });
+    }
+    let mut ends = [body; N];
+    // The end of the last member comes first.
+    let offsets = tail.get(table..).unwrap_or_default().chunks(width).rev().map(little_endian);
+    ends.iter_mut().zip(offsets).for_each(|(end, offset)| *end = offset);
+    match ends.is_sorted() {
+        true => Ok(ends),
+        false => fail(body, ParseErrorKind::BadOffset),
+    }
+}
+
 const fn align_up(at: usize, align: usize) -> usize {
     (at + align - 1) & !(align - 1)
 }

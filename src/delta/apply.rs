@@ -8,7 +8,7 @@
 //! ```
 //! Source: libostree ostree-repo-static-delta-core.c:340-560.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -17,6 +17,7 @@ use ostree_format::variant::Dict;
 use ostree_format::{CommitId, MetaKind, ObjectName};
 
 use super::content::OldObjects;
+use super::head::Head;
 use super::objects::{Work, submit};
 use super::part::read_part;
 use crate::base::io::Spool;
@@ -60,7 +61,7 @@ pub struct Applied {
 pub fn needed_parts(block: &Superblock, store: &dyn ObjectRead) -> Result<Vec<usize>> {
     let mut needed = Vec::new();
     for (number, entry) in block.parts.iter().enumerate() {
-        if !has_all(entry, store)? && !block.is_inline(number) {
+        if !has_all(entry, store)? && block.inline_part(number).is_none() {
             needed.push(number);
         }
     }
@@ -76,7 +77,7 @@ fn has_all(entry: &DeltaPartEntry, store: &dyn ObjectRead) -> Result<bool> {
     Ok(true)
 }
 
-/// Writes the commit and the objects that `block` tells of to `txn`. Refs are left to the caller.
+/// Writes the commit and the objects that a delta with this head tells of to `txn`. Refs are left to the caller.
 ///
 /// # Errors
 /// [`Error::Invalid`], [`Error::Read`] if the delta is damaged; [`Error::Mismatch`], [`Error::Corrupt`] if an object that
@@ -84,7 +85,8 @@ fn has_all(entry: &DeltaPartEntry, store: &dyn ObjectRead) -> Result<bool> {
 /// the delta does not make all that the new commit needs; [`Error::Refused`] if nobody vouches for the new commit;
 /// [`Error::Unsupported`] if the target cannot keep an object, or the delta is of a later version; [`Error::Cancelled`];
 /// what the stores give.
-pub fn apply(block: &Superblock, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -> Result<Applied> {
+pub fn apply(head: &Head, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -> Result<Applied> {
+    let block = &head.superblock;
     if let Some(old) = block.from.filter(|old| !matches!(from.old.contains(&(*old).into()), Ok(true))) {
         from.old.contains(&old.into())?;
         return Err(Error::Usage(format!("Commit {old}, which is the delta source, is not in repository")));
@@ -103,8 +105,8 @@ pub fn apply(block: &Superblock, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -
                 ctx_done(ctx, entry.objects.len());
                 continue;
             }
-            let mut file: Box<dyn Read> = match block.inline_part(number) {
-                Some(bytes) => Box::new(Cursor::new(bytes)),
+            let mut file: Box<dyn Read + '_> = match head.inline_part(number) {
+                Some(file) => Box::new(file),
                 None => (from.part)(number)?,
             };
             let part = read_part(&mut *file, Some(&entry.checksum), from.spool, &ctx.cancel);

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 
 use ostree_format::CommitId;
-use ostree_format::delta::{ByteOrder, DeltaFallback, DeltaPartEntry, Endianness, Superblock};
+use ostree_format::delta::{ByteOrder, DeltaFallback, DeltaPartEntry, Endianness, InlinePart, Superblock};
 use ostree_format::variant::{Dict, Value};
 
 use super::changes::changes;
@@ -83,10 +83,13 @@ pub fn generate(
     let mut metadata = Dict::new();
     metadata
         .push("ostree.endianness", Value::Byte(if options.order == ByteOrder::Little { b'l' } else { b'B' }));
-    let mut parts = Vec::new();
+    let (mut parts, mut inline, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for (number, Packed { mut file, entry }) in packed.into_iter().enumerate() {
         match options.inline {
-            true => metadata.push(name.part_path(number), inline(&mut file)?),
+            true => {
+                inline.push(InlinePart { number, position: metadata.len(), bytes: 0..0 });
+                files.push(content(&mut file)?);
+            }
             false => sink(number, &mut file)?,
         }
         parts.push(entry);
@@ -96,6 +99,7 @@ pub fn generate(
     }
     let block = Superblock {
         metadata,
+        inline,
         endianness: Endianness::Stated(options.order),
         timestamp_secs: options.timestamp_secs,
         from: options.from,
@@ -105,7 +109,8 @@ pub fn generate(
         parts,
         fallbacks: made.fallbacks,
     };
-    let superblock = block.to_bytes().map_err(Error::corrupt(*to))?;
+    let file = |part: &InlinePart| files.get(part.number).cloned().unwrap_or_default();
+    let superblock = block.to_bytes(file).map_err(Error::corrupt(*to))?;
     Ok(Generated {
         superblock,
         parts: block.parts,
@@ -116,11 +121,8 @@ pub fn generate(
     })
 }
 
-/// A part as the superblock carries it.
-fn inline(file: &mut File) -> Result<Value> {
+fn content(file: &mut File) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|e| Error::io("read", "temporary file", e))?;
-    let compression = bytes.first().copied().unwrap_or_default();
-    bytes.drain(..1.min(bytes.len()));
-    Ok(Value::Tuple(vec![Value::Byte(compression), Value::Bytes(bytes)]))
+    Ok(bytes)
 }

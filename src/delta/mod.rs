@@ -4,7 +4,7 @@
 //! superblock │ 0, 1, …   files in the repository, or parts within the superblock
 //!   └ its signatures      kept apart: they are of the superblock's bytes
 //!
-//! head     the superblock, judged by whoever knows keys
+//! head     the superblock without the parts in it, judged by whoever knows keys
 //! part     verified, decompressed into a file without a name: never in memory as a whole
 //! apply    part ─ ops ─► object ─┬─ content: new bytes, and bytes of old objects, as they are or patched
 //!                                └─ written to a transaction, which verifies its checksum
@@ -35,7 +35,7 @@ mod patch;
 
 pub use apply::{Applied, Sources, apply, complete_commit, needed_parts};
 pub use generate::{GenerateOptions, Generated, PartSink, generate};
-pub use head::{DeltaJudge, Head, read_head};
+pub use head::{DeltaJudge, Head, SuperblockFile, Unjudged, read_head};
 pub use part::{MAX_PART_BYTES, Part, read_part};
 
 /// A static delta that is damaged.

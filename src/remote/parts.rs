@@ -3,12 +3,14 @@
 //! ```text
 //! tmp/fetch-CHECKSUM.filez    validator of the server, padded to 256 bytes; the object as far as it came
 //! tmp/fetch-CHECKSUM.part     in the same way, a part of a static delta
+//! tmp/fetch-CHECKSUM.super    in the same way, the superblock of one
 //! ```
 //! Who writes a file has it locked; another pull of the same thing at the same time takes a file without a name.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,7 +35,7 @@ pub(super) struct Parts {
     left: Arc<HashSet<String>>,
 }
 
-/// The file of one object, or of one part of a delta.
+/// The file of one object, or of one file of a delta.
 pub(super) struct Part {
     place: PartsDir,
     name: String,
@@ -61,6 +63,11 @@ impl Parts {
         self.named(format!("{PREFIX}{checksum}.part"))
     }
 
+    /// The file for the superblock of a delta with this checksum.
+    pub(super) fn superblock(&self, checksum: &Checksum) -> Arc<Part> {
+        self.named(format!("{PREFIX}{checksum}.super"))
+    }
+
     fn named(&self, name: String) -> Arc<Part> {
         let was_left = self.left.contains(&name);
         Arc::new(Part { place: self.place.clone(), name, was_left, file: Mutex::default() })
@@ -70,10 +77,16 @@ impl Parts {
 impl Part {
     /// The content, at its start, and its size.
     pub(super) fn read(&self) -> io::Result<(File, u64)> {
-        let mut file = self.lock().as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
-        let len = file.metadata()?.len().saturating_sub(HEAD_BYTES as u64);
-        file.seek(SeekFrom::Start(HEAD_BYTES as u64))?;
-        Ok((file, len))
+        let (mut file, content) = self.place()?;
+        file.seek(SeekFrom::Start(content.start))?;
+        Ok((file, content.end - content.start))
+    }
+
+    /// The file, and where in it the content lies.
+    pub(super) fn place(&self) -> io::Result<(File, Range<u64>)> {
+        let file = self.lock().as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
+        let end = file.metadata()?.len().max(HEAD_BYTES as u64);
+        Ok((file, HEAD_BYTES as u64..end))
     }
 
     /// The content was used, or what is here is of no use.

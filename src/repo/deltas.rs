@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 
 use ostree_format::delta::DeltaName;
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
+use ostree_format::{Checksum, CommitId};
 use rustix::fs::FileType;
 
 use super::durable::ChangedDirs;
@@ -78,27 +78,6 @@ impl Repo {
         let found = sys::list(&self.root, path).map_err(|e| Error::io("list", path, e))?;
         let dirs = found.into_iter().filter(|(_, kind)| *kind == FileType::Directory);
         Ok(dirs.map(|(name, _)| name).collect())
-    }
-
-    /// The superblock of a delta; `None` if there is no such delta.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; it is one if the file has more than [`MAX_METADATA_BYTES`].
-    pub fn delta_superblock(&self, delta: &DeltaName) -> Result<Option<Vec<u8>>> {
-        self.read_delta(&DeltaFile::Superblock(*delta))
-    }
-
-    /// A part of a delta, as its file holds it; `None` if there is no such file.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; it is one if the file has more than [`MAX_METADATA_BYTES`].
-    pub fn delta_part(&self, delta: &DeltaName, number: usize) -> Result<Option<Vec<u8>>> {
-        self.read_delta(&DeltaFile::Part(*delta, number))
-    }
-
-    fn read_delta(&self, file: &DeltaFile) -> Result<Option<Vec<u8>>> {
-        let path = file.path();
-        sys::read_file(&self.root, &path, MAX_METADATA_BYTES).map_err(|e| Error::io("read", path, e))
     }
 
     /// Opens a file of a static delta; gives its size, too. `None` if it is not there.

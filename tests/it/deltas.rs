@@ -6,13 +6,15 @@ mod generate;
 mod signed;
 
 use std::fs;
+use std::io::Read as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ostree_rs::base::Cancel;
-use ostree_rs::delta::{read_head, read_part};
-use ostree_rs::format::Checksum;
-use ostree_rs::format::delta::{ByteOrder, DeltaName, DeltaOp, DeltaOps, Endianness};
+use ostree_rs::delta::{Head, SuperblockFile, read_head, read_part};
+use ostree_rs::format::delta::{ByteOrder, DeltaName, DeltaOp, DeltaOps, Endianness, InlinePart, Superblock};
+use ostree_rs::format::{Checksum, ParseError};
 
 use crate::oracle::{need, run};
 
@@ -75,6 +77,10 @@ impl Fixture {
     }
 }
 
+fn head(superblock: Vec<u8>) -> Head {
+    read_head(SuperblockFile::held(superblock), None).unwrap()
+}
+
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
@@ -99,7 +105,8 @@ fn deltas_are_shown_as_by_the_peer() {
         let shown = fixture.show(OURS, &name);
         assert_eq!(shown, fixture.show("ostree", &name), "{options:?}");
         let bytes = fs::read(fixture.path().join(name.superblock_path())).unwrap();
-        assert_eq!(read_head(&bytes, None).unwrap().superblock.to_bytes().unwrap(), bytes, "{options:?}");
+        let block = head(bytes.clone()).superblock;
+        assert_eq!(block.to_bytes(|_| unreachable!()).unwrap(), bytes, "{options:?}");
         seen.push(shown);
     }
     assert!(!seen[0].contains("bspatch=0") && seen[1].contains("bspatch=0"), "{seen:#?}");
@@ -127,6 +134,35 @@ fn inline_parts_are_shown() {
     assert!(!payload(&apart).is_empty());
     assert_eq!(payload(&inline), payload(&apart));
     assert!(!fixture.path().join(name.part_path(0)).exists());
+}
+
+/// The head of a superblock is read without the parts in it, which are the files that they would be beside it.
+#[test]
+fn inline_parts_stay_where_they_are() {
+    if !need("ostree") {
+        return;
+    }
+    let fixture = fixture();
+    let options = ["--empty", "--max-chunk-size=1", "--min-fallback-size=100"];
+    let name = fixture.generate(&options);
+    let parts: Vec<_> =
+        (0..).map_while(|number| fs::read(fixture.path().join(name.part_path(number))).ok()).collect();
+    assert!(parts.len() > 1);
+    fs::remove_dir_all(fixture.path().join("deltas")).unwrap();
+    fixture.generate(&[&options[..], &["--inline"]].concat());
+    let bytes = fs::read(fixture.path().join(name.superblock_path())).unwrap();
+    let mut read = 0;
+    let piece = |range: Range<u64>| {
+        read += range.end - range.start;
+        Ok::<_, ParseError>(bytes[range.start as usize..range.end as usize].to_vec())
+    };
+    let block = Superblock::read(bytes.len() as u64, piece).unwrap();
+    let inside: usize = parts.iter().map(Vec::len).sum();
+    assert!(read as usize + inside < bytes.len() + 1024 * parts.len(), "{read} {inside} {}", bytes.len());
+    let inline = |part: &InlinePart| bytes[part.bytes.start as usize..part.bytes.end as usize].to_vec();
+    let found: Vec<_> = (0..parts.len()).map(|number| inline(block.inline_part(number).unwrap())).collect();
+    assert_eq!(found, parts);
+    assert_eq!(block.to_bytes(inline).unwrap(), bytes);
 }
 
 #[test]
@@ -164,7 +200,7 @@ fn operations_make_the_objects_that_are_named() {
     let fixture = fixture();
     let name = fixture.generate(&["--from=old"]);
     let bytes = fs::read(fixture.path().join(name.superblock_path())).unwrap();
-    let block = read_head(&bytes, None).unwrap().superblock;
+    let block = head(bytes).superblock;
     assert_eq!(Checksum::of(&block.commit), *name.to.checksum());
     assert_eq!(block.name(), name);
     let mut finished = 0;
@@ -218,9 +254,13 @@ fn the_byte_order_is_guessed() {
         let repo = format!("--repo={}", path.display());
         for delta in text(run("ostree", &[&repo, "static-delta", "list"])).lines() {
             let name: DeltaName = delta.parse().unwrap();
-            let block =
-                read_head(&fs::read(path.join(name.superblock_path())).unwrap(), None).unwrap().superblock;
-            let part = block.inline_part(0).or_else(|| fs::read(path.join(name.part_path(0))).ok()).unwrap();
+            let head = head(fs::read(path.join(name.superblock_path())).unwrap());
+            let block = &head.superblock;
+            let mut part = Vec::new();
+            match head.inline_part(0) {
+                Some(mut inline) => inline.read_to_end(&mut part).unwrap(),
+                None => fs::File::open(path.join(name.part_path(0))).unwrap().read_to_end(&mut part).unwrap(),
+            };
             assert_eq!(block.parts[0].file_bytes, part.len() as u64, "{order} {delta}");
             let theirs =
                 Command::new("ostree").args([&repo, "static-delta", "show", delta]).output().unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use ostree_rs::delta::read_head;
+use ostree_rs::delta::{SuperblockFile, read_head};
 use ostree_rs::format::FRAMING_BYTES;
 use ostree_rs::{container, format, sign, tar};
 
@@ -160,8 +160,9 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         seeds.push(("summary", fs::read(data.join(name)).unwrap()));
     }
     let delta = fs::read(data.join("inline.superblock")).unwrap();
-    let part = read_head(&delta, None).unwrap().superblock.inline_part(0).unwrap();
-    let mut unpacked = Vec::new();
+    let head = read_head(SuperblockFile::held(delta.clone()), None).unwrap();
+    let (mut part, mut unpacked) = (Vec::new(), Vec::new());
+    head.inline_part(0).unwrap().read_to_end(&mut part).unwrap();
     ostree_rs::base::compressed::xz(Box::new(&part[1..])).unwrap().read_to_end(&mut unpacked).unwrap();
     seeds.push(("superblock", delta));
     seeds.push(("delta_part", unpacked));

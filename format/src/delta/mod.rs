@@ -17,4 +17,6 @@ mod superblock;
 pub use name::DeltaName;
 pub use ops::{DeltaOp, DeltaOps};
 pub use part::{DeltaMode, PartCompression, PartLayout, frame_part, part_xattrs, split_part};
-pub use superblock::{ByteOrder, DeltaFallback, DeltaPartEntry, Endianness, SignedSuperblock, Superblock};
+pub use superblock::{
+    ByteOrder, DeltaFallback, DeltaPartEntry, Endianness, InlinePart, SignedSuperblock, Superblock,
+};

@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use crate::error::{ParseError, ParseErrorKind, Result};
-use crate::wire::{Frame, Slice, chosen_width, offset_width};
+use crate::wire::{Frame, Slice, chosen_width, tuple_ends};
 use crate::xattrs::Xattrs;
 
 const WHAT: &str = "delta part";
@@ -75,28 +75,9 @@ impl PartLayout {
     /// # Errors
     /// If the part is not in normal form.
     pub fn read(len: u64, tail: &[u8]) -> Result<Self> {
-        let invalid = |kind| ParseError::new(WHAT, tail.len(), kind);
-        let size = usize::try_from(len).map_err(|_| invalid(ParseErrorKind::BadOffset))?;
-        let width = offset_width(size);
-        let table = (width > 0).then(|| tail.len().checked_sub(3 * width)).flatten();
-        let table = table.ok_or_else(|| invalid(ParseErrorKind::Truncated))?;
-        let body = size.checked_sub(3 * width).ok_or_else(|| invalid(ParseErrorKind::Truncated))?;
-        if chosen_width(body, 3) != width {
-            return Err(invalid(ParseErrorKind::NotNormal));
-        }
-        // The end of the last member comes first.
-        let ends: Vec<u64> = tail[table..].chunks(width).rev().map(little_endian).collect();
-        let [modes, xattrs, payload] = ends[..] else { return Err(invalid(ParseErrorKind::Truncated)) };
-        let body = body as u64;
-        if !(modes <= xattrs && xattrs <= payload && payload <= body) {
-            return Err(invalid(ParseErrorKind::BadOffset));
-        }
-        Ok(Self { modes: 0..modes, xattrs: modes..xattrs, payload: xattrs..payload, ops: payload..body })
+        let [modes, xattrs, payload, ops] = tuple_ends(WHAT, len, tail)?;
+        Ok(Self { modes: 0..modes, xattrs: modes..xattrs, payload: xattrs..payload, ops: payload..ops })
     }
-}
-
-fn little_endian(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 impl DeltaMode {

@@ -11,6 +11,8 @@
 //!   fallbacks    type y, checksum ay, size to fetch t, size of the content t
 //! signed: (taya{sv})     magic "OSTSGNDT", big endian · the superblock · signatures by kind
 //! ```
+//! What is read is held in memory but for parts that lie in the superblock, of which only the places are told.
+//!
 //! Numbers of parts and fallbacks are in the byte order of the machine that made the delta, which the metadata states
 //! since libostree 2016.4; before, it is guessed from the sizes.
 //!
@@ -18,27 +20,42 @@
 
 mod byte_order;
 mod entries;
+mod metadata;
+mod pieces;
 mod signed;
+
+use std::ops::Range;
 
 use crate::checksum::{Checksum, CommitId};
 use crate::error::{ParseError, Result};
 use crate::variant::{Dict, Type, Value};
+use crate::wire::tuple_ends;
 
 use super::DeltaName;
 use byte_order::endianness;
 use entries::{fallback, part_entry};
+use metadata::read_metadata;
+use pieces::{Members, Pieces};
 
 pub use byte_order::{ByteOrder, Endianness};
 pub use entries::{DeltaFallback, DeltaPartEntry};
+pub use metadata::InlinePart;
 pub use signed::SignedSuperblock;
 
-const SUPERBLOCK: &str = "(a{sv}tayay(a{sv}aya(say)sstayay)aya(uayttay)a(yaytt))";
+const WHAT: &str = "superblock";
+const COMMIT: &str = "(a{sv}aya(say)sstayay)";
+const PARTS: &str = "a(uayttay)";
+const FALLBACKS: &str = "a(yaytt)";
+/// Bytes at the end that tell where six of the members end.
+const TAIL_BYTES: u64 = 6 * 8;
 
 /// The head of a static delta.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Superblock {
-    /// Everything that has a name: the byte order, parts that lie here, what the maker of the delta added.
+    /// Everything that has a name, without the parts that lie here: the byte order, what the maker of the delta added.
     pub metadata: Dict,
+    /// The parts that lie in the superblock.
+    pub inline: Vec<InlinePart>,
     /// The byte order of the sizes.
     pub endianness: Endianness,
     /// The time at which the delta was made, in seconds since 1970.
@@ -58,51 +75,46 @@ pub struct Superblock {
 }
 
 impl Superblock {
-    /// Reads a superblock that is not wrapped in signatures.
+    /// Reads a superblock of `len` bytes that is not wrapped in signatures, by pieces of it: all of it but the parts that lie
+    /// in it, at most [`MAX_METADATA_BYTES`](crate::MAX_METADATA_BYTES).
     ///
     /// # Errors
-    /// If it is not in normal form, a checksum does not have 32 bytes, or an object has a type that there is not.
-    pub fn parse(data: &[u8]) -> Result<Self> {
-        let [
-            metadata,
-            Value::U64(time),
-            Value::Bytes(from),
-            Value::Bytes(to),
-            commit,
-            Value::Bytes(before),
-            parts,
-            fallbacks,
-        ] = members(Value::from_bytes(&Type::parse(SUPERBLOCK)?, data)?)
-            .ok_or_else(|| invalid("not a superblock"))?
-        else {
-            return Err(invalid("not a superblock"));
+    /// If it is not in normal form, a checksum does not have 32 bytes, or an object has a type that there is not; what
+    /// `read` gives.
+    pub fn read<E: From<ParseError>>(
+        len: u64,
+        read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
+    ) -> Result<Self, E> {
+        let mut file = Pieces::new(read);
+        let tail = file.read(len.saturating_sub(TAIL_BYTES)..len)?;
+        let [named, from, to, commit, before, parts, fallbacks] = tuple_ends(WHAT, len, &tail)?;
+        let bytes = file.read(named..fallbacks)?;
+        let mut members = Members { at: named, bytes: &bytes };
+        let timestamp_secs = match members.next("t", 8, named.next_multiple_of(8).saturating_add(8))? {
+            Value::U64(time) => u64::from_be(time),
+            _ => return Err(invalid("not a superblock").into()),
         };
-        let metadata = Dict::from_value(metadata)?;
-        let mut parts = list(parts, part_entry)?;
-        let mut fallbacks = list(fallbacks, fallback)?;
+        let (from, to) = (blob(members.next("ay", 1, from)?)?, blob(members.next("ay", 1, to)?)?);
+        let from = if from.is_empty() { None } else { Some(commit_id(&from)?) };
+        let to = commit_id(&to)?;
+        let commit = members.next(COMMIT, 8, commit)?.to_bytes();
+        let before = pairs(&blob(members.next("ay", 1, before)?)?)?;
+        let mut parts = list(members.next(PARTS, 8, parts)?, part_entry)?;
+        let mut fallbacks = list(members.next(FALLBACKS, 8, fallbacks)?, fallback)?;
+        let (metadata, inline) = read_metadata(&mut file, named, &DeltaName { from, to })?;
         let endianness = endianness(&metadata, &parts)?;
         if endianness.order() == ByteOrder::Big {
             parts.iter_mut().for_each(DeltaPartEntry::swap);
             fallbacks.iter_mut().for_each(DeltaFallback::swap);
         }
-        Ok(Self {
-            metadata,
-            endianness,
-            timestamp_secs: u64::from_be(time),
-            from: if from.is_empty() { None } else { Some(commit_id(&from)?) },
-            to: commit_id(&to)?,
-            commit: commit.to_bytes(),
-            before: pairs(&before)?,
-            parts,
-            fallbacks,
-        })
+        Ok(Self { metadata, inline, endianness, timestamp_secs, from, to, commit, before, parts, fallbacks })
     }
 
-    /// The file.
+    /// The file, into which `inline` gives the files of the parts that lie in it. Where they lie comes out anew.
     ///
     /// # Errors
     /// If [`Superblock::commit`] is not a commit.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self, inline: impl Fn(&InlinePart) -> Vec<u8>) -> Result<Vec<u8>> {
         let swap = self.endianness.order() == ByteOrder::Big;
         let part = |part: &DeltaPartEntry| {
             let mut part = part.clone();
@@ -119,16 +131,16 @@ impl Superblock {
             fallback.to_value()
         };
         let before = self.before.iter().flat_map(|(from, to)| [*from.as_bytes(), *to.as_bytes()]);
-        let commit = Value::from_bytes(&Type::parse("(a{sv}aya(say)sstayay)")?, &self.commit)?;
+        let commit = Value::from_bytes(&Type::parse(COMMIT)?, &self.commit)?;
         let members = vec![
-            self.metadata.to_value(),
+            self.with_parts(inline).to_value(),
             self.timestamp_secs.to_be().into(),
             Value::Bytes(self.from.map(|from| from.as_bytes().to_vec()).unwrap_or_default()),
             Value::Bytes(self.to.as_bytes().to_vec()),
             commit,
             Value::Bytes(before.flatten().collect()),
-            Value::array(Type::parse("(uayttay)")?, self.parts.iter().map(part).collect())?,
-            Value::array(Type::parse("(yaytt)")?, self.fallbacks.iter().map(fallback).collect())?,
+            Value::array(Type::parse(&PARTS[1..])?, self.parts.iter().map(part).collect())?,
+            Value::array(Type::parse(&FALLBACKS[1..])?, self.fallbacks.iter().map(fallback).collect())?,
         ];
         Ok(Value::Tuple(members).to_bytes())
     }
@@ -146,27 +158,30 @@ impl Superblock {
         self.metadata.get_dict(&self.name().commitmeta_key())
     }
 
-    /// Whether the part of this number lies in the superblock.
-    pub fn is_inline(&self, number: usize) -> bool {
-        self.metadata.contains_key(&self.name().part_path(number))
+    /// The part of this number, if it lies in the superblock.
+    pub fn inline_part(&self, number: usize) -> Option<&InlinePart> {
+        self.inline.iter().find(|part| part.number == number)
     }
 
-    /// The part of this number, as its file would hold it, if it lies in the superblock.
-    pub fn inline_part(&self, number: usize) -> Option<Vec<u8>> {
-        match self.metadata.get(&self.name().part_path(number))? {
-            Value::Tuple(members) => match &members[..] {
-                [Value::Byte(compression), Value::Bytes(bytes)] => {
-                    Some([&[*compression], &bytes[..]].concat())
-                }
-                _ => None,
-            },
-            _ => None,
+    /// The metadata with the parts that lie in the superblock.
+    fn with_parts(&self, file: impl Fn(&InlinePart) -> Vec<u8>) -> Dict {
+        let (mut all, mut others, name) = (Dict::new(), self.metadata.iter(), self.name());
+        for part in &self.inline {
+            let before = part.position.saturating_sub(self.metadata.len() - others.len());
+            others.by_ref().take(before).for_each(|(key, value)| all.push(key, value.clone()));
+            let mut bytes = file(part);
+            let compression = bytes.first().copied().unwrap_or_default();
+            bytes.drain(..1.min(bytes.len()));
+            let value = Value::Tuple(vec![Value::Byte(compression), Value::Bytes(bytes)]);
+            all.push(name.part_path(part.number), value);
         }
+        others.for_each(|(key, value)| all.push(key, value.clone()));
+        all
     }
 }
 
 fn invalid(why: &str) -> ParseError {
-    ParseError::invalid("superblock", 0, why)
+    ParseError::invalid(WHAT, 0, why)
 }
 
 fn members<const N: usize>(value: Value) -> Option<[Value; N]> {
@@ -180,8 +195,15 @@ fn list<T>(value: Value, one: impl Fn(Value) -> Result<T>) -> Result<Vec<T>> {
     }
 }
 
+fn blob(value: Value) -> Result<Vec<u8>> {
+    match value {
+        Value::Bytes(bytes) => Ok(bytes),
+        _ => Err(invalid("not a superblock")),
+    }
+}
+
 fn checksum(bytes: &[u8]) -> Result<Checksum> {
-    Checksum::from_slice("superblock", 0, bytes)
+    Checksum::from_slice(WHAT, 0, bytes)
 }
 
 fn commit_id(bytes: &[u8]) -> Result<CommitId> {

@@ -5,16 +5,18 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
-use ostree_format::Checksum;
 use ostree_format::delta::{DeltaName, Superblock};
+use ostree_format::{Checksum, MAX_METADATA_BYTES};
 
 use super::super::error::{Error, Result};
 use super::super::local::{LocalArchive, read_path};
-use super::super::options::PartsDir;
+use super::super::options::{PartsDir, RemoteOptions};
 use super::super::parts::{Part, PartSpill, Parts};
 use super::super::server::{RemoteServer, is_missing};
 use crate::base::Ctx;
-use crate::net::{Downloads, FetchedBody};
+use crate::base::io::Spool;
+use crate::delta::SuperblockFile;
+use crate::net::{Downloads, FetchedBody, Spill};
 use crate::store;
 
 /// Parts that are fetched before they are needed.
@@ -43,6 +45,67 @@ impl DeltaFiles<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A superblock that came.
+pub(super) struct CameSuperblock {
+    pub(super) file: SuperblockFile,
+    /// What it is kept in, if it is large and the pull can go on with it later.
+    pub(super) kept: Option<Arc<Part>>,
+    /// Bytes that came.
+    pub(super) moved_bytes: u64,
+}
+
+impl DeltaFiles<'_> {
+    /// The superblock at `path`, which should have the checksum `expected`, if it is there. A large one is in a file that
+    /// only this pull writes to: what is verified of it stays what it is.
+    pub(super) fn superblock(
+        &self,
+        path: &str,
+        expected: &Checksum,
+        options: &RemoteOptions<'_>,
+        ctx: &Ctx,
+    ) -> Result<Option<CameSuperblock>> {
+        let server = match self {
+            Self::Directory(local) => return copy_superblock(*local, path, options.spool, ctx),
+            Self::Server(server) => server,
+        };
+        let kept = options.parts.clone().map(|dir| Parts::new(dir).superblock(expected));
+        let mut request = server.beside_objects(path, MAX_METADATA_BYTES);
+        request.spill = kept.clone().map(|part| Box::new(PartSpill(part)) as Box<dyn Spill>);
+        let mut downloads = server.downloads(ctx);
+        let fetched = match downloads.fetch((), request) {
+            Ok(fetched) => fetched.body,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let moved_bytes = downloads.moved_bytes();
+        match (fetched, kept) {
+            (FetchedBody::Held(bytes), _) => Ok(Some(CameSuperblock {
+                file: SuperblockFile::held(bytes.to_vec()),
+                kept: None,
+                moved_bytes,
+            })),
+            (FetchedBody::Spilled, Some(part)) => {
+                let (file, content) = part.place().map_err(|e| store::Error::io("open", path, e))?;
+                let file = SuperblockFile::on_disk(file, content);
+                Ok(Some(CameSuperblock { file, kept: Some(part), moved_bytes }))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn copy_superblock(
+    from: &dyn LocalArchive,
+    path: &str,
+    spool: Option<&Spool<'_>>,
+    ctx: &Ctx,
+) -> Result<Option<CameSuperblock>> {
+    let (Some(file), Some(spool)) = (from.open_path(path)?, spool) else { return Ok(None) };
+    let file = SuperblockFile::copied(file, MAX_METADATA_BYTES, spool, &ctx.cancel)?;
+    let moved_bytes = file.len();
+    Ok(Some(CameSuperblock { file, kept: None, moved_bytes }))
 }
 
 /// The parts of one delta.

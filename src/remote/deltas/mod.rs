@@ -10,6 +10,7 @@ mod files;
 
 use std::collections::HashMap;
 use std::mem;
+use std::sync::Arc;
 
 use ostree_format::delta::{DeltaName, Superblock};
 use ostree_format::keyfile::KeyFile;
@@ -18,12 +19,13 @@ use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
 
 use super::error::{Error, Result};
 use super::options::{DeltaStats, DeltaUse, RemoteOptions, RemoteStats};
+use super::parts::Part;
 use crate::base::io::Spool;
 use crate::base::{Ctx, ErrorKind, Kind};
-use crate::delta::{self, Sources, needed_parts};
+use crate::delta::{self, Head, Sources, needed_parts};
 use crate::store::{Completeness, Txn, Voucher, load_commit};
 pub(super) use files::DeltaFiles;
-use files::PartFiles;
+use files::{CameSuperblock, PartFiles};
 
 /// The deltas of a remote.
 pub(super) struct RemoteDeltas<'a> {
@@ -46,6 +48,13 @@ pub(super) struct Target {
     pub(super) before: Option<CommitId>,
 }
 
+/// A delta that is to be applied.
+struct Found {
+    head: Head,
+    /// What its superblock is kept in, if it is large.
+    kept: Option<Arc<Part>>,
+}
+
 impl RemoteDeltas<'_> {
     /// Applies a delta to `target`, if there is one that helps.
     pub(super) fn apply(
@@ -60,18 +69,23 @@ impl RemoteDeltas<'_> {
         let found = self.find(target, txn, ctx)?;
         stats.metadata_fetched += mem::take(&mut self.small_files);
         stats.moved_bytes += mem::take(&mut self.small_bytes);
-        let Some(block) = found else { return Ok(()) };
+        let Some(Found { head, kept }) = found else { return Ok(()) };
+        let block = &head.superblock;
         let done_before = stats.deltas.parts_done;
-        count(&block, txn, &mut stats.deltas)?;
-        let needed = needed_parts(&block, txn)?;
-        let parts = PartFiles::new(&self.files, &block, needed, self.options.parts.clone(), ctx);
+        count(block, txn, &mut stats.deltas)?;
+        let needed = needed_parts(block, txn)?;
+        let parts = PartFiles::new(&self.files, block, needed, self.options.parts.clone(), ctx);
         let part = |number| parts.part(number);
         let sources = Sources { part: &part, old: txn, voucher: Some(voucher), spool };
-        let applied = delta::apply(&block, &sources, txn, ctx);
+        let applied = delta::apply(&head, &sources, txn, ctx);
         stats.moved_bytes += parts.moved_bytes();
+        let remove = || {
+            parts.remove();
+            kept.iter().for_each(|superblock| superblock.remove());
+        };
         match applied {
             Ok(applied) => {
-                parts.remove();
+                remove();
                 let done = block.parts.len() + block.fallbacks.len() - applied.missing.len();
                 stats.deltas.parts_done = done_before + done as u64;
                 stats.deltas.content_bytes += applied.content_bytes;
@@ -80,7 +94,7 @@ impl RemoteDeltas<'_> {
             Err(error) => {
                 // What is damaged is of no use to a later pull either.
                 if error.kind() == ErrorKind::Damaged {
-                    parts.remove();
+                    remove();
                 }
                 Err(parts.into_error().unwrap_or_else(|| error.into()))
             }
@@ -96,13 +110,16 @@ impl RemoteDeltas<'_> {
         ctx: &Ctx,
     ) -> Result<()> {
         match self.find(target, txn, ctx)? {
-            Some(block) => count(&block, txn, stats),
+            Some(found) => {
+                found.kept.iter().for_each(|superblock| superblock.remove());
+                count(&found.head.superblock, txn, stats)
+            }
             None => Ok(()),
         }
     }
 
     /// The superblock of the best delta to `target`, if one is needed and there.
-    fn find(&mut self, target: &Target, txn: &dyn Txn, ctx: &Ctx) -> Result<Option<Superblock>> {
+    fn find(&mut self, target: &Target, txn: &dyn Txn, ctx: &Ctx) -> Result<Option<Found>> {
         let to = target.commit;
         if txn.contains(&to.into())? && txn.completeness(&to)? == Completeness::Complete {
             return Ok(None);
@@ -124,17 +141,22 @@ impl RemoteDeltas<'_> {
         if name.from.is_none() && target.before.is_some() {
             return Ok(None);
         }
-        let expected = *expected;
-        let Some(bytes) = self.small(&name.superblock_path(), ctx)? else { return none() };
-        if Checksum::of(&bytes) != expected {
+        let came = self.files.superblock(&name.superblock_path(), expected, self.options, ctx)?;
+        let Some(CameSuperblock { file, kept, moved_bytes }) = came else { return none() };
+        let is_right = file.checksum(&ctx.cancel)? == *expected;
+        (self.small_files, self.small_bytes) = (self.small_files + 1, self.small_bytes + moved_bytes);
+        if !is_right {
+            kept.iter().for_each(|superblock| superblock.remove());
             return Err(Error::WrongDelta(name));
         }
-        let block = delta::read_head(&bytes, None)?.superblock;
-        if block.name() != name {
-            return Err(Error::OtherDelta { expected: name, found: Box::new(block.name()) });
+        let head = delta::read_head(file, None)?;
+        let found = head.superblock.name();
+        if found != name {
+            kept.iter().for_each(|superblock| superblock.remove());
+            return Err(Error::OtherDelta { expected: name, found: Box::new(found) });
         }
         tracing::debug!(%name, "static delta found");
-        Ok(Some(block))
+        Ok(Some(Found { head, kept }))
     }
 
     /// A file that tells of deltas, if it is there.

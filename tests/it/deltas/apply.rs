@@ -8,10 +8,10 @@ use std::process::{Command, Output};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use ostree_rs::base::Ctx;
-use ostree_rs::delta::{Sources, apply, complete_commit, needed_parts, read_head};
+use ostree_rs::delta::{Head, Sources, SuperblockFile, apply, complete_commit, needed_parts, read_head};
 use ostree_rs::format::delta::DeltaName;
 use ostree_rs::format::{FileId, ObjectName};
-use ostree_rs::repo::Repo;
+use ostree_rs::repo::{DeltaFile, Repo};
 use ostree_rs::store::{
     CommitBytes, Completeness, Error, ObjectRead, Refusal, Result, Txn, Voucher, in_transaction,
 };
@@ -172,21 +172,27 @@ pub(super) fn open(path: &Path) -> Repo {
     Repo::open(Dir::open_ambient_dir(path, ambient_authority()).unwrap()).unwrap()
 }
 
+fn head(repo: &Repo, name: &DeltaName) -> Head {
+    let (file, len) = repo.open_delta(&DeltaFile::Superblock(*name)).unwrap().unwrap();
+    read_head(SuperblockFile::on_disk(file, 0..len), None).unwrap()
+}
+
 /// Does what a pull does: parts that are needed are asked for, fallbacks are reported and fetched, then the commit is
 /// whole. Gives back how many fallbacks there were.
 fn fetch(source: &Repo, target: &Repo, name: &DeltaName) -> usize {
-    let block = read_head(&source.delta_superblock(name).unwrap().unwrap(), None).unwrap().superblock;
+    let head = head(source, name);
+    let block = &head.superblock;
     let ctx = Ctx::default();
     let part = |number| {
-        let bytes = source.delta_part(name, number)?.unwrap();
-        Ok(Box::new(std::io::Cursor::new(bytes)) as Box<dyn Read>)
+        let (file, _) = source.open_delta(&DeltaFile::Part(*name, number))?.unwrap();
+        Ok(Box::new(file) as Box<dyn Read>)
     };
     let work = |txn: &dyn Txn| -> Result<_> {
         let expected: Vec<usize> =
-            (0..block.parts.len()).filter(|number| !block.is_inline(*number)).collect();
-        assert_eq!(needed_parts(&block, txn)?, expected);
+            (0..block.parts.len()).filter(|number| block.inline_part(*number).is_none()).collect();
+        assert_eq!(needed_parts(block, txn)?, expected);
         let from = Sources { part: &part, old: txn, voucher: None, spool: &tempfile::tempfile };
-        let applied = apply(&block, &from, txn, &ctx)?;
+        let applied = apply(&head, &from, txn, &ctx)?;
         assert_eq!(applied.missing, block.fallbacks);
         if !applied.missing.is_empty() {
             assert_eq!(txn.completeness(&applied.commit)?, Completeness::Partial);
@@ -199,7 +205,7 @@ fn fetch(source: &Repo, target: &Repo, name: &DeltaName) -> usize {
             txn.write_file_as(&id, &header, len, &mut file)?;
         }
         complete_commit(txn, &applied.commit, &ctx)?;
-        assert_eq!(needed_parts(&block, txn)?, [0usize; 0]);
+        assert_eq!(needed_parts(block, txn)?, [0usize; 0]);
         Ok(applied.missing.len())
     };
     in_transaction(target, &ctx, work).unwrap()
@@ -228,19 +234,19 @@ fn a_refused_commit_leaves_nothing() {
     let name = fixture.generate(&["--empty", "--inline"]);
     repo_with(&fixture, "target", "bare-user", None);
     let (source, target) = (open(&fixture.path()), open(&fixture.tmp.path().join("target")));
-    let block = read_head(&source.delta_superblock(&name).unwrap().unwrap(), None).unwrap().superblock;
+    let head = head(&source, &name);
     let ctx = Ctx::default();
     let refuse = |commit: &CommitBytes<'_>| -> Result<(), Refusal> {
-        assert_eq!((commit.id, commit.bytes), (name.to, &block.commit[..]));
+        assert_eq!((commit.id, commit.bytes), (name.to, &head.superblock.commit[..]));
         Err("not this one".into())
     };
     let part = |_| unreachable!("all parts lie in the superblock");
     let result = in_transaction(&target, &ctx, |txn| -> Result<_> {
         let voucher = Some(&refuse as &dyn Voucher);
-        apply(&block, &Sources { part: &part, old: txn, voucher, spool: &tempfile::tempfile }, txn, &ctx)
+        apply(&head, &Sources { part: &part, old: txn, voucher, spool: &tempfile::tempfile }, txn, &ctx)
     });
     assert!(matches!(result, Err(Error::Refused { .. })), "{result:?}");
     let target = open(&fixture.tmp.path().join("target"));
     assert!(!target.contains(&ObjectName::from(name.to)).unwrap());
-    assert!(block.parts[0].objects.iter().all(|object| !target.contains(object).unwrap()));
+    assert!(head.superblock.parts[0].objects.iter().all(|object| !target.contains(object).unwrap()));
 }

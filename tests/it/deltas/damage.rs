@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use ostree_rs::base::{Ctx, ErrorKind, Kind};
-use ostree_rs::delta::{Sources, apply, read_head};
+use ostree_rs::delta::{Sources, SuperblockFile, Unjudged, apply, read_head};
 use ostree_rs::format::delta::{DeltaMode, DeltaName, DeltaOp, frame_part};
 use ostree_rs::format::{Checksum, CommitId, ObjectName, ObjectType, Xattrs};
 use ostree_rs::repo::Repo;
@@ -70,14 +70,15 @@ impl Small {
         let ctx = Ctx { jobs: NonZeroUsize::MIN, ..Ctx::default() };
         let store = self.old(&ctx);
         let expected = Checksum::of(&self.superblock);
-        let judge = |bytes: &[u8], _: Option<&_>| match Checksum::of(bytes) == expected {
+        let judge = |superblock: &Unjudged<'_>| match Checksum::of(superblock.bytes()?) == expected {
             true => Ok(()),
             false => Err("not what was signed".into()),
         };
+        let superblock = SuperblockFile::held(superblock.to_vec());
         let head = read_head(superblock, judged.then_some(&judge))?;
         let file = |_| Ok(Box::new(Cursor::new(part.to_vec())) as Box<dyn Read>);
         let from = Sources { part: &file, old: &store, voucher: None, spool: &tempfile::tempfile };
-        let applied = apply(&head.superblock, &from, &store, &ctx);
+        let applied = apply(&head, &from, &store, &ctx);
         let whole = applied.as_ref().is_ok_and(|applied| applied.missing.is_empty());
         let complete = |id: &CommitId| store.completeness(id).unwrap() == Completeness::Complete;
         if !whole && store.contains(&ObjectName::from(self.name.to)).unwrap() {
@@ -158,10 +159,10 @@ fn changed_operations_make_no_other_object() {
     let mut plain = vec![0];
     let packed = Box::new(&small.part[1..]);
     ostree_rs::base::compressed::xz(packed).unwrap().read_to_end(&mut plain).unwrap();
-    let mut block = read_head(&small.superblock, None).unwrap().superblock;
+    let mut block = read_head(SuperblockFile::held(small.superblock.clone()), None).unwrap().superblock;
     let mut apply_as_it_is = |part: &[u8]| {
         block.parts[0].checksum = Checksum::of(part);
-        small.apply(&block.to_bytes().unwrap(), part, false)
+        small.apply(&block.to_bytes(|_| unreachable!()).unwrap(), part, false)
     };
     apply_as_it_is(&plain).unwrap();
     // The operations are at the end, old objects' ids before them, and patches.
@@ -181,7 +182,7 @@ fn announced_sizes_have_to_be_there() {
         return;
     }
     let small = small(&[]);
-    let mut block = read_head(&small.superblock, None).unwrap().superblock;
+    let mut block = read_head(SuperblockFile::held(small.superblock.clone()), None).unwrap().superblock;
     let file = ObjectName::new(Checksum::of(b"none"), ObjectType::File);
     block.parts[0].objects = vec![file];
     let mode = DeltaMode { uid: 0, gid: 0, mode: 0o100_644 };
@@ -200,11 +201,11 @@ fn announced_sizes_have_to_be_there() {
         let (head, tail) = frame_part(&[mode], &[Xattrs::EMPTY], 1, &bytes);
         let part = [&[0][..], &head, b"x", &tail].concat();
         block.parts[0].checksum = Checksum::of(&part);
-        let error = small.apply(&block.to_bytes().unwrap(), &part, false).unwrap_err();
+        let error = small.apply(&block.to_bytes(|_| unreachable!()).unwrap(), &part, false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{ops:?}: {error}");
         assert!(error.to_string().contains("bytes, but the part gives"), "{ops:?}: {error}");
         block.parts[0].checksum = Checksum::of(b"?");
-        let error = small.apply(&block.to_bytes().unwrap(), b"?", false).unwrap_err();
+        let error = small.apply(&block.to_bytes(|_| unreachable!()).unwrap(), b"?", false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
         assert!(
             error.to_string().contains("part 0: ") && error.to_string().contains("no such compression: 63"),

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::super::{Common, require_writable};
+use super::named::superblock_at;
 use super::verify::{PublicOptions, judge};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
-use crate::delta::{self, Sources, read_head};
-use crate::format::variant::Dict;
+use crate::delta::{self, Sources, Unjudged, read_head};
 use crate::host::Machine;
 use crate::store::{Error, Refusal};
 
@@ -35,18 +35,17 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         true => (args.path.clone(), args.path.join("superblock")),
         false => (args.path.parent().unwrap_or(Path::new("")).to_owned(), args.path.clone()),
     };
-    let bytes = std::fs::read(&superblock).with_context(|| format!("opening {}", superblock.display()))?;
+    let superblock = superblock_at(&superblock, &session.ctx.cancel)?;
     let keys = args.keys.keys()?;
     let has_to = repo.config().keyfile().get_bool("core", "sign-verify-deltas")? == Some(true);
-    let decide = |bytes: &[u8], signatures: Option<&Dict>| -> Result<(), Refusal> {
-        match signatures.is_some() || args.keys.name_keys() {
-            true if !keys.is_empty() || args.keys.name_keys() => judge(&keys, bytes, signatures),
+    let decide = |superblock: &Unjudged<'_>| -> Result<(), Refusal> {
+        match superblock.signatures().is_some() || args.keys.name_keys() {
+            true if !keys.is_empty() || args.keys.name_keys() => judge(&keys, superblock),
             true if has_to => Err("Key is mandatory to check delta signature".into()),
             _ => Ok(()),
         }
     };
-    let head = read_head(&bytes, Some(&decide))?;
-    drop(bytes);
+    let head = read_head(superblock, Some(&decide))?;
     if !head.superblock.fallbacks.is_empty() {
         bail!("Cannot execute delta offline: contains nonempty http fallback entries");
     }
@@ -59,7 +58,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let (ctx, spool) = (&session.ctx, || machine.temporary_file());
     locate::in_transaction(&repo, ctx, |txn| {
         let from = Sources { part: &part, old: txn, voucher: None, spool: &spool };
-        Ok(delta::apply(&head.superblock, &from, txn, ctx)?)
+        Ok(delta::apply(&head, &from, txn, ctx)?)
     })?;
     Ok(())
 }

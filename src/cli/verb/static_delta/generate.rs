@@ -158,7 +158,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 fn signed(superblock: &[u8], signers: &[BareSigner]) -> anyhow::Result<Vec<u8>> {
     let mut signatures = Dict::new();
     host::add_signatures(&mut signatures, signers, superblock)?;
-    Ok(SignedSuperblock { bytes: superblock.to_vec(), signatures }.to_bytes())
+    Ok(SignedSuperblock::wrap(superblock, &signatures))
 }
 
 /// Writes a file of a delta that lies outside of a repository.

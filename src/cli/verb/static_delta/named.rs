@@ -1,13 +1,16 @@
 //! A static delta that an argument names: by its commits, or as a file.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
 
+use crate::base::Cancel;
+use crate::delta::SuperblockFile;
 use crate::format::delta::DeltaName;
+use crate::host::Machine;
 use crate::repo::{DeltaFile, Repo};
 
 /// A static delta, and where its files are.
@@ -41,13 +44,15 @@ impl Named {
         }
     }
 
-    /// The bytes of the superblock.
-    pub(super) fn superblock(&self, repo: &Repo) -> anyhow::Result<Vec<u8>> {
+    /// The file of the superblock.
+    pub(super) fn superblock(&self, repo: &Repo, cancel: &Cancel) -> anyhow::Result<SuperblockFile> {
         match self {
             Self::InRepo(name) => {
-                repo.delta_superblock(name)?.with_context(|| format!("Can't find delta {name}"))
+                let opened = repo.open_delta(&DeltaFile::Superblock(*name))?;
+                let (file, len) = opened.with_context(|| format!("Can't find delta {name}"))?;
+                Ok(SuperblockFile::on_disk(file, 0..len))
             }
-            Self::File(path) => fs::read(path).with_context(|| format!("opening {}", path.display())),
+            Self::File(path) => superblock_at(path, cancel),
         }
     }
 
@@ -64,6 +69,23 @@ impl Named {
                 let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
                 Ok(Box::new(file))
             }
+        }
+    }
+}
+
+/// The superblock at `path`; what comes out of a pipe goes into a file, of which pieces can be read.
+pub(super) fn superblock_at(path: &Path, cancel: &Cancel) -> anyhow::Result<SuperblockFile> {
+    let opened = || -> io::Result<_> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    };
+    let (file, metadata) = opened().with_context(|| format!("opening {}", path.display()))?;
+    match metadata.is_file() {
+        true => Ok(SuperblockFile::on_disk(file, 0..metadata.len())),
+        false => {
+            let machine = Machine::from_env();
+            Ok(SuperblockFile::copied(file, u64::MAX, &|| machine.temporary_file(), cancel)?)
         }
     }
 }

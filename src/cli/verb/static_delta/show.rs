@@ -1,6 +1,6 @@
 //! `static-delta show`: what a static delta consists of, line by line as C ostree prints it.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Read, Write};
 
 use super::named::Named;
 use crate::cli::terminal::{Session, size};
@@ -11,8 +11,7 @@ use crate::repo::Repo;
 
 /// Prints the superblock, and how each part is made up.
 pub(super) fn show(repo: &Repo, name: &Named, session: &mut Session) -> anyhow::Result<()> {
-    let bytes = name.superblock(repo)?;
-    let head = read_head(&bytes, None)?;
+    let head = read_head(name.superblock(repo, &session.ctx.cancel)?, None)?;
     let (block, out) = (&head.superblock, &mut session.out);
     writeln!(out, "Delta: {}", block.name())?;
     writeln!(out, "Signed: {}", if head.signatures.is_some() { "yes" } else { "no" })?;
@@ -63,8 +62,8 @@ fn show_part(
     let (entry, out) = (&head.superblock.parts[number], &mut session.out);
     let (objects, size, usize) = (entry.objects.len(), entry.file_bytes, entry.unpacked_bytes);
     writeln!(out, "PartMeta{number}: nobjects={objects} size={size} usize={usize}")?;
-    let mut file: Box<dyn Read> = match head.superblock.inline_part(number) {
-        Some(file) => Box::new(Cursor::new(file)),
+    let mut file: Box<dyn Read + '_> = match head.inline_part(number) {
+        Some(file) => Box::new(file),
         None => name.part(repo, number)?,
     };
     let machine = Machine::from_env();

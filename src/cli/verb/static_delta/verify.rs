@@ -8,9 +8,8 @@ use anyhow::bail;
 use super::super::Common;
 use super::named::Named;
 use crate::cli::terminal::Session;
-use crate::delta::read_head;
+use crate::delta::{Unjudged, read_head};
 use crate::format::commitmeta;
-use crate::format::variant::Dict;
 use crate::host::Machine;
 use crate::sign::{KeyKind, PublicKeys};
 use crate::store::{Error, Refusal};
@@ -59,10 +58,10 @@ impl PublicOptions {
 }
 
 /// Looks for a good signature of a superblock.
-pub(super) fn judge(keys: &PublicKeys, superblock: &[u8], signatures: Option<&Dict>) -> Result<(), Refusal> {
-    let signatures = signatures.ok_or("no signatures in static-delta")?;
+pub(super) fn judge(keys: &PublicKeys, superblock: &Unjudged<'_>) -> Result<(), Refusal> {
+    let signatures = superblock.signatures().ok_or("no signatures in static-delta")?;
     let signatures = commitmeta::signatures(signatures, keys.kind().signature_kind())?;
-    Ok(keys.verify(superblock, &signatures).map(drop)?)
+    Ok(keys.verify(superblock.bytes()?, &signatures).map(drop)?)
 }
 
 /// Arguments of `static-delta verify`.
@@ -81,9 +80,8 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let keys = args.keys.keys()?;
-    let bytes = args.name.superblock(&repo)?;
-    let verdict =
-        read_head(&bytes, Some(&|bytes: &[u8], signatures: Option<&Dict>| judge(&keys, bytes, signatures)));
+    let superblock = args.name.superblock(&repo, &session.ctx.cancel)?;
+    let verdict = read_head(superblock, Some(&|superblock: &Unjudged<'_>| judge(&keys, superblock)));
     let is_good = verdict.is_ok();
     writeln!(session.out, "Verification {}", if is_good { "OK" } else { "fails" })?;
     match verdict {

@@ -12,9 +12,10 @@ use crate::cli::terminal::{Session, size};
 use crate::container::delta::{Artifact, DeltaOptions, Effort, INDEX_TAG, find_delta, find_indexed, measure};
 use crate::container::diff::{DiffOptions, LayersDiff, diff_images};
 use crate::container::image::{Digest, Image, ImageReference, ImageSource};
-use crate::delta::read_head;
+use crate::delta::{SuperblockFile, read_head};
 use crate::format::delta::DeltaName;
 use crate::host::{Demand, IndexChoice, Machine, parse_image};
+use crate::repo::DeltaFile;
 
 /// Arguments of `container delta stats`.
 #[derive(clap::Args)]
@@ -136,11 +137,11 @@ fn static_delta(args: &StatsArgs, old: &Image, new: &Image) -> anyhow::Result<Op
         return Ok(None);
     };
     let (repo, name) = (args.repo.open()?, DeltaName { from: Some(from), to });
-    let Some(superblock) = repo.delta_superblock(&name)? else { return Ok(None) };
-    let head = read_head(&superblock, None)?;
+    let Some((superblock, len)) = repo.open_delta(&DeltaFile::Superblock(name))? else { return Ok(None) };
+    let head = read_head(SuperblockFile::on_disk(superblock, 0..len), None)?;
     let parts = head.superblock.parts.iter().map(|part| part.file_bytes);
     let fallbacks = head.superblock.fallbacks.iter().map(|fallback| fallback.archived_bytes);
-    let bytes = parts.chain(fallbacks).fold(superblock.len() as u64, u64::saturating_add);
+    let bytes = parts.chain(fallbacks).fold(len, u64::saturating_add);
     Ok(Some(Row::new("static-delta", bytes, "the static delta of the repository")))
 }
 
