@@ -120,11 +120,11 @@ pub(crate) fn open_if_present(
     }
 }
 
-/// Opens an image to be written. `mount_from` is a registry's repository that has its blobs, perhaps.
+/// Opens an image to be written. `mount_from` are repositories of registries that have its blobs, perhaps.
 pub(crate) fn create(
     reference: &ImageReference,
     options: &RegistryOptions,
-    mount_from: Option<&RepositoryName>,
+    mount_from: &[&RepositoryName],
     ctx: &Ctx,
 ) -> anyhow::Result<NewImage> {
     Machine::from_env().create(reference, &options.options(), mount_from, ctx).map_err(said)

@@ -27,8 +27,8 @@ enum Destination {
 }
 
 impl Machine {
-    /// Opens an image to be written; directories are made. `mount_from` is a registry's repository that has its
-    /// blobs, perhaps.
+    /// Opens an image to be written; directories are made. `mount_from` are repositories of registries that have
+    /// its blobs, perhaps.
     ///
     /// # Errors
     /// [`Error::Image`], [`Error::Io`], [`Error::CannotWrite`], [`Error::PushToDigest`]; what is wrong with the
@@ -37,7 +37,7 @@ impl Machine {
         &self,
         reference: &ImageReference,
         options: &ImageOptions,
-        mount_from: Option<&RepositoryName>,
+        mount_from: &[&RepositoryName],
         ctx: &Ctx,
     ) -> Result<NewImage> {
         let place = match (reference.transport(), reference.path_and_tag()) {
@@ -61,10 +61,11 @@ impl Machine {
                 if let Some(digest) = name.digest {
                     return Err(Error::PushToDigest(digest));
                 }
-                let mount_from = mount_from.filter(|from| from.host == name.host);
-                let mount_from = mount_from.map(|from| from.path.clone());
+                let mount_from = mount_from.iter().filter(|from| from.host == name.host);
+                let mut mount_from: Vec<_> = mount_from.map(|from| from.path.clone()).collect();
+                mount_from.dedup();
                 let place = access.push_place(&name)?;
-                Destination::Registry(RegistryDest::open(&place, &name, mount_from.as_slice(), ctx)?)
+                Destination::Registry(RegistryDest::open(&place, &name, &mount_from, ctx)?)
             }
             _ => return Err(Error::CannotWrite(reference.clone())),
         };

@@ -55,3 +55,37 @@ fn the_base_is_neither_sent_nor_fetched_twice() {
         home.ok(&["--repo=new", "fsck"]);
     }
 }
+
+/// Pushes an image of the commit, with one large file, to be a base.
+fn push_base(home: &Home, image: &str) {
+    fs::write(home.path("tree/usr/large"), noise(LARGE)).unwrap();
+    commit(home);
+    home.push(image, &["--tls-verify=false"]);
+}
+
+/// Builds an image of a commit with something new on the base.
+fn build(home: &Home, base: &str, to: &str, more: &[&str]) -> Value {
+    fs::write(home.path("tree/usr/news"), "news\n").unwrap();
+    commit(home);
+    let (base, to) = (format!("--from=docker://{base}"), format!("--push={to}"));
+    let built =
+        ["--repo=repo", "container", "build", "--ref=main", "--tls-verify=false", "--json", &base, &to];
+    serde_json::from_str(&home.ok(&[&built[..], more].concat())).unwrap()
+}
+
+#[test]
+fn blobs_are_mounted_from_the_base_and_from_the_image_before() {
+    let Some(old) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let Some(new) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let home = Home::new();
+    let [base, copied] = [&old, &new].map(|server| format!("{}/org/base:1", server.address));
+    push_base(&home, &base);
+    let copy = ["container", "copy", "-q", "--tls-verify=false"];
+    let names = [&base, &copied].map(|name| format!("docker://{name}"));
+    home.ok(&[&copy[..], &[&names[0], &names[1]]].concat());
+    // The base is another registry's; the image before has its layers where the new one goes.
+    let previous = format!("--previous=docker://{copied}");
+    let built = build(&home, &base, &format!("{}/org/os:1", new.address), &[&previous]);
+    assert_eq!([&built["layers"]["total"], &built["layers"]["reused"]], [2, 1], "{built}");
+    assert!(built["written_bytes"].as_u64().unwrap() < 20_000, "{built}");
+}

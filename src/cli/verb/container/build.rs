@@ -156,6 +156,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let commit = resolve(&repo, &args.rev)?;
     let platform = container::image::platform_of(&repo, &commit, args.registry.platform())?;
     let (previous, repository) = previous(args, &platform, session)?.unzip();
+    let repository = repository.flatten();
     let base = args.from.as_ref().map(|base| open(base, args, &platform, session)).transpose()?;
     let describing = args.describing.options(args.max_layers)?;
     let compression = args.compression.unwrap_or(match place.transport() {
@@ -167,9 +168,9 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let server = server(args, &repo, &commit)?;
     let options = BuildOptions { compression, previous, platform: Some(platform), server, ..describing };
     // Most of the blobs are the base's.
-    let of_base = base.as_ref().and_then(|base| base.repository_name().cloned());
-    let mount_from = of_base.or(repository.flatten());
-    let dest = images::create(&place, &args.registry, mount_from.as_ref(), &session.ctx)?;
+    let of_base = base.as_ref().and_then(OpenedImage::repository_name);
+    let mount_from: Vec<_> = of_base.into_iter().chain(repository.as_ref()).collect();
+    let dest = images::create(&place, &args.registry, &mount_from, &session.ctx)?;
     let ctx = &session.ctx;
     let built = match &base {
         Some(base) => build_on_base(&repo, &commit, base.source(), dest.dest(), &options, ctx),

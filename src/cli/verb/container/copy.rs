@@ -59,7 +59,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     };
     let opened = images::open(&args.source, &registry, &session.ctx)?;
     let image = opened.admit(Demand::AsPolicySays, &session.ctx)?;
-    let dest = images::create(&args.dest, &args.registry, opened.repository_name(), &session.ctx)?;
+    let mount_from = opened.repository_name();
+    let dest = images::create(&args.dest, &args.registry, mount_from.as_slice(), &session.ctx)?;
     let signatures = match args.remove_signatures {
         true => Vec::new(),
         false => opened.gpg_signatures(image.raw_manifest().digest, &session.ctx)?,

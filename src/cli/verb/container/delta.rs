@@ -152,7 +152,7 @@ fn create(args: &CreateArgs, session: &mut Session) -> anyhow::Result<()> {
         Format::OciDelta => None,
         Format::Deltaindex => images::open_if_present(&place, &args.registry, &ctx)?,
     };
-    let dest = images::create(&place, &args.registry, mount_from, &ctx)?;
+    let dest = images::create(&place, &args.registry, mount_from.as_slice(), &ctx)?;
     let effort = if args.best { Effort::Best } else { Effort::Usual };
     let options = DeltaOptions { effort, ..DeltaOptions::default() };
     let spool = || machine.temporary_file();
@@ -211,7 +211,7 @@ fn apply(args: &ApplyArgs, session: &mut Session) -> anyhow::Result<()> {
     let of_old = Image::fetch(&old, &Default::default())?;
     let source = images::open(&args.delta, &args.registry.choosing(IndexChoice::All), &ctx)?;
     let artifact = Artifact::read(source.source())?;
-    let dest = images::create(&args.dest, &args.registry, None, &ctx)?;
+    let dest = images::create(&args.dest, &args.registry, &[], &ctx)?;
     let spool = || machine.temporary_file();
     let restored = delta::restore((&artifact, source.source()), (&of_old, &old), dest.dest(), &spool, &ctx)
         .map_err(images::writing(&args.dest))?;

@@ -49,7 +49,7 @@ pub(super) fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result
         platform: args.registry.platform().cloned(),
         ..args.describing.options(None)?
     };
-    let dest = images::create(&args.image, &args.registry, None, &session.ctx)?;
+    let dest = images::create(&args.image, &args.registry, &[], &session.ctx)?;
     let built = container::build::build(&repo, &commit, dest.dest(), &options, &session.ctx)
         .map_err(images::writing(&args.image))?;
     Ok(writeln!(session.out, "{}", dest.finish(built.manifest)?)?)

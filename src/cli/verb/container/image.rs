@@ -149,7 +149,7 @@ fn copy(args: &CopyArgs, session: &mut Session) -> anyhow::Result<()> {
 fn reexport(args: &ReexportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let compression = if args.compression_fast { Compression::Gzip(1) } else { args.compression };
-    let dest = images::create(&args.dest, &args.registry, None, &session.ctx)?;
+    let dest = images::create(&args.dest, &args.registry, &[], &session.ctx)?;
     let built = store::reexport(&repo, &args.source.reference, dest.dest(), compression, &session.ctx)
         .map_err(images::writing(&args.dest))?;
     let digest = dest.finish(built.manifest)?;
@@ -161,7 +161,8 @@ fn replace(args: &ReplaceArgs, session: &mut Session) -> anyhow::Result<()> {
     let metadata = args.contents.as_ref().map(read).transpose()?;
     let opened = images::open(&args.src, &args.registry, &session.ctx)?;
     let image = opened.admit(Demand::AsPolicySays, &session.ctx)?;
-    let dest = images::create(&args.dest, &args.registry, opened.repository_name(), &session.ctx)?;
+    let mount_from = opened.repository_name();
+    let dest = images::create(&args.dest, &args.registry, mount_from.as_slice(), &session.ctx)?;
     let new =
         container::build::replace_detached_metadata(&image, dest.dest(), metadata.as_deref(), &session.ctx)
             .map_err(images::writing(&args.dest))?;
