@@ -1,7 +1,7 @@
 //! Reads a layer: fetched, decompressed, hashed and used at the same time, in bounded memory.
 //!
 //! ```text
-//! source ─ blocks ─┬─► SHA-256 ► digest                                 own thread
+//! source ─ blocks ─┬─► SHA-256 ► digest, and to who copies the blob       own thread
 //!                  └─► inflate or zstd ─ blocks ─┬─► SHA-256 ► diffid   own threads; plain layers only
 //!                                                └─► consume            the caller's thread
 //! ```
@@ -57,8 +57,24 @@ pub fn read_layer<T>(
     ctx: &Ctx,
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
-    read(source, layer, Some(diff_id), ctx, consume)
+    read(source, layer, Some(diff_id), &mut |_| (), ctx, consume)
 }
+
+/// Reads a layer as [`read_layer`] does; `pass` gets the bytes of the blob in their order, none of which are verified
+/// before this returns.
+pub(in crate::container) fn read_layer_passing<T>(
+    source: &dyn ImageSource,
+    layer: &Descriptor,
+    diff_id: &DiffId,
+    pass: &mut Pass<'_>,
+    ctx: &Ctx,
+    consume: impl FnOnce(&mut dyn Read) -> Result<T>,
+) -> Result<T> {
+    read(source, layer, Some(diff_id), pass, ctx, consume)
+}
+
+/// What gets the bytes of a blob while they are read.
+type Pass<'a> = dyn FnMut(&[u8]) + Send + 'a;
 
 /// Lets `consume` read the tar stream of a layer that holds objects, which it verifies by their checksums: as
 /// [`read_layer`], but without the diffid.
@@ -68,13 +84,14 @@ pub(in crate::container) fn read_objects<T>(
     ctx: &Ctx,
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
-    read(source, layer, None, ctx, consume)
+    read(source, layer, None, &mut |_| (), ctx, consume)
 }
 
 fn read<T>(
     source: &(impl ImageSource + ?Sized),
     layer: &Descriptor,
     diff_id: Option<&DiffId>,
+    pass: &mut Pass<'_>,
     ctx: &Ctx,
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
@@ -89,7 +106,7 @@ fn read<T>(
     let (fetched, decompressed, consumed) = thread::scope(|scope| {
         let (to_decompress, compressed) = bounded(BLOB_QUEUE.blocks);
         let (to_consume, stream) = bounded(STREAM_QUEUE.blocks);
-        let fetch = scope.spawn(move || fetch(blob, &to_decompress));
+        let fetch = scope.spawn(move || fetch(blob, &to_decompress, pass));
         let note = move |is| note_format(digest, says, is, ctx);
         let hash = if diff_id.is_some() { Hash::Stream } else { Hash::Nothing };
         let decompress = scope.spawn(move || {
@@ -205,8 +222,8 @@ impl<R: Read> Read for Reported<'_, R> {
     }
 }
 
-/// Reads the blob to its end, and hashes it while what was read is decompressed.
-fn fetch(mut blob: impl Read, decompressor: &Sender<Block>) -> io::Result<End<Found>> {
+/// Reads the blob to its end, hashes it and passes it on while what was read is decompressed.
+fn fetch(mut blob: impl Read, decompressor: &Sender<Block>, pass: &mut Pass<'_>) -> io::Result<End<Found>> {
     let (buffers, mut hasher, mut bytes) = (Buffers::default(), Hasher::new(), 0);
     loop {
         let block = next_block(&mut blob, &buffers, &BLOB_QUEUE)?;
@@ -217,6 +234,7 @@ fn fetch(mut blob: impl Read, decompressor: &Sender<Block>) -> io::Result<End<Fo
             return Ok(End::Stopped);
         }
         hasher.update(&block);
+        pass(&block);
         bytes += block.len() as u64;
     }
 }

@@ -27,7 +27,7 @@ pub(super) use layer_format::compression_of;
 #[cfg(feature = "net")]
 pub(super) use buffers::{Buffer, Buffers};
 pub(super) use compress::{Scratch, write_layer_with};
-pub(super) use decompress::{Reported, read_objects};
+pub(super) use decompress::{Reported, read_layer_passing, read_objects};
 pub(super) use known::KnownLayers;
 pub(super) use made::read_made;
 pub(super) use unpacked::read_unpacked;

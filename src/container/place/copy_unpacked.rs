@@ -1,5 +1,7 @@
 //! Copies layers that lie somewhere as files: they are compressed anew, as the manifest says of each.
 
+use std::collections::HashSet;
+
 use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::{Value, json};
 
@@ -42,12 +44,13 @@ pub(super) fn copy_layers(
     Ok(RawManifest { bytes, media_type: raw.media_type, digest })
 }
 
-/// Copies the layers of an image wherever it lies, without its manifest: gives the layers as they are at `dest`. Where they
-/// lie as files they are compressed as the manifest says, and may come out with other digests.
+/// Copies the layers of an image wherever it lies, but for those in `there`, and without its manifest: gives the layers as
+/// they are at `dest`. Where they lie as files they are compressed as the manifest says, and may come out with other digests.
 pub(in crate::container) fn copy_base(
     source: &dyn ImageSource,
     dest: &dyn ImageDest,
     image: &Image,
+    there: &HashSet<Digest>,
     ctx: &Ctx,
 ) -> Result<(Vec<Descriptor>, Copied)> {
     let layers = image.manifest.layers();
@@ -56,7 +59,13 @@ pub(in crate::container) fn copy_base(
         None => false,
     };
     if !is_unpacked {
-        let copied = copy_blobs(source, dest, &layers.iter().collect::<Vec<_>>(), ctx)?;
+        let mut missing = Vec::new();
+        for layer in layers {
+            if !there.contains(&Digest::of_descriptor(layer)?) {
+                missing.push(layer);
+            }
+        }
+        let copied = copy_blobs(source, dest, &missing, ctx)?;
         return Ok((layers.clone(), copied));
     }
     let mut copied = Copied::nothing(image.digest);

@@ -1,13 +1,15 @@
 //! Images on a base in a registry: what is sent of the base, and what is fetched of it.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use super::front::Front;
+use super::front::{Answer, Front};
 use super::noise;
 use super::program::Home;
 use super::server::{Login, Server, Speech};
+use crate::oracle::{need, run};
 
 /// Bytes of the one large file of the base.
 const LARGE: usize = 900_000;
@@ -71,6 +73,38 @@ fn build(home: &Home, base: &str, to: &str, more: &[&str]) -> Value {
     let built =
         ["--repo=repo", "container", "build", "--ref=main", "--tls-verify=false", "--json", &base, &to];
     serde_json::from_str(&home.ok(&[&built[..], more].concat())).unwrap()
+}
+
+#[test]
+fn a_base_from_elsewhere_is_fetched_once() {
+    let Some(old) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let Some(new) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    if !need("skopeo") {
+        return;
+    }
+    let home = Home::new();
+    push_base(&home, &format!("{}/org/base:1", old.address));
+    // Where the first upload is refused, the base has to come again.
+    for (path, refuses) in [("org/at-once", false), ("org/again", true)] {
+        let (from, refused) = (Front::start(old.address, |_| None), AtomicBool::new(!refuses));
+        let to = Front::start(new.address, move |asked| {
+            let is_refused = asked.method == "POST" && !refused.swap(true, Ordering::Relaxed);
+            is_refused.then(|| Answer::new("403 Forbidden", ""))
+        });
+        let (base, image) = (format!("{}/org/base:1", from.address), format!("{}/{path}:1", to.address));
+        let built = build(&home, &base, &image, &[]);
+        assert_eq!([&built["layers"]["total"], &built["layers"]["reused"]], [2, 0], "{built}");
+        assert!(built["written_bytes"].as_u64().unwrap() > LARGE as u64, "{built}");
+        let is_blob = |target: &str| target.contains("/blobs/");
+        let asked = from.asked();
+        let fetched = asked.iter().filter(|asked| asked.method == "GET" && is_blob(&asked.target)).count();
+        // The configuration is a blob, too.
+        assert_eq!(fetched, if refuses { 3 } else { 2 }, "{asked:#?}");
+        // All of it is there, with the digests that it should have.
+        let copy = format!("dir:{}", home.path(path.rsplit('/').next().unwrap()).display());
+        let image = format!("docker://{image}");
+        run("skopeo", &["--insecure-policy", "copy", "-q", "--src-tls-verify=false", &image, &copy]);
+    }
 }
 
 #[test]

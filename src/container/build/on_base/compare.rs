@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostree_format::{CommitId, DirEntry, DirMetaId, FileName};
 
 use super::merged::{Merged, Meta, NodeKind, unpacked_xattrs};
+use super::passing::Passing;
 use crate::base::Ctx;
-use crate::container::blob::read_layer;
-use crate::container::image::{Error, Image, ImageSource, Result};
+use crate::container::image::{Error, Image, Result};
 use crate::store::{ObjectRead, load_commit, load_dirmeta, load_dirtree};
 use crate::tar::{BaseSearch, CheckoutMap, ChunkContent, OnBase, WantedFiles};
 
 /// The directory in which the objects lie, of which the checkout shows nothing.
 const SYSROOT: &str = "sysroot";
 
-/// Compares a commit with the layers of `base`.
+/// Compares a commit with the layers of `base`, which go on to where the image goes.
 pub(super) fn compare(
     store: &dyn ObjectRead,
     commit: &CommitId,
-    source: &dyn ImageSource,
+    passing: &mut Passing<'_>,
     base: &Image,
     ctx: &Ctx,
 ) -> Result<OnBase> {
@@ -29,7 +29,7 @@ pub(super) fn compare(
     ctx.phase("Reading base", None, Some(base.manifest.layers().iter().map(|layer| layer.size()).sum()));
     for layer in base.layers()? {
         merged.next_layer();
-        read_layer(source, &layer.descriptor, &layer.diff_id, ctx, |stream| {
+        passing.read_layer(&layer, ctx, |stream| {
             let mut visit = |entry: &_, path: &_, candidate| merged.entry(entry, path, candidate);
             Ok(search.read_layer(stream, &mut visit, ctx)?)
         })?;

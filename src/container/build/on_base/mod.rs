@@ -27,11 +27,13 @@
 
 mod compare;
 mod merged;
+mod passing;
 
 use oci_spec::image::{Arch, Config};
 use ostree_format::CommitId;
 
 use self::compare::compare;
+use self::passing::Passing;
 use super::documents::{BasePart, Outline};
 use super::plan::{BuildOptions, Built, LayerRecipe, server_recipe};
 use super::write::write_layers;
@@ -65,11 +67,13 @@ pub fn build_on_base(
         server.program.check(&platform)?;
     }
     let image = Image::fetch(base, &architecture)?;
-    let what = compare(store, commit, base, &image, ctx)?;
+    let mut passing = Passing::new(base, dest);
+    let what = compare(store, commit, &mut passing, &image, ctx)?;
+    let passed = passing.done();
     let config = options.config.clone().or_else(|| container_config(&image));
     let options = BuildOptions { config, ..options.clone() };
     let outline = Outline::new(commit, &object, platform, &[], &options)?;
-    let (base_layers, copied) = copy_base(base, dest, &image, ctx)?;
+    let (base_layers, copied) = copy_base(base, dest, &image, &passed.blobs, ctx)?;
     let part = BasePart {
         commit: *commit,
         manifest: image.digest,
@@ -103,7 +107,7 @@ pub fn build_on_base(
     Ok(Built {
         layers: top.layers + base_layers.len(),
         reused: top.reused + copied.reused as usize,
-        written_bytes: top.written_bytes + copied.sent_bytes,
+        written_bytes: top.written_bytes + passed.bytes + copied.sent_bytes,
         ..top
     })
 }
