@@ -6,7 +6,8 @@
 //! run/… tmp/… proc/… sys/… dev/…   left out; the directories themselves stay
 //! sysroot/ostree/repo/objects/…    objects of the base, perhaps changed: hard links may name them
 //! other than usr               left out, unless the root file system can hold it
-//! .wh.NAME, .wh..wh..opq       kept as files: they act when the layer is laid over another tree
+//! .wh.NAME, .wh..wh..opq       kept as files, of whatever type the entry is: they act when the layer is laid over
+//!                              another tree; no hard link can name them
 //! .wh..wh.NAME                 left out, with all below: AUFS's own files
 //! ```
 //! What is left out is counted by its first directory. Source: ostree-ext tar/write.rs:122-345. Unlike
@@ -71,9 +72,10 @@ pub struct LayerTree {
     pub root: RootDir,
     /// Directories that the layer has things in, but does not list: their owner and mode are made up.
     pub implied: BTreeSet<String>,
-    /// Hard links to files that are not in this layer: path and target, where it is in the tree below, or where it
-    /// would be if it were not left out.
-    pub lower_links: BTreeMap<String, String>,
+    /// Hard links whose target was not in this layer when they came, in the order of their entries: path, and target
+    /// where it is in the tree below, or where it would be if it were not left out. If the tree below has it, that is
+    /// what the link stands for, and else what this layer's tree has at the path, if it has something there.
+    pub lower_links: Vec<(String, String)>,
     /// Files that are left out and that hard links name: if they are given to [`import_layer`], it keeps their
     /// content.
     pub wanted: BTreeSet<String>,

@@ -7,7 +7,7 @@
 //! object are hard links to the first, as far as file systems bear it. `mtime` is the commit's. Source: libostree
 //! ostree-repo-libarchive.c (export), ot-builtin-export.c; C `ostree export` writes no xattrs at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{BufWriter, Write};
 
 use ostree_format::{CommitId, DirEntry, FileId, FileKind, FileName, ObjectName, Xattrs};
@@ -47,7 +47,8 @@ pub enum PlainPurpose {
 /// Facts about a layer that its tree does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LayerFacts {
-    /// Hard links to what lower layers have: path and target in the commit.
+    /// Hard links to what lower layers have: path and target in the commit. They come first in the stream, before
+    /// anything takes the place of a target; what the commit has at their paths is not written.
     pub lower: Vec<(String, String)>,
     /// Directories that no entry stands for: what lies in them goes where lower layers have them.
     pub implied: BTreeSet<String>,
@@ -87,12 +88,16 @@ pub fn export_plain(
         // No header holds a time before 1970.
         mtime: if is_layer { 0 } else { u64::try_from(commit.timestamp.cast_signed()).unwrap_or(0) },
         moves_etc: is_layer && !has_etc(store, &root)?,
+        links: match &options.purpose {
+            PlainPurpose::Archive => HashSet::new(),
+            PlainPurpose::Layer(facts) => facts.lower.iter().map(|(path, _)| path.as_str()).collect(),
+        },
         places: HashMap::new(),
     };
-    exporter.write_tree(root)?;
     if let PlainPurpose::Layer(facts) = &options.purpose {
         facts.lower.iter().try_for_each(|(path, target)| exporter.write_link(path, target))?;
     }
+    exporter.write_tree(root)?;
     exporter.out.finish()?.flush().map_err(Error::Write)
 }
 
@@ -122,6 +127,8 @@ struct Exporter<'a> {
     mtime: u64,
     /// Whether `usr/etc` is written as `etc`.
     moves_etc: bool,
+    /// The paths of [`LayerFacts::lower`].
+    links: HashSet<&'a str>,
     /// Where each regular file was written, and how many names it has there.
     places: HashMap<FileId, (Box<str>, u32)>,
 }
@@ -163,7 +170,10 @@ impl Exporter<'_> {
         }
         let tree = load_dirtree(self.store, &dir.tree)?;
         for (name, id) in &tree.files {
-            self.write_file(id, &self.placed(&format!("{path}{name}")))?;
+            let path = format!("{path}{name}");
+            if !self.links.contains(path.as_str()) {
+                self.write_file(id, &self.placed(&path))?;
+            }
         }
         Ok(Frame { path, dirs: tree.dirs.into_iter() })
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{DirMeta, DirMetaId, FileId, FileKind, FileName, MetaKind, RootDir, Xattrs};
+use ostree_format::{Commit, DirMeta, DirMetaId, FileId, FileKind, FileName, MetaKind, RootDir, Xattrs};
 
 use super::facts::labels;
 use super::left_out::LeftOut;
@@ -111,7 +111,7 @@ fn lay_over(source: &dyn ImageSource, txn: &dyn Txn, taken: &Taken, ctx: &Ctx) -
         None => ListedOverLink::Replaces,
     };
     for (n, commit) in commits.iter().enumerate() {
-        let links = merging.resolve_links(n, &commit.metadata)?;
+        let links = merging.resolve_links(n, commit)?;
         // Layers that others took in do not say which of their directories are implied: perhaps all.
         let implied: Option<BTreeSet<&str>> =
             commit.metadata.get_strv(IMPLIED).map(|paths| paths.into_iter().collect());
@@ -136,7 +136,7 @@ fn lay_over(source: &dyn ImageSource, txn: &dyn Txn, taken: &Taken, ctx: &Ctx) -
 }
 
 /// The value of [`LOWER_LINKS`]: path and target, path and target.
-pub(in crate::container) fn links_value(links: &BTreeMap<String, String>) -> Value {
+pub(in crate::container) fn links_value(links: &[(String, String)]) -> Value {
     Value::strv(links.iter().flat_map(|(path, target)| [path.as_str(), target.as_str()]))
 }
 
@@ -155,23 +155,29 @@ struct Merging<'a> {
 }
 
 impl Merging<'_> {
-    /// The objects that the hard links into lower layers stand for, of layer number `layer`.
-    fn resolve_links(&mut self, layer: usize, metadata: &Dict) -> Result<Vec<(String, FileId)>> {
-        let mut resolved = Vec::new();
-        for pair in metadata.get_strv(LOWER_LINKS).unwrap_or_default().chunks(2) {
+    /// The objects that the hard links into lower layers stand for, of layer number `layer`. What a lower layer has
+    /// goes before what this one has: it was there when the link came.
+    fn resolve_links(&mut self, layer: usize, commit: &Commit) -> Result<BTreeMap<String, FileId>> {
+        let (mut resolved, txn) = (BTreeMap::new(), self.txn);
+        let mut own = MutableTree::from_root(commit.root);
+        // Backwards: a link that another one names comes after it.
+        for pair in commit.metadata.get_strv(LOWER_LINKS).unwrap_or_default().chunks(2).rev() {
             self.ctx.cancel.check()?;
             let [path, target] = *pair else { return Err(Error::Image(format!("odd {LOWER_LINKS}"))) };
-            let txn = self.txn;
-            let found = match self.dir_of(target)? {
+            let lower = match self.dir_of(target)? {
                 Some((dir, name)) => dir.files(txn)?.get(name).copied(),
                 None => None,
             };
-            let found = match found {
+            let found = match lower.or(resolved.get(target).copied()) {
                 None => self.left_out.find(layer, target)?,
                 found => found,
             };
+            let found = match found {
+                None => find_file(txn, &mut own, path)?,
+                found => found,
+            };
             let missing = || Error::Image(format!("hard link {path} to {target}, which no layer has"));
-            resolved.push((path.to_owned(), found.ok_or_else(missing)?));
+            resolved.insert(path.to_owned(), found.ok_or_else(missing)?);
         }
         Ok(resolved)
     }
@@ -206,6 +212,14 @@ fn find_dir<'t>(txn: &dyn Txn, tree: &'t mut MutableTree, path: &str) -> Result<
         }
     }
     Ok(Some(dir))
+}
+
+fn find_file(txn: &dyn Txn, tree: &mut MutableTree, path: &str) -> Result<Option<FileId>> {
+    let (dirs, name) = path.rsplit_once('/').unwrap_or(("", path));
+    match find_dir(txn, tree, dirs)? {
+        Some(dir) => Ok(dir.files(txn)?.get(name).copied()),
+        None => Ok(None),
+    }
 }
 
 fn remove_injected(txn: &dyn Txn, tree: &mut MutableTree) -> Result<()> {

@@ -9,7 +9,7 @@ use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{EntryErrorKind, Result};
 use super::super::files::{FileWriter, file_header, file_name, names, relative};
 use super::links::{HardLinks, Node};
-use super::places::LayerPlace;
+use super::places::{LayerPlace, is_whiteout};
 use super::{LayerOptions, LayerTree};
 use crate::store::{Decision, Modifier, MutableTree};
 
@@ -62,9 +62,13 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
             LayerPlace::Object(id) => return self.set_outside(Node::Object(id), entry, archive),
         };
         match entry.kind {
+            EntryKind::Regular | EntryKind::Symlink => self.file(entry, &place, archive),
+            _ if is_whiteout(&place) => {
+                let marker = TarEntry { kind: EntryKind::Regular, size: 0, ..entry.to_wait() };
+                self.file(&marker, &place, archive)
+            }
             EntryKind::Dir => self.dir(entry, &place),
             EntryKind::Link => self.link(entry, &place),
-            EntryKind::Regular | EntryKind::Symlink => self.file(entry, &place, archive),
             other => {
                 self.leave_out(other.as_str().to_owned());
                 self.clear(entry, &place)?;
@@ -178,7 +182,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         Ok(LayerTree {
             root: self.tree.write(self.files.store)?,
             implied: self.implied,
-            lower_links: resolved.lower,
+            lower_links: resolved.lower.into_values().collect(),
             wanted: resolved.wanted,
             kept: resolved.kept,
             special,

@@ -1,4 +1,8 @@
 //! Hard links of a layer: at once where the target is there, or else after the last entry.
+//!
+//! A link whose target is not there yet names a file of a lower layer, and keeps its content whatever this layer puts
+//! in its place later on; only where no lower layer has such a file it waits for the one that comes. Which of them it
+//! is shows when the layer is laid over others: the tree has the file of this layer, `lower` what goes before it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,7 +11,7 @@ use ostree_format::FileId;
 use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{EntryErrorKind, Result};
 use super::entries::LayerImport;
-use super::places::LayerPlace;
+use super::places::{LayerPlace, is_whiteout};
 
 /// What a hard link may name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,18 +38,24 @@ pub(super) struct HardLinks {
 /// What hard links came to.
 #[derive(Default)]
 pub(super) struct Resolved {
-    pub(super) lower: BTreeMap<String, String>,
+    /// Path and target of those that waited, by the offsets of their entries.
+    pub(super) lower: BTreeMap<u64, (String, String)>,
     pub(super) wanted: BTreeSet<String>,
     pub(super) kept: BTreeMap<String, FileId>,
 }
 
-/// The end of a chain of links.
+/// The end of a chain of links: a node that is no link, and what it is in this layer.
 #[derive(Debug, Clone)]
-enum End {
+struct End {
+    node: Node,
+    found: Found,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Found {
     File(FileId),
     Special(EntryKind),
-    /// A node that is not in this layer.
-    Elsewhere(Node),
+    Nothing,
 }
 
 impl Node {
@@ -74,6 +84,11 @@ impl HardLinks {
         let below = Node::Tree(format!("{place}/"))..Node::Tree(format!("{place}0"));
         let gone: Vec<_> = self.waiting.range(below).map(|(node, _)| node.clone()).collect();
         gone.iter().for_each(|node| drop(self.waiting.remove(node)));
+    }
+
+    /// What a link to `target` names: that of an earlier link is the file that this one waits for.
+    fn real_target(&self, target: Node) -> Node {
+        self.waiting.get(&target).map_or(target, |(real, _)| real.clone())
     }
 
     pub(super) fn set_outside(&mut self, node: Node, id: FileId) {
@@ -106,6 +121,7 @@ impl LayerImport<'_, '_, '_> {
         if let Some(id) = found {
             return self.put(entry, place, id);
         }
+        let target = self.links.real_target(target);
         self.clear(entry, place)?;
         self.links.waiting.insert(Node::Tree(place.to_owned()), (target, entry.to_wait()));
         Ok(())
@@ -117,6 +133,7 @@ impl LayerImport<'_, '_, '_> {
         match self.find(&target)? {
             Some(id) => self.links.set_outside(node, id),
             None => {
+                let target = self.links.real_target(target);
                 self.links.outside.remove(&node);
                 self.links.waiting.insert(node, (target, entry.to_wait()));
             }
@@ -127,6 +144,9 @@ impl LayerImport<'_, '_, '_> {
     fn target(&mut self, entry: &TarEntry) -> Result<Node> {
         let path = self.real_path(&entry.link, entry)?;
         Ok(match self.options.locate(&path) {
+            LayerPlace::In(place) if is_whiteout(&place) => {
+                return Err(entry.error(EntryErrorKind::LinkTarget(path)));
+            }
             LayerPlace::In(place) => Node::Tree(place),
             LayerPlace::Out(_) => Node::Out(path),
             LayerPlace::Object(id) => Node::Object(id),
@@ -159,12 +179,15 @@ impl LayerImport<'_, '_, '_> {
             }
             let end = match ends.get(&next) {
                 Some(end) => End::clone(end),
-                None => self.end(next, &chain[chain.len() - 1].1)?,
+                None => self.end(next.clone(), &chain[chain.len() - 1].1)?,
             };
-            for (node, entry) in chain {
+            // Backwards, so that `next` is what each of them names.
+            for (node, entry) in chain.into_iter().rev() {
                 self.files.ctx.cancel.check()?;
-                self.settle(&node, &entry, &end, &mut resolved)?;
-                ends.insert(node, end.clone());
+                let target = if matches!(next, Node::Tree(_)) { &next } else { &end.node };
+                self.settle(&node, &entry, target, &end, &mut resolved)?;
+                ends.insert(node.clone(), end.clone());
+                next = node;
             }
         }
         for path in self.wanted {
@@ -177,35 +200,48 @@ impl LayerImport<'_, '_, '_> {
 
     /// What a node is that is no link itself.
     fn end(&mut self, node: Node, entry: &TarEntry) -> Result<End> {
-        if let Some(id) = self.find(&node)? {
-            return Ok(End::File(id));
-        }
-        if let Some(kind) = self.links.special.get(&node) {
-            return Ok(End::Special(*kind));
-        }
-        match node {
-            Node::Object(id) if self.files.store.contains(&id.into())? => Ok(End::File(id)),
-            Node::Object(_) => {
+        let found = match (self.find(&node)?, self.links.special.get(&node), &node) {
+            (Some(id), ..) => Found::File(id),
+            (None, Some(kind), _) => Found::Special(*kind),
+            (None, None, Node::Object(id)) if self.files.store.contains(&(*id).into())? => Found::File(*id),
+            (None, None, Node::Object(_)) => {
                 let target = String::from_utf8_lossy(&entry.link).into_owned();
-                Err(entry.error(EntryErrorKind::LinkTarget(target)))
+                return Err(entry.error(EntryErrorKind::LinkTarget(target)));
             }
-            node => Ok(End::Elsewhere(node)),
-        }
+            (None, None, Node::Tree(_) | Node::Out(_)) => Found::Nothing,
+        };
+        Ok(End { node, found })
     }
 
-    /// Gives a link its end.
-    fn settle(&mut self, node: &Node, entry: &TarEntry, end: &End, resolved: &mut Resolved) -> Result<()> {
-        match (node, end) {
-            (Node::Tree(place), End::File(id)) => self.put(entry, place, *id)?,
-            (Node::Tree(_), End::Special(kind)) => self.leave_out(kind.as_str().to_owned()),
-            (Node::Tree(place), End::Elsewhere(target)) => {
-                if matches!(target, Node::Out(path) if !self.wanted.contains(path)) {
-                    resolved.wanted.insert(target.name().to_owned());
-                }
-                resolved.lower.insert(place.clone(), target.name().to_owned());
+    /// Gives a link to `target` its end.
+    fn settle(
+        &mut self,
+        node: &Node,
+        entry: &TarEntry,
+        target: &Node,
+        end: &End,
+        resolved: &mut Resolved,
+    ) -> Result<()> {
+        let Node::Tree(place) = node else {
+            if let Found::File(id) = end.found {
+                self.links.outside.insert(node.clone(), id);
             }
-            (_, End::File(id)) => drop(self.links.outside.insert(node.clone(), *id)),
-            (_, End::Special(_) | End::Elsewhere(_)) => {}
+            return Ok(());
+        };
+        match end.found {
+            Found::File(id) => self.put(entry, place, id)?,
+            Found::Special(kind) => {
+                self.leave_out(kind.as_str().to_owned());
+                return Ok(());
+            }
+            Found::Nothing => {
+                if matches!(&end.node, Node::Out(path) if !self.wanted.contains(path)) {
+                    resolved.wanted.insert(end.node.name().to_owned());
+                }
+            }
+        }
+        if !matches!(target, Node::Object(_)) {
+            resolved.lower.insert(entry.offset, (place.clone(), target.name().to_owned()));
         }
         Ok(())
     }

@@ -62,6 +62,11 @@ impl LayerOptions {
     }
 }
 
+/// Whether what lies at `place` takes something away from the layers below, whatever type the entry has.
+pub(super) fn is_whiteout(place: &str) -> bool {
+    place.rsplit('/').next().is_some_and(|name| name.starts_with(WHITEOUT))
+}
+
 /// Places entries as [`LayerOptions`] places directories.
 impl Placement for LayerOptions {
     fn place(&self, path: &str) -> Option<String> {

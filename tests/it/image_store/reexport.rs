@@ -87,6 +87,7 @@ fn plain_layers_again() {
     ]);
     let upper = super::layer(&[
         super::link("usr/alias", "usr/tool"),
+        super::file("usr/tool", "a newer tool"),
         super::link("etc/alias", "etc/conf"),
         super::file("etc/.wh.gone", ""),
     ]);
@@ -100,6 +101,10 @@ fn plain_layers_again() {
     let listed = tree(&work, "b", "x");
     assert_eq!(tree(&work, "a", "x"), listed);
     assert!(listed.contains("/usr/etc/alias") && !listed.contains("gone"), "{listed}");
+    let commit = work.ok(&["refs", "--repo=b", "--list", "ostree/container/image"]);
+    for (path, content) in [("/usr/alias", "tool"), ("/usr/tool", "a newer tool")] {
+        assert_eq!(work.ok(&["cat", "--repo=b", &commit, path]), content);
+    }
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn paths_that_change_as_umoci_unpacks_them() {
         ),
         ("owners", vec![owned(file("usr/new/deep/x", "1")), owned(dir("usr/listed/deep", 0o700))]),
     ];
-    let two: [(&str, Vec<Item>); 12] = [
+    let two: [(&str, Vec<Item>); 18] = [
         ("implied", vec![file("usr/lib64/y", "y")]),
         ("listed", vec![dir("usr/lib64", 0o755), file("usr/lib64/y", "y")]),
         ("implied, deep", vec![owned(file("usr/lib64/n/y", "y"))]),
@@ -124,11 +124,31 @@ fn paths_that_change_as_umoci_unpacks_them() {
         ("upwards", vec![file("usr/twice/y", "y")]),
         ("dangling", vec![file("usr/dangling/y", "y")]),
         ("whiteout", vec![whiteout("usr/lib64/.wh.libc")]),
+        ("whiteout as a directory", vec![dir("usr/lib/.wh.libc", 0o755), dir("usr/.wh.d", 0o700)]),
+        ("whiteout as a hard link", vec![link("usr/lib/.wh.libc", "usr/d/x")]),
+        ("whiteout as a device", vec![item("usr/lib/.wh.libc", tar::EntryType::Char, 0)]),
         ("opaque", vec![whiteout("usr/lib64/.wh..wh..opq"), file("usr/lib64/z", "z")]),
         ("hard link through it", vec![link("usr/h", "usr/lib64/libc"), link("usr/lib64/h", "usr/d/x")]),
         ("link again", vec![symlink("usr/lib64", "lib"), file("usr/lib64/y", "y")]),
         ("over a directory", vec![file("usr/d", "now a file")]),
         ("hard link over a directory", vec![link("usr/d", "usr/lib/libc")]),
+        (
+            "target replaced later",
+            vec![
+                link("usr/h", "usr/lib/libc"),
+                link("usr/of-h", "usr/h"),
+                file("usr/lib/libc", "new"),
+                link("usr/late", "usr/lib/libc"),
+            ],
+        ),
+        (
+            "target becomes a link",
+            vec![link("usr/h", "usr/d/x"), link("usr/d/x", "usr/lib/libc"), file("usr/lib/libc", "new")],
+        ),
+        (
+            "target removed later",
+            vec![link("usr/h", "usr/lib/libc"), whiteout("usr/lib/.wh.libc"), dir("usr/lib/libc", 0o700)],
+        ),
     ];
     let one = one.into_iter().map(|(what, items)| (what, vec![items]));
     let two = two.into_iter().map(|(what, items)| (what, vec![lower(), items]));
