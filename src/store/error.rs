@@ -165,6 +165,9 @@ impl Error {
     pub(crate) fn of_path(self, path: &str) -> Self {
         match self {
             Self::Unsupported(why) => Self::Unsupported(format!("{path}: {why}")),
+            Self::Io { op, path: object, source } => {
+                Self::Io { op, path: format!("{path} ({})", object.display()).into(), source }
+            }
             other => other,
         }
     }

@@ -61,7 +61,7 @@ pub enum Error {
     /// A blob is not there.
     #[error("blob {0} is missing")]
     BlobNotFound(Digest),
-    /// The image at a place that has a name cannot be read.
+    /// The image at a place that has a name cannot be read, or one of its layers.
     #[error("{place}: {source}")]
     Source {
         /// The name.
@@ -264,6 +264,16 @@ impl Error {
                 Err(source) => source,
             };
             Self::Io { op, path, source }
+        }
+    }
+
+    /// What is wrong with a tar stream, said of the layer that it is.
+    pub(in crate::container) fn of_layer(self, layer: Digest) -> Self {
+        match self {
+            Self::Tar(tar::Error::Format { .. } | tar::Error::Entry { .. }) => {
+                Self::Source { place: format!("layer {layer}"), source: Box::new(self) }
+            }
+            other => other,
         }
     }
 

@@ -74,13 +74,14 @@ pub(in crate::container) fn fetch_plain(
     taking: &Taking<'_>,
     ctx: &Ctx,
 ) -> Result<TakenLayer> {
-    let objects_ctx = objects_only(ctx);
+    let (objects_ctx, blob) = (objects_only(ctx), Digest::of_descriptor(&layer.descriptor)?);
     let read = |wanted: &BTreeSet<String>| {
         let clones = &Clones::new(taking.txn);
-        objectwise::read_files(layer, taking, clones, ctx, &mut |stream| {
+        let read = objectwise::read_files(layer, taking, clones, ctx, &mut |stream| {
             import_layer(stream, taking.txn, rules, wanted, modifier, Some(clones), &objects_ctx)
                 .map_err(Error::from)
-        })
+        });
+        read.map_err(|error| error.of_layer(blob))
     };
     let (mut tree, mut bytes) = read(&BTreeSet::new())?;
     if !tree.wanted.is_empty() {
@@ -88,7 +89,6 @@ pub(in crate::container) fn fetch_plain(
         (tree, bytes) = read(&tree.wanted)?;
     }
     let mut metadata = plain_metadata(&tree);
-    let blob = Digest::of_descriptor(&layer.descriptor)?;
     LayerRecord { blob, diff_id: layer.diff_id, rules: Some(rules) }.write(&mut metadata);
     let commit = Commit {
         metadata,
