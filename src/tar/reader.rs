@@ -42,6 +42,8 @@ pub enum EndMarker {
     /// A stream without them was cut off.
     #[default]
     Required,
+    /// A stream may end with a whole entry, its padding included: to GNU tar and libarchive this is no mistake.
+    AfterEntry,
     /// Some other check tells that the stream is whole: a digest, for example. The padding of the last entry
     /// may be missing as well: umoci insert leaves both out.
     Optional,
@@ -112,7 +114,7 @@ impl<R: Read> Reader<R> {
             let at = self.offset;
             let mut block = [0; BLOCK_BYTES];
             let got = self.fill(&mut block)?;
-            if got == 0 && self.end_marker == EndMarker::Optional && extensions.is_empty() {
+            if got == 0 && self.end_marker != EndMarker::Required && extensions.is_empty() {
                 self.ended = true;
                 return Ok(None);
             }
@@ -282,7 +284,9 @@ impl<R: Read> Reader<R> {
         match (whole, self.end_marker) {
             (true, _) => Ok(true),
             (false, EndMarker::Optional) => Ok(false),
-            (false, EndMarker::Required) => Err(Error::format(self.offset, Kind::Truncated)),
+            (false, EndMarker::Required | EndMarker::AfterEntry) => {
+                Err(Error::format(self.offset, Kind::Truncated))
+            }
         }
     }
 

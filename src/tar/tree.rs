@@ -3,7 +3,8 @@
 //! Hard links are resolved after the last entry: their target may come later, and in cpio archives any of
 //! the names of a file may be the one with the content. Agrees with libostree's import on every commit id, but
 //! for symbolic links whose mode is not 0777: libostree keeps it, and damages bare repositories with it; and for
-//! sparse files: libostree loses holes at their end. Chains of links, which libostree refuses, are followed.
+//! sparse files: libostree loses holes at their end. Chains of links, which libostree refuses, are followed; a tar
+//! archive with entries behind a lone block of zeros, where libostree sees the end, is refused.
 //! Source: libostree ostree-repo-libarchive.c.
 
 mod links;

@@ -231,6 +231,27 @@ fn odd_archives_as_ostree_takes_them() {
     assert_eq!(ours, ostree(&after, &[]));
 }
 
+/// The blocks of zeros at the end may be missing, and nothing else.
+#[test]
+fn archives_without_an_end() {
+    if !need("ostree") {
+        return;
+    }
+    let whole = archive(&[link(b'5', "./", ""), entry(b'0', "a", b"1"), entry(b'0', "b", b"2")]);
+    let entries = whole.len() - 1024;
+    let import = |archive: &[u8]| import(archive, &TreeOptions::default(), Modifier::default());
+    for len in [entries, entries + 512, entries + 700] {
+        assert_eq!(import(&whole[..len]).unwrap(), ostree(&whole[..len], &[]), "{len} of {}", whole.len());
+    }
+    for len in [entries - 1, entries - 511, entries - 512, entries - 600] {
+        let error = import(&whole[..len]).unwrap_err();
+        assert!(matches!(error, Error::Format { kind: FormatErrorKind::Truncated, .. }), "{len}: {error}");
+    }
+    // C ostree takes a lone block for the end, and leaves out what follows.
+    let lone = [&whole[..entries], &[0; 512], &whole].concat();
+    assert!(matches!(import(&lone), Err(Error::Format { kind: FormatErrorKind::AfterEnd, .. })));
+}
+
 /// Chains of links, in both directions, are followed once: C ostree refuses them.
 #[test]
 fn chains_of_links() {
