@@ -3,7 +3,8 @@
 //! ```text
 //! GET ► 200, ETag ► … broken ► GET Range: bytes=N-, If-Range: ETag ► 206 from N on
 //!                                                                  ► 200 all of it: N bytes are skipped
-//!                                                                  ► 416: asked again, without a range
+//!                                                                  ► 416, 400, 501, another range: asked again,
+//!                                                                    without a range
 //! GET Range: bytes=A-B ► 206: a part of the body, which goes on in the same way
 //!                      ► 200, 416: there are no parts to be had
 //! ```
@@ -131,6 +132,27 @@ impl Resumed {
         })
     }
 
+    /// Whether a server that was asked for the rest does not give it, but may give all of the body.
+    fn is_no_rest(&self, asked: &Result<Response>) -> bool {
+        match asked {
+            Ok(response) => self.skip_in(response).is_none(),
+            Err(Error::Status { status, .. }) => matches!(
+                *status,
+                StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::BAD_REQUEST | StatusCode::NOT_IMPLEMENTED
+            ),
+            Err(_) => false,
+        }
+    }
+
+    /// Bytes at the start of an answer that were had already; `None` if it begins behind what is wanted.
+    fn skip_in(&self, response: &Response) -> Option<u64> {
+        let start = match response.status() {
+            StatusCode::PARTIAL_CONTENT => response.header(CONTENT_RANGE).and_then(range)?.0,
+            _ => 0,
+        };
+        (self.start + self.offset).checked_sub(start)
+    }
+
     /// Asks for the rest.
     fn resume(&mut self) -> Result<()> {
         let mut headers = Vec::new();
@@ -139,23 +161,18 @@ impl Resumed {
             headers.push((RANGE, range_of(self.start + self.offset, end)));
             headers.extend(self.etag.clone().map(|etag| (IF_RANGE, etag)));
         }
-        let response = match (self.reopen)(&headers, &mut self.patience) {
-            Err(Error::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. })
-                if !headers.is_empty() && self.ranges == Ranges::Perhaps =>
-            {
-                self.ranges = Ranges::No;
-                (self.reopen)(&[], &mut self.patience)?
-            }
-            response => response?,
-        };
-        let (start, size) = match response.status() {
-            StatusCode::PARTIAL_CONTENT => {
-                response.header(CONTENT_RANGE).and_then(range).unwrap_or((u64::MAX, None))
-            }
-            _ => (0, length(&response)),
+        let mut asked = (self.reopen)(&headers, &mut self.patience);
+        if !headers.is_empty() && self.ranges == Ranges::Perhaps && self.is_no_rest(&asked) {
+            self.ranges = Ranges::No;
+            asked = (self.reopen)(&[], &mut self.patience);
+        }
+        let response = asked?;
+        let size = match response.status() {
+            StatusCode::PARTIAL_CONTENT => response.header(CONTENT_RANGE).and_then(range).and_then(|r| r.1),
+            _ => length(&response),
         };
         let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
-        let skip = (self.start + self.offset).checked_sub(start);
+        let skip = self.skip_in(&response);
         let Some(skip) = skip.filter(|_| is_part || self.ranges != Ranges::Only) else {
             return Err(Error::protocol(&response.url, "another range than was asked for"));
         };

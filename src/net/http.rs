@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Body, Client, Method, StatusCode, Url};
 
 use super::driver::Driver;
@@ -296,6 +296,9 @@ pub(super) fn redirected(from: &Url, location: Option<&HeaderValue>) -> Result<U
     let target = target.ok_or_else(|| Error::protocol(from, "redirected without a Location"))?;
     let next =
         from.join(target).map_err(|e| Error::protocol(from, format!("redirected to {target:?}: {e}")))?;
+    if !matches!(next.scheme(), "http" | "https") {
+        return Err(Error::protocol(from, format!("redirected to {}, which is not HTTP", shown(&next))));
+    }
     if from.scheme() == "https" && next.scheme() != "https" {
         return Err(Error::protocol(from, format!("redirected away from TLS, to {}", shown(&next))));
     }
@@ -316,6 +319,8 @@ fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
         .no_proxy()
         .connect_timeout(options.limits.connect)
         .http2_initial_connection_window_size(HTTP2_WINDOW_BYTES)
+        // Sizes and digests are those of the bytes as they are.
+        .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
         .user_agent(&options.user_agent);
     if options.versions == HttpVersions::Http1 {
         builder = builder.http1_only();

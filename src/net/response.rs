@@ -17,7 +17,14 @@ const MAX_ERROR_BYTES: u64 = 8 * 1024;
 /// The part of an answer that goes into an error if it is not understood, in characters.
 const MAX_START: usize = 60;
 /// The part of a server's message to people that goes into an error, in characters.
-const MAX_WORDS: usize = 300;
+pub(super) const MAX_WORDS: usize = 300;
+
+/// Under which keys servers say what is wrong: docker's, GitHub's, OAuth's, problem details (RFC 9457).
+const MESSAGE_KEYS: [&str; 7] =
+    ["message", "details", "detail", "error_description", "error", "msg", "title"];
+/// What every manifest or token has one of.
+const CONTENT_KEYS: [&str; 7] =
+    ["schemaVersion", "mediaType", "config", "layers", "manifests", "token", "access_token"];
 
 /// An answer, whose body is still to come.
 #[derive(Debug)]
@@ -110,11 +117,14 @@ impl Response {
         })
     }
 
-    /// Checks that a body which was read is not the error of a registry that called it a success.
+    /// Checks that a body which was read is not an error that its server called a success: with a message to people,
+    /// and nothing that a manifest or a token has.
     pub(super) fn refuse_error(&self, what: &str, body: &[u8]) -> Result<()> {
-        let Some(message) = serde_json::from_slice(body).ok().and_then(|json| registry_message(&json)) else {
-            return Ok(());
-        };
+        let text = String::from_utf8_lossy(body);
+        let json = serde_json::from_str(&text)
+            .ok()
+            .filter(|json: &serde_json::Value| !CONTENT_KEYS.iter().any(|key| json.get(key).is_some()));
+        let Some(message) = json.and_then(|json| message_of(&json)) else { return Ok(()) };
         let why = format!("no {what} but an error: {}", words(message.as_bytes(), MAX_WORDS));
         let content_type = self.header(CONTENT_TYPE).map(str::to_owned);
         Err(Error::NotJson { url: shown(&self.url), status: self.status(), content_type, why })
@@ -130,7 +140,7 @@ impl Response {
         {
             body.extend_from_slice(&std::mem::take(&mut self.chunk));
         }
-        let message = serde_json::from_slice(&body).ok().and_then(|json| registry_message(&json));
+        let message = serde_json::from_slice(&body).ok().and_then(|json| message_of(&json));
         // A server's words are no commands for the terminal that shows them.
         message.map(|message| words(message.as_bytes(), MAX_WORDS)).unwrap_or_else(|| {
             let words = words(&body, MAX_WORDS);
@@ -149,7 +159,7 @@ impl Response {
 }
 
 /// The first words of a text, on one line.
-fn words(text: &[u8], max_chars: usize) -> String {
+pub(super) fn words(text: &[u8], max_chars: usize) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * max_chars)]);
     let line = text.replace(char::is_control, " ").split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(max_chars) {
@@ -158,14 +168,20 @@ fn words(text: &[u8], max_chars: usize) -> String {
     }
 }
 
-/// The messages in a registry's `{"errors": [{"code": …, "message": …}]}`.
-fn registry_message(body: &serde_json::Value) -> Option<String> {
-    let errors = body.get("errors")?.as_array()?;
-    let text = |e: &serde_json::Value| {
-        let part = |key| e.get(key).and_then(|v| v.as_str()).map(str::to_string);
-        part("message").filter(|m| !m.is_empty()).or_else(|| part("code"))
+/// The messages in a registry's `{"errors": [{"code": …, "message": …}]}`, or what servers in front of it say under one of
+/// [`MESSAGE_KEYS`].
+fn message_of(body: &serde_json::Value) -> Option<String> {
+    let text = |value: &serde_json::Value, keys: &[&str]| {
+        let texts = keys.iter().filter_map(|key| value.get(key)?.as_str());
+        texts.map(str::to_owned).find(|text| !text.is_empty())
     };
-    Some(errors.iter().filter_map(text).collect::<Vec<_>>().join("; "))
+    match body.get("errors").and_then(|errors| errors.as_array()) {
+        Some(errors) => {
+            let texts = errors.iter().filter_map(|error| text(error, &["message", "code"]));
+            Some(texts.collect::<Vec<_>>().join("; "))
+        }
+        None => text(body, &MESSAGE_KEYS),
+    }
 }
 
 /// How long `Retry-After` asks to wait: so many seconds, or until a time by the server's own clock, which its `Date`

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 
 use super::challenge::{self, Challenge};
@@ -58,7 +58,8 @@ impl fmt::Debug for Token {
 struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    /// Seconds; some servers say a fraction, or less than nothing.
+    expires_in: Option<f64>,
 }
 
 impl Registry {
@@ -138,6 +139,9 @@ impl Registry {
     ) -> Result<Token> {
         let mut url: Url =
             realm.parse().map_err(|e| Error::protocol(&self.base, format!("token realm {realm:?}: {e}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Error::protocol(&self.base, format!("token realm {realm:?}: it is not HTTP")));
+        }
         // Nobody else is to hear them; where certificates are not verified, that was given up already.
         let secret = self.credentials.is_some() && self.http.verify() == TlsVerify::Yes;
         if secret && self.base.scheme() == "https" && url.scheme() != "https" {
@@ -171,13 +175,18 @@ impl Registry {
         let (response, body) = self.http.read_whole(MAX_TOKEN_BYTES, patience, |patience| {
             match self.http.send(&request, patience)? {
                 response if response.status().is_success() => Ok(response),
-                response => Err(self.denied(response, patience)),
+                response => Err(self.refused(response, request.method.clone(), patience)),
             }
         })?;
+        response.refuse_error("token", &body)?;
         let answer: TokenAnswer = response.parse("token", &body)?;
-        let token = answer.token.or(answer.access_token).filter(|t| !t.is_empty());
+        let token = [answer.token, answer.access_token].into_iter().flatten().find(|t| !t.is_empty());
         let token = token.ok_or_else(|| Error::protocol(&response.url, "an answer without a token"))?;
-        let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
+        if HeaderValue::from_str(&token).is_err() {
+            return Err(Error::protocol(&response.url, "a token with characters that cannot be sent"));
+        }
+        let life = answer.expires_in.map(|secs| Duration::try_from_secs_f64(secs.max(0.0)));
+        let life = life.and_then(Result::ok).unwrap_or(DEFAULT_LIFE);
         // A little earlier, so that it does not expire on its way.
         let expires = Instant::now().checked_add(life.saturating_sub(Duration::from_secs(5)));
         Ok(Token { authorization: format!("Bearer {token}"), expires })

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use ostree_format::Checksum;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
 use reqwest::{Method, StatusCode};
 
-use super::super::{Error, Reopen, Request, Result, Resumed, several};
+use super::super::{Error, Patience, Reopen, Request, Response, Result, Resumed, several};
 use super::{Registry, RegistryAccess, Upload};
 use crate::base::Ctx;
 
@@ -18,7 +18,15 @@ impl Registry {
     /// # Errors
     /// [`Error::Status`] (see [`Error::is_not_found`]) and what the network gives.
     pub fn blob(&self, digest: &Checksum, size: Option<u64>, ctx: &Ctx) -> Result<Resumed> {
-        Resumed::open(size, self.http.patience(ctx), self.ask_for(digest)?)
+        let mut ask = self.ask_for(digest)?;
+        let ask = move |headers: &[(HeaderName, String)], patience: &mut Patience| {
+            let response = ask(headers, patience)?;
+            match size {
+                Some(size) if is_page(&response, size) => Err(page_error(response, size, patience)),
+                _ => Ok(response),
+            }
+        };
+        Resumed::open(size, self.http.patience(ctx), Box::new(ask))
     }
 
     /// The bytes `part` of a blob; `None` if the registry gives only whole blobs. A broken connection is dealt with
@@ -123,4 +131,16 @@ impl Registry {
             _ => Ok(false),
         }
     }
+}
+
+/// Whether an answer is a page of HTML instead of a blob of `size` bytes.
+fn is_page(response: &Response, size: u64) -> bool {
+    let is_html = response.header(CONTENT_TYPE).is_some_and(|value| value.starts_with("text/html"));
+    let has_size = response.header(CONTENT_LENGTH) == Some(&*size.to_string());
+    response.status() == StatusCode::OK && is_html && !has_size
+}
+
+fn page_error(mut response: Response, size: u64, patience: &Patience) -> Error {
+    let words = response.words(patience);
+    Error::protocol(&response.url, format!("no blob of {size} bytes but {words}"))
 }

@@ -20,11 +20,12 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ostree_format::Checksum;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::IgnoredAny;
 
 use super::error::{Login, host, shown};
+use super::response::{MAX_WORDS, words};
 use super::{Error, Http, Limits, Patience, Request, Response, Result};
 use crate::base::Ctx;
 
@@ -118,10 +119,8 @@ impl Registry {
         let request = Request::new(Method::GET, self.url(&format!("manifests/{reference}"))?);
         let request = request.header(ACCEPT, &accept.join(", "));
         let (response, bytes) = self.read(&request, &mut self.http.patience(ctx))?;
-        let keys = response.parse::<BTreeMap<String, IgnoredAny>>("manifest", &bytes)?;
-        if !keys.contains_key("schemaVersion") {
-            response.refuse_error("manifest", &bytes)?;
-        }
+        response.refuse_error("manifest", &bytes)?;
+        response.parse::<BTreeMap<String, IgnoredAny>>("manifest", &bytes)?;
         let media_type = response.header(CONTENT_TYPE).map(str::to_string);
         let digest = response.header(DIGEST_HEADER).map(str::to_string);
         Ok(Manifest { bytes, media_type, digest })
@@ -232,8 +231,17 @@ impl Registry {
         self.http.anonymous().send(request, patience)
     }
 
-    /// The error that a failed answer stands for.
+    /// The error that a failed answer stands for. Where a redirect led nobody asks who we are: there, other
+    /// credentials are of no use.
     fn failed(&self, response: Response, method: Method, patience: &Patience) -> Error {
+        match response.url.origin() == self.base.origin() {
+            true => self.refused(response, method, patience),
+            false => response.into_error(method, patience),
+        }
+    }
+
+    /// The error of the registry itself, or of the server of its tokens.
+    fn refused(&self, response: Response, method: Method, patience: &Patience) -> Error {
         match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.denied(response, patience),
             _ => response.into_error(method, patience),
@@ -242,9 +250,14 @@ impl Registry {
 
     /// What to tell somebody who is not let in.
     fn denied(&self, mut response: Response, patience: &Patience) -> Error {
+        let asked = response.headers(WWW_AUTHENTICATE);
         let (login, hint) = match &self.credentials {
-            Some(_) => (Login::Insufficient, "the credentials given for it do not suffice"),
-            None => (Login::None, "it wants credentials and none are configured"),
+            _ if !asked.is_empty() && challenge::parse(&asked).is_empty() => {
+                let asked = words(asked.join(", ").as_bytes(), MAX_WORDS);
+                (Login::Insufficient, format!("how it wants to be told who asks is not known: {asked}"))
+            }
+            Some(_) => (Login::Insufficient, "the credentials given for it do not suffice".to_owned()),
+            None => (Login::None, "it wants credentials and none are configured".to_owned()),
         };
         let said = match response.words(patience) {
             said if said.is_empty() => said,

@@ -42,14 +42,50 @@ fn a_page_is_named() {
 /// Some proxies call an error a success.
 #[test]
 fn an_error_that_is_called_a_success() {
-    let body = b"{\"errors\": [{\"code\": \"UNAUTHORIZED\", \"message\": \"authentication required\"}]}";
-    let peer = Peer::start(|call| call.answer("200 OK\r\nContent-Type: application/json", body));
-    let error = peer.registry(limits()).manifest("1", &[MANIFEST], &Ctx::default()).unwrap_err();
-    assert!(matches!(error, Error::NotJson { .. }), "{error}");
+    for (body, says) in [
+        (
+            "{\"errors\": [{\"code\": \"UNAUTHORIZED\", \"message\": \"authentication required\"}]}",
+            "authentication required",
+        ),
+        ("{\"message\": \"down for maintenance\"}", "down for maintenance"),
+        ("{\"error\": \"quota exceeded\", \"status\": 403}", "quota exceeded"),
+        ("{\"type\": \"about:blank\", \"title\": \"Not here\"}", "Not here"),
+    ] {
+        let peer =
+            Peer::start(|call| call.answer("200 OK\r\nContent-Type: application/json", body.as_bytes()));
+        let error = peer.registry(limits()).manifest("1", &[MANIFEST], &Ctx::default()).unwrap_err();
+        assert!(matches!(error, Error::NotJson { .. }), "{error}");
+        let error = error.to_string();
+        for part in ["/v2/a/manifests/1", "200 OK", &format!("no manifest but an error: {says}")] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}
+
+/// A proxy that puts a page in place of a blob.
+#[test]
+fn a_page_is_no_blob() {
+    let peer = Peer::start(html);
+    let error = peer.registry(limits()).blob(&Checksum::of(b"x"), Some(7000), &Ctx::default()).unwrap_err();
     let error = error.to_string();
-    for part in ["/v2/a/manifests/1", "200 OK", "no manifest but an error: authentication required"] {
+    for part in ["/v2/a/blobs/sha256:", "no blob of 7000 bytes but text/html, ", "<title>Please log in"] {
         assert!(error.contains(part), "{part}: {error}");
     }
+}
+
+/// Where a redirect led, no login for the registry helps.
+#[test]
+fn a_storage_that_refuses_is_named() {
+    let storage = Peer::start(|call| call.answer("403 No", b"Request has expired"));
+    let leads = format!("307 There\r\nLocation: http://{}/storage/x?sig=secret", storage.address);
+    let peer = Peer::start(move |call| call.answer(&leads, b""));
+    let error = peer.registry(limits()).blob(&Checksum::of(b"x"), None, &Ctx::default()).unwrap_err();
+    let expected = format!("GET http://{}/storage/x: 403 Forbidden: Request has expired", storage.address);
+    assert_eq!(error.to_string(), expected);
+    let peer = Peer::start(|call| call.answer("307 There\r\nLocation: ftp://example.org/x", b""));
+    let error = peer.registry(limits()).blob(&Checksum::of(b"x"), None, &Ctx::default()).unwrap_err();
+    assert!(error.to_string().ends_with("redirected to ftp://example.org/x, which is not HTTP"), "{error}");
+    assert_eq!(peer.connections(), 1, "no further try");
 }
 
 #[test]
@@ -59,6 +95,7 @@ fn a_token_server_that_is_none() {
         (b"", "empty and no token"),
         (b"{\"token\": \"secret", "no token: EOF"),
         (b"[1]", "no token: "),
+        (b"{\"details\": \"try later\"}", "no token but an error: try later"),
     ] {
         let peer = Peer::start(move |call| {
             let at = call.header("host").unwrap().to_owned();
@@ -74,6 +111,58 @@ fn a_token_server_that_is_none() {
         assert!(matches!(error, Error::NotJson { .. }), "{error}");
         let error = error.to_string();
         assert!(error.contains("/token") && error.contains(part) && !error.contains("secret"), "{error}");
+    }
+}
+
+/// What a registry that asks for a token and a token server come to: the tags, or an error.
+fn asked_for_token(challenge: &'static str, token: &'static str) -> Result<(), Error> {
+    let peer = Peer::start(move |call| {
+        let at = call.header("host").unwrap().to_owned();
+        match (call.head[0].contains("/token"), call.header("authorization")) {
+            (true, _) => {
+                let (head, body) = token.split_once("\n").unwrap();
+                call.answer(head, body.as_bytes());
+            }
+            (false, Some("Bearer T")) => call.answer("200 OK", b"{\"name\": \"a\", \"tags\": []}"),
+            (false, _) => {
+                call.answer(&format!("401 No\r\n{}", challenge.replace("HOST", &at)), b"");
+            }
+        }
+    });
+    peer.registry(limits()).tags(&Ctx::default()).map(drop)
+}
+
+/// What skopeo takes, too.
+#[test]
+fn odd_tokens_are_taken() {
+    for token in [
+        "{\"token\": \"\", \"access_token\": \"T\"}",
+        "{\"token\": null, \"access_token\": \"T\"}",
+        "{\"token\": \"T\", \"expires_in\": -5}",
+        "{\"token\": \"T\", \"expires_in\": 0.5, \"issued_at\": \"yesterday\"}",
+        "{\"token\": \"T\", \"expires_in\": 1e300, \"message\": \"welcome\"}",
+    ] {
+        let answer = Box::leak(format!("200 OK\n{token}").into_boxed_str());
+        let asked = asked_for_token("WWW-Authenticate: Bearer realm=\"http://HOST/token\"", answer);
+        assert!(asked.is_ok(), "{token}: {asked:?}");
+    }
+}
+
+#[test]
+fn why_there_is_no_token_is_told() {
+    const BEARER: &str = "WWW-Authenticate: Bearer realm=\"http://HOST/token\"";
+    for (challenge, token, parts) in [
+        (BEARER, "404 No\nnothing here", ["/token: 404 Not Found: nothing here", ""]),
+        (BEARER, "200 OK\n{\"token\": \"a\\r\\nb\"}", ["/token: ", "characters that cannot be sent"]),
+        ("WWW-Authenticate: Bearer realm=\"ftp://x/y\"", "200 OK\n", ["ftp://x/y", "it is not HTTP"]),
+        (
+            "WWW-Authenticate: Digest realm=\"x\", nonce=\"1\"",
+            "200 OK\n",
+            ["how it wants to be told who asks is not known", "Digest realm=\"x\", nonce=\"1\""],
+        ),
+    ] {
+        let error = asked_for_token(challenge, token).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
 }
 
@@ -142,6 +231,19 @@ fn the_rest_comes_in_many_ways() {
         // A server that takes the range for wrong.
         broken_once(data, move |call| match call.header("range") {
             Some(_) => call.answer("416 No", b""),
+            None => whole(call),
+        }),
+        // One that begins a byte too late, one that does not say where, one that knows no ranges and says so.
+        broken_once(data, move |call| match call.header("range") {
+            Some(_) => partial(call, 50_001),
+            None => whole(call),
+        }),
+        broken_once(data, move |call| match call.header("range") {
+            Some(_) => call.answer("206 Part\r\nContent-Length: 50000", &data[50_000..]),
+            None => whole(call),
+        }),
+        broken_once(data, move |call| match call.header("range") {
+            Some(_) => call.answer("501 No", b""),
             None => whole(call),
         }),
     ];
