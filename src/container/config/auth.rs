@@ -5,7 +5,7 @@
 //!   "credHelpers": { "gcr.io": "gcloud" }, "credsStore": "secretservice" }
 //! ```
 //! The longest key that is the repository or a parent of it wins: `quay.io/org/app`, `quay.io/org`,
-//! `quay.io`. Source: containers-auth.json(5), docker's config.json.
+//! `quay.io`. What is null or empty says nothing. Source: containers-auth.json(5), docker's config.json.
 
 use std::collections::BTreeMap;
 
@@ -27,11 +27,10 @@ pub struct AuthFile {
 
 #[derive(Debug, Default, Deserialize)]
 struct Raw {
-    #[serde(default)]
-    auths: BTreeMap<String, AuthEntry>,
-    #[serde(default, rename = "credHelpers")]
-    helpers: BTreeMap<String, String>,
-    #[serde(default, rename = "credsStore")]
+    auths: Option<BTreeMap<String, Option<AuthEntry>>>,
+    #[serde(rename = "credHelpers")]
+    helpers: Option<BTreeMap<String, Option<String>>>,
+    #[serde(rename = "credsStore")]
     store: Option<String>,
 }
 
@@ -72,15 +71,21 @@ impl AuthFile {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self { file: file.into(), ..Self::default() });
         }
-        let raw: Raw = serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
+        let raw: Option<Raw> = serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
+        let raw = raw.unwrap_or_default();
+        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
+        let helpers = raw.helpers.unwrap_or_default().into_iter();
+        let helpers = helpers.filter_map(|(key, name)| Some((key, named(name)?))).collect();
         // A key that is a registry's name counts before one that only stands for it.
         let mut auths = BTreeMap::new();
         let (exact, other): (Vec<_>, Vec<_>) =
-            raw.auths.into_iter().partition(|(key, _)| normalize(key) == *key);
+            raw.auths.unwrap_or_default().into_iter().partition(|(key, _)| normalize(key) == *key);
         for (key, entry) in exact.into_iter().chain(other) {
-            auths.entry(normalize(&key)).or_insert(entry);
+            if let Some(entry) = entry {
+                auths.entry(normalize(&key)).or_insert(entry);
+            }
         }
-        Ok(Self { file: file.into(), auths, helpers: raw.helpers, store: raw.store })
+        Ok(Self { file: file.into(), auths, helpers, store: named(raw.store) })
     }
 
     /// Finds the credentials for the repository `path` of the registry `host`.
@@ -118,7 +123,9 @@ impl AuthEntry {
             return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
         }
         let Some(auth) = self.auth.as_ref().filter(|a| !a.is_empty()) else { return Ok(None) };
-        let bytes = STANDARD.decode(auth).map_err(|e| format!("\"auth\" is not base64: {e}"))?;
+        let bytes = STANDARD
+            .decode(auth.replace(['\r', '\n'], ""))
+            .map_err(|e| format!("\"auth\" is not base64: {e}"))?;
         let text = String::from_utf8(bytes).map_err(|_| "\"auth\" is not UTF-8".to_string())?;
         // What docker passes over is no error here either.
         let Some((user, password)) = text.split_once(':') else { return Ok(None) };
@@ -185,5 +192,21 @@ mod tests {
             Ok(Some(FoundCredentials::Credentials(Credentials::Password { user, .. }))) if user == "exact"
         ));
         assert!(matches!(file.find("odd", "x"), Ok(None)));
+    }
+
+    #[test]
+    fn null_and_empty_say_nothing() {
+        for json in [
+            "null",
+            r#"{"auths": null, "credHelpers": null, "credsStore": null}"#,
+            r#"{"auths": {"a.b": null}, "credHelpers": {"a.b": null}, "credsStore": ""}"#,
+            r#"{"auths": {"a.b": {"auth": null, "identitytoken": ""}}, "credHelpers": {"a.b": ""}}"#,
+        ] {
+            let file = AuthFile::parse("auth.json", json.as_bytes()).unwrap();
+            assert!(matches!(file.find("a.b", "x"), Ok(None)), "{json}");
+        }
+        let json = format!(r#"{{"auths": {{"a.b": {{"auth": "{}\n"}}}}}}"#, STANDARD.encode("me:word"));
+        let file = AuthFile::parse("auth.json", json.as_bytes()).unwrap();
+        assert!(matches!(file.find("a.b", "x"), Ok(Some(FoundCredentials::Credentials(_)))));
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! null                               as if it was not there
 //! no os, rootfs, layers, manifests   empty, and so is a media type
+//! no schemaVersion                   2
 //! no UTF-8 in a configuration        U+FFFD instead
 //! ```
 //! Only what is asked for is looked at: the document itself stays as it is (see [`Documents`](super::Documents)).
@@ -37,14 +38,14 @@ pub(in crate::container) fn configuration(
 /// Reads the manifest that errors call `what`.
 pub(in crate::container) fn manifest(bytes: &[u8], what: impl Into<String>) -> Result<ImageManifest> {
     read(bytes, what, |document| {
-        complete_descriptors(document, "layers");
+        complete_document(document, "layers");
         document.get_mut("config").map(complete_descriptor);
     })
 }
 
 /// Reads the index that errors call `what`.
 pub(in crate::container) fn index(bytes: &[u8], what: impl Into<String>) -> Result<ImageIndex> {
-    read(bytes, what, |document| complete_descriptors(document, "manifests"))
+    read(bytes, what, |document| complete_document(document, "manifests"))
 }
 
 /// Reads a document as it is, or else without what is null and with what `complete` adds to it. If that does not help
@@ -66,7 +67,9 @@ fn read<T: DeserializeOwned>(
     })
 }
 
-fn complete_descriptors(document: &mut Map<String, Value>, list: &str) {
+/// Completes a manifest or an index, whose descriptors are in `list`.
+fn complete_document(document: &mut Map<String, Value>, list: &str) {
+    document.entry("schemaVersion").or_insert_with(|| 2.into());
     if let Value::Array(list) = document.entry(list).or_insert_with(|| json!([])) {
         list.iter_mut().for_each(complete_descriptor);
     }

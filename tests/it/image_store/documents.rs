@@ -89,7 +89,7 @@ fn no_layers() {
     let work = committed();
     fs::create_dir_all(work.path("layout/blobs/sha256")).unwrap();
     fs::write(work.path("layout/oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    let mut manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": {}, "layers": null});
+    let mut manifest = json!({"mediaType": MANIFEST, "config": {}, "layers": null});
     put(&work, &mut manifest["config"], b"null");
     let name = json!({"org.opencontainers.image.ref.name": "x"});
     let mut index = json!({"schemaVersion": 2, "manifests": [{"mediaType": MANIFEST, "annotations": name}]});
