@@ -39,12 +39,16 @@ pub(super) fn header_size(header: &tar::Header, at: u64) -> Result<u64> {
 }
 
 pub(super) fn number_in(field: &[u8], name: &'static str, at: u64) -> Result<u32> {
-    let n = number::unsigned(field).ok_or_else(|| Error::format(at, Kind::Number(name)))?;
-    narrow(n, name, at)
+    let number = number::unsigned(field).and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| Error::format(at, Kind::Number(name)))
 }
 
-pub(super) fn narrow(n: u64, name: &'static str, at: u64) -> Result<u32> {
-    u32::try_from(n).map_err(|_| Error::format(at, Kind::Number(name)))
+/// A user or group, by the extended header or else the field of the header block. Some systems count from the end of
+/// 32 bits: their `nobody` is -2.
+pub(super) fn owner(pax: Option<i64>, field: &[u8], name: &'static str, at: u64) -> Result<u32> {
+    let wrong = || Error::format(at, Kind::Number(name));
+    let id = pax.map(i128::from).or_else(|| number::signed(field)).ok_or_else(wrong)?;
+    i32::try_from(id).map(i32::cast_unsigned).or_else(|_| u32::try_from(id)).map_err(|_| wrong())
 }
 
 /// The path in the header block: ustar splits a long one in two.

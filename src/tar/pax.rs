@@ -30,8 +30,8 @@ pub(super) struct Pax {
     pub(super) path: Option<Vec<u8>>,
     pub(super) link: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
-    pub(super) uid: Option<u64>,
-    pub(super) gid: Option<u64>,
+    pub(super) uid: Option<i64>,
+    pub(super) gid: Option<i64>,
     pub(super) mtime: Option<i64>,
     pub(super) sparse: SparseRecords,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -58,8 +58,8 @@ impl Pax {
             b"path" => self.path = bytes(),
             b"linkpath" => self.link = bytes(),
             b"size" => self.size = decimal(value).ok_or("size is not a number")?,
-            b"uid" => self.uid = decimal(value).ok_or("uid is not a number")?,
-            b"gid" => self.gid = decimal(value).ok_or("gid is not a number")?,
+            b"uid" => self.uid = signed(value).ok_or("uid is not a number")?,
+            b"gid" => self.gid = signed(value).ok_or("gid is not a number")?,
             b"mtime" => self.mtime = time(value).ok_or("mtime is not a time")?,
             // GNU tar has a record of its own for SELinux labels. ACLs, which it writes as text, are dropped by
             // libarchive's readers and by container tools.
@@ -143,6 +143,17 @@ fn decimal(text: &[u8]) -> Option<Option<u64>> {
         _ => None,
     });
     n.map(Some)
+}
+
+/// A decimal number that may be negative; `Some(None)` if the value is empty.
+fn signed(text: &[u8]) -> Option<Option<i64>> {
+    let (sign, digits) = match text.strip_prefix(b"-") {
+        Some([]) => return None,
+        Some(digits) => (-1, digits),
+        None => (1, text),
+    };
+    let Some(number) = decimal(digits)? else { return Some(None) };
+    Some(Some(sign * i64::try_from(number).ok()?))
 }
 
 /// Seconds, rounded down; `Some(None)` if the value is empty.

@@ -21,7 +21,7 @@ use super::clones::Clones;
 use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Error, FormatErrorKind as Kind, Result};
 use super::header::{
-    entry_kind, header_path, header_size, is_dumpdir, narrow, number_in, until_nul, verify_checksum,
+    entry_kind, header_path, header_size, is_dumpdir, number_in, owner, until_nul, verify_checksum,
 };
 use super::number;
 use super::sparse::{MAX_HOLE_BYTES, SparseFile, SparseRecords};
@@ -189,8 +189,8 @@ impl<R: Read> Reader<R> {
             link: if matches!(kind, EntryKind::Link | EntryKind::Symlink) { link } else { Vec::new() },
             kind,
             permissions: number_in(&old.mode, "mode", at)? & 0o7777,
-            uid: pax.uid.map_or_else(|| number_in(&old.uid, "uid", at), |n| narrow(n, "uid", at))?,
-            gid: pax.gid.map_or_else(|| number_in(&old.gid, "gid", at), |n| narrow(n, "gid", at))?,
+            uid: owner(pax.uid, &old.uid, "uid", at)?,
+            gid: owner(pax.gid, &old.gid, "gid", at)?,
             mtime: match pax.mtime {
                 Some(mtime) => mtime,
                 None => number::signed(&old.mtime)

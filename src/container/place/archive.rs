@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use oci_spec::image::{Descriptor, ImageIndex};
@@ -52,12 +52,12 @@ impl OciArchive {
             }
             let extent = Extent { start: entry.raw_file_position(), size: entry.size() };
             let path = entry.path().map_err(not_tar)?;
-            let path = path.strip_prefix("./").unwrap_or(&path);
+            let Some(path) = normal(&path) else { continue };
             if path == Path::new(INDEX_JSON) {
                 index_json = Some(extent);
             } else if path == Path::new(OCI_LAYOUT) {
                 oci_layout = Some(extent);
-            } else if let Some(digest) = blob_digest(path) {
+            } else if let Some(digest) = blob_digest(&path) {
                 blobs.insert(digest, extent);
             }
         }
@@ -118,6 +118,19 @@ pub fn plain_archive(mut file: File, spool: impl FnOnce() -> io::Result<File>, c
     drop(stream);
     file.rewind().map_err(read())?;
     Ok(file)
+}
+
+/// The path of an entry without `.`, `..` and a slash in front; `None` if it leaves the archive.
+pub(super) fn normal(path: &Path) -> Option<PathBuf> {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(part) => out.push(part),
+            Component::ParentDir if !out.pop() => return None,
+            _ => {}
+        }
+    }
+    Some(out)
 }
 
 /// What is said of an archive that cannot be read. The reader of archives quotes what it finds: of a file that is

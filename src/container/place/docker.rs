@@ -13,14 +13,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::fs::Dir;
 use oci_spec::image::{Descriptor, ImageManifestBuilder, MediaType, Platform};
 use serde::{Deserialize, Serialize};
 
-use super::archive::{Extent, Slice, not_tar, read_whole};
+use super::archive::{Extent, Slice, normal, not_tar, read_whole};
 use super::{OciArchiveWriter, index};
 use crate::base::io::Hashing;
 use crate::container::blob::{FORMAT_BYTES, LayerFormat};
@@ -64,8 +64,8 @@ impl DockerArchive {
     /// there is. `file` is a [`plain_archive`](super::plain_archive).
     ///
     /// # Errors
-    /// [`Error::NotALayout`] if `file` is no such archive, [`Error::TagNotFound`], [`Error::Ambiguous`],
-    /// [`Error::Json`], [`Error::Image`], [`Error::Io`].
+    /// [`Error::NotALayout`] if `file` is no tar archive, [`Error::Image`] if it is none of such images,
+    /// [`Error::TagNotFound`], [`Error::Ambiguous`], [`Error::Json`], [`Error::Io`].
     pub fn open(file: File, name: Option<&str>) -> Result<Self> {
         let file = Arc::new(file);
         let entries = Entries::read(&file)?;
@@ -137,21 +137,8 @@ impl Entries {
                 None => break,
             }
         }
-        Err(Error::NotALayout(format!("the archive has no file {name:?}")))
+        Err(Error::Image(format!("damaged, or no archive of docker save: it has no file {name:?}")))
     }
-}
-
-/// A path without `.` and `..`; `None` if it leaves the archive.
-fn normal(path: &Path) -> Option<PathBuf> {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(part) => out.push(part),
-            Component::ParentDir if !out.pop() => return None,
-            _ => {}
-        }
-    }
-    Some(out)
 }
 
 fn choose<'a>(items: &'a [Item], name: Option<&str>) -> Result<&'a Item> {
@@ -175,7 +162,7 @@ fn choose<'a>(items: &'a [Item], name: Option<&str>) -> Result<&'a Item> {
             found.ok_or_else(|| Error::TagNotFound { tag: name.to_owned(), known: known() })
         }
         (None, [only]) => Ok(only),
-        (None, []) => Err(Error::NotALayout("the archive holds no image".to_owned())),
+        (None, []) => Err(Error::Image("the archive holds no image".to_owned())),
         (None, _) => Err(Error::Ambiguous { known: known() }),
     }
 }

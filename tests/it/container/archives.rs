@@ -53,6 +53,31 @@ fn compressed_archives_are_read() {
     assert!(matches!(plain(&zip), Err(Error::Unsupported(why)) if why.contains("zip archive")));
 }
 
+/// Slashes and dots in front of names mean nothing.
+#[test]
+fn names_in_archives_may_be_absolute() {
+    if !need("tar") {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(&temp.path().join("layout"), Some("x"));
+    let (manifest, _) = put_image(&layout, Compression::GZIP, &small_tar(&noise(1000, 1)));
+    let path = |name: &str| temp.path().join(name).display().to_string();
+    for prefix in ["", "./", "/", "/./"] {
+        let transform = format!("--transform=s,^\\./,{prefix},");
+        let args = ["-c", "-P", "--no-recursion", "-f", &path("archive"), "-C", &path("layout"), &transform];
+        let files = "cd \"$0\" && find . -type f";
+        let files = String::from_utf8(oracle::run("sh", &["-c", files, &path("layout")])).unwrap();
+        oracle::run("tar", &[&args[..], &files.lines().collect::<Vec<_>>()].concat());
+        let archive = OciArchive::open(File::open(path("archive")).unwrap(), Some("x")).unwrap();
+        assert_eq!(archive.manifest().unwrap().bytes, manifest.bytes, "{prefix}");
+        if need("skopeo") {
+            let image = format!("oci-archive:{}:x", path("archive"));
+            assert_eq!(oracle::run("skopeo", &["inspect", "--raw", &image]), manifest.bytes, "{prefix}");
+        }
+    }
+}
+
 /// `@N` is image number N, as for skopeo, in archives and layouts.
 #[test]
 fn images_have_numbers() {

@@ -211,6 +211,10 @@ fn odd_archives_as_ostree_takes_them() {
         ("label of a directory", vec![pax(b'x', &[("RHT.security.selinux", label)]), root()]),
         ("ACL", vec![root(), pax(b'x', &[("SCHILY.acl.access", acl)]), entry(b'0', "a", b"1")]),
         ("global", vec![pax(b'g', &[("uid", b"7"), ("path", b"x")]), root(), entry(b'0', "a", b"1")]),
+        (
+            "owners below zero",
+            vec![root(), pax(b'x', &[("uid", b"-2"), ("gid", b"-3")]), entry(b'0', "a", b"1")],
+        ),
         ("unknown type", vec![root(), entry(b'Z', "a", b"1")]),
         ("old names", vec![root(), entry(b'N', "a", b"1")]),
         ("dumpdir", vec![root(), entry(b'D', "a/", b"Yb\0\0"), entry(b'0', "a/b", b"1")]),
