@@ -122,7 +122,11 @@ impl PlatformName {
         let best = fitting.min_by_key(|(rank, is_gzip, _)| (*rank, *is_gzip));
         best.map(|(_, _, entry)| entry).ok_or_else(|| {
             let known: Vec<_> = entries.iter().filter_map(name_of).collect();
-            Error::Unsupported(format!("there is no image for {self}, only for {}", known.join(", ")))
+            let others = match known.is_empty() {
+                true => ", and none that says for which machines it is".to_owned(),
+                false => format!(", only for {}", known.join(", ")),
+            };
+            Error::Unsupported(format!("there is no image for {self}{others}"))
         })
     }
 
