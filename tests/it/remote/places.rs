@@ -118,8 +118,10 @@ fn good_metalink(fixture: &Fixture, urls: &[String]) -> String {
 #[test]
 fn secrets_do_not_reach_mirrors() {
     let fixture = Fixture::new();
-    let refuse = "location /repo { if ($http_cookie$http_authorization) { return 403; } }
-        location /list { if ($cookie_ticket$http_authorization != \"abcBearer t\") { return 403; } }";
+    let refuse =
+        "location /repo { if ($http_cookie) { return 403; } if ($http_authorization) { return 403; } }
+        location /list { if ($cookie_ticket != \"abc\") { return 403; }
+            if ($http_authorization != \"Bearer t\") { return 403; } }";
     let Some(server) = Nginx::start_with(&fixture.path("srv"), refuse) else { return };
     fs::create_dir(fixture.path("srv/list")).unwrap();
     fs::write(fixture.path("srv/list/mirrorlist"), server.url("repo")).unwrap();
