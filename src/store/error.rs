@@ -161,6 +161,14 @@ impl Error {
         Self::Io { op, path: path.into(), source: source.into() }
     }
 
+    /// The error for who reads or writes a stream: a full disk stays one.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self.kind() {
+            ErrorKind::Exhausted => io::Error::new(io::ErrorKind::StorageFull, self),
+            _ => io::Error::other(self),
+        }
+    }
+
     /// Says of which file the source has what cannot be kept: its checksum alone tells nobody.
     pub(crate) fn of_path(self, path: &str) -> Self {
         match self {

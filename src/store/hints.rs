@@ -4,7 +4,10 @@
 //! cache      small files by name; written when a transaction is committed, gone at any time
 //! journal    lines of a transaction under way; written at once, read by the one that goes on from an interrupted one.
 //!            The first may be "begun": then objects that are whole are worth going on from, even if nothing else is
+//! partial    files that come from elsewhere, as far as they came
 //! ```
+
+use crate::base::PartialFiles;
 
 /// The largest size of a file of a cache, in bytes.
 pub const MAX_CACHED_BYTES: u64 = 1 << 20;
@@ -37,6 +40,12 @@ pub trait Hints: Sync {
             self.add_to_journal(BEGUN);
         }
         is_new
+    }
+
+    /// Files for what comes from elsewhere, with those that an interrupted transaction left; `None` if the store keeps
+    /// none.
+    fn partial_files(&self) -> Option<PartialFiles> {
+        None
     }
 
     /// Whether the journal tells of anything that is finished.

@@ -33,6 +33,15 @@ pub(in crate::container) struct LayerDelta {
     pub(in crate::container) descriptor: Descriptor,
     /// The commit with the files that it refers to.
     pub(in crate::container) from: CommitId,
+    /// Bytes of the stream that are here already.
+    pub(in crate::container) here: u64,
+}
+
+impl LayerDelta {
+    /// Bytes that are to be fetched.
+    pub(in crate::container) fn to_fetch(&self) -> u64 {
+        self.descriptor.size().saturating_sub(self.here)
+    }
 }
 
 /// The smallest delta to each layer of `new` that begins with one of the `old` images.
@@ -94,7 +103,7 @@ struct Found(HashMap<DiffId, LayerDelta>);
 impl Found {
     fn add(&mut self, to: DiffId, descriptor: &Descriptor, from: CommitId) {
         if self.0.get(&to).is_none_or(|best| descriptor.size() < best.descriptor.size()) {
-            self.0.insert(to, LayerDelta { descriptor: descriptor.clone(), from });
+            self.0.insert(to, LayerDelta { descriptor: descriptor.clone(), from, here: 0 });
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::sync::Arc;
 
 use ostree_format::variant::Dict;
 use ostree_format::{
@@ -16,7 +17,7 @@ use super::super::sys::{self, Linked};
 use super::super::{Repo, object, refs};
 use super::Transaction;
 use super::names::add;
-use crate::base::{Cancel, Ctx};
+use crate::base::{Cancel, Ctx, PartialFiles};
 use crate::store::{
     ArchivedFile, Begin, ClonedContent, Completeness, Error, FileObject, HashedFile, Hints, LooseFile,
     ObjectRead, ObjectWrite, OpenTxn, Refs, Result, Txn, check_new_ref, validate_meta,
@@ -319,5 +320,11 @@ impl Hints for Transaction<'_> {
         if let Some(staging) = &self.staging {
             staging.add_to_journal(line);
         }
+    }
+
+    fn partial_files(&self) -> Option<PartialFiles> {
+        let (dir, room) = (self.repo.dir().open_dir("tmp").ok()?, self.repo.room().ok()?);
+        let room = move |bytes| room(bytes).map_err(Error::into_io);
+        Some(PartialFiles::new(Arc::new(dir), Arc::new(room)))
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! pulled_images   which images were pulled ► deltas that begin with one of them, looked for once in each pull
-//! delta ─ apply ─┬► tar stream ► diffid                            nothing of it is ever on the disk
+//! kept            what an earlier pull, which was killed, fetched of a delta
+//! delta ─ apply ─┬► tar stream ► diffid                            which is never on the disk
 //!    old_files ──┘      └► objects, files: read and verified as those of a fetched layer
 //! ```
 //! It is chosen where it has fewer bytes than what would be fetched otherwise. A delta is a claim as everything else is:
 //! one that lies, or whose old files are damaged, costs time, and then the layer comes in another way. One delta is
 //! applied at a time: what it refers back to takes memory.
 
+mod kept;
 mod old_files;
 mod pulled_images;
 
@@ -16,6 +18,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::kept::KeptDelta;
 use self::old_files::CommitFiles;
 pub(super) use self::pulled_images::PulledImages;
 use super::objectwise::chosen;
@@ -24,7 +27,7 @@ use crate::container::blob::{Reported, read_made};
 use crate::container::delta::{ApplyLimits, LayerDelta, apply, layer_deltas};
 use crate::container::image::{DiffId, Error, Image, ImageLayer, ImageSource, Result};
 use crate::container::store::{Fetched, Way};
-use crate::store::Txn;
+use crate::store::{Hints, Txn};
 
 /// Layers of no more bytes are fetched as they are: asking for deltas takes as long.
 const MIN_LAYER_BYTES: u64 = 64 * 1024;
@@ -60,7 +63,13 @@ impl<'a> Deltas<'a> {
             return Ok(None);
         }
         let found = self.found()?.get(&layer.diff_id).cloned();
-        Ok(found.filter(|delta| delta.descriptor.size() < size))
+        let found = found.map(|delta| LayerDelta { here: self.kept(&delta).begun(), ..delta });
+        Ok(found.filter(|delta| delta.to_fetch() < size))
+    }
+
+    /// The file for what comes of a delta.
+    fn kept(&self, delta: &LayerDelta) -> KeptDelta {
+        KeptDelta::find(&delta.descriptor, self.txn.hints().and_then(Hints::partial_files).as_ref())
     }
 
     fn found(&self) -> Result<Arc<HashMap<DiffId, LayerDelta>>> {
@@ -94,22 +103,28 @@ impl<'a> Deltas<'a> {
         consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
     ) -> Result<Option<(T, Fetched)>> {
         let _one = lock(&self.applying);
-        let (digest, bytes) = (layer.descriptor.digest().to_string(), delta.descriptor.size() + before);
+        let (digest, size) = (layer.descriptor.digest().to_string(), delta.descriptor.size());
+        let mut kept = self.kept(delta);
         chosen(&digest, Way::Delta, ctx);
-        match self.try_read(delta, layer, ctx, consume) {
-            Ok(value) => {
-                // What is not fetched is done, for who counts the bytes of the whole image.
-                ctx.bytes_done(layer.descriptor.size().saturating_sub(bytes));
-                Ok(Some((value, Fetched { bytes, way: Way::Delta })))
-            }
-            Err(error) if is_final(&error) => Err(error),
-            Err(error) => {
-                ctx.note(&format!(
-                    "layer {digest}: the delta {} is of no use: {error}",
-                    delta.descriptor.digest()
-                ));
-                tracing::debug!(layer = digest, %error, "the delta is of no use");
-                Ok(None)
+        loop {
+            match self.try_read(delta, &kept, layer, ctx, consume) {
+                Ok(value) => {
+                    kept.remove();
+                    // What is not fetched is done, for who counts the bytes of the whole image.
+                    ctx.bytes_done(layer.descriptor.size().saturating_sub(size + before));
+                    let bytes = size - kept.begun() + before;
+                    return Ok(Some((value, Fetched { bytes, way: Way::Delta })));
+                }
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => {
+                    tracing::debug!(layer = digest, kept = kept.begun(), %error, "the delta is of no use");
+                    // What was kept may be damaged.
+                    if !kept.forget() {
+                        let delta = delta.descriptor.digest();
+                        ctx.note(&format!("layer {digest}: the delta {delta} is of no use: {error}"));
+                        return Ok(None);
+                    }
+                }
             }
         }
     }
@@ -117,6 +132,7 @@ impl<'a> Deltas<'a> {
     fn try_read<T>(
         &self,
         delta: &LayerDelta,
+        kept: &KeptDelta,
         layer: &ImageLayer,
         ctx: &Ctx,
         consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
@@ -127,7 +143,7 @@ impl<'a> Deltas<'a> {
         let (source, txn, reported) = (self.source, self.txn, &item);
         let make = move |out: &mut dyn std::io::Write| {
             let old = CommitFiles::open(txn, &delta.from, limits.max_bytes)?;
-            let inner = source.blob(&delta.descriptor)?.take(bytes);
+            let inner = kept.open(&delta.descriptor, source)?;
             apply(Reported { inner, ctx, item: reported }, &old, out, &limits, ctx).map(drop)
         };
         let value = read_made(layer, ctx, make, consume)?;

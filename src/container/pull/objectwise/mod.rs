@@ -115,7 +115,7 @@ fn attempt<T>(
     consume: &mut dyn FnMut(&mut dyn Read, StreamHolds) -> Result<T>,
 ) -> Result<Attempt<T>> {
     let mut asking = Asking::new(taking.source, &layer.descriptor, ctx);
-    asking.limit = delta.map_or(u64::MAX, |delta| delta.descriptor.size());
+    asking.limit = delta.map_or(u64::MAX, LayerDelta::to_fetch);
     let size = layer.descriptor.size();
     let List { entries, listed } = match list(wanted, taking, &asking) {
         Ok(list) => list,

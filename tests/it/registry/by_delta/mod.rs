@@ -2,8 +2,10 @@
 
 mod lies;
 mod plain;
+mod resumed;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ostree_rs::base::Ctx;
@@ -52,12 +54,17 @@ impl Fixture {
         let mut fixture = Self { home: Home::new(), server, commit: String::new() };
         for version in 1..=2 {
             write_tree(&fixture.home, version);
-            let home = &fixture.home;
-            let commit = ["--repo=repo", "commit", "-b", "main", "--parent=none", "--tree=dir=tree"];
-            fixture.commit = home.ok(&[&commit[..], &["--timestamp=@1700000000"]].concat());
-            home.push(&fixture.image(version), &[&["--tls-verify=false"], more].concat());
+            fixture.publish(version, more);
         }
         Some(fixture)
+    }
+
+    /// Pushes the tree as a version.
+    fn publish(&mut self, version: u8, more: &[&str]) {
+        let home = &self.home;
+        let commit = ["--repo=repo", "commit", "-b", "main", "--parent=none", "--tree=dir=tree"];
+        self.commit = home.ok(&[&commit[..], &["--timestamp=@1700000000"]].concat());
+        home.push(&self.image(version), &[&["--tls-verify=false"], more].concat());
     }
 
     fn image(&self, version: u8) -> String {
@@ -86,9 +93,12 @@ impl Fixture {
 
     /// Pulls a version; gives what it tells.
     fn pull(&self, front: &Front, version: u8) -> Value {
-        let image = format!("ostree-unverified-registry:{}/app:{version}", front.address);
-        let args = ["--repo=new", "container", "pull", "--tls-verify=false", "--json", "--ref=got", &image];
-        serde_json::from_str(&self.home.ok(&args)).unwrap()
+        self.pull_from(front.address, version)
+    }
+
+    fn pull_from(&self, address: SocketAddr, version: u8) -> Value {
+        let args = pull_arguments(address, version);
+        serde_json::from_str(&self.home.ok(&args.each_ref().map(String::as_str))).unwrap()
     }
 
     /// The commit is the one that was built, and both programs find all of it.
@@ -99,6 +109,12 @@ impl Fixture {
             oracle::run("ostree", &["fsck", "-q", &format!("--repo={}", self.home.path("new").display())]);
         }
     }
+}
+
+fn pull_arguments(address: SocketAddr, version: u8) -> [String; 7] {
+    let image = format!("ostree-unverified-registry:{address}/app:{version}");
+    ["--repo=new", "container", "pull", "--tls-verify=false", "--json", "--ref=got", &image]
+        .map(str::to_owned)
 }
 
 /// How the layers came, and what was fetched of them in that way.

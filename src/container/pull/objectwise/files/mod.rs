@@ -87,7 +87,7 @@ fn attempt<T>(
         (Some(table), None) => table,
     };
     let mut asking = Asking::new(taking.source, &layer.descriptor, ctx);
-    asking.limit = delta.map_or(u64::MAX, |delta| delta.descriptor.size());
+    asking.limit = delta.map_or(u64::MAX, LayerDelta::to_fetch);
     let give_up = |error, why| not_final(error, layer).map(|()| Err((why, 0)));
     let regions = match plan(&table, &asking, taking, ctx) {
         Ok(regions) => regions,
