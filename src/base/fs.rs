@@ -2,17 +2,21 @@
 //! no error where that is expected; whole directories removed, names that nothing has, directories that nobody else
 //! has put there.
 
+use std::ffi::CString;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, Uid};
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
 /// Bytes of a buffer that directory entries are read into.
 pub const DIR_BUFFER_BYTES: usize = 32 * 1024;
+/// How a directory is opened that must not be a symbolic link.
+const OPEN_DIR: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Turns "there is no such file" into `None`.
 ///
@@ -106,8 +110,7 @@ pub fn link_target(dir: impl AsFd, path: &str) -> io::Result<String> {
 /// # Errors
 /// What `openat` gives.
 pub fn open_dir(dir: impl AsFd, name: &str) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(fs::openat(dir, name, flags, Mode::empty())?)
+    Ok(fs::openat(dir, name, OPEN_DIR, Mode::empty())?)
 }
 
 /// Opens the directory `name` of `dir` that this process has just made. Where others may write into `dir`, they
@@ -116,8 +119,7 @@ pub fn open_dir(dir: impl AsFd, name: &str) -> io::Result<OwnedFd> {
 /// # Errors
 /// `EPERM` if that happened; and what the system says.
 pub fn open_made_dir(dir: impl AsFd, name: impl Arg) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = fs::openat(&dir, name, flags, Mode::empty())?;
+    let fd = fs::openat(&dir, name, OPEN_DIR, Mode::empty())?;
     if is_own(dir, &fs::fstat(&fd)?)? {
         return Ok(fd);
     }
@@ -192,54 +194,95 @@ pub fn remove_all(dir: impl AsFd, name: &str) -> io::Result<()> {
     let Some((parent, last)) = name.rsplit_once('/') else { return remove_entry(dir.as_fd(), name) };
     match fs::openat(dir, parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
         Ok(parent) => remove_entry(parent.as_fd(), last),
-        Err(Errno::NOENT) => Ok(()),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
         Err(other) => Err(other.into()),
     }
 }
 
 fn remove_entry(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> io::Result<()> {
+    let Some(inner) = unlink_or_open(dir, name)? else { return Ok(()) };
+    clear_dir(inner)?;
+    optional(fs::unlinkat(dir, name, AtFlags::REMOVEDIR)).map(drop)
+}
+
+/// Removes `name` unless it is a directory, which is opened.
+fn unlink_or_open(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> io::Result<Option<OwnedFd>> {
     match fs::unlinkat(dir, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR | Errno::PERM) => {}
-        Err(other) => return Err(other.into()),
-    }
-    match open_unmounted(dir, name) {
-        Ok(inner) => clear_dir(inner)?,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(other) => return Err(other.into()),
-    }
-    match fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(other) => Err(other.into()),
+        Err(failed @ (Errno::ISDIR | Errno::PERM)) => match open_unmounted(dir, name) {
+            // It cannot be removed at all.
+            Err(Errno::NOTDIR) => Err(failed.into()),
+            opened => optional(opened),
+        },
+        other => optional(other).map(|_| None),
     }
 }
 
 /// Opens the directory `name` of `dir`, which must not be a symbolic link, and on which nothing may be mounted.
 fn open_unmounted(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match fs::openat2(dir, name, flags, Mode::empty(), ResolveFlags::NO_XDEV) {
+    match fs::openat2(dir, name, OPEN_DIR, Mode::empty(), ResolveFlags::NO_XDEV) {
         // Before Linux 5.6, or where a filter of system calls does not know this one.
-        Err(Errno::NOSYS | Errno::PERM) => fs::openat(dir, name, flags, Mode::empty()),
+        Err(Errno::NOSYS | Errno::PERM) => fs::openat(dir, name, OPEN_DIR, Mode::empty()),
         opened => opened,
     }
 }
 
-/// Removes everything in `dir`. Takes one more descriptor for each level below it.
+/// A directory that is being emptied.
+struct Emptied {
+    /// What it is; where those above the innermost are found again.
+    inode: (u64, u64),
+    /// What is still in it.
+    names: Vec<CString>,
+}
+
+/// Removes everything in `dir`, however deep directories nest in it: no more than two of them are open at a time.
 ///
 /// # Errors
-/// What the system says.
+/// `EBUSY` if one of them was moved meanwhile; what the system says.
 pub fn clear_dir(dir: impl AsFd) -> io::Result<()> {
-    let dir = dir.as_fd();
-    fs::seek(dir, SeekFrom::Start(0))?;
-    // Names first: what a directory lists while it changes is not defined.
-    let mut names = Vec::new();
-    let mut buffer = [MaybeUninit::uninit(); 8 * 1024];
-    let mut entries = RawDir::new(dir, &mut buffer);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push(entry.file_name().to_owned());
+    let mut here = fs::openat(&dir, ".", OPEN_DIR, Mode::empty())?;
+    let mut above = Vec::new();
+    let mut level = Emptied::list(&here)?;
+    loop {
+        // The last one stays in the list until it is gone: it may be a directory that has to be emptied first.
+        if let Some(name) = level.names.last() {
+            match unlink_or_open(here.as_fd(), name.as_c_str())? {
+                None => drop(level.names.pop()),
+                Some(inner) => {
+                    above.push(std::mem::replace(&mut level, Emptied::list(&inner)?));
+                    here = inner;
+                }
+            }
+            continue;
+        }
+        let Some(parent) = above.pop() else { return Ok(()) };
+        let up = fs::openat(&here, "..", OPEN_DIR, Mode::empty())?;
+        if inode(&up)? != parent.inode {
+            return Err(Errno::BUSY.into());
+        }
+        (here, level) = (up, parent);
+        if let Some(name) = level.names.pop() {
+            optional(fs::unlinkat(&here, name.as_c_str(), AtFlags::REMOVEDIR))?;
         }
     }
-    names.iter().try_for_each(|name| remove_entry(dir, name.as_c_str()))
+}
+
+impl Emptied {
+    /// Lists a directory. Names first: what a directory lists while it changes is not defined.
+    fn list(dir: &OwnedFd) -> io::Result<Self> {
+        let mut names = Vec::new();
+        let mut buffer = [MaybeUninit::uninit(); 8 * 1024];
+        let mut entries = RawDir::new(dir, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                names.push(entry.file_name().to_owned());
+            }
+        }
+        Ok(Self { inode: inode(dir)?, names })
+    }
+}
+
+fn inode(file: &OwnedFd) -> io::Result<(u64, u64)> {
+    let stat = fs::fstat(file)?;
+    Ok((stat.st_dev, stat.st_ino))
 }

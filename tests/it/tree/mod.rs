@@ -2,6 +2,7 @@
 
 mod checkout;
 mod commit;
+mod deep;
 pub(crate) mod fixture;
 mod repository;
 mod selinux;
