@@ -1,20 +1,20 @@
 //! Files and symbolic links of a directory become content objects.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostree_format::{FileHeader, FileId, FileKind, FileName, Finished};
-use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, readlinkat, unlinkat};
 
 use super::SourceFate;
 use super::adopt::adopt;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, SharedStreams, read_xattrs, read_xattrs_at};
 use crate::store::selinux::LABEL_XATTR;
-use crate::store::{Error, HashedFile, LoadedFile, ObjectWrite, Result, SMALL_FILE_BYTES};
+use crate::store::{Attributes, Error, HashedFile, LoadedFile, ObjectWrite, Result, SMALL_FILE_BYTES};
 
 /// A file that the walk found.
 pub(super) struct Job {
@@ -24,6 +24,8 @@ pub(super) struct Job {
     pub(super) path: PathBuf,
     /// Owner and permissions as the modifier left them; the target of a link is not read yet.
     pub(super) header: FileHeader,
+    /// Owner and mode as they were when the modifier was asked.
+    pub(super) found: Attributes,
     /// Bytes of a regular file.
     pub(super) len: u64,
     pub(super) xattrs: XattrSource,
@@ -64,7 +66,7 @@ pub(super) fn write_all<T, S: ObjectWrite + ?Sized>(
 ) -> Result<Vec<Written<T>>> {
     small.with(|streams| {
         let mut written = Vec::with_capacity(jobs.len());
-        for (tag, job) in jobs {
+        for (tag, mut job) in jobs {
             ctx.cancel.check()?;
             let step = job.start(store, ctx);
             // A read that failed because of the cancellation is not the file's fault.
@@ -96,45 +98,73 @@ pub(super) fn write_hashed<T, S: ObjectWrite + ?Sized>(
 
 impl Job {
     /// Writes the object if it is large, or reads it.
-    fn start<S: ObjectWrite + ?Sized>(&self, store: &S, ctx: &Ctx) -> Result<Step> {
-        let failed = |op| move |e: io::Error| Error::io(op, self.path.clone(), e);
-        let Self { dir, name, len, .. } = self;
-        let mut header = self.header.clone();
-        if header.kind != FileKind::Regular {
-            let target = readlinkat(&**dir, name.as_str(), Vec::new())
-                .map_err(|e| Error::io("readlinkat", self.path.clone(), e))?;
-            let target = target
-                .into_string()
-                .map_err(|e| failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e)))?;
-            header.kind = FileKind::Symlink(target.into());
-            if self.xattrs == XattrSource::File {
-                header.xattrs = read_xattrs_at(&**dir, name).map_err(failed("reading xattrs of"))?;
+    fn start<S: ObjectWrite + ?Sized>(&mut self, store: &S, ctx: &Ctx) -> Result<Step> {
+        match self.header.kind {
+            FileKind::Regular => {
+                let file = self.open()?;
+                self.start_regular(file, store, ctx)
             }
-            set_label(&mut header, self.label.clone());
-            return LoadedFile::read(header, 0, &mut io::empty()).map(Step::Loaded);
+            FileKind::Symlink(_) => self.read_link().map(Step::Loaded),
         }
-        // A file that was exchanged for a FIFO or a link since it was found must not stop us or lead astray.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd = openat(&**dir, name.as_str(), flags, Mode::empty())
-            .map_err(|e| Error::io("openat", self.path.clone(), e))?;
+    }
+
+    fn read_link(&self) -> Result<LoadedFile> {
+        let failed = |op| move |e: io::Error| Error::io(op, self.path.clone(), e);
+        let Self { dir, name, .. } = self;
+        let mut header = self.header.clone();
+        let target = readlinkat(&**dir, name.as_str(), Vec::new())
+            .map_err(|e| Error::io("readlinkat", self.path.clone(), e))?;
+        let target = target
+            .into_string()
+            .map_err(|e| failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e)))?;
+        header.kind = FileKind::Symlink(target.into());
         if self.xattrs == XattrSource::File {
-            header.xattrs = read_xattrs(&fd).map_err(failed("reading xattrs of"))?;
+            header.xattrs = read_xattrs_at(&**dir, name).map_err(failed("reading xattrs of"))?;
         }
         set_label(&mut header, self.label.clone());
-        let file = File::from(fd);
+        LoadedFile::read(header, 0, &mut io::empty())
+    }
+
+    /// Opens a regular file. From here on it may grow: what it has now is what is committed of it.
+    fn open(&mut self) -> Result<File> {
+        // A file that was exchanged for a FIFO or a link since it was found must not stop us or lead astray.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = openat(&*self.dir, self.name.as_str(), flags, Mode::empty());
+        let file = File::from(opened.map_err(|e| Error::io("openat", &self.path, e))?);
+        let stat = fstat(&file).map_err(|e| Error::io("fstat", &self.path, e))?;
+        let now = Attributes { uid: stat.st_uid, gid: stat.st_gid, mode: stat.st_mode };
+        // What is consumed this process changes itself: an object that was made of another name of the file.
+        if self.source == SourceFate::Keep && now != self.found {
+            let why =
+                "it got another owner or mode, or was exchanged for another file, while the tree was read";
+            return Err(Error::io("reading", &self.path, io::Error::other(why)));
+        }
+        self.len = stat.st_size.max(0).unsigned_abs();
+        Ok(file)
+    }
+
+    fn start_regular<S: ObjectWrite + ?Sized>(&self, file: File, store: &S, ctx: &Ctx) -> Result<Step> {
+        let failed = |op| move |e: io::Error| Error::io(op, self.path.clone(), e);
+        let (mut header, len) = (self.header.clone(), self.len);
+        if self.xattrs == XattrSource::File {
+            header.xattrs = read_xattrs(&file).map_err(failed("reading xattrs of"))?;
+        }
+        set_label(&mut header, self.label.clone());
         if self.source == SourceFate::Consume {
-            if let Some(id) = adopt(store, dir, name, &file, &header, &ctx.cancel)? {
+            if let Some(id) = adopt(store, &self.dir, &self.name, &file, &header, &ctx.cancel)? {
                 return Ok(Step::Written(id));
             }
             (&file).rewind().map_err(failed("lseek"))?;
         }
-        if let Some(id) = store.clone_file(&header, *len, &file, &ctx.cancel)? {
+        if let Some(id) = store.clone_file(&header, len, &file, &ctx.cancel)? {
             return Ok(Step::Written(id));
         }
-        let mut content = Cancellable::new(file, &ctx.cancel);
-        let step = match *len <= SMALL_FILE_BYTES {
-            true => LoadedFile::read(header, *len, &mut content).map(Step::Loaded),
-            false => store.write_file(&header, *len, &mut content).map(Step::Written),
+        // Of the kernel's own files that say they are empty not all are, and none may become so.
+        let limit = if len == 0 { u64::MAX } else { len };
+        let mut content = Cancellable::new(file.take(limit), &ctx.cancel);
+        let step = match len <= SMALL_FILE_BYTES {
+            true => LoadedFile::read(header, len, &mut content).map(Step::Loaded),
+            false => store.write_file(&header, len, &mut content).map(Step::Written),
         };
         step.map_err(|e| match e {
             Error::Read { source, .. } => Error::Read { what: self.shown(), source },

@@ -4,5 +4,6 @@ mod checkout;
 mod commit;
 mod deep;
 pub(crate) mod fixture;
+mod moving;
 mod repository;
 mod selinux;

@@ -9,7 +9,7 @@ use rustix::fs::Stat;
 
 use super::super::DevInoTrust;
 use super::super::file::{Job, XattrSource, write_all};
-use super::{NodeId, Walk};
+use super::{NodeId, Walk, attributes_of};
 use crate::store::{Decision, DevIno, Error, ObjectWrite, Result};
 
 /// What a file counts at least: together with [`QUEUE_BYTES`](super::QUEUE_BYTES) it bounds the directories that are open.
@@ -54,7 +54,8 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
         let len = if header.kind == FileKind::Regular { stat.st_size as u64 } else { 0 };
         let (path, source) = (PathBuf::from(&self.path), self.options.source);
         let label = self.modifier.selinux.as_ref().and_then(|labels| labels.xattr(&self.path, stat.st_mode));
-        let job = Job { dir: dir.clone(), name, path, header, len, xattrs, label, source };
+        let (dir, found) = (dir.clone(), attributes_of(stat));
+        let job = Job { dir, name, path, header, found, len, xattrs, label, source };
         self.stats.files += 1;
         self.stats.bytes += len;
         if let Some(node) = self.nodes.get_mut(&node) {
