@@ -19,7 +19,8 @@ use std::collections::BTreeSet;
 use ostree_format::{Checksum, RefSpec};
 use rustix::fs::FileType;
 
-use super::{BootVersion, Deployment, DeploymentId, Deployments, Error, Inode, Result, Sysroot, files};
+use super::name::DeploymentDir;
+use super::{BootVersion, Deployment, Deployments, Error, Inode, Result, Sysroot, files};
 use crate::base::Ctx;
 use crate::repo::prune::{Action, PruneOptions, Roots, Scope};
 use crate::store::{Depth, Txn};
@@ -95,13 +96,13 @@ impl Sysroot {
     }
 
     fn clean_deployments(&self, deployments: &Deployments) -> Result<()> {
-        let listed: BTreeSet<_> = deployments.list.iter().map(|deployment| &deployment.id).collect();
+        let listed: BTreeSet<_> = deployments.list.iter().map(|deployment| deployment.id.dir()).collect();
         for (name, kind) in files::list(&self.dir, "ostree/deploy")? {
             let Ok(stateroot) = name.parse() else { continue };
             if kind == FileType::Directory {
-                for id in self.deployment_dirs(&stateroot)? {
-                    if !listed.contains(&id) {
-                        self.remove_deployment(&id)?;
+                for dir in self.deployment_dirs(&stateroot)? {
+                    if !listed.contains(&dir) {
+                        self.remove_deployment(&dir)?;
                     }
                 }
             }
@@ -109,26 +110,26 @@ impl Sysroot {
         Ok(())
     }
 
-    /// The deployments of a stateroot that have a directory, listed or not.
-    pub(super) fn deployment_dirs(&self, stateroot: &super::Stateroot) -> Result<Vec<DeploymentId>> {
+    /// The directories of the deployments of a stateroot, listed or not, and what is called so.
+    pub(super) fn deployment_dirs(&self, stateroot: &super::Stateroot) -> Result<Vec<DeploymentDir>> {
         let dirs = files::list(&self.dir, &format!("{}/deploy", stateroot.path()))?.into_iter();
         let dirs = dirs.filter(|(_, kind)| *kind == FileType::Directory);
-        let id = |(name, _): (String, _)| DeploymentId::from_name(stateroot.clone(), &name);
-        dirs.map(|dir| id(dir).map_err(Error::invalid(stateroot.path()))).collect()
+        let named = |(name, _): (String, _)| DeploymentDir::from_name(stateroot.clone(), &name);
+        dirs.map(|dir| named(dir).map_err(Error::invalid(stateroot.path()))).collect()
     }
 
     /// Deletes a deployment; the one that runs stays, whatever lists say.
-    pub(super) fn remove_deployment(&self, id: &DeploymentId) -> Result<()> {
-        let path = id.path();
-        let dir = files::open_dir(&self.dir, &path)?;
-        let inode = rustix::fs::fstat(&dir).map_err(|e| Error::io("stat", &path, e))?;
+    pub(super) fn remove_deployment(&self, dir: &DeploymentDir) -> Result<()> {
+        let path = dir.path();
+        let opened = files::open_dir(&self.dir, &path)?;
+        let inode = rustix::fs::fstat(&opened).map_err(|e| Error::io("stat", &path, e))?;
         let inode = Some(Inode::from(&inode));
         if self.surroundings.root == inode || self.surroundings.booted == inode {
             return Ok(());
         }
-        files::set_immutable(&dir, false).map_err(|e| Error::io("make mutable", &path, e))?;
+        files::set_immutable(&opened, false).map_err(|e| Error::io("make mutable", &path, e))?;
         // The directory is what makes a deployment: without it nobody would look for the rest.
-        for path in [id.backing_path(), id.origin_path(), path] {
+        for path in [dir.backing_path(), dir.origin_path(), path] {
             files::remove_all(&self.dir, &path)?;
         }
         Ok(())

@@ -25,6 +25,7 @@ use super::image;
 use super::kargs::KernelArgs;
 use super::kernel::Kernel;
 use super::labels::Labels;
+use super::name::DeploymentDir;
 use super::{Deployment, DeploymentId, DeploymentOrigin, Error, Result, Stateroot, Sysroot};
 use crate::base::Ctx;
 use crate::store::XattrPolicy;
@@ -125,7 +126,11 @@ impl Sysroot {
     /// The id of the next deployment of a commit.
     fn free_id(&self, stateroot: &Stateroot, commit: CommitId) -> Result<DeploymentId> {
         let all = self.deployment_dirs(stateroot)?;
-        let last = all.into_iter().filter(|id| id.commit == commit).max_by_key(|id| id.serial);
+        let last = all
+            .iter()
+            .filter_map(DeploymentDir::id)
+            .filter(|id| id.commit == commit)
+            .max_by_key(|id| id.serial);
         let serial = match last {
             None => 0,
             Some(last) => last.serial.checked_add(1).ok_or_else(|| {

@@ -62,13 +62,7 @@ impl DeploymentId {
     /// # Errors
     /// If the name is not a commit, a dot and a number.
     pub fn from_name(stateroot: Stateroot, name: &str) -> Result<Self, ParseError> {
-        let wrong = || {
-            let why = format!("Invalid deploy name '{name}', expected CHECKSUM.TREESERIAL");
-            ParseError::invalid("deployment", 0, why)
-        };
-        let (commit, serial) = name.split_once('.').ok_or_else(wrong)?;
-        let commit = commit.parse().map_err(|_| wrong())?;
-        Ok(Self { stateroot, commit, serial: number(serial).ok_or_else(wrong)? })
+        DeploymentDir::from_name(stateroot, name)?.id().ok_or_else(|| not_a_deployment(name))
     }
 
     /// The name of its directory.
@@ -78,18 +72,74 @@ impl DeploymentId {
 
     /// The path of its directory in the sysroot.
     pub fn path(&self) -> String {
-        format!("{}/deploy/{}", self.stateroot.path(), self.name())
+        self.dir().path()
     }
 
     /// The path of the file that says where it came from.
     pub fn origin_path(&self) -> String {
-        format!("{}.origin", self.path())
+        self.dir().origin_path()
     }
 
     /// The path of the directory that keeps what overlays on it write.
     pub fn backing_path(&self) -> String {
-        format!("{}/backing/{}", self.stateroot.path(), self.name())
+        self.dir().backing_path()
     }
+
+    /// Its directory.
+    pub(super) fn dir(&self) -> DeploymentDir {
+        DeploymentDir { stateroot: self.stateroot.clone(), name: self.name() }
+    }
+}
+
+/// A directory where deployments lie, called as one: digits, a dot and a number. What has fewer digits than a commit is
+/// no deployment, only rubbish.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DeploymentDir {
+    stateroot: Stateroot,
+    name: String,
+}
+
+impl DeploymentDir {
+    /// The directory of this name.
+    pub(super) fn from_name(stateroot: Stateroot, name: &str) -> Result<Self, ParseError> {
+        let is_made_of =
+            |text: &str, digits: &str| !text.is_empty() && text.chars().all(|one| digits.contains(one));
+        match name.split_once('.') {
+            Some((hex, serial))
+                if is_made_of(hex, "0123456789abcdef") && is_made_of(serial, "0123456789") =>
+            {
+                Ok(Self { stateroot, name: name.to_owned() })
+            }
+            _ => Err(not_a_deployment(name)),
+        }
+    }
+
+    /// The deployment that it may be.
+    pub(super) fn id(&self) -> Option<DeploymentId> {
+        let (commit, serial) = self.name.split_once('.')?;
+        let (commit, serial) = (commit.parse().ok()?, serial.parse().ok()?);
+        Some(DeploymentId { stateroot: self.stateroot.clone(), commit, serial })
+    }
+
+    /// The path in the sysroot.
+    pub(super) fn path(&self) -> String {
+        format!("{}/deploy/{}", self.stateroot.path(), self.name)
+    }
+
+    /// The path of the file that says where the deployment came from.
+    pub(super) fn origin_path(&self) -> String {
+        format!("{}.origin", self.path())
+    }
+
+    /// The path of the directory that keeps what overlays on the deployment write.
+    pub(super) fn backing_path(&self) -> String {
+        format!("{}/backing/{}", self.stateroot.path(), self.name)
+    }
+}
+
+fn not_a_deployment(name: &str) -> ParseError {
+    let why = format!("Invalid deploy name '{name}', expected CHECKSUM.TREESERIAL");
+    ParseError::invalid("deployment", 0, why)
 }
 
 /// One of the two versions that each set of boot entries or links alternates between: while one is in use, the

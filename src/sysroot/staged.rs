@@ -54,7 +54,7 @@ impl Sysroot {
             files::mkdir_all(run, "ostree", 0o755)?;
             files::replace(run, STAGED, &state.to_bytes(), Durability::Later)?;
             if let Some(before) = current.staged() {
-                self.remove_deployment(&before.id)?;
+                self.remove_deployment(&before.id.dir())?;
                 files::unlink(run, STAGED_LOCKED)?;
             }
             if lock {

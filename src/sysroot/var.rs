@@ -66,7 +66,7 @@ impl Sysroot {
         let Some(booted) = self.surroundings.booted else { return false };
         let dirs = self.deployment_dirs(stateroot).unwrap_or_default();
         let inode = |path: String| files::stat(&self.dir, &path).ok().flatten();
-        dirs.iter().any(|id| inode(id.path()).is_some_and(|stat| super::Inode::from(&stat) == booted))
+        dirs.iter().any(|dir| inode(dir.path()).is_some_and(|stat| super::Inode::from(&stat) == booted))
     }
 }
 

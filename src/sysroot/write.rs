@@ -107,7 +107,7 @@ impl Sysroot {
         }
         if let Some(run) = &self.surroundings.run {
             files::unlink(run, STAGED)?;
-            self.remove_deployment(&staged.id)?;
+            self.remove_deployment(&staged.id.dir())?;
             files::unlink(run, STAGED_LOCKED)?;
         }
         current.remove_staged();

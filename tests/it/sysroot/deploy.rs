@@ -179,3 +179,26 @@ fn what_cannot_boot_is_refused() {
     let deployments = fs::read_dir(place.at("root/ostree/deploy/os/deploy")).unwrap();
     assert_eq!(deployments.count(), 2, "a directory and its origin");
 }
+
+/// What is called like a deployment and is none, with all that would belong to it; what is called otherwise stays.
+#[test]
+fn rubbish_beside_deployments_is_deleted() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    let roots = ["theirs", "ours"];
+    for root in roots {
+        place.sysroot(root);
+    }
+    place.both(&["admin", "deploy", "--os=os", "os"]);
+    for root in roots {
+        let os = place.at(root).join("ostree/deploy/os");
+        fs::create_dir_all(os.join("deploy/aa.0/usr")).unwrap();
+        fs::write(os.join("deploy/aa.0.origin"), "").unwrap();
+        fs::write(os.join("deploy/file"), "").unwrap();
+    }
+    place.both(&["admin", "cleanup"]);
+    assert!(!place.at("ours/ostree/deploy/os/deploy/aa.0").exists());
+    place.both(&["admin", "deploy", "--os=os", "os"]);
+}
