@@ -42,6 +42,32 @@ fn deployments_of_c_ostree_are_listed_as_it_lists_them() {
     assert_eq!((&list[1]["version"], &list[1]["booted"]), (&"2".into(), &false.into()));
 }
 
+/// One that is damaged does not hide the others.
+#[test]
+fn deployments_with_a_wrong_origin_or_without_a_commit_are_listed() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.sysroot("root");
+    place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+    let deployment = place.deployment("root");
+    let origin = format!("{}.origin", deployment.display());
+    for text in ["[origin]\nrefspec=a:b:c\n", "[origin]\nother=1\n[more]\nkey=value\n"] {
+        fs::write(&origin, text).unwrap();
+        let args = ["admin", "status", "--sysroot=root"];
+        assert_eq!(place.ours(&args), place.c(&args));
+    }
+    let json = ["admin", "status", "--json", "--sysroot=root"];
+    assert!(place.ours(&json).contains("\"version\": \"1\""));
+    let name = deployment.file_name().unwrap().to_str().unwrap();
+    let commit = name.split_once('.').unwrap().0;
+    let (dir, file) = commit.split_at(2);
+    fs::remove_file(place.at(&format!("root/ostree/repo/objects/{dir}/{file}.commit"))).unwrap();
+    let listed: serde_json::Value = serde_json::from_str(&place.ours(&json)).unwrap();
+    assert_eq!(listed["deployments"][0]["checksum"], commit);
+}
+
 #[test]
 fn new_sysroots_are_those_of_c_ostree() {
     if !need("ostree") || !need_root() {

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let listed = deployments.list.iter().zip(&roles);
     if args.json {
         let each = listed.enumerate().map(|(index, (one, role))| json(sysroot.repo(), one, *role, index));
-        let json = Json { deployments: each.collect::<anyhow::Result<_>>()? };
+        let json = Json { deployments: each.collect() };
         serde_json::to_writer_pretty(&mut session.out, &json)?;
         return Ok(writeln!(session.out)?);
     }
@@ -146,7 +146,11 @@ fn print(deployment: &Deployment, role: Role, repo: &Repo, out: &mut impl Write)
 
 /// Shows the signatures of the commit, where its remote asks for some.
 fn signatures(args: &Args, deployment: &Deployment, repo: &Repo, out: &mut impl Write) -> anyhow::Result<()> {
-    let remote = remote_of(deployment)?;
+    let remote = match remote_of(deployment) {
+        // The list has shown what the origin says; who does not verify anything can do without the remote.
+        Err(_) if !args.verify => None,
+        remote => remote?,
+    };
     let Some(bytes) = repo.read_meta(&ObjectName::from(deployment.id.commit))? else {
         return if args.verify { bail!("Cannot verify, failed to load commit") } else { Ok(()) };
     };
@@ -177,10 +181,11 @@ fn remote_of(deployment: &Deployment) -> anyhow::Result<Option<RemoteName>> {
     Ok(refspec.and_then(|refspec| refspec.remote))
 }
 
-fn json(repo: &Repo, deployment: &Deployment, role: Role, index: usize) -> anyhow::Result<JsonDeployment> {
-    let commit = load_commit(repo, &deployment.id.commit)?;
-    let text = |key| commit.metadata.get_str(key).map(str::to_owned);
-    Ok(JsonDeployment {
+fn json(repo: &Repo, deployment: &Deployment, role: Role, index: usize) -> JsonDeployment {
+    // As above, one that is damaged is no reason to say nothing.
+    let commit = load_commit(repo, &deployment.id.commit).ok();
+    let text = |key| Some(commit.as_ref()?.metadata.get_str(key)?.to_owned());
+    JsonDeployment {
         checksum: deployment.id.commit.to_string(),
         stateroot: deployment.id.stateroot.to_string(),
         refspec: deployment.origin.as_ref().and_then(|origin| origin.refspec()),
@@ -196,5 +201,5 @@ fn json(repo: &Repo, deployment: &Deployment, role: Role, index: usize) -> anyho
         unlocked: deployment.unlocked.to_string(),
         version: text("version"),
         source_title: text("ostree.source-title"),
-    })
+    }
 }
