@@ -88,6 +88,8 @@ impl Sysroot {
         let link = bootlink_of(&entry)?;
         let read = || {
             let target = files::read_link(&self.dir, &link.path())?;
+            // What boots goes where the link leads, whatever is told by its end.
+            files::open_dir(&self.dir, &link.path())?;
             let name = target.rsplit('/').next().unwrap_or(&target);
             let id = DeploymentId::from_name(link.stateroot.clone(), name);
             let mut deployment =
@@ -107,8 +109,8 @@ impl Sysroot {
         entry: BootEntry,
     ) -> Result<Deployment> {
         let path = id.path();
-        let stat = files::stat(&self.dir, &path)?
-            .ok_or_else(|| Error::io("opendir", &path, rustix::io::Errno::NOENT))?;
+        let dir = files::open_dir(&self.dir, &path)?;
+        let stat = rustix::fs::fstat(dir).map_err(|e| Error::io("stat", &path, e))?;
         let origin_path = id.origin_path();
         let origin =
             files::read(&self.dir, &origin_path)?.map(|bytes| DeploymentOrigin::parse(&bytes)).transpose();

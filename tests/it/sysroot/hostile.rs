@@ -118,3 +118,32 @@ fn what_a_first_deployment_left_is_deleted() {
     place.ours(DEPLOY);
     assert_bootable(&place.at("root"));
 }
+
+/// What cannot be booted is no deployment: a file in the place of its directory, or a link that leads elsewhere.
+#[test]
+fn a_boot_entry_has_to_lead_to_a_directory() {
+    let Some(place) = deployed() else { return };
+    let deployment = place.deployment("root");
+    let moved = deployment.with_extension("moved");
+    fs::rename(&deployment, &moved).unwrap();
+    fs::write(&deployment, "").unwrap();
+    let status = ["admin", "status", "--sysroot=root"];
+    let refused = |why: &str| {
+        assert!(!place.run("ostree", &status).status.success());
+        for args in [&status[..], &["admin", "cleanup", "--sysroot=root"], DEPLOY] {
+            let said = place.fails(args);
+            assert!(said.contains("opendir ostree/") && said.contains(why), "{said}");
+        }
+    };
+    refused("Not a directory");
+    fs::remove_file(&deployment).unwrap();
+    fs::rename(&moved, &deployment).unwrap();
+    let entry = place.at("root/boot/loader/entries/ostree-1.conf");
+    let entry = fs::read_to_string(entry).unwrap();
+    let link = entry.split_whitespace().find_map(|word| word.strip_prefix("ostree=")).unwrap();
+    let link = place.at(&format!("root{link}"));
+    fs::remove_file(&link).unwrap();
+    let name = deployment.file_name().unwrap().display().to_string();
+    symlink(format!("../../../deploy/other/deploy/{name}"), &link).unwrap();
+    refused("No such file");
+}
