@@ -32,6 +32,8 @@ const MIRRORS: &str = "refs/mirrors";
 enum RefFile {
     /// No text at all.
     Empty,
+    /// A symbolic link to nothing, or to a directory.
+    Nowhere,
     /// Text that is no checksum.
     Garbage(ParseError),
     /// A commit.
@@ -52,11 +54,11 @@ impl Repo {
         self.read_ref(&format!("{}/{}", namespace(refspec.remote.as_ref()), refspec.name))
     }
 
-    /// The commit that the file of a ref names; nothing for a file that is empty, which a power cut may have left:
-    /// it can be written like a ref that is not there.
+    /// The commit that the file of a ref names; nothing for a file that is empty, which a power cut may have left, or an
+    /// alias whose ref is gone: they can be written like a ref that is not there.
     fn read_ref(&self, path: &str) -> Result<Option<CommitId>> {
         match self.ref_file(path)? {
-            None | Some(RefFile::Empty) => Ok(None),
+            None | Some(RefFile::Empty | RefFile::Nowhere) => Ok(None),
             Some(RefFile::Names(id)) => Ok(Some(id)),
             Some(RefFile::Garbage(source)) => Err(Error::Invalid { what: path.into(), source }),
         }
@@ -64,22 +66,25 @@ impl Repo {
 
     /// [`Repo::read_ref`] for those who need all refs: one that names nothing is an error.
     fn require_ref(&self, path: &str) -> Result<Option<CommitId>> {
-        match self.ref_file(path)? {
-            Some(RefFile::Empty) => {
-                let why = "the file is empty; let the ref name a commit again, or delete it";
-                Err(Error::Invalid { what: path.into(), source: ParseError::invalid("ref", 0, why) })
-            }
-            _ => self.read_ref(path),
-        }
+        let why = match self.ref_file(path)? {
+            Some(RefFile::Empty) => "the file is empty",
+            Some(RefFile::Nowhere) => "the link leads to no ref",
+            _ => return self.read_ref(path),
+        };
+        let why = format!("{why}; let the ref name a commit again, or delete it");
+        Err(Error::Invalid { what: path.into(), source: ParseError::invalid("ref", 0, why) })
     }
 
     /// What the file of a ref says; `None` if there is none.
     fn ref_file(&self, path: &str) -> Result<Option<RefFile>> {
         let bytes = match sys::read_file(&self.root, path, MAX_REF_BYTES) {
-            Err(e) if is_no_ref(&e) => return Ok(None),
+            Err(e) if is_no_ref(&e) => None,
             other => other.map_err(|e| Error::io("read", path, e))?,
         };
-        Ok(bytes.map(|bytes| match str::from_utf8(&bytes).unwrap_or_default().trim_end() {
+        let Some(bytes) = bytes else {
+            return Ok(sys::read_link(&self.root, path).is_ok().then_some(RefFile::Nowhere));
+        };
+        Ok(Some(match str::from_utf8(&bytes).unwrap_or_default().trim_end() {
             "" if bytes.len() <= 1 => RefFile::Empty,
             text => text.parse().map_or_else(RefFile::Garbage, RefFile::Names),
         }))

@@ -103,7 +103,7 @@ impl Repo {
                 let named = match self.ref_file(&format!("{namespace}/{name}"))? {
                     None => return Ok(()),
                     Some(RefFile::Names(id)) => Some(id),
-                    Some(RefFile::Empty | RefFile::Garbage(_)) => None,
+                    Some(RefFile::Empty | RefFile::Nowhere | RefFile::Garbage(_)) => None,
                 };
                 out.insert(RefSpec { remote: remote.clone(), name }, named);
                 Ok(())
@@ -137,7 +137,8 @@ impl Repo {
         })
     }
 
-    /// Calls `visit` for the files below `namespace`/`below` whose names are those of refs.
+    /// Calls `visit` for what lies below `namespace`/`below`, is no directory, and has the name of a ref. Of whatever type
+    /// it is: what cannot be read must not look like no ref, or what it named would be deleted.
     pub(super) fn walk_refs(
         &self,
         namespace: &str,
@@ -157,8 +158,7 @@ impl Repo {
                 let Ok(parsed) = name.parse() else { continue };
                 match kind {
                     FileType::Directory => todo.push(name),
-                    FileType::RegularFile | FileType::Symlink => visit(parsed, kind)?,
-                    _ => {}
+                    other => visit(parsed, other)?,
                 }
             }
         }

@@ -1,12 +1,14 @@
 //! Refs, as C ostree sees them.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use ostree_rs::base::Ctx;
 use ostree_rs::format::{Checksum, CommitId, RefSpec, RepoMode};
 use ostree_rs::store::{Error, Refs, Txn, resolve_rev};
+use rustix::fs::{CWD, mkfifoat};
 
 use super::{create, files, refspec, write_commit};
 use crate::oracle::{need, run};
@@ -158,6 +160,38 @@ fn damaged_refs() {
     repo.set_ref(&refspec("garbage"), None).unwrap();
     let expected = [("empty", id("new")), ("whole", id("whole"))];
     assert_eq!(repo.list().unwrap(), expected.map(|(name, id)| (refspec(name), id)).into());
+}
+
+/// An alias whose ref is gone, or refs on a disk that is not mounted: whoever deletes what no ref needs must not take
+/// them for no refs, and C ostree does not.
+#[test]
+fn links_to_nowhere() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let repo = create(tmp.path(), RepoMode::Archive);
+    let arg = format!("--repo={}", tmp.path().display());
+    for target in ["gone", "."] {
+        symlink(target, tmp.path().join("refs/heads/alias")).unwrap();
+        for program in ["ostree", crate::cli::OURS] {
+            let out = Command::new(program).args(["prune", "--refs-only", &arg]).output().unwrap();
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(
+                !out.status.success() && (program == "ostree" || said.contains("refs/heads/alias")),
+                "{said}"
+            );
+        }
+        assert_eq!(repo.resolve(&refspec("alias")).unwrap(), None);
+        assert_eq!(repo.ref_files().unwrap(), [(refspec("alias"), None)].into());
+        repo.set_ref(&refspec("alias"), None).unwrap();
+        assert!(repo.list().unwrap().is_empty());
+    }
+    symlink("gone", tmp.path().join("refs/heads/alias")).unwrap();
+    repo.set_ref(&refspec("alias"), Some(id("new"))).unwrap();
+    assert_eq!(repo.list().unwrap(), [(refspec("alias"), id("new"))].into());
+    mkfifoat(CWD, tmp.path().join("refs/heads/pipe"), 0o666.into()).unwrap();
+    assert!(repo.list().unwrap_err().to_string().contains("refs/heads/pipe"));
 }
 
 /// A name that somebody gave goes before what it could abbreviate.
