@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use ostree_format::{CollectionId, CommitId, RefName, RefSpec, RemoteName};
 use rustix::fs::FileType;
-use rustix::io::Errno;
 
 use super::super::{Repo, sys};
 use super::{HEADS, MIRRORS, REMOTES, RefFile, is_no_ref, namespace};
@@ -114,9 +113,9 @@ impl Repo {
 
     /// No remote, for the local refs, and every remote that has refs.
     pub(super) fn namespaces(&self) -> Result<Vec<Option<RemoteName>>> {
-        // Without it, a repository that was damaged would look like one without refs of remotes.
-        if sys::lstat(&self.root, REMOTES).map_err(|e| Error::io("stat", REMOTES, e))?.is_none() {
-            return Err(Error::io("Listing refs: opendir", REMOTES, Errno::NOENT));
+        // Without them, a repository that was damaged would look like one without refs, and lose all that they name.
+        for path in [HEADS, REMOTES] {
+            sys::open_dir(&self.root, path).map_err(|e| Error::io("Listing refs: opendir", path, e))?;
         }
         let remotes = self.dirs_in(REMOTES)?;
         Ok([None].into_iter().chain(remotes.iter().filter_map(|name| name.parse().ok().map(Some))).collect())

@@ -187,6 +187,23 @@ fn links_to_nowhere() {
         repo.set_ref(&refspec("alias"), None).unwrap();
         assert!(repo.list().unwrap().is_empty());
     }
+    // Nor a repository that has lost the directory of its refs for one without refs.
+    for dir in ["refs/heads", "refs/remotes"] {
+        let dir = tmp.path().join(dir);
+        fs::remove_dir(&dir).unwrap();
+        for is_link in [false, true] {
+            if is_link {
+                symlink("gone", &dir).unwrap();
+            }
+            for program in ["ostree", crate::cli::OURS] {
+                let out = Command::new(program).args(["prune", "--refs-only", &arg]).output().unwrap();
+                let said = String::from_utf8_lossy(&out.stderr);
+                assert!(!out.status.success() && said.contains("Listing refs: opendir"), "{said}");
+            }
+        }
+        fs::remove_file(&dir).unwrap();
+        fs::create_dir(&dir).unwrap();
+    }
     symlink("gone", tmp.path().join("refs/heads/alias")).unwrap();
     repo.set_ref(&refspec("alias"), Some(id("new"))).unwrap();
     assert_eq!(repo.list().unwrap(), [(refspec("alias"), id("new"))].into());
