@@ -232,6 +232,23 @@ fn the_words_of_the_c_program() {
     }
 }
 
+/// What cannot be read at all is told with its commits and path, too.
+#[test]
+fn a_directory_in_the_place_of_an_object() {
+    if !need("ostree") {
+        return;
+    }
+    let fixture = Fixture::new(RepoMode::Archive);
+    let objects = fixture.path().join("objects").display().to_string();
+    let found = run("find", &[&objects, "-name", "*.dirtree", "-print", "-quit"]);
+    let object = PathBuf::from(String::from_utf8(found).unwrap().trim());
+    fs::remove_file(&object).unwrap();
+    fs::create_dir(&object).unwrap();
+    let Err(FsckError::Corrupt(finding)) = fixture.fsck(&FsckOptions::default()).1 else { panic!() };
+    assert!(!finding.commits.is_empty() && finding.path.is_some(), "{finding}");
+    assert!(fixture.theirs(&[])[0].starts_with("error: "));
+}
+
 #[test]
 fn a_missing_or_empty_commit() {
     if !need("ostree") {

@@ -35,18 +35,23 @@ pub(super) fn places(
                 }
                 place.path.get_or_insert_with(path);
             }
-        })?;
+        });
     }
     Ok(found)
 }
 
 type Visit<'v> = &'v mut dyn FnMut(ObjectName, &dyn Fn() -> String);
 
+/// The bytes of an object; none if they cannot be had, which is what is being told.
+fn readable(repo: &Repo, name: ObjectName) -> Vec<u8> {
+    repo.read_meta(&name).ok().flatten().unwrap_or_default()
+}
+
 /// Visits the objects of a commit with their paths, as far as they can be read.
-fn walk(repo: &Repo, commit: &CommitId, visit: Visit<'_>) -> Result<()> {
+fn walk(repo: &Repo, commit: &CommitId, visit: Visit<'_>) {
     visit((*commit).into(), &|| "/".into());
-    let bytes = repo.read_meta(&(*commit).into())?.unwrap_or_default();
-    let Ok(root) = CommitRef::parse(&bytes).map(|commit| commit.root) else { return Ok(()) };
+    let bytes = readable(repo, (*commit).into());
+    let Ok(root) = CommitRef::parse(&bytes).map(|commit| commit.root) else { return };
     visit(root.meta.into(), &|| "/".into());
     let (mut todo, mut seen) = (vec![(root.tree, String::new())], HashSet::<DirTreeId>::new());
     while let Some((id, path)) = todo.pop() {
@@ -54,7 +59,7 @@ fn walk(repo: &Repo, commit: &CommitId, visit: Visit<'_>) -> Result<()> {
         if !seen.insert(id) {
             continue;
         }
-        let bytes = repo.read_meta(&id.into())?.unwrap_or_default();
+        let bytes = readable(repo, id.into());
         let Ok(tree) = DirTreeRef::parse(&bytes) else { continue };
         for (name, file) in tree.files() {
             visit(file.into(), &|| format!("{path}/{name}"));
@@ -64,5 +69,4 @@ fn walk(repo: &Repo, commit: &CommitId, visit: Visit<'_>) -> Result<()> {
             todo.push((dir.tree, format!("{path}/{name}")));
         }
     }
-    Ok(())
 }
