@@ -85,7 +85,7 @@ impl DeploymentId {
         self.dir().backing_path()
     }
 
-    /// Its directory.
+    /// The directory in which the deployment lies.
     pub(super) fn dir(&self) -> DeploymentDir {
         DeploymentDir { stateroot: self.stateroot.clone(), name: self.name() }
     }
