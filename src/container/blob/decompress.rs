@@ -129,30 +129,39 @@ fn read<T>(
         (join(fetch), join(decompress), consumed)
     });
     ctx.cancel.check()?;
-    let broken = |source| Error::Layer { layer: digest, source };
-    // A blob that is not what it should be is the reason for whatever `consume` says, and a source that breaks off the
-    // reason for whatever the decompressor says.
-    let fetched = fetched.map_err(broken)?;
-    if let (End::Whole(blob), Err(_)) = (&fetched, &decompressed) {
-        blob.verify(digest, layer.size())?;
-    }
-    let seen = match (fetched, decompressed.map_err(broken)?) {
-        (End::Whole(blob), End::Whole(stream)) => {
-            blob.verify(digest, layer.size())?;
-            let actual = DiffId::new(stream.unwrap_or(blob.checksum));
-            match diff_id.filter(|expected| **expected != actual) {
-                None => Ok(()),
-                Some(expected) => {
-                    return Err(Error::DiffIdMismatch { layer: digest, expected: *expected, actual });
-                }
-            }
-        }
-        _ => Err(broken(io::Error::other("was not read to its end"))),
-    };
+    let is_whole = verify(digest, layer.size(), diff_id, fetched, decompressed)?;
     let consumed = consumed?;
-    seen?;
+    if !is_whole {
+        let source = io::Error::other("was not read to its end");
+        return Err(Error::Layer { layer: digest, source });
+    }
     item.done();
     Ok(consumed)
+}
+
+/// Verifies what was read of a blob, and what came of it; says whether that was all. A blob that is not what it should be is
+/// the reason for whatever its reader says, and a source that breaks off the reason for whatever the decompressor says.
+fn verify(
+    layer: Digest,
+    size: u64,
+    diff_id: Option<&DiffId>,
+    fetched: io::Result<End<Found>>,
+    decompressed: io::Result<End<Option<Checksum>>>,
+) -> Result<bool> {
+    let broken = |source| Error::Layer { layer, source };
+    let fetched = fetched.map_err(broken)?;
+    if let (End::Whole(blob), Err(_)) = (&fetched, &decompressed) {
+        blob.verify(layer, size)?;
+    }
+    let (End::Whole(blob), End::Whole(stream)) = (fetched, decompressed.map_err(broken)?) else {
+        return Ok(false);
+    };
+    blob.verify(layer, size)?;
+    let actual = DiffId::new(stream.unwrap_or(blob.checksum));
+    match diff_id.filter(|expected| **expected != actual) {
+        None => Ok(true),
+        Some(expected) => Err(Error::DiffIdMismatch { layer, expected: *expected, actual }),
+    }
 }
 
 /// Tells of a layer that is compressed in another way than its media type says.
