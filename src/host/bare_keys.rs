@@ -111,19 +111,19 @@ fn read(path: &Path) -> Result<String> {
 /// without any nothing is let in. What revokes keys is not, other than there: what it forbids would be let in.
 fn keys_in(kind: KeyKind, dirs: &[&Path]) -> Result<PublicKeys> {
     let mut keys = PublicKeys::new(kind);
-    for list in dirs.iter().flat_map(|dir| lists(dir, "trusted", kind)) {
-        let added = list.map(|list| keys.trust_file(&list));
-        tracing::debug!(?added, "trusted keys");
+    for (file, text) in dirs.iter().flat_map(|dir| lists(dir, "trusted", kind)) {
+        let added = text.map(|text| keys.trust_file(&text));
+        tracing::debug!(file = %file.display(), ?added, "trusted keys");
     }
-    for list in dirs.iter().flat_map(|dir| lists(dir, "revoked", kind)) {
-        let added = keys.revoke_file(&list?);
-        tracing::debug!(?added, "revoked keys");
+    for (file, text) in dirs.iter().flat_map(|dir| lists(dir, "revoked", kind)) {
+        let added = keys.revoke_file(&text?);
+        tracing::debug!(file = %file.display(), ?added, "revoked keys");
     }
     Ok(keys)
 }
 
-/// A list of keys, and the files in the directory beside it, or why they cannot be read.
-fn lists(dir: &Path, what: &str, kind: KeyKind) -> Vec<Result<String>> {
+/// A list of keys, and the files in the directory beside it, with what is in each, or why it cannot be read.
+fn lists(dir: &Path, what: &str, kind: KeyKind) -> Vec<(PathBuf, Result<String>)> {
     let first = dir.join(format!("{what}.{}", kind.name()));
     let beside = first.with_extension(format!("{}.d", kind.name()));
     let (mut files, failed) = match fs::read_dir(&beside) {
@@ -132,11 +132,11 @@ fn lists(dir: &Path, what: &str, kind: KeyKind) -> Vec<Result<String>> {
     };
     files.sort();
     let list = |path: PathBuf| match fs::metadata(&path) {
-        Ok(found) => found.is_file().then(|| read(&path)),
+        Ok(found) => found.is_file().then(|| (path.clone(), read(&path))),
         Err(error) if is_missing(&error) => None,
-        Err(error) => Some(Err(Error::io("Reading", &path)(error))),
+        Err(error) => Some((path.clone(), Err(Error::io("Reading", &path)(error)))),
     };
-    let failed = failed.map(|error| Err(Error::io("Reading", &beside)(error)));
+    let failed = failed.map(|error| (beside.clone(), Err(Error::io("Reading", &beside)(error))));
     [first].into_iter().chain(files).filter_map(list).chain(failed).collect()
 }
 
