@@ -21,7 +21,7 @@ mod load;
 mod lookup;
 mod mem;
 mod modifier;
-mod overlay;
+mod mutable_tree;
 mod pack;
 mod paths;
 mod read;
@@ -54,7 +54,7 @@ pub(crate) use mem::validate_meta;
 pub use modifier::{
     Attributes, Decision, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy,
 };
-pub use overlay::{Entry, MutableTree};
+pub use mutable_tree::{Entry, MutableTree};
 pub use pack::pack_file;
 pub use paths::{Paths, paths};
 pub use read::{ArchivedCheck, ArchivedFile, Content, FileObject, LooseFile, ObjectRead};
