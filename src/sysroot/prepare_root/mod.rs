@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
 use ostree_format::keyfile::KeyFile;
-use rustix::fs::{Mode, fstat, mkdirat};
+use rustix::fs::{Mode, mkdirat};
 use rustix::io::Errno;
 
 pub use self::booted::{Booted, Mounted};
@@ -47,7 +47,6 @@ pub use self::next::{clear_next, prepare_next};
 pub use self::remount::remount;
 pub use self::take_over::take_over;
 pub use self::units::{NoStateroot, Unit, UnitContent, UnitFacts, units};
-use super::Inode;
 use crate::sign::{KeyKind, PublicKeys};
 
 /// Where the new root is put together, below the root of the initramfs.
@@ -95,15 +94,9 @@ pub fn prepare(initramfs: &Place, physical: &Place, cmdline: &str) -> Result<Pre
     stage.make_run_dir("ostree", 0o755)?;
     // Only root passes through.
     stage.make_run_dir("ostree/.private", 0)?;
-    let is_readonly = is_sysroot_readonly(&config, &physical.dir);
     let is_physical_writable = Access::of(&physical.path)? == Access::ReadWrite;
-    let found = fstat(&dir).map_err(|errno| io_error("looking at", &deployment)(errno.into()))?;
-    let mut booted = Booted {
-        backing: Some(Inode::from(&found)),
-        root: config.root,
-        is_sysroot_readonly: is_readonly,
-        ..Booted::default()
-    };
+    let booted = Booted::before_mounts(&dir, &deployment, &config)?;
+    let mut booted = Booted { is_sysroot_readonly: is_sysroot_readonly(&config, &physical.dir), ..booted };
     root::assemble(&stage, &config, keys.as_ref(), physical, &dir, &mut booted)?;
     Ok(Prepared { deployment, booted, is_physical_writable })
 }

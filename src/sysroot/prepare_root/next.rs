@@ -15,13 +15,10 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use cap_std::fs::Dir;
-use rustix::fs::fstat;
 
 use super::mounts::{self, Access};
 use super::root::{self, HOTFIX};
-use super::{
-    Booted, Composefs, Error, Inode, Place, Result, RootConfig, Stage, io_error, load_keys, make_dir,
-};
+use super::{Booted, Composefs, Error, Place, Result, RootConfig, Stage, io_error, load_keys, make_dir};
 use crate::sign::PublicKeys;
 
 /// Where systemd looks for the next root, below `/run`.
@@ -72,7 +69,6 @@ fn mount_next(root: &Place, run_dir: &Dir, deployment: &Path, cmdline: &str) -> 
         return Err(Error::NextWithoutComposefs);
     }
     let keys: Option<PublicKeys> = load_keys(&root.dir, &config)?;
-    let found = fstat(&dir).map_err(|errno| io_error("looking at", deployment)(errno.into()))?;
     let run = root.path.join("run");
     let stage = Stage {
         root: &root.path,
@@ -84,13 +80,9 @@ fn mount_next(root: &Place, run_dir: &Dir, deployment: &Path, cmdline: &str) -> 
         deployment,
     };
     stage.make_run_dir("ostree/.private", 0)?;
-    let mut booted = Booted {
-        backing: Some(Inode::from(&found)),
-        root: config.root,
-        // The only kind that there is.
-        is_sysroot_readonly: true,
-        ..Booted::default()
-    };
+    let booted = Booted::before_mounts(&dir, deployment, &config)?;
+    // A soft reboot leads to no other kind of `/sysroot`.
+    let mut booted = Booted { is_sysroot_readonly: true, ..booted };
     if dir.symlink_metadata(HOTFIX.1).is_ok() {
         // Otherwise nothing could be written through the overlay.
         mounts::rebind(stage.physical, Access::ReadWrite)?;

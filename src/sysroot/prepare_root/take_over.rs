@@ -13,12 +13,12 @@
 
 use std::path::Path;
 
-use rustix::fs::{AtFlags, fstat, unlinkat};
+use rustix::fs::{AtFlags, unlinkat};
 
 use super::mounts::{self, Access};
 use super::root::{self, MOUNT_VAR};
 use super::{
-    Booted, Error, Inode, Integrity, Place, Prepared, Result, RootConfig, Stage, Target, find, io_error,
+    Booted, Error, Integrity, Place, Prepared, Result, RootConfig, Stage, Target, find, io_error,
     is_sysroot_readonly,
 };
 
@@ -41,15 +41,9 @@ pub fn take_over(root: &Place, cmdline: &str) -> Result<Prepared> {
     if config.integrity == Integrity::Signed {
         return Err(Error::SignedWithoutInitramfs);
     }
-    let is_readonly = is_sysroot_readonly(&config, &root.dir);
     let access = Access::of(&root.path)?;
-    let found = fstat(&dir).map_err(|errno| io_error("looking at", &deployment)(errno.into()))?;
-    let mut booted = Booted {
-        backing: Some(Inode::from(&found)),
-        root: config.root,
-        is_sysroot_readonly: is_readonly,
-        ..Booted::default()
-    };
+    let booted = Booted::before_mounts(&dir, &deployment, &config)?;
+    let mut booted = Booted { is_sysroot_readonly: is_sysroot_readonly(&config, &root.dir), ..booted };
     let run = root.path.join("run");
     mounts::make_private(&root.path)?;
     mounts::run_tmpfs(&run)?;
