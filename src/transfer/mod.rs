@@ -34,7 +34,7 @@ use crate::store::{
 use content::{ContentCopy, SmallFiles};
 use metadata::MetaCopy;
 pub use refs::{CopiedRef, Moves, RefCopy, copy_refs};
-pub(crate) use subpath::{Filter, Match};
+pub(crate) use subpath::{Filter, wanted_dirs, wanted_files};
 
 /// The number of content objects that make one job.
 const BATCH_FILES: usize = 64;
@@ -298,17 +298,12 @@ impl<'env> Walk<'env, '_> {
         filter: Option<&Filter<'env>>,
         todo: &mut Vec<(DirTreeId, Option<Filter<'env>>)>,
     ) -> Result<()> {
-        for (name, file) in tree.files() {
-            if filter.is_none_or(|filter| filter.file(name)) && self.seen.files.insert(file) {
+        for file in wanted_files(tree, filter) {
+            if self.seen.files.insert(file) {
                 self.file(file)?;
             }
         }
-        for (name, dir) in tree.dirs() {
-            let below = match filter.map_or(Match::Everything, |filter| filter.dir(name)) {
-                Match::Nothing => continue,
-                Match::Everything => None,
-                Match::Below(filter) => Some(filter),
-            };
+        for (dir, below) in wanted_dirs(tree, filter) {
             self.dirmeta(dir.meta)?;
             todo.push((dir.tree, below));
         }

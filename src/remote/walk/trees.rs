@@ -5,7 +5,7 @@ use ostree_format::{DirMetaId, DirTreeId, DirTreeRef, FileId, MetaKind};
 use super::{Asked, MAX_WAITING_FILES, Walk};
 use crate::remote::error::Result;
 use crate::store;
-use crate::transfer::{Filter, Match};
+use crate::transfer::{Filter, wanted_dirs, wanted_files};
 
 impl<'env> Walk<'env, '_> {
     /// Looks at the dirtrees that are here, which are those of an earlier pull, or of another commit.
@@ -53,17 +53,12 @@ impl<'env> Walk<'env, '_> {
         filter: Option<&Filter<'env>>,
     ) -> Result<()> {
         let tree = DirTreeRef::parse(bytes).map_err(store::Error::corrupt(id))?;
-        for (name, file) in tree.files() {
-            if filter.is_none_or(|filter| filter.file(name)) && self.seen_files.insert(file) {
+        for file in wanted_files(&tree, filter) {
+            if self.seen_files.insert(file) {
                 self.file(file)?;
             }
         }
-        for (name, dir) in tree.dirs() {
-            let below = match filter.map_or(Match::Everything, |filter| filter.dir(name)) {
-                Match::Nothing => continue,
-                Match::Everything => None,
-                Match::Below(filter) => Some(filter),
-            };
+        for (dir, below) in wanted_dirs(&tree, filter) {
             self.dirmeta(dir.meta)?;
             self.tree(dir.tree, below)?;
         }
