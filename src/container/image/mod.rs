@@ -32,8 +32,8 @@ pub use name::RepositoryName;
 pub use plan::{CommitOnBase, Documents, Image, ImageLayer, LayerKind, LayerPlan, PlannedLayer};
 pub use platform::PlatformName;
 pub use reference::{ImageReference, OstreeImageReference, SignatureSource, Transport};
-pub(in crate::container) use source::read_verified;
 pub use source::{ImageSource, MAX_JSON_BYTES, RawManifest, read_json};
+pub(in crate::container) use source::{ask_another, read_verified};
 pub use unpacked::{EntryVisitor, EveryEntry, UnpackedLayer};
 
 pub(super) use dest::canonical_json;

@@ -140,49 +140,77 @@ pub trait ImageSource: Sync {
     }
 }
 
+/// Every method of an [`ImageSource`] but `manifest` and `signatures`, each asked of another source: a wrapper that left one
+/// to its default would hide what the other can do.
+macro_rules! ask_another {
+    ($self:ident, $other:expr) => {
+        fn manifest_of(
+            &$self,
+            descriptor: &oci_spec::image::Descriptor,
+        ) -> $crate::container::image::Result<$crate::container::image::RawManifest> {
+            $other.manifest_of(descriptor)
+        }
+
+        fn blob(
+            &$self,
+            descriptor: &oci_spec::image::Descriptor,
+        ) -> $crate::container::image::Result<Box<dyn std::io::Read + Send>> {
+            $other.blob(descriptor)
+        }
+
+        fn blob_part(
+            &$self,
+            descriptor: &oci_spec::image::Descriptor,
+            part: std::ops::Range<u64>,
+        ) -> $crate::container::image::Result<Option<Box<dyn std::io::Read + Send>>> {
+            $other.blob_part(descriptor, part)
+        }
+
+        fn blob_parts(
+            &$self,
+            descriptor: &oci_spec::image::Descriptor,
+            parts: &[std::ops::Range<u64>],
+        ) -> $crate::container::image::Result<Option<Vec<Vec<u8>>>> {
+            $other.blob_parts(descriptor, parts)
+        }
+
+        fn file_part(
+            &$self,
+            descriptor: &oci_spec::image::Descriptor,
+            part: std::ops::Range<u64>,
+        ) -> $crate::container::image::Result<Option<Box<dyn std::io::Read + Send>>> {
+            $other.file_part(descriptor, part)
+        }
+
+        fn unpacked(
+            &$self,
+            layer: &oci_spec::image::Descriptor,
+        ) -> $crate::container::image::Result<Option<Box<dyn $crate::container::image::UnpackedLayer + '_>>> {
+            $other.unpacked(layer)
+        }
+
+        fn referrers(
+            &$self,
+            subject: &$crate::container::image::Digest,
+        ) -> $crate::container::image::Result<Vec<oci_spec::image::Descriptor>> {
+            $other.referrers(subject)
+        }
+
+        fn tagged(
+            &$self,
+            tag: &str,
+        ) -> $crate::container::image::Result<Option<$crate::container::image::RawManifest>> {
+            $other.tagged(tag)
+        }
+    };
+}
+pub(in crate::container) use ask_another;
+
 impl<S: ImageSource + ?Sized> ImageSource for &S {
+    ask_another!(self, **self);
+
     fn manifest(&self) -> Result<RawManifest> {
         (**self).manifest()
-    }
-
-    fn manifest_of(&self, descriptor: &oci::Descriptor) -> Result<RawManifest> {
-        (**self).manifest_of(descriptor)
-    }
-
-    fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>> {
-        (**self).blob(descriptor)
-    }
-
-    fn blob_part(
-        &self,
-        descriptor: &oci::Descriptor,
-        part: Range<u64>,
-    ) -> Result<Option<Box<dyn Read + Send>>> {
-        (**self).blob_part(descriptor, part)
-    }
-
-    fn blob_parts(&self, descriptor: &oci::Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
-        (**self).blob_parts(descriptor, parts)
-    }
-
-    fn file_part(
-        &self,
-        descriptor: &oci::Descriptor,
-        part: Range<u64>,
-    ) -> Result<Option<Box<dyn Read + Send>>> {
-        (**self).file_part(descriptor, part)
-    }
-
-    fn unpacked(&self, layer: &oci::Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
-        (**self).unpacked(layer)
-    }
-
-    fn referrers(&self, subject: &Digest) -> Result<Vec<oci::Descriptor>> {
-        (**self).referrers(subject)
-    }
-
-    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
-        (**self).tagged(tag)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
@@ -191,48 +219,10 @@ impl<S: ImageSource + ?Sized> ImageSource for &S {
 }
 
 impl<S: ImageSource + ?Sized> ImageSource for Box<S> {
+    ask_another!(self, **self);
+
     fn manifest(&self) -> Result<RawManifest> {
         (**self).manifest()
-    }
-
-    fn manifest_of(&self, descriptor: &oci::Descriptor) -> Result<RawManifest> {
-        (**self).manifest_of(descriptor)
-    }
-
-    fn blob(&self, descriptor: &oci::Descriptor) -> Result<Box<dyn Read + Send>> {
-        (**self).blob(descriptor)
-    }
-
-    fn blob_part(
-        &self,
-        descriptor: &oci::Descriptor,
-        part: Range<u64>,
-    ) -> Result<Option<Box<dyn Read + Send>>> {
-        (**self).blob_part(descriptor, part)
-    }
-
-    fn blob_parts(&self, descriptor: &oci::Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
-        (**self).blob_parts(descriptor, parts)
-    }
-
-    fn file_part(
-        &self,
-        descriptor: &oci::Descriptor,
-        part: Range<u64>,
-    ) -> Result<Option<Box<dyn Read + Send>>> {
-        (**self).file_part(descriptor, part)
-    }
-
-    fn unpacked(&self, layer: &oci::Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
-        (**self).unpacked(layer)
-    }
-
-    fn referrers(&self, subject: &Digest) -> Result<Vec<oci::Descriptor>> {
-        (**self).referrers(subject)
-    }
-
-    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
-        (**self).tagged(tag)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {

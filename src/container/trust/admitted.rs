@@ -6,16 +6,12 @@
 //! Whatever happens to the source afterwards, its name is not read again: the manifest is these bytes, and all that it
 //! leads to has the digests that it says.
 
-use std::io::Read;
-use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use oci_spec::image::Descriptor;
-
 use super::{Candidate, Signatures};
 use crate::container::config::policy::Policy;
-use crate::container::image::{Digest, Image, ImageSource, RawManifest, Result, UnpackedLayer};
+use crate::container::image::{Image, ImageSource, RawManifest, Result, ask_another};
 use crate::container::trust;
 
 /// An image by its manifest, or several by their index.
@@ -91,40 +87,10 @@ impl<'s> Admitted<'s> {
 }
 
 impl ImageSource for Admitted<'_> {
+    ask_another!(self, self.source);
+
     fn manifest(&self) -> Result<RawManifest> {
         Ok(self.manifest.clone())
-    }
-
-    fn manifest_of(&self, descriptor: &Descriptor) -> Result<RawManifest> {
-        self.source.manifest_of(descriptor)
-    }
-
-    fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
-        self.source.blob(descriptor)
-    }
-
-    fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
-        self.source.blob_part(descriptor, part)
-    }
-
-    fn blob_parts(&self, descriptor: &Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
-        self.source.blob_parts(descriptor, parts)
-    }
-
-    fn file_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
-        self.source.file_part(descriptor, part)
-    }
-
-    fn unpacked(&self, layer: &Descriptor) -> Result<Option<Box<dyn UnpackedLayer + '_>>> {
-        self.source.unpacked(layer)
-    }
-
-    fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
-        self.source.referrers(subject)
-    }
-
-    fn tagged(&self, tag: &str) -> Result<Option<RawManifest>> {
-        self.source.tagged(tag)
     }
 
     fn signatures(&self) -> Result<Vec<Vec<u8>>> {
