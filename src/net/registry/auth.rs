@@ -104,8 +104,7 @@ impl Registry {
                     return self.fetch_token(realm, service.as_deref(), &scopes, patience).map(Some);
                 }
                 (Challenge::Basic, Some(Credentials::Password { user, password })) => {
-                    let authorization = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-                    return Ok(Some(Token { authorization, expires: None }));
+                    return Ok(Some(Token { authorization: basic(user, password), expires: None }));
                 }
                 (Challenge::Basic, _) => {}
             }
@@ -166,8 +165,7 @@ impl Registry {
                 url.query_pairs_mut().extend_pairs(scopes.iter().map(|s| ("scope", s)));
                 let mut request = Request::new(Method::GET, url);
                 if let Some(Credentials::Password { user, password }) = credentials {
-                    let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-                    request = request.header(AUTHORIZATION, &basic);
+                    request = request.header(AUTHORIZATION, &basic(user, password));
                 }
                 request
             }
@@ -179,18 +177,32 @@ impl Registry {
             }
         })?;
         response.refuse_error("token", &body)?;
-        let answer: TokenAnswer = response.parse("token", &body)?;
-        let token = [answer.token, answer.access_token].into_iter().flatten().find(|t| !t.is_empty());
-        let token = token.ok_or_else(|| Error::protocol(&response.url, "an answer without a token"))?;
+        response
+            .parse::<TokenAnswer>("token", &body)?
+            .token()
+            .map_err(|why| Error::protocol(&response.url, why))
+    }
+}
+
+impl TokenAnswer {
+    /// The token that was given; the text says what is wrong with it.
+    fn token(self) -> Result<Token, &'static str> {
+        let token = [self.token, self.access_token].into_iter().flatten().find(|t| !t.is_empty());
+        let token = token.ok_or("an answer without a token")?;
         if HeaderValue::from_str(&token).is_err() {
-            return Err(Error::protocol(&response.url, "a token with characters that cannot be sent"));
+            return Err("a token with characters that cannot be sent");
         }
-        let life = answer.expires_in.map(|secs| Duration::try_from_secs_f64(secs.max(0.0)));
+        let life = self.expires_in.map(|secs| Duration::try_from_secs_f64(secs.max(0.0)));
         let life = life.and_then(Result::ok).unwrap_or(DEFAULT_LIFE);
         // A little earlier, so that it does not expire on its way.
         let expires = Instant::now().checked_add(life.saturating_sub(Duration::from_secs(5)));
         Ok(Token { authorization: format!("Bearer {token}"), expires })
     }
+}
+
+/// The header `Authorization` of a user.
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
 fn with_token(request: &Request, token: Option<&Token>) -> Request {

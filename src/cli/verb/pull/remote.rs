@@ -16,8 +16,7 @@ use crate::remote::{
     DeltaStats, PartsDir, RemoteOptions, RemotePlan, RemoteStats, SummaryJudge, WantedRef, WantedRefs,
 };
 use crate::repo::{Repo, TransactionStats};
-use crate::store::{Depth, ObjectRead};
-use crate::transfer::{FileModes, Trust};
+use crate::store::ObjectRead;
 
 pub(in crate::cli::verb) use options::Options;
 
@@ -31,7 +30,7 @@ pub(in crate::cli::verb) fn pull(
     session: &mut Session,
 ) -> anyhow::Result<()> {
     options.set_fsync(repo);
-    let deltas = options.deltas(repo.mode())?;
+    let asked = options.asked(repo)?;
     let (started, machine) = (Instant::now(), Machine::from_env());
     let opened = machine.open_remote(repo, name, &options.access()?, &session.ctx)?;
     let wanted = wanted(refs, &opened.config, options.mirror)?;
@@ -45,23 +44,13 @@ pub(in crate::cli::verb) fn pull(
     let spool = || machine.temporary_file();
     let remote_options = RemoteOptions {
         remote: Some(name.clone()),
-        mirror: options.mirror,
-        depth: u32::try_from(options.depth.unwrap_or(0)).map_or(Depth::All, Depth::Parents),
-        extent: options.extent(),
-        trust: if options.untrusted { Trust::Nothing } else { Trust::Source },
-        server_trust: options.server_trust(),
-        file_modes: if options.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
         voucher: trust.commits(),
         summary_judge: trust.verifies_summary().then_some(&judge as &SummaryJudge<'_>),
         bindings: options.bindings(&opened.config),
-        timestamps: options.timestamps(repo)?,
         local_caches: caches.iter().map(|cache| cache as &dyn ObjectRead).collect(),
         parts: parts(repo)?,
-        requests: options
-            .max_outstanding_fetcher_requests
-            .unwrap_or_else(|| RemoteOptions::default().requests),
-        deltas,
         spool: Some(&spool),
+        ..asked
     };
     // What another server says may never be taken for what the remote says, the next time that it is asked.
     let cache = match options.url {

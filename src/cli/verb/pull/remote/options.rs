@@ -10,10 +10,10 @@ use crate::cli::program::Program;
 use crate::format::{CommitId, RemoteConfig, RepoMode, Rev, RevBase};
 use crate::host::RemoteAccess;
 use crate::net::Limits;
-use crate::remote::{Bindings, DeltaUse, ServerTrust, Timestamps};
+use crate::remote::{Bindings, DeltaUse, RemoteOptions, ServerTrust, Timestamps};
 use crate::repo::{Fsync, Repo};
-use crate::store::resolve_rev;
-use crate::transfer::Extent;
+use crate::store::{Depth, resolve_rev};
+use crate::transfer::{Extent, FileModes, Trust};
 
 /// The options of C ostree's `pull`, which are for remotes only.
 #[derive(clap::Args, Default, PartialEq)]
@@ -49,20 +49,20 @@ pub(in crate::cli::verb) struct Options {
     subpath: Vec<String>,
     /// Verify every object also where the remote is a directory of this machine, which is believed otherwise
     #[arg(long)]
-    pub(super) untrusted: bool,
+    untrusted: bool,
     /// With --mirror, in an archive: do not verify content objects that come over HTTP. Whoever controls the server or the
     /// line can put anything into the repository
     #[arg(long)]
     http_trusted: bool,
     /// Refuse files with a mode outside of 0775
     #[arg(long)]
-    pub(super) bareuseronly_files: bool,
+    bareuseronly_files: bool,
     /// Only say what would be fetched of static deltas
     #[arg(long)]
     pub(super) dry_run: bool,
     /// How many parents to fetch too; -1 for all [default: 0]
     #[arg(long, allow_hyphen_values = true, value_parser = clap::value_parser!(i64).range(-1..))]
-    pub(super) depth: Option<i64>,
+    depth: Option<i64>,
     /// Where to fetch from, in place of what is configured
     #[arg(long)]
     pub(super) url: Option<String>,
@@ -86,7 +86,7 @@ pub(in crate::cli::verb) struct Options {
     low_speed_time_seconds: Option<u64>,
     /// How many requests to have under way at most [default: 64]
     #[arg(long, value_name = "N")]
-    pub(super) max_outstanding_fetcher_requests: Option<NonZeroUsize>,
+    max_outstanding_fetcher_requests: Option<NonZeroUsize>,
     /// Take objects from this repository where it has them; may be given more than once
     #[arg(short = 'L', long, value_name = "REPO")]
     pub(super) localcache_repo: Vec<PathBuf>,
@@ -154,7 +154,24 @@ impl Options {
         })
     }
 
-    pub(super) fn extent(&self) -> Extent {
+    /// What the options say of a pull into `repo`, apart from the remote.
+    pub(super) fn asked(&self, repo: &Repo) -> anyhow::Result<RemoteOptions<'static>> {
+        let default = RemoteOptions::default();
+        Ok(RemoteOptions {
+            mirror: self.mirror,
+            depth: u32::try_from(self.depth.unwrap_or(0)).map_or(Depth::All, Depth::Parents),
+            extent: self.extent(),
+            trust: if self.untrusted { Trust::Nothing } else { Trust::Source },
+            server_trust: self.server_trust(),
+            file_modes: if self.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
+            timestamps: self.timestamps(repo)?,
+            requests: self.max_outstanding_fetcher_requests.unwrap_or(default.requests),
+            deltas: self.deltas(repo.mode())?,
+            ..default
+        })
+    }
+
+    fn extent(&self) -> Extent {
         match (self.commit_metadata_only, &self.subpath[..]) {
             (true, _) => Extent::CommitOnly,
             (false, []) => Extent::Full,
@@ -162,7 +179,7 @@ impl Options {
         }
     }
 
-    pub(super) fn timestamps(&self, repo: &Repo) -> anyhow::Result<Timestamps> {
+    fn timestamps(&self, repo: &Repo) -> anyhow::Result<Timestamps> {
         Ok(match &self.timestamp_check_from_rev {
             Some(rev) => Timestamps::NotOlderThan(resolve_rev(repo, rev)?),
             None if self.timestamp_check => Timestamps::NotOlderThanRefs,
@@ -180,7 +197,7 @@ impl Options {
     }
 
     /// What static deltas are used for by a repository of this mode.
-    pub(super) fn deltas(&self, mode: RepoMode) -> anyhow::Result<DeltaUse> {
+    fn deltas(&self, mode: RepoMode) -> anyhow::Result<DeltaUse> {
         if self.dry_run && !self.require_static_deltas {
             bail!("--dry-run requires --require-static-deltas");
         }
@@ -196,7 +213,7 @@ impl Options {
     }
 
     /// What is believed that comes over HTTP. Who gives both options means the safe one, as in C ostree.
-    pub(super) fn server_trust(&self) -> ServerTrust {
+    fn server_trust(&self) -> ServerTrust {
         match self.http_trusted && !self.untrusted {
             true => ServerTrust::Content,
             false => ServerTrust::Nothing,
