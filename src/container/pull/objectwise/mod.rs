@@ -119,11 +119,8 @@ fn attempt<T>(
     let size = layer.descriptor.size();
     let List { entries, listed } = match list(wanted, taking, &asking) {
         Ok(list) => list,
-        Err(Wrong::Whole(why)) => return Ok(Attempt::Whole(why, asking.bytes())),
-        Err(Wrong::Error(error)) => return give_up(error, layer, WhyWhole::NoParts),
-        Err(Wrong::Table(why)) => {
-            let error = Error::Image(format!("the table of contents is wrong: {why}"));
-            return give_up(error, layer, WhyWhole::WrongTable);
+        Err(wrong) => {
+            return other_way(wrong, layer, &asking).map(|(why, before)| Attempt::Whole(why, before));
         }
     };
     let pieces = pieces(entries.iter().flat_map(Entry::frames));
@@ -132,10 +129,7 @@ fn attempt<T>(
         return Ok(Attempt::Whole(WhyWhole::MostIsMissing, before));
     }
     tracing::debug!(layer = %layer.descriptor.digest(), before, ahead, requests = pieces.len(), "to be fetched");
-    chosen(layer.descriptor.digest().as_ref(), Way::Objects, ctx);
-    let item = Item::start(ctx, layer.descriptor.digest().to_string(), Some(before + ahead));
-    // What is not fetched is done, for who counts the bytes of the whole image.
-    ctx.bytes_done(size.saturating_sub(before + ahead));
+    let item = begin_parts(layer, before + ahead, ctx);
     let asking = asking.reporting(&item);
     let read =
         stream_of(&asking, &entries, &pieces, &mut |stream| consume(stream, StreamHolds::WhatIsMissing));
@@ -145,7 +139,7 @@ fn attempt<T>(
             item.done();
             Ok(Attempt::Read(value, fetched, listed))
         }
-        Err(error) => give_up(error, layer, WhyWhole::WrongTable),
+        Err(error) => not_final(error, layer).map(|()| Attempt::Whole(WhyWhole::WrongTable, 0)),
     }
 }
 
@@ -187,9 +181,27 @@ pub(super) fn chosen(layer: &str, way: Way, ctx: &Ctx) {
     ctx.progress.event(Event::Chosen { name: layer, way: way.word(), why: &way.to_string() });
 }
 
-/// The whole layer, if that is likely to help against `error`.
-fn give_up<T>(error: Error, layer: &ImageLayer, why: WhyWhole) -> Result<Attempt<T>> {
-    not_final(error, layer).map(|()| Attempt::Whole(why, 0))
+/// Reports that so many bytes of a layer are fetched as parts of it.
+fn begin_parts<'a>(layer: &ImageLayer, bytes: u64, ctx: &'a Ctx) -> Item<'a> {
+    let digest = layer.descriptor.digest();
+    chosen(digest.as_ref(), Way::Objects, ctx);
+    let item = Item::start(ctx, digest.to_string(), Some(bytes));
+    // What is not fetched is done, for whoever counts the bytes of the whole image.
+    ctx.bytes_done(layer.descriptor.size().saturating_sub(bytes));
+    item
+}
+
+/// Why a layer is not fetched by its table, and the bytes that were fetched in vain; the error if another way is not likely
+/// to help against it.
+fn other_way(wrong: Wrong, layer: &ImageLayer, asking: &Asking<'_>) -> Result<(WhyWhole, u64)> {
+    let (error, why) = match wrong {
+        Wrong::Whole(why) => return Ok((why, asking.bytes())),
+        Wrong::Error(error) => (error, WhyWhole::NoParts),
+        Wrong::Table(why) => {
+            (Error::Image(format!("the table of contents is wrong: {why}")), WhyWhole::WrongTable)
+        }
+    };
+    not_final(error, layer).map(|()| (why, 0))
 }
 
 /// Passes over an error against which fetching the whole layer is likely to help.

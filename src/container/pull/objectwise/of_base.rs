@@ -15,10 +15,10 @@ use super::building::Building;
 use super::by_table::rows;
 use super::missing::{Entry, MAX_ENTRIES, Wrong, is_most};
 use super::pieces::pieces;
-use super::{MIN_LAYER_BYTES, chosen, not_final, stream_of};
-use crate::base::{Ctx, Item};
+use super::{MIN_LAYER_BYTES, begin_parts, not_final, other_way, stream_of};
+use crate::base::Ctx;
 use crate::container::blob::chunked::{Row, TablePlace, Wants};
-use crate::container::image::{Error, ImageLayer, ImageSource, Result};
+use crate::container::image::{ImageLayer, ImageSource, Result};
 use crate::container::store::{Fetched, Way, WhyWhole};
 use crate::tar::{EntryRole, WantedFiles, role_of};
 
@@ -43,12 +43,7 @@ pub(in crate::container::pull) fn read_wanted(
     let asking = Asking::new(source, &layer.descriptor, ctx);
     let entries = match entries(&table, wanted, is_missing, &asking) {
         Ok(entries) => entries,
-        Err(Wrong::Whole(why)) => return Ok(Err(why)),
-        Err(Wrong::Error(error)) => return not_final(error, layer).map(|()| Err(WhyWhole::NoParts)),
-        Err(Wrong::Table(why)) => {
-            let error = Error::Image(format!("the table of contents is wrong: {why}"));
-            return not_final(error, layer).map(|()| Err(WhyWhole::WrongTable));
-        }
+        Err(wrong) => return other_way(wrong, layer, &asking).map(|(why, _)| Err(why)),
     };
     let pieces = pieces(entries.iter().flat_map(Entry::frames));
     let (before, ahead) = (asking.bytes(), pieces.iter().map(|piece| piece.end - piece.start).sum::<u64>());
@@ -56,10 +51,7 @@ pub(in crate::container::pull) fn read_wanted(
         return Ok(Err(WhyWhole::MostIsMissing));
     }
     tracing::debug!(layer = %layer.descriptor.digest(), before, ahead, requests = pieces.len(), "to be fetched");
-    chosen(layer.descriptor.digest().as_ref(), Way::Objects, ctx);
-    let item = Item::start(ctx, layer.descriptor.digest().to_string(), Some(before + ahead));
-    // What is not fetched is done, for who counts the bytes of the whole image.
-    ctx.bytes_done(size.saturating_sub(before + ahead));
+    let item = begin_parts(layer, before + ahead, ctx);
     let reporting = asking.reporting(&item);
     let read = stream_of(&reporting, &entries, &pieces, consume);
     let fetched = Fetched { bytes: reporting.bytes(), way: Way::Objects };

@@ -21,12 +21,12 @@ use self::regions::{PieceReader, Region, TableFile, ranges, read_table, regions}
 use super::asking::Asking;
 use super::fetch::fetch;
 use super::missing::{Wrong, is_most};
-use super::{MIN_LAYER_BYTES, chosen, not_final, unpacked};
-use crate::base::{Ctx, Item};
+use super::{MIN_LAYER_BYTES, begin_parts, chosen, not_final, other_way, unpacked};
+use crate::base::Ctx;
 use crate::container::blob::chunked::TablePlace;
 use crate::container::blob::{MAX_ZSTD_WINDOW_LOG, read_layer, read_made};
 use crate::container::delta::LayerDelta;
-use crate::container::image::{Error, ImageLayer, Result};
+use crate::container::image::{ImageLayer, Result};
 use crate::container::pull::take::Taking;
 use crate::container::store::{Fetched, Way, WhyWhole};
 use crate::store::{self, Txn};
@@ -88,15 +88,9 @@ fn attempt<T>(
     };
     let mut asking = Asking::new(taking.source, &layer.descriptor, ctx);
     asking.limit = delta.map_or(u64::MAX, LayerDelta::to_fetch);
-    let give_up = |error, why| not_final(error, layer).map(|()| Err((why, 0)));
     let regions = match plan(&table, &asking, taking, ctx) {
         Ok(regions) => regions,
-        Err(Wrong::Whole(why)) => return Ok(Err((why, asking.bytes()))),
-        Err(Wrong::Error(error)) => return give_up(error, WhyWhole::NoParts),
-        Err(Wrong::Table(why)) => {
-            let error = Error::Image(format!("the table of contents is wrong: {why}"));
-            return give_up(error, WhyWhole::WrongTable);
-        }
+        Err(wrong) => return other_way(wrong, layer, &asking).map(Err),
     };
     let (before, ahead) = (asking.bytes(), to_fetch(&regions));
     if is_most(before + ahead, size) || ahead >= asking.limit {
@@ -105,7 +99,7 @@ fn attempt<T>(
     tracing::debug!(layer = %layer.descriptor.digest(), before, ahead, parts = regions.len(), "to be fetched");
     match put_together(layer, &regions, &asking, taking.txn, consume) {
         Ok(value) => Ok(Ok((value, Fetched { bytes: before + ahead, way: Way::Objects }))),
-        Err(error) => give_up(error, WhyWhole::WrongTable),
+        Err(error) => not_final(error, layer).map(|()| Err((WhyWhole::WrongTable, 0))),
     }
 }
 
@@ -117,11 +111,8 @@ fn put_together<T>(
     txn: &dyn Txn,
     consume: &mut dyn FnMut(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
-    let (ctx, bytes) = (asking.ctx, asking.bytes() + to_fetch(regions));
-    chosen(layer.descriptor.digest().as_ref(), Way::Objects, ctx);
-    let item = Item::start(ctx, layer.descriptor.digest().to_string(), Some(bytes));
-    // What is not fetched is done, for who counts the bytes of the whole image.
-    ctx.bytes_done(layer.descriptor.size().saturating_sub(bytes));
+    let ctx = asking.ctx;
+    let item = begin_parts(layer, asking.bytes() + to_fetch(regions), ctx);
     let (reporting, ranges) = (asking.reporting(&item), ranges(regions));
     let make = |out: &mut dyn Write| {
         fetch(&reporting, &ranges, |fetched| {
