@@ -67,6 +67,20 @@ pub enum FilesDiff {
     Unlisted(Digest),
 }
 
+impl ImageDiff {
+    /// Images of the same layers, which hold the same files whether or not they can be looked into.
+    fn none(layers: LayersDiff) -> Self {
+        Self {
+            object_bytes: Some(0),
+            files: FilesDiff::Listed(Changes::default()),
+            packages: None,
+            components: layers.components(),
+            read_bytes: 0,
+            layers,
+        }
+    }
+}
+
 /// An image that is compared with another one.
 struct Compared<'a> {
     image: &'a Image,
@@ -123,7 +137,11 @@ pub fn diff_images(
     options: DiffOptions,
     ctx: &Ctx,
 ) -> Result<ImageDiff> {
-    let layers = LayersDiff::between(old.0.manifest.layers(), new.0.manifest.layers());
+    let (of_old, of_new) = (old.0.manifest.layers(), new.0.manifest.layers());
+    let layers = LayersDiff::between(of_old, of_new);
+    if of_old.iter().map(Descriptor::digest).eq(of_new.iter().map(Descriptor::digest)) {
+        return Ok(ImageDiff::none(layers));
+    }
     let bytes = Arc::new(AtomicU64::new(0));
     ctx.phase("Comparing images", None, None);
     let old = Compared::new(old, &layers, &bytes, false)?;

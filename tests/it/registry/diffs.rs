@@ -190,10 +190,10 @@ fn every_place_and_compression() {
                 _ => assert!(found["files"].is_null()),
             }
             let same = diff(&home, &new, &new);
-            assert_eq!(
-                (&same["layer_bytes"], &same["read_bytes"].as_u64().unwrap().min(1)),
-                (&json!(0), &u64::from(compression == "zstd:chunked"))
-            );
+            for bytes in ["layer_bytes", "object_bytes", "read_bytes"] {
+                assert_eq!(same[bytes], 0, "{bytes} {place} {compression} {more:?}");
+            }
+            assert_eq!(files(&same), [""; 0], "{place} {compression} {more:?}");
         }
     }
 }
