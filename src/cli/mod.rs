@@ -44,7 +44,7 @@ use self::progress::Report;
 use self::terminal::{Interrupt, Session};
 use crate::host::Machine;
 
-/// The exit code of who looked for something new, and found nothing: rpm-ostree's.
+/// The exit code of whoever looked for something new, and found nothing: rpm-ostree's.
 const NOTHING: u8 = 77;
 /// The number of the process that the kernel starts.
 const FIRST_PROCESS: u32 = 1;

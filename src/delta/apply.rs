@@ -53,7 +53,7 @@ pub struct Applied {
     pub content_bytes: u64,
 }
 
-/// The numbers of the parts of which `store` lacks objects: those that [`Sources::part`] is asked for, for who wants to
+/// The numbers of the parts of which `store` lacks objects: those that [`Sources::part`] is asked for, for whoever wants to
 /// fetch them ahead.
 ///
 /// # Errors

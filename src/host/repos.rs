@@ -38,13 +38,13 @@ impl Machine {
     }
 
     /// Whether commits and pulls may write files into a repository of this mode: bare-split-xattrs is there to be read, and
-    /// is written as an experiment, as libostree says, by who sets `OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS`. What is written
+    /// is written as an experiment, as libostree says, by whoever sets `OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS`. What is written
     /// is whole; images are pulled into it without being asked.
     pub fn may_write_files(&self, mode: RepoMode) -> bool {
         mode != RepoMode::BareSplitXattrs || self.env.get("OSTREE_EXP_WRITE_BARE_SPLIT_XATTRS").is_some()
     }
 
-    /// The config of the repository at `path`, for who reads or mends it: other than the repository, it needs no values
+    /// The config of the repository at `path`, for whoever reads or mends it: other than the repository, it needs no values
     /// that are understood, and no parent.
     ///
     /// # Errors

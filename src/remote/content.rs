@@ -197,7 +197,7 @@ fn of_object(id: &FileId) -> impl FnOnce(Error) -> Error {
     }
 }
 
-/// Content that is inflated in one call into the buffer of who reads it; where that does not go, as a stream, whose
+/// Content that is inflated in one call into the buffer of whoever reads it; where that does not go, as a stream, whose
 /// errors say what is wrong.
 struct Inflating<'a> {
     inflater: &'a mut Decompressor,

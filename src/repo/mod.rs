@@ -11,7 +11,7 @@
 //! tmp/cache               hints, which may be gone at any time
 //! uncompressed-objects-cache    in an archive: files that checkouts link to
 //! .lock                   shared by transactions, alone for prune
-//! .lock-edit              alone for who reads a small file, changes it, and writes it
+//! .lock-edit              alone for whoever reads a small file, changes it, and writes it
 //! extensions              for others
 //! ```
 //! A [`Repo`] is read directly and written by a [`Transaction`].

@@ -3,7 +3,7 @@
 //! ```text
 //! tmp/staging-BOOTID-XXXXXX/xx/….EXT    objects
 //! tmp/staging-BOOTID-XXXXXX/journal     what they are: lines of ours, which others remove with the directory
-//! tmp/staging-BOOTID-XXXXXX-lock        locked by who uses the directory
+//! tmp/staging-BOOTID-XXXXXX-lock        locked by whoever uses the directory
 //! ```
 //! After a restart of the machine, files in it may be incomplete, since nothing made them reach the disk:
 //! hence the boot id in the name. Within one boot the next transaction takes over what an earlier one of the same

@@ -26,7 +26,7 @@ pub trait Begin: Sync {
     }
 }
 
-/// A transaction in the hands of who began it. Dropped, it is rolled back.
+/// A transaction in the hands of whoever began it. Dropped, it is rolled back.
 pub trait OpenTxn: Txn {
     /// Makes everything visible.
     ///

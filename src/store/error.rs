@@ -161,7 +161,7 @@ impl Error {
         Self::Io { op, path: path.into(), source: source.into() }
     }
 
-    /// The error for who reads or writes a stream: a full disk stays one.
+    /// The error for whoever reads or writes a stream: a full disk stays one.
     pub(crate) fn into_io(self) -> io::Error {
         match self.kind() {
             ErrorKind::Exhausted => io::Error::new(io::ErrorKind::StorageFull, self),

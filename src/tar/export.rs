@@ -50,7 +50,7 @@ pub enum ContentOrder {
     /// By checksum, as ostree-ext writes them.
     #[default]
     Checksum,
-    /// By the first path of each: what is new in a commit lies together, for who fetches only that.
+    /// By the first path of each: what is new in a commit lies together, for whoever fetches only that.
     Path,
 }
 

@@ -1,4 +1,4 @@
-//! Entries of a stream of ostree-ext's format, one by one: for who has a list of them, and wants a stream of some.
+//! Entries of a stream of ostree-ext's format, one by one: for whoever has a list of them, and wants a stream of some.
 //!
 //! ```text
 //! list of entries ► PartEntry, what is in the repository ► those that are wanted ► write_header, content, write_padding

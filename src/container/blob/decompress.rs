@@ -1,7 +1,7 @@
 //! Reads a layer: fetched, decompressed, hashed and used at the same time, in bounded memory.
 //!
 //! ```text
-//! source ─ blocks ─┬─► SHA-256 ► digest, and to who copies the blob       own thread
+//! source ─ blocks ─┬─► SHA-256 ► digest, and to whoever copies the blob   own thread
 //!                  └─► inflate or zstd ─ blocks ─┬─► SHA-256 ► diffid   own threads; plain layers only
 //!                                                └─► consume            the caller's thread
 //! ```
@@ -283,7 +283,7 @@ fn decompress(
     Ok(end)
 }
 
-/// Sends a stream to who uses it, and to a thread that hashes it if that is wanted.
+/// Sends a stream to whoever uses it, and to a thread that hashes it if that is wanted.
 fn send_hashed(
     stream: &mut impl Read,
     hash: Hash,

@@ -1,7 +1,7 @@
 //! Rearranges the files of a container image, as systems that boot from a commit want them.
 //!
 //! ```text
-//! etc                                   usr/etc: done by who takes layers in, and so is the first half of var
+//! etc                                   usr/etc: done by whoever takes layers in, and so is the first half of var
 //! boot/vmlinuz-V, initrd.img-V …        usr/lib/modules/V/vmlinuz, initramfs.img, config, System.map      kernel
 //! home, root, srv                       links into var; what is in them moves there                       links
 //! opt, mnt, media                       links into var and run, if they are empty

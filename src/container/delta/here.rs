@@ -1,4 +1,4 @@
-//! Deltas that begin with what is here already, for who pulls an image.
+//! Deltas that begin with what is here already, for whoever pulls an image.
 //!
 //! ```text
 //! referrers of the new image ► artifacts that begin with one of the old images  ┐ for each layer

@@ -75,7 +75,7 @@ struct LocatedLayer<'a> {
 }
 
 impl LocatedLayer<'_> {
-    /// Puts the name before errors of the layer; those of who takes the stream are not its affair.
+    /// Puts the name before errors of the layer; those of whoever takes the stream are not its affair.
     fn at(&self, result: Result<()>) -> Result<()> {
         result.map_err(|error| match error {
             error @ Error::StoredLayer { .. } => {

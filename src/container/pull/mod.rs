@@ -5,7 +5,7 @@
 //! ```text
 //! pull() · pull_image()            begin a transaction; plan          commit.rs · image.rs
 //! ├─ take()                        the commit's layer first, then all others, several at a time
-//! │  ├─ Layers::known()            is it here? told by Resuming (what an interrupted pull had finished) and by who keeps
+//! │  ├─ Layers::known()            is it here? told by Resuming (what an interrupted pull had finished) and by whoever keeps
 //! │  │                             layers: the image store, or a hint (PulledLayers)                       yes ► done
 //! │  ├─ fetch_commit(), fetch_chunk(), fetch_plain()
 //! │  │  ├─ read_missing()          objects that the store lacks, by the layer's table of contents; or what a delta

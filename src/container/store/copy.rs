@@ -47,7 +47,7 @@ fn copy_into(
     for (digest, commit) in kept {
         commits.insert(commit);
         let name = layer_ref(&digest)?;
-        // What is here was read by who wrote its ref.
+        // What is here was read by whoever wrote its ref.
         if txn.resolve_exact(&name)?.is_none() {
             txn.set_ref(&name, Some(commit))?;
         }

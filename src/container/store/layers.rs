@@ -3,7 +3,7 @@
 //! ```text
 //! ref of the blob that was read ► commit ► record of its diffid: is it the layer that is asked for?
 //! ```
-//! A ref is written only by who read that blob to its end and verified it, or its table of contents, whose digest the
+//! A ref is written only by whoever read that blob to its end and verified it, or its table of contents, whose digest the
 //! manifest names, and the objects that this lists. A layer that was compressed anew has
 //! another blob: it is found by the diffid in the record, and gets no ref.
 
@@ -59,7 +59,7 @@ impl LayerIndex {
         let mut index = Self { by_digest: HashMap::new(), by_diff_id: HashMap::new() };
         for (name, commit) in store.list()? {
             let Some(digest) = layer_of_ref(&name)? else { continue };
-            // One whose commit cannot be read is fetched again by who needs it.
+            // One whose commit cannot be read is fetched again by whoever needs it.
             let record = load_commit(store, &commit).ok().and_then(|c| LayerRecord::read(&c.metadata));
             let record = record.filter(|record| record.blob == digest);
             index.by_digest.insert(digest, IndexedLayer { commit, record });

@@ -37,7 +37,7 @@ impl StoredImage {
         Ok(LayerIndex::read(store)?.require(first, diff_id)?.1)
     }
 
-    /// Whether the image was pulled by who read all its layers, or believed none but those that had been read. Early
+    /// Whether the image was pulled by somebody who read all its layers, or believed none but those that had been read. Early
     /// versions of this program believed what other images said of their layers.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ impl Machine {
             }
             _ => {
                 let given = reference.path_and_tag().map_or(reference.name(), |(path, _)| path);
-                // What cannot be found is told by who opens it.
+                // What cannot be found is told by whoever opens it.
                 let real = fs::canonicalize(given).unwrap_or_else(|_| given.into());
                 let source = Located::new(self.open_local(reference, &real, ctx)?, reference.to_string());
                 path = Some(real);

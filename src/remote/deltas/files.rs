@@ -1,4 +1,4 @@
-//! The files of a static delta: small ones in memory, parts several ahead of who applies them.
+//! The files of a static delta: small ones in memory, parts several ahead of whoever applies them.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};

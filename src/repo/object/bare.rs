@@ -43,7 +43,7 @@ impl FileFormat for Bare {
         if self.xattrs {
             return Ok(true);
         }
-        // Whether they are the object's or the system's is told by who reads it.
+        // Whether they are the object's or the system's is told by whoever reads it.
         let Some(path) = from.path.to_str() else { return Ok(false) };
         Ok(all_xattrs_at(from.dir, path).map_err(failed("getxattr", id))?.is_empty())
     }

@@ -283,7 +283,7 @@ pub(in crate::repo) fn link_loose(
 ) -> Result<bool> {
     let Some(path) = from.path.to_str() else { return Ok(false) };
     let name = ObjectName::from(*id);
-    // Anything may lie there: what cannot be the file of an object is left to who opens it, and will say so.
+    // Anything may lie there: what cannot be the file of an object is left to whoever opens it, and will say so.
     let stat = sys::lstat(from.dir, path).map_err(failed("stat", id))?;
     let kind = stat.map(|stat| FileType::from_raw_mode(stat.st_mode));
     let fits = match kind {

@@ -4,7 +4,7 @@
 //! blob ─┬─► decompressed ► compared with the commit
 //!       └─► destination, unless it has it, or mounts it from another repository     kept once the layer is verified
 //! ```
-//! What breaks off while it is sent is left to who copies what is missing at the destination in the end.
+//! What breaks off while it is sent is left to whoever copies what is missing at the destination in the end.
 
 use std::collections::HashSet;
 use std::io::{Read, Write as _};

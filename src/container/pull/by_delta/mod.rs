@@ -110,7 +110,7 @@ impl<'a> Deltas<'a> {
             match self.try_read(delta, &kept, layer, ctx, consume) {
                 Ok(value) => {
                     kept.remove();
-                    // What is not fetched is done, for who counts the bytes of the whole image.
+                    // What is not fetched is done, for whoever counts the bytes of the whole image.
                     ctx.bytes_done(layer.descriptor.size().saturating_sub(size + before));
                     let bytes = size - kept.begun() + before;
                     return Ok(Some((value, Fetched { bytes, way: Way::Delta })));

@@ -1,4 +1,4 @@
-//! The index of objects: a table for who knows the ids of objects, in a tenth of the bytes of the table of contents.
+//! The index of objects: a table for whoever knows the ids of objects, in a tenth of the bytes of the table of contents.
 //!
 //! ```text
 //! skippable frame, zstd of:
