@@ -5,7 +5,7 @@
 use super::room;
 use crate::net::{self, Login, TlsProblem};
 use crate::transfer::pipe;
-use crate::{container, host, store, tar};
+use crate::{container, host, store, sysroot, tar};
 
 type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
@@ -33,7 +33,7 @@ pub(crate) fn chain<'a>(causes: impl Iterator<Item = Cause<'a>>) -> String {
 }
 
 /// `No such file or directory (os error 2)` without what stands in brackets.
-fn without_numbers(text: &str) -> String {
+pub(crate) fn without_numbers(text: &str) -> String {
     const START: &str = " (os error ";
     let (mut out, mut rest) = (String::new(), text);
     while let Some((before, behind)) = rest.split_once(START) {
@@ -64,10 +64,16 @@ fn of_host(error: &host::Error) -> Option<&'static str> {
     match error {
         Error::NoRepository(_) | Error::NotARepository(_) => Some("`init` makes one"),
         Error::NoSecretKeys => Some("--gpg-homedir names their directory"),
+        Error::NoSecretKeysAt(_) => {
+            Some("--gpg-homedir names another place of secret keys; `gpg-new-key` makes a file with one")
+        }
         Error::Helper { problem: HelperProblem::Silent(_), .. } => {
             Some("with a longer --timeout it is waited for")
         }
         Error::Ssh { .. } => Some("--ssh and --receive-program name other programs"),
+        Error::Sysroot(sysroot::Error::NotASysroot) => {
+            Some("--sysroot names another one, `admin init-fs` makes one")
+        }
         Error::At { source, .. } => of_host(source),
         Error::Image(error) => of_container(error),
         Error::Policy { source, .. } => of_container(source),

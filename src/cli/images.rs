@@ -134,10 +134,13 @@ pub(crate) fn create(
 fn said(error: Error) -> anyhow::Error {
     match &error {
         Error::NoCertificateDirectory(dir) => anyhow!("--cert-dir {}: no such directory", dir.display()),
-        Error::ShortName { name, .. } => match unknown_transport(name) {
-            Some(text) => anyhow!(text),
-            None => error.into(),
-        },
+        Error::ShortName { name, .. } | Error::ImageName { name, .. } => {
+            match (unknown_transport(name), here(name)) {
+                (Some(text), _) => anyhow!(text),
+                (None, Some(here)) => anyhow!("{error}; {here}"),
+                (None, None) => error.into(),
+            }
+        }
         _ => error.into(),
     }
 }
@@ -151,6 +154,15 @@ fn unknown_transport(text: &str) -> Option<String> {
         Transport::ALL.map(|transport| transport.prefix()).into_iter().min_by_key(|prefix| distance(prefix));
     let nearest = nearest.filter(|prefix| distance(prefix) <= 2)?;
     Some(format!("unknown transport {word:?}: did you mean {nearest}?"))
+}
+
+/// What to say of `path` or `path:tag`, which stands for an image of a registry though it is one on this disk.
+fn here(text: &str) -> Option<String> {
+    let path = Path::new(text.split_once(':').map_or(text, |(path, _)| path));
+    match path.is_file() {
+        true => Some(format!("the archive that is here is oci-archive:{text} or docker-archive:{text}")),
+        false => path.join("oci-layout").exists().then(|| format!("the layout that is here is oci:{text}")),
+    }
 }
 
 /// What went wrong while an image was written to `dest`, which is named if there is no more room at it.

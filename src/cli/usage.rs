@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::num::{IntErrorKind, ParseIntError};
 use std::process::ExitCode;
 
 use clap::Command;
@@ -99,9 +100,22 @@ fn bad_value(error: &clap::Error) -> Option<String> {
             Some(format!("{place}'{value}': there are {valid}"))
         }
         (ErrorKind::ValueValidation, _) => {
-            let why = error.source().map(|cause| advice::chain(anyhow::Chain::new(cause)));
+            let why = error.source().map(|cause| match cause.downcast_ref() {
+                Some(number) => no_number(number).to_owned(),
+                None => advice::chain(anyhow::Chain::new(cause)),
+            });
             Some(format!("{place}'{value}': {}", why.unwrap_or_default()))
         }
         _ => None,
+    }
+}
+
+/// What is wrong with a number; the standard library tells it in words of programmers.
+fn no_number(error: &ParseIntError) -> &'static str {
+    match error.kind() {
+        IntErrorKind::Zero => "it has to be at least 1",
+        IntErrorKind::PosOverflow => "the number is too large",
+        IntErrorKind::NegOverflow => "the number is too small",
+        _ => "it is no whole number",
     }
 }

@@ -128,6 +128,9 @@ pub enum Error {
     /// The place of the secret keys is unknown: neither the caller nor the environment gives it.
     #[error("it is not known where the secret keys are: neither GNUPGHOME nor HOME is set")]
     NoSecretKeys,
+    /// There is nothing where secret keys should be.
+    #[error("Opening {}: No such file or directory", .0.display())]
+    NoSecretKeysAt(PathBuf),
     /// A good signature was asked for.
     #[error("{0}")]
     NotSigned(String),

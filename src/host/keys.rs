@@ -152,10 +152,13 @@ impl Machine {
     /// The user's secret keys: of the GnuPG directory or the exported key file `homedir`, or of the user's own directory.
     ///
     /// # Errors
-    /// [`Error::NoSecretKeys`], [`Error::Keys`], [`Error::Io`].
+    /// [`Error::NoSecretKeys`], [`Error::NoSecretKeysAt`], [`Error::Keys`], [`Error::Io`].
     pub fn secret_keys(&self, homedir: Option<&Path>) -> Result<SecretKeys> {
         let own = || self.env.path("GNUPGHOME").or_else(|| Some(self.env.path("HOME")?.join(".gnupg")));
         let path = homedir.map(PathBuf::from).or_else(own).ok_or(Error::NoSecretKeys)?;
+        if matches!(path.try_exists(), Ok(false)) {
+            return Err(Error::NoSecretKeysAt(path));
+        }
         let keys = match path.is_file() {
             true => SecretKeys::from_bytes(&fs::read(&path).map_err(Error::io("Reading", &path))?),
             false => SecretKeys::from_homedir(&open_dir("Opening", &path)?),

@@ -289,11 +289,12 @@ fn for_stranger(config: RemoteConfig) -> RemoteConfig {
 }
 
 fn parse(text: &str) -> Result<Url> {
-    let bad = |why: String| Error::RemoteConfig(format!("{why} {text}"));
-    let url = Url::parse(text).map_err(|error| bad(format!("Invalid URI ({error}):")))?;
+    let begins = "a server's begins with http:// or https://, a directory's with file://";
+    let url = Url::parse(text)
+        .map_err(|error| Error::RemoteConfig(format!("Invalid URI ({error}): {text}; {begins}")))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
-        _ => Err(bad("Invalid URI scheme in".into())),
+        _ => Err(Error::RemoteConfig(format!("Invalid URI scheme in {text}; {begins}"))),
     }
 }
 

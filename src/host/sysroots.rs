@@ -40,12 +40,16 @@ impl Machine {
     /// Opens the sysroot at `path`.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Sysroot`], [`Error::KeyFile`] if `/run/ostree-booted` cannot be read.
+    /// [`Error::Io`]; [`Error::At`] with what is wrong with the sysroot; [`Error::KeyFile`] if `/run/ostree-booted` cannot
+    /// be read.
     pub fn open_sysroot(&self, path: impl AsRef<Path>) -> Result<Sysroot> {
         let dir = open_dir("Opening sysroot", path.as_ref())?;
         let mut surroundings = self.surroundings(&dir)?;
         surroundings.programs = Some(Box::new(BootPrograms::named(&self.env, path.as_ref())));
-        let mut sysroot = Sysroot::open(dir, surroundings)?;
+        let mut sysroot = Sysroot::open(dir, surroundings).map_err(|source| Error::At {
+            place: format!("sysroot {}", path.as_ref().display()),
+            source: Box::new(source.into()),
+        })?;
         if let Some(boot_id) = self.env.text("OSTREE_BOOTID") {
             sysroot.repo_mut().set_boot_id(boot_id);
         }

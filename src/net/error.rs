@@ -233,12 +233,16 @@ fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a 
     error.downcast_ref()
 }
 
+/// How errors begin that name a step, and leave it to their cause to say what went wrong.
+const SAY_NOTHING: [&str; 3] = ["client error (", "dns error", "error resolving DNS"];
+
 /// An error with its causes, but for those that only say that a request failed.
 fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     let mut text = String::new();
     for cause in causes(error) {
         let cause_text = cause.to_string();
-        let says_nothing = cause.is::<reqwest::Error>() || cause_text.starts_with("client error (");
+        let says_nothing = cause.is::<reqwest::Error>()
+            || SAY_NOTHING.iter().any(|beginning| cause_text.starts_with(beginning));
         if (says_nothing && cause.source().is_some()) || text.contains(&cause_text) {
             continue;
         }

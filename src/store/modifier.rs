@@ -110,7 +110,10 @@ impl StatOverrides {
                     Some(hex) => u32::from_str_radix(hex, 16),
                     None => digits.parse(),
                 };
-                map.insert(path.into(), bits.map_err(|_| error("the mode is not a decimal number"))?);
+                map.insert(
+                    path.into(),
+                    bits.map_err(|_| error("the mode is no number: it is decimal, or 0x and hexadecimal"))?,
+                );
             }
             offset += line.len() + 1;
         }

@@ -45,6 +45,9 @@ pub enum Error {
         /// What failed in it.
         source: Box<Error>,
     },
+    /// A directory has no repository where a sysroot has its own.
+    #[error("not a sysroot: it has no ostree/repo")]
+    NotASysroot,
     /// There is no stateroot of this name.
     #[error("No such stateroot: {0}")]
     NoStateroot(Stateroot),
@@ -174,7 +177,8 @@ impl Kind for Error {
             }
             Self::RootConfig(_) | Self::WrongImage { .. } => ErrorKind::Damaged,
             Self::Io { source, .. } => Kind::kind(source),
-            Self::NoStateroot(_)
+            Self::NotASysroot
+            | Self::NoStateroot(_)
             | Self::NotBooted
             | Self::BootedIsLost(_)
             | Self::NoKernel

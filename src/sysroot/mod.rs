@@ -65,6 +65,7 @@ mod unlock;
 mod var;
 mod write;
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -108,9 +109,12 @@ impl Sysroot {
     /// Opens the sysroot in `dir`.
     ///
     /// # Errors
-    /// [`Error::Store`] if it has no repository; [`Error::RepositoryElsewhere`]; [`Error::Io`].
+    /// [`Error::NotASysroot`]; [`Error::RepositoryElsewhere`]; [`Error::Store`], [`Error::Io`].
     pub fn open(dir: Dir, surroundings: Surroundings) -> Result<Self> {
-        let repo = files::open_dir(&dir, "ostree/repo").map_err(Error::within("Opening sysroot repo"))?;
+        let repo = files::open_dir(&dir, "ostree/repo").map_err(|error| match &error {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Error::NotASysroot,
+            _ => Error::within("Opening sysroot repo")(error),
+        })?;
         let repo = Repo::open(files::into_dir(repo)).map_err(Error::from);
         let repo = repo.map_err(Error::within("Opening sysroot repo"))?;
         // Deployments are hard links to its objects.

@@ -171,6 +171,9 @@ fn same_device(repo: &Repo, destination: &Path) -> anyhow::Result<()> {
 fn failed(error: Error, destination: &Path) -> anyhow::Error {
     match error {
         Error::Exists(_) => anyhow!("{error}: --union writes into it, or name another directory"),
+        Error::Io { .. } if !is_above_there(destination) => {
+            anyhow!("{error}: name a destination in a directory that exists")
+        }
         Error::Owner { .. } => anyhow!("{error}; --user-mode (-U) leaves owners as they are"),
         error if error.kind() == ErrorKind::Exhausted => {
             let place = format!("Writing {}", destination.display());
@@ -179,6 +182,11 @@ fn failed(error: Error, destination: &Path) -> anyhow::Error {
         }
         error => error.into(),
     }
+}
+
+/// Whether the directory exists in which the destination is to be.
+fn is_above_there(destination: &Path) -> bool {
+    destination.parent().is_none_or(|above| above.as_os_str().is_empty() || above.exists())
 }
 
 /// Pairs of revision and subpath, with a NUL behind each.

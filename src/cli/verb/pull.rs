@@ -2,13 +2,13 @@
 
 pub(super) mod remote;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
 use super::container::{Image, pull as image};
 use super::require_files_writable;
 use crate::cli::terminal::Session;
 use crate::format::{RefSpec, RemoteName};
-use crate::host::Machine;
+use crate::host::{Error, Machine};
 use crate::repo::Repo;
 
 /// Arguments of `pull`.
@@ -36,14 +36,20 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     if args.remote.are_given() || !args.refs.is_empty() {
         match args.from.parse::<RemoteName>() {
-            Ok(name) => bail!(crate::host::Error::RemoteNotFound(name)),
+            Ok(name) => bail!(Error::RemoteNotFound(name)),
             Err(_) => {
                 bail!("{} is not a remote: refs and options of ostree's pull are for remotes", args.from)
             }
         }
     }
     let image: Image = args.from.parse()?;
-    image::pull(&image, &repo, &args.options, session)
+    image::pull(&image, &repo, &args.options, session).map_err(|error| match error.downcast_ref() {
+        // A remote was meant, more likely.
+        Some(Error::ShortName { .. }) if args.from.parse::<RemoteName>().is_ok() => {
+            anyhow!("Remote \"{}\" not found; as an image, {error}", args.from)
+        }
+        _ => error,
+    })
 }
 
 /// The remote that is meant, and the ref behind its name if there is one. What is not configured may be an image.

@@ -164,6 +164,10 @@ fn size(text: &str) -> anyhow::Result<u64> {
 
 /// Takes an address; one without a host means all, of both versions of IP where the machine has them.
 fn listen(address: &str) -> io::Result<TcpListener> {
+    if !address.contains(':') {
+        let why = "ADDRESS:PORT is needed, or :PORT for all addresses of this machine";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     match address.starts_with(':') {
         true => TcpListener::bind(format!("[::]{address}"))
             .or_else(|_| TcpListener::bind(format!("0.0.0.0{address}"))),

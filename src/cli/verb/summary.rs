@@ -57,7 +57,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if !args.view && !args.part.is_given() {
         bail!("No option specified; use -u to update summary");
     }
-    let file = repo.read_summary()?.context("openat(summary): No such file or directory")?;
+    let file =
+        repo.read_summary()?.context("openat(summary): No such file or directory; --update writes one")?;
     match args.part.print(&mut session.out, &file.bytes, &file.summary, args.view)? {
         true => print_signatures(args, &repo, &file, session),
         false => Ok(()),

@@ -193,7 +193,11 @@ impl OstreeImageReference {
                 (SignatureSource::OstreeRemote(remote_name), image)
             }
             unknown => {
-                return Err(ParseError::invalid(WHAT, 0, format!("unknown scheme '{unknown}'")));
+                return Err(ParseError::invalid(
+                    WHAT,
+                    0,
+                    format!("unknown scheme '{unknown}': there are {}", Self::SCHEMES.join(", ")),
+                ));
             }
         };
         Ok(Self { signature, image })

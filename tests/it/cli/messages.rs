@@ -113,6 +113,68 @@ fn mistakes_and_what_to_do() {
     assert!(unsigned.contains("cannot be checked") && unsigned.contains("; give its keys (--gpg-keyring"));
 }
 
+/// Places that are not there, or not what they should be.
+#[test]
+fn places_and_what_to_do() {
+    let tmp = repository();
+    fs::create_dir_all(tmp.path().join("x")).unwrap();
+    start(OURS, tmp.path(), &["--repo=repo", "remote", "add", "bare", "example.com/repo"]);
+    start(OURS, tmp.path(), &["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o"]);
+    for (args, message) in [
+        (
+            &["--repo=repo", "commit", "-b", "new", "--statoverride=repo/config", "--tree=dir=tree"][..],
+            "repo/config: statoverride file: Malformed statoverride file (no space found)",
+        ),
+        (
+            &["--repo=repo", "checkout", "-U", "exampleos/x86_64/stable"],
+            "mkdirat exampleos/x86_64/stable: No such file or directory: name a destination in a directory that exists",
+        ),
+        (
+            &["--repo=repo", "pull", "orign"],
+            "Remote \"orign\" not found; as an image, \"orign\" names no registry; write it in full, such as \
+             docker.io/library/orign",
+        ),
+        (
+            &["--repo=repo", "pull", "bare", "main"],
+            "Invalid URI (relative URL without a base): example.com/repo; a server's begins with http:// or https://, \
+             a directory's with file://",
+        ),
+        (
+            &["--repo=repo", "container", "pull", "./o"],
+            "Image \"./o\": image name: '.' is no host; the layout that is here is oci:./o",
+        ),
+        (
+            &["--repo=repo", "container", "pull", "ostree-remote:o"],
+            "'ostree-remote:o': image reference: unknown scheme 'ostree-remote': there are ostree-image-signed, \
+             ostree-unverified-image, ostree-unverified-registry, ostree-remote-image, ostree-remote-registry",
+        ),
+        (
+            &["--repo=repo", "gpg-sign", "main", "me@example.org", "--gpg-homedir=gone"],
+            "Opening gone: No such file or directory; --gpg-homedir names another place of secret keys; `gpg-new-key` \
+             makes a file with one",
+        ),
+        (
+            &["--repo=repo", "summary", "--view"],
+            "openat(summary): No such file or directory; --update writes one",
+        ),
+        (&["--repo=repo", "prune", "--depth=many"], "--depth 'many': it is no whole number"),
+        (
+            &["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o", "--max-layers=0"],
+            "--max-layers '0': it has to be at least 1",
+        ),
+        (
+            &["--repo=repo", "serve", "--listen=8080"],
+            "Listening at 8080: ADDRESS:PORT is needed, or :PORT for all addresses of this machine",
+        ),
+        (
+            &["admin", "status", "--sysroot=x"],
+            "sysroot x: not a sysroot: it has no ostree/repo; --sysroot names another one, `admin init-fs` makes one",
+        ),
+    ] {
+        assert_eq!(said(tmp.path(), args), message, "{args:?}");
+    }
+}
+
 #[test]
 fn the_word_that_was_meant() {
     let tmp = repository();

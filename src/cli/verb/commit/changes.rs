@@ -77,7 +77,9 @@ impl Options {
                 None => None,
             },
             stat_overrides: match &self.statoverride {
-                Some(file) => StatOverrides::parse(&read(file)?)?,
+                Some(file) => {
+                    StatOverrides::parse(&read(file)?).with_context(|| file.display().to_string())?
+                }
                 None => StatOverrides::default(),
             },
             skip: match &self.skip_list {
