@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::Common;
+use crate::cli::advice;
 use crate::cli::terminal::{self, Session};
 use crate::repo::Repo;
 use crate::repo::fsck::{
@@ -119,7 +120,7 @@ fn check(args: &Args, repo: &mut Repo, session: &mut Session) -> anyhow::Result<
             let line = match step {
                 FsckStep::Found(finding) => {
                     findings.push(FindingJson::of(finding));
-                    return terminal::say(finding);
+                    return terminal::say(advice::without_numbers(&finding.to_string()));
                 }
                 FsckStep::MarkedPartial(commit) => {
                     return terminal::say(format_args!("Marking commit as partial: {commit}"));
@@ -179,7 +180,7 @@ fn print_json(
         partial_by_fsck: report.partial_by_fsck,
         findings,
         tombstones: report.tombstones.iter().map(ToString::to_string).collect(),
-        error: error.as_ref().map(ToString::to_string),
+        error: error.as_ref().map(|error| advice::without_numbers(&error.to_string())),
     };
     serde_json::to_writer(&mut session.out, &json)?;
     writeln!(session.out)?;
@@ -192,7 +193,7 @@ impl FindingJson {
         Self {
             object: finding.name.to_string(),
             problem: if matches!(finding.problem, Problem::Missing) { "missing" } else { "corrupt" },
-            detail: finding.to_string(),
+            detail: advice::without_numbers(&finding.to_string()),
             commits: finding.commits.iter().map(ToString::to_string).collect(),
             path: finding.path.clone(),
         }

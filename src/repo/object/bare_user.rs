@@ -12,6 +12,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 
 use ostree_format::{FileHeader, FileId, FileKind, ObjectName, RepoMode, S_IFLNK, S_IFMT};
+use rustix::io::Errno;
 
 use super::super::dir::ObjectDir;
 use super::{Body, FileFormat, Links, Sink, failed, invalid, open_object, sys};
@@ -19,6 +20,9 @@ use crate::store::{Content, Error, FileObject, Result};
 
 /// The xattr that keeps what the file itself cannot.
 const XATTR: &str = "user.ostreemeta";
+
+/// What is wrong with an object without that xattr: nothing takes it away but a copy.
+const LOST: &str = "it has no xattr user.ostreemeta: was the repository copied without xattrs?";
 
 /// The longest link target, in bytes (PATH_MAX).
 const MAX_TARGET_BYTES: u64 = 4096;
@@ -62,7 +66,10 @@ impl FileFormat for BareUser {
         let path = ObjectName::from(*id).loose_path(RepoMode::BareUser);
         let Some((mut file, stat)) = open_object(objects.as_fd(), &path, id)? else { return Ok(None) };
         let meta =
-            sys::get_xattr(&file, XATTR.as_bytes()).map_err(failed("getxattr(user.ostreemeta)", id))?;
+            sys::get_xattr(&file, XATTR.as_bytes()).map_err(|error| match Errno::from_io_error(&error) {
+                Some(Errno::NODATA) => invalid(id, LOST),
+                _ => failed("getxattr(user.ostreemeta)", id)(error),
+            })?;
         let mut target = None;
         if is_link(&meta) {
             target = Some(read_target(&mut file, id)?);

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::{OURS, repository_tree, start};
-use crate::oracle::{install, need, need_root};
+use crate::oracle::{self, install, need, need_root};
 
 /// Nobody in particular.
 const NOBODY: u32 = 65534;
@@ -373,6 +373,26 @@ fn an_export_is_whole_or_not_there() {
         fs::read_dir(tmp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["old.tar", "repo", "tree"]);
+}
+
+/// A repository of the mode bare-user that was copied without xattrs is no good to C ostree either; here it is said why.
+#[test]
+fn a_copy_without_xattrs() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository();
+    oracle::run(
+        "cp",
+        &["-r", &format!("{}/repo", tmp.path().display()), &format!("{}/copy", tmp.path().display())],
+    );
+    assert!(!start("ostree", tmp.path(), &["--repo=copy", "fsck"]).status.success());
+    let why = "it has no xattr user.ostreemeta: was the repository copied without xattrs?";
+    let message = said(tmp.path(), &["--repo=copy", "checkout", "-U", "main", "out"]);
+    assert!(message.ends_with(why), "{message}");
+    let found = start(OURS, tmp.path(), &["--repo=copy", "fsck", "--all"]);
+    let text = String::from_utf8(found.stderr).unwrap();
+    assert!(!found.status.success() && text.contains(why) && !text.contains("(os error"), "{text}");
 }
 
 /// Who asks for another mode than the repository has is told.
