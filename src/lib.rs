@@ -1,20 +1,22 @@
 //! libostree's repositories, tar streams and container images in pure Rust.
 //!
 //! ```text
-//! F5 cli         arguments, terminal, exit codes                       may use all
-//!    host        what is configured on a machine: begin here           all but cli
-//! F4 serve       a repository over HTTP: archive, images, pages        F0–F3, container
-//!    sysroot     deployments, boot entries, boot loaders, /etc         F0–F3
-//!    container   commit ↔ OCI image                                    F0–F3
-//! F3 repo        the store on disk: modes, transactions, refs, lock    F0–F2
-//!    tree        commit (tree in), checkout (tree out)                 F0–F2
-//!    tar · diff · transfer · composefs                                 F0–F2
-//! F2 store       what a place that keeps objects and refs can do       F0–F1
-//! F1 base        progress, cancel, streams, threads                    F0
-//!    sign        who signs, who vouches: keys                          F0, base
-//!    net         HTTP, TLS, registries                                 F0, base; used by container only
-//! F0 ostree_format   object formats                                    nothing
+//! F5 cli         arguments, terminal, exit codes
+//!    host        what is configured on a machine: begin here
+//! F4 serve       a repository over HTTP: archive, images, pages
+//!    sysroot     deployments, boot entries, boot loaders, /etc
+//!    container   commit ↔ OCI image
+//!    remote      an archive repository behind a web server ► commits
+//! F3 repo        the store on disk: modes, transactions, refs, lock
+//!    tree        commit (tree in), checkout (tree out)
+//!    tar · diff · transfer · delta · composefs
+//! F2 store       what a place that keeps objects and refs can do
+//! F1 base        progress, cancel, streams, threads
+//!    sign        who signs, who vouches: keys
+//!    net         HTTP, TLS, registries
+//! F0 ostree_format   object formats
 //! ```
+//! Each uses what is on lower floors: `src/README.md` tells what exactly.
 //!
 //! ```no_run
 //! use cap_std::{ambient_authority, fs::Dir};

@@ -49,6 +49,7 @@ const fn entry(name: &'static str, what: &'static str, concerns: Concerns) -> En
 pub(super) const EXIT_CODES: &[Entry] = &[
     entry("0", "Done; or nobody read the output any more.", All),
     entry("1", "It could not be done, or the arguments cannot be understood; standard error says why.", All),
+    entry("77", "With --check: there is nothing new.", Verb("upgrade")),
     entry("130, 143", "Stopped by Ctrl-C or by SIGTERM, with nothing half done that could be seen.", All),
 ];
 
@@ -81,6 +82,11 @@ pub(super) const VARIABLES: &[Entry] = &[
         "SOURCE_DATE_EPOCH",
         "When a commit was made, in seconds since 1970, for builds that can be repeated.",
         Verb("commit"),
+    ),
+    entry(
+        "OSTREE_EDITOR, VISUAL, EDITOR",
+        "The editor for --editor, the first of these that is set; vi if none is. VISUAL counts where TERM is not dumb.",
+        With("editor"),
     ),
     entry("OSTREE_RS_SSH", "The ssh to use, with options for it, instead of ssh; as --ssh.", Verb("push")),
     entry(
