@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context, bail};
 use serde::Serialize;
 
-use super::{Common, resolve};
+use super::{Common, require_writable, resolve};
 use crate::cli::terminal::Session;
 use crate::format::{CollectionId, CommitId, RefName, RefSpec, RemoteName};
 use crate::repo::Repo;
@@ -54,6 +54,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         _ => {}
     }
     let repo = args.common.open()?;
+    if args.create.is_some() || args.delete {
+        require_writable(&repo)?;
+    }
     if let (Some(new), [old]) = (&args.create, args.prefixes.as_slice()) {
         return match (args.collections, args.alias) {
             (true, _) => create_in_collection(args, &repo, new, old),

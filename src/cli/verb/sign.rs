@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::{Common, resolve, signing};
+use super::{Common, require_writable, resolve, signing};
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
 use crate::format::commitmeta;
@@ -53,6 +53,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     if !args.verify && args.keys_file.is_none() && args.key_ids.is_empty() {
         bail!("Need at least one KEY-ID to sign with");
+    }
+    if !args.verify {
+        require_writable(&repo)?;
     }
     let id = resolve(&repo, &args.commit)?;
     match (args.verify, args.delete) {

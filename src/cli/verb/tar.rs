@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{Common, resolve};
+use super::{Common, require_writable, resolve};
 use crate::cli::terminal::Session;
 use crate::cli::whole_file;
 use crate::format::RefSpec;
@@ -65,18 +65,23 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
 
 fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
+    require_writable(&repo)?;
     let mut input: Box<dyn Read> = match &args.path {
         Some(path) => Box::new(File::open(path).with_context(|| format!("Opening {}", path.display()))?),
         None => Box::new(io::stdin().lock()),
     };
     session.ctx.phase("Importing", None, None);
-    let id = in_transaction(&repo, &session.ctx, |txn| -> tar::Result<_> {
+    let imported = in_transaction(&repo, &session.ctx, |txn| -> tar::Result<_> {
         let id = import_commit(&mut input, txn, &ImportOptions::default(), &session.ctx)?;
         if let Some(refspec) = &args.write_ref {
             txn.set_ref(refspec, Some(id))?;
         }
         Ok(id)
-    })?;
+    });
+    let id = match &args.path {
+        Some(path) => imported.with_context(|| path.display().to_string())?,
+        None => imported?,
+    };
     Ok(writeln!(session.out, "Imported: {id}")?)
 }
 

@@ -120,6 +120,7 @@ fn make_dir(path: &str) -> Result<Dir> {
 fn parent(path: &str) -> Result<(Dir, PathBuf)> {
     let path = Path::new(path);
     let dir = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let name = path.file_name().ok_or_else(|| Error::NotAFile(path.into()))?;
+    // A directory could not be replaced when all the work is done.
+    let name = path.file_name().filter(|_| !path.is_dir()).ok_or_else(|| Error::NotAFile(path.into()))?;
     Ok((open_dir("Opening", dir.unwrap_or(Path::new(".")))?, name.into()))
 }

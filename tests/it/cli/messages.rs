@@ -157,6 +157,10 @@ fn places_and_what_to_do() {
             &["--repo=repo", "summary", "--view"],
             "openat(summary): No such file or directory; --update writes one",
         ),
+        (
+            &["--repo=repo", "container", "build", "--ref=main", "--oci-archive=o"],
+            "Opening o: it is not a regular file",
+        ),
         (&["--repo=repo", "prune", "--depth=many"], "--depth 'many': it is no whole number"),
         (
             &["--repo=repo", "container", "build", "--ref=main", "--oci-dir=o", "--max-layers=0"],
@@ -251,6 +255,32 @@ fn owners_take_root() {
             && refused.ends_with("; --user-mode (-U) leaves owners as they are")
     );
     assert!(run(&["--repo=bare-user", "checkout", "-U", "x", "user"]).status.success());
+}
+
+/// Whoever may read a repository only is told so, whatever is to be written.
+#[test]
+fn repositories_that_are_not_ours() {
+    if !need_root() {
+        return;
+    }
+    let tmp = repository();
+    let program = tmp.path().join("ostree-rs");
+    install(Path::new(OURS), &program);
+    fs::set_permissions(tmp.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    for args in [
+        &["refs", "--delete", "main"][..],
+        &["refs", "--create=new", "main"],
+        &["reset", "main", "main"],
+        &["gpg-sign", "main", "me@example.org"],
+        &["sign", "main", "key"],
+        &["tar", "import", "repo/config"],
+        &["summary", "--update"],
+    ] {
+        let mut command = Command::new(&program);
+        command.uid(NOBODY).gid(NOBODY).current_dir(tmp.path()).arg("--repo=repo").args(args);
+        let out = command.env_remove("OSTREE_REPO").output().unwrap();
+        assert_eq!(line(args, &out), "Cannot write to repository: Permission denied", "{args:?}");
+    }
 }
 
 /// Runs a script with our program as `$0`, which may mount things.
