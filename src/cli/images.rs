@@ -160,8 +160,10 @@ fn unknown_transport(text: &str) -> Option<String> {
 fn here(text: &str) -> Option<String> {
     let path = Path::new(text.split_once(':').map_or(text, |(path, _)| path));
     match path.is_file() {
-        true => Some(format!("the archive that is here is oci-archive:{text} or docker-archive:{text}")),
-        false => path.join("oci-layout").exists().then(|| format!("the layout that is here is oci:{text}")),
+        true => Some(format!("for the file that is here write oci-archive:{text} or docker-archive:{text}")),
+        false => {
+            path.join("oci-layout").exists().then(|| format!("for the layout that is here write oci:{text}"))
+        }
     }
 }
 

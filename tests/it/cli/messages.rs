@@ -141,7 +141,7 @@ fn places_and_what_to_do() {
         ),
         (
             &["--repo=repo", "container", "pull", "./o"],
-            "Image \"./o\": image name: '.' is no host; the layout that is here is oci:./o",
+            "Image \"./o\": image name: '.' is no host; for the layout that is here write oci:./o",
         ),
         (
             &["--repo=repo", "container", "pull", "ostree-remote:o"],

@@ -10,6 +10,7 @@ use crate::cli::terminal::{Session, size};
 use crate::container::diff::{ChangedPackage, Package, PackagesDiff};
 use crate::container::diff::{Components, DiffOptions, FilesDiff, ImageDiff, LayersDiff, diff_images};
 use crate::container::image::{Image as Documents, ImageSource};
+use crate::diff::Changes;
 
 /// Arguments of `container diff`.
 #[derive(clap::Args)]
@@ -52,6 +53,9 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     match &diff.files {
         _ if args.no_files => Ok(()),
+        FilesDiff::Listed(changes) if *changes == Changes::default() => {
+            Ok(writeln!(session.out, "\nNo file differs")?)
+        }
         FilesDiff::Listed(changes) => Ok(write!(session.out, "\n{changes}")?),
         FilesDiff::Unlisted(layer) => {
             let why = "it is not zstd:chunked, or no parts of it are to be had";
