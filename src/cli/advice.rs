@@ -118,6 +118,11 @@ fn of_store(error: &store::Error) -> Option<&'static str> {
         store::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::CrossesDevices => {
             Some("hard links stay on one file system, and without -H files are copied")
         }
+        store::Error::Io { op, source, .. }
+            if op.starts_with("set the xattr") && source.kind() == std::io::ErrorKind::Unsupported =>
+        {
+            Some("files there have no xattrs; a repository of `init --mode=archive` does without")
+        }
         store::Error::Owner { .. } => Some(
             "a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without",
         ),

@@ -19,11 +19,11 @@ impl Repo {
     pub fn create(dir: Dir, mode: RepoMode, collection: Option<&CollectionId>) -> Result<Self> {
         let failed = |op, path: &'static str| move |e| Error::io(op, path, e);
         if sys::lstat(&dir, "objects").map_err(failed("stat", "objects"))?.is_none() {
-            if sys::lstat(&dir, "config").map_err(failed("stat", "config"))?.is_none() {
-                write_config(&dir, mode, collection).map_err(failed("write", "config"))?;
-            }
             if mode == RepoMode::BareUser {
                 probe_xattrs(&dir).map_err(failed("set the xattr user.ostreemeta in", "."))?;
+            }
+            if sys::lstat(&dir, "config").map_err(failed("stat", "config"))?.is_none() {
+                write_config(&dir, mode, collection).map_err(failed("write", "config"))?;
             }
             for path in DIRS {
                 sys::mkdir(&dir, path, 0o775).map_err(failed("mkdir", path))?;

@@ -81,12 +81,22 @@ pub(super) fn rename_new(
     match rustix::fs::renameat_with(from, path, to, name, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(true),
         Err(Errno::EXIST) => Ok(false),
-        // The file system has no such rename: linking refuses an existing name as well.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            let linked = link(from, path, to, name)?;
-            unlink(from, path)?;
-            Ok(linked == Linked::New)
+        Err(Errno::INVAL | Errno::NOSYS) => link_new(from, path, to, name),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// [`rename_new`] where the file system has no such rename.
+fn link_new(from: BorrowedFd<'_>, path: &str, to: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    match rustix::fs::linkat(from, path, to, name, AtFlags::empty()) {
+        // Linking refuses an existing name as well.
+        Ok(()) => unlink(from, path),
+        Err(Errno::EXIST) => unlink(from, path).map(|_| false),
+        // It knows no hard links, either, as exFAT by FUSE. Who gives the same name meanwhile has the same object.
+        Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) if lstat(to, name)?.is_none() => {
+            rename(from, path, to, name).map(|()| true)
         }
+        Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
         Err(e) => Err(e.into()),
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{sync_file, unlink};
+use super::{rename_new, sync_file, unlink};
 use crate::base::fs::unused_name;
 
 /// The permissions of a file that is not finished.
@@ -60,18 +60,20 @@ impl<'d> TempFile<'d> {
         &self.file
     }
 
-    /// Gives the file a name, unless a file has it.
+    /// Gives the file a name, unless a file has it; done once.
     pub(in crate::repo) fn link(&self, dir: BorrowedFd<'_>, path: &str) -> io::Result<Linked> {
-        let linked = match &self.name {
-            Some(name) => rustix::fs::linkat(self.dir, name.as_str(), dir, path, AtFlags::empty()),
-            // Without the capability CAP_DAC_READ_SEARCH the first form fails with ENOENT.
-            None => match rustix::fs::linkat(&self.file, "", dir, path, AtFlags::EMPTY_PATH) {
-                Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
-                    let proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                    rustix::fs::linkat(rustix::fs::CWD, proc, dir, path, AtFlags::SYMLINK_FOLLOW)
-                }
-                other => other,
-            },
+        if let Some(name) = &self.name {
+            // Not linked: FAT knows neither files without a name nor two names of one.
+            let moved = rename_new(self.dir, name, dir, path)?;
+            return Ok(if moved { Linked::New } else { Linked::Existed });
+        }
+        // Without the capability CAP_DAC_READ_SEARCH the first form fails with ENOENT.
+        let linked = match rustix::fs::linkat(&self.file, "", dir, path, AtFlags::EMPTY_PATH) {
+            Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
+                let proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                rustix::fs::linkat(rustix::fs::CWD, proc, dir, path, AtFlags::SYMLINK_FOLLOW)
+            }
+            other => other,
         };
         match linked {
             Ok(()) => Ok(Linked::New),

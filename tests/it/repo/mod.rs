@@ -3,6 +3,7 @@
 mod archive;
 mod durable;
 mod interop;
+mod plain_fs;
 mod reflinks;
 mod refs;
 mod strangers;
