@@ -81,11 +81,13 @@ impl<'t> Staging<'t> {
             let name = sys::temporary_dir(tmp, &prefix, 0o775).map_err(failed)?;
             // Without descriptors or inodes it cannot be used, and shall not stay.
             let removed = |_: &Error| drop(sys::rmdir(tmp, &name));
-            if let Some(lock) = try_lock(tmp, &name).inspect_err(removed)? {
-                let fd = fs::open_made_dir(tmp, &*name);
-                let fd = fd.map_err(|e| Error::io("open", format!("tmp/{name}"), e)).inspect_err(removed)?;
-                return Ok(Self::new(tmp, name, fd, lock, false));
-            }
+            let Some(lock) = try_lock(tmp, &name).inspect_err(removed)? else { continue };
+            // Before it was locked, another transaction may have taken it over, and removed it or left something in it.
+            let opened = sys::optional(fs::open_made_dir(tmp, &*name));
+            let opened = opened.map_err(|e| Error::io("open", format!("tmp/{name}"), e)).inspect_err(removed);
+            let Some(fd) = opened? else { continue };
+            let resumed = !sys::list(&fd, ".").map_err(failed).inspect_err(removed)?.is_empty();
+            return Ok(Self::new(tmp, name, fd, lock, resumed));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The repository on disk, compared with what C ostree writes and reads.
 
 mod archive;
+mod at_once;
 mod durable;
 mod interop;
 mod plain_fs;
