@@ -17,7 +17,7 @@ pub use answers::Answers;
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Outcome, Progress, Silent};
 pub use item::Item;
 pub use kind::{ErrorKind, Kind};
-pub use par::{Pool, join, with_pool};
+pub use par::{Pool, join, spawn, spawn_up_to, with_pool};
 pub use partial::{AskRoom, PartialFile, PartialFiles};
 pub use shared_streams::SharedStreams;
 pub use verity::{VerityDigest, VerityHasher};

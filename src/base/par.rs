@@ -6,9 +6,10 @@
 //! The first error ends the work: jobs that have not begun are dropped, and [`Pool::submit`] returns it.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::ScopedJoinHandle;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use super::Ctx;
 
@@ -34,6 +35,7 @@ struct State<'env, E> {
     error: Option<E>,
     stopped: bool,
     closed: bool,
+    has_threads: bool,
 }
 
 /// Runs `body` with a pool of `ctx.jobs` threads; returns when every job is done. Jobs together hold at most
@@ -46,15 +48,19 @@ pub fn with_pool<'env, T, E: Send + 'env>(
     max_bytes: u64,
     body: impl FnOnce(&Pool<'env, E>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let state =
-        State { queue: VecDeque::new(), bytes: 0, running: 0, error: None, stopped: false, closed: false };
+    let state = State {
+        queue: VecDeque::new(),
+        bytes: 0,
+        running: 0,
+        error: None,
+        stopped: false,
+        closed: false,
+        has_threads: true,
+    };
     let pool = Pool { state: Mutex::new(state), work: Condvar::new(), room: Condvar::new(), max_bytes };
     let result = std::thread::scope(|scope| {
-        scope.spawn(|| pool.run());
-        for _ in 1..ctx.jobs.get() {
-            // Where no more threads are to be had, fewer do the work.
-            drop(std::thread::Builder::new().spawn_scoped(scope, || pool.run()));
-        }
+        // Where no threads are to be had, who hands the work over does it.
+        pool.lock().has_threads = spawn_up_to(scope, ctx.jobs.get(), || pool.run()).is_ok();
         // Closes the queue even if `body` panics: the threads must end before the panic can go on.
         let _close = Close(&pool);
         body(&pool)
@@ -89,11 +95,18 @@ impl<'env, E> Pool<'env, E> {
         if let Some(error) = state.error.take() {
             return Err(error);
         }
-        if !state.stopped {
-            state.bytes += bytes;
+        if state.stopped {
+            return Ok(());
+        }
+        state.bytes += bytes;
+        if state.has_threads {
             state.queue.push_back((bytes, Box::new(job)));
             drop(state);
             self.work.notify_one();
+        } else {
+            state.running += 1;
+            drop(state);
+            self.perform(bytes, Box::new(job));
         }
         Ok(())
     }
@@ -116,11 +129,15 @@ impl<'env, E> Pool<'env, E> {
 
     fn run(&self) {
         while let Some((bytes, job)) = self.next() {
-            // Even if the job panics: who waits for it has to go on, and the panic then ends the scope.
-            let mut done = Done { pool: self, bytes, error: None, whole: false };
-            let result = job();
-            (done.error, done.whole) = (result.err(), true);
+            self.perform(bytes, job);
         }
+    }
+
+    fn perform(&self, bytes: u64, job: Job<'env, E>) {
+        // Even if the job panics: who waits for it has to go on, and the panic then ends the scope.
+        let mut done = Done { pool: self, bytes, error: None, whole: false };
+        let result = job();
+        (done.error, done.whole) = (result.err(), true);
     }
 
     fn next(&self) -> Option<(u64, Job<'env, E>)> {
@@ -162,6 +179,34 @@ impl<E> Drop for Done<'_, '_, E> {
         drop(state);
         self.pool.room.notify_all();
     }
+}
+
+/// Runs `work` on a new thread of `scope`.
+///
+/// # Errors
+/// The system gives no more threads, or the memory for one.
+pub fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new().spawn_scoped(scope, work).map_err(|error| {
+        let why = format!("no thread could be started: {error}; something limits how many there may be");
+        io::Error::new(error.kind(), why)
+    })
+}
+
+/// Runs `work` on so many new threads of `scope`, or on fewer where no more are to be had.
+///
+/// # Errors
+/// As [`spawn`], if there is not even one.
+pub fn spawn_up_to<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    threads: usize,
+    work: impl FnOnce() + Clone + Send + 'scope,
+) -> io::Result<()> {
+    spawn(scope, work.clone())?;
+    (1..threads).map_while(|_| spawn(scope, work.clone()).ok()).for_each(drop);
+    Ok(())
 }
 
 /// The result of a thread; a panic in it goes on in the calling one.

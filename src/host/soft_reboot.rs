@@ -6,14 +6,14 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::{fs, io, panic, thread};
+use std::{fs, io, thread};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::booting::{CMDLINE, place};
 use super::sysroots::systemctl;
 use super::{Error, Machine, Result};
-use crate::base::Ctx;
+use crate::base::{Ctx, join, spawn};
 use crate::sysroot::prepare_root::{Booted, prepare_next};
 use crate::sysroot::{DeploymentId, Deployments, Sysroot};
 
@@ -85,5 +85,6 @@ fn in_mounts_of_init<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result
         enter().map_err(io::Error::from).map_err(Error::io("Entering the mounts of", INIT))?;
         work()
     };
-    thread::scope(|scope| scope.spawn(entered).join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+    thread::scope(|scope| spawn(scope, entered).map(join))
+        .map_err(Error::io("Entering the mounts of", INIT))?
 }

@@ -54,7 +54,7 @@ use self::registry::{Images, Workshop};
 use self::shelf::Shelf;
 use self::site::{Extent, Site};
 use self::summary::Summaries;
-use crate::base::Ctx;
+use crate::base::{Ctx, spawn_up_to};
 use crate::container::build::BuildOptions;
 use crate::repo::Repo;
 
@@ -109,9 +109,7 @@ fn with_site<T>(
     let (jobs, todo) = unbounded();
     let workshop = Workshop::new(&repo, Arc::clone(&shelf), options.images, ctx.clone());
     thread::scope(|scope| {
-        for _ in 0..MAKERS {
-            scope.spawn(|| registry::work(&todo, &workshop));
-        }
+        spawn_up_to(scope, MAKERS, || registry::work(&todo, &workshop)).map_err(Error::Listen)?;
         let images = Images::new(jobs);
         let summaries = Summaries::new(options.signer);
         let site = Site::new(Arc::clone(&repo), shelf, images, summaries, extent, &options.limits, ctx.jobs);

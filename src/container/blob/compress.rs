@@ -20,8 +20,8 @@ use super::chunked::zstd_chunked;
 use super::deflate::{self, Block};
 use super::encoders::{Encoders, Settings};
 use crate::base::io::Hashing;
-use crate::base::join;
 use crate::base::{Cancel, Ctx, Item};
+use crate::base::{join, spawn};
 use crate::container::image::{BlobWriter, Compression, DiffId, Digest, Error, ImageDest, Result};
 
 /// Blocks of the uncompressed stream have so many bytes; the last one may be shorter.
@@ -114,19 +114,21 @@ fn write_once<T>(
     let item = Item::start(ctx, "layer", None);
     let blob: Box<dyn BlobWriter + '_> = Box::new(Reported { inner: dest.new_blob()?, item: &item });
     let workers = ctx.jobs.get().min(MAX_WORKERS);
-    let (output, hashed, produced, tar_bytes, closed) = thread::scope(|scope| {
+    let worked: io::Result<_> = thread::scope(|scope| {
         let (hash_queue, to_hash) = bounded(QUEUE_BLOCKS);
         let (queue, blocks) = bounded(QUEUE_BLOCKS);
-        let hasher = scope.spawn(move || hash(&to_hash));
-        let output = scope.spawn(move || compress(&blocks, blob, compression, workers, scratch));
+        let hasher = spawn(scope, move || hash(&to_hash))?;
+        let output = spawn(scope, move || compress(&blocks, blob, compression, workers, scratch))?;
         let mut blocks = BlockWriter::new([hash_queue, queue], &scratch.buffers, ctx.cancel.clone());
         let produced = produce(&mut blocks);
         let flushed = if produced.is_ok() { blocks.send() } else { Ok(()) };
         let (tar_bytes, closed) = (blocks.total_bytes, blocks.closed);
         drop(blocks);
         let flushed = flushed.map_err(Error::io("write", "layer"));
-        (join(output), join(hasher), produced.and_then(|t| flushed.map(|()| t)), tar_bytes, closed)
+        let produced = produced.and_then(|t| flushed.map(|()| t));
+        Ok((join(output), join(hasher), produced, tar_bytes, closed))
     });
+    let (output, hashed, produced, tar_bytes, closed) = worked.map_err(Error::io("write", "layer"))?;
     ctx.cancel.check()?;
     // If the output failed first, then that is why the producer could not go on.
     let produced = if closed { produced } else { Ok(produced?) };

@@ -33,7 +33,7 @@ use super::buffers::Buffers;
 use super::layer_format::{FORMAT_BYTES, LayerFormat, other_compression};
 use super::unpacked::read_unpacked;
 use crate::base::io::Cancellable;
-use crate::base::{Ctx, Item, compressed, join};
+use crate::base::{Ctx, Item, compressed, join, spawn};
 use crate::container::image::{DiffId, Digest, Error, EveryEntry, ImageSource, Result};
 use crate::{store, tar};
 
@@ -103,13 +103,13 @@ fn read<T>(
     let item = Item::start(ctx, digest.to_string(), Some(layer.size()));
     let inner = source.blob(layer)?.take(layer.size().saturating_add(1));
     let blob = Reported { inner: Cancellable::new(inner, &ctx.cancel), ctx, item: &item };
-    let (fetched, decompressed, consumed) = thread::scope(|scope| {
+    let read: io::Result<_> = thread::scope(|scope| {
         let (to_decompress, compressed) = bounded(BLOB_QUEUE.blocks);
         let (to_consume, stream) = bounded(STREAM_QUEUE.blocks);
-        let fetch = scope.spawn(move || fetch(blob, &to_decompress, pass));
+        let fetch = spawn(scope, move || fetch(blob, &to_decompress, pass))?;
         let note = move |is| note_format(digest, says, is, ctx);
         let hash = if diff_id.is_some() { Hash::Stream } else { Hash::Nothing };
-        let decompress = scope.spawn(move || {
+        let decompress = spawn(scope, move || {
             let mut blob = Blocks::new(compressed);
             let end = decompress(&mut blob, hash, &note, &to_consume, ctx);
             if end.is_err() {
@@ -118,7 +118,7 @@ fn read<T>(
                 blob.drain();
             }
             end
-        });
+        })?;
         let mut stream = Blocks::new(stream);
         let consumed = consume(&mut stream);
         if consumed.as_ref().err().is_none_or(is_damage) {
@@ -126,9 +126,10 @@ fn read<T>(
             stream.drain();
         }
         drop(stream);
-        (join(fetch), join(decompress), consumed)
+        Ok((join(fetch), join(decompress), consumed))
     });
     ctx.cancel.check()?;
+    let (fetched, decompressed, consumed) = read.map_err(Error::io("read layer", digest.to_string()))?;
     let is_whole = verify(digest, layer.size(), diff_id, fetched, decompressed)?;
     let consumed = consumed?;
     if !is_whole {
@@ -298,7 +299,7 @@ fn send_hashed(
     }
     thread::scope(|scope| {
         let (to_hash, blocks) = bounded::<Block>(STREAM_QUEUE.blocks);
-        let hasher = scope.spawn(move || checksum_of(&blocks));
+        let hasher = spawn(scope, move || checksum_of(&blocks))?;
         let sent = send_blocks(stream, &[&to_hash, consumer], ctx);
         drop(to_hash);
         let checksum = join(hasher);

@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use flate2::{Compress, Crc, FlushCompress, Status};
 
 use super::buffers::{Buffer, Buffers};
+use crate::base::spawn_up_to;
 
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
@@ -35,7 +36,7 @@ pub(in crate::container) const fn room(block_bytes: usize) -> usize {
 /// Compresses `blocks` into `out` on `workers` threads.
 ///
 /// # Errors
-/// What `out` says.
+/// What `out` says; no thread can be started.
 pub(in crate::container) fn gzip(
     blocks: &Receiver<Block>,
     out: &mut impl Write,
@@ -45,11 +46,7 @@ pub(in crate::container) fn gzip(
 ) -> io::Result<()> {
     let (jobs, todo) = bounded::<Job>(workers);
     thread::scope(|scope| {
-        for _ in 0..workers {
-            let todo = todo.clone();
-            scope.spawn(move || work(&todo, level, buffers));
-        }
-        drop(todo);
+        spawn_up_to(scope, workers, move || work(&todo, level, buffers))?;
         let result = in_order(blocks, out, &jobs, 2 * workers);
         drop(jobs);
         result

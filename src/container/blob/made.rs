@@ -15,7 +15,7 @@ use ostree_format::Checksum;
 
 use super::blocks::{Block, Blocks, STREAM_QUEUE, checksum_of};
 use super::buffers::{Buffer, Buffers};
-use crate::base::{Ctx, join};
+use crate::base::{Ctx, join, spawn};
 use crate::container::image::{DiffId, Digest, Error, ImageLayer, Result};
 
 /// Lets `consume` read what `make` writes, and verifies that it is the tar stream of `layer`. Not before this returns is
@@ -45,10 +45,10 @@ pub(super) fn read_stream<T>(
     make: impl FnOnce(&mut dyn Write) -> Result<()> + Send,
     consume: impl FnOnce(&mut dyn Read) -> Result<T>,
 ) -> Result<T> {
-    let (made, consumed) = thread::scope(|scope| {
+    let read: io::Result<_> = thread::scope(|scope| {
         let (to_consume, stream) = bounded(STREAM_QUEUE.blocks);
         let is_hashed = diff_id.is_some();
-        let maker = scope.spawn(move || handed_over(make, to_consume, is_hashed, ctx));
+        let maker = spawn(scope, move || handed_over(make, to_consume, is_hashed, ctx))?;
         let mut stream = Blocks::new(stream);
         let consumed = consume(&mut stream);
         if consumed.is_ok() {
@@ -56,9 +56,10 @@ pub(super) fn read_stream<T>(
             stream.drain();
         }
         drop(stream);
-        (join(maker), consumed)
+        Ok((join(maker), consumed))
     });
     ctx.cancel.check()?;
+    let (made, consumed) = read.map_err(Error::io("read layer", layer.to_string()))?;
     // A stream that ended too early is the reason for whatever its reader says.
     let made = made?;
     let consumed = consumed?;
@@ -88,7 +89,8 @@ fn handed_over(
 ) -> Result<Made> {
     thread::scope(|scope| {
         let (to_hash, blocks) = bounded::<Block>(STREAM_QUEUE.blocks);
-        let hasher = is_hashed.then(|| scope.spawn(move || checksum_of(&blocks)));
+        let hasher = is_hashed.then(|| spawn(scope, move || checksum_of(&blocks))).transpose();
+        let hasher = hasher.map_err(Error::io("hash", "stream"))?;
         let buffers = Buffers::default();
         let block = buffers.take(STREAM_QUEUE.block_bytes);
         let queues = if is_hashed { vec![to_hash, consumer] } else { vec![consumer] };

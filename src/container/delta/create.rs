@@ -12,7 +12,7 @@ use super::record::StreamVersion;
 use super::scan::Scanned;
 use super::write::Packing;
 use crate::base::io::{Hashing, Spool};
-use crate::base::{Ctx, join};
+use crate::base::{Ctx, join, spawn};
 use crate::container::blob::read_layer;
 use crate::container::image::{DiffId, Digest, Error, Image, ImageDest, ImageLayer, ImageSource, Result};
 
@@ -115,9 +115,10 @@ pub fn create(
     let all_bytes = old_layers.iter().chain(&missing).map(|layer| layer.descriptor.size()).sum();
     ctx.phase("Comparing layers", None, Some(all_bytes));
     let (scanned_old, scanned_new) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| scan(&missing, new.1, spool, ctx));
+        let other = spawn(scope, || scan(&missing, new.1, spool, ctx));
         let scanned_old = scan(&old_layers, old.1, spool, ctx);
-        (scanned_old, join(other))
+        // Where no thread is to be had, one comes after the other.
+        (scanned_old, other.map_or_else(|_| scan(&missing, new.1, spool, ctx), join))
     });
     let (old_tree, scanned_new) = (OldTree::merge(scanned_old?), scanned_new?);
     ctx.phase("Making delta", None, None);

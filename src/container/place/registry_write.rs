@@ -12,7 +12,7 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
@@ -145,15 +145,15 @@ struct Sending {
 }
 
 impl Sending {
-    fn begin(dest: &RegistryDest) -> net::Result<Self> {
-        let mut upload = dest.start_upload()?;
+    fn begin(dest: &RegistryDest) -> io::Result<Self> {
+        let mut upload = dest.start_upload().map_err(io::Error::other)?;
         let (queue, chunks) = bounded::<Bytes>(0);
         let ctx = dest.ctx.clone();
-        let thread = std::thread::spawn(move || {
+        let send = move || {
             chunks.iter().try_for_each(|chunk| upload.send(&chunk, &ctx))?;
             Ok(upload)
-        });
-        Ok(Self { queue, thread })
+        };
+        Ok(Self { queue, thread: Builder::new().spawn(send)? })
     }
 
     /// Waits until everything is sent.
@@ -167,7 +167,7 @@ impl RegistryBlob<'_> {
     fn send_chunk(&mut self) -> io::Result<()> {
         let sending = match self.sender.take() {
             Some(sending) => sending,
-            None => Sending::begin(self.dest).map_err(io::Error::other)?,
+            None => Sending::begin(self.dest)?,
         };
         // The next buffer is that of the chunk before this one.
         let chunk = self.take_chunk();

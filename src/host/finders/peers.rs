@@ -16,7 +16,7 @@ use super::judged::Trusted;
 use super::lan::{self, Peer};
 use super::volumes::passed_over;
 use super::{CollectionRef, Finder, FoundRemote, Offer};
-use crate::base::Ctx;
+use crate::base::{Ctx, spawn};
 use crate::host::{Machine, Result};
 use crate::net::header::HeaderMap;
 use crate::net::{Http, Limits};
@@ -53,9 +53,10 @@ impl Machine {
             let asked = thread::scope(|scope| {
                 let ask = |peer| {
                     let http = http.clone();
-                    scope.spawn(move || ask(peer, http, trusted, ctx))
+                    spawn(scope, move || ask(peer, http, trusted, ctx)).ok()
                 };
-                let asked: Vec<_> = some.iter().map(ask).collect();
+                // Whom no thread is to be had for is not asked.
+                let asked: Vec<_> = some.iter().map_while(ask).collect();
                 asked.into_iter().filter_map(|one| one.join().ok()).flatten().collect::<Vec<_>>()
             });
             found.extend(asked);

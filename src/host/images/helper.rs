@@ -89,11 +89,11 @@ fn answer(
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let stdout = child.stdout.take();
     // The thread ends with the output, which a program that the helper started may hold open.
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         let mut said = Vec::new();
         let read = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut said));
         let _ = sender.send(read.map(|_| said));
-    });
+    })?;
     let (began, mut next_word, mut said) = (Instant::now(), FIRST_WORD, None);
     loop {
         if said.is_some() {

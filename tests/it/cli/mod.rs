@@ -14,6 +14,7 @@ mod read;
 mod remotes;
 mod shells;
 mod sign;
+mod threads;
 mod trust;
 mod write;
 

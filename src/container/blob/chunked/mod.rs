@@ -32,7 +32,7 @@ use ostree_format::Checksum;
 use self::index::OBJECTS;
 use self::split::{End, Piece, split};
 use self::toc::{CHECKSUM, POSITION, Toc, TocEntry};
-use crate::base::join;
+use crate::base::{join, spawn, spawn_up_to};
 use crate::container::blob::deflate::Block;
 
 pub(in crate::container) use self::index::{FoundObject, IndexPlace, ObjectIndex};
@@ -60,7 +60,7 @@ pub(in crate::container) fn annotations_of(descriptor: &Descriptor) -> BTreeMap<
 ///
 /// # Errors
 /// What `out` says; [`io::ErrorKind::InvalidData`] if the stream is no tar, or has entries that the table
-/// cannot tell of.
+/// cannot tell of; no thread can be started.
 pub(in crate::container) fn zstd_chunked(
     blocks: &Receiver<Block>,
     out: &mut impl Write,
@@ -70,19 +70,15 @@ pub(in crate::container) fn zstd_chunked(
     let (jobs, todo) = bounded::<Job>(workers);
     let (order, results) = bounded(workers + 1);
     thread::scope(|scope| {
-        for _ in 0..workers {
-            let todo = todo.clone();
-            scope.spawn(move || work(&todo, level));
-        }
-        drop(todo);
-        let splitter = scope.spawn(move || {
+        spawn_up_to(scope, workers, move || work(&todo, level))?;
+        let splitter = spawn(scope, move || {
             split(blocks, &mut |pieces| {
                 let (done, result) = bounded(1);
                 let closed = |_| io::Error::from(io::ErrorKind::BrokenPipe);
                 jobs.send(Job { pieces, done }).map_err(|_| closed(()))?;
                 order.send(result).map_err(|_| closed(()))
             })
-        });
+        })?;
         let written = write(results, out, level);
         let split = join(splitter);
         // If the output failed, then that is why the splitter could not go on.

@@ -67,7 +67,7 @@ impl<'a> Asking<'a> {
     /// The content of each list of frames, in memory.
     pub(super) fn read(&self, lists: &[Vec<Frame>]) -> Result<Vec<Vec<u8>>, Wrong> {
         let ranges = pieces(lists.iter().flatten());
-        let read = fetch(self, &ranges, |fetching| {
+        let read = |fetching| -> io::Result<_> {
             let mut frames = Frames::new(fetching)?;
             let mut contents = Vec::with_capacity(lists.len());
             for list in lists {
@@ -79,8 +79,9 @@ impl<'a> Asking<'a> {
                 contents.push(content);
             }
             Ok(contents)
-        });
-        read.map_err(|error: io::Error| Wrong::Error(self.failed(error)))
+        };
+        let read = |fetching| read(fetching).map_err(|error| self.failed(error));
+        fetch(self, &ranges, read).map_err(Wrong::Error)
     }
 
     /// What an error on the way means.

@@ -15,7 +15,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::asking::Asking;
 use super::invalid;
 use crate::base::io::Cancellable;
-use crate::base::join;
+use crate::base::{join, spawn, spawn_up_to};
+use crate::container::image::Result;
 
 /// The requests for one layer, for each layer that may be under way.
 const REQUESTS_PER_LAYER: usize = 4;
@@ -57,26 +58,27 @@ struct Job<'r> {
 }
 
 /// Lets `use_it` have the bytes of `ranges`, while further ones are fetched.
-pub(super) fn fetch<T>(asking: &Asking<'_>, ranges: &[Range<u64>], use_it: impl FnOnce(Fetching) -> T) -> T {
+pub(super) fn fetch<T>(
+    asking: &Asking<'_>,
+    ranges: &[Range<u64>],
+    use_it: impl FnOnce(Fetching) -> Result<T>,
+) -> Result<T> {
     let requests = (REQUESTS_PER_LAYER * asking.ctx.requests.get()).min(ranges.len()).max(1);
     thread::scope(|scope| {
         let (jobs, todo) = bounded::<Job<'_>>(0);
         // What is fetched waits here: so many groups, and those under way.
         let (order, groups) = bounded(requests);
-        for _ in 0..requests {
-            let todo = todo.clone();
-            scope.spawn(move || {
-                for Job { ranges, done } in todo {
-                    // Nobody waits for it any more after an error.
-                    let give = |piece| drop(done.send(piece));
-                    if let Err(error) = fetch_group(asking, ranges, &mut |piece| give(Ok(piece))) {
-                        give(Err(error));
-                    }
+        let request = move || {
+            for Job { ranges, done } in todo {
+                // Nobody waits for it any more after an error.
+                let give = |piece| drop(done.send(piece));
+                if let Err(error) = fetch_group(asking, ranges, &mut |piece| give(Ok(piece))) {
+                    give(Err(error));
                 }
-            });
-        }
-        drop(todo);
-        let hand_out = scope.spawn(move || {
+            }
+        };
+        spawn_up_to(scope, requests, request).map_err(|error| asking.failed(error))?;
+        let hand_out = spawn(scope, move || {
             for ranges in in_groups(ranges) {
                 let (done, pieces) = bounded(ranges.len());
                 if order.send(pieces).is_err() || jobs.send(Job { ranges, done }).is_err() {
@@ -84,6 +86,7 @@ pub(super) fn fetch<T>(asking: &Asking<'_>, ranges: &[Range<u64>], use_it: impl 
                 }
             }
         });
+        let hand_out = hand_out.map_err(|error| asking.failed(error))?;
         let used = use_it(Fetching { groups, group: None });
         join(hand_out);
         used
