@@ -55,6 +55,7 @@ fn next_step(cause: Cause<'_>) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_container))
         .or_else(|| cause.downcast_ref().and_then(of_tar))
         .or_else(|| cause.downcast_ref().and_then(of_store))
+        .or_else(|| cause.downcast_ref().and_then(of_sysroot))
         .or_else(|| cause.downcast_ref().and_then(of_net))
         .or_else(|| cause.downcast_ref().and_then(of_pipe))
 }
@@ -126,6 +127,16 @@ fn of_store(error: &store::Error) -> Option<&'static str> {
         store::Error::Owner { .. } => Some(
             "a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without",
         ),
+        _ => None,
+    }
+}
+
+fn of_sysroot(error: &sysroot::Error) -> Option<&'static str> {
+    match error {
+        sysroot::Error::BootFull { .. } => {
+            Some("`admin undeploy` of a deployment that is not needed makes room")
+        }
+        sysroot::Error::In { source, .. } => of_sysroot(source),
         _ => None,
     }
 }

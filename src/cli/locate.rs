@@ -52,9 +52,20 @@ pub(crate) fn in_transaction<'r, T>(
 ) -> anyhow::Result<(T, TransactionStats)> {
     let txn = begin(repo, ctx)?;
     match work(&txn) {
-        Ok(done) => Ok((done, txn.commit(ctx)?)),
+        Ok(done) => Ok((done, commit(txn, ctx)?)),
         Err(error) => Err(give_up(repo, txn, error)),
     }
+}
+
+/// Ends a transaction; an error names the repository if its file system is to blame.
+pub(crate) fn commit(txn: Transaction<'_>, ctx: &Ctx) -> anyhow::Result<TransactionStats> {
+    let repo = txn.repo();
+    txn.commit(ctx).map_err(|error| match error {
+        // What may not have reached the disk is not kept.
+        store::Error::Io { op: "syncfs", .. } => named(repo, error, Kept::Nothing),
+        store::Error::Io { .. } => named(repo, error, Kept::Objects),
+        _ => error.into(),
+    })
 }
 
 /// Ends a transaction whose work failed, as [`store::give_up`] does; gives the error back, with the name of a

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use super::terminal::size;
 use crate::{container, store, tar};
 
+/// Fewer free inodes than this are told of.
+const FEW_INODES: u64 = 1000;
+
 /// Where something was written when it went wrong: a context of errors.
 #[derive(Debug)]
 pub(crate) struct Writing {
@@ -40,12 +43,13 @@ pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
     let wanted = error.chain().find_map(wanted)?;
     let writing = error.downcast_ref::<Writing>()?;
     let mut said: Vec<String> = Vec::new();
-    if let Some((free, mount)) = writing.path.as_deref().and_then(free) {
+    if let Some(Free { bytes, inodes, mount }) = writing.path.as_deref().and_then(free) {
         let wanted = wanted.map(|bytes| format!("{} were needed next, and ", size(bytes)));
-        let free = size(free);
+        let inodes = inodes.map(|count| format!(" and {count} inodes"));
         // What was begun may have taken room, too, and be gone by now.
         let now = if writing.kept == Kept::Nothing { " now" } else { "" };
-        said.push(format!("{}{free} are free{now} on {}", wanted.unwrap_or_default(), mount.display()));
+        let (wanted, inodes) = (wanted.unwrap_or_default(), inodes.unwrap_or_default());
+        said.push(format!("{wanted}{}{inodes} are free{now} on {}", size(bytes), mount.display()));
     }
     if writing.kept == Kept::Objects {
         said.push("what was written is kept for the next run".to_owned());
@@ -71,8 +75,17 @@ fn wanted(cause: &(dyn std::error::Error + 'static)) -> Option<Option<u64>> {
     }
 }
 
-/// The bytes that are free where `path` lies, and where that file system is mounted.
-fn free(path: &Path) -> Option<(u64, PathBuf)> {
+/// What is free on a file system.
+struct Free {
+    bytes: u64,
+    /// How many more files and directories there can be, if that may be what is missing.
+    inodes: Option<u64>,
+    /// Where it is mounted.
+    mount: PathBuf,
+}
+
+/// What is free where `path` lies.
+fn free(path: &Path) -> Option<Free> {
     let there = path.ancestors().find_map(|path| match path.as_os_str().is_empty() {
         true => fs::canonicalize(".").ok(),
         false => fs::canonicalize(path).ok(),
@@ -81,5 +94,7 @@ fn free(path: &Path) -> Option<(u64, PathBuf)> {
     let ours = device(&there)?;
     let mount = there.ancestors().take_while(|above| device(above) == Some(ours)).last()?;
     let room = rustix::fs::statvfs(&there).ok()?;
-    Some((room.f_bavail.saturating_mul(room.f_frsize), mount.to_owned()))
+    // Some file systems make inodes as they are needed, and say that they have none.
+    let inodes = (room.f_files > 0 && room.f_favail < FEW_INODES).then_some(room.f_favail);
+    Some(Free { bytes: room.f_bavail.saturating_mul(room.f_frsize), inodes, mount: mount.to_owned() })
 }

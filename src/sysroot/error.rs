@@ -85,6 +85,18 @@ pub enum Error {
     /// `/boot` is on a file system without symbolic links.
     #[error("The directory /boot cannot currently be a vfat filesystem")]
     VfatBoot,
+    /// A kernel, or what belongs to it, does not fit into `/boot`.
+    #[error("copy {file} into boot: {bytes} bytes are needed, and {free_bytes} are free: {source}")]
+    BootFull {
+        /// The name of the file.
+        file: String,
+        /// The size of the file.
+        bytes: u64,
+        /// The bytes that are free without it.
+        free_bytes: u64,
+        /// The error of the system.
+        source: io::Error,
+    },
     /// There are deployments, and in `boot` is nothing that boots them: most likely its file system is not mounted.
     #[error(
         "There are deployments, but nothing in boot leads to them: mount its file system there. If all boot entries are lost for good, make the directory boot/ostree: then every deployment is deleted"
@@ -176,7 +188,7 @@ impl Kind for Error {
                 ErrorKind::Damaged
             }
             Self::RootConfig(_) | Self::WrongImage { .. } => ErrorKind::Damaged,
-            Self::Io { source, .. } => Kind::kind(source),
+            Self::Io { source, .. } | Self::BootFull { source, .. } => Kind::kind(source),
             Self::NotASysroot
             | Self::NoStateroot(_)
             | Self::NotBooted

@@ -233,9 +233,27 @@ fn copy(source: &File, to: BorrowedFd<'_>, name: &str, labels: Option<&Labels>) 
         rustix::fs::fdatasync(&file).map_err(|e| failed(e.into()))?;
         rustix::fs::renameat(to, &*temporary, to, name).map_err(|e| failed(e.into()))
     };
-    write().inspect_err(|_| {
+    let written = write();
+    drop(file);
+    written.map_err(|error| {
         let _ = rustix::fs::unlinkat(to, &*temporary, AtFlags::empty());
+        if_full(error, source, to, name)
     })
+}
+
+/// Says how much is missing, if `error` is that the file system of `to` has no room for a copy of `source`.
+fn if_full(error: Error, source: &File, to: BorrowedFd<'_>, name: &str) -> Error {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let (Ok(stat), Ok(room)) = (rustix::fs::fstat(source), rustix::fs::fstatvfs(to)) else { return error };
+    match error {
+        Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded) => Error::BootFull {
+            file: name.to_owned(),
+            bytes: stat.st_size.max(0).unsigned_abs(),
+            free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
+            source,
+        },
+        other => other,
+    }
 }
 
 /// Copies a directory of device trees, over what is there of it.

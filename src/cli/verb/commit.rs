@@ -139,7 +139,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         txn.set_ref(branch, Some(id))?;
     }
     let txn = inject_failure(txn)?;
-    let stats = txn.commit(&session.ctx)?;
+    let stats = locate::commit(txn, &session.ctx)?;
     print(args, &id, stats, cache_hits, session)
 }
 

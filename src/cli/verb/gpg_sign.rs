@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use super::{Common, require_writable, resolve, signing};
+use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
 use crate::format::commitmeta::{self, SignatureKind};
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     require_writable(&repo)?;
     let id = resolve(&repo, &args.commit)?;
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     // Others may sign the same commit at the same time.
     let _lock = repo.lock_edits(&session.ctx)?;
     if args.delete {
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         return Ok(writeln!(session.out, "Signatures deleted: {deleted}")?);
     }
     let already = signing::gpg_sign(&txn, &id, &args.key_ids, args.gpg_homedir.as_deref())?;
-    txn.commit(&session.ctx)?;
+    locate::commit(txn, &session.ctx)?;
     match already.first() {
         Some(key) => bail!("{}", signing::signed_already(key)),
         None => Ok(()),
@@ -76,6 +77,6 @@ fn delete(
     let deleted = kept.iter().filter(|signature| signature.is_none()).count();
     commitmeta::set_signatures(&mut detached, SignatureKind::Gpg, kept.into_iter().flatten().collect());
     txn.set_detached(id, &detached)?;
-    txn.commit(&session.ctx)?;
+    locate::commit(txn, &session.ctx)?;
     Ok(deleted)
 }

@@ -3,8 +3,8 @@
 use anyhow::Context;
 
 use super::{Common, require_writable, resolve};
-use crate::cli::near;
 use crate::cli::terminal::Session;
+use crate::cli::{locate, near};
 use crate::format::RefSpec;
 use crate::store::{Error, Refs, Txn};
 
@@ -30,8 +30,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         return Err(missing.context(format!("Invalid ref '{}'", args.name)));
     }
     let target = resolve(&repo, &args.commit)?;
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(&repo, &session.ctx)?;
     txn.set_ref(&refspec, Some(target))?;
-    txn.commit(&session.ctx)?;
+    locate::commit(txn, &session.ctx)?;
     Ok(())
 }

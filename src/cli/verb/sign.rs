@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use super::{Common, require_writable, resolve, signing};
+use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
 use crate::format::commitmeta;
@@ -74,11 +75,11 @@ fn sign(args: &Args, repo: &Repo, id: &CommitId, session: &Session) -> anyhow::R
     if signers.is_empty() {
         bail!("There is no secret key to sign with");
     }
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(repo, &session.ctx)?;
     // Others may sign the same commit at the same time.
     let _lock = repo.lock_edits(&session.ctx)?;
     host::sign_commit_with(&txn, id, &signers)?;
-    txn.commit(&session.ctx)?;
+    locate::commit(txn, &session.ctx)?;
     Ok(())
 }
 
@@ -128,7 +129,7 @@ fn verify(args: &Args, repo: &Repo, id: &CommitId, session: &mut Session) -> any
 fn delete(args: &Args, repo: &Repo, id: &CommitId, session: &mut Session) -> anyhow::Result<()> {
     let kind = args.kind().signature_kind();
     let sets = trusted(args)?;
-    let txn = repo.begin(&session.ctx)?;
+    let txn = locate::begin(repo, &session.ctx)?;
     let _lock = repo.lock_edits(&session.ctx)?;
     let commit = repo.read_meta(&(*id).into())?.ok_or(Error::NotFound((*id).into()))?;
     let mut detached: Dict = load_commitmeta(&txn, id)?.unwrap_or_default();
@@ -144,7 +145,7 @@ fn delete(args: &Args, repo: &Repo, id: &CommitId, session: &mut Session) -> any
     if deleted > 0 {
         commitmeta::set_signatures(&mut detached, kind, kept);
         txn.set_detached(id, &detached)?;
-        txn.commit(&session.ctx)?;
+        locate::commit(txn, &session.ctx)?;
     }
     Ok(writeln!(session.out, "Signatures deleted: {deleted}")?)
 }

@@ -341,6 +341,28 @@ fn no_room() {
     }
 }
 
+/// Room for bytes does not help where there may be no more files.
+#[test]
+fn no_inodes() {
+    if !need_root() || !need("unshare") {
+        return;
+    }
+    if !script("mount -t tmpfs -o nr_inodes=60 none /mnt").1.status.success() {
+        eprintln!("skipped: no tmpfs can be mounted here");
+        return;
+    }
+    let full = "mkdir m tree; mount -t tmpfs -o size=6m,nr_inodes=60 none m
+        for n in $(seq 80); do echo $n >tree/$n; done; $0 --repo=m/r init --mode=archive
+        code=0; $0 --repo=m/r commit -b x --tree=dir=tree || code=$?
+        mount -o remount,nr_inodes=2k m; $0 --repo=m/r commit -b x --tree=dir=tree >id; ostree --repo=m/r fsck -q; exit $code";
+    let (_temp, out) = script(full);
+    let message = line(&["commit"], &out);
+    assert!(
+        message.contains("No space left on device") && message.contains(" inodes are free on "),
+        "{message}"
+    );
+}
+
 /// A pair of keys is written as a whole, so that the next try has nothing in its way.
 #[test]
 fn half_a_key_is_not_left_behind() {

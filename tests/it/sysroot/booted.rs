@@ -205,6 +205,50 @@ fn a_small_boot_partition_is_enough() {
     drop(mounted);
 }
 
+/// A kernel that does not fit is told of with what it takes, and the machine boots what it did before.
+#[test]
+fn a_full_boot_partition_is_told_of() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    fs::create_dir_all(place.at("root/boot")).unwrap();
+    let boot = place.at("root/boot");
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(&boot).output();
+    if !mount.is_ok_and(|out| out.status.success()) {
+        eprintln!("skipped: tmpfs cannot be mounted");
+        return;
+    }
+    let mounted = Mounted(boot);
+    place.c(&["admin", "init-fs", "root"]);
+    place.c(&["admin", "os-init", "os", "--sysroot=root"]);
+    place.pull("root");
+    let deploy = ["admin", "deploy", "--sysroot=root", "--os=os", "os"];
+    place.ours(&deploy);
+    place.write("tree/usr/lib/modules/6.1/vmlinuz", &"kernel".repeat(500_000));
+    place.new_version("2", &["root"]);
+    let entries = || super::listing(&place.at("root/boot/loader/entries"));
+    let before = entries();
+    let theirs = place.run("ostree", &deploy);
+    let theirs = String::from_utf8(theirs.stderr).unwrap();
+    assert!(theirs.contains("Installing kernel: regfile copy: No space left on device"), "{theirs}");
+    let said = place.fails(&deploy);
+    let free =
+        said.strip_prefix("Installing kernel: copy vmlinuz-6.1 into boot: 3000000 bytes are needed, and ");
+    let (free, rest) =
+        free.and_then(|said| said.split_once(" are free: ")).unwrap_or_else(|| panic!("{said}"));
+    assert!((1_900_000..2_097_152).contains(&free.parse::<u64>().unwrap()), "{said}");
+    let end = "No space left on device; `admin undeploy` of a deployment that is not needed makes room";
+    assert_eq!(rest, end);
+    assert_eq!(entries(), before);
+    assert_bootable(&place.at("root"));
+    place.write("tree/usr/lib/modules/6.1/vmlinuz", &"kernel".repeat(100_000));
+    place.new_version("3", &["root"]);
+    place.ours(&deploy);
+    assert!(place.c(&["admin", "status", "--sysroot=root"]).contains("Version: 3"));
+    drop(mounted);
+}
+
 /// Unmounted when it is dropped.
 struct Mounted(std::path::PathBuf);
 

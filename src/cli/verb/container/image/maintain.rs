@@ -61,7 +61,7 @@ pub(super) fn remove(args: &RemoveArgs, session: &mut Session) -> anyhow::Result
         }
     }
     let layers = if args.skip_gc { None } else { Some(store::prune_layers(&txn)?) };
-    txn.commit(&session.ctx)?;
+    locate::commit(txn, &session.ctx)?;
     write!(session.out, "Removed images: {}", args.images.len() - missing.len())?;
     match layers {
         Some(layers) => writeln!(session.out, " layers: {layers}")?,
@@ -79,7 +79,7 @@ pub(super) fn prune_layers(args: &PruneLayersArgs, session: &mut Session) -> any
     let repo = args.common.open()?;
     let txn = locate::begin(&repo, &session.ctx)?;
     let layers = store::prune_layers(&txn)?;
-    txn.commit(&session.ctx)?;
+    locate::commit(txn, &session.ctx)?;
     Ok(writeln!(session.out, "Removed layers: {layers}")?)
 }
 
@@ -90,7 +90,7 @@ pub(super) fn prune_images(args: &PruneImagesArgs, session: &mut Session) -> any
     let txn = locate::begin(&repo, &session.ctx)?;
     let removed = store::prune_images(&txn, &deployed)?;
     let layers = if args.and_layers || args.full { store::prune_layers(&txn)? } else { 0 };
-    txn.commit(&session.ctx)?;
+    locate::commit(txn, &session.ctx)?;
     let out = &mut session.out;
     if removed.is_empty() && !args.full {
         writeln!(out, "No unreferenced images.")?;

@@ -101,7 +101,7 @@ pub(super) fn clear_cached_update(args: &ImageArgs, session: &mut Session) -> an
     let repo = args.of.common.open()?;
     let txn = locate::begin(&repo, &session.ctx)?;
     store::clear_cached_update(&txn, &args.of.image.reference)?;
-    txn.commit(&session.ctx)?;
+    locate::commit(txn, &session.ctx)?;
     Ok(())
 }
 
