@@ -28,15 +28,18 @@ pub type AskRoom = dyn Fn(u64) -> io::Result<()> + Send + Sync;
 pub struct PartialFiles {
     dir: Arc<Dir>,
     room: Arc<AskRoom>,
-    /// The names of files that were there at the start.
-    left: Arc<HashSet<String>>,
+    left: Left,
 }
+
+/// The names of files that were there at the start, and were not removed since.
+type Left = Arc<Mutex<HashSet<String>>>;
 
 /// One of them.
 pub struct PartialFile {
     dir: Arc<Dir>,
     room: Arc<AskRoom>,
     name: String,
+    left: Left,
     /// Whether an earlier run left it.
     was_left: bool,
     file: Mutex<Option<File>>,
@@ -48,15 +51,15 @@ impl PartialFiles {
         let entries = dir.entries().into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let left = names.filter(|name| name.starts_with(PREFIX)).collect();
-        Self { dir, room, left: Arc::new(left) }
+        Self { dir, room, left: Arc::new(Mutex::new(left)) }
     }
 
     /// The file of this name, which should say what the content is.
     pub fn file(&self, name: &str) -> PartialFile {
         let name = format!("{PREFIX}{name}");
-        let was_left = self.left.contains(&name);
-        let (dir, room) = (Arc::clone(&self.dir), Arc::clone(&self.room));
-        PartialFile { dir, room, name, was_left, file: Mutex::default() }
+        let was_left = lock(&self.left).contains(&name);
+        let (dir, room, left) = (Arc::clone(&self.dir), Arc::clone(&self.room), Arc::clone(&self.left));
+        PartialFile { dir, room, name, left, was_left, file: Mutex::default() }
     }
 }
 
@@ -76,14 +79,15 @@ impl PartialFile {
     /// # Errors
     /// As [`PartialFile::read`].
     pub fn place(&self) -> io::Result<(File, Range<u64>)> {
-        let file = self.lock().as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
+        let file = lock(&self.file).as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
         let end = file.metadata()?.len().max(HEAD_BYTES as u64);
         Ok((file, HEAD_BYTES as u64..end))
     }
 
-    /// The content was used, or what is here is of no use.
+    /// The content was used, or what is here is of no use: for the next file of this name nothing was left.
     pub fn remove(&self) {
-        if self.lock().is_some() {
+        lock(&self.left).remove(&self.name);
+        if lock(&self.file).is_some() {
             // What cannot be removed is old one day, and removed then.
             let _ = self.dir.remove_file(&self.name);
         }
@@ -133,13 +137,9 @@ impl PartialFile {
         (self.room)(bytes)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<File>> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The file, open and locked.
     fn ensure_open(&self) -> io::Result<File> {
-        let mut file = self.lock();
+        let mut file = lock(&self.file);
         if file.is_none() {
             let flags = OFlags::RDWR | OFlags::CLOEXEC;
             let mode = Mode::RUSR | Mode::WUSR;
@@ -152,4 +152,8 @@ impl PartialFile {
         }
         file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

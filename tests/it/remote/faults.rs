@@ -73,6 +73,31 @@ fn a_part_that_turns_out_wrong_is_thrown_away() {
     assert_eq!(asked.len(), 2, "{asked:?}");
 }
 
+/// A server whose object is as wrong as what an earlier pull left of it is asked once more, and not without end.
+#[test]
+fn an_object_that_stays_wrong_is_refused() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    let object = large(&fixture);
+    let path = fixture.path("srv/repo/objects").join(&object);
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    for mode in ["bare-user", "archive"] {
+        fixture.repository("ours", mode, &server.url("repo"));
+        let mut part = vec![b'\n'; 256];
+        part.extend(noise(1_000_000));
+        let checksum = object.replace('/', "").replace(".filez", "");
+        fs::write(fixture.path(&format!("ours/tmp/fetch-{checksum}.filez")), part).unwrap();
+        server.asked();
+        let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+        assert!(said.contains(&checksum), "{said}");
+        let asked: Vec<_> = server.asked().into_iter().filter(|line| line.contains(&object)).collect();
+        assert_eq!(asked.len(), 2, "{asked:?}");
+    }
+}
+
 #[test]
 fn damaged_objects_are_refused_by_name() {
     let fixture = Fixture::new();
