@@ -51,14 +51,16 @@ pub(super) fn owner(pax: Option<i64>, field: &[u8], name: &'static str, at: u64)
     i32::try_from(id).map(i32::cast_unsigned).or_else(|_| u32::try_from(id)).map_err(|_| wrong())
 }
 
-/// The path in the header block: ustar splits a long one in two.
+/// The path in the header block: ustar splits a long one in two. Not every program that does so writes the version
+/// of ustar behind its magic.
 pub(super) fn header_path(header: &tar::Header) -> Vec<u8> {
     let name = until_nul(&header.as_old().name);
-    let prefix = match header.as_ustar() {
+    let bytes = header.as_bytes();
+    let prefix = match (&bytes[257..263], &bytes[508..]) {
         // star keeps times behind a shorter prefix.
-        Some(ustar) if header.as_bytes()[508..] == *b"tar\0" => until_nul(&ustar.prefix[..131]),
-        Some(ustar) => until_nul(&ustar.prefix),
-        None => &[],
+        (b"ustar\0", b"tar\0") => until_nul(&bytes[345..476]),
+        (b"ustar\0", _) => until_nul(&bytes[345..500]),
+        _ => &[],
     };
     if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
 }

@@ -13,7 +13,7 @@ use ostree_rs::tar::{
 };
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, mknodat};
 
-use super::build::{archive, entry, link, pax};
+use super::build::{archive, changed, entry, header, link, pax};
 use super::{bare_store, commit_of, stable};
 use crate::oracle::{need, run};
 
@@ -206,6 +206,12 @@ fn odd_archives_as_ostree_takes_them() {
     let root = || link(b'5', "./", "");
     let label: &[u8] = b"system_u:object_r:bin_t:s0";
     let acl: &[u8] = b"user::rw-,user:5:rwx,group::r--,mask::rwx,other::r--";
+    let in_two = |magic: &[u8; 8]| {
+        changed(header(b'0', "a", "", 0), |block| {
+            block[257..265].copy_from_slice(magic);
+            block[345..348].copy_from_slice(b"usr");
+        })
+    };
     for (what, entries) in [
         ("label", vec![root(), pax(b'x', &[("RHT.security.selinux", label)]), entry(b'0', "a", b"1")]),
         ("label of a directory", vec![pax(b'x', &[("RHT.security.selinux", label)]), root()]),
@@ -225,6 +231,8 @@ fn odd_archives_as_ostree_takes_them() {
             vec![root(), entry(b'0', "a", b"1"), link(b'1', "b", "a"), entry(b'0', "a", b"2")],
         ),
         ("link to itself", vec![root(), entry(b'0', "a", b"1"), link(b'1', "a", "a")]),
+        ("ustar of no version", vec![root(), link(b'5', "usr/", ""), in_two(b"ustar\0\0\0")]),
+        ("ustar of another version", vec![root(), link(b'5', "usr/", ""), in_two(b"ustar\x0001")]),
     ] {
         let archive = archive(&entries);
         let ours = import(&archive, &TreeOptions::default(), Modifier::default());
