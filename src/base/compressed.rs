@@ -12,7 +12,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 
-use bzip2::read::MultiBzDecoder;
+use bzip2::bufread::BzDecoder;
 use flate2::bufread::GzDecoder;
 use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::XzReader;
@@ -110,10 +110,10 @@ impl Method {
 
     fn decoder<'a>(self, input: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
         let inner: Box<dyn Read + 'a> = match self {
-            Self::Gzip => Box::new(Gzip(Some(GzDecoder::new(BufReader::new(input))))),
+            Self::Gzip => Box::new(Members::<GzDecoder<_>>::new(BufReader::new(input))),
             Self::Zstd => Box::new(zstd::Decoder::new(input)?),
             Self::Xz => Box::new(XzReader::new_mem_limit(input, true, MAX_XZ_BYTES / 1024)),
-            Self::Bzip2 => Box::new(MultiBzDecoder::new(input)),
+            Self::Bzip2 => Box::new(Members::<BzDecoder<_>>::new(BufReader::new(input))),
             Self::Lz4 => Box::new(Lz4(FrameDecoder::new(BufReader::new(input)))),
         };
         Ok(Box::new(Decoder { method: self, inner: Some(inner) }))
@@ -164,18 +164,71 @@ impl Read for Decoder<'_> {
     }
 }
 
-/// Members of gzip, one after another; what else stands behind them is passed over, as by gzip itself and libarchive.
-struct Gzip<R: Read>(Option<GzDecoder<BufReader<R>>>);
+/// Members of gzip or bzip2, one after another; what else stands behind them is passed over, as by these programs
+/// themselves and libarchive.
+struct Members<D>(Option<D>);
 
-impl<R: Read> Read for Gzip<R> {
+/// The decoder of one member.
+trait Member: Read {
+    /// Where it reads from.
+    type Input: BufRead;
+    /// The first byte of every member.
+    const FIRST: u8;
+
+    fn new(input: Self::Input) -> Self;
+    fn input(&mut self) -> &mut Self::Input;
+    fn into_input(self) -> Self::Input;
+}
+
+impl<R: BufRead> Member for GzDecoder<R> {
+    type Input = R;
+    const FIRST: u8 = 0x1f;
+
+    fn new(input: R) -> Self {
+        Self::new(input)
+    }
+
+    fn input(&mut self) -> &mut R {
+        self.get_mut()
+    }
+
+    fn into_input(self) -> R {
+        self.into_inner()
+    }
+}
+
+impl<R: BufRead> Member for BzDecoder<R> {
+    type Input = R;
+    const FIRST: u8 = b'B';
+
+    fn new(input: R) -> Self {
+        Self::new(input)
+    }
+
+    fn input(&mut self) -> &mut R {
+        self.get_mut()
+    }
+
+    fn into_input(self) -> R {
+        self.into_inner()
+    }
+}
+
+impl<D: Member> Members<D> {
+    fn new(input: D::Input) -> Self {
+        Self(Some(D::new(input)))
+    }
+}
+
+impl<D: Member> Read for Members<D> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while let Some(member) = &mut self.0 {
             let n = member.read(buf)?;
             if n > 0 || buf.is_empty() {
                 return Ok(n);
             }
-            let is_end = !matches!(member.get_mut().fill_buf()?, [0x1f, ..]);
-            self.0 = self.0.take().filter(|_| !is_end).map(|member| GzDecoder::new(member.into_inner()));
+            let is_end = member.input().fill_buf()?.first() != Some(&D::FIRST);
+            self.0 = self.0.take().filter(|_| !is_end).map(|member| D::new(member.into_input()));
         }
         Ok(0)
     }

@@ -309,7 +309,8 @@ fn devices_and_unsafe_paths() {
     assert!(matches!(error, Error::Entry { kind: EntryErrorKind::DotDot, .. }), "{error}");
 }
 
-/// Frames to be skipped, as pzstd writes them, and bytes behind the last member of gzip are no part of an archive.
+/// Frames to be skipped, as pzstd writes them, and bytes behind the last member of gzip or bzip2 are no part of an
+/// archive.
 #[test]
 fn what_stands_around_a_compressed_archive() {
     let create = TreeOptions { parents: Parents::Create, ..Default::default() };
@@ -328,6 +329,8 @@ fn what_stands_around_a_compressed_archive() {
     ] {
         if !need(program) {
             continue;
+        ("bzip2", &[], b"garbage"),
+        ("bzip2", &[], &[0; 512]),
         }
         let pack = |bytes: &[u8]| {
             std::fs::write(at("part"), bytes).unwrap();
