@@ -105,6 +105,8 @@ pub enum EntryErrorKind {
     TooDeep(usize),
     /// A name or link target that is not UTF-8 cannot be in a dirtree or content object.
     NotUtf8(&'static str),
+    /// A symbolic link leads nowhere: its target is empty.
+    NoTarget,
     /// An entry of this type has no place here.
     Type(&'static str),
     /// The path should be the name of an object, and is not; the text says why.
@@ -183,6 +185,7 @@ impl fmt::Display for EntryErrorKind {
             Self::DotDot => f.write_str("the path holds '..'"),
             Self::TooDeep(limit) => write!(f, "the path has more than {limit} names"),
             Self::NotUtf8(what) => write!(f, "the {what} is not UTF-8"),
+            Self::NoTarget => f.write_str("the target of the symbolic link is empty"),
             Self::Type(what) => write!(f, "{what} cannot be here"),
             Self::ObjectPath(why) => write!(f, "not the name of an object: {why}"),
             Self::Duplicate => f.write_str("the object is in the stream twice"),

@@ -82,8 +82,9 @@ pub(super) fn file_header(entry: &TarEntry) -> Result<FileHeader> {
     }
     match std::str::from_utf8(&entry.link) {
         // Programs write all sorts of permissions, Python 0644: no file system would have them.
-        Ok(target) if !target.is_empty() => Ok(FileHeader::symlink(uid, gid, target, xattrs)),
-        _ => Err(entry.error(EntryErrorKind::NotUtf8("link target"))),
+        Ok("") => Err(entry.error(EntryErrorKind::NoTarget)),
+        Ok(target) => Ok(FileHeader::symlink(uid, gid, target, xattrs)),
+        Err(_) => Err(entry.error(EntryErrorKind::NotUtf8("link target"))),
     }
 }
 
