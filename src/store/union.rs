@@ -6,6 +6,7 @@
 //! NAME            replaces NAME of the lower tree, of whichever type; directories become one
 //! NAME/…          without an entry for NAME: below a symbolic link of the lower tree, where that leads
 //! NAME/           over such a link: takes its place, or goes where it leads: see `ListedOverLink`
+//! NAME/.wh.…      without an entry for NAME: nothing, where the lower tree has a file called NAME
 //! ```
 //! Whiteouts act on the lower tree only, wherever they stand in the layer, and are not in the result. A
 //! directory that both have keeps the lower one's owner, mode and xattrs, as in libostree's union checkout:
@@ -48,6 +49,27 @@ pub enum ListedOverLink {
     Follows,
 }
 
+impl Upper<'_> {
+    /// Whether the directory `path` of the layer, and what is below it, is nothing but whiteouts.
+    fn only_takes_away(
+        &self,
+        store: &(impl ObjectRead + ?Sized),
+        path: String,
+        entry: &DirEntry,
+    ) -> Result<bool> {
+        let mut todo = vec![(path, entry.tree)];
+        while let Some((path, tree)) = todo.pop() {
+            let DirTree { files, dirs } = load_dirtree(store, &tree)?;
+            let is_whiteout = |name: &FileName| name.as_str().starts_with(WHITEOUT);
+            if (self.listed)(&path) || !files.keys().all(is_whiteout) || files.is_empty() && dirs.is_empty() {
+                return Ok(false);
+            }
+            todo.extend(dirs.iter().map(|(name, dir)| (format!("{path}/{name}"), dir.tree)));
+        }
+        Ok(true)
+    }
+}
+
 /// A directory of a layer.
 struct Above {
     /// The path of the directory in the layer.
@@ -85,7 +107,9 @@ impl MutableTree {
             for (name, entry) in dirs {
                 let [path, direct] =
                     [&path, &place].map(|dirs| [&dirs[..], std::slice::from_ref(&name)].concat());
-                let place = self.make_way(store, upper, &path, direct.clone())?;
+                let Some(place) = self.make_way(store, upper, &path, &entry, direct.clone())? else {
+                    continue;
+                };
                 todo.push(Above { path, by_link: place != direct, place, entry });
             }
         }
@@ -93,26 +117,31 @@ impl MutableTree {
     }
 
     /// Where the directory `path` of the layer goes: to `place`, from which a file is taken away, but for a
-    /// symbolic link to a directory that the layer does not list, or lists and follows.
+    /// symbolic link to a directory that the layer does not list, or lists and follows. `None` where a file is and the
+    /// directory says only what is to be taken away below it.
     fn make_way(
         &mut self,
         store: &(impl ObjectWrite + ?Sized),
         upper: &Upper<'_>,
         path: &[FileName],
+        entry: &DirEntry,
         place: Vec<FileName>,
-    ) -> Result<Vec<FileName>> {
-        let Some((name, parents)) = place.split_last() else { return Ok(place) };
+    ) -> Result<Option<Vec<FileName>>> {
+        let Some((name, parents)) = place.split_last() else { return Ok(Some(place)) };
         if !self.descend(store, parents)?.files(store)?.contains_key(name) {
-            return Ok(place);
+            return Ok(Some(place));
         }
         if (upper.listed_over_link == ListedOverLink::Follows || !(upper.listed)(&joined(path)))
             && let Some(real) = self.real_place(store, upper.placement, &joined(&place))?
             && let Ok(names) = real.split('/').map(FileName::new).collect()
         {
-            return Ok(names);
+            return Ok(Some(names));
+        }
+        if upper.only_takes_away(store, joined(path), entry)? {
+            return Ok(None);
         }
         self.descend(store, parents)?.remove(store, name.as_str())?;
-        Ok(place)
+        Ok(Some(place))
     }
 
     /// The directory that these names lead to.

@@ -158,6 +158,19 @@ fn whiteouts_act_on_lower_layers_only() {
     );
 }
 
+/// A directory that the layer lists replaces a file, also if all that is in it is whiteouts.
+#[test]
+fn whiteouts_in_directories_that_replace_files() {
+    let found = |upper: &[Item]| {
+        let (store, pulled) = pull_layers(&[&[file("usr/a", "1")], upper]);
+        describe(&store, &pulled.commit).into_keys().filter(|path| path.len() > 5).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[file("usr/a/.wh.x", "")]), ["/usr/a"]);
+    assert_eq!(found(&[dir("usr/a", 0o755), file("usr/a/.wh.x", "")]), ["/usr/a/"]);
+    assert_eq!(found(&[file("usr/a/d/.wh.x", ""), dir("usr/a/d", 0o755)]), ["/usr/a/", "/usr/a/d/"]);
+    assert_eq!(found(&[file("usr/a/.wh.x", ""), file("usr/a/y", "")]), ["/usr/a/", "/usr/a/y"]);
+}
+
 #[test]
 fn anything_replaces_anything() {
     let found = files(&[

@@ -116,7 +116,7 @@ fn paths_that_change_as_umoci_unpacks_them() {
         ),
         ("owners", vec![owned(file("usr/new/deep/x", "1")), owned(dir("usr/listed/deep", 0o700))]),
     ];
-    let two: [(&str, Vec<Item>); 18] = [
+    let two: [(&str, Vec<Item>); 20] = [
         ("implied", vec![file("usr/lib64/y", "y")]),
         ("listed", vec![dir("usr/lib64", 0o755), file("usr/lib64/y", "y")]),
         ("implied, deep", vec![owned(file("usr/lib64/n/y", "y"))]),
@@ -127,7 +127,9 @@ fn paths_that_change_as_umoci_unpacks_them() {
         ("whiteout as a directory", vec![dir("usr/lib/.wh.libc", 0o755), dir("usr/.wh.d", 0o700)]),
         ("whiteout as a hard link", vec![link("usr/lib/.wh.libc", "usr/d/x")]),
         ("whiteout as a device", vec![item("usr/lib/.wh.libc", tar::EntryType::Char, 0)]),
+        ("whiteout below a file", vec![whiteout("usr/lib/libc/.wh.x"), whiteout("usr/lib/libc/y/.wh.z")]),
         ("opaque", vec![whiteout("usr/lib64/.wh..wh..opq"), file("usr/lib64/z", "z")]),
+        ("opaque below a file", vec![whiteout("usr/d/x/.wh..wh..opq")]),
         ("hard link through it", vec![link("usr/h", "usr/lib64/libc"), link("usr/lib64/h", "usr/d/x")]),
         ("link again", vec![symlink("usr/lib64", "lib"), file("usr/lib64/y", "y")]),
         ("over a directory", vec![file("usr/d", "now a file")]),
