@@ -7,7 +7,7 @@
 //! sysroot/ostree/repo/objects/…    objects of the base, perhaps changed: hard links may name them
 //! other than usr               left out, unless the root file system can hold it
 //! .wh.NAME, .wh..wh..opq       kept as files, of whatever type the entry is: they act when the layer is laid over
-//!                              another tree; no hard link can name them
+//!                              another tree; no hard link can name them, and what is below them is left out
 //! .wh..wh.NAME                 left out, with all below: AUFS's own files
 //! ```
 //! What is left out is counted by its first directory. Source: ostree-ext tar/write.rs:122-345. Unlike

@@ -30,8 +30,12 @@ impl LayerOptions {
     /// Where `path` goes, which is relative and has no dots.
     pub(super) fn locate(&self, path: &str) -> LayerPlace {
         let mut names = path.split('/').filter(|name| !matches!(*name, "" | "."));
-        if let Some(aufs) = names.clone().find(|name| name.starts_with(AUFS) && *name != OPAQUE) {
-            return LayerPlace::Out(aufs.to_owned());
+        if let Some(marker) = names.clone().find(|name| name.starts_with(AUFS) && *name != OPAQUE) {
+            return LayerPlace::Out(marker.to_owned());
+        }
+        let dirs = path.rsplit_once('/').map_or("", |(dirs, _)| dirs).split('/');
+        if let Some(marker) = dirs.clone().find(|name| name.starts_with(WHITEOUT)) {
+            return LayerPlace::Out(marker.to_owned());
         }
         let Some(first) = names.next() else { return LayerPlace::In(String::new()) };
         let rest: Vec<_> = names.collect();
@@ -120,6 +124,8 @@ mod tests {
             (".wh.etc", "usr/.wh.etc", "usr/.wh.etc"),
             (".wh.opt", "out opt", ".wh.opt"),
             (".wh..wh..opq", ".wh..wh..opq", ".wh..wh..opq"),
+            ("usr/.wh.a/b", "out .wh.a", "out .wh.a"),
+            (".wh.opt/b", "out .wh.opt", "out .wh.opt"),
             ("usr/.wh..wh..opq", "usr/.wh..wh..opq", "usr/.wh..wh..opq"),
             (".wh..wh.plnk/12.34", "out .wh..wh.plnk", "out .wh..wh.plnk"),
             ("usr/.wh..wh.orph", "out .wh..wh.orph", "out .wh..wh.orph"),

@@ -158,6 +158,22 @@ fn whiteouts_act_on_lower_layers_only() {
     );
 }
 
+/// A whiteout has nothing in it, and takes away what it names also where the layer says otherwise.
+#[test]
+fn what_is_below_a_whiteout_is_left_out() {
+    let lower = || vec![file("usr/a", "1"), file("usr/b", "1")];
+    for upper in [
+        vec![file("usr/.wh.a", ""), file("usr/.wh.a/x", "2")],
+        vec![dir("usr/.wh.a", 0o755), file("usr/.wh.a/x/y", "2")],
+        vec![file("usr/.wh.a/x", "2"), dir("usr/.wh.a", 0o755)],
+    ] {
+        assert_eq!(files(&[&lower(), &upper]), ["/usr/b 644 0 1"]);
+    }
+    // It is no whiteout unless an entry says so.
+    let found = files(&[&lower(), &[file("usr/.wh.a/x", "2"), file("usr/.wh..wh..opq/x", "2")]]);
+    assert_eq!(found, ["/usr/a 644 0 1", "/usr/b 644 0 1"]);
+}
+
 /// A directory that the layer lists replaces a file, also if all that is in it is whiteouts.
 #[test]
 fn whiteouts_in_directories_that_replace_files() {
