@@ -61,6 +61,11 @@ impl Xattrs {
         self.0.len()
     }
 
+    /// The bytes of all names and values together.
+    pub fn total_bytes(&self) -> usize {
+        self.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// Whether there are no attributes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

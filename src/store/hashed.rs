@@ -47,6 +47,11 @@ impl LoadedFile {
             Ok(Self { header, bytes, content_at, read_at: 0 })
         }
     }
+
+    /// About how many bytes it takes in memory: xattrs, which may be many more than the content, are there twice.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        (self.content_at + self.bytes.len()) as u64
+    }
 }
 
 impl Read for LoadedFile {

@@ -30,7 +30,7 @@ const MAX_XATTRS_BYTES: u64 = 1024 * 1024;
 const MAX_ALL_XATTRS_BYTES: u64 = 64 * 1024 * 1024;
 /// What keeping a set costs, apart from its bytes.
 const XATTRS_COST_BYTES: u64 = 64;
-/// What a job costs, apart from the content.
+/// What a job costs, apart from its files.
 const JOB_COST_BYTES: u64 = 512;
 /// What a job with a file that shares its blocks costs: it is an open file, and read in pieces.
 const CLONE_COST_BYTES: u64 = POOL_BYTES / 32;
@@ -176,8 +176,10 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
             let file = LoadedFile::read(header, size, &mut reader.content());
             // What went wrong with the stream says more than what is missing of the file.
             reader.take_failure().map_or(Ok(()), Err)?;
-            self.batch.push((id, size, file?));
-            self.batch_bytes += size;
+            let file = file?;
+            let held = file.held_bytes();
+            self.batch.push((id, held, file));
+            self.batch_bytes += held;
             let is_full = self.batch.len() == BATCH_FILES || self.batch_bytes >= BATCH_BYTES;
             return if is_full { self.submit() } else { Ok(()) };
         }
@@ -212,8 +214,8 @@ impl<'p, 'env> ContentWriter<'p, 'env> {
         let (store, small, ctx) = (self.store, self.small, self.ctx);
         self.pool.submit(bytes + JOB_COST_BYTES, move || {
             small.with(|streams| {
-                batch.into_iter().try_for_each(|(id, len, file)| {
-                    let finished = streams.push(id, file, len);
+                batch.into_iter().try_for_each(|(id, held, file)| {
+                    let finished = streams.push(id, file, held);
                     finished.map_or(Ok(()), |finished| write_hashed(finished, store, ctx))
                 })
             })

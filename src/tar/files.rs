@@ -15,7 +15,7 @@ use crate::store::ObjectWrite;
 
 /// Names in a path: trees are written by functions that call themselves for each directory.
 const MAX_DEPTH: usize = 512;
-/// What a job costs, apart from the content.
+/// What a job costs, apart from the content and its xattrs.
 const JOB_COST_BYTES: u64 = 512;
 
 /// Writes the files of an archive into a store.
@@ -58,7 +58,8 @@ impl FileWriter<'_, '_> {
         read.map_err(|source| Error::Read { offset: entry.offset, source })?;
         let id = header.id_with(&content);
         let path = entry.path.clone();
-        self.pool.submit(size + JOB_COST_BYTES, move || {
+        let held = size + header.xattrs.total_bytes() as u64 + JOB_COST_BYTES;
+        self.pool.submit(held, move || {
             if !store.contains(&id.into())? {
                 let written = store.write_file(&header, size, &mut &*content);
                 written.map_err(|e| e.of_path(&String::from_utf8_lossy(&path)))?;

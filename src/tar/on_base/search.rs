@@ -193,8 +193,10 @@ impl LayerSearch<'_, '_> {
         if size <= SMALL_BYTES {
             let file = LoadedFile::read(header, size, &mut reader.content());
             reader.take_failure().map_or(Ok(()), Err)?;
-            self.batch.push((candidate, size, file?));
-            self.batch_bytes += size;
+            let file = file?;
+            let held = file.held_bytes();
+            self.batch.push((candidate, held, file));
+            self.batch_bytes += held;
             let is_full = self.batch.len() == BATCH_FILES || self.batch_bytes >= BATCH_BYTES;
             return if is_full { self.submit() } else { Ok(()) };
         }
@@ -216,8 +218,8 @@ impl LayerSearch<'_, '_> {
         let (search, small, ctx) = (self.search, self.small, self.ctx);
         self.pool.submit(bytes + JOB_COST_BYTES, move || {
             small.with(|streams| {
-                batch.into_iter().try_for_each(|(candidate, len, file)| {
-                    let finished = streams.push(candidate, file, len);
+                batch.into_iter().try_for_each(|(candidate, held, file)| {
+                    let finished = streams.push(candidate, file, held);
                     finished.map_or(Ok(()), |finished| search.settle(finished, ctx))
                 })
             })

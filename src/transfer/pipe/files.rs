@@ -69,7 +69,7 @@ impl<'env, 'p> Files<'env, 'p> {
         match (content.failed, taken) {
             (Some(failed), _) => Err(failed),
             (None, Err(error)) => Err(error.into()),
-            (None, Ok(Some(file))) => self.push(id, file, len),
+            (None, Ok(Some(file))) => self.push(id, file),
             (None, Ok(None)) => {
                 self.ctx.object_done(len);
                 Ok(())
@@ -77,9 +77,10 @@ impl<'env, 'p> Files<'env, 'p> {
         }
     }
 
-    fn push(&mut self, id: FileId, file: LoadedFile, len: u64) -> Result<()> {
-        self.batch.push((id, file, len));
-        self.batch_bytes += len + FILE_BYTES;
+    fn push(&mut self, id: FileId, file: LoadedFile) -> Result<()> {
+        let held = file.held_bytes();
+        self.batch.push((id, file, held));
+        self.batch_bytes += held + FILE_BYTES;
         if self.batch.len() < BATCH_FILES && self.batch_bytes < BATCH_BYTES {
             return Ok(());
         }
@@ -91,8 +92,8 @@ impl<'env, 'p> Files<'env, 'p> {
         let (txn, small, ctx) = (self.txn, self.small, self.ctx);
         self.pool.submit(bytes, move || {
             small.with(|streams| {
-                batch.into_iter().try_for_each(|(id, file, len)| {
-                    streams.push(id, file, len).map_or(Ok(()), |finished| write(txn, finished, ctx))
+                batch.into_iter().try_for_each(|(id, file, held)| {
+                    streams.push(id, file, held).map_or(Ok(()), |finished| write(txn, finished, ctx))
                 })
             })
         })

@@ -13,6 +13,7 @@ use ostree_rs::tar::{EntryKind, Reader};
 
 use crate::corpus;
 
+mod bounds;
 pub(crate) mod build;
 mod export;
 pub(crate) mod fuzz;
