@@ -13,6 +13,7 @@ use ostree_format::{FileId, FileKind, ObjectName, RepoMode};
 use super::dir::ObjectDir;
 use super::{Repo, sys};
 use crate::base::io::copy_exact;
+use crate::base::{ErrorKind, Kind};
 use crate::store::{Error, LooseFile, ObjectRead, Result};
 
 const PATH: &str = "uncompressed-objects-cache";
@@ -21,12 +22,21 @@ const PATH: &str = "uncompressed-objects-cache";
 pub(super) type Uncompressed = OnceLock<ObjectDir>;
 
 impl Repo {
-    /// [`ObjectRead::plain_file`]. Links, empty files and files that their user cannot read are not kept: checkouts
-    /// do not link them.
+    /// [`ObjectRead::plain_file`].
     pub(super) fn uncompressed_file(&self, id: &FileId) -> Result<Option<LooseFile<'_>>> {
         if self.mode() != RepoMode::Archive || !self.config.uncompressed_cache || !self.writable {
             return Ok(None);
         }
+        match self.cached_file(id) {
+            // Where there is no room for a cache there may be for what is checked out.
+            Err(error) if error.kind() == ErrorKind::Exhausted => Ok(None),
+            found => found,
+        }
+    }
+
+    /// The file in the cache, which is written if it is not there. Links, empty files and files that their user cannot read
+    /// are not kept: checkouts do not link them.
+    fn cached_file(&self, id: &FileId) -> Result<Option<LooseFile<'_>>> {
         let Some(cache) = self.uncompressed_dir()? else { return Ok(None) };
         let name = ObjectName::from(*id);
         let path = name.loose_path(RepoMode::BareUserOnly);

@@ -363,6 +363,25 @@ fn no_inodes() {
     );
 }
 
+/// A checkout does without the cache of its repository where that takes no more; C ostree fails.
+#[test]
+fn no_room_for_a_cache() {
+    if !need_root() || !need("unshare") || !need("ostree") {
+        return;
+    }
+    if !script("mount -t tmpfs -o size=2m none /mnt").1.status.success() {
+        eprintln!("skipped: no tmpfs can be mounted here");
+        return;
+    }
+    let full = "mkdir m tree; mount -t tmpfs -o size=2m none m; head -c 8000000 /dev/zero >tree/large
+        $0 --repo=m/r init --mode=archive; $0 --repo=m/r config set core.min-free-space-percent 0
+        $0 --repo=m/r commit -b x --tree=dir=tree >id; ! ostree --repo=m/r checkout -U x theirs
+        $0 --repo=m/r checkout -U x out; diff -r tree out; [ \"$(ls -A m/r/tmp)\" = cache ]";
+    let (_temp, out) = script(full);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && said.contains("No space left on device"), "{said}");
+}
+
 /// A pair of keys is written as a whole, so that the next try has nothing in its way.
 #[test]
 fn half_a_key_is_not_left_behind() {
