@@ -152,7 +152,7 @@ fn signed_by(
             return Err(format!("it has {} signatures, not one", verdicts.len()));
         };
         if !verdict.is_valid() {
-            return Err(format!("its signature does not count: {:?}", verdict.status));
+            return Err(format!("its signature {}", verdict.status));
         }
         Claim::parse(&message.content, ClaimKind::Atomic)?.fits(image, identity)
     };

@@ -97,9 +97,9 @@ impl SignatureVerdict {
             Status::Good => format!("Good signature from \"{name} <{email}>\""),
             Status::KeyRevoked => "Key revoked".to_owned(),
             Status::SignatureExpired => format!("Expired signature from \"{name} <{email}>\""),
-            Status::KeyExpired | Status::Bad | Status::Unusable(_) => {
-                format!("BAD signature from \"{name} <{email}>\"")
-            }
+            Status::KeyExpired | Status::Bad => format!("BAD signature from \"{name} <{email}>\""),
+            // It takes more than the words of C ostree to find out what to do.
+            Status::Unusable(why) => format!("BAD signature from \"{name} <{email}>\": it {why}"),
         }
     }
 }

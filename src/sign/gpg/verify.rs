@@ -15,38 +15,50 @@ use sequoia_openpgp::{Fingerprint, KeyHandle, Packet};
 use super::keyring::KeyIndex;
 use super::{Cert, CertInfo, Invalid, Keyring, Result, UserName, packets, validity};
 
-/// The result of verifying one signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The result of verifying one signature; its text ends the sentence "The signature …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Status {
     /// Made by a key of the keyring over exactly this data, and nothing has expired or been revoked.
+    #[error("is good")]
     Good,
     /// The signature is genuine but was to hold for a time that is over.
+    #[error("has expired")]
     SignatureExpired,
     /// The signature is genuine, but its key has expired since, or the primary key above it has.
+    #[error("is by a key that has expired")]
     KeyExpired,
     /// The signature is genuine but its key has been revoked.
+    #[error("is by a key that was revoked")]
     KeyRevoked,
     /// The keyring does not hold the key.
+    #[error("is by none of the keys")]
     KeyMissing,
     /// The key did not make this signature over this data.
+    #[error("was not made by its key, or over something else")]
     Bad,
     /// The signature cannot count, whatever the data.
+    #[error("{0}")]
     Unusable(Unusable),
 }
 
-/// The reasons for which a signature cannot count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reasons for which a signature cannot count; the text ends the sentence "The signature …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unusable {
     /// The packet is no signature, or of a version that is not understood.
+    #[error("cannot be read")]
     Malformed,
     /// The signature is of another kind than "binary document".
+    #[error("is of a kind that does not sign files")]
     Kind,
     /// Made with MD5, with an algorithm that is not there, or with a critical extension that is not known.
+    #[error("is made with MD5, or with an algorithm, a curve or an extension that is not known here")]
     Unsupported,
     /// The key is not bound to its certificate by a valid self-signature, or not meant for signing.
+    #[error("is by a key that may not sign, or that is not bound to its certificate")]
     Key,
     /// The key claims to be younger than its signature, or than the present.
+    #[error("is by a key that says it was made later")]
     Time,
 }
 
