@@ -14,7 +14,7 @@ pub fn keys(data: &[u8]) {
     let _ = SecretKeys::from_bytes(data);
     let Ok(keyring) = Keyring::from_bytes(data) else { return };
     for cert in keyring.certs() {
-        let _ = cert.info(UNIX_EPOCH);
+        let _ = cert.info(&keyring, UNIX_EPOCH);
         let _ = keyring.find(&cert.fingerprint().to_string());
     }
     if let Ok(again) = keyring.to_bytes().and_then(|bytes| Keyring::from_bytes(&bytes)) {

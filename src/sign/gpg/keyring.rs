@@ -143,6 +143,11 @@ impl Keyring {
         })
     }
 
+    /// The primary key with this fingerprint.
+    pub(super) fn primary_key(&self, fingerprint: &Fingerprint) -> Option<&PrimaryKey> {
+        self.by_fingerprint.get(fingerprint).map(|at| &self.certs[*at].primary.what)
+    }
+
     fn add(&mut self, cert: Cert) {
         match self.by_fingerprint.get(&cert.fingerprint()) {
             Some(&at) => self.certs[at].unite(cert),

@@ -104,7 +104,7 @@ impl SecretKeys {
         if found.next().is_some() {
             return Err(Error::Ambiguous(id.to_owned()));
         }
-        let info = cert.info(now);
+        let info = cert.info(&self.public, now);
         let newest_first = |index: &KeyIndex| std::cmp::Reverse(info.key(*index).map(|key| key.created));
         let mut candidates: Vec<KeyIndex> = cert.key_indexes().skip(1).collect();
         candidates.sort_by_key(newest_first);

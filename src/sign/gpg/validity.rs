@@ -5,8 +5,12 @@
 //! * the primary key expires when its newest direct signature says so; if that says nothing, when the newest
 //!   self-signature says so of the user that was certified last, among those whose self-signature does;
 //! * a subkey expires when its newest binding says so, and is expired as soon as the primary key is;
-//! * any revocation that verifies counts for ever, whatever its date;
-//! * a key may sign if the key flags next to the expiry say so, or there are none and its algorithm can.
+//! * any revocation that verifies counts for ever, whatever its date; of the primary key also one by a key of the
+//!   same keyring that a direct signature, however old, gives the right to it;
+//! * a key whose users are all revoked stays good; what it may do, and how long, is what it last said of them, where
+//!   GnuPG then takes it to be without limits;
+//! * a key may sign if the key flags next to the expiry say so, or there are none and its algorithm can; a subkey, if
+//!   it has signed, too, that it belongs to the primary key.
 
 use std::time::SystemTime;
 
@@ -16,7 +20,7 @@ use sequoia_openpgp::packet::{Key, Signature, UserID, key};
 use sequoia_openpgp::types::{HashAlgorithm, KeyFlags, SignatureType};
 
 use super::UserName;
-use super::keyring::{Cert, KeyIndex, PrimaryKey, Signed, Subkey};
+use super::keyring::{Cert, KeyIndex, Keyring, PrimaryKey, Signed, Subkey};
 
 /// A certificate at a given time, for listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +69,11 @@ pub struct UserInfo {
 }
 
 impl Cert {
-    /// Verifies the self-signatures and says what holds at the time `now`.
-    pub fn info(&self, now: SystemTime) -> CertInfo {
+    /// Verifies the self-signatures and says what holds at the time `now`. Keys of `keyring` may have revoked the
+    /// certificate, where it gave them the right to.
+    pub fn info(&self, keyring: &Keyring, now: SystemTime) -> CertInfo {
         let mut users: Vec<User<'_>> = self.users.iter().map(|user| User::new(user, self, now)).collect();
-        let primary = self.primary_info(&users, now);
+        let primary = self.primary_info(&users, keyring, now);
         let subkeys = self.subkeys.iter().map(|subkey| self.subkey_info(subkey, &primary, now)).collect();
         if let Some(first) = primary_user(&users) {
             users[..=first].rotate_right(1);
@@ -77,21 +82,12 @@ impl Cert {
         CertInfo { primary, users, subkeys }
     }
 
-    fn primary_info(&self, users: &[User<'_>], now: SystemTime) -> KeyInfo {
+    fn primary_info(&self, users: &[User<'_>], keyring: &Keyring, now: SystemTime) -> KeyInfo {
         let key = &self.primary.what;
-        let own = || self.primary.signatures.iter();
-        let direct = newest(own().filter(|s| {
-            s.typ() == SignatureType::DirectKey
-                && counts(s, self, now)
-                && s.verify_direct_key(key, key).is_ok()
-        }));
-        let revoked = own().any(|s| {
-            s.typ() == SignatureType::KeyRevocation
-                && acceptable(s, self)
-                && s.verify_primary_key_revocation(key, key).is_ok()
-        });
-        let by_user =
-            |has: fn(&Signature) -> bool| newest(users.iter().filter_map(User::valid).filter(|s| has(s)));
+        let direct = newest(self.direct_signatures().filter(|s| holds(s, now)));
+        let all_revoked = users.iter().all(|user| user.valid().is_none());
+        let said = users.iter().filter_map(|user| if all_revoked { user.certified } else { user.valid() });
+        let by_user = |has: fn(&Signature) -> bool| newest(said.clone().filter(|s| has(s)));
         let expiry = direct
             .filter(|s| s.key_validity_period().is_some())
             .or_else(|| by_user(|s| s.key_validity_period().is_some_and(|p| !p.is_zero())));
@@ -103,15 +99,38 @@ impl Cert {
             created: key.creation_time(),
             expires,
             expired: expires.is_some_and(|at| at <= now),
-            revoked,
-            invalid: direct.is_none() && users.iter().all(|user| user.valid().is_none()),
+            revoked: self.is_revoked(keyring),
+            invalid: direct.is_none() && users.iter().all(|user| user.last.is_none()),
             for_signing: for_signing(flags.and_then(|s| s.key_flags()), key.role_as_unspecified()),
         }
     }
 
+    /// The genuine signatures of the owner about the primary key itself, also those that hold no longer.
+    fn direct_signatures(&self) -> impl Iterator<Item = &Signature> + Clone {
+        let key = &self.primary.what;
+        self.primary.signatures.iter().filter(move |s| {
+            s.typ() == SignatureType::DirectKey
+                && acceptable(s, self)
+                && s.verify_direct_key(key, key).is_ok()
+        })
+    }
+
+    /// Whether the owner revoked the certificate, or a key of `keyring` that he gave the right to.
+    fn is_revoked(&self, keyring: &Keyring) -> bool {
+        let key = &self.primary.what;
+        let of_kind = |s: &&Signature| s.typ() == SignatureType::KeyRevocation && is_understood(s);
+        self.primary.signatures.iter().filter(of_kind).any(|s| {
+            if acceptable(s, self) && s.verify_primary_key_revocation(key, key).is_ok() {
+                return true;
+            }
+            let named = self.direct_signatures().flat_map(|s| s.revocation_keys());
+            let mut revokers = named.filter_map(|named| keyring.primary_key(named.revoker().1));
+            revokers.any(|revoker| s.verify_primary_key_revocation(revoker, key).is_ok())
+        })
+    }
+
     fn subkey_info(&self, subkey: &Signed<Subkey>, primary: &KeyInfo, now: SystemTime) -> KeyInfo {
         let (top, key) = (&self.primary.what, &subkey.what);
-        // This also wants the back-signature of a key that is to sign.
         let binding = newest(subkey.signatures.iter().filter(|s| {
             s.typ() == SignatureType::SubkeyBinding
                 && counts(s, self, now)
@@ -130,7 +149,8 @@ impl Cert {
             expired: primary.expired || expires.is_some_and(|at| at <= now),
             revoked: revoked || primary.revoked,
             invalid: binding.is_none() || primary.invalid,
-            for_signing: for_signing(binding.and_then(|s| s.key_flags()), key.role_as_unspecified()),
+            for_signing: for_signing(binding.and_then(|s| s.key_flags()), key.role_as_unspecified())
+                && binding.is_some_and(|s| is_signed_back(s, top, key)),
         }
     }
 }
@@ -145,23 +165,30 @@ impl CertInfo {
     }
 }
 
-/// A user with the newest signature of the owner about it: a certification, or a revocation.
+/// A user with the newest signature of the owner about it, a certification or a revocation, and the newest
+/// certification.
 struct User<'a> {
     id: &'a UserID,
     last: Option<&'a Signature>,
+    certified: Option<&'a Signature>,
 }
 
 impl<'a> User<'a> {
     fn new(user: &'a Signed<UserID>, cert: &Cert, now: SystemTime) -> Self {
-        let verified = user.signatures.iter().filter(|s| {
-            is_about_user(s) && counts(s, cert, now) && verify_user(s, &cert.primary.what, &user.what)
-        });
-        Self { id: &user.what, last: newest(verified) }
+        let verified: Vec<_> = user
+            .signatures
+            .iter()
+            .filter(|s| {
+                is_about_user(s) && counts(s, cert, now) && verify_user(s, &cert.primary.what, &user.what)
+            })
+            .collect();
+        let certifications = verified.iter().copied().filter(|s| !is_user_revocation(s));
+        Self { id: &user.what, certified: newest(certifications), last: newest(verified.iter().copied()) }
     }
 
     /// The newest signature, if it is a certification.
     fn valid(&self) -> Option<&'a Signature> {
-        self.last.filter(|s| s.typ() != SignatureType::CertificationRevocation)
+        self.last.filter(|s| !is_user_revocation(s))
     }
 
     fn info(&self, primary: &KeyInfo) -> UserInfo {
@@ -191,6 +218,10 @@ fn primary_user(users: &[User<'_>]) -> Option<usize> {
         .map(|(_, at)| at)
 }
 
+fn is_user_revocation(signature: &Signature) -> bool {
+    signature.typ() == SignatureType::CertificationRevocation
+}
+
 fn is_about_user(signature: &Signature) -> bool {
     matches!(
         signature.typ(),
@@ -217,7 +248,11 @@ fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>) -> Option<&'a Sig
 
 /// Whether a self-signature is worth verifying, and still holds at the time `now`.
 fn counts(signature: &Signature, cert: &Cert, now: SystemTime) -> bool {
-    acceptable(signature, cert) && signature.signature_expiration_time().is_none_or(|at| at > now)
+    acceptable(signature, cert) && holds(signature, now)
+}
+
+fn holds(signature: &Signature, now: SystemTime) -> bool {
+    signature.signature_expiration_time().is_none_or(|at| at > now)
 }
 
 /// Whether a self-signature is worth verifying: not another person's, and made in a way that is understood.
@@ -249,4 +284,15 @@ pub(super) fn is_understood(signature: &Signature) -> bool {
 
 fn for_signing<P: key::KeyParts>(flags: Option<KeyFlags>, key: &Key<P, key::UnspecifiedRole>) -> bool {
     key.pk_algo().for_signing() && flags.is_none_or(|flags| flags.for_signing())
+}
+
+/// Whether a binding holds the signature of the subkey that it belongs to the primary key: without it, anybody could
+/// pass another's key, and what it signed, off as his own.
+fn is_signed_back(binding: &Signature, top: &PrimaryKey, key: &Subkey) -> bool {
+    binding.subpackets(SubpacketTag::EmbeddedSignature).any(|packet| match packet.value() {
+        SubpacketValue::EmbeddedSignature(back) => {
+            is_understood(back) && back.verify_primary_key_binding(top, key).is_ok()
+        }
+        _ => false,
+    })
 }

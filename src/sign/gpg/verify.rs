@@ -170,7 +170,7 @@ impl Check<'_> {
         let issuers = signature.get_issuers();
         let mut first = None;
         for (cert, index) in issuers.iter().flat_map(|issuer| self.keyring.keys(issuer)) {
-            let info = cert.info(self.now);
+            let info = cert.info(self.keyring, self.now);
             let status = self.by_key(signature, cert, &info, index);
             let genuine = !matches!(status, Status::Bad | Status::Unusable(_));
             if first.is_none() || genuine {

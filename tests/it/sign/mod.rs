@@ -19,6 +19,7 @@ use crate::{corpus, oracle};
 
 mod bare;
 mod damage;
+mod odd_keys;
 mod secret;
 mod trust;
 mod words;
@@ -261,7 +262,7 @@ fn every_form_of_a_keyring_holds_the_same_keys() {
     let with_trust = fs::read(old.path("pubring.gpg")).unwrap();
     let ring2 = Keyring::from_bytes(&with_trust).unwrap();
     assert_eq!(names(&ring2), expected);
-    assert_eq!(ring2.certs().next().unwrap().info(SystemTime::now()).users[0].name.name, "One");
+    assert_eq!(ring2.certs().next().unwrap().info(&ring2, SystemTime::now()).users[0].name.name, "One");
 
     // And gpg reads what we write.
     fs::write(home.path("ours.gpg"), ring.to_bytes().unwrap()).unwrap();

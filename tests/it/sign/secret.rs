@@ -147,7 +147,7 @@ fn signs_with_the_keys_of_libostrees_tests() {
         let signature = keys.signer(id, SystemTime::now()).unwrap().sign(DATA, SystemTime::now()).unwrap();
         assert!(one(&trusted, &signature, SystemTime::now()).is_valid());
     }
-    let info = trusted.find("472CDAFA").unwrap().info(SystemTime::now());
+    let info = trusted.find("472CDAFA").unwrap().info(&trusted, SystemTime::now());
     assert_eq!(info.primary.fingerprint.to_hex(), "5E65DE75AB1C501862D476347FCA23D8472CDAFA");
     assert_eq!(info.subkeys[0].fingerprint.to_hex(), "CC47B2DFB520AEF231180725DF20F58B408DEA49");
     assert_eq!(info.primary.created, at(1_378_780_182));

@@ -133,7 +133,7 @@ fn lists_keys_as_gpg_does() {
     home.gpg(&["--quick-add-key", &fingerprint, "ed25519", "sign", "1y"]);
     let listed = String::from_utf8(home.gpg(&["--with-colons", "--list-keys"])).unwrap();
     let ring = home.keyring();
-    let info = ring.certs().next().unwrap().info(SystemTime::now());
+    let info = ring.certs().next().unwrap().info(&ring, SystemTime::now());
     let secs = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs().to_string();
     let mut ours = Vec::new();
     for key in std::iter::once(&info.primary).chain(&info.subkeys) {
@@ -174,7 +174,8 @@ fn lists_keys_in_the_words_of_c_ostree() {
         .env("TZ", "UTC")
         .output()
         .unwrap();
-    let ours: String = home.keyring().certs().map(|c| c.info(SystemTime::now()).describe(&Utc)).collect();
+    let ring = home.keyring();
+    let ours: String = ring.certs().map(|c| c.info(&ring, SystemTime::now()).describe(&Utc)).collect();
     assert_eq!(ours, String::from_utf8(listed.stdout).unwrap());
 }
 

@@ -87,7 +87,7 @@ pub(super) fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()>
         None => Machine::from_env().system_keyring()?,
     };
     for cert in keyring.certs() {
-        write!(session.out, "{}", cert.info(SystemTime::now()).describe(&Local))?;
+        write!(session.out, "{}", cert.info(&keyring, SystemTime::now()).describe(&Local))?;
     }
     Ok(())
 }
