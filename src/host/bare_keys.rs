@@ -23,7 +23,7 @@ impl Machine {
     /// The keys of a kind that the system trusts.
     ///
     /// # Errors
-    /// [`Error::Io`] if a list of revoked keys is there and cannot be read.
+    /// [`Error::Io`] if a list of revoked keys is there and cannot be read; [`Error::BareKeys`] if something in it is no key.
     pub fn system_keys(&self, kind: KeyKind) -> Result<PublicKeys> {
         keys_in(kind, &SYSTEM_DIRS.map(Path::new))
     }
@@ -108,7 +108,8 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// What trusts keys and cannot be read is passed over, as libostree does: the keys in other files count all the same, and
-/// without any nothing is let in. What revokes keys is not, other than there: what it forbids would be let in.
+/// without any nothing is let in. What revokes keys and cannot be read, or holds something else than keys, is not, other
+/// than there: what it forbids would be let in.
 fn keys_in(kind: KeyKind, dirs: &[&Path]) -> Result<PublicKeys> {
     let mut keys = PublicKeys::new(kind);
     for (file, text) in dirs.iter().flat_map(|dir| lists(dir, "trusted", kind)) {
@@ -116,7 +117,7 @@ fn keys_in(kind: KeyKind, dirs: &[&Path]) -> Result<PublicKeys> {
         tracing::debug!(file = %file.display(), ?added, "trusted keys");
     }
     for (file, text) in dirs.iter().flat_map(|dir| lists(dir, "revoked", kind)) {
-        let added = keys.revoke_file(&text?);
+        let added = keys.revoke_file(&text?).map_err(in_file(&file))?;
         tracing::debug!(file = %file.display(), ?added, "revoked keys");
     }
     Ok(keys)

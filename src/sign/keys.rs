@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ostree_format::commitmeta::SignatureKind;
 
 use super::key_files::{Half, blobs, from_base64};
-use super::{Result, ed25519, spki};
+use super::{Error, Result, ed25519, spki};
 
 /// The number of keys that did not make a signature which an error names.
 const MAX_NAMED: usize = 3;
@@ -154,12 +154,23 @@ impl PublicKeys {
         read(self.kind, text, &mut self.trusted)
     }
 
-    /// Revokes the keys in a file, which is read as [`PublicKeys::trust_file`] reads it.
+    /// Revokes the keys in a file, in the form of [`PublicKeys::trust_file`]. Where libostree passes over what is no
+    /// key, this does not: a key that was meant to be revoked would go on being trusted.
     ///
     /// # Errors
-    /// As [`PublicKeys::trust_file`].
+    /// What is wrong with the first that is none; then no key is revoked.
     pub fn revoke_file(&mut self, text: &str) -> Result<usize> {
-        read(self.kind, text, &mut self.revoked)
+        let kind = self.kind;
+        let keys = blobs(kind, Half::Public, text).into_iter();
+        let keys: Vec<_> = keys.map(|bytes| BareKey::from_bytes(kind, &bytes?)).collect::<Result<_>>()?;
+        let says_something =
+            text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'));
+        if keys.is_empty() && says_something {
+            return Err(Error::File("no valid keys in it"));
+        }
+        let added = keys.len();
+        self.revoked.extend(keys);
+        Ok(added)
     }
 
     /// Looks for a good signature of `data` by a trusted key among `signatures`.

@@ -105,15 +105,14 @@ fn lists_of_keys_are_read_to_their_ends() {
     write("trusted.ed25519", &[b"\n# caf\xe9\n", public.as_bytes()]);
     let verify = || run(dir, &["sign", "--verify", "--keys-dir=keys", "main"]);
     verify().unwrap();
-    for parts in [
-        [&b"\n"[..], public.as_bytes()],
-        [b"# caf\xe9\r\n ", public.as_bytes()],
-        [b"none\n", public.as_bytes()],
-    ] {
+    for parts in [[&b"\n"[..], public.as_bytes()], [b"# caf\xe9\r\n ", public.as_bytes()]] {
         write("revoked.ed25519", &parts);
         let said = verify().unwrap_err();
         assert!(said.contains("ed25519: no signatures found"), "{said}");
     }
+    write("revoked.ed25519", &[public.as_bytes(), b" # stolen"]);
+    let said = verify().unwrap_err();
+    assert!(said.contains("keys/revoked.ed25519: Invalid ed25519 public key"), "{said}");
     let list = dir.join("keys/revoked.ed25519");
     fs::remove_file(&list).unwrap();
     symlink("revoked.ed25519", &list).unwrap();

@@ -168,6 +168,16 @@ fn a_revoked_key_counts_nowhere() {
     assert_eq!(keys.revoke_file(&key.public()), Ok(1));
     assert!(keys.verify(DATA, &[&key.sign()]).is_err());
     keys.verify(DATA, &[&key.sign(), &other.sign()]).unwrap();
+    // What was meant to revoke a key and does not is an error: the key would go on being trusted.
+    for bad in [format!("{} # stolen\n", other.public()), format!("{}\nother\n", other.public())] {
+        assert!(matches!(keys.revoke_file(&bad), Err(Error::Length { .. })), "{bad}");
+    }
+    assert_eq!(keys.revoke_file("# none\n\n"), Ok(0));
+    keys.verify(DATA, &[&other.sign()]).unwrap();
+    let mut spki = PublicKeys::new(KeyKind::Spki);
+    assert_eq!(spki.revoke_file(&key.text("public.pem")), Ok(1));
+    assert_eq!(spki.revoke_file("# none\n"), Ok(0));
+    assert!(matches!(spki.revoke_file(&key.public()), Err(Error::File(_))));
 }
 
 #[test]
