@@ -77,12 +77,16 @@ pub struct RegistryImage {
 }
 
 impl RegistryImage {
-    /// The image `name` at the first of `places` that has it.
+    /// The image `name` at the first of `places` that has it, and that place.
     ///
     /// # Errors
     /// The error of the last place, which is the registry itself after its mirrors; [`Error::Mismatch`] if a
     /// place gave something else than the digest says; [`Error::Unsupported`], [`Error::Image`].
-    pub fn open(places: &[RegistryPlace], name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
+    pub fn open<'p>(
+        places: &'p [RegistryPlace],
+        name: &RepositoryName,
+        ctx: &Ctx,
+    ) -> Result<(Self, &'p Endpoint)> {
         let mut last = Error::Usage(format!("there is no place to get {name} from"));
         for place in places {
             ctx.cancel.check()?;
@@ -90,7 +94,7 @@ impl RegistryImage {
             match Self::open_at(place, name, ctx) {
                 Ok(image) => {
                     tracing::debug!(%name, host, path, digest = %image.manifest.digest, "image found");
-                    return Ok(image);
+                    return Ok((image, &place.endpoint));
                 }
                 Err(error @ Error::Cancelled(_)) => return Err(error),
                 Err(error) => {

@@ -7,13 +7,17 @@
 //!   registry.example.com/org:
 //!     lookaside: https://example.com/signatures
 //! ```
-//! BASE/PATH@sha256=HEX/signature-1, -2, … until one is missing. Only this much of YAML is read: mappings of
-//! mappings, and scalars on one line. Source: containers-registries.d(5).
+//! BASE/PATH@sha256=HEX/signature-1, -2, … until one is missing, where PATH is that of the place that the image came
+//! from: of a mirror, if one gave it. Keys that are not known are passed over, and so is whether sigstore's signatures
+//! lie beside an image: those are looked for anyway. Source: containers-registries.d(5), containers/image
+//! docker/registries_d.go.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::base::Ctx;
 use crate::container::config::policy::wildcards;
+use crate::container::config::yaml::{self, Entry};
 use crate::container::image::{ConfigError, Digest, RepositoryName, Result};
 use crate::net::registry::Registry;
 use crate::net::{Http, Method, Request, Url};
@@ -22,6 +26,10 @@ const DEFAULT: &str = "default-docker";
 /// A signature has about a kilobyte.
 const MAX_SIGNATURE_BYTES: u64 = 1024 * 1024;
 const MAX_SIGNATURES: usize = 128;
+
+/// The keys that say something of a scope.
+const KEYS: [&str; 5] =
+    ["lookaside", "lookaside-staging", "sigstore", "sigstore-staging", "use-sigstore-attachments"];
 
 /// The files of `registries.d` together.
 #[derive(Debug, Default)]
@@ -43,38 +51,32 @@ impl LookasideConfig {
     /// Adds a file; `file` is its name for messages.
     ///
     /// # Errors
-    /// [`ConfigError`] if it is not understood, or says something that another file says too.
+    /// [`ConfigError`] if it is not understood, or about a scope that another file is about.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), ConfigError> {
-        let bad = |line: usize, why: &str| Err(ConfigError::new(file, format!("line {line}: {why}")));
-        // The keys above the current line, with their indentation.
-        let mut above: Vec<(usize, String)> = Vec::new();
-        for (number, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line)) {
-            let Some((indent, key, value)) = split(line) else {
-                if strip_comment(line).trim().is_empty() {
-                    continue;
+        let bad = |line: usize, why: String| ConfigError::new(file, format!("line {line}: {why}"));
+        let entries = yaml::entries(text, is_known).map_err(|(line, why)| bad(line, why))?;
+        for Entry { line, path, value } in entries {
+            let (scope, key) = match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                [DEFAULT | "docker"] | ["docker", _] if value.is_some() => {
+                    return Err(bad(line, format!("below {:?} keys are expected", path.join(": "))));
                 }
-                return bad(number, "this is not \"key: value\"");
-            };
-            above.retain(|(level, _)| *level < indent);
-            if value.is_empty() || value == "{}" {
-                above.push((indent, key.into()));
-                continue;
-            }
-            let scope = match &above[..] {
-                [(_, top)] if top == DEFAULT => DEFAULT,
-                [(_, top), (_, scope)] if top == "docker" => scope.as_str(),
-                _ => return bad(number, "this belongs to neither default-docker nor docker"),
+                [DEFAULT, key] => (DEFAULT, Some(key)),
+                ["docker", scope] => (scope, None),
+                ["docker", scope, key] => (scope, Some(key)),
+                _ => continue,
             };
             let new = || LookasidePlace { file: file.into(), ..LookasidePlace::default() };
             let place = self.places.entry(scope.into()).or_insert_with(new);
-            let url = match key {
-                "lookaside" => &mut place.lookaside,
-                "sigstore" => &mut place.sigstore,
-                // Where signatures are written to, and that sigstore's are beside the image.
-                _ => continue,
-            };
-            if url.replace(value.into()).is_some() || place.file != file {
-                return bad(number, "another line or file says where these lie");
+            if place.file != file {
+                return Err(bad(line, format!("{} is about {scope:?}, too", place.file)));
+            }
+            match key {
+                Some("lookaside") => place.lookaside = value,
+                Some("sigstore") => place.sigstore = value,
+                Some(key @ "use-sigstore-attachments") if !value.as_deref().is_none_or(is_bool) => {
+                    return Err(bad(line, format!("{key} is true or false")));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -91,30 +93,17 @@ impl LookasideConfig {
     }
 }
 
-fn strip_comment(line: &str) -> &str {
-    match line.find('#') {
-        Some(0) => "",
-        Some(at) if line[..at].ends_with([' ', '\t']) => &line[..at],
-        _ => line,
+fn is_known(path: &[String]) -> bool {
+    match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [DEFAULT | "docker"] | ["docker", _] => true,
+        [DEFAULT, key] | ["docker", _, key] => KEYS.contains(&key),
+        _ => false,
     }
 }
 
-/// Indentation, key and value of a line.
-fn split(line: &str) -> Option<(usize, &str, &str)> {
-    let line = strip_comment(line).trim_end();
-    let text = line.trim_start_matches(' ');
-    let (key, value) = match text.split_once(": ") {
-        Some((key, value)) => (key, value.trim()),
-        None => (text.strip_suffix(':')?, ""),
-    };
-    let unquote = |s: &'_ str| -> Option<(usize, usize)> {
-        let quoted = s.len() > 1
-            && (s.starts_with('"') && s.ends_with('"') || s.starts_with('\'') && s.ends_with('\''));
-        quoted.then(|| (1, s.len() - 1))
-    };
-    let bare = |s: &'_ str| unquote(s).unwrap_or((0, s.len()));
-    let ((a, b), (c, d)) = (bare(key), bare(value));
-    (!key.is_empty()).then(|| (line.len() - text.len(), &key[a..b], &value[c..d]))
+/// The words of YAML 1.1.
+fn is_bool(value: &str) -> bool {
+    ["true", "false", "yes", "no", "on", "off", "y", "n"].contains(&value.to_lowercase().as_str())
 }
 
 /// The signed messages of an image: those that the registry itself keeps, or else those of the lookaside
@@ -131,7 +120,7 @@ pub fn gpg_signatures(
     http: &Http,
     name: &RepositoryName,
     image: &Digest,
-    read_file: &dyn Fn(&str) -> Result<Option<Vec<u8>>>,
+    read_file: &dyn Fn(&Path) -> Result<Option<Vec<u8>>>,
     ctx: &Ctx,
 ) -> Result<Vec<Vec<u8>>> {
     if let Some(signatures) = registry.signatures(image.checksum(), ctx)? {
@@ -140,11 +129,10 @@ pub fn gpg_signatures(
     let base = config.base(name).unwrap_or(default_base);
     let mut out = Vec::new();
     for number in 1..=MAX_SIGNATURES {
-        let base = base.trim_end_matches('/');
-        let url = format!("{base}/{}@sha256={}/signature-{number}", name.path, image.checksum());
-        let signature = match url.strip_prefix("file://") {
-            Some(path) => read_file(path)?,
-            None => fetch(http, &url, ctx)?,
+        let url = signature_url(base, name, image, number)?;
+        let signature = match (url.scheme(), url.to_file_path()) {
+            ("file", Ok(path)) => read_file(&path)?,
+            _ => fetch(http, url, ctx)?,
         };
         let Some(signature) = signature else { break };
         out.push(signature);
@@ -152,11 +140,26 @@ pub fn gpg_signatures(
     Ok(out)
 }
 
-fn fetch(http: &Http, url: &str, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
-    let parsed: Url = url.parse().map_err(|e| {
-        ConfigError::new("registries.d", format!("{url:?} is no http, https or file URL: {e}"))
-    })?;
-    let request = Request::new(Method::GET, parsed);
+/// The place of a signature below `base`, whose query, if there is one, stays behind it.
+fn signature_url(base: &str, name: &RepositoryName, image: &Digest, number: usize) -> Result<Url> {
+    let bad = |why: &dyn std::fmt::Display| {
+        ConfigError::new("registries.d", format!("{base:?} is no http, https or file URL: {why}"))
+    };
+    let mut url: Url = base.parse().map_err(|e| bad(&e))?;
+    let is_readable = match url.scheme() {
+        "file" => url.host().is_none(),
+        scheme => matches!(scheme, "http" | "https"),
+    };
+    if !is_readable {
+        return Err(bad(&"nothing can be fetched from there").into());
+    }
+    let above = url.path().trim_end_matches('/');
+    url.set_path(&format!("{above}/{}@sha256={}/signature-{number}", name.path, image.checksum()));
+    Ok(url)
+}
+
+fn fetch(http: &Http, url: Url, ctx: &Ctx) -> Result<Option<Vec<u8>>> {
+    let request = Request::new(Method::GET, url);
     match http.fetch(&request, MAX_SIGNATURE_BYTES, ctx) {
         Ok(signature) => Ok(Some(signature)),
         Err(error) if error.is_not_found() => Ok(None),
@@ -186,6 +189,7 @@ mod tests {
         assert_eq!(config.base(&"a.example/x:1".parse().unwrap()), Some("file:///new"));
         assert!(config.add("b.yaml", "default-docker:\n  sigstore: file:///y\n").is_err());
         assert!(config.add("c.yaml", "- a\n").is_err());
-        assert!(config.add("d.yaml", "lookaside: x\n").is_err());
+        // Other keys are for other programs.
+        assert!(config.add("d.yaml", "lookaside: x\n").is_ok());
     }
 }

@@ -64,13 +64,22 @@ pub fn parse_image(text: &str) -> Result<ImageReference, ostree_format::ParseErr
 pub struct OpenedImage {
     machine: Machine,
     source: Box<dyn ImageSource>,
-    repository: Option<(RepositoryName, Registry)>,
+    repository: Option<InRegistry>,
     reference: ImageReference,
     /// The path of the image on disk, with all links resolved: it was opened by this path, and policies judge it by
     /// this path.
     path: Option<PathBuf>,
     /// What policies call it, if that is told by its place.
     policy_name: Option<String>,
+}
+
+/// An image that was found in a registry.
+struct InRegistry {
+    /// The name that it was asked for by, which policies judge.
+    name: RepositoryName,
+    /// The name in the place that gave it, a mirror perhaps: there its signatures lie, too.
+    place: RepositoryName,
+    registry: Registry,
 }
 
 impl Machine {
@@ -85,8 +94,10 @@ impl Machine {
             Transport::Registry => {
                 let access = Access::load(self, options, ctx)?;
                 let name = access.name(reference.name())?;
-                let image = RegistryImage::open(&access.pull_places(&name)?, &name, ctx)?;
-                repository = Some((name, image.registry().clone()));
+                let places = access.pull_places(&name)?;
+                let (image, at) = RegistryImage::open(&places, &name, ctx)?;
+                let place = RepositoryName { host: at.host.clone(), path: at.path.clone(), ..name.clone() };
+                repository = Some(InRegistry { name, place, registry: image.registry().clone() });
                 Box::new(image)
             }
             Transport::ContainersStorage => {
@@ -172,6 +183,6 @@ impl OpenedImage {
 
     /// The repository that it lies in, if it comes from a registry.
     pub fn repository_name(&self) -> Option<&RepositoryName> {
-        self.repository.as_ref().map(|(name, _)| name)
+        self.repository.as_ref().map(|found| &found.name)
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use std::{fs, io};
 
 use super::super::{Error, Result};
-use super::{OpenedImage, files};
+use super::{InRegistry, OpenedImage, files};
 use crate::base::Ctx;
 use crate::container::config::policy::Policy;
 use crate::container::image::{self, Digest, ImageSource as _, Transport};
@@ -97,7 +97,9 @@ struct Places<'a> {
 
 impl Signatures for Places<'_> {
     fn gpg(&self) -> image::Result<Vec<Vec<u8>>> {
-        let Some((name, registry)) = &self.opened.repository else { return self.opened.source.signatures() };
+        let Some(InRegistry { place, registry, .. }) = &self.opened.repository else {
+            return self.opened.source.signatures();
+        };
         let machine = &self.opened.machine;
         let mut config = LookasideConfig::default();
         let usage = |error: Error| image::Error::Usage(error.to_string());
@@ -105,22 +107,21 @@ impl Signatures for Places<'_> {
             config.add(&path.display().to_string(), &files::read_text(&path).map_err(usage)?)?;
         }
         let http = Http::new(&machine.base_http(registry.limits()))?;
-        let read = |path: &str| present(Path::new(path));
         gpg_signatures(
             &config,
             &files::default_lookaside(&machine.env),
             registry,
             &http,
-            name,
+            place,
             &self.image,
-            &read,
+            &present,
             self.ctx,
         )
     }
 
     fn sigstore(&self) -> image::Result<Vec<SigstoreSignature>> {
         match &self.opened.repository {
-            Some((_, registry)) => sigstore_signatures(registry, &self.image, self.ctx),
+            Some(found) => sigstore_signatures(&found.registry, &self.image, self.ctx),
             None => Ok(Vec::new()),
         }
     }

@@ -28,7 +28,7 @@ fn place(address: &str, path: &str) -> RegistryPlace {
 
 fn open(name: &str) -> Result<RegistryImage, Error> {
     let name: RepositoryName = name.parse().unwrap();
-    RegistryImage::open(&[place(&name.host, &name.path)], &name, &Ctx::default())
+    RegistryImage::open(&[place(&name.host, &name.path)], &name, &Ctx::default()).map(|(image, _)| image)
 }
 
 fn create(name: &str, mount_from: &[String]) -> RegistryDest {
@@ -217,7 +217,7 @@ fn what_is_damaged_on_the_way_is_refused() {
     let ctx = Ctx::default();
     let name: RepositoryName = pinned(&server.address).parse().unwrap();
     let places = [place(&server.address.to_string(), "none"), place(&server.address.to_string(), "app")];
-    assert!(content(&RegistryImage::open(&places, &name, &ctx).unwrap()).is_ok());
+    assert!(content(&RegistryImage::open(&places, &name, &ctx).unwrap().0).is_ok());
 }
 
 #[test]
