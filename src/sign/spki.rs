@@ -60,9 +60,9 @@ pub(super) fn algorithm_of(identifier: &[u8]) -> Option<Algorithm> {
 /// A digest that goes with P-384.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum P384Digest {
-    /// OpenSSL's, if none is named; libostree's.
+    /// OpenSSL's, if none is named; libostree's, podman's, cosign's up to version 2.
     Sha256,
-    /// The one with as many bits as the curve; cosign's.
+    /// The one with as many bits as the curve; cosign's since version 3.
     Sha384,
 }
 

@@ -27,8 +27,9 @@ impl PublicKey {
         SpkiKey::from_der(&der).map(Self).map_err(|_| bad("of a kind that is not known"))
     }
 
-    /// Whether the key made this signature of this message.
+    /// Whether the key made this signature of this message. With P-384 podman and older versions of cosign sign the
+    /// SHA-256, newer ones the digest that is as long as the curve.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.0.verify(message, signature, P384Digest::Sha384)
+        [P384Digest::Sha256, P384Digest::Sha384].iter().any(|p384| self.0.verify(message, signature, *p384))
     }
 }

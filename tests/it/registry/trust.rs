@@ -178,6 +178,8 @@ fn sigstore() {
     let kinds = [
         ("p256", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key"),
         ("p384", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out key"),
+        // As podman signs, and cosign up to version 2.
+        ("p384-sha256", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out key"),
         ("rsa", "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key"),
         ("ed25519", "genpkey -algorithm ed25519 -out key"),
     ];
