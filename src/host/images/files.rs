@@ -80,7 +80,7 @@ pub(super) fn registries(env: &Environment) -> Result<Vec<(PathBuf, Role)>> {
     let named = env.path("CONTAINERS_REGISTRIES_CONF");
     let own = user(env).filter(|dir| named.is_none() && dir.join("registries.conf").exists());
     let dirs = own.map_or_else(|| directories(env).collect(), |own| vec![own]);
-    let found = || dirs.iter().map(|dir| dir.join("registries.conf")).find(|path| path.exists());
+    let found = || dirs.iter().map(|dir| dir.join("registries.conf")).find(|path| is_there(path));
     let main = named.or_else(found);
     let mut out: Vec<_> = main.into_iter().map(|path| (path, Role::Main)).collect();
     for dir in dirs.iter().rev() {
@@ -118,7 +118,17 @@ pub(super) fn storage(env: &Environment) -> (Option<PathBuf>, bool) {
 pub(super) fn policy(env: &Environment) -> Option<PathBuf> {
     match env.path("CONTAINERS_POLICY_JSON") {
         Some(path) => Some(path),
-        None => directories(env).map(|dir| dir.join("policy.json")).find(|path| path.exists()),
+        None => directories(env).map(|dir| dir.join("policy.json")).find(|path| is_there(path)),
+    }
+}
+
+/// Whether a file is there, or may be: a link to nowhere, and what cannot be looked for in a directory of the system, is
+/// for the reader to fail on, since without the file more would be allowed. A home that is somebody else's says nothing.
+fn is_there(path: &Path) -> bool {
+    match path.symlink_metadata() {
+        Ok(_) => true,
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => SYSTEM.iter().any(|dir| path.starts_with(dir)),
+        Err(_) => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Signatures of images: GPG by skopeo, sigstore's by openssl.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use base64::Engine as _;
@@ -239,5 +240,31 @@ fn sigstore() {
         }
         assert_eq!(pull(&home, &image).unwrap(), commit, "{kind}");
         home.ok(&["--repo=new", "refs", "--delete", "got"]);
+    }
+}
+
+/// A policy that leads nowhere lets nothing in, with us as little as with skopeo.
+#[test]
+fn a_policy_that_leads_nowhere() {
+    if !oracle::need("skopeo") {
+        return;
+    }
+    let home = Home::new();
+    home.ok(&["--repo=repo", "container", "build", "--ref=main", "--oci-dir=image"]);
+    fs::create_dir(home.path("etc")).unwrap();
+    fs::rename(home.path(".config/containers/policy.json"), home.path("etc/good.json")).unwrap();
+    for (target, good) in [("good.json", true), ("nowhere.json", false)] {
+        let _ = fs::remove_file(home.path("etc/policy.json"));
+        symlink(target, home.path("etc/policy.json")).unwrap();
+        let copy = |program: &str, more: &[&str]| {
+            let to = format!("dir:{good}-{}", more.len());
+            let args = [more, &["copy", "-q", "oci:image", &to]].concat();
+            home.run_mounted(&[("etc", "/etc/containers")], program, &args)
+        };
+        let Some(ours) = copy(env!("CARGO_BIN_EXE_ostree-rs"), &["container"]) else { return };
+        let said = String::from_utf8(ours.stderr).unwrap();
+        assert_eq!(ours.status.success(), good, "{said}");
+        assert!(good || said.contains("/etc/containers/policy.json"), "{said}");
+        assert_eq!(copy("skopeo", &[]).unwrap().status.success(), good);
     }
 }
