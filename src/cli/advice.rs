@@ -164,6 +164,10 @@ fn of_net(error: &net::Error) -> Option<&'static str> {
         net::Error::Tls { problem: TlsProblem::SelfSigned, .. } => {
             Some("to trust it, put it (*.crt) into a directory for --cert-dir, or into certs.d")
         }
+        net::Error::Tls { problem: TlsProblem::WantsCertificate, .. } => Some(
+            "put it (X.cert) and its key (X.key) into a directory for --cert-dir, or into certs.d; for a remote, set \
+             tls-client-cert-path and tls-client-key-path",
+        ),
         net::Error::Denied { login: Login::None, .. } => {
             Some("log in with `podman login`, or give --authfile or --creds")
         }

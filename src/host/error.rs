@@ -192,6 +192,14 @@ pub enum Error {
         /// What is wrong with the file of its key.
         source: Box<Error>,
     },
+    /// A private key without its client certificate.
+    #[error("Client key {}: {}, its certificate, is not there; *.crt are authorities", key.display(), certificate.display())]
+    NoClientCertificate {
+        /// The key.
+        key: PathBuf,
+        /// Where its certificate has to be.
+        certificate: PathBuf,
+    },
     /// The file of credentials that was named does not exist.
     #[error("{} does not exist", .0.display())]
     NoAuthFile(PathBuf),

@@ -12,7 +12,9 @@ use super::repos::open_dir;
 use super::{Error, Machine, Result};
 use crate::base::Ctx;
 use crate::net::header::{HeaderMap, HeaderName, HeaderValue};
-use crate::net::{Authorities, Http, HttpOptions, HttpVersions, Identity, Limits, ProxyRule, TlsVerify, Url};
+use crate::net::{
+    Authorities, Http, HttpOptions, HttpVersions, Identity, Limits, PemFile, ProxyRule, TlsVerify, Url,
+};
 use crate::remote::{
     FetchedSummary, LocalArchive, Origin, RemoteServer, SummaryCache, SummaryJudge, fetch_summary,
 };
@@ -211,12 +213,12 @@ impl Machine {
         }
         if let Some(path) = &config.tls_ca_path {
             http.tls.authorities = Authorities::These(Arc::new([]));
-            http.tls.roots = vec![read(path)?];
+            http.tls.roots = vec![pem(path)?];
         }
-        http.tls.identity = match (&config.tls_client_cert_path, &config.tls_client_key_path) {
-            (None, None) => None,
+        http.tls.identities = match (&config.tls_client_cert_path, &config.tls_client_key_path) {
+            (None, None) => Vec::new(),
             (Some(certificate), Some(key)) => {
-                Some(Identity { certificates: read(certificate)?, key: read(key)? })
+                vec![Identity { certificates: pem(certificate)?, key: pem(key)? }]
             }
             _ => {
                 let why = format!(
@@ -310,6 +312,7 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap> {
     Ok(headers)
 }
 
-fn read(path: &str) -> Result<Vec<u8>> {
-    fs::read(path).map_err(Error::io("Reading", path))
+fn pem(path: &str) -> Result<PemFile> {
+    let bytes = fs::read(path).map_err(Error::io("Reading", path))?;
+    Ok(PemFile { name: path.into(), bytes })
 }

@@ -122,6 +122,12 @@ pub enum TlsProblem {
     /// The server signed its certificate itself, and it is not among those that are trusted.
     #[error("signed its certificate itself")]
     SelfSigned,
+    /// The server lets only those in who have a certificate, and there was none to show.
+    #[error("wants a client certificate (CertificateRequired)")]
+    WantsCertificate,
+    /// The server does not accept the client certificate that it was shown.
+    #[error("does not accept the client certificate")]
+    RefusesCertificate,
 }
 
 /// Whether a server that did not let us in had been given credentials.
@@ -254,8 +260,17 @@ fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
 
 /// The TLS problem, if it is one that people can do something about.
 fn tls_problem(error: &rustls::Error) -> Option<TlsProblem> {
-    use rustls::{CertificateError, Error, InvalidMessage};
+    use rustls::{AlertDescription as Alert, CertificateError, Error, InvalidMessage};
     match error {
+        Error::AlertReceived(Alert::CertificateRequired) => Some(TlsProblem::WantsCertificate),
+        Error::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown,
+        ) => Some(TlsProblem::RefusesCertificate),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(TlsProblem::NotSpoken),
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(TlsProblem::UnknownIssuer),
         error if is_authority(error) => Some(TlsProblem::SelfSigned),

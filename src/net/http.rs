@@ -139,9 +139,9 @@ impl Http {
     /// [`Error::Config`] if a certificate, key or proxy cannot be used.
     pub fn new(options: &HttpOptions) -> Result<Self> {
         let client = client(options, &options.tls)?;
-        let anonymous = match &options.tls.identity {
-            Some(_) => self::client(options, &TlsOptions { identity: None, ..options.tls.clone() })?,
-            None => client.clone(),
+        let anonymous = match options.tls.identities.is_empty() {
+            true => client.clone(),
+            false => self::client(options, &TlsOptions { identities: Vec::new(), ..options.tls.clone() })?,
         };
         let (verify, limits) = (options.tls.verify, options.limits);
         Ok(Self { client, anonymous, driver: Arc::new(Driver::start()?), verify, limits })

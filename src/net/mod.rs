@@ -10,7 +10,7 @@
 //! pieces     a request's body that tells how much of it is on its way
 //! patience   how long all of this may take
 //! driver     the thread that moves bytes
-//! tls        roots, client certificates
+//! tls        roots; identity: client certificates
 //! ```
 //! Every wait ends at once when the work is cancelled. Proxies and certificate authorities are told by the caller:
 //! neither the environment nor the system's files are read here.
@@ -20,6 +20,7 @@ mod downloads;
 mod driver;
 mod error;
 mod http;
+mod identity;
 mod patience;
 mod pieces;
 pub mod registry;
@@ -32,10 +33,11 @@ pub use body::Resumed;
 pub use downloads::{Downloads, FetchedBody, FetchedFile, FileRequest, HeldBytes, Spill, SpillBegun};
 pub use error::{Error, Login, Result, TlsProblem};
 pub use http::{Http, HttpOptions, HttpVersions, ProxyRule, Request, Resend};
+pub use identity::{Identity, PemFile};
 pub use patience::Limits;
 pub(crate) use patience::Patience;
 pub use reqwest::header;
 pub use reqwest::{Method, StatusCode, Url};
 pub use response::Response;
 pub use rustls::pki_types::CertificateDer;
-pub use tls::{Authorities, Identity, TlsOptions, TlsVerify};
+pub use tls::{Authorities, TlsOptions, TlsVerify};

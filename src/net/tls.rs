@@ -1,4 +1,4 @@
-//! TLS connections: whom to trust, and the certificate that the server may ask for.
+//! TLS connections: whom to trust, and the certificates that a server may ask for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,26 +6,24 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, InconsistentKeys, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
 };
 
 use super::error::{Error, Result};
+use super::identity::{Identity, OneOf, PemFile};
 
 /// Authorities that are trusted, and the certificate that the server may ask for.
 #[derive(Debug, Clone, Default)]
 pub struct TlsOptions {
     /// Authorities that are trusted for every server.
     pub authorities: Authorities,
-    /// More certificate authorities, each file in PEM form.
-    pub roots: Vec<Vec<u8>>,
-    /// Certificate and key that the server may ask for; one that a redirect led to gets none.
-    pub identity: Option<Identity>,
+    /// More certificate authorities.
+    pub roots: Vec<PemFile>,
+    /// Certificates and keys of which the server may ask for one; a server that a redirect led to gets none.
+    pub identities: Vec<Identity>,
     /// Whether the server's certificate matters.
     pub verify: TlsVerify,
 }
@@ -39,42 +37,6 @@ pub enum Authorities {
     /// Given authorities, such as those that a system trusts; an empty list means that [`TlsOptions::roots`] are all
     /// there are.
     These(Arc<[CertificateDer<'static>]>),
-}
-
-/// A client certificate.
-#[derive(Clone)]
-pub struct Identity {
-    /// The certificate and the chain to its authority, in PEM form.
-    pub certificates: Vec<u8>,
-    /// The private key that belongs to the certificate, in PEM form.
-    pub key: Vec<u8>,
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Identity")
-    }
-}
-
-impl Identity {
-    /// The certificate as rustls shows it. One that it cannot read, such as one of X.509 version 1, is for the server
-    /// to judge; only one that belongs to another key is refused here.
-    fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey> {
-        let certificates = CertificateDer::pem_slice_iter(&self.certificates).collect::<Result<Vec<_>, _>>();
-        let certificates = certificates.map_err(|e| bad("client certificate", e))?;
-        if certificates.is_empty() {
-            return Err(bad("client certificate", "no certificate in PEM form"));
-        }
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|e| bad("client key", e))?;
-        let key = provider.key_provider.load_private_key(key).map_err(|e| bad("client key", e))?;
-        let certified = CertifiedKey::new(certificates, key);
-        match certified.keys_match() {
-            Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-                Err(bad("client certificate", error))
-            }
-            _ => Ok(certified),
-        }
-    }
 }
 
 /// Whether the server's certificate is verified.
@@ -111,13 +73,10 @@ impl TlsOptions {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(NoVerification(Arc::clone(&provider)))),
         };
-        match &self.identity {
-            None => Ok(builder.with_no_client_auth()),
-            Some(identity) => {
-                let certified = Arc::new(identity.certified(&provider)?);
-                Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
-            }
-        }
+        Ok(match self.identities.as_slice() {
+            [] => builder.with_no_client_auth(),
+            some => builder.with_client_cert_resolver(Arc::new(OneOf::new(some, &provider)?)),
+        })
     }
 
     /// Every authority that is trusted. What a system trusts and cannot be read is left out.
@@ -137,8 +96,7 @@ impl TlsOptions {
 
     /// The certificates of the authorities that were given.
     fn given(&self) -> Result<Vec<CertificateDer<'static>>> {
-        let all = self.roots.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem));
-        all.collect::<Result<_, _>>().map_err(|e| bad("certificate authority", e))
+        Ok(self.roots.iter().map(PemFile::authorities).collect::<Result<Vec<_>>>()?.concat())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The configuration for a registry: its places, credentials, certificates and proxies.
 
+use std::path::Path;
+
 use super::super::network::proxies;
 use super::super::{Error, Machine, Result};
 use super::files::{self, Required, has_extension};
@@ -10,7 +12,7 @@ use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, R
 use crate::container::image::RepositoryName;
 use crate::container::place::RegistryPlace;
 use crate::net::registry::Credentials;
-use crate::net::{HttpOptions, Identity, TlsOptions, TlsVerify};
+use crate::net::{HttpOptions, Identity, PemFile, TlsOptions, TlsVerify};
 
 /// Everything that is configured.
 pub(super) struct Access<'a> {
@@ -85,7 +87,7 @@ impl<'a> Access<'a> {
         let credentials = self.credentials(&endpoint, given)?;
         let mut tls = self.tls(&endpoint.host)?;
         if self.options.cert_dir.is_some() && given == Given::ForAnother {
-            tls.identity = None;
+            tls.identities.clear();
         }
         let (proxies, no_proxy) = proxies(&self.machine.env, &endpoint.host);
         Ok(RegistryPlace {
@@ -154,21 +156,37 @@ impl<'a> Access<'a> {
         Ok(None)
     }
 
-    /// `*.crt` are authorities; `X.cert` and `X.key` are who we are, the first of them by name.
+    /// `*.crt` are authorities; `X.cert` and `X.key` are who we are, of which a server gets the pair that it asks for.
     fn tls(&self, host: &str) -> Result<TlsOptions> {
         let authorities = self.machine.authorities().clone();
         let mut tls = TlsOptions { authorities, verify: TlsVerify::Yes, ..TlsOptions::default() };
-        for path in files::certificates(&self.machine.env, self.options.cert_dir.as_deref(), host)? {
-            if has_extension(&path, "crt") {
-                tls.roots.push(files::read(&path)?);
-            } else if has_extension(&path, "cert") && tls.identity.is_none() {
-                let key = files::read(&path.with_extension("key")).map_err(|source| Error::ClientKey {
+        let files = files::certificates(&self.machine.env, self.options.cert_dir.as_deref(), host)?;
+        for path in &files {
+            if has_extension(path, "crt") {
+                let Some(bytes) = files::read_if_present(path, Required::Yes)? else { continue };
+                let file = PemFile { name: path.display().to_string(), bytes };
+                match file.authorities() {
+                    Ok(_) => tls.roots.push(file),
+                    // Where it would be needed, the server is refused.
+                    Err(why) => self.ctx.warn(&format!("{why}: no authority in this file is trusted")),
+                }
+            } else if has_extension(path, "cert") {
+                let key = pem(&path.with_extension("key")).map_err(|source| Error::ClientKey {
                     certificate: path.clone(),
                     source: Box::new(source),
                 })?;
-                tls.identity = Some(Identity { certificates: files::read(&path)?, key });
+                tls.identities.push(Identity { certificates: pem(path)?, key });
+            } else if has_extension(path, "key") {
+                let certificate = path.with_extension("cert");
+                if !files.contains(&certificate) {
+                    return Err(Error::NoClientCertificate { key: path.clone(), certificate });
+                }
             }
         }
         Ok(tls)
     }
+}
+
+fn pem(path: &Path) -> Result<PemFile> {
+    Ok(PemFile { name: path.display().to_string(), bytes: files::read(path)? })
 }

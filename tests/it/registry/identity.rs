@@ -1,7 +1,9 @@
 //! Who is shown our client certificate: the registry, and nobody that it sends us to.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -18,9 +20,13 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use super::program::Home;
 use super::pull_blob;
 use super::server::{Certificates, Login, Server, Speech};
+use crate::oracle;
 
 /// The requests to all servers of a test: which server, method and path, whether with a certificate.
 type Seen = Arc<Mutex<Vec<(SocketAddr, String, bool)>>>;
+
+/// A file by its name, and what is in it.
+type Named<'a> = (&'a str, &'a [u8]);
 
 /// A server that asks for a client certificate, but answers without one too.
 fn asking(files: &Certificates, seen: &Seen, answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
@@ -65,8 +71,9 @@ fn serve(client: TcpStream, config: &Arc<ServerConfig>, answer: impl FnOnce(&str
 }
 
 fn registry(files: &Certificates, address: SocketAddr) -> Registry {
-    let identity = Identity { certificates: files.read("client.crt"), key: files.read("client.key") };
-    let tls = TlsOptions { roots: vec![files.ca()], identity: Some(identity), ..TlsOptions::default() };
+    let identity = Identity { certificates: files.pem("client.crt"), key: files.pem("client.key") };
+    let tls =
+        TlsOptions { roots: vec![files.pem("ca.crt")], identities: vec![identity], ..TlsOptions::default() };
     let http = Http::new(&HttpOptions {
         tls,
         limits: Limits { retries: 0, ..Limits::default() },
@@ -160,7 +167,58 @@ fn a_registry_that_wants_a_certificate() {
     // A key that belongs to another certificate.
     copy("server.key", "certs/client.key");
     let error = home.fails(&[&args[..], &["--cert-dir=certs"]].concat());
-    assert!(error.contains("client certificate"), "{error}");
+    assert!(error.contains("certs/client.cert: the certificate belongs to another key"), "{error}");
+}
+
+/// What lies in a directory of certificates, and whether we and skopeo get in with it.
+#[test]
+fn directories_of_certificates_say_the_same_to_both() {
+    let (Some(files), Some(other)) = (Certificates::make(), Certificates::self_signed(2)) else { return };
+    let Some(server) = Server::start(&Login::Anybody, &Speech::MutualTls(&files)) else { return };
+    if !oracle::need("skopeo") {
+        return;
+    }
+    let (home, image) = (Home::new(), format!("docker://{}/org/app:1", server.address));
+    let (cert, key, ca) = (files.read("client.crt"), files.read("client.key"), files.ca());
+    let (cert2, key2) = (other.read("server.crt"), other.read("server.key"));
+    let cases: [(&str, &[Named<'_>], bool, &str); 7] = [
+        ("one pair", &[("a.cert", &cert), ("a.key", &key)], true, "404"),
+        (
+            "the second",
+            &[("a.cert", &cert2), ("a.key", &key2), ("b.cert", &cert), ("b.key", &key)],
+            true,
+            "404",
+        ),
+        (
+            "the first",
+            &[("a.cert", &cert), ("a.key", &key), ("b.cert", &cert2), ("b.key", &key2)],
+            true,
+            "404",
+        ),
+        ("a key alone", &[("a.cert", &cert), ("a.key", &key), ("b.key", &key)], false, "certs/b.cert"),
+        ("no key", &[("a.cert", &cert), ("a.key", &key), ("b.cert", &cert)], false, "certs/b.key"),
+        ("no certificate", &[("a.cert", b"x"), ("a.key", &key)], false, "certs/a.cert: no certificate"),
+        (
+            "half an authority",
+            &[("a.cert", &cert), ("a.key", &key), ("b.crt", &ca[..99])],
+            true,
+            "certs/b.crt",
+        ),
+    ];
+    for (name, put, gets_in, word) in cases {
+        let _ = fs::remove_dir_all(home.path("certs"));
+        for (file, content) in put.iter().chain(&[("ca.crt", &*ca)]) {
+            home.write(&format!("certs/{file}"), std::str::from_utf8(content).unwrap());
+        }
+        let said = home.fails(&["container", "info", "--cert-dir=certs", &image]);
+        assert!(said.contains(word), "{name}: {said}");
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["inspect", "--cert-dir=certs", &image]).current_dir(home.path(""));
+        let theirs = String::from_utf8(skopeo.output().unwrap().stderr).unwrap();
+        // There is no image: whoever is let in is told so.
+        let got_in = [said.contains("404 Not Found"), theirs.contains("manifest unknown")];
+        assert_eq!(got_in, [gets_in; 2], "{name}: {said}{theirs}");
+    }
 }
 
 /// The certificate of --cert-dir is for the host that is named, not for its mirrors.

@@ -161,7 +161,7 @@ fn tls() {
     let Some(files) = Certificates::make() else { return };
     let Some(server) = Server::start(&Login::Basic, &Speech::Tls(&files)) else { return };
     let at = |tls| Registry::new(http(tls), &format!("https://{}", server.address), "a/b", user()).unwrap();
-    round_trip(&at(TlsOptions { roots: vec![files.ca()], ..TlsOptions::default() }));
+    round_trip(&at(TlsOptions { roots: vec![files.pem("ca.crt")], ..TlsOptions::default() }));
     at(TlsOptions { verify: TlsVerify::No, ..TlsOptions::default() }).ping(&Ctx::default()).unwrap();
     let quick = HttpOptions { limits: Limits { retries: 0, ..Limits::default() }, ..HttpOptions::default() };
     let unknown =

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use ostree_rs::net::PemFile;
 use tempfile::TempDir;
 
 use crate::oracle;
@@ -167,6 +168,10 @@ impl Certificates {
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap()
+    }
+
+    pub(crate) fn pem(&self, name: &str) -> PemFile {
+        PemFile { name: name.into(), bytes: self.read(name) }
     }
 
     pub(crate) fn ca(&self) -> Vec<u8> {

@@ -141,7 +141,7 @@ fn a_realm_without_tls() {
     let at = |tls, credentials| {
         Registry::new(http(tls), &format!("https://{}", server.address), "org/app", credentials).unwrap()
     };
-    let trusted = || TlsOptions { roots: vec![files.ca()], ..TlsOptions::default() };
+    let trusted = || TlsOptions { roots: vec![files.pem("ca.crt")], ..TlsOptions::default() };
     let error = at(trusted(), user()).tags(&Ctx::default()).unwrap_err();
     assert!(matches!(&error, Error::Protocol { why, .. } if why.contains("without TLS")), "{error}");
     assert!(tokens.given.lock().unwrap().is_empty());
