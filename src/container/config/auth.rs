@@ -4,7 +4,7 @@
 //! { "auths": { "quay.io/org": { "auth": base64("user:password"), "identitytoken": … } },
 //!   "credHelpers": { "gcr.io": "gcloud" }, "credsStore": "secretservice" }
 //! ```
-//! The longest key that is the repository or a parent of it wins: `quay.io/org/app`, `quay.io/org`,
+//! `~/.dockercfg`, docker's oldest, is what stands in "auths" alone. The longest key that is the repository or a parent of it wins: `quay.io/org/app`, `quay.io/org`,
 //! `quay.io`. What is null or empty says nothing. Source: containers-auth.json(5), docker's config.json.
 
 use std::collections::BTreeMap;
@@ -88,6 +88,21 @@ impl AuthFile {
         Ok(Self { file: file.into(), auths, helpers, store: named(raw.store) })
     }
 
+    /// Reads a file in the form of docker's oldest versions: entries by registry, whose keys may be URLs.
+    ///
+    /// # Errors
+    /// As [`AuthFile::parse`].
+    pub fn parse_dockercfg(file: &str, bytes: &[u8]) -> Result<Self, ConfigError> {
+        let raw: BTreeMap<String, Option<AuthEntry>> =
+            serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
+        let host = |key: String| {
+            let key = key.split_once("://").map_or(&*key, |(_, rest)| rest);
+            normalize(key.split('/').next().unwrap_or(key))
+        };
+        let auths = raw.into_iter().filter_map(|(key, entry)| Some((host(key), entry?))).collect();
+        Ok(Self { file: file.into(), auths, ..Self::default() })
+    }
+
     /// Finds the credentials for the repository `path` of the registry `host`.
     ///
     /// # Errors
@@ -119,10 +134,10 @@ impl AuthEntry {
         if let Some(token) = self.identitytoken.as_ref().filter(|t| !t.is_empty()) {
             return Ok(Some(Credentials::IdentityToken(token.clone())));
         }
-        if let (Some(user), Some(password)) = (&self.username, &self.password) {
-            return Ok(Some(Credentials::Password { user: user.clone(), password: password.clone() }));
-        }
-        let Some(auth) = self.auth.as_ref().filter(|a| !a.is_empty()) else { return Ok(None) };
+        let Some(auth) = self.auth.as_ref().filter(|a| !a.is_empty()) else {
+            let pair = self.username.clone().zip(self.password.clone());
+            return Ok(pair.map(|(user, password)| Credentials::Password { user, password }));
+        };
         let bytes = STANDARD
             .decode(auth.replace(['\r', '\n'], ""))
             .map_err(|e| format!("\"auth\" is not base64: {e}"))?;

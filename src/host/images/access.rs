@@ -141,7 +141,11 @@ impl<'a> Access<'a> {
         let (paths, required) = files::auth(&self.machine.env, self.options.authfile.as_deref());
         for path in paths {
             let Some(bytes) = files::read_if_present(&path, required)? else { continue };
-            let file = AuthFile::parse(&path.display().to_string(), &bytes)?;
+            let name = path.display().to_string();
+            let file = match files::is_dockercfg(&path) {
+                true => AuthFile::parse_dockercfg(&name, &bytes)?,
+                false => AuthFile::parse(&name, &bytes)?,
+            };
             let found = match file.find(&endpoint.host, &endpoint.path)? {
                 None => None,
                 Some(FoundCredentials::Credentials(credentials)) => Some(credentials),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! credentials   the file that was named | REGISTRY_AUTH_FILE | XDG_RUNTIME_DIR/containers/auth.json,
-//!               ~/.config/containers/auth.json, ~/.docker/config.json; auth.json of ostree in
+//!               ~/.config/containers/auth.json, ~/.docker/config.json, ~/.dockercfg; auth.json of ostree in
 //!               /run|/etc|/usr/lib/ostree for root, XDG_RUNTIME_DIR/ostree and ~/.config/ostree for others
 //! registries    CONTAINERS_REGISTRIES_CONF | ~/.config/containers, /etc/containers, /usr/share/containers;
 //!               registries.conf.d of all of them, or of ~/.config/containers alone if registries.conf is
@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 use super::super::{Environment, Error, Result};
 use crate::container::config::registries::Role;
 
+/// The file of credentials of the oldest versions of docker.
+const DOCKERCFG: &str = ".dockercfg";
 /// The directories of the system, the administrator's first.
 const SYSTEM: [&str; 2] = ["/etc/containers", "/usr/share/containers"];
 
@@ -62,7 +64,14 @@ pub(super) fn auth(env: &Environment, option: Option<&Path>) -> (Vec<PathBuf>, R
     };
     let ostree = ostree.into_iter().map(|dir| dir.join("ostree/auth.json"));
     let own = user(env).map(|dir| dir.join("auth.json"));
-    ([runtime].into_iter().chain(own).chain(docker).chain(ostree).collect(), Required::No)
+    let oldest = env.path("HOME").map(|home| home.join(DOCKERCFG));
+    let paths = [runtime].into_iter().chain(own).chain(docker).chain(oldest).chain(ostree);
+    (paths.collect(), Required::No)
+}
+
+/// Whether a file of credentials has the form of the oldest versions of docker.
+pub(super) fn is_dockercfg(path: &Path) -> bool {
+    path.file_name() == Some(OsStr::new(DOCKERCFG))
 }
 
 /// Whether a file has to exist.

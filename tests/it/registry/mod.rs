@@ -10,6 +10,7 @@ mod faults;
 mod front;
 mod identities;
 mod identity;
+mod logins;
 mod lookaside;
 mod messages;
 mod objects;
