@@ -71,6 +71,24 @@ fn keys_and_settings_of_a_remote_come_from_the_parent() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("Commit is already signed with GPG key me@"));
 }
 
+/// As what a pipe brings whose beginning failed.
+#[test]
+fn nothing_is_no_key() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    let dir = tmp.path();
+    fs::write(dir.join("empty"), "").unwrap();
+    let added = start(OURS, dir, &["--repo=repo", "remote", "add", "o", "http://example.org"]);
+    assert!(added.status.success());
+    for program in ["ostree", OURS] {
+        let imported = start(program, dir, &["--repo=repo", "remote", "gpg-import", "-k", "empty", "o"]);
+        let said = String::from_utf8_lossy(&imported.stderr).into_owned();
+        assert_eq!(imported.status.code(), Some(1), "{program}: {said}");
+    }
+}
+
 #[test]
 fn a_commit_that_was_deleted_on_purpose_is_known_where_it_is_pulled_to() {
     if !need("ostree") {

@@ -71,6 +71,7 @@ pub(super) fn take(
     keys: Keyring,
     session: &mut Session,
 ) -> anyhow::Result<()> {
+    anyhow::ensure!(!keys.is_empty(), "there is no key to be imported: what was given is empty");
     let file = keyring_name(name);
     let _lock = repo.lock_edits(&session.ctx)?;
     let mut keyring = keyring_in(repo, &file)?.unwrap_or_default();
