@@ -21,7 +21,6 @@ mod layout;
 mod tree;
 mod write;
 mod xattrs;
-mod xxh32;
 
 use std::io::{self, Write};
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use ostree_format::{FileId, Xattrs};
+use twox_hash::XxHash32;
 
-use super::xxh32::xxh32;
 use crate::base::VerityDigest;
 
 /// What overlayfs keeps for itself; a commit's own attributes of this kind get one more `overlay.`.
@@ -236,11 +236,11 @@ impl Table {
         (shared, own)
     }
 
-    /// Names that the inode certainly does not have, by their hash.
+    /// Names that the inode certainly does not have, by their hash: the kernel asks by it.
     fn filter(&self, ids: &[XattrId]) -> u32 {
         ids.iter().fold(u32::MAX, |filter, id| {
             let (index, name) = self.entries[id.0 as usize].xattr.split_name();
-            filter & !(1 << (xxh32(name, FILTER_SEED + u32::from(index)) % u32::BITS))
+            filter & !(1 << (XxHash32::oneshot(FILTER_SEED + u32::from(index), name) % u32::BITS))
         })
     }
 }
