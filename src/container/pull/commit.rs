@@ -11,13 +11,13 @@ use ostree_format::CommitId;
 
 use super::by_delta::PulledImages;
 use super::merge::{Arrange, merge};
-use super::on_base::pull_on_base;
+use super::on_base::take_on_base;
 use super::options::PullOptions;
 use super::pulled_layers::PulledLayers;
 use super::take::take;
 use crate::base::Ctx;
 use crate::container::convert::Arranged;
-use crate::container::image::{Digest, Result};
+use crate::container::image::{Digest, Image, Result};
 use crate::container::store::{PulledLayer, TakenLayer, write_merge_commit};
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, check_new_ref, in_resumed};
@@ -60,9 +60,38 @@ pub fn pull(image: &Admitted<'_>, store: &dyn Begin, options: &PullOptions<'_>, 
 
 fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
     let image = &source.image()?.without_server();
-    if let Some(on_base) = image.on_base()? {
-        return pull_on_base(txn, source, &on_base, options, ctx);
+    let (commit, layers, arranged) = match image.on_base()? {
+        Some(on_base) => {
+            let layers = take_on_base(txn, source, &on_base, options.vouching, ctx)?;
+            (on_base.commit, layers, None)
+        }
+        None => take_and_merge(txn, source, image, options, ctx)?,
+    };
+    PulledImages::read(txn).note(source.image()?, commit, txn)?;
+    if let Some(name) = &options.name {
+        txn.set_ref(name, Some(commit))?;
     }
+    let fetched = layers.iter().filter(|layer| layer.is_fetched()).count();
+    Ok(Pulled {
+        commit,
+        manifest: image.digest,
+        fetched,
+        fetched_bytes: layers.iter().map(|layer| layer.bytes).sum(),
+        reused: layers.len() - fetched,
+        layers,
+        arranged,
+    })
+}
+
+/// Takes the layers in and lays plain ones over the commit: gives the commit of all of them, what was fetched for each, and what
+/// became of the files of an image without a commit.
+fn take_and_merge(
+    txn: &dyn Txn,
+    source: &Admitted<'_>,
+    image: &Image,
+    options: &PullOptions<'_>,
+    ctx: &Ctx,
+) -> Result<(CommitId, Vec<PulledLayer>, Option<Arranged>)> {
     let plan = image.plan()?;
     let before = PulledLayers::read(txn);
     let reusable = before.reusable(&plan, txn)?;
@@ -78,18 +107,5 @@ fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ct
     if let Some(base) = taken.base {
         before.note(&plan, base, txn);
     }
-    PulledImages::read(txn).note(image, commit, txn)?;
-    if let Some(name) = &options.name {
-        txn.set_ref(name, Some(commit))?;
-    }
-    let (fetched, reused): (Vec<_>, Vec<_>) = taken.layers.iter().partition(|layer| layer.is_fetched());
-    Ok(Pulled {
-        commit,
-        manifest: image.digest,
-        fetched: fetched.len(),
-        fetched_bytes: fetched.iter().map(|layer| layer.fetched.bytes).sum(),
-        reused: reused.len(),
-        layers: taken.layers.iter().map(TakenLayer::report).collect::<Result<_>>()?,
-        arranged,
-    })
+    Ok((commit, taken.layers.iter().map(TakenLayer::report).collect::<Result<_>>()?, arranged))
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! manifest ► there already? ► layers that are not there ► merge ► refs of layers, ref of the image
+//!                             └ of an image on a base the commit alone: see `on_base` ► its ref, ref of the image
 //! ```
 //! What is there is told by `layers`. Layers that were finished before an error can be kept: see [`pull`].
 
@@ -10,13 +11,14 @@ use std::collections::BTreeMap;
 use ostree_format::CommitId;
 
 use super::merge::{Arrange, merge};
+use super::on_base::take_on_base;
 use super::options::{PullOptions, only_of_commit};
 use super::take::take;
 use crate::base::Ctx;
-use crate::container::image::{Digest, Error, ImageReference, Result};
+use crate::container::image::{Digest, Error, Image, ImageReference, Result};
 use crate::container::store::{
-    ImageStore, Layers, PulledLayer, StoredImage, StoredLayers, TakenLayer, cache_update, image_ref,
-    prune_layers, query, write_merge_commit,
+    ImageStore, Layers, PulledLayer, StoredImage, StoredLayers, TakenLayer, cache_update, commit_ref,
+    image_ref, prune_layers, query, write_merge_commit,
 };
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
@@ -107,8 +109,15 @@ pub fn check_image(
         Some(stored) if stored.image.digest == new.digest && stored.is_of_read_layers(store)? => stored,
         stored => return Ok(Check::Changed { stored }),
     };
+    let on_base = new.without_server().on_base()?;
+    if on_base.is_some() && stored.commit_on_base(store)?.is_none() {
+        // Somebody took its layers for plain ones.
+        return Ok(Check::Changed { stored: Some(stored) });
+    }
     if let Some(voucher) = voucher {
-        only_of_commit(&stored.image, &stored.image.plan()?)?;
+        if on_base.is_none() {
+            only_of_commit(&stored.image, &stored.image.plan()?)?;
+        }
         // The one that the image was made of, whatever its layer's ref names by now.
         let base = load_commit(store, &stored.commit)?.parent;
         let missing = || Error::Image(format!("commit {} of the image names no parent", stored.commit));
@@ -144,31 +153,54 @@ fn pull_into(
     if let Some(old) = query(txn, target)? {
         cache_update(txn, &old.commit, image)?;
     }
-    let layers = StoredLayers::read(txn)?;
-    let mut taken = take(source, &image.plan()?, txn, &options.pull, &layers, ctx)?;
-    let root = merge(source, txn, &mut taken, Arrange::No, ctx)?.root;
-    // Labeled anew, layers may be other commits now.
-    taken.layers.iter().filter(|layer| layer.is_read()).try_for_each(|layer| layers.finished(layer))?;
-    let commit = write_merge_commit(txn, image, taken.base, root, Default::default())?;
+    let (commit, layers, left_out) = match image.without_server().on_base()? {
+        Some(on_base) => {
+            let layers = take_on_base(txn, source, &on_base, options.pull.vouching, ctx)?;
+            // No layer's ref keeps it: a layer is not known without those below it.
+            txn.set_ref(&commit_ref(&on_base.commit)?, Some(on_base.commit))?;
+            let root = load_commit(txn, &on_base.commit)?.root;
+            let commit = write_merge_commit(txn, image, Some(on_base.commit), root, Default::default())?;
+            (commit, layers, BTreeMap::new())
+        }
+        None => take_and_merge(txn, source, image, &options.pull, ctx)?,
+    };
     if options.name == NameImage::Yes {
         txn.set_ref(&image_ref(target)?, Some(commit))?;
     }
     if let Some(name) = &options.pull.name {
         txn.set_ref(name, Some(commit))?;
     }
-    let (fetched, reused): (Vec<_>, Vec<_>) = taken.layers.iter().partition(|layer| layer.is_fetched());
-    let mut left_out = BTreeMap::new();
-    for (name, n) in fetched.iter().flat_map(|layer| &layer.left_out) {
-        *left_out.entry(name.clone()).or_default() += n;
-    }
+    let fetched = layers.iter().filter(|layer| layer.is_fetched()).count();
     Ok(PulledImage {
         commit,
         digest: image.digest,
-        fetched: fetched.len(),
-        fetched_bytes: fetched.iter().map(|layer| layer.fetched.bytes).sum(),
-        reused: reused.len(),
-        layers: taken.layers.iter().map(TakenLayer::report).collect::<Result<_>>()?,
+        fetched,
+        fetched_bytes: layers.iter().map(|layer| layer.bytes).sum(),
+        reused: layers.len() - fetched,
+        layers,
         left_out,
         pruned: if options.unneeded == Unneeded::Prune { prune_layers(txn)? } else { 0 },
     })
+}
+
+/// Takes the layers in, gives them their refs, and lays plain ones over the commit: gives the commit of all of them, what was
+/// fetched for each, and what was left out of them.
+fn take_and_merge(
+    txn: &dyn Txn,
+    source: &Admitted<'_>,
+    image: &Image,
+    options: &PullOptions<'_>,
+    ctx: &Ctx,
+) -> Result<(CommitId, Vec<PulledLayer>, BTreeMap<String, u64>)> {
+    let layers = StoredLayers::read(txn)?;
+    let mut taken = take(source, &image.plan()?, txn, options, &layers, ctx)?;
+    let root = merge(source, txn, &mut taken, Arrange::No, ctx)?.root;
+    // Labeled anew, layers may be other commits now.
+    taken.layers.iter().filter(|layer| layer.is_read()).try_for_each(|layer| layers.finished(layer))?;
+    let commit = write_merge_commit(txn, image, taken.base, root, Default::default())?;
+    let mut left_out = BTreeMap::new();
+    for (name, n) in taken.layers.iter().flat_map(|layer| &layer.left_out) {
+        *left_out.entry(name.clone()).or_default() += n;
+    }
+    Ok((commit, taken.layers.iter().map(TakenLayer::report).collect::<Result<_>>()?, left_out))
 }

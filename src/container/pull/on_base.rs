@@ -14,11 +14,10 @@ use std::io::Read;
 
 use ostree_format::{CommitId, FileId};
 
-use super::by_delta::{Deltas, PulledImages};
-use super::commit::Pulled;
+use super::by_delta::Deltas;
 use super::fetch::objects_only;
 use super::objectwise::read_wanted;
-use super::options::PullOptions;
+use super::options::Vouching;
 use crate::base::{Ctx, ErrorKind, Item, Kind};
 use crate::container::blob::read_objects;
 use crate::container::image::{CommitOnBase, DiffId, Digest, Error, ImageLayer, Result};
@@ -29,15 +28,15 @@ use crate::tar::{
     BaseSearch, ImportOptions, ImportedCommit, StreamHolds, WantedFiles, check_complete, import_commit_layer,
 };
 
-/// Pulls the commit into `txn`, with everything that belongs to it.
-pub(super) fn pull_on_base(
+/// Takes the commit in, with everything that belongs to it; tells of every layer, lowest first, what was fetched for it.
+pub(super) fn take_on_base(
     txn: &dyn Txn,
     source: &Admitted<'_>,
     image: &CommitOnBase,
-    options: &PullOptions<'_>,
+    vouching: Vouching<'_>,
     ctx: &Ctx,
-) -> Result<Pulled> {
-    let voucher = options.vouching.decided(source)?;
+) -> Result<Vec<PulledLayer>> {
+    let voucher = vouching.decided(source)?;
     let bytes = image.base.iter().chain([&image.top]).map(|layer| layer.descriptor.size()).sum();
     ctx.phase("Pulling image", None, Some(bytes));
     let mut fetched = HashMap::new();
@@ -52,10 +51,6 @@ pub(super) fn pull_on_base(
     if txn.completeness(&image.commit)? != Completeness::Complete {
         txn.set_partial(&image.commit, Completeness::Complete)?;
     }
-    PulledImages::read(txn).note(source.image()?, image.commit, txn)?;
-    if let Some(name) = &options.name {
-        txn.set_ref(name, Some(image.commit))?;
-    }
     let report = |layer: &ImageLayer| {
         let digest = Digest::of_descriptor(&layer.descriptor)?;
         let Fetched { bytes, way } = fetched.get(&layer.diff_id).copied().unwrap_or_else(|| {
@@ -65,17 +60,7 @@ pub(super) fn pull_on_base(
         });
         Ok(PulledLayer { digest, bytes, way })
     };
-    let layers = image.base.iter().chain([&image.top]).map(report).collect::<Result<Vec<_>>>()?;
-    let reused = layers.iter().filter(|layer| layer.way == Way::Reused).count();
-    Ok(Pulled {
-        commit: image.commit,
-        manifest: source.image()?.digest,
-        fetched: layers.len() - reused,
-        fetched_bytes: layers.iter().map(|layer| layer.bytes).sum(),
-        reused,
-        layers,
-        arranged: None,
-    })
+    image.base.iter().chain([&image.top]).map(report).collect()
 }
 
 /// Whether the store has the whole commit, and it is vouched for. If it is not, the image may bring a signature that

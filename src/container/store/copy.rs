@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ImageStore;
 use super::layers::{Holds, LayerIndex};
-use super::names::{image_ref, layer_ref};
+use super::names::{commit_ref, image_ref, layer_ref};
 use super::query::require;
 use crate::base::Ctx;
 use crate::container::image::{ImageReference, PlannedLayer, Result};
@@ -40,9 +40,13 @@ fn copy_into(
     for layer in stored.image.manifest.layers() {
         kept.extend(index.find(layer, None)?);
     }
-    let plan = stored.image.plan()?;
-    for PlannedLayer { layer, kind } in &plan.layers {
-        kept.push(index.require(&layer.descriptor, Some((&layer.diff_id, Holds::of(*kind))))?);
+    if let Some(commit) = stored.commit_on_base(from)? {
+        commits.insert(commit);
+        txn.set_ref(&commit_ref(&commit)?, Some(commit))?;
+    } else {
+        for PlannedLayer { layer, kind } in &stored.image.plan()?.layers {
+            kept.push(index.require(&layer.descriptor, Some((&layer.diff_id, Holds::of(*kind))))?);
+        }
     }
     for (digest, commit) in kept {
         commits.insert(commit);

@@ -1,7 +1,7 @@
 //! Takes away images and the refs of layers that no image needs.
 //!
 //! Objects stay until the repository is pruned. Layers are needed by images, by deployments
-//! (`ostree/0`, `ostree/1`, `rpmostree/base`) and by base images. Source: ostree-ext
+//! (`ostree/0`, `ostree/1`, `rpmostree/base`) and by base images; so are commits on a base. Source: ostree-ext
 //! container/store.rs:2050-2180.
 
 use std::collections::{BTreeSet, HashSet};
@@ -10,7 +10,7 @@ use ostree_format::{CommitId, RefSpec};
 
 use super::commit::parse_merge;
 use super::layers::{Holds, LayerIndex};
-use super::names::{IMAGES, image_ref, layer_of_ref};
+use super::names::{IMAGES, commit_of_ref, image_ref, layer_of_ref};
 use super::query::list;
 use crate::container::image::{Digest, ImageReference, Result};
 use crate::store::{Txn, load_commit};
@@ -44,7 +44,7 @@ pub fn prune_images(txn: &dyn Txn, keep: &BTreeSet<ImageReference>) -> Result<Ve
     Ok(images)
 }
 
-/// Deletes the refs of layers that nothing needs; says how many there were.
+/// Deletes the refs of layers that nothing needs, and those of commits on a base; says how many layers there were.
 ///
 /// # Errors
 /// [`Error::Store`](crate::container::image::Error::Store); [`Error::Json`](crate::container::image::Error::Json), [`Error::Image`](crate::container::image::Error::Image) if an image does not say which layers it has: then
@@ -53,10 +53,11 @@ pub fn prune_layers(txn: &dyn Txn) -> Result<usize> {
     let refs = txn.list()?;
     let roots: HashSet<CommitId> =
         refs.iter().filter(|(name, _)| is_root(name)).map(|(_, commit)| *commit).collect();
-    let (mut needed, index) = (HashSet::new(), LayerIndex::read(txn)?);
-    for commit in roots {
-        let metadata = load_commit(txn, &commit)?.metadata;
-        let Some(image) = parse_merge(&commit, &metadata)? else { continue };
+    let (mut needed, mut needed_commits, index) = (HashSet::new(), HashSet::new(), LayerIndex::read(txn)?);
+    for id in roots {
+        let commit = load_commit(txn, &id)?;
+        let Some(image) = parse_merge(&id, &commit.metadata)? else { continue };
+        needed_commits.extend(commit.parent);
         for layer in image.manifest.layers() {
             needed.insert(Digest::of_descriptor(layer)?);
         }
@@ -75,6 +76,9 @@ pub fn prune_layers(txn: &dyn Txn) -> Result<usize> {
         {
             txn.set_ref(name, None)?;
             pruned += 1;
+        }
+        if commit_of_ref(name)?.is_some_and(|commit| !needed_commits.contains(&commit)) {
+            txn.set_ref(name, None)?;
         }
     }
     Ok(pruned)

@@ -4,6 +4,7 @@
 //! ```text
 //! ostree/container/blob/sha256_3A_HEX       a layer, by the digest of its blob:
 //!                                           the commit itself · an object set · a tree with whiteouts
+//! ostree/container/commit/HEX               the commit of an image on a base, whose layers have no refs
 //! ostree/container/image/docker_3A_//…      an image, by its name: a commit of all layers together,
 //!                                           with manifest and configuration in its metadata
 //! ostree/container/baseimage/PROJECT/N      images that others need
@@ -28,6 +29,7 @@ pub use copy::copy;
 pub use garbage::{prune_images, prune_layers, remove};
 pub(super) use kept::{KeptLayer, LayerRole, Layers, Origin, TakenLayer};
 pub(super) use layers::{StoredLayers, is_whole};
+pub(super) use names::commit_ref;
 pub use names::{IMAGES, LAYERS, escape_ref, image_of_ref, image_ref, layer_of_ref, layer_ref, unescape_ref};
 pub use query::{StoredImage, list, query, query_commit, require};
 pub(super) use record::{IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, importer_version};

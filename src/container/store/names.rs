@@ -11,12 +11,14 @@
 use std::fmt::Write;
 use std::str::FromStr;
 
-use ostree_format::{ParseError, RefName, RefSpec};
+use ostree_format::{CommitId, ParseError, RefName, RefSpec};
 
 use crate::container::image::{Digest, Error, ImageReference, Result};
 
 /// The prefix of the layers' refs.
 pub const LAYERS: &str = "ostree/container/blob";
+/// The prefix of the refs of commits that lie on a base, for which no layer's ref stands.
+pub(super) const COMMITS: &str = "ostree/container/commit";
 /// The prefix of the images' refs.
 pub const IMAGES: &str = "ostree/container/image";
 
@@ -89,6 +91,15 @@ pub fn layer_ref(digest: &Digest) -> Result<RefSpec> {
     escape_ref(LAYERS, &text).map_err(|source| Error::Reference { text, source })
 }
 
+/// The ref that keeps the commit of an image on a base.
+///
+/// # Errors
+/// None in practice: every checksum is the name of a ref.
+pub(in crate::container) fn commit_ref(commit: &CommitId) -> Result<RefSpec> {
+    let text = commit.to_string();
+    escape_ref(COMMITS, &text).map_err(|source| Error::Reference { text, source })
+}
+
 /// The ref of an image.
 ///
 /// # Errors
@@ -112,6 +123,11 @@ pub fn image_of_ref(refspec: &RefSpec) -> Result<Option<ImageReference>> {
 /// [`Error::Reference`] if the ref lies among the layers, but names none.
 pub fn layer_of_ref(refspec: &RefSpec) -> Result<Option<Digest>> {
     parse_below(LAYERS, refspec)
+}
+
+/// The commit on a base that a ref keeps; `None` if it is not such a ref.
+pub(super) fn commit_of_ref(refspec: &RefSpec) -> Result<Option<CommitId>> {
+    parse_below(COMMITS, refspec)
 }
 
 fn parse_below<T: FromStr<Err = ParseError>>(prefix: &str, refspec: &RefSpec) -> Result<Option<T>> {

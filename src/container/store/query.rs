@@ -23,11 +23,15 @@ pub struct StoredImage {
 }
 
 impl StoredImage {
-    /// The commit of the image's first layer: that of the operating system, if the image has one.
+    /// The commit of the operating system: of an image on a base the one that lies on it, of every other that of its first
+    /// layer, if it has one.
     ///
     /// # Errors
     /// [`Error::Image`] if the layer's ref is not there; [`Error::Store`].
     pub fn base_commit(&self, store: &(impl ImageStore + ?Sized)) -> Result<CommitId> {
+        if let Some(commit) = self.commit_on_base(store)? {
+            return Ok(commit);
+        }
         let digest = self.image.digest;
         let first = self.image.manifest.layers().first();
         let first = first.ok_or_else(|| Error::Image(format!("image {digest} has no layers")))?;
@@ -35,6 +39,20 @@ impl StoredImage {
         // A commit's layer is kept by its own blob alone.
         let diff_id = diff_id.as_ref().map(|id| (id, Holds::Files));
         Ok(LayerIndex::read(store)?.require(first, diff_id)?.1)
+    }
+
+    /// The commit that lies on a base in the image, if that is what the image's commit was made of: programs that do not
+    /// know such images take their layers for plain ones.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the image's commit cannot be read; [`Error::Reference`] if the labels are wrong.
+    pub(in crate::container) fn commit_on_base(
+        &self,
+        store: &(impl ImageStore + ?Sized),
+    ) -> Result<Option<CommitId>> {
+        let Some(on_base) = self.image.without_server().on_base()? else { return Ok(None) };
+        let parent = load_commit(store, &self.commit)?.parent;
+        Ok(parent.filter(|parent| *parent == on_base.commit))
     }
 
     /// Whether the image was pulled by somebody who read all its layers, or believed none but those that had been read. Early

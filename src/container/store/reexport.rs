@@ -22,8 +22,8 @@ use crate::base::Ctx;
 use crate::container::blob::KnownLayers;
 use crate::container::build::{Built, LayerRecipe, put_with_layers, write_layers};
 use crate::container::image::{
-    COMPONENTS, Compression, ImageDest, ImageLayer, ImageReference, LayerKind, LayerPlan, PlannedLayer,
-    Result,
+    COMPONENTS, Compression, Error, ImageDest, ImageLayer, ImageReference, LayerKind, LayerPlan,
+    PlannedLayer, Result,
 };
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
@@ -36,7 +36,7 @@ use crate::tar::{
 ///
 /// # Errors
 /// [`NotStored`](crate::container::image::Error::NotStored); [`Image`](crate::container::image::Error::Image) if a layer is not there; [`Store`](crate::container::image::Error::Store);
-/// what `dest` says.
+/// [`Unsupported`](crate::container::image::Error::Unsupported) for a commit on a base; what `dest` says.
 pub fn reexport(
     store: &impl ImageStore,
     name: &ImageReference,
@@ -45,7 +45,15 @@ pub fn reexport(
     ctx: &Ctx,
 ) -> Result<Built> {
     let compression = dest.compression(compression);
-    let image = require(store, name)?.image;
+    let stored = require(store, name)?;
+    if let Some(commit) = stored.commit_on_base(store)? {
+        let why = format!(
+            "image {} lies on a base, whose layers are not kept; build an image of its commit {commit}",
+            stored.image.digest
+        );
+        return Err(Error::Unsupported(why));
+    }
+    let image = stored.image;
     let (plan, index) = (image.plan()?, LayerIndex::read(store)?);
     ctx.phase("Building image", None, None);
     let mut recipes = of_commit(store, &index, &plan)?;

@@ -15,6 +15,13 @@ pub struct PulledLayer {
     pub way: Way,
 }
 
+impl PulledLayer {
+    /// Whether something was fetched for it.
+    pub fn is_fetched(&self) -> bool {
+        self.way != Way::Reused
+    }
+}
+
 /// The way in which a layer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {

@@ -190,3 +190,86 @@ fn pulled_from_the_base() {
     let said = work.refused(OURS, &args);
     assert!(said.contains("other.gpg") || said.contains("sign"), "{said}");
 }
+
+/// The image store has the commit itself, with its signature, and keeps it as long as the image is there.
+#[test]
+fn kept_by_the_image_store() {
+    if !ready(&["gpg", "umoci", THEIRS]) {
+        return;
+    }
+    let work = work();
+    let name = "oci:image:v1";
+    for repo in ["store", "copied"] {
+        work.init(OURS, repo, "bare");
+    }
+    let pull = |keyring: &str| {
+        let args = ["container", "image", "pull", "--repo=store", "--json", keyring, name];
+        let json: serde_json::Value = serde_json::from_str(&work.run(OURS, &args)).unwrap();
+        (json["commit"].as_str().unwrap().to_owned(), json["layers_fetched"].as_u64().unwrap())
+    };
+    let commits_on_bases =
+        |repo: &str| work.run(OURS, &["refs", "--repo", repo, "--list", "ostree/container/commit"]);
+    let mut seen = Vec::new();
+    for (round, fetched) in [3, 1].into_iter().enumerate() {
+        if round == 1 {
+            fs::write(work.path("tree/usr/lib/news"), "new\n").unwrap();
+            commit(&work);
+        }
+        build(&work, "image", "gzip");
+        let signed = work.run(OURS, &["rev-parse", "--repo=bare", REF]);
+        let (image, layers) = pull("--gpg-keyring=signer.gpg");
+        assert_eq!(layers, fetched);
+        assert_eq!(pull("--gpg-keyring=signer.gpg"), (image.clone(), 0));
+        assert_eq!(work.run(OURS, &["rev-parse", "--repo=store", &format!("{image}^")]), signed);
+        assert_eq!(commits_on_bases("store"), format!("ostree/container/commit/{signed}"));
+        // As the peer cleans a sysroot: what no ref names goes, parents of commits, too.
+        work.run(THEIRS, &["prune", "--repo=store", "--refs-only", "--depth=0"]);
+        work.run(THEIRS, &["fsck", "--repo=store", "-q"]);
+        work.run(OURS, &["container", "image", "copy", "--src-repo=store", "--dest-repo=copied", name]);
+        for repo in ["store", "copied"] {
+            let tree = |repo: &str, commit: &str| {
+                work.run(THEIRS, &["ls", "--repo", repo, "-R", "-C", "-X", commit])
+            };
+            assert_eq!(tree(repo, &image), tree("bare", &signed), "{repo}");
+            let shown = work.run(THEIRS, &["show", "--repo", repo, &signed]);
+            assert!(shown.contains("Found 1 signature"), "{shown}");
+        }
+        seen.push(signed);
+    }
+    // A layer of its own would be another tree.
+    let said = work.refused(OURS, &["container", "image", "reexport", "--repo=store", name, "oci:again:v1"]);
+    assert!(said.contains(&seen[1]) && said.contains("build an image"), "{said}");
+    work.key("other");
+    let args = ["container", "image", "pull", "--repo=store", "--gpg-keyring=other.gpg", name];
+    let said = work.refused(OURS, &args);
+    assert!(said.contains("sign"), "{said}");
+    work.run(OURS, &["container", "image", "remove", "--repo=store", name]);
+    assert_eq!(commits_on_bases("store"), "");
+}
+
+/// An image that somebody took for a plain one is pulled again, since nobody signed what came of it.
+#[test]
+fn once_taken_for_a_plain_image() {
+    if !ready(&["gpg", "umoci"]) {
+        return;
+    }
+    let work = work();
+    build(&work, "image", "gzip");
+    work.init(OURS, "store", "bare");
+    let pull = ["container", "image", "pull", "-q", "--repo=store", "ostree-unverified-image:oci:image:v1"];
+    work.run(OURS, &pull);
+    let list = ["refs", "--repo=store", "--list", "ostree/container/image"];
+    let name = work.run(OURS, &list);
+    let image = work.run(OURS, &["rev-parse", "--repo=store", &name]);
+    // The same image by who does not know of bases: no parent.
+    let tree = format!("--tree=ref={image}");
+    let mut args = vec!["commit", "--repo=store", "-b", &name, "--parent=none", &tree, "--no-bindings"];
+    let facts = ["ostree.manifest-digest", "ostree.manifest", "ostree.container.image-config"].map(|key| {
+        let value = work.run(OURS, &["show", "--repo=store", &format!("--print-metadata-key={key}"), &image]);
+        format!("--add-metadata={key}={value}")
+    });
+    args.extend(facts.iter().map(String::as_str));
+    work.run(OURS, &args);
+    work.run(OURS, &pull);
+    assert_eq!(work.run(OURS, &["rev-parse", "--repo=store", &name]), image);
+}
