@@ -88,7 +88,7 @@ impl Machine {
         };
         let mut keyring = Keyring::default();
         for path in paths {
-            keyring.extend(self.keyring(path)?);
+            keyring.extend(self.keys_at(Path::new(&path))?);
         }
         Ok(Some(keyring))
     }
@@ -122,7 +122,26 @@ impl Machine {
             if !Path::new(&path).exists() {
                 return Err(Error::NoKeyPath(path.into()));
             }
-            keyring.extend(self.keyring(path)?);
+            keyring.extend(self.keys_at(Path::new(&path))?);
+        }
+        Ok(keyring)
+    }
+
+    /// The keys at a path of `gpgkeypath`: of a file, or of every file of a directory, whatever its name. As libostree does,
+    /// other files of a directory are passed over.
+    fn keys_at(&self, path: &Path) -> Result<Keyring> {
+        if !path.is_dir() {
+            return self.keyring(path);
+        }
+        let mut keyring = Keyring::default();
+        for file in files_of(path)? {
+            match from_file(&file) {
+                Ok(keys) => _ = keyring.extend(keys),
+                Err(error @ Error::Keys { .. }) => {
+                    tracing::debug!(%error, "a file of gpgkeypath without keys");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(keyring)
     }
@@ -179,16 +198,22 @@ fn from_file(path: &Path) -> Result<Keyring> {
 /// The key files of a directory; `trustdb.gpg` is none, and `secring.gpg` holds no public keys.
 fn from_directory(dir: &Path) -> Result<Keyring> {
     let mut keyring = Keyring::default();
-    let failed = || Error::io("Reading keyring directory", dir);
-    for entry in fs::read_dir(dir).map_err(failed())? {
-        let path = entry.map_err(failed())?.path();
+    for path in files_of(dir)? {
         let name = path.file_name().unwrap_or_default();
         let is_key = path.extension().is_some_and(|e| e == "gpg" || e == "asc" || e == "pgp");
-        if is_key && name != "trustdb.gpg" && name != "secring.gpg" && path.is_file() {
+        if is_key && name != "trustdb.gpg" && name != "secring.gpg" {
             keyring.extend(from_file(&path)?);
         }
     }
     Ok(keyring)
+}
+
+/// The regular files of a directory, and links to such.
+fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
+    let failed = || Error::io("Reading keyring directory", dir);
+    let entries = fs::read_dir(dir).map_err(failed())?;
+    let paths = entries.map(|entry| Ok(entry.map_err(failed())?.path())).collect::<Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| path.is_file()).collect())
 }
 
 /// Reads a keyring file of a repository, if there is one.

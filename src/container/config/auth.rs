@@ -4,8 +4,8 @@
 //! { "auths": { "quay.io/org": { "auth": base64("user:password"), "identitytoken": … } },
 //!   "credHelpers": { "gcr.io": "gcloud" }, "credsStore": "secretservice" }
 //! ```
-//! `~/.dockercfg`, docker's oldest, is what stands in "auths" alone. The longest key that is the repository or a parent of it wins: `quay.io/org/app`, `quay.io/org`,
-//! `quay.io`. What is null or empty says nothing. Source: containers-auth.json(5), docker's config.json.
+//! `~/.dockercfg`, docker's oldest, is what stands in "auths" alone. The longest key that is the repository or a parent of it
+//! wins: `quay.io/org/app`, `quay.io/org`, `quay.io`. What is null or empty says nothing. Source: containers-auth.json(5), docker's config.json.
 
 use std::collections::BTreeMap;
 

@@ -101,6 +101,50 @@ fn a_summary_needs_what_its_own_keys_say() {
     assert!(missing.starts_with("GPG verification enabled, but no summary.sig found"), "{missing}");
 }
 
+/// Keys are read whatever their files are called, and what else lies beside them is passed over: C ostree pulls, and so do
+/// we.
+#[test]
+fn a_directory_of_keys() {
+    if !oracle::need("ostree") {
+        return;
+    }
+    let home = Home::new();
+    home.generate("A <a@example.org>", "rsa2048", "0");
+    let keys = home.path("keys");
+    fs::create_dir_all(keys.join("below")).unwrap();
+    fs::write(keys.join("README"), "the key of A").unwrap();
+    fs::write(keys.join("junk.gpg"), [0; 100]).unwrap();
+    let path = format!("gpgkeypath={}", keys.display());
+    let judged =
+        || judge(&trust_in(&machine(), &home, &path)?, Some(&signed(SignatureKind::Gpg, home.sign("A"))));
+    let pulls = |program: &str| {
+        let (repo, source) = (home.path("pulled"), home.path("source"));
+        let (repo, source) = (repo.to_str().unwrap(), source.to_str().unwrap());
+        fs::remove_dir_all(repo).ok();
+        oracle::run(program, &["init", "--mode=bare-user", "--repo", repo]);
+        let set = format!("--set={path}");
+        oracle::run(program, &["remote", "add", "--repo", repo, &set, "o", &format!("file://{source}")]);
+        let pull =
+            std::process::Command::new(program).args(["pull", "--repo", repo, "o", "x"]).output().unwrap();
+        pull.status.success()
+    };
+    let (source, homedir) = (home.path("source"), format!("--gpg-homedir={}", home.path("").display()));
+    let source = source.to_str().unwrap();
+    fs::create_dir(home.path("tree")).unwrap();
+    oracle::run("ostree", &["init", "--mode=archive", "--repo", source]);
+    let tree = format!("--tree=dir={}", home.path("tree").display());
+    oracle::run(
+        "ostree",
+        &["commit", "--repo", source, "-b", "x", &tree, "--gpg-sign=a@example.org", &homedir],
+    );
+    let programs = ["ostree", env!("CARGO_BIN_EXE_ostree-rs")];
+    assert!(judged().is_err());
+    assert_eq!(programs.map(pulls), [false, false]);
+    fs::write(keys.join("key-of-A"), home.gpg(&["--export", "--armor"])).unwrap();
+    assert_eq!(judged(), Ok(()));
+    assert_eq!(programs.map(pulls), [true, true]);
+}
+
 #[test]
 fn dummy_signatures_count_only_where_the_environment_says_so() {
     let home = Home::new();
