@@ -56,10 +56,11 @@ fn configured(server: &Server, files: &Certificates) -> Home {
     let key = json!({"type": "signedBy", "keyType": "GPGKeys", "keyPath": home.path("good@example.com.asc")});
     let policy = json!({"default": [{"type": "reject"}], "transports": {"docker": {"example.test": [key]}}});
     home.write(".config/containers/policy.json", &policy.to_string());
+    // Signatures lie where the image does.
     let lookaside =
-        format!("docker:\n  example.test:\n    lookaside: file://{}\n", home.path("sigs").display());
+        format!("docker:\n  {host}/org:\n    lookaside: file://{}\n", home.path("sigs").display());
     home.write(".config/containers/registries.d/test.yaml", &lookaside);
-    let place = format!("sigs/os@{}", digest.replace(':', "="));
+    let place = format!("sigs/org/os@{}", digest.replace(':', "="));
     fs::create_dir_all(home.path(&place)).unwrap();
     let (signer, output) = (fingerprint(&home, "good@example.com"), format!("{place}/signature-1"));
     let sign = ["standalone-sign", "copied/manifest.json", "example.test/os:latest", &signer, "-o", &output];

@@ -154,7 +154,11 @@ fn bzip2_and_xz_are_read_where_gzip_was_promised() {
         let read = |blob: &[u8]| read_blob(&layout, blob, MediaType::ImageLayerGzip, &data);
         assert!(read(&blob).unwrap() == data, "{program}");
         assert!(matches!(read(&blob[..blob.len() - 30]), Err(Error::Layer { .. })), "{program}");
-        assert!(read(&[&blob[..], b"garbage"].concat()).is_err(), "{program}");
+        // bzip2 itself passes over what stands behind a stream, xz does not.
+        match read(&[&blob[..], b"garbage"].concat()) {
+            Ok(read) => assert!(program == "bzip2" && read == data),
+            Err(error) => assert_eq!(program, "xz", "{error}"),
+        }
         let said =
             read_blob(&layout, &blob, MediaType::from("application/vnd.oci.image.layer.v1.tar+xz"), &data);
         assert!(matches!(said, Err(Error::Unsupported(_))), "{program}");

@@ -126,7 +126,7 @@ fn a_changed_part_is_an_error() {
     }
     let small = small(&[]);
     small.apply(&small.superblock, &small.part, true).unwrap();
-    for (at, part) in damaged(&small.part, 3) {
+    for (at, part) in damaged(&small.part, 7) {
         assert!(small.apply(&small.superblock, &part, true).is_err(), "byte {at}");
     }
 }
@@ -139,13 +139,14 @@ fn a_changed_superblock_makes_no_other_commit() {
     for options in [&["--inline"][..], &["--inline", "--set-endianness=B"]] {
         let small = small(options);
         small.apply(&small.superblock, &[], true).unwrap();
-        let mut errors = 0;
-        for (at, superblock) in damaged(&small.superblock, 3) {
+        let (mut errors, mut tried) = (0, 0);
+        for (at, superblock) in damaged(&small.superblock, 13) {
+            tried += 1;
             assert!(small.apply(&superblock, &[], true).is_err(), "byte {at}");
             // Without a signature nobody can tell whether the time is right; objects are right, or there are none.
             errors += usize::from(small.apply(&superblock, &[], false).is_err());
         }
-        assert!(errors > small.superblock.len() / 2, "{errors}");
+        assert!(errors > tried / 2, "{errors} of {tried}");
     }
 }
 
