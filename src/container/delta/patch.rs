@@ -42,10 +42,15 @@ impl Alone {
 const CHAIN_LOG: u32 = 22;
 const HASH_LOG: u32 = 21;
 
-/// What it takes for files that are compressed already, where lower levels pass over much and smaller tables forget it: 48 MiB,
-/// and level 14 at least. Of two initramfs it finds a tenth alike, where level 12 finds a twentieth.
-const HASH_LOG_OF_COMPRESSED: u32 = 23;
-const LEVEL_OF_COMPRESSED: i32 = 14;
+/// How files that are compressed already are searched for the pieces that they have in common, by zstd's matcher for long
+/// distances: 32 MiB for its table. Up to [`HIGH_LEVEL`] the other matcher would find hardly more in ten times the time. Of
+/// two initramfs a twelfth is found alike.
+const SHORTEST_OF_COMPRESSED: u32 = 12;
+const STEP_LOG_OF_COMPRESSED: u32 = 2;
+const TABLE_LOG_OF_COMPRESSED: u32 = 22;
+const LEVEL_OF_COMPRESSED: i32 = 3;
+/// From this level on everything is looked for, whatever it takes.
+const HIGH_LEVEL: i32 = 16;
 
 /// The most bytes of both files together for which a patch is tried: beyond them a frame cannot refer to all of the
 /// old file, and memory would not be bounded.
@@ -54,15 +59,19 @@ pub(super) const MAX_PATCH_BYTES: u64 = 128 * MIB;
 /// The frame from which `old` makes `new`; `None` if it is not worth it.
 pub(super) fn frame(old: &[u8], new: &[u8], level: i32) -> io::Result<Option<Vec<u8>>> {
     let alone = Alone { raw: new.len() as u64, compressed: bytes_alone(new)? };
-    let (level, hash_log) = match alone.is_compressed() {
-        true => (level.max(LEVEL_OF_COMPRESSED), HASH_LOG_OF_COMPRESSED),
-        false => (level, HASH_LOG),
-    };
-    let mut compressor = Compressor::new(level)?;
+    let is_quick = alone.is_compressed() && level < HIGH_LEVEL;
+    let mut compressor = Compressor::new(if is_quick { LEVEL_OF_COMPRESSED } else { level })?;
     compressor.set_parameter(CParameter::WindowLog(window_log(old.len() + new.len())))?;
     compressor.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
-    compressor.set_parameter(CParameter::ChainLog(CHAIN_LOG))?;
-    compressor.set_parameter(CParameter::HashLog(hash_log))?;
+    if alone.is_compressed() {
+        compressor.set_parameter(CParameter::LdmMinMatch(SHORTEST_OF_COMPRESSED))?;
+        compressor.set_parameter(CParameter::LdmHashRateLog(STEP_LOG_OF_COMPRESSED))?;
+        compressor.set_parameter(CParameter::LdmHashLog(TABLE_LOG_OF_COMPRESSED))?;
+    }
+    if !is_quick {
+        compressor.set_parameter(CParameter::ChainLog(CHAIN_LOG))?;
+        compressor.set_parameter(CParameter::HashLog(HASH_LOG))?;
+    }
     compressor.context_mut().ref_prefix(old).map_err(failed)?;
     let mut frame = compressor.compress(new)?;
     frame.shrink_to_fit();
