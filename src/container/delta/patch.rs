@@ -43,11 +43,11 @@ const CHAIN_LOG: u32 = 22;
 const HASH_LOG: u32 = 21;
 
 /// How files that are compressed already are searched for the pieces that they have in common, by zstd's matcher for long
-/// distances: 32 MiB for its table. Up to [`HIGH_LEVEL`] the other matcher would find hardly more in ten times the time. Of
-/// two initramfs a twelfth is found alike.
+/// distances, with 32 MiB at most for its table. Below [`HIGH_LEVEL`] the other matcher would find hardly more in ten times
+/// the time. Of two initramfs a twelfth is found alike.
 const SHORTEST_OF_COMPRESSED: u32 = 12;
 const STEP_LOG_OF_COMPRESSED: u32 = 2;
-const TABLE_LOG_OF_COMPRESSED: u32 = 22;
+const MAX_TABLE_LOG_OF_COMPRESSED: u32 = 22;
 const LEVEL_OF_COMPRESSED: i32 = 3;
 /// From this level on everything is looked for, whatever it takes.
 const HIGH_LEVEL: i32 = 16;
@@ -61,12 +61,14 @@ pub(super) fn frame(old: &[u8], new: &[u8], level: i32) -> io::Result<Option<Vec
     let alone = Alone { raw: new.len() as u64, compressed: bytes_alone(new)? };
     let is_quick = alone.is_compressed() && level < HIGH_LEVEL;
     let mut compressor = Compressor::new(if is_quick { LEVEL_OF_COMPRESSED } else { level })?;
-    compressor.set_parameter(CParameter::WindowLog(window_log(old.len() + new.len())))?;
+    let window_log = window_log(old.len() + new.len());
+    compressor.set_parameter(CParameter::WindowLog(window_log))?;
     compressor.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
     if alone.is_compressed() {
         compressor.set_parameter(CParameter::LdmMinMatch(SHORTEST_OF_COMPRESSED))?;
         compressor.set_parameter(CParameter::LdmHashRateLog(STEP_LOG_OF_COMPRESSED))?;
-        compressor.set_parameter(CParameter::LdmHashLog(TABLE_LOG_OF_COMPRESSED))?;
+        let table_log = (window_log - STEP_LOG_OF_COMPRESSED).min(MAX_TABLE_LOG_OF_COMPRESSED);
+        compressor.set_parameter(CParameter::LdmHashLog(table_log))?;
     }
     if !is_quick {
         compressor.set_parameter(CParameter::ChainLog(CHAIN_LOG))?;
