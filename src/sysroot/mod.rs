@@ -32,6 +32,7 @@
 //! 1), `ostree/boot.V.S` the links that boot entries name.
 
 pub mod boot_entry;
+mod boot_journal;
 pub mod bootloader;
 mod cleanup;
 mod deploy;

@@ -18,17 +18,17 @@
 //! 7  syncfs of /boot; boot loaders that cannot follow the link (zipl, aboot) are told
 //! ```
 //! Before the switch everything that the machine can boot is as it was; after it everything new is on the disk. Whatever
-//! a crash leaves of the version that is not in use the next writer removes first. A journal that a boot loader
-//! cannot read (XFS, ext4) is asked for by syncfs; libostree freezes the file system instead, for which there is
-//! no safe call here. Source: libostree ostree-sysroot-deploy.c.
+//! a crash leaves of the version that is not in use the next writer removes first. On a machine that runs a deployment
+//! the syncfs of `/boot` empties its journal, too (`boot_journal.rs`). Source: libostree ostree-sysroot-deploy.c.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 
 use super::bootloader::BootLoader;
 use super::cleanup::Cleanup;
 use super::install::Place;
 use super::load::{STAGED, STAGED_LOCKED};
-use super::{BootVersion, Deployment, Deployments, Error, Result, Sysroot, files};
+use super::{BootVersion, Deployment, Deployments, Error, Result, Sysroot, boot_journal, files};
 use crate::base::Ctx;
 use crate::store::load_commit;
 
@@ -241,7 +241,14 @@ impl Sysroot {
         if self.surroundings.tunables.skip_sync {
             return Ok(());
         }
-        rustix::fs::syncfs(self.boot_dir()?).map_err(|e| Error::io("syncfs", "boot", e))
+        let boot = self.boot_dir()?;
+        rustix::fs::syncfs(&boot).map_err(|e| Error::io("syncfs", "boot", e))?;
+        // The disk of another machine is unmounted before it is booted from.
+        if self.surroundings.booted.is_some() {
+            boot_journal::empty(boot.as_fd(), self.dir.as_fd())
+                .map_err(|e| Error::io("make writable again", "boot", e))?;
+        }
+        Ok(())
     }
 
     /// Tells others that something has changed, and reads it again.

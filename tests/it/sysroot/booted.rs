@@ -205,6 +205,54 @@ fn a_small_boot_partition_is_enough() {
     drop(mounted);
 }
 
+/// A boot loader that reads no journals finds what was deployed, at once: a copy of the disk is mounted without its own.
+#[test]
+fn boot_loaders_need_no_journal() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    for (kind, without_journal) in [("xfs", "ro,loop,norecovery,nouuid"), ("ext4", "ro,loop,noload")] {
+        let (place, ctx) = (Place::new(), Ctx::default());
+        let run = |program: &str, args: &[&str]| place.succeeds(program, args);
+        run("truncate", &["-s", "400M", "disk"]);
+        run(&format!("mkfs.{kind}"), &["-q", "disk"]);
+        fs::create_dir_all(place.at("root/boot")).unwrap();
+        if !place.run("mount", &["-o", "loop", "disk", "root/boot"]).status.success() {
+            eprintln!("skipped: no file system in a file can be mounted here");
+            return;
+        }
+        let mounted = Mounted(place.at("root/boot"));
+        place.c(&["admin", "init-fs", "root"]);
+        place.c(&["admin", "os-init", "os", "--sysroot=root"]);
+        place.pull("root");
+        place.c(&["admin", "deploy", "--sysroot=root", "--os=os", "os"]);
+        place.write("tree/usr/lib/modules/6.1/vmlinuz", "another kernel\n");
+        place.new_version("2", &["root"]);
+        let sysroot = place.booted(0);
+        let current = sysroot.load().unwrap();
+        let merge = current.booted().unwrap().id.clone();
+        let new = sysroot.deploy(&options(&sysroot, &current), &ctx).unwrap();
+        let keep = (Retain::default(), Position::First);
+        sysroot.add_deployment(current, new, Some(&merge), keep, &ctx).unwrap();
+
+        run("cp", &["--sparse=always", "disk", "copy"]);
+        fs::create_dir(place.at("seen")).unwrap();
+        run("mount", &["-o", without_journal, "copy", "seen"]);
+        let seen = Mounted(place.at("seen"));
+        let entries = |boot: &str| super::listing(&place.at(boot).join("loader/entries"));
+        let kernels = |boot: &str| super::listing(&place.at(boot).join("ostree"));
+        assert_eq!(entries("seen").len(), 2, "{kind}");
+        assert_eq!(
+            (entries("seen"), kernels("seen")),
+            (entries("root/boot"), kernels("root/boot")),
+            "{kind}"
+        );
+        // It can be written again.
+        fs::write(place.at("root/boot/probe"), "").unwrap();
+        drop((seen, sysroot, mounted));
+    }
+}
+
 /// A kernel that does not fit is told of with what it takes, and the machine boots what it did before.
 #[test]
 fn a_full_boot_partition_is_told_of() {

@@ -1,0 +1,43 @@
+//! What the journal of `/boot` holds is brought to where boot loaders look for it.
+//!
+//! After syncfs everything is on the disk, but on XFS and ext4 a part of it only in the journal. The kernel reads that
+//! when it mounts the file system after a crash; GRUB, U-Boot and syslinux do not, and would find a directory as it was
+//! before. A file system that becomes read-only empties its journal, which takes some milliseconds: so `/boot` becomes
+//! read-only and writable again. libostree freezes it instead (ioctl `FIFREEZE`), which lets others wait where here they
+//! would fail to write, but leaves a frozen file system behind if it is killed.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{fstat, fstatfs};
+use rustix::io::Errno;
+use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fsconfig_set_flag, fspick};
+
+/// `f_type` of ext2, ext3 and ext4, and of XFS, as statfs(2) lists them.
+const EXT4_MAGIC: i64 = 0xef53;
+const XFS_MAGIC: i64 = 0x5846_5342;
+
+/// Empties the journal of the file system of `boot`, if it has one that boot loaders cannot read, and is another than
+/// that of `sysroot`: what is in use all the time cannot become read-only. Where somebody else writes to `boot` at this
+/// moment, or this process may not, everything stays as it is.
+///
+/// # Errors
+/// What the kernel said if the file system did not become writable again.
+pub(super) fn empty(boot: BorrowedFd<'_>, sysroot: BorrowedFd<'_>) -> Result<(), Errno> {
+    if !matches!(fstatfs(boot)?.f_type, EXT4_MAGIC | XFS_MAGIC)
+        || fstat(boot)?.st_dev == fstat(sysroot)?.st_dev
+    {
+        return Ok(());
+    }
+    if let Err(error) = set(boot, "ro") {
+        tracing::debug!(%error, "the journal of /boot cannot be emptied now");
+        return Ok(());
+    }
+    set(boot, "rw")
+}
+
+/// Changes one option of a mounted file system.
+fn set(mounted: BorrowedFd<'_>, option: &str) -> Result<(), Errno> {
+    let picked = fspick(mounted, "", FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC)?;
+    fsconfig_set_flag(picked.as_fd(), option)?;
+    fsconfig_reconfigure(picked.as_fd())
+}
