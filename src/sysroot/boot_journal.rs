@@ -1,10 +1,10 @@
 //! What the journal of `/boot` holds is brought to where boot loaders look for it.
 //!
-//! After syncfs everything is on the disk, but on XFS and ext4 a part of it only in the journal. The kernel reads that
-//! when it mounts the file system after a crash; GRUB, U-Boot and syslinux do not, and would find a directory as it was
+//! After syncfs everything is on the disk, but on XFS a part of it only in the journal (ext4 has it in both places). The
+//! kernel reads that when it mounts the file system after a crash; GRUB does not, and would find a directory as it was
 //! before. A file system that becomes read-only empties its journal, which takes some milliseconds: so `/boot` becomes
 //! read-only and writable again. libostree freezes it instead (ioctl `FIFREEZE`), which lets others wait where here they
-//! would fail to write, but leaves a frozen file system behind if it is killed.
+//! would fail to write, but leaves a frozen file system behind if both it and its watchdog are killed.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -12,8 +12,7 @@ use rustix::fs::{fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fsconfig_set_flag, fspick};
 
-/// `f_type` of ext2, ext3 and ext4, and of XFS, as statfs(2) lists them.
-const EXT4_MAGIC: i64 = 0xef53;
+/// `f_type` of XFS, as statfs(2) lists it.
 const XFS_MAGIC: i64 = 0x5846_5342;
 
 /// Empties the journal of the file system of `boot`, if it has one that boot loaders cannot read, and is another than
@@ -23,9 +22,7 @@ const XFS_MAGIC: i64 = 0x5846_5342;
 /// # Errors
 /// What the kernel said if the file system did not become writable again.
 pub(super) fn empty(boot: BorrowedFd<'_>, sysroot: BorrowedFd<'_>) -> Result<(), Errno> {
-    if !matches!(fstatfs(boot)?.f_type, EXT4_MAGIC | XFS_MAGIC)
-        || fstat(boot)?.st_dev == fstat(sysroot)?.st_dev
-    {
+    if fstatfs(boot)?.f_type != XFS_MAGIC || fstat(boot)?.st_dev == fstat(sysroot)?.st_dev {
         return Ok(());
     }
     if let Err(error) = set(boot, "ro") {
