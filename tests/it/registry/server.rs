@@ -133,14 +133,14 @@ impl Certificates {
         let dir = tempfile::tempdir().unwrap();
         let made = Self(dir);
         made.openssl(
-            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=test-ca",
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=test-ca",
         );
-        made.openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
+        made.openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
         fs::write(made.path("ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
         made.openssl(
             "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 2 -extfile ext",
         );
-        made.openssl("req -newkey rsa:2048 -nodes -keyout client.key -out client.csr -subj /CN=client");
+        made.openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout client.key -out client.csr -subj /CN=client");
         let sign = "x509 -req -in client.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2";
         made.openssl(&format!("{sign} -extfile ext -out client.crt"));
         // Without extensions it is X.509 version 1, as many have it.
@@ -155,7 +155,7 @@ impl Certificates {
             return None;
         }
         let made = Self(tempfile::tempdir().unwrap());
-        made.openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
+        made.openssl("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=127.0.0.1");
         fs::write(made.path("ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:TRUE\n").unwrap();
         let sign = "x509 -req -in server.csr -signkey server.key -out server.crt -extfile ext";
         made.openssl(&format!("{sign} -days {days}"));
