@@ -101,9 +101,14 @@ fn agree(old: &[u8], from: usize, new: &[u8], at: usize) -> bool {
     old.get(from..from + BLOCK).is_some_and(|block| block == &new[at..at + BLOCK])
 }
 
+/// Bits of a slot for the number of a block; above them are bits of its hash, so that most other blocks need no look at
+/// the old file.
+const NUMBER_BITS: u32 = 24;
+const MAX_BLOCKS: usize = (1 << NUMBER_BITS) - 1;
+
 /// Blocks of the old file by their hashes.
 pub(crate) struct Table {
-    /// One more than the number of a block; 0 if there is none.
+    /// One more than the number of a block, and a part of its hash; 0 if there is none.
     slots: Vec<u32>,
     shift: u32,
     step: usize,
@@ -126,29 +131,31 @@ impl Table {
         let bits = (2 * blocks).next_power_of_two().trailing_zeros().clamp(4, 26);
         let mut table = Self { slots: vec![0; 1 << bits], shift: 64 - bits, step };
         // The first block of equal ones stays: of a long run that is its start.
-        for (number, block) in (0u32..).zip(old.windows(BLOCK).step_by(step)) {
-            let slot = table.slot(block);
+        for (number, block) in (1u32..).zip(old.windows(BLOCK).step_by(step).take(MAX_BLOCKS)) {
+            let (slot, tag) = table.slot(block);
             if table.slots[slot] == 0 {
-                table.slots[slot] = number + 1;
+                table.slots[slot] = tag | number;
             }
         }
         table
     }
 
     fn find(&self, old: &[u8], new: &[u8]) -> Option<usize> {
-        let number = self.slots[self.slot(new)].checked_sub(1)?;
-        let from = number as usize * self.step;
-        agree(old, from, new, 0).then_some(from)
+        let (slot, tag) = self.slot(new);
+        let number = (self.slots[slot] ^ tag).checked_sub(1)? as usize;
+        let from = number * self.step;
+        (number < MAX_BLOCKS && agree(old, from, new, 0)).then_some(from)
     }
 
-    /// The slot of the block that `bytes` begin with.
-    fn slot(&self, bytes: &[u8]) -> usize {
+    /// The slot of the block that `bytes` begin with, and the part of its hash that is kept there.
+    fn slot(&self, bytes: &[u8]) -> (usize, u32) {
         let mut hash = 0u64;
         for word in bytes[..BLOCK].chunks_exact(8) {
             let word = word.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
             hash = (hash ^ word).wrapping_mul(FACTOR).rotate_left(29);
         }
-        (hash.wrapping_mul(FACTOR) >> self.shift) as usize
+        hash = hash.wrapping_mul(FACTOR);
+        ((hash >> self.shift) as usize, (hash as u32) >> NUMBER_BITS << NUMBER_BITS)
     }
 }
 

@@ -44,11 +44,11 @@ const HASH_LOG: u32 = 21;
 
 /// How files that are compressed already are searched for the pieces that they have in common, by zstd's matcher for long
 /// distances, with 32 MiB at most for its table. Below [`HIGH_LEVEL`] the other matcher would find hardly more in ten times
-/// the time. Of two initramfs a twelfth is found alike.
+/// the time, and looking at twice as many places 0.3 % more in three times. Of two initramfs a tenth is found alike.
 const SHORTEST_OF_COMPRESSED: u32 = 12;
-const STEP_LOG_OF_COMPRESSED: u32 = 2;
+const STEP_LOG_OF_COMPRESSED: u32 = 3;
 const MAX_TABLE_LOG_OF_COMPRESSED: u32 = 22;
-const LEVEL_OF_COMPRESSED: i32 = 3;
+const LEVEL_OF_COMPRESSED: i32 = 2;
 /// From this level on everything is looked for, whatever it takes.
 const HIGH_LEVEL: i32 = 16;
 
