@@ -61,9 +61,13 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
             }
             LayerPlace::Object(id) => return self.set_outside(Node::Object(id), entry, archive),
         };
+        let takes_away = is_whiteout(&place);
+        if takes_away && self.is_below_file(&place)? {
+            return Ok(());
+        }
         match entry.kind {
             EntryKind::Regular | EntryKind::Symlink => self.file(entry, &place, archive),
-            _ if is_whiteout(&place) => {
+            _ if takes_away => {
                 let marker = TarEntry { kind: EntryKind::Regular, size: 0, ..entry.to_wait() };
                 self.file(&marker, &place, archive)
             }
@@ -95,6 +99,23 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
             Some(real) if real != dir => Ok(names(&format!("{real}/{name}"))?.join("/")),
             _ => Ok(path),
         }
+    }
+
+    /// Whether `place` is below a file of this layer, which replaced all that a whiteout there could take away.
+    fn is_below_file(&mut self, place: &str) -> Result<bool> {
+        let (store, mut dir) = (self.files.store, &mut self.tree);
+        for (end, _) in place.match_indices('/') {
+            let above = &place[..end];
+            let name = above.rsplit('/').next().unwrap_or(above);
+            if dir.files(store)?.contains_key(name) || self.links.is_no_dir(above) {
+                return Ok(true);
+            }
+            match dir.dirs(store)?.get_mut(name) {
+                Some(next) => dir = next,
+                None => return Ok(false),
+            }
+        }
+        Ok(false)
     }
 
     fn dir(&mut self, entry: &TarEntry, place: &str) -> Result<()> {

@@ -78,6 +78,15 @@ impl HardLinks {
         }
     }
 
+    /// Whether an entry that is no directory came to this place of the tree, and is not in it yet, or never will be.
+    pub(super) fn is_no_dir(&self, place: &str) -> bool {
+        if self.waiting.is_empty() && self.special.is_empty() {
+            return false;
+        }
+        let node = Node::Tree(place.to_owned());
+        self.waiting.contains_key(&node) || self.special.contains_key(&node)
+    }
+
     /// The directory at this place is gone.
     pub(super) fn forget_below(&mut self, place: &str) {
         // `0` is the character behind the slash.

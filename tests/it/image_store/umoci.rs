@@ -84,7 +84,7 @@ fn paths_that_change_as_umoci_unpacks_them() {
             file("usr/d/x", "x"),
         ]
     };
-    let one: [(&str, Vec<Item>); 12] = [
+    let one: [(&str, Vec<Item>); 15] = [
         ("file, directory", vec![file("usr/a", "1"), dir("usr/a", 0o711), file("usr/a/x", "1")]),
         (
             "directory, file",
@@ -103,6 +103,15 @@ fn paths_that_change_as_umoci_unpacks_them() {
             "target changes",
             vec![file("usr/a", "1"), link("usr/b", "usr/a"), file("usr/a", "2"), link("usr/c", "usr/b")],
         ),
+        ("whiteout below a file of its layer", vec![file("usr/a", "1"), whiteout("usr/a/b/.wh.x")]),
+        (
+            "opaque below one",
+            vec![file("usr/a", "1"), whiteout("usr/a/.wh..wh..opq"), link("usr/b", "usr/a")],
+        ),
+        (
+            "opaque below a hard link",
+            vec![file("usr/b", "1"), link("usr/a", "usr/b"), whiteout("usr/a/.wh..wh..opq")],
+        ),
         ("hard link to a link", vec![file("usr/b", "1"), symlink("usr/a", "b"), link("usr/c", "usr/a")]),
         (
             "links to links",
@@ -116,7 +125,7 @@ fn paths_that_change_as_umoci_unpacks_them() {
         ),
         ("owners", vec![owned(file("usr/new/deep/x", "1")), owned(dir("usr/listed/deep", 0o700))]),
     ];
-    let two: [(&str, Vec<Item>); 20] = [
+    let two: [(&str, Vec<Item>); 21] = [
         ("implied", vec![file("usr/lib64/y", "y")]),
         ("listed", vec![dir("usr/lib64", 0o755), file("usr/lib64/y", "y")]),
         ("implied, deep", vec![owned(file("usr/lib64/n/y", "y"))]),
@@ -130,6 +139,10 @@ fn paths_that_change_as_umoci_unpacks_them() {
         ("whiteout below a file", vec![whiteout("usr/lib/libc/.wh.x"), whiteout("usr/lib/libc/y/.wh.z")]),
         ("opaque", vec![whiteout("usr/lib64/.wh..wh..opq"), file("usr/lib64/z", "z")]),
         ("opaque below a file", vec![whiteout("usr/d/x/.wh..wh..opq")]),
+        (
+            "opaque below a link that waits",
+            vec![link("usr/h", "usr/lib/libc"), whiteout("usr/h/.wh..wh..opq")],
+        ),
         ("hard link through it", vec![link("usr/h", "usr/lib64/libc"), link("usr/lib64/h", "usr/d/x")]),
         ("link again", vec![symlink("usr/lib64", "lib"), file("usr/lib64/y", "y")]),
         ("over a directory", vec![file("usr/d", "now a file")]),
