@@ -136,6 +136,11 @@ fn the_same_objects_are_deleted() {
         &["--only-branch=dev", "--depth=0", "--retain-branch-depth=stable=2"],
         &rules(&[("stable", Depth::Parents(2))], &["dev"], none),
     );
+    // C ostree takes `--retain-branch-depth=dev=0` for no rule, but can say the same otherwise.
+    fixture.same(
+        &["--only-branch=dev", "--depth=0"],
+        &rules(&[("dev", Depth::Parents(0))], &[], Keep::Depth(Depth::All)),
+    );
     let error =
         open(&fixture.copy("ours")).prune(&rules(&[], &["BACON"], none), &Ctx::default()).unwrap_err();
     assert_eq!(error.to_string(), "Refspec 'BACON' not found");

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// With --delete-commit, delete only the static deltas to it
     #[arg(long)]
     static_deltas_only: bool,
-    /// Keep so many parents of this branch
+    /// Keep so many parents of this branch; 0 for its newest commit alone
     #[arg(long, value_name = "BRANCH=DEPTH")]
     retain_branch_depth: Vec<String>,
     /// Prune only this branch
