@@ -79,7 +79,8 @@ fn is_component(part: &str) -> bool {
 /// without a tag.
 pub(in crate::container) fn find<'a>(index: &'a ImageIndex, tag: Option<&str>) -> Result<&'a Descriptor> {
     let entries = index.manifests();
-    let known = || entries.iter().map(|d| tag_of(d).unwrap_or("(untagged)").to_owned()).collect();
+    let name = |(n, entry)| tag_of(entry).map_or_else(|| format!("@{n}"), str::to_owned);
+    let known = || entries.iter().enumerate().map(name).collect();
     if let Some(tag) = tag {
         let named = match number(tag) {
             Some(number) => entries.get(number),

@@ -92,6 +92,12 @@ fn images_have_numbers() {
         assert_eq!(open(&format!("@{number}")).manifest().unwrap().digest, *digest);
     }
     assert!(matches!(open("@2").manifest(), Err(Error::TagNotFound { tag, .. }) if tag == "@2"));
+    // What has no tag is offered by its number, as for docker save's archives below.
+    let index = temp.path().join("layout/index.json");
+    let untagged = fs::read_to_string(&index).unwrap().replace("org.opencontainers.image.ref.name", "x");
+    fs::write(&index, untagged).unwrap();
+    let unnamed = OciLayout::open(dir(&temp.path().join("layout")), None).unwrap();
+    assert!(matches!(unnamed.manifest(), Err(Error::Ambiguous { known }) if known == ["@0", "@1"]));
     assert!(matches!(OciLayout::create(dir(temp.path()), Some("@0")), Err(Error::Usage(_))));
     let docker = DockerArchiveWriter::create(&dir(temp.path()), Path::new("x.tar"), Some("@0"));
     assert!(matches!(docker.err(), Some(Error::Usage(_))));
