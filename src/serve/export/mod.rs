@@ -48,7 +48,8 @@ pub struct Exported {
 /// Writes what a server of `repo` would answer into `dir`, which may hold an export from before.
 ///
 /// # Errors
-/// [`Error::Export`] if something cannot be read or written, or another export writes there; [`Error::Cancelled`].
+/// [`Error::Export`] if something cannot be read or written, another export writes there, or `dir` is a repository;
+/// [`Error::Cancelled`].
 /// What was whole by then stays, for the next export to go on with.
 pub fn export(repo: Repo, dir: &Dir, options: ServeOptions, ctx: &Ctx) -> Result<Exported> {
     LockedExport::lock(dir)?.write(repo, &Extend::FromElsewhere, options, ctx)
@@ -65,9 +66,13 @@ impl LockedExport {
     /// Takes the lock of an export, or of a directory that becomes one.
     ///
     /// # Errors
-    /// [`Error::Export`], also if somebody else has it.
+    /// [`Error::Export`], also if somebody else has it, or the directory is a repository.
     pub fn lock(dir: &Dir) -> Result<Self> {
         let failed = |source: std::io::Error| Error::Export { path: ".".into(), why: source.to_string() };
+        if dir.is_dir("objects") && dir.is_file("config") {
+            let why = "the directory is a repository, which has no room for other files: name another one";
+            return Err(Error::Export { path: ".".into(), why: why.into() });
+        }
         let lock = dir.open(".").map_err(failed)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|e| failed(e.into()))?;
         Ok(Self { dir: Arc::new(dir.try_clone().map_err(failed)?), _lock: lock })

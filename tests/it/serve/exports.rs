@@ -98,6 +98,22 @@ pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Neither into the repository itself, nor into another one, which C ostree made.
+#[test]
+fn repositories_are_no_place_for_exports() {
+    if !need("ostree") {
+        return;
+    }
+    let home = Home::new();
+    home.ok(&["--repo=repo", "commit", "-b", "os/stable", "--tree=dir=tree"]);
+    run("ostree", &[&format!("--repo={}", home.path("theirs").display()), "init", "--mode=archive"]);
+    for name in ["repo", "theirs"] {
+        let said = home.fails(&["serve", "--repo=repo", &format!("--export={name}")]);
+        assert!(said.contains("the directory is a repository"), "{said}");
+        assert!(!home.path(name).join("repo").exists() && !home.path(name).join("index.html").exists());
+    }
+}
+
 /// As root, since nginx changes its user where it can.
 #[test]
 fn everybody_pulls_from_files() {
