@@ -5,8 +5,10 @@
 //!
 //! Source: libostree ostree-repo-static-delta-compilation.c.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
+use std::mem::take;
 
 use ostree_format::CommitId;
 use ostree_format::delta::{ByteOrder, DeltaFallback, DeltaPartEntry, Endianness, InlinePart, Superblock};
@@ -62,7 +64,7 @@ pub type PartSink<'a> = dyn Fn(usize, &mut File) -> Result<()> + 'a;
 /// makes the files in which they are kept until then.
 ///
 /// Memory: 33 MiB for a part that is being compressed, or a large file that is being patched, 4 MiB for a small one, some
-/// 100 bytes for each 8 KiB of a large one, and with [`GenerateOptions::inline`] a few times the size of the delta.
+/// 100 bytes for each 8 KiB of a large one, and with [`GenerateOptions::inline`] twice the size of the delta.
 ///
 /// # Errors
 /// [`Error::NotFound`] if an object of a commit is missing; [`Error::Io`] if a file cannot be made or written;
@@ -109,7 +111,8 @@ pub fn generate(
         parts,
         fallbacks: made.fallbacks,
     };
-    let file = |part: &InlinePart| files.get(part.number).cloned().unwrap_or_default();
+    let files = RefCell::new(files);
+    let file = |part: &InlinePart| files.borrow_mut().get_mut(part.number).map(take).unwrap_or_default();
     let superblock = block.to_bytes(file).map_err(Error::corrupt(*to))?;
     Ok(Generated {
         superblock,

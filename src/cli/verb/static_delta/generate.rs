@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -142,11 +143,12 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         None => repo.write_delta(&file, content),
     };
     let sink = |number: usize, part: &mut File| put(DeltaFile::Part(name, number), part);
-    let made = generate(&repo, &name.to, &options, &sink, &|| machine.temporary_file(), ctx)?;
-    let superblock = match &signers[..] {
-        [] => made.superblock.clone(),
-        signers => signed(&made.superblock, signers)?,
-    };
+    let mut made = generate(&repo, &name.to, &options, &sink, &|| machine.temporary_file(), ctx)?;
+    // With the parts in it it may be large.
+    let mut superblock = mem::take(&mut made.superblock);
+    if !signers.is_empty() {
+        superblock = signed(&superblock, &signers)?;
+    }
     put(DeltaFile::Superblock(name), &mut &superblock[..])?;
     if args.filename.is_none() {
         repo.trim_delta(&name, if args.inline { 0 } else { made.parts.len() })?;
