@@ -18,7 +18,7 @@ use super::take::take;
 use crate::base::Ctx;
 use crate::container::convert::Arranged;
 use crate::container::image::{Digest, Image, Result};
-use crate::container::store::{PulledLayer, TakenLayer, write_merge_commit};
+use crate::container::store::{LayerCounts, PulledLayer, TakenLayer, write_merge_commit};
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, check_new_ref, in_resumed};
 
@@ -65,27 +65,19 @@ fn pull_into(txn: &dyn Txn, source: &Admitted<'_>, options: &PullOptions<'_>, ct
             let layers = take_on_base(txn, source, &on_base, options.vouching, ctx)?;
             (on_base.commit, layers, None)
         }
-        None => take_and_merge(txn, source, image, options, ctx)?,
+        None => take_commit(txn, source, image, options, ctx)?,
     };
     PulledImages::read(txn).note(source.image()?, commit, txn)?;
     if let Some(name) = &options.name {
         txn.set_ref(name, Some(commit))?;
     }
-    let fetched = layers.iter().filter(|layer| layer.is_fetched()).count();
-    Ok(Pulled {
-        commit,
-        manifest: image.digest,
-        fetched,
-        fetched_bytes: layers.iter().map(|layer| layer.bytes).sum(),
-        reused: layers.len() - fetched,
-        layers,
-        arranged,
-    })
+    let LayerCounts { fetched, fetched_bytes, reused } = LayerCounts::of(&layers);
+    Ok(Pulled { commit, manifest: image.digest, fetched, fetched_bytes, reused, layers, arranged })
 }
 
 /// Takes the layers in and lays plain ones over the commit: gives the commit of all of them, what was fetched for each, and what
 /// became of the files of an image without a commit.
-fn take_and_merge(
+fn take_commit(
     txn: &dyn Txn,
     source: &Admitted<'_>,
     image: &Image,

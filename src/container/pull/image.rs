@@ -17,8 +17,8 @@ use super::take::take;
 use crate::base::Ctx;
 use crate::container::image::{Digest, Error, Image, ImageReference, Result};
 use crate::container::store::{
-    ImageStore, Layers, PulledLayer, StoredImage, StoredLayers, TakenLayer, cache_update, commit_ref,
-    image_ref, prune_layers, query, write_merge_commit,
+    ImageStore, LayerCounts, Layers, PulledLayer, StoredImage, StoredLayers, TakenLayer, cache_update,
+    commit_ref, image_ref, prune_layers, query, write_merge_commit,
 };
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
@@ -139,10 +139,10 @@ pub fn pull_image(
     ctx: &Ctx,
 ) -> Result<PulledImage> {
     options.pull.vouching.decided(image)?;
-    in_resumed(store, ctx, |txn| pull_into(txn, image, target, options, ctx))
+    in_resumed(store, ctx, |txn| pull_image_into(txn, image, target, options, ctx))
 }
 
-fn pull_into(
+fn pull_image_into(
     txn: &dyn Txn,
     source: &Admitted<'_>,
     target: &ImageReference,
@@ -162,7 +162,7 @@ fn pull_into(
             let commit = write_merge_commit(txn, image, Some(on_base.commit), root, Default::default())?;
             (commit, layers, BTreeMap::new())
         }
-        None => take_and_merge(txn, source, image, &options.pull, ctx)?,
+        None => take_image(txn, source, image, &options.pull, ctx)?,
     };
     if options.name == NameImage::Yes {
         txn.set_ref(&image_ref(target)?, Some(commit))?;
@@ -170,13 +170,13 @@ fn pull_into(
     if let Some(name) = &options.pull.name {
         txn.set_ref(name, Some(commit))?;
     }
-    let fetched = layers.iter().filter(|layer| layer.is_fetched()).count();
+    let LayerCounts { fetched, fetched_bytes, reused } = LayerCounts::of(&layers);
     Ok(PulledImage {
         commit,
         digest: image.digest,
         fetched,
-        fetched_bytes: layers.iter().map(|layer| layer.bytes).sum(),
-        reused: layers.len() - fetched,
+        fetched_bytes,
+        reused,
         layers,
         left_out,
         pruned: if options.unneeded == Unneeded::Prune { prune_layers(txn)? } else { 0 },
@@ -185,7 +185,7 @@ fn pull_into(
 
 /// Takes the layers in, gives them their refs, and lays plain ones over the commit: gives the commit of all of them, what was
 /// fetched for each, and what was left out of them.
-fn take_and_merge(
+fn take_image(
     txn: &dyn Txn,
     source: &Admitted<'_>,
     image: &Image,

@@ -35,7 +35,7 @@ pub use query::{StoredImage, list, query, query_commit, require};
 pub(super) use record::{IMPLIED, IMPORTER, LOWER_LINKS, LayerRecord, importer_version};
 pub use reexport::reexport;
 pub use update::{cache_update, clear_cached_update};
-pub(super) use way::Fetched;
+pub(super) use way::{Fetched, LayerCounts};
 pub use way::{PulledLayer, Way, WhyWhole};
 
 use crate::store::{ObjectRead, Refs};

@@ -22,6 +22,24 @@ impl PulledLayer {
     }
 }
 
+/// What was fetched and reused of an image, in numbers.
+pub(in crate::container) struct LayerCounts {
+    /// The number of layers that were fetched.
+    pub(in crate::container) fetched: usize,
+    /// The bytes that were fetched of them.
+    pub(in crate::container) fetched_bytes: u64,
+    /// The number of layers that were there already.
+    pub(in crate::container) reused: usize,
+}
+
+impl LayerCounts {
+    pub(in crate::container) fn of(layers: &[PulledLayer]) -> Self {
+        let fetched = layers.iter().filter(|layer| layer.is_fetched()).count();
+        let fetched_bytes = layers.iter().map(|layer| layer.bytes).sum();
+        Self { fetched, fetched_bytes, reused: layers.len() - fetched }
+    }
+}
+
 /// The way in which a layer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
