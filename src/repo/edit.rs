@@ -26,10 +26,8 @@ impl Repo {
     /// # Errors
     /// As [`Repo::begin`].
     pub fn lock_edits(&self, ctx: &Ctx) -> Result<Lock> {
-        match self.writable {
-            true => Lock::take(self.root.as_fd(), NAME, LockKind::Exclusive, self.config.locking, ctx),
-            false => Ok(Lock::none()),
-        }
+        self.require_writable()?;
+        Lock::take(self.root.as_fd(), NAME, LockKind::Exclusive, self.config.locking, ctx)
     }
 
     /// Changes the config file, as a whole or not at all. `edit` gets it as it is now, which may not be how it was
@@ -78,6 +76,7 @@ impl ConfigFile {
     /// # Errors
     /// What `edit` returns; [`Error::Invalid`] if the result is not a config; as [`Repo::begin`].
     pub fn update(&mut self, edit: impl FnOnce(&mut KeyFile) -> Result<()>) -> Result<()> {
+        sys::require_writable(&self.root).map_err(|source| Error::NotWritable { source })?;
         let settings = |keys: &KeyFile| RepoConfig::from_keyfile(keys.clone());
         // Where it is not known how others lock, it is as in a new repository.
         let new = || RepoConfig::new(RepoMode::Bare, None);

@@ -95,7 +95,7 @@ impl Repo {
         let failed = |op, path: &'static str| move |e| Error::io(op, path, e);
         let root = sys::open_dir(&dir, ".").map_err(failed("open", "."))?;
         let objects = open_objects(&dir)?;
-        let writable = sys::is_writable(&objects);
+        let writable = sys::require_writable(&objects).is_ok();
         if writable {
             // Whoever looks for free space may have removed it.
             sys::mkdir(&dir, "tmp", 0o775).map_err(failed("mkdir", "tmp"))?;
@@ -150,6 +150,15 @@ impl Repo {
         self.writable
     }
 
+    /// An error if this process may not write objects. Whatever writes begins with it; a caller does so, too, to stop
+    /// before work that would be in vain.
+    ///
+    /// # Errors
+    /// [`Error::NotWritable`].
+    pub fn require_writable(&self) -> Result<()> {
+        sys::require_writable(&self.objects).map_err(|source| Error::NotWritable { source })
+    }
+
     /// Has objects and refs that this repository lacks looked up in `parent`, too; see
     /// [`RepoConfig::parent`].
     pub fn set_parent(&mut self, parent: Self) {
@@ -174,7 +183,8 @@ impl Repo {
     /// Begins a transaction: takes the lock, shared, and a staging directory.
     ///
     /// # Errors
-    /// [`Error::Locked`] if the lock is not to be had in time; [`Error::Cancelled`]; [`Error::Io`].
+    /// [`Error::NotWritable`]; [`Error::Locked`] if the lock is not to be had in time; [`Error::Cancelled`];
+    /// [`Error::Io`].
     pub fn begin(&self, ctx: &Ctx) -> Result<Transaction<'_>> {
         Transaction::begin(self, staging::Takeover::Plain, ctx)
     }

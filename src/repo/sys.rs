@@ -30,9 +30,9 @@ pub(super) use open::{
 };
 pub(super) use temp_file::{Linked, TempFile, link};
 
-/// Whether this process may write into the directory.
-pub(super) fn is_writable(dir: impl AsFd) -> bool {
-    rustix::fs::accessat(dir, ".", Access::WRITE_OK, AtFlags::empty()).is_ok()
+/// An error if this process may not write into the directory.
+pub(super) fn require_writable(dir: impl AsFd) -> io::Result<()> {
+    Ok(rustix::fs::accessat(dir, ".", Access::WRITE_OK, AtFlags::empty())?)
 }
 
 /// Removes a directory that is empty.

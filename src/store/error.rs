@@ -69,6 +69,12 @@ pub enum Error {
         /// What is wrong, and where.
         source: ParseError,
     },
+    /// This process may only read the repository.
+    #[error("Cannot write to repository: {source}")]
+    NotWritable {
+        /// The error of the system.
+        source: io::Error,
+    },
     /// A system call failed.
     #[error("{op} {}: {source}", path.display())]
     Io {
@@ -143,9 +149,10 @@ impl Kind for Error {
             | Self::RevNotFound { .. } => ErrorKind::Missing,
             Self::Corrupt { .. } | Self::Mismatch { .. } | Self::Invalid { .. } => ErrorKind::Damaged,
             Self::Refused { .. } => ErrorKind::Refused,
-            Self::Io { source, .. } | Self::Owner { source, .. } | Self::Read { source, .. } => {
-                Kind::kind(source)
-            }
+            Self::Io { source, .. }
+            | Self::Owner { source, .. }
+            | Self::Read { source, .. }
+            | Self::NotWritable { source } => Kind::kind(source),
             Self::Locked(_) => ErrorKind::Locked,
             Self::NoSpace { .. } => ErrorKind::Exhausted,
             Self::Unsupported(_) => ErrorKind::Unsupported,

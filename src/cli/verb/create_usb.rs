@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt as _};
 
-use super::{Common, collection_refs, require_writable};
+use super::{Common, collection_refs};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::variant::Dict;
@@ -99,7 +99,7 @@ fn open_target(args: &Args, source: &Repo, volume: &Dir) -> anyhow::Result<Repo>
         bail!("--destination-repo must not be the source repository");
     }
     let mut target = Repo::create(dir, RepoMode::Archive, None).with_context(shown)?;
-    require_writable(&target)?;
+    target.require_writable()?;
     if args.disable_fsync {
         target.set_fsync(Fsync::Never);
     }

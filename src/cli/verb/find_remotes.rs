@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use chrono::DateTime;
 
 use super::pull::remote as pull;
-use super::{Common, collection_refs, require_writable};
+use super::{Common, collection_refs};
 use crate::cli::terminal::Session;
 use crate::host::{Finder, FoundRemote, Machine, keyring_name};
 use crate::repo::{CollectionRef, Repo};
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if !args.pull {
         return Ok(());
     }
-    require_writable(&repo)?;
+    repo.require_writable()?;
     // What nobody has was told of.
     pull_all(args, &mut repo, &there, &found, session)?;
     Ok(writeln!(session.out, "Pulled {0}/{0} refs successfully.", there.len())?)

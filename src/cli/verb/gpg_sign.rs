@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::{Common, require_writable, resolve, signing};
+use super::{Common, resolve, signing};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 /// Signs, or removes signatures.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    require_writable(&repo)?;
+    repo.require_writable()?;
     let id = resolve(&repo, &args.commit)?;
     let txn = locate::begin(&repo, &session.ctx)?;
     // Others may sign the same commit at the same time.

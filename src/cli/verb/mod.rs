@@ -41,11 +41,8 @@ pub(crate) mod summary;
 pub(crate) mod system_generator;
 pub(crate) mod tar;
 
-use std::io;
-
 use anyhow::{Context, bail};
 use clap::{Command, Subcommand};
-use rustix::fs::{Access, AtFlags, accessat};
 
 use super::locate::RepoOptions;
 use super::near;
@@ -283,19 +280,9 @@ fn collection_refs(words: &[String]) -> anyhow::Result<Vec<CollectionRef>> {
     words.chunks(2).map(pair).collect()
 }
 
-/// Stops early if nothing can be written.
-fn require_writable(repo: &Repo) -> anyhow::Result<()> {
-    if repo.is_writable() {
-        return Ok(());
-    }
-    let why = accessat(repo.dir(), "objects", Access::WRITE_OK, AtFlags::EACCESS);
-    why.map_err(io::Error::from).context("Cannot write to repository")?;
-    bail!("Cannot write to repository")
-}
-
 /// Stops early if no files can be written.
 fn require_files_writable(repo: &Repo) -> anyhow::Result<()> {
-    require_writable(repo)?;
+    repo.require_writable()?;
     let mode = repo.mode();
     match Machine::from_env().may_write_files(mode) {
         true => Ok(()),

@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::{Context, bail};
 use serde::Serialize;
 
-use super::{Common, require_writable};
+use super::Common;
 use crate::cli::datetime;
 use crate::cli::terminal::{Session, size};
 use crate::format::{CommitId, RefSpec};
@@ -67,7 +67,7 @@ struct Json {
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
     if !args.no_prune {
-        require_writable(&repo)?;
+        repo.require_writable()?;
     }
     match &args.delete_commit {
         Some(commit) if args.static_deltas_only => repo.delete_deltas_to(commit, &session.ctx)?,

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
+use super::Common;
 use super::serve::SiteOptions;
-use super::{Common, require_writable};
 use crate::base::Ctx;
 use crate::cli::terminal::Session;
 use crate::cli::{locate, near};
@@ -98,7 +98,7 @@ fn to_directory(args: &Args, source: &Repo, pushed: &Pushed, ctx: &Ctx) -> anyho
 impl Pushed {
     /// Copies commits and refs into another repository.
     fn copy(&self, source: &Repo, dest: &Repo, ctx: &Ctx) -> anyhow::Result<Done> {
-        require_writable(dest)?;
+        dest.require_writable()?;
         let options = TransferOptions { depth: self.depth, ..TransferOptions::default() };
         let copied = locate::in_transaction(dest, ctx, |txn| {
             Ok(copy_refs(source, txn, &self.refs, self.moves, &options, ctx)?)

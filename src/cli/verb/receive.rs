@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::{Common, require_writable};
+use super::Common;
 use crate::cli::terminal::{Session, Told};
 use crate::cli::{advice, locate};
 use crate::host::{Machine, SignedBy};
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 
 fn receive(args: &Args, receiver: &mut Receiver<File, File>, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    require_writable(&repo)?;
+    repo.require_writable()?;
     let machine = Machine::from_env();
     let mut keyring = machine.keyring_of_receive(&repo)?;
     for file in &args.gpg_keyring {

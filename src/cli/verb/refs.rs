@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context, bail};
 use serde::Serialize;
 
-use super::{Common, require_writable, resolve};
+use super::{Common, resolve};
 use crate::cli::terminal::Session;
 use crate::format::{CollectionId, CommitId, RefName, RefSpec, RemoteName};
 use crate::repo::Repo;
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let repo = args.common.open()?;
     if args.create.is_some() || args.delete {
-        require_writable(&repo)?;
+        repo.require_writable()?;
     }
     if let (Some(new), [old]) = (&args.create, args.prefixes.as_slice()) {
         return match (args.collections, args.alias) {

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use super::{Common, require_writable, resolve};
+use super::{Common, resolve};
 use crate::cli::terminal::Session;
 use crate::cli::{locate, near};
 use crate::format::RefSpec;
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 /// Sets the ref; whether the commit is an ancestor is not asked.
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    require_writable(&repo)?;
+    repo.require_writable()?;
     let refspec: RefSpec = args.name.parse().with_context(|| format!("Invalid ref '{}'", args.name))?;
     if !repo.ref_files()?.contains_key(&refspec) && repo.resolve_exact(&refspec)?.is_none() {
         let missing = near::with_nearest_ref(&repo, Error::RefNotFound(refspec));

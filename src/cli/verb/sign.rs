@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::{Common, require_writable, resolve, signing};
+use super::{Common, resolve, signing};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         bail!("Need at least one KEY-ID to sign with");
     }
     if !args.verify {
-        require_writable(&repo)?;
+        repo.require_writable()?;
     }
     let id = resolve(&repo, &args.commit)?;
     match (args.verify, args.delete) {

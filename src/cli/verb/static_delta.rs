@@ -11,7 +11,7 @@ use std::io::Write;
 use anyhow::Context;
 
 use self::named::Named;
-use super::{Common, require_writable, resolve};
+use super::{Common, resolve};
 use crate::cli::terminal::Session;
 use crate::format::CommitId;
 use crate::repo::{DeltaFile, Repo};
@@ -109,7 +109,7 @@ fn delete(repo: &Repo, name: &Named) -> anyhow::Result<()> {
 
 fn reindex(args: &ReindexArgs) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
-    require_writable(&repo)?;
+    repo.require_writable()?;
     let only: Option<CommitId> = args.to.as_ref().map(|rev| resolve(&repo, rev)).transpose()?;
     match only {
         Some(to) => repo.reindex_deltas_to(&to)?,

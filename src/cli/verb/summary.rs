@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 
 use super::commit::metadata::push_values;
-use super::{require_writable, signing};
+use super::signing;
 use crate::cli::locate::RepoOptions;
 use crate::cli::summary_text;
 use crate::cli::terminal::Session;
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
 }
 
 fn update(args: &Args, repo: &mut Repo, session: &Session) -> anyhow::Result<()> {
-    require_writable(repo)?;
+    repo.require_writable()?;
     let mut additional = Dict::new();
     push_values(&mut additional, &args.add_metadata)?;
     repo.reindex_deltas()?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{Common, require_writable, resolve};
+use super::{Common, resolve};
 use crate::cli::terminal::Session;
 use crate::cli::whole_file;
 use crate::format::RefSpec;
@@ -65,7 +65,7 @@ pub(crate) fn run(verb: &Verb, session: &mut Session) -> anyhow::Result<()> {
 
 fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    require_writable(&repo)?;
+    repo.require_writable()?;
     let mut input: Box<dyn Read> = match &args.path {
         Some(path) => Box::new(File::open(path).with_context(|| format!("Opening {}", path.display()))?),
         None => Box::new(io::stdin().lock()),

@@ -99,6 +99,7 @@ impl<'r> Transaction<'r> {
             let why = "fsverity required (ex-integrity.fsverity=yes), which this program cannot turn on for objects";
             return Err(Error::Unsupported(why.into()));
         }
+        repo.require_writable()?;
         let lock = repo.lock_shared(ctx)?;
         let writeback = match repo.fsync {
             Fsync::Transaction => Some(Writeback::new(&repo.root)?),

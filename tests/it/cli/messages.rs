@@ -275,6 +275,11 @@ fn repositories_that_are_not_ours() {
         &["sign", "main", "key"],
         &["tar", "import", "repo/config"],
         &["summary", "--update"],
+        &["config", "set", "core.x", "1"],
+        &["config", "unset", "core.mode"],
+        &["remote", "add", "--no-gpg-verify", "origin", "http://localhost/"],
+        &["commit", "-b", "main", "--tree=ref=main"],
+        &["pull-local", "repo", "main"],
     ] {
         let mut command = Command::new(&program);
         command.uid(NOBODY).gid(NOBODY).current_dir(tmp.path()).arg("--repo=repo").args(args);

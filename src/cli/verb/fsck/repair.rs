@@ -6,7 +6,6 @@ use anyhow::Context;
 
 use super::super::container::Image;
 use super::super::pull::remote as remote_pull;
-use super::super::require_writable;
 use crate::cli::locate;
 use crate::cli::terminal::{self, Session};
 use crate::container;
@@ -23,7 +22,7 @@ pub(super) fn repair(repo: &mut Repo, from: &str, quiet: bool, session: &mut Ses
     if commits.is_empty() {
         return Ok(());
     }
-    require_writable(repo)?;
+    repo.require_writable()?;
     let s = if commits.len() == 1 { "" } else { "s" };
     terminal::say(format_args!("Repairing {} commit{s} from {from}", commits.len()));
     let machine = Machine::from_env();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use super::super::{Common, require_writable};
+use super::super::Common;
 use super::named::superblock_at;
 use super::verify::{PublicOptions, judge};
 use crate::cli::locate;
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 /// Applies the delta.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    require_writable(&repo)?;
+    repo.require_writable()?;
     let (dir, superblock) = match args.path.is_dir() {
         true => (args.path.clone(), args.path.join("superblock")),
         false => (args.path.parent().unwrap_or(Path::new("")).to_owned(), args.path.clone()),

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 
-use super::super::{Common, require_writable, resolve, signing};
+use super::super::{Common, resolve, signing};
 use crate::cli::terminal::{self, Session, size};
 use crate::delta::{GenerateOptions, Generated, generate};
 use crate::format::CommitId;
@@ -117,7 +117,7 @@ impl Args {
 /// Makes the delta.
 pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
-    require_writable(&repo)?;
+    repo.require_writable()?;
     let rev = args.to.as_ref().or(args.rev.as_ref()).context("TO revision must be specified")?;
     let from = match (&args.from, args.empty) {
         (Some(_), true) => bail!("Cannot specify both --empty and --from=REV"),
