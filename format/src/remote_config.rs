@@ -119,12 +119,15 @@ impl RemoteConfig {
             http2: keyfile.get_bool(group, "http2")?,
             unconfigured_state: text("unconfigured-state")?,
             custom_backend: text("custom-backend")?,
-            collection_id: text("collection-id")?
-                .filter(|id| !id.is_empty())
-                .map(|id| id.parse())
-                .transpose()?,
+            collection_id: collection_id(keyfile, group)?,
         }))
     }
+}
+
+fn collection_id(keyfile: &KeyFile, group: &str) -> Result<Option<CollectionId>> {
+    let text = keyfile.get_string(group, "collection-id")?.filter(|id| !id.is_empty());
+    let parsed: Result<_> = text.map(|id| id.parse()).transpose();
+    parsed.map_err(|e| ParseError::invalid("remote config", 0, format!("{group}.collection-id: {}", e.kind)))
 }
 
 fn list(keyfile: &KeyFile, group: &str, key: &str) -> Result<Vec<String>> {

@@ -15,11 +15,18 @@ pub(super) struct Trusted {
 }
 
 impl Machine {
-    /// For each collection of `refs` the remote with keys that is configured for it, where there is one.
+    /// For each collection of `refs` the remote with keys that is configured for it, where there is one. A remote whose
+    /// configuration cannot be read is passed over.
     pub(super) fn trusted(&self, repo: &Repo, refs: &[CollectionRef]) -> Result<Vec<Trusted>> {
         let mut out: Vec<Trusted> = Vec::new();
         for name in self.remotes(repo)?.into_keys() {
-            let config = self.remote_config(repo, &name)?;
+            let config = match self.remote_config(repo, &name) {
+                Ok(config) => config,
+                Err(error) => {
+                    tracing::warn!(remote = %name, %error, "remote is passed over");
+                    continue;
+                }
+            };
             let is_new = |wanted: &&CollectionRef| !out.iter().any(|other| other.refs.contains(wanted));
             let of_it = refs.iter().filter(|(id, _)| config.collection_id.as_ref() == Some(id));
             let of_it: Vec<CollectionRef> = of_it.filter(is_new).cloned().collect();

@@ -173,7 +173,13 @@ fn remotes_are_found_as_the_c_program_finds_them() {
     let some = ["find-remotes", "--repo=new", "--finders=config", "--pull", apps, "app1", apps, "nothing"];
     assert!(ok(dir, OURS, &some).ends_with("Pulled 1/1 refs successfully.\n"));
     renew(dir);
-    // The repository says where to look, unless its user does.
+    // The repository says where to look, unless its user does. A remote whose collection is none hides no other.
+    let config = std::fs::read_to_string(dir.join("new/config")).unwrap();
+    let odd = "[remote \"odd\"]\nurl=http://127.0.0.1:1/\ncollection-id=not..one\n";
+    std::fs::write(dir.join("new/config"), format!("{config}\n{odd}")).unwrap();
+    let out = start(OURS, dir, &["pull", "--repo=new", "odd", "app1"]);
+    let error = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(error.contains("remote \"odd\".collection-id: Invalid collection ID"), "{error}");
     for (finders, found) in [("config;mount", true), ("mount", false)] {
         ok(dir, "ostree", &["config", "--repo=new", "set", "core.default-repo-finders", finders]);
         let find = ["find-remotes", "--repo=new", apps, "app1"];
