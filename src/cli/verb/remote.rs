@@ -132,20 +132,19 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
         None if args.if_exists => return Ok(()),
         remote => remote.ok_or_else(|| crate::host::Error::RemoteNotFound(name.clone()))?,
     };
-    match remote.place {
-        RemotePlace::Config => {
-            let group = remote_group(&name);
-            repo.update_config(|config| {
-                config.remove_group(&group);
-                Ok(())
-            })?;
-        }
-        RemotePlace::Parent => bail!("Remote \"{name}\" belongs to the parent repository"),
-        RemotePlace::File(file) => {
-            fs::remove_file(&file).with_context(|| format!("Deleting {}", file.display()))?;
-        }
+    if matches!(remote.place, RemotePlace::Parent) {
+        bail!("Remote \"{name}\" belongs to the parent repository");
     }
-    Ok(repo.remove_file(&keyring_name(&name))?)
+    // The keys go first: left behind, they would be trusted by the next remote of this name.
+    repo.remove_file(&keyring_name(&name))?;
+    if let RemotePlace::File(file) = remote.place {
+        return fs::remove_file(&file).with_context(|| format!("Deleting {}", file.display()));
+    }
+    let group = remote_group(&name);
+    Ok(repo.update_config(|config| {
+        config.remove_group(&group);
+        Ok(())
+    })?)
 }
 
 fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()> {

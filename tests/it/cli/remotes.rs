@@ -89,6 +89,39 @@ fn nothing_is_no_key() {
     }
 }
 
+/// The other program leaves the remote after the first error, and the keys after the second.
+#[test]
+fn a_remote_comes_and_goes_with_its_keys() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    let dir = tmp.path();
+    let code = |args: &[&str]| start(OURS, dir, args).status.code();
+    let remotes = || start("ostree", dir, &["--repo=repo", "remote", "list"]).stdout;
+    let add = ["--repo=repo", "remote", "add", "--gpg-import=key.asc", "o", "http://example.org"];
+    assert_eq!(code(&add), Some(1));
+    assert_eq!(remotes(), b"");
+    assert_eq!(
+        code(&["gpg-new-key", "--secret=secret.asc", "--public=key.asc", "Me <me@example.org>"]),
+        Some(0)
+    );
+    assert_eq!(code(&add), Some(0));
+
+    let keys = dir.join("repo/o.trustedkeys.gpg");
+    let delete = ["--repo=repo", "remote", "delete", "o"];
+    fs::rename(&keys, dir.join("kept")).unwrap();
+    // A directory is what even root cannot unlink.
+    fs::create_dir(&keys).unwrap();
+    assert_eq!(code(&delete), Some(1));
+    assert_eq!(remotes(), b"o\n");
+    fs::remove_dir(&keys).unwrap();
+    fs::rename(dir.join("kept"), &keys).unwrap();
+    assert_eq!(code(&delete), Some(0));
+    assert_eq!(remotes(), b"");
+    assert!(!keys.exists());
+}
+
 #[test]
 fn a_commit_that_was_deleted_on_purpose_is_known_where_it_is_pulled_to() {
     if !need("ostree") {

@@ -84,10 +84,13 @@ pub(super) fn add(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let group = remote_group(&name);
     let options = options(args)?;
+    // Read before the remote is there: one without its keys would be in the way of the next attempt.
+    let imported = args.gpg_import.as_deref().map(keys::given).transpose()?;
+    let import = |repo: &Repo| imported.map_or(Ok(()), |given| keys::take(repo, &name, given, session));
     let dir = dir.filter(|_| repo.config().add_remotes_config_dir != Some(false));
     if let Some(dir) = dir.filter(|_| !known.contains_key(&name)) {
         write_file(&dir, &name, |file| options.iter().try_for_each(|option| option.write(&group, file)))?;
-        return import_of(args, &repo, &name, session);
+        return import(&repo);
     }
     repo.update_config(|config| {
         // Somebody else may have been faster.
@@ -99,15 +102,7 @@ pub(super) fn add(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         config.remove_group(&group);
         options.iter().try_for_each(|option| option.write(&group, config))
     })?;
-    import_of(args, &repo, &name, session)
-}
-
-/// Takes the keys that came with a new remote.
-fn import_of(args: &Args, repo: &Repo, name: &RemoteName, session: &mut Session) -> anyhow::Result<()> {
-    match &args.gpg_import {
-        Some(file) => keys::take(repo, name, Machine::from_env().keyring(file)?, session),
-        None => Ok(()),
-    }
+    import(&repo)
 }
 
 /// A key and its value.

@@ -1,7 +1,7 @@
 //! `remote gpg-import` and `remote gpg-list-keys`: the OpenPGP keys of a remote.
 
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use chrono::Local;
@@ -64,6 +64,16 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result
     take(&repo, &name, keys, session)
 }
 
+/// The keys of a file that a new remote is to get.
+pub(super) fn given(file: &Path) -> anyhow::Result<Keyring> {
+    some(Machine::from_env().keyring(file)?)
+}
+
+fn some(keys: Keyring) -> anyhow::Result<Keyring> {
+    anyhow::ensure!(!keys.is_empty(), "there is no key to be imported: what was given is empty");
+    Ok(keys)
+}
+
 /// Adds keys to the keyring of a remote.
 pub(super) fn take(
     repo: &Repo,
@@ -71,7 +81,7 @@ pub(super) fn take(
     keys: Keyring,
     session: &mut Session,
 ) -> anyhow::Result<()> {
-    anyhow::ensure!(!keys.is_empty(), "there is no key to be imported: what was given is empty");
+    let keys = some(keys)?;
     let file = keyring_name(name);
     let _lock = repo.lock_edits(&session.ctx)?;
     let mut keyring = keyring_in(repo, &file)?.unwrap_or_default();
