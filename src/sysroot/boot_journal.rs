@@ -7,6 +7,8 @@
 //! would fail to write, but leaves a frozen file system behind if both it and its watchdog are killed.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{fstat, fstatfs};
 use rustix::io::Errno;
@@ -15,9 +17,13 @@ use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fsconfig_set_flag, fspick
 /// `f_type` of XFS, as statfs(2) lists it.
 const XFS_MAGIC: i64 = 0x5846_5342;
 
+/// How long others are waited for.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Empties the journal of the file system of `boot`, if it has one that boot loaders cannot read, and is another than
-/// that of `sysroot`: what is in use all the time cannot become read-only. Where somebody else writes to `boot` at this
-/// moment, or this process may not, everything stays as it is.
+/// that of `sysroot`: what is in use all the time cannot become read-only. Where somebody else writes to `boot` all the
+/// time, or this process may not, everything stays as it is.
 ///
 /// # Errors
 /// What the kernel said if the file system did not become writable again.
@@ -25,11 +31,19 @@ pub(super) fn empty(boot: BorrowedFd<'_>, sysroot: BorrowedFd<'_>) -> Result<(),
     if fstatfs(boot)?.f_type != XFS_MAGIC || fstat(boot)?.st_dev == fstat(sysroot)?.st_dev {
         return Ok(());
     }
-    if let Err(error) = set(boot, "ro") {
-        tracing::debug!(%error, "the journal of /boot cannot be emptied now");
-        return Ok(());
+    for _ in 0..TRIES {
+        match set(boot, "ro") {
+            Ok(()) => return set(boot, "rw"),
+            // Files that were just closed may be in use for a moment, by a process that was forked meanwhile.
+            Err(Errno::BUSY) => thread::sleep(PAUSE),
+            Err(error) => {
+                tracing::debug!(%error, "the journal of /boot cannot be emptied");
+                return Ok(());
+            }
+        }
     }
-    set(boot, "rw")
+    tracing::warn!("the journal of /boot cannot be emptied: somebody writes to it");
+    Ok(())
 }
 
 /// Changes one option of a mounted file system.
