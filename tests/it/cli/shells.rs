@@ -76,7 +76,7 @@ zpty shell "$1"
 while IFS= read -r typed; do
     rm -f line
     zpty -w -n shell "$typed"$'\t\x14'
-    for (( i = 0; i < 1000; i++ )); do
+    for (( i = 0; i < 6000; i++ )); do
         while zpty -r -t shell seen; do :; done
         [[ -e line ]] && break
         sleep 0.01
