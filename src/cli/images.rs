@@ -167,16 +167,18 @@ fn here(text: &str) -> Option<String> {
     }
 }
 
-/// What went wrong while an image was written to `dest`, which is named if there is no more room at it.
+/// What went wrong while an image was written to `dest`, which is named if there is no more room at it, or its file system
+/// fails.
 pub(crate) fn writing(dest: &ImageReference) -> impl FnOnce(container::image::Error) -> anyhow::Error {
     let dest = dest.clone();
-    move |error| match error.kind() {
-        ErrorKind::Exhausted => {
-            let path = dest.path_and_tag().map(|(path, _)| path.into());
-            let place = format!("Writing {dest}");
-            anyhow::Error::new(error).context(Writing { place, path, kept: Kept::Nothing })
+    move |error| {
+        let is_of_dest = matches!(error, container::image::Error::Io { op: "sync" | "rename to", .. });
+        if !is_of_dest && error.kind() != ErrorKind::Exhausted {
+            return error.into();
         }
-        _ => error.into(),
+        let path = dest.path_and_tag().map(|(path, _)| path.into());
+        let place = format!("Writing {dest}");
+        anyhow::Error::new(error).context(Writing { place, path, kept: Kept::Nothing })
     }
 }
 
@@ -198,11 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn a_full_place_is_named() {
+    fn a_place_that_takes_no_more_is_named() {
         let dest = parse_image("oci:image:x").unwrap();
-        for (kind, named) in [(io::ErrorKind::StorageFull, true), (io::ErrorKind::NotFound, false)] {
-            let error =
-                container::image::Error::Io { op: "write", path: "layer".into(), source: kind.into() };
+        for (op, kind, named) in [
+            ("write", io::ErrorKind::StorageFull, true),
+            ("sync", io::ErrorKind::Other, true),
+            ("open", io::ErrorKind::NotFound, false),
+        ] {
+            let error = container::image::Error::Io { op, path: "layer".into(), source: kind.into() };
             assert_eq!(writing(&dest)(error).to_string() == "Writing oci:image:x", named);
         }
     }

@@ -38,6 +38,11 @@ pub(crate) struct Out(BufWriter<File>);
 #[error("standard output is closed")]
 struct StdoutClosed;
 
+/// Our output could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("write standard output: {0}")]
+struct StdoutFailed(io::Error);
+
 /// The context of an error that whoever is at the other end of the pipes has been told of.
 #[derive(Debug, thiserror::Error)]
 #[error("told to the other side")]
@@ -128,18 +133,18 @@ pub(crate) fn error_label() -> &'static str {
 
 impl Write for Out {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf).map_err(closed)
+        self.0.write(buf).map_err(of_stdout)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().map_err(closed)
+        self.0.flush().map_err(of_stdout)
     }
 }
 
-fn closed(error: io::Error) -> io::Error {
+fn of_stdout(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => io::Error::new(io::ErrorKind::BrokenPipe, StdoutClosed),
-        _ => error,
+        kind @ io::ErrorKind::BrokenPipe => io::Error::new(kind, StdoutClosed),
+        kind => io::Error::new(kind, StdoutFailed(error)),
     }
 }
 

@@ -185,4 +185,10 @@ fn a_repository_and_its_errors() {
         let status = Command::new(OURS).args(args).current_dir(tmp.path()).stderr(full).status().unwrap();
         assert_eq!(status.code(), Some(1), "{args:?}");
     }
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let out = Command::new(OURS).args(["--repo=here", "refs"]).current_dir(tmp.path()).stdout(full).output();
+    let out = out.unwrap();
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.code() == Some(1), "{said}");
+    assert!(said.starts_with("error: write standard output: No space left on device"), "{said}");
 }
