@@ -51,7 +51,7 @@ impl DeltaOptions {
     /// What this means for a new stream of so many bytes.
     fn strength(&self, new_bytes: u64) -> Strength {
         let (patch_level, level) = match self.effort {
-            Effort::Usual => (12, 12),
+            Effort::Usual => (12, 10),
             Effort::Best => (19, 19),
         };
         let window_log = new_bytes.next_power_of_two().trailing_zeros().clamp(MIN_WINDOW_LOG, MAX_WINDOW_LOG);

@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::choose::{How, Piece};
 use super::old::OldTree;
-use super::patch;
+use super::patch::{self, Alone};
 use super::record::StreamVersion;
 use super::scan::Scanned;
 use super::write::{Packing, RecordWriter};
@@ -26,6 +26,9 @@ use crate::delta::differences::{self, Alike, STEP, Table};
 const BUFFER_BYTES: usize = 1024 * 1024;
 /// The memory that patches take which are made or wait at the same time, in bytes.
 const MAX_MEMORY: u64 = 48 * 1024 * 1024;
+/// The distance of the blocks that are looked for in a file which is compressed already: what it has in common with another
+/// one is long, or better found by a frame.
+const STEP_OF_COMPRESSED: usize = 64;
 /// Bytes that have to agree within a part for them to be copied, instead of zeros being added.
 const COPY_BYTES: usize = 256;
 
@@ -146,14 +149,16 @@ impl Ahead<'_, '_> {
 /// Makes `new` of `old`: by parts if most of it is in them, since differences between programs compress well together,
 /// and whoever reads them need not have the files in memory; else by a frame, if the format has them.
 fn make(old: &[u8], new: &[u8], strength: &Strength) -> io::Result<Made> {
-    let parts = differences::parts(&Table::with_step(old, STEP), old, new);
+    let alone = Alone::of(new)?;
+    let step = if alone.is_compressed() { STEP_OF_COMPRESSED } else { STEP };
+    let parts = differences::parts(&Table::with_step(old, step), old, new);
     let alike: usize = parts.iter().map(|part| part.bytes).sum();
     if 2 * alike >= new.len() {
         return Ok(Made::Parts(parts));
     }
     let frame = match strength.version {
         StreamVersion::V1 => None,
-        StreamVersion::V2 => patch::frame(old, new, strength.patch_level)?,
+        StreamVersion::V2 => patch::frame(old, new, alone, strength.patch_level)?,
     };
     Ok(frame.map_or(Made::Nothing, Made::Frame))
 }

@@ -10,23 +10,37 @@ use super::record::MAX_PATCH_WINDOW_LOG;
 const MIB: u64 = 1024 * 1024;
 /// What is compressed without the old file first, to know what that is worth: not as well as the stream would do it.
 const QUICK_LEVEL: i32 = 6;
+/// The least work that tells whether something is compressed already.
+const LEAST_LEVEL: i32 = 1;
 /// The bytes that a record with a frame takes besides it, about.
 const RECORD_BYTES: u64 = 64;
 
 /// A new file by itself: its bytes, and those that it takes when it is compressed quickly.
 #[derive(Clone, Copy)]
-struct Alone {
+pub(super) struct Alone {
     raw: u64,
     compressed: u64,
 }
 
 impl Alone {
+    /// Looks at a file; exactly enough to tell whether it is compressed already.
+    pub(super) fn of(new: &[u8]) -> io::Result<Self> {
+        Self::at_level(new, LEAST_LEVEL)
+    }
+
+    /// Compresses a file without an old one. The bytes are counted, not kept.
+    fn at_level(new: &[u8], level: i32) -> io::Result<Self> {
+        let mut counted = Counted(0);
+        zstd::stream::copy_encode(new, &mut counted, level)?;
+        Ok(Self { raw: new.len() as u64, compressed: counted.0 })
+    }
+
     fn saved(self) -> u64 {
         self.raw.saturating_sub(self.compressed)
     }
 
     /// Whether it is compressed already. What two such files have in common are short pieces, far between.
-    fn is_compressed(self) -> bool {
+    pub(super) fn is_compressed(self) -> bool {
         self.saved() < self.raw / 16
     }
 
@@ -56,9 +70,9 @@ const HIGH_LEVEL: i32 = 16;
 /// old file, and memory would not be bounded.
 pub(super) const MAX_PATCH_BYTES: u64 = 128 * MIB;
 
-/// The frame from which `old` makes `new`; `None` if it is not worth it.
-pub(super) fn frame(old: &[u8], new: &[u8], level: i32) -> io::Result<Option<Vec<u8>>> {
-    let alone = Alone { raw: new.len() as u64, compressed: bytes_alone(new)? };
+/// The frame from which `old` makes `new`, which is so large alone; `None` if it is not worth it.
+pub(super) fn frame(old: &[u8], new: &[u8], alone: Alone, level: i32) -> io::Result<Option<Vec<u8>>> {
+    let alone = if alone.is_compressed() { alone } else { Alone::at_level(new, QUICK_LEVEL)? };
     let is_quick = alone.is_compressed() && level < HIGH_LEVEL;
     let mut compressor = Compressor::new(if is_quick { LEVEL_OF_COMPRESSED } else { level })?;
     let window_log = window_log(old.len() + new.len());
@@ -78,13 +92,6 @@ pub(super) fn frame(old: &[u8], new: &[u8], level: i32) -> io::Result<Option<Vec
     let mut frame = compressor.compress(new)?;
     frame.shrink_to_fit();
     Ok(alone.is_worth(frame.len() as u64).then_some(frame))
-}
-
-/// The bytes that `new` takes without an old file, compressed quickly. They are counted, not kept.
-fn bytes_alone(new: &[u8]) -> io::Result<u64> {
-    let mut counted = Counted(0);
-    zstd::stream::copy_encode(new, &mut counted, QUICK_LEVEL)?;
-    Ok(counted.0)
 }
 
 /// Counts what is written.
@@ -137,12 +144,14 @@ mod tests {
             let from = at * 7 % (old.len() - 100);
             new[at..at + 100].copy_from_slice(&old[from..from + 100]);
         }
-        let frame = frame(&old, &new, 12).unwrap().unwrap();
+        let alone = Alone::of(&new).unwrap();
+        assert!(alone.is_compressed());
+        let frame = frame(&old, &new, alone, 12).unwrap().unwrap();
         assert!(frame.len() < new.len() / 100 * 96, "{}", frame.len());
         let (mut decoder, mut read) = (zstd::Decoder::with_ref_prefix(&frame[..], &old).unwrap(), Vec::new());
         decoder.window_log_max(MAX_PATCH_WINDOW_LOG).unwrap();
         io::Read::read_to_end(&mut decoder, &mut read).unwrap();
         assert!(read == new);
-        assert!(super::frame(&noise(3, 2_000_000), &new, 12).unwrap().is_none());
+        assert!(super::frame(&noise(3, 2_000_000), &new, alone, 12).unwrap().is_none());
     }
 }
