@@ -143,8 +143,8 @@ impl Table {
     fn find(&self, old: &[u8], new: &[u8]) -> Option<usize> {
         let (slot, tag) = self.slot(new);
         let number = (self.slots[slot] ^ tag).checked_sub(1)? as usize;
-        let from = number * self.step;
-        (number < MAX_BLOCKS && agree(old, from, new, 0)).then_some(from)
+        let from = (number < MAX_BLOCKS).then(|| number * self.step)?;
+        agree(old, from, new, 0).then_some(from)
     }
 
     /// The slot of the block that `bytes` begin with, and the part of its hash that is kept there.

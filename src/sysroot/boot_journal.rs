@@ -3,8 +3,10 @@
 //! After syncfs everything is on the disk, but on XFS a part of it only in the journal (ext4 has it in both places). The
 //! kernel reads that when it mounts the file system after a crash; GRUB does not, and would find a directory as it was
 //! before. A file system that becomes read-only empties its journal, which takes some milliseconds: so `/boot` becomes
-//! read-only and writable again. libostree freezes it instead (ioctl `FIFREEZE`), which lets others wait where here they
-//! would fail to write, but leaves a frozen file system behind if both it and its watchdog are killed.
+//! read-only and writable again. libostree freezes it instead (ioctl `FIFREEZE`, for which there is no safe call here):
+//! others then wait where here they fail to write, and a watchdog thaws what a killed program left frozen. Here nothing
+//! does: a program that is killed in these milliseconds leaves `/boot` read-only until it is remounted or the machine
+//! restarts, and whole.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
