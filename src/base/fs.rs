@@ -2,11 +2,13 @@
 //! no error where that is expected; whole directories removed, names that nothing has, directories that nobody else
 //! has put there.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, Stat, Uid};
 use rustix::io::Errno;
@@ -17,6 +19,27 @@ pub const DIR_BUFFER_BYTES: usize = 32 * 1024;
 /// How a directory is opened that must not be a symbolic link.
 const OPEN_DIR: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Where `path` lies, which is looked up from the open directory `dir`: for messages, since the same names are in every
+/// repository. For `dir` may stand a file that has no name yet, and then for the directory that it is in. It is the path
+/// alone where `/proc` does not tell.
+pub fn place(dir: impl AsFd, path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    let name = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
+    match fs::readlink(name, Vec::new()) {
+        // What is no path in this process's view of the file system begins otherwise.
+        Ok(dir) if dir.to_bytes().starts_with(b"/") => {
+            let (dir, unnamed) = match dir.to_bytes().strip_suffix(b" (deleted)") {
+                Some(dir) => (dir, true),
+                None => (dir.to_bytes(), false),
+            };
+            let dir = Path::new(OsStr::from_bytes(dir));
+            let dir = if unnamed { dir.parent().unwrap_or(dir) } else { dir };
+            dir.join(path).components().collect()
+        }
+        _ => path.to_owned(),
+    }
+}
 
 /// Turns "there is no such file" into `None`.
 ///

@@ -1,12 +1,11 @@
 //! Which repository a command works on, and what is said when writing to it fails.
 
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use super::room::{Kept, Writing};
-use crate::base::{Cancelled, Ctx, ErrorKind, Kind};
+use crate::base::{Cancelled, Ctx, ErrorKind, Kind, fs};
 use crate::host::Machine;
 use crate::repo::{Repo, Transaction, TransactionStats};
 use crate::{container, remote, store, sysroot, tar, transfer};
@@ -103,17 +102,13 @@ pub(crate) fn writing(repo: &Repo) -> impl FnOnce(container::image::Error) -> an
     }
 }
 
+/// Says to which repository something could not be written, unless the error does by the path of a file in it.
 fn named(repo: &Repo, error: impl Into<anyhow::Error>, kept: Kept) -> anyhow::Error {
     let error = error.into();
-    match path_of(repo) {
-        Some(path) => {
-            error.context(Writing { place: format!("Repository {}", path.display()), path: Some(path), kept })
-        }
-        None => error,
-    }
-}
-
-/// Where an open repository lies, as far as the system tells.
-fn path_of(repo: &Repo) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/self/fd/{}", repo.dir().as_raw_fd())).ok()
+    let (path, said) = (fs::place(repo.dir(), "."), error.to_string());
+    let place = match said.contains(&*path.to_string_lossy()) {
+        true => said,
+        false => format!("Repository {}", path.display()),
+    };
+    error.context(Writing { place, path: Some(path), kept })
 }

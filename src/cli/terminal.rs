@@ -56,7 +56,7 @@ pub(crate) struct Nothing;
 impl Session {
     /// Takes over standard output; `cancel` stops the work.
     pub(crate) fn new(options: &Options, cancel: Cancel) -> io::Result<Self> {
-        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(of_stdout)?);
         let report = match options {
             Options { progress: Mode::Json, .. } => Some(progress::lines()),
             Options { verbose: false, quiet: false, progress: Mode::Auto } => progress::bars(),

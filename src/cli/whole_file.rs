@@ -34,7 +34,8 @@ pub(crate) fn write(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result
             path: Some(dir.to_owned()),
             kept: Kept::Nothing,
         }),
-        _ => error,
+        ErrorKind::Cancelled => error,
+        _ => error.context(format!("Writing {shown}")),
     })?;
     file.persist(&target).with_context(|| format!("Creating {shown}"))?;
     Ok(())

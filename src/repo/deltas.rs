@@ -64,7 +64,7 @@ impl Repo {
             let rest = self.delta_dirs(&format!("deltas/{first}"))?;
             for delta in rest.iter().filter_map(|rest| DeltaName::from_dir(&first, rest)) {
                 let path = delta.superblock_path();
-                if sys::lstat(&self.root, &path).map_err(|e| Error::io("stat", path, e))?.is_some() {
+                if sys::lstat(&self.root, &path).map_err(|e| self.failed("stat", path, e))?.is_some() {
                     out.push(delta);
                 }
             }
@@ -75,7 +75,7 @@ impl Repo {
 
     /// The directories in a directory of deltas.
     fn delta_dirs(&self, path: &str) -> Result<Vec<String>> {
-        let found = sys::list(&self.root, path).map_err(|e| Error::io("list", path, e))?;
+        let found = sys::list(&self.root, path).map_err(|e| self.failed("list", path, e))?;
         let dirs = found.into_iter().filter(|(_, kind)| *kind == FileType::Directory);
         Ok(dirs.map(|(name, _)| name).collect())
     }
@@ -87,7 +87,7 @@ impl Repo {
     pub fn open_delta(&self, file: &DeltaFile) -> Result<Option<(File, u64)>> {
         let path = file.path();
         let opened = sys::optional(sys::open_nofollow(&self.root, &path));
-        let opened = opened.map_err(|e| Error::io("open", path, e))?;
+        let opened = opened.map_err(|e| self.failed("open", path, e))?;
         Ok(opened.map(|(file, stat)| (file, stat.st_size.max(0).unsigned_abs())))
     }
 
@@ -99,7 +99,7 @@ impl Repo {
         let mut all = Vec::new();
         for delta in self.deltas()? {
             let (dir, to) = (delta.dir(), delta.to);
-            for (name, _) in sys::list(&self.root, &dir).map_err(|e| Error::io("list", &dir, e))? {
+            for (name, _) in sys::list(&self.root, &dir).map_err(|e| self.failed("list", &dir, e))? {
                 all.extend(name.parse().ok().map(|number| DeltaFile::Part(delta, number)));
             }
             all.push(DeltaFile::Superblock(delta));
@@ -115,7 +115,8 @@ impl Repo {
     pub(super) fn delta_digest(&self, delta: &DeltaName) -> Result<Option<Checksum>> {
         let Some((file, _)) = self.open_delta(&DeltaFile::Superblock(*delta))? else { return Ok(None) };
         let mut hashed = Hashing::new(file);
-        io::copy(&mut hashed, &mut io::sink()).map_err(|e| Error::io("read", delta.superblock_path(), e))?;
+        io::copy(&mut hashed, &mut io::sink())
+            .map_err(|e| self.failed("read", delta.superblock_path(), e))?;
         Ok(Some(hashed.finish().1))
     }
 
@@ -126,7 +127,7 @@ impl Repo {
     pub fn write_delta(&self, file: &DeltaFile, content: &mut dyn Read) -> Result<()> {
         let path = file.path();
         let dir = &path[..path.rfind('/').unwrap_or(0)];
-        sys::mkdir_all(&self.root, dir, 0o775).map_err(|e| Error::io("mkdir", dir, e))?;
+        sys::mkdir_all(&self.root, dir, 0o775).map_err(|e| self.failed("mkdir", dir, e))?;
         let mut changed = ChangedDirs::default();
         changed.note(&path);
         let mut write = || -> io::Result<()> {
@@ -135,7 +136,7 @@ impl Repo {
             sys::set_mode(new.file(), 0o644)?;
             new.replace(self.root.as_fd(), &path, self.fsync != Fsync::Never)
         };
-        write().map_err(|e| Error::io("write", &path, e))?;
+        write().map_err(|e| self.failed("write", &path, e))?;
         self.sync_changed(&changed)
     }
 
@@ -145,7 +146,7 @@ impl Repo {
     /// [`Error::Io`].
     pub fn trim_delta(&self, delta: &DeltaName, parts: usize) -> Result<()> {
         let dir = delta.dir();
-        for (name, _) in sys::list(&self.root, &dir).map_err(|e| Error::io("list", &dir, e))? {
+        for (name, _) in sys::list(&self.root, &dir).map_err(|e| self.failed("list", &dir, e))? {
             if name.parse().is_ok_and(|number: usize| number >= parts) {
                 self.remove_file(&format!("{dir}/{name}"))?;
             }
@@ -203,7 +204,7 @@ impl Repo {
     /// # Errors
     /// [`Error::Io`].
     pub fn delta_indexes(&self) -> Result<Vec<CommitId>> {
-        let list = |path: &str| sys::list(&self.root, path).map_err(|e| Error::io("list", path, e));
+        let list = |path: &str| sys::list(&self.root, path).map_err(|e| self.failed("list", path, e));
         let mut out = Vec::new();
         for first in self.delta_dirs(INDEXES)? {
             for (rest, _) in list(&format!("{INDEXES}/{first}"))? {
@@ -222,6 +223,6 @@ impl Repo {
     /// [`Error::Io`], if there is no such delta, too.
     pub fn delete_delta(&self, delta: &DeltaName) -> Result<()> {
         let dir = delta.dir();
-        fs::remove_all(&self.root, &dir).map_err(|e| Error::io("remove", dir, e))
+        fs::remove_all(&self.root, &dir).map_err(|e| self.failed("remove", dir, e))
     }
 }

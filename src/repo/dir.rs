@@ -17,8 +17,6 @@ use crate::store::{Error, Result};
 #[derive(Debug)]
 pub(super) struct ObjectDir {
     fd: OwnedFd,
-    /// The path of the directory in the repository, for errors.
-    path: String,
     /// The directories that are known to exist.
     made: Box<[AtomicBool; 256]>,
 }
@@ -30,15 +28,10 @@ impl AsFd for ObjectDir {
 }
 
 impl ObjectDir {
-    /// Takes an open directory; `path` is what errors call it.
-    pub(super) fn new(fd: OwnedFd, path: impl Into<String>) -> Self {
+    /// Takes an open directory.
+    pub(super) fn new(fd: OwnedFd) -> Self {
         let made = Box::new(std::array::from_fn(|_| AtomicBool::new(false)));
-        Self { fd, path: path.into(), made }
-    }
-
-    /// The path of the directory in the repository.
-    pub(super) fn path(&self) -> &str {
-        &self.path
+        Self { fd, made }
     }
 
     /// Whether an object lies here.
@@ -95,6 +88,6 @@ impl ObjectDir {
 
     /// An [`Error::Io`] about `path` in here.
     pub(super) fn failed(&self, op: &'static str, path: &str, source: std::io::Error) -> Error {
-        Error::io(op, format!("{}/{path}", self.path), source)
+        Error::at(self, op, path, source)
     }
 }

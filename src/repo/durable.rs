@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{Fsync, Repo, sys};
-use crate::store::{Error, Result};
+use crate::store::Result;
 
 /// Directories of the repository in which names came, went or changed.
 #[derive(Debug, Default)]
@@ -37,26 +37,26 @@ impl Repo {
             // A directory may have given way to a ref of its name.
             let Some(dir) = sys::optional(sys::open_dir(&self.root, path)).or_else(|e| match e.kind() {
                 io::ErrorKind::NotADirectory => Ok(None),
-                _ => Err(Error::io("open", path, e)),
+                _ => Err(self.failed("open", path, e)),
             })?
             else {
                 continue;
             };
-            sys::sync_file(dir).map_err(|e| Error::io("fsync", path, e))?;
+            sys::sync_file(dir).map_err(|e| self.failed("fsync", path, e))?;
         }
         Ok(())
     }
 
     /// A file of the repository, such as the keys of a remote; `None` if it is not there.
     pub(crate) fn read_file(&self, path: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
-        sys::read_file(&self.root, path, limit_bytes).map_err(|e| Error::io("read", path, e))
+        sys::read_file(&self.root, path, limit_bytes).map_err(|e| self.failed("read", path, e))
     }
 
     /// Replaces a file of the repository.
     pub(crate) fn replace_file(&self, path: &str, content: &[u8]) -> Result<()> {
         let mut changed = ChangedDirs::default();
         changed.note(path);
-        self.replace_file_at(path, content).map_err(|e| Error::io("write", path, e))?;
+        self.replace_file_at(path, content).map_err(|e| self.failed("write", path, e))?;
         self.sync_changed(&changed)
     }
 
@@ -68,7 +68,7 @@ impl Repo {
         changed.note(second.0);
         let failed = |path: &str| {
             let path = path.to_owned();
-            move |error| Error::io("write", path, error)
+            move |error| self.failed("write", path, error)
         };
         let file = written(self.tmp.as_fd(), first.1).map_err(failed(first.0))?;
         let other = written(self.tmp.as_fd(), second.1).map_err(failed(second.0))?;
@@ -83,7 +83,7 @@ impl Repo {
     pub(crate) fn remove_file(&self, path: &str) -> Result<()> {
         let mut changed = ChangedDirs::default();
         changed.note(path);
-        match sys::unlink(&self.root, path).map_err(|e| Error::io("unlink", path, e))? {
+        match sys::unlink(&self.root, path).map_err(|e| self.failed("unlink", path, e))? {
             true => self.sync_changed(&changed),
             false => Ok(()),
         }

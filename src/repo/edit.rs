@@ -59,7 +59,7 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::NotARepository`]; [`Error::Invalid`] if it is no key file; [`Error::Io`].
     pub fn open(dir: &Dir) -> Result<Self> {
-        let root = sys::open_dir(dir, ".").map_err(|e| Error::io("open", ".", e))?;
+        let root = sys::open_dir(dir, ".").map_err(|e| Error::at(dir, "open", ".", e))?;
         open_objects(dir)?;
         let keys = read_keys(&root)?;
         Ok(Self { root, keys })
@@ -92,9 +92,9 @@ impl ConfigFile {
             Err(_) => Fsync::of(&settings_now),
         };
         durable::replace(root, root, "config", keys.to_string().as_bytes(), fsync)
-            .map_err(|e| Error::io("write", "config", e))?;
+            .map_err(|e| Error::at(root, "write", "config", e))?;
         if fsync != Fsync::Never {
-            sys::sync_file(&self.root).map_err(|e| Error::io("fsync", ".", e))?;
+            sys::sync_file(&self.root).map_err(|e| Error::at(&self.root, "fsync", ".", e))?;
         }
         self.keys = keys;
         Ok(())

@@ -17,7 +17,10 @@ impl Repo {
     /// # Errors
     /// [`Error::Io`]; in mode bare-user also if the file system has no xattrs. And as [`Repo::open`].
     pub fn create(dir: Dir, mode: RepoMode, collection: Option<&CollectionId>) -> Result<Self> {
-        let failed = |op, path: &'static str| move |e| Error::io(op, path, e);
+        let failed = |op, path: &'static str| {
+            let dir = &dir;
+            move |e| Error::at(dir, op, path, e)
+        };
         if sys::lstat(&dir, "objects").map_err(failed("stat", "objects"))?.is_none() {
             if mode == RepoMode::BareUser {
                 probe_xattrs(&dir).map_err(failed("set the xattr user.ostreemeta in", "."))?;

@@ -47,7 +47,7 @@ impl Lock {
             Locking::Forever => None,
             Locking::TimeoutSecs(secs) => Instant::now().checked_add(Duration::from_secs(secs)),
         };
-        let failed = |e: io::Error| Error::io("lock", name, e);
+        let failed = |e: io::Error| Error::at(repo, "lock", name, e);
         let file = sys::open_or_create(repo, name, 0o660).map_err(failed)?;
         while !sys::try_lock(&file, kind).map_err(failed)? {
             ctx.cancel.check()?;

@@ -45,6 +45,7 @@ mod uncompressed;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use cap_std::fs::Dir;
 use ostree_format::keyfile::KeyFile;
@@ -92,7 +93,10 @@ impl Repo {
     /// # Errors
     /// [`Error::NotARepository`]; [`Error::Invalid`] if its config is not understood; [`Error::Io`].
     pub fn open(dir: Dir) -> Result<Self> {
-        let failed = |op, path: &'static str| move |e| Error::io(op, path, e);
+        let failed = |op, path: &'static str| {
+            let dir = &dir;
+            move |e| Error::at(dir, op, path, e)
+        };
         let root = sys::open_dir(&dir, ".").map_err(failed("open", "."))?;
         let objects = open_objects(&dir)?;
         let writable = sys::require_writable(&objects).is_ok();
@@ -108,7 +112,7 @@ impl Repo {
         let config = read_config(&dir)?;
         Ok(Self {
             format: object::file_format(&config),
-            objects: ObjectDir::new(objects, "objects"),
+            objects: ObjectDir::new(objects),
             uncompressed: uncompressed::Uncompressed::new(),
             boot_id: sys::boot_id(),
             tmp,
@@ -290,6 +294,11 @@ impl Repo {
         Ok(cache)
     }
 
+    /// An [`Error::Io`] about `path` in here.
+    fn failed(&self, op: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Error {
+        Error::at(&self.root, op, path, source)
+    }
+
     /// Objects are written in place.
     fn direct_sink(&self) -> Sink<'_> {
         let sync = if self.fsync == Fsync::Never { ObjectSync::Later } else { ObjectSync::Each };
@@ -301,7 +310,7 @@ impl Repo {
 fn open_objects(dir: &Dir) -> Result<OwnedFd> {
     sys::open_dir(dir, "objects").map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::NotARepository { missing: "objects" },
-        _ => Error::io("open", "objects", error),
+        _ => Error::at(dir, "open", "objects", error),
     })
 }
 
@@ -311,7 +320,8 @@ fn read_config(dir: &Dir) -> Result<RepoConfig> {
 
 /// The config, whatever its values are.
 fn read_keys(dir: &impl AsFd) -> Result<KeyFile> {
-    let text = sys::read_file(dir, "config", MAX_CONFIG_BYTES).map_err(|e| Error::io("read", "config", e))?;
+    let text =
+        sys::read_file(dir, "config", MAX_CONFIG_BYTES).map_err(|e| Error::at(dir, "read", "config", e))?;
     let text = text.ok_or(Error::NotARepository { missing: "config" })?;
     KeyFile::parse(&text).map_err(invalid_config)
 }

@@ -79,7 +79,7 @@ impl Repo {
     fn ref_file(&self, path: &str) -> Result<Option<RefFile>> {
         let bytes = match sys::read_file(&self.root, path, MAX_REF_BYTES) {
             Err(e) if is_no_ref(&e) => None,
-            other => other.map_err(|e| Error::io("read", path, e))?,
+            other => other.map_err(|e| self.failed("read", path, e))?,
         };
         let Some(bytes) = bytes else {
             return Ok(sys::read_link(&self.root, path).is_ok().then_some(RefFile::Nowhere));

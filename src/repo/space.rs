@@ -18,7 +18,7 @@ impl Repo {
     /// # Errors
     /// [`Error::Io`].
     pub fn room(&self) -> Result<impl Fn(u64) -> Result<()> + Send + Sync + 'static> {
-        let root = self.root.try_clone().map_err(|e| Error::io("open", ".", e))?;
+        let root = self.root.try_clone().map_err(|e| self.failed("open", ".", e))?;
         let limit = self.config.min_free_space;
         Ok(move |bytes| Space::new(&root, limit)?.reserve(bytes))
     }
@@ -35,7 +35,7 @@ pub(super) struct Space {
 impl Space {
     /// What may be used of the file system of `dir` now.
     pub(super) fn new(dir: impl AsFd, limit: MinFreeSpace) -> Result<Self> {
-        let room = sys::room(dir).map_err(|e| Error::io("statvfs", ".", e))?;
+        let room = sys::room(&dir).map_err(|e| Error::at(&dir, "statvfs", ".", e))?;
         // It lies in memory (ramfs), and does not say how much there is.
         let limit = if room.blocks == 0 { MinFreeSpace::Percent(0) } else { limit };
         let reserved = match limit {

@@ -76,7 +76,7 @@ impl<'t> Staging<'t> {
             return Ok(staging);
         }
         let prefix = format!("{PREFIX}{boot_id}-");
-        let failed = |e| Error::io("mkdir", "tmp", e);
+        let failed = |e| Error::at(tmp, "mkdir", ".", e);
         loop {
             let name = sys::temporary_dir(tmp, &prefix, 0o775).map_err(failed)?;
             // Without descriptors or inodes it cannot be used, and shall not stay.
@@ -84,7 +84,7 @@ impl<'t> Staging<'t> {
             let Some(lock) = try_lock(tmp, &name).inspect_err(removed)? else { continue };
             // Before it was locked, another transaction may have taken it over, and removed it or left something in it.
             let opened = sys::optional(fs::open_made_dir(tmp, &*name));
-            let opened = opened.map_err(|e| Error::io("open", format!("tmp/{name}"), e)).inspect_err(removed);
+            let opened = opened.map_err(|e| Error::at(tmp, "open", &name, e)).inspect_err(removed);
             let Some(fd) = opened? else { continue };
             let resumed = !sys::list(&fd, ".").map_err(failed).inspect_err(removed)?.is_empty();
             return Ok(Self::new(tmp, name, fd, lock, resumed));
@@ -94,7 +94,7 @@ impl<'t> Staging<'t> {
     /// Takes over a directory of this boot that nobody uses, if there is one.
     pub(super) fn take_over(tmp: BorrowedFd<'t>, boot_id: &str, takeover: Takeover) -> Result<Option<Self>> {
         let prefix = format!("{PREFIX}{boot_id}-");
-        let mut left = sys::list(tmp, ".").map_err(|e| Error::io("list", "tmp", e))?;
+        let mut left = sys::list(tmp, ".").map_err(|e| Error::at(tmp, "list", ".", e))?;
         left.retain(|(name, kind)| *kind == FileType::Directory && name.starts_with(&prefix));
         let has_journal =
             |name: &str| sys::lstat(tmp, &format!("{name}/{JOURNAL}")).is_ok_and(|s| s.is_some());
@@ -112,9 +112,8 @@ impl<'t> Staging<'t> {
 
     /// Takes over the directory `name`, if it is one of this user's and nobody uses it.
     fn resume(tmp: BorrowedFd<'t>, name: String) -> Result<Option<Self>> {
-        let path = format!("tmp/{name}");
-        let path = path.as_str();
-        let failed = |op| move |e: io::Error| Error::io(op, path, e);
+        let at = name.as_str();
+        let failed = |op| move |e: io::Error| Error::at(tmp, op, at, e);
         let Some(fd) = sys::open_own_dir(tmp, &name).map_err(failed("open"))? else { return Ok(None) };
         let Some(lock) = try_lock(tmp, &name)? else { return Ok(None) };
         // Its user may have removed it between our opening and our locking.
@@ -129,7 +128,7 @@ impl<'t> Staging<'t> {
     }
 
     fn new(tmp: BorrowedFd<'t>, name: String, fd: OwnedFd, lock: StagingLock<'t>, resumed: bool) -> Self {
-        let objects = ObjectDir::new(fd, format!("tmp/{name}"));
+        let objects = ObjectDir::new(fd);
         Self { objects, resumed, tmp, name, _lock: lock }
     }
 
@@ -164,7 +163,7 @@ impl<'t> Staging<'t> {
     /// Removes the directory with everything in it.
     pub(super) fn remove(self) -> Result<()> {
         let removed = fs::clear_dir(&self.objects).and_then(|()| sys::rmdir(self.tmp, &self.name));
-        removed.map_err(|e| Error::io("remove", self.objects.path(), e))
+        removed.map_err(|e| self.objects.failed("remove", "", e))
     }
 
     /// Leaves the directory to the next transaction, unless there is nothing in it, and nothing to be told.
@@ -179,7 +178,8 @@ impl<'t> Staging<'t> {
 /// Locks the staging directory `name`; `None` if somebody uses it, or the lock is somebody else's.
 fn try_lock<'t>(tmp: BorrowedFd<'t>, name: &str) -> Result<Option<StagingLock<'t>>> {
     let path = format!("{name}-lock");
-    let failed = |op| move |e| Error::io(op, format!("tmp/{name}-lock"), e);
+    let at = path.as_str();
+    let failed = |op| move |e| Error::at(tmp, op, at, e);
     loop {
         let file = match sys::open_or_create(tmp, &path, 0o600) {
             Err(e) if is_of_others(&e) => return Ok(None),
@@ -211,6 +211,6 @@ fn is_of_others(e: &io::Error) -> bool {
 pub(super) fn remove_unused(tmp: BorrowedFd<'_>, name: &str) -> Result<()> {
     match try_lock(tmp, name)? {
         None => Ok(()),
-        Some(_lock) => fs::remove_all(tmp, name).map_err(|e| Error::io("remove", format!("tmp/{name}"), e)),
+        Some(_lock) => fs::remove_all(tmp, name).map_err(|e| Error::at(tmp, "remove", name, e)),
     }
 }

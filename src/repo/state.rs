@@ -21,7 +21,8 @@ pub(super) fn path(commit: &CommitId) -> String {
 /// Whether all objects of a commit are there, as far as was noted.
 pub(super) fn completeness(repo: BorrowedFd<'_>, commit: &CommitId) -> Result<Completeness> {
     let path = path(commit);
-    let content = sys::read_file_nofollow(repo, &path, 4096).map_err(|e| Error::io("read", &path, e))?;
+    let content =
+        sys::read_file_nofollow(repo, &path, 4096).map_err(|e| Error::at(repo, "read", &path, e))?;
     Ok(match content.as_deref() {
         None => Completeness::Complete,
         Some([b'f', ..]) => Completeness::PartialByFsck,
@@ -34,12 +35,12 @@ pub(super) fn set_completeness(repo: BorrowedFd<'_>, commit: &CommitId, state: C
     let path = path(commit);
     let content: &[u8] = match state {
         Completeness::Complete => {
-            return sys::unlink(repo, &path).map(drop).map_err(|e| Error::io("unlink", &path, e));
+            return sys::unlink(repo, &path).map(drop).map_err(|e| Error::at(repo, "unlink", &path, e));
         }
         Completeness::Partial => b"",
         Completeness::PartialByFsck => b"f",
     };
-    let failed = |e| Error::io("create", &path, e);
+    let failed = |e| Error::at(repo, "create", &path, e);
     match sys::create_new(repo, &path, 0o644).map_err(failed)? {
         None => Ok(()),
         Some(mut file) => file.write_all(content).map_err(failed),

@@ -68,7 +68,7 @@ impl Repo {
     /// [`Error::Invalid`] if it is none; [`Error::Io`].
     pub fn read_summary(&self) -> Result<Option<SummaryFile>> {
         let read = |path: &'static str| {
-            sys::read_file(&self.root, path, MAX_METADATA_BYTES).map_err(|e| Error::io("read", path, e))
+            sys::read_file(&self.root, path, MAX_METADATA_BYTES).map_err(|e| self.failed("read", path, e))
         };
         let invalid = |what: &str| {
             let what = what.to_owned();
@@ -91,7 +91,7 @@ impl Repo {
     }
 
     fn now_secs(&self) -> Result<u64> {
-        tmp::now_secs(self.tmp.as_fd()).map_err(|e| Error::io("create", "tmp", e))
+        tmp::now_secs(self.tmp.as_fd()).map_err(|e| self.failed("create", "tmp", e))
     }
 
     fn write_summary(&self, additional: &Dict, sign: Option<&Sign<'_>>, now_secs: u64) -> Result<()> {

@@ -64,8 +64,8 @@ impl Repo {
             return Ok(Some(dir));
         }
         let opened = sys::mkdir(&self.root, PATH, 0o775).and_then(|_| sys::open_own_dir(&self.root, PATH));
-        let Some(fd) = opened.map_err(|e| Error::io("mkdir", PATH, e))? else { return Ok(None) };
+        let Some(fd) = opened.map_err(|e| self.failed("mkdir", PATH, e))? else { return Ok(None) };
         // Another thread may have been first.
-        Ok(Some(self.uncompressed.get_or_init(|| ObjectDir::new(fd, PATH))))
+        Ok(Some(self.uncompressed.get_or_init(|| ObjectDir::new(fd))))
     }
 }

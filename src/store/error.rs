@@ -1,14 +1,15 @@
 //! What can go wrong with a store; every error names the thing.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use ostree_format::{
     Checksum, CommitId, ObjectName, ObjectType, ParseError, ParseErrorKind, RefName, RefSpec, Rev,
 };
 
 use super::Refusal;
-use crate::base::{Cancelled, ErrorKind, Kind};
+use crate::base::{Cancelled, ErrorKind, Kind, fs};
 
 /// The result of every call on a store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -166,6 +167,17 @@ impl Error {
     /// An [`Error::Io`].
     pub fn io(op: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self::Io { op, path: path.into(), source: source.into() }
+    }
+
+    /// An [`Error::Io`] of what `path` names from the open directory `dir`. It says where that lies: the same names are in
+    /// every repository.
+    pub(crate) fn at(
+        dir: impl AsFd,
+        op: &'static str,
+        path: impl AsRef<Path>,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self::io(op, fs::place(dir, path), source)
     }
 
     /// The error for whoever reads or writes a stream: a full disk stays one.

@@ -122,12 +122,12 @@ impl Sysroot {
     pub(super) fn remove_deployment(&self, dir: &DeploymentDir) -> Result<()> {
         let path = dir.path();
         let opened = files::open_dir(&self.dir, &path)?;
-        let inode = rustix::fs::fstat(&opened).map_err(|e| Error::io("stat", &path, e))?;
+        let inode = rustix::fs::fstat(&opened).map_err(|e| Error::at(&opened, "stat", ".", e))?;
         let inode = Some(Inode::from(&inode));
         if self.surroundings.root == inode || self.surroundings.booted == inode {
             return Ok(());
         }
-        files::set_immutable(&opened, false).map_err(|e| Error::io("make mutable", &path, e))?;
+        files::set_immutable(&opened, false).map_err(|e| Error::at(&opened, "make mutable", ".", e))?;
         // The directory is what makes a deployment: without it nobody would look for the rest.
         for path in [dir.backing_path(), dir.origin_path(), path] {
             files::remove_all(&self.dir, &path)?;

@@ -118,7 +118,7 @@ impl Sysroot {
         self.write_origin_file(deployment, Durability::Later)?;
         if !self.surroundings.tunables.mutable {
             let sealed = files::set_immutable(&root, true);
-            sealed.map_err(|e| Error::io("make immutable", deployment.id.path(), e))?;
+            sealed.map_err(|e| Error::at(&root, "make immutable", ".", e))?;
         }
         Ok(())
     }
@@ -164,13 +164,13 @@ impl Sysroot {
             (true, false, true) => return Err(Error::BothEtcs),
             (true, true, true) => {
                 let removed = rustix::fs::unlinkat(root, "etc", rustix::fs::AtFlags::REMOVEDIR);
-                removed.map_err(|e| Error::io("rmdir", "etc", e))?;
+                removed.map_err(|e| Error::at(root, "rmdir", "etc", e))?;
             }
             (false, _, true) => {}
             // Very old trees have their configuration where it is used.
             (true, false, false) => {
                 let moved = rustix::fs::renameat(root, "etc", root, "usr/etc");
-                moved.map_err(|e| Error::io("rename", "etc", e))?;
+                moved.map_err(|e| Error::at(root, "rename", "etc", e))?;
                 source = "etc";
             }
             (_, _, false) => return Ok(()),

@@ -1,12 +1,13 @@
 //! What can go wrong with a sysroot.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use ostree_format::{Checksum, CommitId, ParseError};
 
 use super::{DeploymentId, Stateroot, Unsealed};
-use crate::base::{Cancelled, ErrorKind, Kind, VerityDigest};
+use crate::base::{Cancelled, ErrorKind, Kind, VerityDigest, fs};
 use crate::store;
 
 /// The result of every call on a sysroot.
@@ -32,7 +33,7 @@ pub enum Error {
     Io {
         /// The operation that was tried.
         op: &'static str,
-        /// The file, as seen from the sysroot.
+        /// The file.
         path: PathBuf,
         /// The error of the system.
         source: io::Error,
@@ -164,6 +165,16 @@ impl Error {
     /// An [`Error::Io`].
     pub fn io(op: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
         Self::Io { op, path: path.into(), source: source.into() }
+    }
+
+    /// An [`Error::Io`] of what `path` names from the open directory `dir`, which says where that lies.
+    pub(super) fn at(
+        dir: impl AsFd,
+        op: &'static str,
+        path: impl AsRef<Path>,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self::io(op, fs::place(dir, path), source)
     }
 
     /// An [`Error::Invalid`] of `what`.

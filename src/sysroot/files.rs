@@ -27,24 +27,24 @@ pub(super) enum Durability {
 
 /// What lies at `path`, not followed if it is a symbolic link.
 pub(super) fn lstat(dir: impl AsFd, path: &str) -> Result<Option<Stat>> {
-    fs::lstat(dir, path).map_err(|e| Error::io("stat", path, e))
+    fs::lstat(&dir, path).map_err(|e| Error::at(&dir, "stat", path, e))
 }
 
 /// What lies at `path`, symbolic links followed.
 pub(super) fn stat(dir: impl AsFd, path: &str) -> Result<Option<Stat>> {
-    optional(rustix::fs::statat(dir, path, AtFlags::empty())).map_err(|e| Error::io("stat", path, e))
+    optional(rustix::fs::statat(&dir, path, AtFlags::empty())).map_err(|e| Error::at(&dir, "stat", path, e))
 }
 
 /// Opens a directory.
 pub(super) fn open_dir(dir: impl AsFd, path: &str) -> Result<OwnedFd> {
-    open_dir_if_there(dir, path)?.ok_or_else(|| Error::io("opendir", path, Errno::NOENT))
+    open_dir_if_there(&dir, path)?.ok_or_else(|| Error::at(&dir, "opendir", path, Errno::NOENT))
 }
 
 /// Opens a directory; `None` if it is not there.
 pub(super) fn open_dir_if_there(dir: impl AsFd, path: &str) -> Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::openat(dir, path, flags, Mode::empty());
-    optional(opened).map_err(|e| Error::io("opendir", path, e))
+    let opened = rustix::fs::openat(&dir, path, flags, Mode::empty());
+    optional(opened).map_err(|e| Error::at(&dir, "opendir", path, e))
 }
 
 /// An open directory in which paths do not lead out.
@@ -54,10 +54,10 @@ pub(super) fn into_dir(dir: OwnedFd) -> Dir {
 
 /// Opens a regular file to be read; `None` if it is not there.
 pub(super) fn open_file(dir: impl AsFd, path: &str) -> Result<Option<File>> {
-    let failed = |e| Error::io("open", path, e);
+    let failed = |e| Error::at(&dir, "open", path, e);
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let opened = rustix::fs::openat(dir, path, flags, Mode::empty());
-    optional(opened).map_err(failed)?.map(|fd| regular(fd.into(), path)).transpose()
+    let opened = rustix::fs::openat(&dir, path, flags, Mode::empty());
+    optional(opened).map_err(failed)?.map(|fd| regular(fd.into())).transpose()
 }
 
 /// Opens a regular file to be read that lies in a tree, also where symbolic links within the tree lead to it; `None` if
@@ -65,13 +65,13 @@ pub(super) fn open_file(dir: impl AsFd, path: &str) -> Result<Option<File>> {
 pub(super) fn open_file_within(tree: &Dir, path: &str) -> Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
-    let opened = optional(tree.open_with(path, &options)).map_err(|e| Error::io("open", path, e))?;
-    opened.map(|file| regular(file.into_std(), path)).transpose()
+    let opened = optional(tree.open_with(path, &options)).map_err(|e| Error::at(tree, "open", path, e))?;
+    opened.map(|file| regular(file.into_std())).transpose()
 }
 
 /// A symbolic link in a tree may lead to a device that never ends.
-fn regular(file: File, path: &str) -> Result<File> {
-    let failed = |e| Error::io("open", path, e);
+fn regular(file: File) -> Result<File> {
+    let failed = |e| Error::at(&file, "open", ".", e);
     match file.metadata().map_err(failed)?.is_file() {
         true => Ok(file),
         false => Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))),
@@ -82,21 +82,21 @@ fn regular(file: File, path: &str) -> Result<File> {
 pub(super) fn open_entry(dir: impl AsFd, name: &str, flags: OFlags) -> Result<Option<OwnedFd>> {
     let flags =
         flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+    match rustix::fs::openat(&dir, name, flags, Mode::empty()) {
         Ok(opened) => Ok(Some(opened)),
         Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Ok(None),
-        Err(error) => Err(Error::io("open", name, error)),
+        Err(error) => Err(Error::at(&dir, "open", name, error)),
     }
 }
 
 /// The content of a small file; `None` if it is not there.
 pub(super) fn read(dir: impl AsFd, path: &str) -> Result<Option<Vec<u8>>> {
-    let Some(file) = open_file(dir, path)? else { return Ok(None) };
+    let Some(file) = open_file(&dir, path)? else { return Ok(None) };
     let mut bytes = Vec::new();
     let read = file.take(MAX_SMALL_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Error::io("read", path, e))?;
+    read.map_err(|e| Error::at(&dir, "read", path, e))?;
     if bytes.len() as u64 > MAX_SMALL_BYTES {
-        return Err(Error::io("read", path, io::Error::from(io::ErrorKind::FileTooLarge)));
+        return Err(Error::at(&dir, "read", path, io::Error::from(io::ErrorKind::FileTooLarge)));
     }
     Ok(Some(bytes))
 }
@@ -104,52 +104,52 @@ pub(super) fn read(dir: impl AsFd, path: &str) -> Result<Option<Vec<u8>>> {
 /// The names in a directory and what they are; none if it is not there. Names that are not UTF-8 are left out.
 pub(super) fn list(dir: impl AsFd, path: &str) -> Result<Vec<(String, FileType)>> {
     let Some(dir) = open_dir_if_there(dir, path)? else { return Ok(Vec::new()) };
-    fs::entries(&dir).map_err(|e| Error::io("readdir", path, e))
+    fs::entries(&dir).map_err(|e| Error::at(&dir, "readdir", ".", e))
 }
 
 /// Makes a directory and those above it, unless they are there.
 pub(super) fn mkdir_all(dir: impl AsFd, path: &str, mode: u32) -> Result<()> {
-    fs::mkdir_all(dir, path, mode).map_err(|e| Error::io("mkdir", path, e))
+    fs::mkdir_all(&dir, path, mode).map_err(|e| Error::at(&dir, "mkdir", path, e))
 }
 
 /// Makes a directory; says whether it was not there.
 pub(super) fn mkdir(dir: impl AsFd, path: &str, mode: u32) -> Result<bool> {
-    fs::mkdir(dir, path, mode).map_err(|e| Error::io("mkdir", path, e))
+    fs::mkdir(&dir, path, mode).map_err(|e| Error::at(&dir, "mkdir", path, e))
 }
 
 /// Sets the permissions, which the umask has reduced when the file was made.
 pub(super) fn chmod(dir: impl AsFd, path: &str, mode: u32) -> Result<()> {
-    let set = rustix::fs::chmodat(dir, path, Mode::from_raw_mode(mode), AtFlags::empty());
-    set.map_err(|e| Error::io("chmod", path, e))
+    let set = rustix::fs::chmodat(&dir, path, Mode::from_raw_mode(mode), AtFlags::empty());
+    set.map_err(|e| Error::at(&dir, "chmod", path, e))
 }
 
 /// Removes a file; says whether it was there.
 pub(super) fn unlink(dir: impl AsFd, path: &str) -> Result<bool> {
-    fs::unlink(dir, path).map_err(|e| Error::io("unlink", path, e))
+    fs::unlink(&dir, path).map_err(|e| Error::at(&dir, "unlink", path, e))
 }
 
 /// Removes whatever lies at `path`, with everything below it.
 pub(super) fn remove_all(dir: impl AsFd, path: &str) -> Result<()> {
-    fs::remove_all(dir, path).map_err(|e| Error::io("remove", path, e))
+    fs::remove_all(&dir, path).map_err(|e| Error::at(&dir, "remove", path, e))
 }
 
 /// The target of a symbolic link.
 pub(super) fn read_link(dir: impl AsFd, path: &str) -> Result<String> {
-    fs::link_target(dir, path).map_err(|e| Error::io("readlink", path, e))
+    fs::link_target(&dir, path).map_err(|e| Error::at(&dir, "readlink", path, e))
 }
 
 /// Makes a symbolic link, in place of what lies at `path`, by one rename.
 pub(super) fn replace_link(dir: impl AsFd, target: &str, path: &str) -> Result<()> {
     let (dir, temporary) = (dir.as_fd(), format!("{path}.tmp"));
     unlink(dir, &temporary)?;
-    rustix::fs::symlinkat(target, dir, &*temporary).map_err(|e| Error::io("symlink", &temporary, e))?;
+    rustix::fs::symlinkat(target, dir, &*temporary).map_err(|e| Error::at(dir, "symlink", &temporary, e))?;
     rename(dir, &temporary, path)
 }
 
 /// Renames within a directory, over what is there.
 pub(super) fn rename(dir: impl AsFd, from: &str, to: &str) -> Result<()> {
     let dir = dir.as_fd();
-    rustix::fs::renameat(dir, from, dir, to).map_err(|e| Error::io("rename", to, e))
+    rustix::fs::renameat(dir, from, dir, to).map_err(|e| Error::at(dir, "rename", to, e))
 }
 
 /// Writes a small file that all may read, in place of the one that is there, by one rename.
@@ -174,7 +174,7 @@ pub(super) fn replace(dir: impl AsFd, path: &str, bytes: &[u8], durability: Dura
             let _ = rustix::fs::unlinkat(dir, &*name, AtFlags::empty());
         })
     };
-    written().map_err(|e| Error::io("write", path, e))
+    written().map_err(|e| Error::at(dir, "write", path, e))
 }
 
 /// Lets nobody change what a directory has, or everybody again who may. Where there is no such flag, or no right to it,

@@ -57,16 +57,17 @@ pub(super) fn write(repo: &Repo, commit: &CommitId, deployment: &Dir, ctx: &Ctx)
         return Err(Error::WrongImage { commit: *commit, digest });
     }
     if is_verified {
-        let image = open(deployment, UNFINISHED).map_err(|e| Error::io("open", UNFINISHED, e))?;
-        protect(&image, UNFINISHED)?;
+        let image = open(deployment, UNFINISHED).map_err(|e| Error::at(deployment, "open", UNFINISHED, e))?;
+        protect(&image)?;
         protect_objects(repo, commit, ctx)?;
     }
-    renameat(deployment, UNFINISHED, deployment, IMAGE).map_err(|e| Error::io("rename", IMAGE, e))?;
+    renameat(deployment, UNFINISHED, deployment, IMAGE)
+        .map_err(|e| Error::at(deployment, "rename", IMAGE, e))?;
     Ok(digest)
 }
 
 fn write_unfinished(image: &TreeImage, deployment: &Dir) -> Result<VerityDigest> {
-    let failed = |e: io::Error| Error::io("write", UNFINISHED, e);
+    let failed = |e: io::Error| Error::at(deployment, "write", UNFINISHED, e);
     // The tree may have a file of this name: a link to an object, which must not be written into.
     files::remove_all(deployment, UNFINISHED)?;
     let mut options = OpenOptions::new();
@@ -86,10 +87,10 @@ fn protect_objects(repo: &Repo, commit: &CommitId, ctx: &Ctx) -> Result<()> {
         ctx.cancel.check()?;
         let path = format!("objects/{}", ObjectName::from(id).loose_path(repo.mode()));
         match open(repo.dir(), &path) {
-            Ok(object) => protect(&object, &path)?,
+            Ok(object) => protect(&object)?,
             // A symbolic link.
             Err(Errno::LOOP) => {}
-            Err(errno) => return Err(Error::io("open", path, errno)),
+            Err(errno) => return Err(Error::at(repo.dir(), "open", path, errno)),
         }
     }
     Ok(())
@@ -101,9 +102,9 @@ fn open(dir: &Dir, path: &str) -> Result<File, Errno> {
 }
 
 /// Has the kernel verify a file from now on, which nobody can change any more.
-fn protect(file: &File, path: &str) -> Result<()> {
+fn protect(file: &File) -> Result<()> {
     match fs_ioc_enable_verity(file, SHA256, BLOCK) {
         Ok(()) | Err(EnableVerityError::AlreadyEnabled) => Ok(()),
-        Err(error) => Err(Error::io("enabling fs-verity of", path, io::Error::other(error))),
+        Err(error) => Err(Error::at(file, "enabling fs-verity of", ".", io::Error::other(error))),
     }
 }

@@ -204,17 +204,17 @@ fn link_or_copy(
     match rustix::fs::linkat(from, source, to, name, AtFlags::empty()) {
         Ok(()) => Ok(()),
         Err(Errno::MLINK | Errno::XDEV) => {
-            let source =
-                files::open_file(from, source)?.ok_or_else(|| Error::io("open", source, Errno::NOENT))?;
+            let source = files::open_file(from, source)?
+                .ok_or_else(|| Error::at(from, "open", source, Errno::NOENT))?;
             copy(&source, to, name, Some(labels))
         }
-        Err(error) => Err(Error::io("link", name, error)),
+        Err(error) => Err(Error::at(to, "link", name, error)),
     }
 }
 
 /// Copies a file with owner and permissions; its content is on the disk before it has its name.
 fn copy(source: &File, to: BorrowedFd<'_>, name: &str, labels: Option<&Labels>) -> Result<()> {
-    let failed = |e: io::Error| Error::io("copy", name, e);
+    let failed = |e: io::Error| Error::at(to, "copy", name, e);
     let (parent, base) = name.rsplit_once('/').unwrap_or((".", name));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let make = |temporary: &str| Ok(rustix::fs::openat(to, temporary, flags, Mode::RUSR | Mode::WUSR)?);
@@ -259,7 +259,7 @@ fn if_full(error: Error, source: &File, to: BorrowedFd<'_>, name: &str) -> Error
 /// Copies a directory of device trees, over what is there of it.
 fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &str) -> Result<()> {
     let source = files::open_dir(from, path)?;
-    let stat = rustix::fs::fstat(&source).map_err(|e| Error::io("stat", path, e))?;
+    let stat = rustix::fs::fstat(&source).map_err(|e| Error::at(&source, "stat", ".", e))?;
     files::mkdir(to, path, 0o700)?;
     files::chmod(to, path, stat.st_mode & 0o7777)?;
     for (name, kind) in files::list(from, path)? {

@@ -32,7 +32,7 @@ impl Sysroot {
     /// # Errors
     /// [`Error::Io`]
     pub fn try_lock(&self) -> Result<Option<SysrootLock>> {
-        let failed = |e: std::io::Error| Error::io("lock", PATH, e);
+        let failed = |e: std::io::Error| Error::at(&self.dir, "lock", PATH, e);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOCTTY | OFlags::CLOEXEC;
         loop {
             let fd = rustix::fs::openat(&self.dir, PATH, flags, Mode::from_raw_mode(0o660));

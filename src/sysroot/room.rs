@@ -116,13 +116,13 @@ fn fits(boot: impl AsFd, bytes: u64) -> Result<bool> {
         return Ok(true);
     }
     let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let file = match rustix::fs::openat(boot, ".", flags, Mode::RUSR | Mode::WUSR) {
+    let file = match rustix::fs::openat(&boot, ".", flags, Mode::RUSR | Mode::WUSR) {
         Err(Errno::OPNOTSUPP | Errno::ISDIR) => return Ok(true),
-        opened => opened.map_err(|e| Error::io("open", "boot", e))?,
+        opened => opened.map_err(|e| Error::at(&boot, "open", ".", e))?,
     };
     match fallocate(file, FallocateFlags::empty(), 0, bytes + MARGIN_BYTES) {
         Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP) => Ok(true),
         Err(Errno::NOSPC) => Ok(false),
-        Err(error) => Err(Error::io("fallocate", "boot", error)),
+        Err(error) => Err(Error::at(&boot, "fallocate", ".", error)),
     }
 }

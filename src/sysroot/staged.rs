@@ -147,7 +147,7 @@ impl Sysroot {
         let run = self.run()?;
         files::mkdir_all(run, STAGED_INITRDS, 0o755)?;
         let dir = files::open_dir(run, STAGED_INITRDS)?;
-        let failed = |e: std::io::Error| Error::io("write", STAGED_INITRDS, e);
+        let failed = |e: std::io::Error| Error::at(&dir, "write", ".", e);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let make = |name: &str| Ok(rustix::fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR)?);
         let (name, fd) = unused_name(".tmp-", make).map_err(failed)?;

@@ -60,7 +60,7 @@ impl Sysroot {
     pub fn create_stateroot(&self, name: &Stateroot) -> Result<()> {
         for path in [name.path(), format!("{}/var", name.path())] {
             if !files::mkdir(&self.dir, &path, 0o777)? {
-                return Err(Error::io("Creating", path, rustix::io::Errno::EXIST));
+                return Err(Error::at(&self.dir, "Creating", path, rustix::io::Errno::EXIST));
             }
         }
         self.touch()
@@ -74,6 +74,6 @@ impl Sysroot {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         let times = Timestamps { last_access: now, last_modification: now };
         let touched = rustix::fs::utimensat(&self.dir, "ostree/deploy", &times, rustix::fs::AtFlags::empty());
-        touched.map_err(|e| Error::io("touch", "ostree/deploy", e))
+        touched.map_err(|e| Error::at(&self.dir, "touch", "ostree/deploy", e))
     }
 }

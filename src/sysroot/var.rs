@@ -78,7 +78,7 @@ fn make_usual_directories(var: BorrowedFd<'_>) -> Result<()> {
     files::mkdir(var, "log", 0o755)?;
     for (name, target) in [("run", "../run"), ("lock", "../run/lock")] {
         if files::lstat(var, name)?.is_none() {
-            rustix::fs::symlinkat(target, var, name).map_err(|e| Error::io("symlink", name, e))?;
+            rustix::fs::symlinkat(target, var, name).map_err(|e| Error::at(var, "symlink", name, e))?;
         }
     }
     Ok(())

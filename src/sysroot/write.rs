@@ -219,7 +219,7 @@ impl Sysroot {
         // So paths in boot entries are right whether or not /boot is a file system of its own.
         match rustix::fs::symlinkat(".", &boot, "boot") {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(Error::io("symlink", "boot/boot", error)),
+            Err(error) => return Err(Error::at(&boot, "symlink", "boot", error)),
         }
         files::replace_link(&boot, &format!("loader.{version}"), "loader.tmp")?;
         self.sync()?;
@@ -232,7 +232,7 @@ impl Sysroot {
         if !self.surroundings.tunables.skip_sync && self.repo.config().fsync {
             // The repository is on the same file system.
             let ostree = files::open_dir(&self.dir, "ostree")?;
-            rustix::fs::syncfs(ostree).map_err(|e| Error::io("syncfs", "ostree", e))?;
+            rustix::fs::syncfs(&ostree).map_err(|e| Error::at(&ostree, "syncfs", ".", e))?;
         }
         self.sync_boot()
     }
@@ -242,11 +242,11 @@ impl Sysroot {
             return Ok(());
         }
         let boot = self.boot_dir()?;
-        rustix::fs::syncfs(&boot).map_err(|e| Error::io("syncfs", "boot", e))?;
+        rustix::fs::syncfs(&boot).map_err(|e| Error::at(&boot, "syncfs", ".", e))?;
         // The disk of another machine is unmounted before it is booted from.
         if self.surroundings.booted.is_some() {
             boot_journal::empty(boot.as_fd(), self.dir.as_fd())
-                .map_err(|e| Error::io("make writable again", "boot", e))?;
+                .map_err(|e| Error::at(&boot, "make writable again", ".", e))?;
         }
         Ok(())
     }

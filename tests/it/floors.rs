@@ -150,6 +150,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("repo/sys/temp_file.rs", "rustix::fs::CWD", "beside that name, which is absolute"),
     ("repo/sys/temp_file.rs", "CWD", "beside that name, which is absolute"),
     (
+        "base/fs.rs",
+        "\"/proc/self/fd/",
+        "the kernel's name of a directory that was handed in: where it lies is read, for messages",
+    ),
+    (
         "base/xattr.rs",
         "\"/proc/self/fd",
         "the kernel's name of a directory that was handed in, for lgetxattr",

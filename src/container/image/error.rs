@@ -3,13 +3,14 @@
 mod problems;
 
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use ostree_format::{CommitId, FileId, ParseError};
 
 use super::digest::{DiffId, Digest};
 use super::reference::ImageReference;
-use crate::base::{Cancelled, ErrorKind, Kind};
+use crate::base::{Cancelled, ErrorKind, Kind, fs};
 #[cfg(feature = "net")]
 use crate::net;
 use crate::{store, tar};
@@ -265,6 +266,16 @@ impl Error {
             };
             Self::Io { op, path, source }
         }
+    }
+
+    /// An [`Error::Io`] of what `path` names from the open directory `dir`, which says where that lies: the same names are
+    /// in every layout.
+    pub(in crate::container) fn at<'a>(
+        dir: &'a impl AsFd,
+        op: &'static str,
+        path: impl AsRef<Path> + 'a,
+    ) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::io(op, fs::place(dir, path))(source)
     }
 
     /// What is wrong with a tar stream, said of the layer that it is.

@@ -19,12 +19,14 @@ use tar::{EntryType, Header};
 
 use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
 use super::temp::{TempFile, sweep};
+use crate::base::fs;
 use crate::container::image::{BlobWriter, Digest, Error, ImageDest, RawManifest, Result, canonical_json};
 
 const BLOCK_BYTES: u64 = 512;
 
 /// A new archive that holds one image. It appears under its name at [`OciArchiveWriter::finish`].
 pub struct OciArchiveWriter {
+    /// Where it will lie.
     name: PathBuf,
     tag: Option<String>,
     /// `None` while a blob is being written.
@@ -52,9 +54,9 @@ impl OciArchiveWriter {
         let temp = TempFile::new(dir, folder)?;
         let mut state = State { temp, end: 0, blobs: HashSet::new(), index: index::empty()? };
         for folder in ["blobs/", "blobs/sha256/"] {
-            state.write_entry(folder, EntryType::Directory, &[]).map_err(Error::io("write", name))?;
+            state.write_entry(folder, EntryType::Directory, &[]).map_err(Error::at(dir, "write", name))?;
         }
-        Ok(Self { name: name.to_owned(), tag: tag.map(str::to_owned), state: Mutex::new(Some(state)) })
+        Ok(Self { name: fs::place(dir, name), tag: tag.map(str::to_owned), state: Mutex::new(Some(state)) })
     }
 
     /// Completes the archive and gives it its name, replacing what had it before.

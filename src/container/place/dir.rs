@@ -60,8 +60,8 @@ impl DirImage {
         let _lock = lock_dir(&dir)?;
         sweep(&dir, Path::new(""));
         if read_small(&dir, VERSION)?.is_none() {
-            for entry in dir.entries().map_err(Error::io("read directory", "."))? {
-                let name = entry.map_err(Error::io("read directory", "."))?.file_name();
+            for entry in dir.entries().map_err(Error::at(&dir, "read directory", "."))? {
+                let name = entry.map_err(Error::at(&dir, "read directory", "."))?.file_name();
                 if !is_temp(&name) {
                     return Err(Error::Usage("the directory is not empty and holds no image".into()));
                 }
@@ -112,7 +112,7 @@ impl ImageSource for DirImage {
 impl ImageDest for DirImage {
     fn has_blob(&self, digest: &Digest) -> Result<bool> {
         let name = digest.checksum().to_string();
-        self.dir.try_exists(&name).map_err(Error::io("stat", name))
+        self.dir.try_exists(&name).map_err(Error::at(&self.dir, "stat", &name))
     }
 
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
@@ -132,7 +132,7 @@ impl ImageDest for DirImage {
         for name in signature_names() {
             match self.dir.remove_file(&name) {
                 Err(e) if e.kind() == ErrorKind::NotFound => break,
-                removed => removed.map_err(Error::io("unlink", name))?,
+                removed => removed.map_err(Error::at(&self.dir, "unlink", &name))?,
             }
         }
         write_whole(&self.dir, Path::new(MANIFEST), &manifest.bytes)

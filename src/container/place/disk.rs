@@ -15,11 +15,11 @@ pub(in crate::container) fn open_regular(dir: &Dir, path: &Path) -> Result<Optio
     let file = match dir.open_with(path, OpenOptions::new().read(true).custom_flags(flags)) {
         Ok(file) => file,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io("open", path)(e)),
+        Err(e) => return Err(Error::at(dir, "open", path)(e)),
     };
-    if !file.metadata().map_err(Error::io("stat", path))?.is_file() {
+    if !file.metadata().map_err(Error::at(dir, "stat", path))?.is_file() {
         let no_file = io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
-        return Err(Error::io("open", path)(no_file));
+        return Err(Error::at(dir, "open", path)(no_file));
     }
     Ok(Some(file))
 }
@@ -31,7 +31,7 @@ pub(in crate::container) fn file_part(
     part: &Range<u64>,
 ) -> Result<Option<Box<dyn Read + Send>>> {
     let Some(mut file) = open_regular(dir, path)? else { return Ok(None) };
-    file.seek(SeekFrom::Start(part.start)).map_err(Error::io("seek in", path))?;
+    file.seek(SeekFrom::Start(part.start)).map_err(Error::at(dir, "seek in", path))?;
     Ok(Some(Box::new(file.take(part.end.saturating_sub(part.start)))))
 }
 
@@ -39,7 +39,7 @@ pub(in crate::container) fn file_part(
 pub(in crate::container) fn read_small(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>> {
     let Some(file) = open_regular(dir, Path::new(name))? else { return Ok(None) };
     let mut content = Vec::new();
-    file.take(MAX_JSON_BYTES + 1).read_to_end(&mut content).map_err(Error::io("read", name))?;
+    file.take(MAX_JSON_BYTES + 1).read_to_end(&mut content).map_err(Error::at(dir, "read", name))?;
     if content.len() as u64 > MAX_JSON_BYTES {
         return Err(Error::TooLarge { what: name.to_owned(), limit: MAX_JSON_BYTES });
     }

@@ -60,7 +60,7 @@ impl OciLayout {
             check_no_other(&dir)?;
             write_whole(&dir, Path::new(OCI_LAYOUT), LAYOUT_CONTENT)?;
         }
-        dir.create_dir_all(BLOBS).map_err(Error::io("create directory", BLOBS))?;
+        dir.create_dir_all(BLOBS).map_err(Error::at(&dir, "create directory", BLOBS))?;
         let layout = Self::open(dir, tag)?;
         layout.change_index(&lock, |_| ())?;
         Ok(layout)
@@ -111,7 +111,7 @@ impl ImageSource for OciLayout {
 impl ImageDest for OciLayout {
     fn has_blob(&self, digest: &Digest) -> Result<bool> {
         let path = blob_path(digest);
-        self.dir.try_exists(&path).map_err(Error::io("stat", path))
+        self.dir.try_exists(&path).map_err(Error::at(&self.dir, "stat", &path))
     }
 
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {
@@ -160,8 +160,8 @@ impl BlobWriter for LayoutBlob {
 fn check_no_other(dir: &Dir) -> Result<()> {
     let own =
         |name: &OsStr| is_temp(name) || [OCI_LAYOUT, INDEX_JSON, "blobs"].iter().any(|own| name == *own);
-    for entry in dir.entries().map_err(Error::io("read directory", "."))? {
-        let name = entry.map_err(Error::io("read directory", "."))?.file_name();
+    for entry in dir.entries().map_err(Error::at(dir, "read directory", "."))? {
+        let name = entry.map_err(Error::at(dir, "read directory", "."))?.file_name();
         if !own(&name) {
             let name = name.to_string_lossy();
             return Err(Error::NotALayout(format!("it has no file {OCI_LAYOUT}, but a file {name:?}")));

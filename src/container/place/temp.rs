@@ -43,19 +43,21 @@ impl TempFile {
         let options = OpenOptions::new().read(true).write(true).create_new(true).to_owned();
         loop {
             // Opened as a file: what cap-std opens as a directory cannot be synced.
-            let folder = dir.open(or_dot(sub)).map_err(Error::io("open", or_dot(sub)))?;
+            let folder = dir.open(or_dot(sub)).map_err(Error::at(dir, "open", sub))?;
             let folder = Dir::from_std_file(folder.into_std());
             // The hasher's keys are random: no two processes choose the same name.
             let name = format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish());
             let file = match folder.open_with(&name, &options) {
                 Ok(file) => file,
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(Error::io("create", sub.join(name))(e)),
+                Err(e) => return Err(Error::at(&folder, "create", name)(e)),
             };
             let temp = Self { folder, name, file, kept: false };
-            lock(&temp.file).map_err(Error::io("lock", &temp.name))?;
+            lock(&temp.file).map_err(Error::at(&temp.folder, "lock", &temp.name))?;
             // Before it was locked, it looked like one that was left behind.
-            if fstat(&temp.file).map_err(|e| Error::io("stat", &temp.name)(e.into()))?.st_nlink > 0 {
+            if fstat(&temp.file).map_err(|e| Error::at(&temp.folder, "stat", &temp.name)(e.into()))?.st_nlink
+                > 0
+            {
                 return Ok(temp);
             }
         }
@@ -64,14 +66,12 @@ impl TempFile {
     /// Gives the file its name in its folder, replacing what had it before. It is on disk then. `name` is the path
     /// from where the folder's starts.
     pub(super) fn persist(mut self, name: &Path) -> Result<()> {
-        self.file.sync_all().map_err(Error::io("sync", name))?;
-        let file_name = Path::new(name.file_name().unwrap_or_default());
-        self.folder.rename(&self.name, &self.folder, file_name).map_err(Error::io("rename to", name))?;
+        let name = Path::new(name.file_name().unwrap_or_default());
+        self.file.sync_all().map_err(Error::at(&self.folder, "sync", name))?;
+        let renamed = self.folder.rename(&self.name, &self.folder, name);
+        renamed.map_err(Error::at(&self.folder, "rename to", name))?;
         self.kept = true;
-        fsync(&self.folder).map_err(|e| {
-            let folder = or_dot(name.parent().unwrap_or(Path::new("")));
-            Error::io("sync", folder)(e.into())
-        })
+        fsync(&self.folder).map_err(|e| Error::at(&self.folder, "sync", ".")(e.into()))
     }
 }
 
@@ -87,7 +87,7 @@ impl Drop for TempFile {
 /// Writes `bytes` to `name`, at once and durably.
 pub(in crate::container) fn write_whole(dir: &Dir, name: &Path, bytes: &[u8]) -> Result<()> {
     let mut temp = TempFile::new(dir, name.parent().unwrap_or(Path::new("")))?;
-    temp.file.write_all(bytes).map_err(Error::io("write", name))?;
+    temp.file.write_all(bytes).map_err(Error::at(dir, "write", name))?;
     temp.persist(name)
 }
 
@@ -112,8 +112,8 @@ pub(in crate::container) fn is_temp(name: &OsStr) -> bool {
 
 /// Makes everybody wait who locks the same directory, until the result is dropped.
 pub(super) fn lock_dir(dir: &Dir) -> Result<File> {
-    let file = dir.open(".").map_err(Error::io("open", "."))?;
-    lock(&file).map_err(Error::io("lock", "."))?;
+    let file = dir.open(".").map_err(Error::at(dir, "open", "."))?;
+    lock(&file).map_err(Error::at(dir, "lock", "."))?;
     Ok(file)
 }
 

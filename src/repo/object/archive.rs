@@ -69,8 +69,8 @@ impl FileFormat for Archive {
         out.flush()
     }
 
-    fn seal(&self, _: &Sink<'_>, id: &FileId, _: &FileHeader, file: &File) -> Result<()> {
-        sys::set_mode(file, 0o644).map_err(failed("chmod", id))
+    fn seal(&self, sink: &Sink<'_>, id: &FileId, _: &FileHeader, file: &File) -> Result<()> {
+        sys::set_mode(file, 0o644).map_err(failed(&sink.tmp, "chmod", id))
     }
 
     fn seal_link(&self, _: &Sink<'_>, id: &FileId, _: &FileHeader, _: &str) -> Result<()> {
@@ -81,8 +81,8 @@ impl FileFormat for Archive {
         let path = ObjectName::from(*id).loose_path(RepoMode::Archive);
         let Some((file, stat)) = open_object(objects.as_fd(), &path, id)? else { return Ok(None) };
         let file_bytes = stat.st_size.max(0).unsigned_abs();
-        let file = Packed::new(file, file_bytes, &self.workspaces).map_err(failed("read", id))?;
-        let (header, at) = read_header(file.reader(), id)?;
+        let file = Packed::new(file, file_bytes, &self.workspaces).map_err(failed(objects, "read", id))?;
+        let (header, at) = read_header(file.reader(), id, |e| failed(objects, "read", id)(e))?;
         let content = match header.file.kind {
             FileKind::Symlink(_) => Content::Empty,
             FileKind::Regular => Content::Stream(Box::new(file.into_content(at, header.size))),
@@ -91,13 +91,17 @@ impl FileFormat for Archive {
     }
 }
 
-/// The header, and where it ends.
-pub(super) fn read_header(mut file: impl Read, id: &FileId) -> Result<(ArchiveHeader, u64)> {
+/// The header, and where it ends; `unread` makes the error of a file that cannot be read.
+pub(super) fn read_header(
+    mut file: impl Read,
+    id: &FileId,
+    unread: impl Fn(std::io::Error) -> Error,
+) -> Result<(ArchiveHeader, u64)> {
     let mut framing = [0; FRAMING_BYTES];
-    file.read_exact(&mut framing).map_err(failed("read", id))?;
+    file.read_exact(&mut framing).map_err(&unread)?;
     let len = parse_framing(framing).map_err(Error::corrupt(*id))?;
     let mut bytes = Vec::new();
-    file.take(len as u64).read_to_end(&mut bytes).map_err(failed("read", id))?;
+    file.take(len as u64).read_to_end(&mut bytes).map_err(&unread)?;
     if bytes.len() != len {
         return Err(invalid(id, "the file ends inside of its header"));
     }
@@ -113,7 +117,7 @@ struct Output<'f> {
 
 impl Output<'_> {
     fn flush(&mut self) -> Result<()> {
-        self.file.write_all(&self.buffer).map_err(|e| Error::io("write", "object", e))?;
+        self.file.write_all(&self.buffer).map_err(|e| Error::at(self.file, "write an object in", ".", e))?;
         self.buffer.clear();
         Ok(())
     }

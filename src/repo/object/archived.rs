@@ -41,7 +41,7 @@ pub(in crate::repo) fn write_archived(
     mut archived: ArchivedFile,
     cancel: &Cancel,
 ) -> Result<Option<Linked>> {
-    let file = TempFile::new(sink.tmp).map_err(|e| Error::io("create", "temporary file", e))?;
+    let file = TempFile::new(sink.tmp).map_err(|e| Error::at(sink.tmp, "create a file in", ".", e))?;
     let mut unwritten = None;
     let from = Cancellable::new(&mut *archived.read, cancel);
     let mut copied =
@@ -54,18 +54,18 @@ pub(in crate::repo) fn write_archived(
     };
     drop(copied);
     if let Some(error) = unwritten {
-        return Err(Error::io("write", "object", error));
+        return Err(Error::at(sink.tmp, "write an object in", ".", error));
     }
     if !verified? {
         return Ok(None);
     }
-    sys::set_mode(file.file(), 0o644).map_err(failed("chmod", id))?;
+    sys::set_mode(file.file(), 0o644).map_err(failed(&sink.tmp, "chmod", id))?;
     sink.place(&file, &(*id).into(), RepoMode::Archive).map(Some)
 }
 
 /// Whether the file ends where its content does; everything else is an error.
 fn verify(mut file: &mut dyn BufRead, id: &FileId) -> Result<bool> {
-    let (header, _) = read_header(&mut file, id)?;
+    let (header, _) = read_header(&mut file, id, |e| unreadable(id)(e))?;
     let mut hasher = header.file.hasher();
     if header.file.kind == FileKind::Regular {
         let mut content = Exact::new(DeflateDecoder::new(&mut file), header.size);

@@ -45,15 +45,15 @@ impl FileFormat for Bare {
         }
         // Whether they are the object's or the system's is told by whoever reads it.
         let Some(path) = from.path.to_str() else { return Ok(false) };
-        Ok(all_xattrs_at(from.dir, path).map_err(failed("getxattr", id))?.is_empty())
+        Ok(all_xattrs_at(from.dir, path).map_err(failed(&from.dir, "getxattr", id))?.is_empty())
     }
 
-    fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
+    fn seal(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
         // In this order: a new owner takes setuid bits and capabilities away.
         sys::set_owner(file, header.uid, header.gid).map_err(not_given(id, header))?;
-        sys::set_mode(file, header.permissions).map_err(failed("chmod", id))?;
-        write_xattrs(file, &header.xattrs).map_err(failed("setxattr", id))?;
-        sys::set_mtime_zero(file).map_err(failed("utimens", id))
+        sys::set_mode(file, header.permissions).map_err(failed(&sink.tmp, "chmod", id))?;
+        write_xattrs(file, &header.xattrs).map_err(failed(&sink.tmp, "setxattr", id))?;
+        sys::set_mtime_zero(file).map_err(failed(&sink.tmp, "utimens", id))
     }
 
     fn seal_link(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, name: &str) -> Result<()> {
@@ -61,7 +61,7 @@ impl FileFormat for Bare {
         if header.xattrs.is_empty() {
             return Ok(());
         }
-        write_xattrs_at(sink.tmp, name, &header.xattrs).map_err(failed("setxattr", id))
+        write_xattrs_at(sink.tmp, name, &header.xattrs).map_err(failed(&sink.tmp, "setxattr", id))
     }
 
     fn open(&self, objects: &ObjectDir, id: &FileId) -> Result<Option<FileObject>> {
@@ -69,8 +69,8 @@ impl FileFormat for Bare {
         open_plain(objects, &path, id, |loose, dir| {
             let xattrs = match &loose {
                 _ if !self.xattrs => Xattrs::EMPTY,
-                Loose::File(file, _) => all_xattrs(file).map_err(failed("getxattr", id))?,
-                Loose::Link(..) => all_xattrs_at(dir, &path).map_err(failed("getxattr", id))?,
+                Loose::File(file, _) => all_xattrs(file).map_err(failed(objects, "getxattr", id))?,
+                Loose::Link(..) => all_xattrs_at(dir, &path).map_err(failed(objects, "getxattr", id))?,
             };
             let (uid, gid) = (loose.stat().st_uid, loose.stat().st_gid);
             Ok(loose.into_object(uid, gid, xattrs))

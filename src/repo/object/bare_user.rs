@@ -47,15 +47,18 @@ impl FileFormat for BareUser {
         }
     }
 
-    fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
-        sys::set_xattr(file, XATTR, &header.to_ostreemeta())
-            .map_err(failed("setxattr(user.ostreemeta)", id))?;
+    fn seal(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
+        sys::set_xattr(file, XATTR, &header.to_ostreemeta()).map_err(failed(
+            &sink.tmp,
+            "setxattr(user.ostreemeta)",
+            id,
+        ))?;
         let permissions = match header.kind {
             FileKind::Regular => header.permissions & 0o775 | 0o400,
             FileKind::Symlink(_) => 0o644,
         };
-        sys::set_mode(file, permissions).map_err(failed("chmod", id))?;
-        sys::set_mtime_zero(file).map_err(failed("utimens", id))
+        sys::set_mode(file, permissions).map_err(failed(&sink.tmp, "chmod", id))?;
+        sys::set_mtime_zero(file).map_err(failed(&sink.tmp, "utimens", id))
     }
 
     fn seal_link(&self, _: &Sink<'_>, id: &FileId, _: &FileHeader, _: &str) -> Result<()> {
@@ -68,11 +71,11 @@ impl FileFormat for BareUser {
         let meta =
             sys::get_xattr(&file, XATTR.as_bytes()).map_err(|error| match Errno::from_io_error(&error) {
                 Some(Errno::NODATA) => invalid(id, LOST),
-                _ => failed("getxattr(user.ostreemeta)", id)(error),
+                _ => failed(objects, "getxattr(user.ostreemeta)", id)(error),
             })?;
         let mut target = None;
         if is_link(&meta) {
-            target = Some(read_target(&mut file, id)?);
+            target = Some(read_target(&mut file, objects, id)?);
         }
         let header = FileHeader::from_ostreemeta(&meta, || target).map_err(Error::corrupt(*id))?;
         let (len, content) = match header.kind {
@@ -90,9 +93,9 @@ fn is_link(meta: &[u8]) -> bool {
 }
 
 /// The target: everything before the first NUL.
-fn read_target(file: &mut File, id: &FileId) -> Result<Box<str>> {
+fn read_target(file: &mut File, objects: &ObjectDir, id: &FileId) -> Result<Box<str>> {
     let mut bytes = Vec::new();
-    file.take(MAX_TARGET_BYTES + 1).read_to_end(&mut bytes).map_err(failed("read", id))?;
+    file.take(MAX_TARGET_BYTES + 1).read_to_end(&mut bytes).map_err(failed(objects, "read", id))?;
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
     bytes.truncate(end);
     let target = String::from_utf8(bytes).map_err(|_| invalid(id, "the link's target is not UTF-8"))?;

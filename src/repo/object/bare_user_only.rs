@@ -26,9 +26,9 @@ impl FileFormat for BareUserOnly {
         check_user_only(id, header)
     }
 
-    fn seal(&self, _: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
-        sys::set_mode(file, header.permissions).map_err(failed("chmod", id))?;
-        sys::set_mtime_zero(file).map_err(failed("utimens", id))
+    fn seal(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
+        sys::set_mode(file, header.permissions).map_err(failed(&sink.tmp, "chmod", id))?;
+        sys::set_mtime_zero(file).map_err(failed(&sink.tmp, "utimens", id))
     }
 
     fn seal_link(&self, _: &Sink<'_>, _: &FileId, _: &FileHeader, _: &str) -> Result<()> {

@@ -108,10 +108,14 @@ pub(super) fn file_format(config: &RepoConfig) -> Box<dyn FileFormat> {
     }
 }
 
-/// Turns an error of the system about the object `id` into an [`Error::Io`].
-fn failed(op: &'static str, id: &FileId) -> impl FnOnce(io::Error) -> Error {
+/// Turns an error of the system about the object `id`, which lies in `dir` or is made there, into an [`Error::Io`].
+fn failed<'d, D: AsFd>(
+    dir: &'d D,
+    op: &'static str,
+    id: &FileId,
+) -> impl FnOnce(io::Error) -> Error + use<'d, D> {
     let name = ObjectName::from(*id);
-    move |e| Error::io(op, name.to_string(), e)
+    move |e| Error::at(dir, op, name.to_string(), e)
 }
 
 /// Turns an error of giving the object `id` to whom `header` says into one that tells whom.
@@ -142,24 +146,28 @@ fn open_loose(objects: BorrowedFd<'_>, path: &str, id: &FileId) -> Result<Option
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(invalid(id, &e.to_string())),
         Err(e) if e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            let Some(stat) = sys::lstat(objects, path).map_err(failed("stat", id))? else { return Ok(None) };
+            let Some(stat) = sys::lstat(objects, path).map_err(failed(&objects, "stat", id))? else {
+                return Ok(None);
+            };
             debug_assert_eq!(stat.st_mode & S_IFMT, S_IFLNK);
-            let target = sys::read_link(objects, path).map_err(failed("readlink", id))?;
+            let target = sys::read_link(objects, path).map_err(failed(&objects, "readlink", id))?;
             Ok(Some(Loose::Link(target.into(), stat)))
         }
-        Err(e) => Err(failed("open", id)(e)),
+        Err(e) => Err(failed(&objects, "open", id)(e)),
     }
 }
 
 /// What lies there as owner, permissions and type tell it, without opening it: one system call, and one more
 /// for a link.
 fn stat_loose(objects: &ObjectDir, path: &str, id: &FileId) -> Result<Option<(FileHeader, u64)>> {
-    let Some(stat) = sys::lstat(objects.as_fd(), path).map_err(failed("stat", id))? else { return Ok(None) };
+    let Some(stat) = sys::lstat(objects.as_fd(), path).map_err(failed(&objects, "stat", id))? else {
+        return Ok(None);
+    };
     let len = stat.st_size.max(0).unsigned_abs();
     let (kind, len) = match stat.st_mode & S_IFMT {
         S_IFREG => (FileKind::Regular, len),
         S_IFLNK => {
-            let target = sys::read_link(objects.as_fd(), path).map_err(failed("readlink", id))?;
+            let target = sys::read_link(objects.as_fd(), path).map_err(failed(&objects, "readlink", id))?;
             (FileKind::Symlink(target.into()), 0)
         }
         _ => return Err(invalid(id, "neither a regular file nor a symbolic link")),

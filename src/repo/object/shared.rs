@@ -20,7 +20,7 @@ use super::write::{Body, Sink, Source};
 use super::{FileFormat, failed};
 use crate::base::Cancel;
 use crate::base::io::Cancellable;
-use crate::store::{ClonedContent, Error, Result};
+use crate::store::{ClonedContent, Result};
 
 /// Bytes that are hashed at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -114,11 +114,12 @@ fn link_payload(sink: &Sink<'_>, mode: RepoMode, payload: &ObjectName, id: &File
         return Ok(());
     }
     let target = format!("../{}", ObjectName::from(*id).loose_path(mode));
-    let name = sys::temporary_symlink(sink.tmp, &target, "tmplink.").map_err(failed("symlink", id))?;
+    let name =
+        sys::temporary_symlink(sink.tmp, &target, "tmplink.").map_err(failed(&sink.tmp, "symlink", id))?;
     let path = payload.loose_path(mode);
     let renamed = sink.objects.ensure_parent(payload).and_then(|()| {
         sys::rename_new(sink.tmp, &name, sink.objects.as_fd(), &path)
-            .map_err(|e| Error::io("rename", &path, e))
+            .map_err(|e| sink.objects.failed("rename", &path, e))
     });
     if !matches!(renamed, Ok(true)) {
         let _ = sys::unlink(sink.tmp, &name);

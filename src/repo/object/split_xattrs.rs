@@ -37,8 +37,8 @@ impl FileFormat for SplitXattrs {
 
     fn seal(&self, sink: &Sink<'_>, id: &FileId, header: &FileHeader, file: &File) -> Result<()> {
         sys::set_owner(file, header.uid, header.gid).map_err(not_given(id, header))?;
-        sys::set_mode(file, header.permissions).map_err(failed("chmod", id))?;
-        sys::set_mtime_zero(file).map_err(failed("utimens", id))?;
+        sys::set_mode(file, header.permissions).map_err(failed(&sink.tmp, "chmod", id))?;
+        sys::set_mtime_zero(file).map_err(failed(&sink.tmp, "utimens", id))?;
         put_xattrs(sink, id, &header.xattrs)
     }
 
@@ -50,8 +50,11 @@ impl FileFormat for SplitXattrs {
     fn link_companions(&self, sink: &Sink<'_>, id: &FileId, from: &LooseFile<'_>) -> Result<bool> {
         let path = from.path.with_extension("file-xattrs-link");
         let Some(path) = path.to_str() else { return Ok(false) };
-        let bytes =
-            sys::read_file(from.dir, path, MAX_METADATA_BYTES).map_err(failed("read xattrs of", id))?;
+        let bytes = sys::read_file(from.dir, path, MAX_METADATA_BYTES).map_err(failed(
+            &from.dir,
+            "read xattrs of",
+            id,
+        ))?;
         let Some(bytes) = bytes else { return Ok(false) };
         put_xattrs(sink, id, &Xattrs::parse_unsorted(&bytes).map_err(Error::corrupt(*id))?)?;
         Ok(true)
@@ -70,8 +73,9 @@ impl FileFormat for SplitXattrs {
 fn read_xattrs(objects: &ObjectDir, id: &FileId) -> Result<Xattrs> {
     let name = ObjectName::new(*id.checksum(), ObjectType::FileXattrsLink);
     let bytes = sys::read_file(objects.as_fd(), &name.loose_path(MODE), MAX_METADATA_BYTES);
-    let bytes =
-        bytes.map_err(failed("read xattrs of", id))?.ok_or_else(|| invalid(id, "its xattrs are missing"))?;
+    let bytes = bytes
+        .map_err(failed(objects, "read xattrs of", id))?
+        .ok_or_else(|| invalid(id, "its xattrs are missing"))?;
     Xattrs::parse_unsorted(&bytes).map_err(Error::corrupt(name))
 }
 
@@ -88,12 +92,15 @@ pub(in crate::repo) fn put_xattrs(sink: &Sink<'_>, id: &FileId, xattrs: &Xattrs)
             Err(e) if e.kind() == io::ErrorKind::TooManyLinks => {
                 return write_meta(sink, MODE, &own, &xattrs.to_bytes()).map(drop);
             }
-            Err(e) => return Err(failed("link xattrs of", id)(e)),
+            Err(e) => return Err(failed(sink.objects, "link xattrs of", id)(e)),
         }
     }
     write_meta(sink, MODE, &shared, &xattrs.to_bytes())?;
     let (from, to) = (shared.loose_path(MODE), own.loose_path(MODE));
-    sys::link(sink.objects.as_fd(), &from, sink.objects.as_fd(), &to)
-        .map_err(failed("link xattrs of", id))?;
+    sys::link(sink.objects.as_fd(), &from, sink.objects.as_fd(), &to).map_err(failed(
+        sink.objects,
+        "link xattrs of",
+        id,
+    ))?;
     Ok(())
 }

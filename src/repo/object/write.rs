@@ -74,7 +74,9 @@ impl Body<'_, '_> {
 
     /// Writes it into a file as it is.
     pub(in crate::repo) fn copy_to(self, mut out: &File) -> Result<()> {
-        self.for_each(&mut |bytes| out.write_all(bytes).map_err(|e| Error::io("write", "object", e)))
+        self.for_each(&mut |bytes| {
+            out.write_all(bytes).map_err(|e| Error::at(out, "write an object in", ".", e))
+        })
     }
 }
 
@@ -156,10 +158,10 @@ impl Sink<'_> {
     pub(super) fn place(&self, file: &TempFile<'_>, name: &ObjectName, mode: RepoMode) -> Result<Linked> {
         let path = name.loose_path(mode);
         if self.sync == ObjectSync::Each {
-            sys::sync_file(file.file()).map_err(|e| Error::io("fsync", &path, e))?;
+            sys::sync_file(file.file()).map_err(|e| self.objects.failed("fsync", &path, e))?;
         }
         self.objects.ensure_parent(name)?;
-        file.link(self.objects.as_fd(), &path).map_err(|e| Error::io("link", &path, e))
+        file.link(self.objects.as_fd(), &path).map_err(|e| self.objects.failed("link", &path, e))
     }
 }
 
@@ -172,7 +174,7 @@ pub(in crate::repo) fn write_regular(
     content: Regular<'_, '_>,
     is_there: &dyn Fn(&FileId) -> Result<bool>,
 ) -> Result<(FileId, Option<Linked>)> {
-    let file = TempFile::new(sink.tmp).map_err(|e| Error::io("create", "temporary file", e))?;
+    let file = TempFile::new(sink.tmp).map_err(|e| Error::at(sink.tmp, "create a file in", ".", e))?;
     let (id, payload) = match content {
         Regular::Known(id, bytes) => {
             format.check(&id, header)?;
@@ -213,13 +215,14 @@ pub(in crate::repo) fn write_link(
 ) -> Result<Linked> {
     format.check(id, header)?;
     check_link(format.mode(), id, header)?;
-    let name = sys::temporary_symlink(sink.tmp, target, "tmplink.").map_err(failed("symlink", id))?;
+    let name =
+        sys::temporary_symlink(sink.tmp, target, "tmplink.").map_err(failed(&sink.tmp, "symlink", id))?;
     let object = ObjectName::from(*id);
     let path = object.loose_path(format.mode());
     let written = format.seal_link(sink, id, header, &name).and_then(|()| {
         sink.objects.ensure_parent(&object)?;
         sys::rename_new(sink.tmp, &name, sink.objects.as_fd(), &path)
-            .map_err(|e| Error::io("rename", &path, e))
+            .map_err(|e| sink.objects.failed("rename", &path, e))
     });
     if !matches!(written, Ok(true)) {
         let _ = sys::unlink(sink.tmp, &name);
@@ -262,11 +265,11 @@ pub(in crate::repo) fn replace_meta(
     let path = name.loose_path(mode);
     sink.objects.ensure_parent(name)?;
     let sync = sink.sync == ObjectSync::Each;
-    file.replace(sink.objects.as_fd(), &path, sync).map_err(|e| Error::io("replace", &path, e))
+    file.replace(sink.objects.as_fd(), &path, sync).map_err(|e| sink.objects.failed("replace", &path, e))
 }
 
 fn meta_file<'a>(sink: &Sink<'a>, name: &ObjectName, bytes: &[u8]) -> Result<TempFile<'a>> {
-    let failed = |op| move |e| Error::io(op, name.to_string(), e);
+    let failed = |op| move |e| Error::at(sink.tmp, op, name.to_string(), e);
     let file = TempFile::new(sink.tmp).map_err(failed("create"))?;
     file.file().write_all(bytes).map_err(failed("write"))?;
     sys::set_mode(file.file(), 0o644).map_err(failed("chmod"))?;
@@ -284,7 +287,7 @@ pub(in crate::repo) fn link_loose(
     let Some(path) = from.path.to_str() else { return Ok(false) };
     let name = ObjectName::from(*id);
     // Anything may lie there: what cannot be the file of an object is left to whoever opens it, and will say so.
-    let stat = sys::lstat(from.dir, path).map_err(failed("stat", id))?;
+    let stat = sys::lstat(from.dir, path).map_err(failed(&from.dir, "stat", id))?;
     let kind = stat.map(|stat| FileType::from_raw_mode(stat.st_mode));
     let fits = match kind {
         Some(FileType::Symlink) => format.links() == Links::AsLinks,
@@ -300,7 +303,7 @@ pub(in crate::repo) fn link_loose(
     match sys::link(from.dir, path, sink.objects.as_fd(), &name.loose_path(format.mode())) {
         Ok(_) => Ok(true),
         Err(e) if is_not_linkable(&e) => Ok(false),
-        Err(e) => Err(failed("link", id)(e)),
+        Err(e) => Err(failed(sink.objects, "link", id)(e)),
     }
 }
 

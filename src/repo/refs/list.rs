@@ -7,7 +7,7 @@ use rustix::fs::FileType;
 
 use super::super::{Repo, sys};
 use super::{HEADS, MIRRORS, REMOTES, RefFile, is_no_ref, namespace};
-use crate::store::{Error, Result};
+use crate::store::Result;
 
 /// A ref of a collection.
 pub type CollectionRef = (CollectionId, RefName);
@@ -16,14 +16,14 @@ impl Repo {
     /// The local refs that are aliases, and the refs that they stand for.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`](crate::store::Error::Io).
     pub fn aliases(&self) -> Result<BTreeMap<RefName, RefName>> {
         let mut out = BTreeMap::new();
         self.walk_refs(HEADS, "", &mut |name, kind| {
             if kind == FileType::Symlink {
                 let path = format!("{HEADS}/{name}");
                 let target =
-                    sys::read_link(&self.root, &path).map_err(|e| Error::io("readlink", &path, e))?;
+                    sys::read_link(&self.root, &path).map_err(|e| self.failed("readlink", &path, e))?;
                 if let Ok(target) = target.trim_start_matches("../").parse() {
                     out.insert(name, target);
                 }
@@ -115,7 +115,7 @@ impl Repo {
     pub(super) fn namespaces(&self) -> Result<Vec<Option<RemoteName>>> {
         // Without them, a repository that was damaged would look like one without refs, and lose all that they name.
         for path in [HEADS, REMOTES] {
-            sys::open_dir(&self.root, path).map_err(|e| Error::io("Listing refs: opendir", path, e))?;
+            sys::open_dir(&self.root, path).map_err(|e| self.failed("Listing refs: opendir", path, e))?;
         }
         let remotes = self.dirs_in(REMOTES)?;
         Ok([None].into_iter().chain(remotes.iter().filter_map(|name| name.parse().ok().map(Some))).collect())
@@ -149,7 +149,7 @@ impl Repo {
             let path = format!("{namespace}/{dir}");
             let entries = match sys::list(&self.root, &path) {
                 Err(e) if is_no_ref(&e) => continue,
-                other => other.map_err(|e| Error::io("list", &path, e))?,
+                other => other.map_err(|e| self.failed("list", &path, e))?,
             };
             for (entry, kind) in entries {
                 let name = if dir.is_empty() { entry } else { format!("{dir}/{entry}") };
@@ -165,7 +165,7 @@ impl Repo {
     }
 
     pub(super) fn dirs_in(&self, path: &str) -> Result<Vec<String>> {
-        let entries = sys::list(&self.root, path).map_err(|e| Error::io("list", path, e))?;
+        let entries = sys::list(&self.root, path).map_err(|e| self.failed("list", path, e))?;
         let dirs = entries.into_iter().filter(|(_, kind)| *kind == FileType::Directory);
         let mut dirs: Vec<_> = dirs.map(|(name, _)| name).collect();
         dirs.sort();

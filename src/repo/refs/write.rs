@@ -50,7 +50,7 @@ impl Repo {
         let name = alias.name.as_str();
         let path = format!("{}/{name}", namespace(alias.remote.as_ref()));
         let up = "../".repeat(name.matches('/').count());
-        let failed = |e| Error::io("symlink", &path, e);
+        let failed = |e| self.failed("symlink", &path, e);
         self.make_parents(&path)?;
         let link = sys::temporary_symlink(&self.tmp, &format!("{up}{target}"), "tmplink.").map_err(failed)?;
         sys::rename(&self.tmp, &link, &self.root, &path).map_err(|e| {
@@ -98,7 +98,7 @@ impl Repo {
         changed.note(&path);
         let Some(target) = target else {
             return match sys::unlink(&self.root, &path) {
-                Err(e) if !is_no_ref(&e) => Err(Error::io("unlink", path, e)),
+                Err(e) if !is_no_ref(&e) => Err(self.failed("unlink", path, e)),
                 _ => Ok(()),
             };
         };
@@ -114,7 +114,7 @@ impl Repo {
             }
             other => other,
         }
-        .map_err(|e| Error::io("write", path, e))
+        .map_err(|e| self.failed("write", path, e))
     }
 
     /// Makes the directories that a ref lies in.
@@ -124,7 +124,7 @@ impl Repo {
         let is_dir = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         match made.and_then(|()| sys::lstat(&self.root, parent)) {
             Ok(Some(stat)) if is_dir(stat) => Ok(()),
-            Err(e) if e.kind() != io::ErrorKind::NotADirectory => Err(Error::io("mkdir", parent, e)),
+            Err(e) if e.kind() != io::ErrorKind::NotADirectory => Err(self.failed("mkdir", parent, e)),
             _ => Err(Error::Usage(format!("Conflict: a part of {path} is a ref"))),
         }
     }
@@ -135,12 +135,12 @@ impl Repo {
             Err(Error::Usage(format!("Conflict: {below} exists under {name} when attempting write")))
         })?;
         let path = format!("{namespace}/{name}");
-        fs::remove_all(&self.root, &path).map_err(|e| Error::io("remove", path, e))
+        fs::remove_all(&self.root, &path).map_err(|e| self.failed("remove", path, e))
     }
 
     /// Lets others see by the repository's time that refs have changed.
     pub(in crate::repo) fn refs_changed(&self) -> Result<()> {
-        sys::touch(&self.root).map_err(|e| Error::io("utimens", ".", e))?;
+        sys::touch(&self.root).map_err(|e| self.failed("utimens", ".", e))?;
         self.auto_update_summary()
     }
 }

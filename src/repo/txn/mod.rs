@@ -175,7 +175,7 @@ impl<'r> Transaction<'r> {
     pub fn commit(mut self, ctx: &Ctx) -> Result<TransactionStats> {
         ctx.cancel.check()?;
         let repo = self.repo;
-        let synced = |result: io::Result<()>| result.map_err(|e| Error::io("syncfs", ".", e));
+        let synced = |result: io::Result<()>| result.map_err(|e| repo.failed("syncfs", ".", e));
         self.at_end = AtEnd::Discard;
         self.writeback.as_ref().map_or(Ok(()), |writeback| synced(writeback.wait()))?;
         if repo.fsync != Fsync::Never && !self.written.is_empty() {
@@ -210,7 +210,7 @@ impl<'r> Transaction<'r> {
         }
         tmp::clean(repo.tmp.as_fd(), &repo.boot_id, repo.config.tmp_expiry_secs);
         // Older versions of libostree left it.
-        sys::unlink(&repo.root, "transaction").map_err(|e| Error::io("unlink", "transaction", e))?;
+        sys::unlink(&repo.root, "transaction").map_err(|e| repo.failed("unlink", "transaction", e))?;
         Ok(self.stats())
     }
 

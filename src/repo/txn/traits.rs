@@ -109,7 +109,7 @@ impl Transaction<'_> {
     /// Whether the owner of another repository is that of this one: nobody else may change a file that
     /// both share.
     fn has_same_owner(&self, from: &LooseFile<'_>) -> Result<bool> {
-        let theirs = sys::lstat(from.dir, ".").map_err(|e| Error::io("stat", "objects", e))?;
+        let theirs = sys::lstat(from.dir, ".").map_err(|e| Error::at(from.dir, "stat", ".", e))?;
         Ok(theirs.is_some_and(|stat| stat.st_uid == self.owner_uid))
     }
 }

@@ -40,7 +40,7 @@ struct Begun {
 impl Writeback {
     /// Prepares to sync the file system that `root` lies on.
     pub(super) fn new(root: impl AsFd) -> Result<Self> {
-        let root = sys::open_dir(root, ".").map_err(|e| Error::io("open", ".", e))?;
+        let root = sys::open_dir(&root, ".").map_err(|e| Error::at(&root, "open", ".", e))?;
         Ok(Self { root: Arc::new(root), waiting_bytes: AtomicU64::new(0), begun: Mutex::default() })
     }
 

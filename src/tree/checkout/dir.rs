@@ -84,7 +84,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
                 let fd = match mkdirat(parent, name, Mode::RWXU) {
                     Ok(()) => open_made(parent, name)?,
                     Err(Errno::EXIST) => open_destination(parent, name)?,
-                    Err(e) => return Err(Error::io("mkdirat", name, e)),
+                    Err(e) => return Err(Error::at(parent, "mkdirat", name, e)),
                 };
                 let (path, pending) = ("/".into(), AtomicUsize::new(1));
                 self.wanted_file(&Dir { fd, path, meta: None, pending, parent: None }, &file, &id)
@@ -118,7 +118,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
         };
         if made && self.options.ownership == Ownership::Commit {
             let xattrs = self.labeled(&path, meta.mode, &meta.xattrs);
-            write_xattrs(&fd, &xattrs).map_err(|e| Error::io("Processing dirmeta of", &path, e))?;
+            write_xattrs(&fd, &xattrs).map_err(|e| Error::at(&fd, "Processing dirmeta of", ".", e))?;
         }
         let meta = made.then_some(meta);
         let dir = Arc::new(Dir { fd, path, meta, pending: AtomicUsize::new(1), parent: above });
@@ -170,7 +170,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
 
     /// Makes a directory that nobody else can enter yet; `false` if it is there already.
     fn make(&self, parent: BorrowedFd<'_>, name: &Path, opaque: bool) -> Result<bool> {
-        let io = |op| move |e: std::io::Error| Error::io(op, name, e);
+        let io = |op| move |e: std::io::Error| Error::at(parent, op, name, e);
         let text = name.to_str().unwrap_or_default();
         if opaque {
             match text {
@@ -185,14 +185,14 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
                     fs::remove_all(parent, text).map_err(io("unlinkat"))?;
                 }
                 Ok(_) | Err(Errno::NOENT) => {}
-                Err(e) => return Err(Error::io("fstatat", name, e)),
+                Err(e) => return Err(Error::at(parent, "fstatat", name, e)),
             }
         }
         match mkdirat(parent, name, Mode::RWXU) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) if self.options.overwrite != Overwrite::Never => Ok(false),
             Err(Errno::EXIST) => Err(Error::Exists(name.into())),
-            Err(e) => Err(Error::io("mkdirat", name, e)),
+            Err(e) => Err(Error::at(parent, "mkdirat", name, e)),
         }
     }
 
@@ -209,7 +209,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
     }
 
     fn finish(&self, dir: &Dir) -> Result<()> {
-        let io = |op| move |e: Errno| Error::io(op, &dir.path, e);
+        let io = |op| move |e: Errno| dir.failed(op, ".", e);
         if let Some(meta) = &dir.meta {
             let mask = match self.options.directory_modes {
                 DirectoryModes::Commit => 0o7777,
@@ -219,7 +219,7 @@ impl<'a, S: ObjectRead + ?Sized> Run<'a, S> {
             if self.options.ownership == Ownership::Commit {
                 fs::owner(meta.uid, meta.gid)
                     .and_then(|(uid, gid)| Ok(fchown(&dir.fd, Some(uid), Some(gid))?))
-                    .map_err(|e| not_given(&dir.path, meta.uid, meta.gid, e))?;
+                    .map_err(|e| not_given(fs::place(&dir.fd, "."), meta.uid, meta.gid, e))?;
             }
             // The same in every checkout, except for copies, which are there to be changed.
             if self.options.linking != Linking::Never {
@@ -241,15 +241,16 @@ const OPEN_DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::C
 
 /// The caller may name a destination that is there by a symbolic link.
 fn open_destination(parent: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd> {
-    openat(parent, name, OPEN_DIR, Mode::empty()).map_err(|e| Error::io("openat", name, e))
+    openat(parent, name, OPEN_DIR, Mode::empty()).map_err(|e| Error::at(parent, "openat", name, e))
 }
 
 /// A directory that was there before.
 fn open_below(parent: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd> {
-    openat(parent, name, OPEN_DIR | OFlags::NOFOLLOW, Mode::empty()).map_err(|e| Error::io("openat", name, e))
+    openat(parent, name, OPEN_DIR | OFlags::NOFOLLOW, Mode::empty())
+        .map_err(|e| Error::at(parent, "openat", name, e))
 }
 
 /// A directory that this checkout has made, and nobody has put another in its place.
 fn open_made(parent: BorrowedFd<'_>, name: &Path) -> Result<OwnedFd> {
-    fs::open_made_dir(parent, name).map_err(|e| Error::io("openat", name, e))
+    fs::open_made_dir(parent, name).map_err(|e| Error::at(parent, "openat", name, e))
 }

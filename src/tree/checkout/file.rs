@@ -71,7 +71,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
             return Err(Error::Unsupported(format!("Invalid whiteout '{}'", dir.path_of(name))));
         }
         if plain.is_some() {
-            fs::remove_all(&dir.fd, hidden).map_err(|e| Error::io("unlinkat", dir.path_of(hidden), e))?;
+            fs::remove_all(&dir.fd, hidden).map_err(|e| dir.failed("unlinkat", hidden, e))?;
         } else {
             self.whiteout_device(dir, hidden, &header)?;
         }
@@ -87,14 +87,14 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
                 if !self.replaces_device(dir, name, header)? {
                     return Ok(());
                 }
-                make().map_err(|e| Error::io("Creating whiteout char device", dir.path_of(name), e))?;
+                make().map_err(|e| dir.failed("Creating whiteout char device", name, e))?;
             }
-            Err(e) => return Err(Error::io("Creating whiteout char device", dir.path_of(name), e)),
+            Err(e) => return Err(dir.failed("Creating whiteout char device", name, e)),
         }
         if self.options.ownership == Ownership::Commit {
-            let io = |op| move |e: Errno| Error::io(op, dir.path_of(name), e);
+            let io = |op| move |e: Errno| dir.failed(op, name, e);
             base::write_xattrs_at(&dir.fd, name, &header.xattrs)
-                .map_err(|e| Error::io("whiteout char device", dir.path_of(name), e))?;
+                .map_err(|e| dir.failed("whiteout char device", name, e))?;
             self.chown_at(dir, name, header)?;
             chmodat(&dir.fd, name, mode, AtFlags::empty()).map_err(io("fchmodat"))?;
         }
@@ -112,14 +112,13 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
             FileKind::Regular => self.wanted(&dir.path_of(name), &object.header),
         };
         self.place(dir, name, id, |file| {
-            self.content(file, &mut object)
-                .map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))?;
+            self.content(file, &mut object).map_err(|e| dir.failed("Copy checkout to", name, e))?;
             if self.options.ownership == Ownership::Commit {
                 fs::owner(wanted.uid, wanted.gid)
                     .and_then(|(uid, gid)| Ok(fchown(file, Some(uid), Some(gid))?))
-                    .map_err(|e| not_given(dir.path_of(name), wanted.uid, wanted.gid, e))?;
+                    .map_err(|e| not_given(fs::place(&dir.fd, name), wanted.uid, wanted.gid, e))?;
             }
-            self.attributes(file, &wanted).map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))
+            self.attributes(file, &wanted).map_err(|e| dir.failed("Copy checkout to", name, e))
         })
     }
 
@@ -183,15 +182,14 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
                 if !self.replaces_symlink(dir, name, target)? {
                     return Ok(());
                 }
-                make().map_err(|e| Error::io("symlinkat", dir.path_of(name), e))?;
+                make().map_err(|e| dir.failed("symlinkat", name, e))?;
             }
-            Err(e) => return Err(Error::io("symlinkat", dir.path_of(name), e)),
+            Err(e) => return Err(dir.failed("symlinkat", name, e)),
         }
         if self.options.ownership == Ownership::Commit {
             self.chown_at(dir, name, header)?;
             let xattrs = self.labeled(&dir.path_of(name), header.mode(), &header.xattrs);
-            base::write_xattrs_at(&dir.fd, name, &xattrs)
-                .map_err(|e| Error::io("symlinkat", dir.path_of(name), e))?;
+            base::write_xattrs_at(&dir.fd, name, &xattrs).map_err(|e| dir.failed("symlinkat", name, e))?;
         }
         Ok(())
     }
@@ -200,7 +198,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         fs::owner(header.uid, header.gid)
             .and_then(|(uid, gid)| Ok(chownat(&dir.fd, name, Some(uid), Some(gid), flags)?))
-            .map_err(|e| not_given(dir.path_of(name), header.uid, header.gid, e))
+            .map_err(|e| not_given(fs::place(&dir.fd, name), header.uid, header.gid, e))
     }
 }
 
@@ -210,6 +208,11 @@ pub(super) fn not_given(path: impl Into<PathBuf>, uid: u32, gid: u32, source: io
 }
 
 impl Dir {
+    /// An error of the system about `name` in this directory, which says where that is.
+    pub(super) fn failed(&self, op: &'static str, name: &str, source: impl Into<io::Error>) -> Error {
+        Error::at(&self.fd, op, name, source)
+    }
+
     /// The path of `name` in this directory, from the root of the tree.
     pub(super) fn path_of(&self, name: &str) -> String {
         format!("{}{name}", self.path)

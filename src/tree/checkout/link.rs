@@ -34,7 +34,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
             Err(Errno::MLINK | Errno::XDEV | Errno::PERM) if self.options.linking == Linking::Prefer => {
                 Ok(false)
             }
-            Err(e) => Err(hardlinking(&loose, &dir.path_of(name), e)),
+            Err(e) => Err(hardlinking(&loose, dir, name, e)),
         }
     }
 
@@ -58,7 +58,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         let stat = match statat(loose.dir, &loose.path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => return Ok(false),
-            Err(e) => return Err(Error::io("fstatat", &loose.path, e)),
+            Err(e) => return Err(Error::at(loose.dir, "fstatat", &loose.path, e)),
         };
         Ok(match stat.st_mode & S_IFMT {
             S_IFREG => stat.st_size > 0 && (loose.mode == RepoMode::Bare || stat.st_mode & 0o400 != 0),
@@ -94,17 +94,17 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
 
     /// Something has the name already.
     fn existing(&self, dir: &Dir, name: &str, id: &FileId, loose: &LooseFile<'_>) -> Result<bool> {
-        let refuse = || Err(hardlinking(loose, &dir.path_of(name), Errno::EXIST));
+        let refuse = || Err(hardlinking(loose, dir, name, Errno::EXIST));
         match self.options.overwrite {
             Overwrite::Never => return refuse(),
             Overwrite::AddFiles => return Ok(true),
             Overwrite::UnionFiles | Overwrite::UnionIdentical => {}
         }
         let stat = |fd, path: &str| {
-            statat(fd, path, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| Error::io("fstatat", path, e))
+            statat(fd, path, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| Error::at(fd, "fstatat", path, e))
         };
         let source = statat(loose.dir, &loose.path, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|e| Error::io("fstatat", &loose.path, e))?;
+            .map_err(|e| Error::at(loose.dir, "fstatat", &loose.path, e))?;
         let there = stat(&dir.fd, name)?;
         let same = (source.st_dev, source.st_ino) == (there.st_dev, there.st_ino);
         if same || (looks_equal(&source, &there) && self.is_object(dir, name, id)?) {
@@ -115,7 +115,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         }
         let temporary = self.temporary_name();
         linkat(loose.dir, &loose.path, &dir.fd, &temporary, AtFlags::empty())
-            .map_err(|e| hardlinking(loose, &dir.path_of(&temporary), e))?;
+            .map_err(|e| hardlinking(loose, dir, &temporary, e))?;
         let moved = match self.options.whiteouts {
             Whiteouts::Process => fs::remove_all(&dir.fd, name),
             Whiteouts::Keep => Ok(()),
@@ -123,7 +123,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         moved.and_then(|()| Ok(renameat(&dir.fd, &temporary, &dir.fd, name)?)).map_err(|e| {
             // The first error is the one to report.
             let _ = unlinkat(&dir.fd, &temporary, AtFlags::empty());
-            Error::io("renameat", dir.path_of(name), e)
+            dir.failed("renameat", name, e)
         })?;
         Ok(true)
     }
@@ -134,6 +134,7 @@ fn looks_equal(a: &Stat, b: &Stat) -> bool {
     (a.st_mode, a.st_uid, a.st_gid, size(a)) == (b.st_mode, b.st_uid, b.st_gid, size(b))
 }
 
-fn hardlinking(loose: &LooseFile<'_>, to: &str, errno: Errno) -> Error {
-    Error::io("Hardlinking", format!("{} to {to}", loose.path.display()), errno)
+fn hardlinking(loose: &LooseFile<'_>, dir: &Dir, name: &str, errno: Errno) -> Error {
+    let to = fs::place(&dir.fd, name);
+    Error::io("Hardlinking", format!("{} to {}", loose.path.display(), to.display()), errno)
 }

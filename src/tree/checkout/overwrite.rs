@@ -13,7 +13,7 @@ use super::dir::{Dir, Run};
 use super::{Overwrite, Ownership, Whiteouts};
 use crate::base::io::{Cancellable, Hashing};
 use crate::base::{self, fs};
-use crate::store::{Error, ObjectRead, Result};
+use crate::store::{ObjectRead, Result};
 
 /// The type of a character device in `st_mode`.
 const S_IFCHR: u32 = 0o020_000;
@@ -27,12 +27,12 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         id: &FileId,
         write: impl FnOnce(&OwnedFd) -> Result<()>,
     ) -> Result<()> {
-        let exists = || Error::io("Copy checkout to", dir.path_of(name), Errno::EXIST);
+        let exists = || dir.failed("Copy checkout to", name, Errno::EXIST);
         let flags = match self.options.overwrite {
             Overwrite::Never => return self.fill(dir, name, write),
             Overwrite::UnionFiles => {
                 if self.options.whiteouts == Whiteouts::Process {
-                    fs::remove_all(&dir.fd, name).map_err(|e| Error::io("unlinkat", dir.path_of(name), e))?;
+                    fs::remove_all(&dir.fd, name).map_err(|e| dir.failed("unlinkat", name, e))?;
                 }
                 RenameFlags::empty()
             }
@@ -47,14 +47,14 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         renameat_with(&dir.fd, &temporary, &dir.fd, name, flags).map_err(|e| {
             // The first error is the one to report.
             let _ = unlinkat(&dir.fd, &temporary, AtFlags::empty());
-            Error::io("renameat", dir.path_of(name), e)
+            dir.failed("renameat", name, e)
         })
     }
 
     fn fill(&self, dir: &Dir, name: &str, write: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&dir.fd, name, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|e| Error::io("Copy checkout to", dir.path_of(name), e))?;
+            .map_err(|e| dir.failed("Copy checkout to", name, e))?;
         write(&file).inspect_err(|_| {
             // The first error is the one to report.
             let _ = unlinkat(&dir.fd, name, AtFlags::empty());
@@ -71,13 +71,13 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         match statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
-            Err(e) => Err(Error::io("fstatat", dir.path_of(name), e)),
+            Err(e) => Err(dir.failed("fstatat", name, e)),
         }
     }
 
     /// Whether the file that is there would become this object.
     pub(super) fn is_object(&self, dir: &Dir, name: &str, id: &FileId) -> Result<bool> {
-        let actual = self.checksum(dir, name, id).map_err(|e| Error::io("reading", dir.path_of(name), e))?;
+        let actual = self.checksum(dir, name, id).map_err(|e| dir.failed("reading", name, e))?;
         Ok(actual.as_ref() == Some(id.checksum()))
     }
 
@@ -111,7 +111,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
 
     /// Makes room for a symbolic link; `false` if what is there stays.
     pub(super) fn replaces_symlink(&self, dir: &Dir, name: &str, target: &str) -> Result<bool> {
-        let io = |op| move |e: io::Error| Error::io(op, dir.path_of(name), e);
+        let io = |op| move |e: io::Error| dir.failed(op, name, e);
         match (self.options.overwrite, self.options.whiteouts) {
             (Overwrite::AddFiles, _) => Ok(false),
             (Overwrite::UnionFiles, Whiteouts::Process) => {
@@ -120,7 +120,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
             }
             (Overwrite::UnionFiles, Whiteouts::Keep) => match unlinkat(&dir.fd, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => Ok(true),
-                Err(e) => Err(Error::io("unlinkat", dir.path_of(name), e)),
+                Err(e) => Err(dir.failed("unlinkat", name, e)),
             },
             (Overwrite::UnionIdentical, _)
                 if readlinkat(&dir.fd, name, Vec::new())
@@ -128,23 +128,23 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
             {
                 Ok(false)
             }
-            _ => Err(Error::io("symlinkat", dir.path_of(name), Errno::EXIST)),
+            _ => Err(dir.failed("symlinkat", name, Errno::EXIST)),
         }
     }
 
     /// Makes room for a whiteout of overlayfs; `false` if what is there stays.
     pub(super) fn replaces_device(&self, dir: &Dir, name: &str, header: &FileHeader) -> Result<bool> {
-        let exists = || Err(Error::io("Creating whiteout char device", dir.path_of(name), Errno::EXIST));
+        let exists = || Err(dir.failed("Creating whiteout char device", name, Errno::EXIST));
         match self.options.overwrite {
             Overwrite::Never => exists(),
             Overwrite::AddFiles => Ok(false),
             Overwrite::UnionFiles => match unlinkat(&dir.fd, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => Ok(true),
-                Err(e) => Err(Error::io("unlinkat", dir.path_of(name), e)),
+                Err(e) => Err(dir.failed("unlinkat", name, e)),
             },
             Overwrite::UnionIdentical => {
                 let stat = statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .map_err(|e| Error::io("fstatat", dir.path_of(name), e))?;
+                    .map_err(|e| dir.failed("fstatat", name, e))?;
                 let wanted = (header.uid, header.gid, S_IFCHR | header.permissions);
                 let same = match self.options.ownership {
                     Ownership::User => stat.st_mode & S_IFMT == S_IFCHR && stat.st_rdev == 0,

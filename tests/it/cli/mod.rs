@@ -8,6 +8,7 @@ mod messages;
 mod own;
 mod parity;
 mod peers;
+mod places;
 mod push;
 mod push_ssh;
 mod read;
