@@ -91,7 +91,9 @@ fn options(args: &Args) -> FsckOptions {
 pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let mut repo = args.common.open()?;
     let (found, from) = match (check(args, &mut repo, session), &args.repair) {
-        (found, None) | (found @ Ok(()), Some(_)) => return found,
+        (found, None) => return found,
+        // A repair before this one may have been stopped at its very end.
+        (Ok(()), Some(_)) => return Ok(repo.settle(&session.ctx)?),
         (Err(found), Some(from)) => (found, from),
     };
     if !found.downcast_ref::<FsckError>().is_some_and(is_damage) {

@@ -135,6 +135,15 @@ fn a_pull_that_failed_at_its_very_end_leaves_nothing() {
     }
 }
 
+/// A repair whose transaction was stopped when all objects were in place: the next one finds nothing to do.
+#[test]
+fn a_repair_that_failed_at_its_very_end_leaves_nothing() {
+    let (_temp, repo, _) = repository_and_tree(b"content");
+    leave_staging(&repo);
+    oracle::run(PROGRAM, &["fsck", "-q", "--repo", &repo, "--repair", &repo]);
+    assert_eq!(left_in_tmp(&repo), [""; 0]);
+}
+
 /// Empties each regular file below `dir` whose path `which` picks.
 fn lose(dir: &std::path::Path, which: &dyn Fn(&str) -> bool) -> usize {
     let mut lost = 0;
