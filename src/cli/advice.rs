@@ -124,7 +124,7 @@ fn of_store(error: &store::Error) -> Option<&'static str> {
         {
             Some("files there have no xattrs; a repository of `init --mode=archive` does without")
         }
-        store::Error::Owner { .. } => Some(
+        store::Error::Owner { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => Some(
             "a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without",
         ),
         _ => None,

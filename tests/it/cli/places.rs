@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{OURS, repository_tree};
-use crate::oracle::{self, need};
+use crate::oracle::{self, need, need_root};
 
 /// What fails, in a copy of everything, and the place that the message has to name.
 const FAULTS: &[(&str, &str, &str)] = &[
@@ -71,4 +71,21 @@ fn what_fails_is_told_with_its_place() {
     oracle::run("ostree", &[&repo, "fsck", "-q"]);
     let other = format!("--repo={}", at("other"));
     assert_eq!(oracle::run("ostree", &[&other, "refs"]), b"");
+}
+
+/// Only of what root alone may do is said that it takes root.
+#[test]
+fn a_disk_that_fails_does_not_take_root() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let tmp = repository_tree();
+    let root = tmp.path().canonicalize().unwrap();
+    let repo = format!("--repo={}", root.join("repo").display());
+    oracle::run("ostree", &[&repo, "init", "--mode=bare"]);
+    let commit = "commit --repo=HERE/repo -b main --tree=dir=HERE/tree";
+    for (error, takes_root) in [("EPERM", true), ("EIO", false)] {
+        let Some(said) = fails(&root, &format!("fchown:error={error}"), commit) else { return };
+        assert_eq!(said.contains("takes root"), takes_root, "{said}");
+    }
 }
