@@ -209,6 +209,8 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     ] {
         seeds.push(("packages", text.as_bytes().to_vec()));
     }
+    let database = fs::read(corpus::path("rpm/rpmdb.sqlite.zst")).unwrap();
+    seeds.push(("packages", zstd::decode_all(&*database).unwrap()));
     for text in
         ["ostree-remote-image:os:docker://q.io/a/b:1", "ostree-unverified-image:oci:d:t", "oci-archive:f"]
     {

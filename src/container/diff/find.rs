@@ -31,7 +31,7 @@ pub(super) fn databases(trees: &Trees<'_>, old: RootDir, new: RootDir) -> Result
         }
         Ok(())
     };
-    for part in [Part::Dpkg, Part::Apk] {
+    for part in Part::WHOLE {
         compare(part, in_file(trees, old, part)?, in_file(trees, new, part)?)?;
     }
     for part in [Part::Dpkg, Part::Pacman] {

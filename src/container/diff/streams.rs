@@ -16,22 +16,23 @@ use super::Compared;
 use super::packages::Found;
 use crate::base::Ctx;
 use crate::container::blob::read_objects;
+use crate::container::build::chunks::database::MAX_BYTES;
 use crate::container::build::chunks::database::installed::{Part, dirs, files};
 use crate::container::image::{Error, LayerKind, Result};
 use crate::tar::{EndMarker, EntryKind, Reader, split_path};
 
 /// The bytes of files that are kept until it is known whether they are databases.
-const MAX_KEPT_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_KEPT_BYTES: u64 = MAX_BYTES;
 /// Below it lie the objects of a commit, and hard links to them at their paths.
 const OBJECTS: &str = "sysroot/ostree/repo/objects/";
 /// How databases in one file begin.
-const BEGINNINGS: [&[u8]; 3] = [b"Package:", b"C:", b"P:"];
+const BEGINNINGS: [&[u8]; 4] = [b"Package:", b"SQLite f", b"C:", b"P:"];
 
 /// What two images have of databases in the layers that only one of them has. A database that only one has there is
 /// looked for in all layers of the other one.
 pub(super) fn databases(old: &Compared<'_>, new: &Compared<'_>, ctx: &Ctx) -> Result<(Found, Found)> {
     let (mut of_old, mut of_new) = (search(old, ctx)?, search(new, ctx)?);
-    for part in [Part::Dpkg, Part::Apk] {
+    for part in Part::WHOLE {
         let (image, lacking) = match (of_old.0.contains_key(&part), of_new.0.contains_key(&part)) {
             (true, false) => (new, &mut of_new),
             (false, true) => (old, &mut of_old),

@@ -512,7 +512,7 @@ fn layers_without_packages() {
         assert!(out.status.success());
         String::from_utf8(out.stderr).unwrap()
     };
-    let warning = "warning: no database of dpkg, apk or pacman in the commit tells of packages: layers are made by \
+    let warning = "warning: no database of dpkg, rpm, apk or pacman in the commit tells of packages: layers are made by \
                    paths\n";
     assert_eq!(build(&["--max-layers=8"]), warning);
     assert_eq!(build(&[]), "");

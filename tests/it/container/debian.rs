@@ -225,7 +225,8 @@ pub(super) fn places(path: &Path, tag: &str, image: &Image) -> BTreeMap<String, 
     let source = OciLayout::open(dir(path), Some(tag)).unwrap();
     let mut out = BTreeMap::new();
     for layer in image.layers().unwrap() {
-        let names = layer.descriptor.annotations().as_ref().map(|all| all["ostree.components"].clone());
+        let names =
+            layer.descriptor.annotations().as_ref().and_then(|all| all.get("ostree.components").cloned());
         let mut tar = Vec::new();
         read_layer(&source, &layer.descriptor, &layer.diff_id, &ostree_rs::base::Ctx::default(), |stream| {
             stream.read_to_end(&mut tar).unwrap();

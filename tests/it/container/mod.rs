@@ -17,6 +17,7 @@ mod policies;
 mod pulls;
 mod references;
 mod reuse;
+mod rpms;
 mod transports;
 
 use std::io::Read;

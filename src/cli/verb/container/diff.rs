@@ -17,7 +17,7 @@ use crate::diff::Changes;
 pub(crate) struct Args {
     #[command(flatten)]
     registry: RegistryOptions,
-    /// Compare the packages in the databases of dpkg, apk and pacman; layers that are not zstd:chunked are read for
+    /// Compare the packages in the databases of dpkg, rpm, apk and pacman; layers that are not zstd:chunked are read for
     /// that until there is one
     #[arg(long)]
     packages: bool,
@@ -125,7 +125,7 @@ pub(super) fn components(diff: &Components, session: &mut Session) -> anyhow::Re
 pub(super) fn packages(diff: Option<&PackagesDiff>, session: &mut Session) -> anyhow::Result<()> {
     let out = &mut session.out;
     let Some(PackagesDiff { added, removed, changed }) = diff else {
-        return Ok(writeln!(out, "\nNo database of dpkg, apk or pacman differs")?);
+        return Ok(writeln!(out, "\nNo database of dpkg, rpm, apk or pacman differs")?);
     };
     let (plus, minus, other) = (added.len(), removed.len(), changed.len());
     writeln!(out, "\nPackages: {plus} added, {minus} removed, {other} changed")?;

@@ -43,8 +43,8 @@ pub enum Layering {
     /// One layer for everything.
     #[default]
     Single,
-    /// Layers by the packages that the databases of dpkg, apk and pacman in the commit name; files that belong to no
-    /// package are divided by path and size. rpm's database is not read: see [`Layering::Mapped`].
+    /// Layers by the packages that the databases of dpkg, rpm, apk and pacman in the commit name; files that belong
+    /// to no package are divided by path and size.
     Packages {
         /// Layers of the image, at most, the first one included.
         max_layers: NonZeroUsize,
@@ -197,7 +197,7 @@ fn by_packages(store: &dyn ObjectRead, commit: &CommitId, ctx: &Ctx) -> Result<V
     database::read(store, &tree, &mut owners)?;
     if !owners.knows_packages() {
         ctx.warn(
-            "no database of dpkg, apk or pacman in the commit tells of packages: layers are made by paths",
+            "no database of dpkg, rpm, apk or pacman in the commit tells of packages: layers are made by paths",
         );
     }
     Ok(owners.components())
@@ -243,6 +243,7 @@ fn mapped(
 pub(in crate::container) fn read_anything(text: &[u8]) {
     let _ = (database::dpkg::sources(text), database::dpkg::diversions(text));
     assert!(database::dpkg::list(text).all(|(_, path)| !path.is_empty()));
+    database::rpm::headers(text, &mut |header| header.files(&mut |_, path| assert!(!path.is_empty())));
     let _ = database::apk::packages(text);
     assert!(database::pacman::section(text, "%FILES%").all(|line| !line.is_empty()));
     let _ = ContentMeta::parse(text);

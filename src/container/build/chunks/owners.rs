@@ -1,7 +1,7 @@
 //! Finds the package that owns each file of a tree.
 //!
 //! ```text
-//! 1  the package whose list has the path                   dpkg, apk, pacman
+//! 1  the package whose list has the path                   dpkg, rpm, apk, pacman
 //! 2  of __pycache__/x.cpython-311.pyc the owner of x.py
 //! 3  nobody: it changes with every package                 see `volatile`
 //! 4  the one package that owns the directory, and something in it

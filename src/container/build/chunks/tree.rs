@@ -13,6 +13,7 @@ use std::ops::Range;
 use ostree_format::{DirEntry, DirTreeId, FileId, FileName, ObjectName, RootDir};
 
 use crate::base::Ctx;
+use crate::container::build::chunks::database::MAX_BYTES;
 use crate::container::image::{Error, Result};
 use crate::store::{self, ObjectRead, load_dirtree};
 
@@ -20,8 +21,6 @@ use crate::store::{self, ObjectRead, load_dirtree};
 pub(super) const ROOT: usize = 0;
 /// Links are followed so many times, as by Linux.
 const MAX_LINKS: u32 = 40;
-/// Files of databases may have so many bytes.
-const MAX_READ_BYTES: u64 = 64 * 1024 * 1024;
 /// Where a file may lie that is not at its path: systems of images move `etc`, `lib` and `var` there.
 const MOVED_BELOW: [&str; 2] = ["usr", "usr/share/factory"];
 
@@ -177,18 +176,23 @@ impl Tree {
         }
     }
 
+    /// The file at `path`.
+    pub(super) fn locate_file(&self, path: &str) -> Option<usize> {
+        match self.locate(path)? {
+            Found::File(file) => Some(file),
+            Found::Dir(_) => None,
+        }
+    }
+
     /// The content of a file.
     pub(super) fn read(&self, store: &dyn ObjectRead, file: usize) -> Result<Vec<u8>> {
         let id = self.files[file].id;
         let object = store.open_file(&id)?.ok_or_else(|| store::Error::NotFound(ObjectName::from(id)))?;
-        if object.len > MAX_READ_BYTES {
-            return Err(Error::TooLarge { what: self.file_path(file), limit: MAX_READ_BYTES });
+        if object.len > MAX_BYTES {
+            return Err(Error::TooLarge { what: self.file_path(file), limit: MAX_BYTES });
         }
         let mut content = Vec::new();
-        object
-            .take(MAX_READ_BYTES)
-            .read_to_end(&mut content)
-            .map_err(Error::io("read", self.file_path(file)))?;
+        object.take(MAX_BYTES).read_to_end(&mut content).map_err(Error::io("read", self.file_path(file)))?;
         Ok(content)
     }
 }

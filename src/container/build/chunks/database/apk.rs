@@ -10,7 +10,7 @@
 
 use crate::container::build::chunks::database::{PathKind, claim, lines};
 use crate::container::build::chunks::owners::Owners;
-use crate::container::build::chunks::tree::{Found, Tree};
+use crate::container::build::chunks::tree::Tree;
 use crate::container::image::Result;
 use crate::store::ObjectRead;
 
@@ -18,11 +18,7 @@ pub(super) const PLACES: [&str; 3] =
     ["lib/apk/db/installed", "usr/lib/apk/db/installed", "var/lib/apk/db/installed"];
 
 pub(super) fn read(store: &dyn ObjectRead, tree: &Tree, owners: &mut Owners<'_>) -> Result<()> {
-    let found = PLACES.iter().find_map(|place| match tree.locate(place)? {
-        Found::File(file) => Some(file),
-        Found::Dir(_) => None,
-    });
-    let Some(file) = found else { return Ok(()) };
+    let Some(file) = PLACES.iter().find_map(|place| tree.locate_file(place)) else { return Ok(()) };
     for package in packages(&tree.read(store, file)?) {
         let number = owners
             .package(package.name, if package.origin.is_empty() { package.name } else { package.origin });

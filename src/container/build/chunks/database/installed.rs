@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! dpkg     status, or status.d/* in images without dpkg     Package, Version, Status, Architecture
+//! rpm      the headers in rpmdb.sqlite                       NAME, EPOCH, VERSION, RELEASE
 //! apk      installed                                        P, V
 //! pacman   local/NAME-VERSION-RELEASE                       the directory's name says it
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{apk, dpkg, lines, pacman};
+use super::{apk, dpkg, lines, pacman, rpm};
 
 /// Packages by name, each with its version; several, where it is there for several machines.
 pub(in crate::container) type Packages = BTreeMap<String, BTreeSet<String>>;
@@ -18,16 +19,24 @@ pub(in crate::container) type Packages = BTreeMap<String, BTreeSet<String>>;
 pub(in crate::container) enum Part {
     /// A list of packages as dpkg has it.
     Dpkg,
+    /// A table of packages as rpm has it.
+    Rpm,
     /// A list of packages as apk has it.
     Apk,
     /// A directory with the name of a package of pacman.
     Pacman,
 }
 
+impl Part {
+    /// What is in one file for all packages.
+    pub(in crate::container) const WHOLE: [Self; 3] = [Self::Dpkg, Self::Rpm, Self::Apk];
+}
+
 /// Where a file with all packages may lie.
 pub(in crate::container) fn files() -> impl Iterator<Item = (Part, String)> {
     let dpkg = dpkg::PLACES.iter().map(|place| (Part::Dpkg, format!("{place}/status")));
-    dpkg.chain(apk::PLACES.iter().map(|place| (Part::Apk, (*place).to_owned())))
+    let rpm = rpm::PLACES.iter().map(|place| (Part::Rpm, (*place).to_owned()));
+    dpkg.chain(rpm).chain(apk::PLACES.iter().map(|place| (Part::Apk, (*place).to_owned())))
 }
 
 /// Where a directory may lie that has a file, or a directory, for each package.
@@ -47,6 +56,11 @@ pub(in crate::container) fn add(part: Part, content: &[u8], to: &mut Packages) {
                 }
             })
         }
+        Part::Rpm => rpm::headers(content, &mut |header| {
+            if let Some((name, version)) = header.name_and_version() {
+                note(name, &version, to);
+            }
+        }),
         Part::Apk => paragraphs(content, &["P", "V"], &mut |[name, version]| note(name, version, to)),
         Part::Pacman => {
             let Ok(text) = str::from_utf8(content) else { return };
