@@ -1,10 +1,15 @@
 //! Files that a command writes: there when they are whole, or not at all.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context;
+use rustix::fs::{AtFlags, CWD, OFlags};
+use rustix::io::Errno;
+use tempfile::TempPath;
 
 use super::locate::kind;
 use super::room::{Kept, Writing};
@@ -23,12 +28,9 @@ pub(crate) fn write(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result
         return write(&mut file);
     }
     let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".ostree-rs-")
-        .permissions(old.map_or(Permissions::from_mode(0o666), |old| old.permissions()))
-        .tempfile_in(dir)
-        .with_context(|| format!("Creating {shown}"))?;
-    write(file.as_file_mut()).map_err(|error| match kind(&error) {
+    let permissions = old.map_or(Permissions::from_mode(0o666), |old| old.permissions());
+    let (mut file, name) = begin(dir, permissions).with_context(|| format!("Creating {shown}"))?;
+    write(&mut file).map_err(|error| match kind(&error) {
         ErrorKind::Exhausted => error.context(Writing {
             place: format!("Writing {shown}"),
             path: Some(dir.to_owned()),
@@ -37,6 +39,37 @@ pub(crate) fn write(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result
         ErrorKind::Cancelled => error,
         _ => error.context(format!("Writing {shown}")),
     })?;
-    file.persist(&target).with_context(|| format!("Creating {shown}"))?;
-    Ok(())
+    let named = name.map_or_else(|| give_name(&file, dir), Ok);
+    let done = named.and_then(|name| Ok(name.persist(&target)?));
+    done.with_context(|| format!("Creating {shown}"))
+}
+
+/// A new file in `dir`. It has no name, so that nothing is left of it if the command is killed; where the file system knows
+/// no such files it has one of its own.
+fn begin(dir: &Path, permissions: Permissions) -> io::Result<(File, Option<TempPath>)> {
+    let mut options = File::options();
+    options.read(true).write(true).mode(permissions.mode() & 0o7777);
+    match options.custom_flags(OFlags::TMPFILE.bits().cast_signed()).open(dir) {
+        Err(e)
+            if matches!(Errno::from_io_error(&e), Some(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOSYS)) =>
+        {
+            let named = new_name().permissions(permissions).tempfile_in(dir)?;
+            let (file, name) = named.into_parts();
+            Ok((file, Some(name)))
+        }
+        opened => Ok((opened?, None)),
+    }
+}
+
+/// Gives a file a name of its own, by which it can take the place of another.
+fn give_name(file: &File, dir: &Path) -> io::Result<TempPath> {
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = |name: &Path| Ok(rustix::fs::linkat(CWD, &*unnamed, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+    Ok(new_name().make_in(dir, link)?.into_temp_path())
+}
+
+fn new_name() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".ostree-rs-");
+    builder
 }

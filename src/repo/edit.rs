@@ -91,7 +91,11 @@ impl ConfigFile {
             Err(error) if was_understood => return Err(invalid_config(error)),
             Err(_) => Fsync::of(&settings_now),
         };
-        durable::replace(root, root, "config", keys.to_string().as_bytes(), fsync)
+        let open_tmp = |_| sys::open_dir(root, "tmp");
+        // Whoever looks for free space may have removed it.
+        let tmp = sys::mkdir(root, "tmp", 0o775).and_then(open_tmp);
+        let tmp = tmp.map_err(|e| Error::at(root, "open", "tmp", e))?;
+        durable::replace(tmp.as_fd(), root, "config", keys.to_string().as_bytes(), fsync)
             .map_err(|e| Error::at(root, "write", "config", e))?;
         if fsync != Fsync::Never {
             sys::sync_file(&self.root).map_err(|e| Error::at(&self.root, "fsync", ".", e))?;

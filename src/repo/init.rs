@@ -8,8 +8,7 @@ use ostree_format::{CollectionId, RepoMode};
 use super::{Repo, sys};
 use crate::store::{Error, Result};
 
-const DIRS: [&str; 8] =
-    ["tmp", "extensions", "state", "refs", "refs/heads", "refs/mirrors", "refs/remotes", "objects"];
+const DIRS: [&str; 7] = ["tmp", "extensions", "state", "refs", "refs/heads", "refs/mirrors", "refs/remotes"];
 
 impl Repo {
     /// Makes a repository in `dir` and opens it. One that is there is only opened, whatever its mode.
@@ -25,13 +24,14 @@ impl Repo {
             if mode == RepoMode::BareUser {
                 probe_xattrs(&dir).map_err(failed("set the xattr user.ostreemeta in", "."))?;
             }
-            if sys::lstat(&dir, "config").map_err(failed("stat", "config"))?.is_none() {
-                write_config(&dir, mode, collection).map_err(failed("write", "config"))?;
-            }
             for path in DIRS {
                 sys::mkdir(&dir, path, 0o775).map_err(failed("mkdir", path))?;
             }
-            for path in DIRS.into_iter().chain(["."]) {
+            if sys::lstat(&dir, "config").map_err(failed("stat", "config"))?.is_none() {
+                write_config(&dir, mode, collection).map_err(failed("write", "config"))?;
+            }
+            sys::mkdir(&dir, "objects", 0o775).map_err(failed("mkdir", "objects"))?;
+            for path in DIRS.into_iter().chain(["objects", "."]) {
                 let made = sys::open_dir(&dir, path).and_then(sys::sync_file);
                 made.map_err(failed("fsync", path))?;
             }
@@ -48,7 +48,8 @@ fn write_config(dir: &Dir, mode: RepoMode, collection: Option<&CollectionId>) ->
     if let Some(id) = collection {
         text += &format!("collection-id={id}\n");
     }
-    let file = sys::TempFile::new(dir.as_fd())?;
+    let tmp = sys::open_dir(dir, "tmp")?;
+    let file = sys::TempFile::new(tmp.as_fd())?;
     file.file().write_all(text.as_bytes())?;
     sys::set_mode(file.file(), 0o644)?;
     file.replace(dir.as_fd(), "config", true)

@@ -1,4 +1,5 @@
-//! The same names are in every repository, layout and sysroot: what the system refuses is told with the place.
+//! The same names are in every repository, layout and sysroot: what the system refuses is told with the place. And what a
+//! command leaves that is killed lies where the next one clears it away.
 
 use std::fs;
 use std::path::Path;
@@ -87,5 +88,43 @@ fn a_disk_that_fails_does_not_take_root() {
     for (error, takes_root) in [("EPERM", true), ("EIO", false)] {
         let Some(said) = fails(&root, &format!("fchown:error={error}"), commit) else { return };
         assert_eq!(said.contains("takes root"), takes_root, "{said}");
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with(".lock")).collect();
+    names.sort();
+    names
+}
+
+/// Files that are not whole have no name, or one in the directory of the repository for them.
+#[test]
+fn killed_commands_leave_nothing_outside_of_tmp() {
+    let tmp = repository_tree();
+    let at = |path: &str| tmp.path().join(path).display().to_string();
+    let repo = format!("--repo={}", at("repo"));
+    oracle::run(OURS, &["init", &repo, "--mode=bare-user"]);
+    oracle::run(OURS, &["commit", &repo, "-b", "main", &format!("--tree=dir={}", at("tree"))]);
+    let whole = names(&tmp.path().join("repo"));
+    let (tar, new) = (at("new.tar"), format!("--repo={}", at("new")));
+    for (call, args) in [
+        ("renameat", &["config", &repo, "set", "a.b", "c"][..]),
+        ("renameat", &["init", &new, "--mode=archive"]),
+        ("write", &["export", &repo, "main", "-o", &tar]),
+        ("write", &["tar", "export", &repo, "main", "-o", &tar]),
+    ] {
+        let before = names(tmp.path());
+        let inject = format!("inject={call}:signal=KILL:when=1");
+        let Some(out) = oracle::injected(&["-e", &inject], OURS, args) else { return };
+        assert!(!out.status.success(), "{args:?}");
+        assert_eq!(names(&tmp.path().join("repo")), whole, "{args:?}");
+        match args[0] {
+            "init" => {
+                oracle::run(OURS, args);
+                assert_eq!(names(&tmp.path().join("new")), whole);
+            }
+            _ => assert_eq!(names(tmp.path()), before, "{args:?}"),
+        }
     }
 }
