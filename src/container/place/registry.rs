@@ -80,14 +80,15 @@ impl RegistryImage {
     /// The image `name` at the first of `places` that has it, and that place.
     ///
     /// # Errors
-    /// The error of the last place, which is the registry itself after its mirrors; [`Error::Mismatch`] if a
-    /// place gave something else than the digest says; [`Error::Unsupported`], [`Error::Image`].
+    /// The error of the last place, which is the registry itself after its mirrors, in an [`Error::Source`] that tells of
+    /// these; [`Error::Mismatch`] if a place gave something else than the digest says; [`Error::Unsupported`],
+    /// [`Error::Image`].
     pub fn open<'p>(
         places: &'p [RegistryPlace],
         name: &RepositoryName,
         ctx: &Ctx,
     ) -> Result<(Self, &'p Endpoint)> {
-        let mut last = Error::Usage(format!("there is no place to get {name} from"));
+        let mut failed = Vec::new();
         for place in places {
             ctx.cancel.check()?;
             let (host, path) = (&place.endpoint.host, &place.endpoint.path);
@@ -99,11 +100,11 @@ impl RegistryImage {
                 Err(error @ Error::Cancelled(_)) => return Err(error),
                 Err(error) => {
                     tracing::debug!(%name, host, path, %error, "no image there");
-                    last = error;
+                    failed.push((format!("{host}/{path}"), error));
                 }
             }
         }
-        Err(last)
+        Err(all_failed(name, failed))
     }
 
     fn open_at(place: &RegistryPlace, name: &RepositoryName, ctx: &Ctx) -> Result<Self> {
@@ -118,10 +119,31 @@ impl RegistryImage {
         Ok(Self { registry, manifest, ctx: ctx.clone(), gives_several: OnceLock::new() })
     }
 
+    /// What it means that the blob `digest` was not to be had.
+    fn without(&self, digest: Digest, error: NetError) -> Error {
+        if !error.is_not_found() {
+            return error.into();
+        }
+        Error::Source { place: self.registry.place(), source: Box::new(Error::BlobNotFound(digest)) }
+    }
+
     /// The registry's client.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
+}
+
+/// The error of the last place, with what the others said: a mirror may be what was meant to help.
+fn all_failed(name: &RepositoryName, mut failed: Vec<(String, Error)>) -> Error {
+    let Some((place, last)) = failed.pop() else {
+        return Error::Usage(format!("there is no place to get {name} from"));
+    };
+    if failed.is_empty() {
+        return last;
+    }
+    let mirrors = failed.iter().map(|(place, error)| format!("mirror {place}: {error}"));
+    let place = mirrors.chain([place]).collect::<Vec<_>>().join("; ");
+    Error::Source { place, source: Box::new(last) }
 }
 
 /// A manifest, verified if its digest is known.
@@ -139,11 +161,14 @@ pub(super) fn fetch(
     let actual = Digest::of(&answer.bytes);
     // What the registry says guards a tag against nothing but damage on the way.
     let said = answer.digest.as_deref().and_then(|d| d.parse().ok());
-    if let Some(expected) = expected.or(said)
-        && expected != actual
-    {
-        return Err(Error::Mismatch { what, expected, actual });
-    }
+    match (expected, said) {
+        (Some(expected), _) if expected != actual => Err(Error::Mismatch { what, expected, actual }),
+        (None, Some(expected)) if expected != actual => Err(Error::Source {
+            place: format!("{}: Docker-Content-Digest", registry.place()),
+            source: Box::new(Error::Mismatch { what, expected, actual }),
+        }),
+        _ => Ok(()),
+    }?;
     media::manifest(answer.bytes, answer.media_type.as_deref())
 }
 
@@ -166,23 +191,22 @@ impl ImageSource for RegistryImage {
         let digest = Digest::of_descriptor(descriptor)?;
         match self.registry.blob(digest.checksum(), Some(descriptor.size()), &self.ctx) {
             Ok(body) => Ok(Box::new(body)),
-            Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.without(digest, error)),
         }
     }
+
     fn blob_part(&self, descriptor: &Descriptor, part: Range<u64>) -> Result<Option<Box<dyn Read + Send>>> {
         let digest = Digest::of_descriptor(descriptor)?;
         match self.registry.blob_part(digest.checksum(), part, &self.ctx) {
             Ok(body) => Ok(body.map(|body| Box::new(body) as Box<dyn Read + Send>)),
-            Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.without(digest, error)),
         }
     }
 
     fn blob_parts(&self, descriptor: &Descriptor, parts: &[Range<u64>]) -> Result<Option<Vec<Vec<u8>>>> {
         let digest = Digest::of_descriptor(descriptor)?;
         let ask = || match self.registry.blob_parts(digest.checksum(), parts, &self.ctx) {
-            Err(error) if error.is_not_found() => Err(Error::BlobNotFound(digest)),
+            Err(error) => Err(self.without(digest, error)),
             asked => Ok(asked?),
         };
         let mut first = None;

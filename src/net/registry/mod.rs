@@ -88,6 +88,11 @@ impl Registry {
         &self.name
     }
 
+    /// The registry and the repository, for messages: `HOST[:PORT]/NAME`.
+    pub fn place(&self) -> String {
+        format!("{}/{}", host(&self.base), self.name)
+    }
+
     /// The time that the registry may take.
     pub fn limits(&self) -> Limits {
         self.http.limits()

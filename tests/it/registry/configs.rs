@@ -186,3 +186,24 @@ fn keys_that_are_not_known_are_named() {
     assert_eq!(gets, Lib);
     assert!(words.contains("registries.conf: the key registry.blocket is not known"), "{words}");
 }
+
+/// Where no place has the image, each is named with what it said.
+#[test]
+fn mirrors_that_failed_are_named() {
+    let Some(bench) = Bench::new() else { return };
+    let text = "[[registry]]\nlocation='H/lib'\ninsecure=true\n[[registry.mirror]]\nlocation='127.0.0.1:9/m'\n\
+                insecure=true\n[[registry.mirror]]\nlocation='H/mir'\ninsecure=true\n";
+    bench.home.write("registries.conf", &bench.written_out(text));
+    let name = bench.written_out("H/lib/other:1");
+    let ((ours, our_words), (theirs, their_words)) = (bench.ours(&name), bench.skopeo(&name));
+    assert_eq!((ours, theirs), (Nothing, Nothing));
+    assert!(
+        their_words.contains("Mirrors also failed") && their_words.contains("127.0.0.1:9/m"),
+        "{their_words}"
+    );
+    let places = ["mirror 127.0.0.1:9/m/other: ", "; mirror H/mir/other: ", "; H/lib/other: "];
+    for place in places.map(|place| bench.written_out(place)) {
+        assert!(our_words.contains(&place), "{place}: {our_words}");
+    }
+    assert!(our_words.contains("refused") && our_words.contains("404 Not Found"), "{our_words}");
+}

@@ -217,6 +217,7 @@ fn not_final(error: Error, layer: &ImageLayer) -> Result<()> {
 fn is_final(error: &Error) -> bool {
     match error {
         Error::BlobNotFound(_) => true,
+        Error::Source { source, .. } => is_final(source),
         #[cfg(feature = "net")]
         Error::Net(error) => {
             use crate::net::Error::{Protocol, Status};
