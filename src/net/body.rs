@@ -13,7 +13,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, RANGE};
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, RANGE};
 
 use super::error::{Error, Result, shown};
 use super::patience::Patience;
@@ -68,8 +68,9 @@ impl Resumed {
     pub(crate) fn open(size: Option<u64>, mut patience: Patience, mut reopen: Reopen) -> Result<Self> {
         let response = reopen(&[], &mut patience)?;
         // Where the server ends a body of another size than expected, there is no more to be had.
-        let size = length(&response).or(size);
-        Ok(Self::new(reopen, response, Ranges::Perhaps, 0, size, patience))
+        let size = response.length().or(size);
+        let ranges = if response.has_parts() { Ranges::Perhaps } else { Ranges::No };
+        Ok(Self::new(reopen, response, ranges, 0, size, patience))
     }
 
     /// The bytes `part` of a body, which must not be empty; `None` if the server does not give parts of it.
@@ -169,7 +170,7 @@ impl Resumed {
         let response = asked?;
         let size = match response.status() {
             StatusCode::PARTIAL_CONTENT => response.header(CONTENT_RANGE).and_then(range).and_then(|r| r.1),
-            _ => length(&response),
+            _ => response.length(),
         };
         let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
         let skip = self.skip_in(&response);
@@ -238,11 +239,6 @@ impl Read for Resumed {
             self.again(broken).map_err(io::Error::other)?;
         }
     }
-}
-
-/// The size of a body, where the answer tells.
-fn length(response: &Response) -> Option<u64> {
-    response.header(CONTENT_LENGTH)?.parse().ok()
 }
 
 /// A `Range` header for the bytes from `start` on, up to before `end` or to the last one.

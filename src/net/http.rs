@@ -12,6 +12,7 @@ use super::driver::Driver;
 use super::error::{Error, Result, shown};
 use super::patience::{Limits, Patience, secs};
 use super::pieces::Pieces;
+use super::redirect::redirected;
 use super::response::Response;
 use super::tls::{TlsOptions, TlsVerify};
 use crate::base::Ctx;
@@ -21,6 +22,8 @@ pub(super) const MAX_REDIRECTS: usize = 10;
 /// What all bodies of one HTTP/2 connection may hold unread. Each may hold 2 MiB: one whose reader is busy must not
 /// keep the others from coming.
 const HTTP2_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
+/// Headers that an answer may have.
+const MAX_HEADERS: usize = 1000;
 
 /// Options of a client: TLS, proxies, time limits.
 #[derive(Debug, Clone)]
@@ -290,21 +293,6 @@ impl Http {
     }
 }
 
-/// Where a redirect leads.
-pub(super) fn redirected(from: &Url, location: Option<&HeaderValue>) -> Result<Url> {
-    let target = location.and_then(|v| v.to_str().ok());
-    let target = target.ok_or_else(|| Error::protocol(from, "redirected without a Location"))?;
-    let next =
-        from.join(target).map_err(|e| Error::protocol(from, format!("redirected to {target:?}: {e}")))?;
-    if !matches!(next.scheme(), "http" | "https") {
-        return Err(Error::protocol(from, format!("redirected to {}, which is not HTTP", shown(&next))));
-    }
-    if from.scheme() == "https" && next.scheme() != "https" {
-        return Err(Error::protocol(from, format!("redirected away from TLS, to {}", shown(&next))));
-    }
-    Ok(next)
-}
-
 /// Redirects are followed by us, who know what may go along.
 fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
     let config = |e: reqwest::Error| Error::Config { what: "HTTP client".into(), why: e.to_string() };
@@ -319,6 +307,11 @@ fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
         .no_proxy()
         .connect_timeout(options.limits.connect)
         .http2_initial_connection_window_size(HTTP2_WINDOW_BYTES)
+        // What other clients read, too: proxies write headers in many ways.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_max_headers(MAX_HEADERS)
         // Sizes and digests are those of the bytes as they are.
         .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
         .user_agent(&options.user_agent);
@@ -339,6 +332,6 @@ fn client(options: &HttpOptions, tls: &TlsOptions) -> Result<Client> {
 
 /// Whether an answer with this status may be another one in a moment.
 pub(crate) fn is_passing(status: StatusCode) -> bool {
-    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS)
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }

@@ -5,8 +5,8 @@
 //! downloads  many files at once, each a task: small ones into memory, large ones into files that a later run goes on with
 //! body       a response body that asks for the rest with `Range` when the connection breaks
 //! several    many parts of a body in one answer
-//! response   status, headers, body
-//! http       requests with retries, and redirects that carry no credentials to another host
+//! response   status, headers, body; coding: bodies that were compressed on their way
+//! http       requests with retries, and redirects that carry no credentials to another host; redirect: where these lead
 //! pieces     a request's body that tells how much of it is on its way
 //! patience   how long all of this may take
 //! driver     the thread that moves bytes
@@ -16,6 +16,7 @@
 //! neither the environment nor the system's files are read here.
 
 mod body;
+mod coding;
 mod downloads;
 mod driver;
 mod error;
@@ -23,6 +24,7 @@ mod http;
 mod identity;
 mod patience;
 mod pieces;
+mod redirect;
 pub mod registry;
 mod response;
 mod several;

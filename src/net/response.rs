@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
+use super::coding::{self, Decoder};
 use super::driver::Driver;
 use super::error::{Error, Result, shown};
 use super::patience::Patience;
@@ -35,11 +36,35 @@ pub struct Response {
     driver: Arc<Driver>,
     /// What came and was not read yet.
     chunk: Bytes,
+    /// Decompresses what comes, where that is not the body itself.
+    decoder: Option<Decoder>,
 }
 
 impl Response {
     pub(super) fn new(url: Url, inner: reqwest::Response, driver: Arc<Driver>) -> Self {
-        Self { url, inner, driver, chunk: Bytes::new() }
+        Self { url, inner, driver, chunk: Bytes::new(), decoder: None }
+    }
+
+    /// Whether the server says that it compressed the body on its way, or that the body is compressed by itself.
+    pub(super) fn is_coded(&self) -> bool {
+        let coding = self.header(CONTENT_ENCODING).map(str::trim);
+        coding.is_some_and(|coding| ["gzip", "x-gzip"].iter().any(|gzip| gzip.eq_ignore_ascii_case(coding)))
+    }
+
+    /// The answer without the compression of its way, which [`Response::is_coded`] told of.
+    pub(super) fn decoded(mut self) -> Self {
+        self.decoder = Some(Decoder::new());
+        self
+    }
+
+    /// The size of the body, where the answer tells.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.header(CONTENT_LENGTH).filter(|_| self.decoder.is_none())?.parse().ok()
+    }
+
+    /// Whether a part of the body is what a part of the bytes that come stands for.
+    pub(super) fn has_parts(&self) -> bool {
+        self.decoder.is_none()
     }
 
     /// The status of the response.
@@ -73,14 +98,30 @@ impl Response {
     /// Waits until something is there to be read, or the end.
     fn fill(&mut self, patience: &mut Patience) -> Result<()> {
         while self.chunk.is_empty() {
+            if let Some(decoder) = &mut self.decoder {
+                let given = decoder.give();
+                self.chunk =
+                    given.map_err(|e| Error::protocol(&self.url, format!("Content-Encoding: {e}")))?;
+                if !self.chunk.is_empty() {
+                    break;
+                }
+            }
             let next = patience.wait(&self.driver, |patience| patience.is_slow(), self.inner.chunk())?;
             match next {
-                Some(Ok(Some(chunk))) => self.chunk = chunk,
+                Some(Ok(Some(chunk))) => {
+                    patience.moved(chunk.len() as u64);
+                    match &mut self.decoder {
+                        Some(decoder) => decoder.take(chunk),
+                        None => self.chunk = chunk,
+                    }
+                }
+                Some(Ok(None)) if self.decoder.as_ref().is_some_and(|decoder| !decoder.has_ended()) => {
+                    return Err(Error::transport(&self.url, "the connection ended"));
+                }
                 Some(Ok(None)) => break,
                 Some(Err(error)) => return Err(Error::transport(&self.url, error.without_url())),
                 None => return Err(Error::transport(&self.url, patience.slowness())),
             }
-            patience.moved(self.chunk.len() as u64);
         }
         Ok(())
     }
@@ -94,7 +135,9 @@ impl Response {
         loop {
             self.fill(patience)?;
             if self.chunk.is_empty() {
-                return Ok(out);
+                let coded = self.is_coded() && out.starts_with(&coding::MAGIC);
+                let decoded = if coded { coding::decode(&out, limit) } else { None };
+                return Ok(decoded.unwrap_or(out));
             }
             out.extend_from_slice(&std::mem::take(&mut self.chunk));
             if out.len() as u64 > limit {

@@ -19,8 +19,9 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use super::super::body::{range, range_of};
 use super::super::error::{Error, Result, host, shown};
-use super::super::http::{Http, MAX_REDIRECTS, is_passing, redirected};
+use super::super::http::{Http, MAX_REDIRECTS, is_passing};
 use super::super::patience::{LONG_PAUSE, pause_after, secs};
+use super::super::redirect::redirected;
 use super::super::response::delay;
 use super::pace::{Pace, silent, wait};
 use super::{BUDGET_KIB, FetchedBody, FetchedFile, FileRequest, HeldBytes, Memory, Room, SpillBegun};

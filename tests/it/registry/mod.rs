@@ -14,6 +14,7 @@ mod logins;
 mod lookaside;
 mod messages;
 mod objects;
+mod odd_answers;
 mod on_base;
 mod patience;
 mod peer;
