@@ -72,6 +72,12 @@ fn of_host(error: &host::Error) -> Option<&'static str> {
             Some("with a longer --timeout it is waited for")
         }
         Error::Ssh { .. } => Some("--ssh and --receive-program name other programs"),
+        Error::Helper { problem: HelperProblem::Missing, .. } => {
+            Some("install it, or take its name out of there and log in with `podman login`")
+        }
+        Error::NoAuthFile(_) => {
+            Some("`podman login --authfile` makes it; --authfile or REGISTRY_AUTH_FILE names it")
+        }
         Error::Sysroot(sysroot::Error::NotASysroot) => {
             Some("--sysroot names another one, `admin init-fs` makes one")
         }

@@ -201,7 +201,7 @@ pub enum Error {
         certificate: PathBuf,
     },
     /// The file of credentials that was named does not exist.
-    #[error("{} does not exist", .0.display())]
+    #[error("the file of credentials {} does not exist", .0.display())]
     NoAuthFile(PathBuf),
     /// A path that should be an archive is a directory, a pipe or a device.
     #[error("Opening {}: it is not a regular file", .0.display())]
@@ -255,6 +255,9 @@ pub enum HelperProblem {
     /// A name with a slash would leave the directories that are searched.
     #[error("this is no name of a credential helper")]
     Name,
+    /// No directory of `PATH` has such a program.
+    #[error("there is no such program")]
+    Missing,
     /// The helper could not be started or waited for.
     #[error("{0}")]
     Io(#[from] io::Error),

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::container::image::ConfigError;
+use crate::container::image::{ConfigError, Object};
 use crate::net::registry::Credentials;
 
 /// One file of credentials.
@@ -27,7 +27,7 @@ pub struct AuthFile {
 
 #[derive(Debug, Default, Deserialize)]
 struct Raw {
-    auths: Option<BTreeMap<String, Option<AuthEntry>>>,
+    auths: Option<BTreeMap<String, Option<Object<AuthEntry>>>>,
     #[serde(rename = "credHelpers")]
     helpers: Option<BTreeMap<String, Option<String>>>,
     #[serde(rename = "credsStore")]
@@ -59,7 +59,18 @@ pub enum FoundCredentials {
         name: String,
         /// What to ask it for.
         server: String,
+        /// What the file names the program for.
+        scope: HelperScope,
     },
+}
+
+/// The registries that a program has credentials of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HelperScope {
+    /// One: the file says that its credentials are there (`credHelpers`).
+    Registry,
+    /// Any: it may have some of this registry, or not (`credsStore`).
+    Any,
 }
 
 impl AuthFile {
@@ -71,8 +82,9 @@ impl AuthFile {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self { file: file.into(), ..Self::default() });
         }
-        let raw: Option<Raw> = serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
-        let raw = raw.unwrap_or_default();
+        let raw: Option<Object<Raw>> =
+            serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
+        let raw = raw.map(|raw| raw.0).unwrap_or_default();
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
         let helpers = raw.helpers.unwrap_or_default().into_iter();
         let helpers = helpers.filter_map(|(key, name)| Some((key, named(name)?))).collect();
@@ -81,7 +93,7 @@ impl AuthFile {
         let (exact, other): (Vec<_>, Vec<_>) =
             raw.auths.unwrap_or_default().into_iter().partition(|(key, _)| normalize(key) == *key);
         for (key, entry) in exact.into_iter().chain(other) {
-            if let Some(entry) = entry {
+            if let Some(Object(entry)) = entry {
                 auths.entry(normalize(&key)).or_insert(entry);
             }
         }
@@ -93,13 +105,16 @@ impl AuthFile {
     /// # Errors
     /// As [`AuthFile::parse`].
     pub fn parse_dockercfg(file: &str, bytes: &[u8]) -> Result<Self, ConfigError> {
-        let raw: BTreeMap<String, Option<AuthEntry>> =
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self { file: file.into(), ..Self::default() });
+        }
+        let raw: BTreeMap<String, Option<Object<AuthEntry>>> =
             serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
         let host = |key: String| {
             let key = key.split_once("://").map_or(&*key, |(_, rest)| rest);
             normalize(key.split('/').next().unwrap_or(key))
         };
-        let auths = raw.into_iter().filter_map(|(key, entry)| Some((host(key), entry?))).collect();
+        let auths = raw.into_iter().filter_map(|(key, entry)| Some((host(key), entry?.0))).collect();
         Ok(Self { file: file.into(), auths, ..Self::default() })
     }
 
@@ -109,7 +124,11 @@ impl AuthFile {
     /// If the entry that fits is damaged.
     pub fn find(&self, host: &str, path: &str) -> Result<Option<FoundCredentials>, ConfigError> {
         if let Some(name) = self.helpers.get(host) {
-            return Ok(Some(FoundCredentials::Helper { name: name.clone(), server: host.into() }));
+            return Ok(Some(FoundCredentials::Helper {
+                name: name.clone(),
+                server: host.into(),
+                scope: HelperScope::Registry,
+            }));
         }
         let whole = format!("{host}/{path}");
         let parents = std::iter::successors(Some(whole.as_str()), |key| Some(key.rsplit_once('/')?.0));
@@ -124,19 +143,24 @@ impl AuthFile {
         }
         Ok(self.store.as_ref().map(|name| {
             let server = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
-            FoundCredentials::Helper { name: name.clone(), server: server.into() }
+            FoundCredentials::Helper { name: name.clone(), server: server.into(), scope: HelperScope::Any }
         }))
     }
 }
 
 impl AuthEntry {
     fn credentials(&self) -> Result<Option<Credentials>, String> {
-        if let Some(token) = self.identitytoken.as_ref().filter(|t| !t.is_empty()) {
-            return Ok(Some(Credentials::IdentityToken(token.clone())));
-        }
+        let Some(token) = self.identitytoken.clone().filter(|t| !t.is_empty()) else {
+            let login = self.login()?;
+            return Ok(login.map(|(user, password)| Credentials::Password { user, password }));
+        };
+        // With the token, what cannot be read beside it is not needed.
+        Ok(Some(Credentials::IdentityToken { token, login: self.login().ok().flatten() }))
+    }
+
+    fn login(&self) -> Result<Option<(String, String)>, String> {
         let Some(auth) = self.auth.as_ref().filter(|a| !a.is_empty()) else {
-            let pair = self.username.clone().zip(self.password.clone());
-            return Ok(pair.map(|(user, password)| Credentials::Password { user, password }));
+            return Ok(self.username.clone().zip(self.password.clone()));
         };
         let bytes = STANDARD
             .decode(auth.replace(['\r', '\n'], ""))
@@ -144,8 +168,7 @@ impl AuthEntry {
         let text = String::from_utf8(bytes).map_err(|_| "\"auth\" is not UTF-8".to_string())?;
         // What docker passes over is no error here either.
         let Some((user, password)) = text.split_once(':') else { return Ok(None) };
-        let password = password.trim_end_matches('\0').to_string();
-        Ok(Some(Credentials::Password { user: user.into(), password }))
+        Ok(Some((user.into(), password.trim_end_matches('\0').into())))
     }
 }
 
@@ -187,7 +210,7 @@ mod tests {
         assert_eq!(user("quay.io", "organic/app"), "a:b:c");
         assert!(matches!(
             file.find("docker.io", "library/debian"),
-            Ok(Some(FoundCredentials::Credentials(Credentials::IdentityToken(_))))
+            Ok(Some(FoundCredentials::Credentials(Credentials::IdentityToken { .. })))
         ));
         assert!(matches!(file.find("gcr.io", "x"), Ok(Some(FoundCredentials::Helper { .. }))));
         assert!(file.find("broken", "x").is_err());

@@ -7,7 +7,7 @@ use super::super::{Error, Machine, Result};
 use super::files::{self, Required, has_extension};
 use super::{ImageOptions, RegistryUser, helper};
 use crate::base::Ctx;
-use crate::container::config::auth::{AuthFile, FoundCredentials};
+use crate::container::config::auth::{AuthFile, FoundCredentials, HelperScope};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
 use crate::container::image::RepositoryName;
 use crate::container::place::RegistryPlace;
@@ -117,7 +117,10 @@ impl<'a> Access<'a> {
         for source in self.registries.credential_sources() {
             let found = match source {
                 CredentialSource::Files => self.credentials_in_files(endpoint),
-                CredentialSource::Helper(name) => self.ask_helper(name, &endpoint.host),
+                CredentialSource::Helper(name) => self.ask_helper(name, &endpoint.host).map_err(|error| {
+                    let place = "registries.conf: credential-helpers".to_owned();
+                    Error::At { place, source: Box::new(error) }
+                }),
             };
             match found {
                 Ok(None) => {}
@@ -149,7 +152,10 @@ impl<'a> Access<'a> {
             let found = match file.find(&endpoint.host, &endpoint.path)? {
                 None => None,
                 Some(FoundCredentials::Credentials(credentials)) => Some(credentials),
-                Some(FoundCredentials::Helper { name, server }) => self.ask_helper(&name, &server)?,
+                Some(FoundCredentials::Helper { name: helper, server, scope }) => {
+                    let asked = self.ask_helper(&helper, &server);
+                    self.asked_for(&name, scope, asked)?
+                }
             };
             if found.is_some() {
                 tracing::debug!(registry = endpoint.host, file = %path.display(), "credentials found");
@@ -158,6 +164,26 @@ impl<'a> Access<'a> {
             tracing::debug!(registry = endpoint.host, file = %path.display(), "no credentials in");
         }
         Ok(None)
+    }
+
+    /// What a program that `file` names said. One for all registries, such as one that needs a desktop, may know this one as
+    /// little as podman and skopeo know `credsStore`: that it fails is told, and is the end of it.
+    fn asked_for(
+        &self,
+        file: &str,
+        scope: HelperScope,
+        asked: Result<Option<Credentials>>,
+    ) -> Result<Option<Credentials>> {
+        match (asked, scope) {
+            (Err(error @ Error::Helper { .. }), HelperScope::Any) => {
+                self.ctx.warn(&format!("{file}: credsStore: {error}: it is done without"));
+                Ok(None)
+            }
+            (Err(error @ Error::Helper { .. }), HelperScope::Registry) => {
+                Err(Error::At { place: format!("{file}: credHelpers"), source: Box::new(error) })
+            }
+            (asked, _) => asked,
+        }
     }
 
     /// `*.crt` are authorities; `X.cert` and `X.key` are who we are, of which a server gets the pair that it asks for.

@@ -6,7 +6,7 @@
 //! stdout  {"ServerURL": …, "Username": …, "Secret": …}     "<token>" for an identity token
 //! ```
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,10 @@ fn run(
     }
     let mut command = Command::new(program);
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut child = command.spawn()?;
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => HelperProblem::Missing,
+        _ => error.into(),
+    })?;
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that does not listen will say so by its answer.
         let _ = stdin.write_all(server.as_bytes());
@@ -68,13 +71,14 @@ fn run(
     if !status.success() {
         return match said.trim() {
             NOT_FOUND => Ok(None),
+            "" => Err(HelperProblem::Failed { status, said: "it does not say why".into() }),
             said => Err(HelperProblem::Failed { status, said: said.to_owned() }),
         };
     }
     let answer: Answer = serde_json::from_str(&said).map_err(|_| HelperProblem::Answer)?;
     Ok(match (answer.username.as_str(), answer.secret) {
         (_, secret) if secret.is_empty() => None,
-        ("<token>", secret) => Some(Credentials::IdentityToken(secret)),
+        ("<token>", secret) => Some(Credentials::IdentityToken { token: secret, login: None }),
         (_, password) => Some(Credentials::Password { user: answer.username, password }),
     })
 }

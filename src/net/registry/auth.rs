@@ -30,7 +30,24 @@ pub enum Credentials {
         password: String,
     },
     /// A long-lived token, exchanged for short-lived ones.
-    IdentityToken(String),
+    IdentityToken {
+        /// The token.
+        token: String,
+        /// User and password, for a registry that asks for these.
+        login: Option<(String, String)>,
+    },
+}
+
+impl Credentials {
+    /// User and password, if there are any.
+    fn login(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Password { user, password } => Some((user, password)),
+            Self::IdentityToken { login, .. } => {
+                login.as_ref().map(|(user, password)| (&**user, &**password))
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -98,15 +115,16 @@ impl Registry {
         patience: &mut Patience,
     ) -> Result<Option<Token>> {
         for challenge in challenges {
-            match (challenge, &self.credentials) {
-                (Challenge::Bearer { realm, service, scope }, _) => {
+            match challenge {
+                Challenge::Bearer { realm, service, scope } => {
                     let scopes = self.scopes(scope.as_deref(), access, from);
                     return self.fetch_token(realm, service.as_deref(), &scopes, patience).map(Some);
                 }
-                (Challenge::Basic, Some(Credentials::Password { user, password })) => {
-                    return Ok(Some(Token { authorization: basic(user, password), expires: None }));
+                Challenge::Basic => {
+                    if let Some((user, password)) = self.credentials.as_ref().and_then(Credentials::login) {
+                        return Ok(Some(Token { authorization: basic(user, password), expires: None }));
+                    }
                 }
-                (Challenge::Basic, _) => {}
             }
         }
         Ok(None)
@@ -151,7 +169,7 @@ impl Registry {
         }
         // Whom the registry trusts to say who we are gets all that proves it, a client certificate too.
         let request = match &self.credentials {
-            Some(Credentials::IdentityToken(token)) => {
+            Some(Credentials::IdentityToken { token, .. }) => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());
                 form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token);
                 form.append_pair("client_id", "ostree-rs").append_pair("scope", &scopes.join(" "));
