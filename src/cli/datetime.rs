@@ -7,16 +7,21 @@
 //! October 25 1985                      25 Oct 1985 01:21            Fri, 25 Oct 1985 01:21:00 +0200
 //! 1 week ago     3 days 2 hours ago    yesterday     last month     now
 //! ```
-//! A date without a time is its midnight, without a zone it is local; what is only relative counts from now. As for
+//! A date without a time is its midnight, without a zone it is local, and nothing at all is the last midnight; what is only
+//! relative counts from now. As for
 //! `date`, `ago` turns only the unit before it round: three days and two hours ago is `3 days ago 2 hours ago`.
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
+
+/// What nothing at all stands for.
+const MIDNIGHT: &str = "00:00";
 
 /// Seconds since 1970 of the time that `text` says.
 pub(crate) fn parse(text: &str) -> anyhow::Result<i64> {
-    // `date` takes nothing at all for the last midnight; here it is a variable that was forgotten.
-    ensure!(!text.trim().is_empty(), "an empty date");
-    let time = parse_datetime::parse_datetime(text).ok();
+    let time = match text.trim() {
+        "" => parse_datetime::parse_datetime(MIDNIGHT).ok(),
+        text => parse_datetime::parse_datetime(text).ok(),
+    };
     Ok(time.with_context(|| format!("Could not parse '{text}'"))?.unix_epoch_second())
 }
 
@@ -40,7 +45,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap(), secs, "{text}");
         }
-        for bad in ["", "BACON", "1985-13-01", "October", "25:00", "@x"] {
+        for bad in ["BACON", "1985-13-01", "October", "25:00", "@x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

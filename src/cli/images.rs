@@ -145,9 +145,16 @@ fn said(error: Error) -> anyhow::Error {
     }
 }
 
+/// Transports that podman or skopeo has and this program does not.
+const TRANSPORTS_ELSEWHERE: [&str; 4] = ["atomic", "ostree", "sif", "tarball"];
+
 /// What to say of `ocii:x`, which would be an image called `ocii` if there were one.
 fn unknown_transport(text: &str) -> Option<String> {
     let (word, _) = text.split_once(':')?;
+    if TRANSPORTS_ELSEWHERE.contains(&word) {
+        let known = Transport::ALL.map(|transport| transport.prefix()).join(", ");
+        return Some(format!("the transport {word:?} is not known here: there are {known}"));
+    }
     let distance =
         |prefix: &str| strsim::osa_distance(word, prefix.trim_end_matches("//").trim_end_matches(':'));
     let nearest =
@@ -195,6 +202,7 @@ mod tests {
             said("dokcer:x").as_deref(),
             Some("unknown transport \"dokcer\": did you mean docker://?")
         );
+        assert!(said("tarball:x.tar").is_some_and(|text| text.contains("\"tarball\" is not known here")));
         assert_eq!(said("debian:12"), None);
         assert_eq!(said("busybox"), None);
     }

@@ -116,6 +116,10 @@ fn roots(args: &Args) -> anyhow::Result<Roots> {
         return Ok(if args.refs_only { Roots::Refs(depth) } else { Roots::Commits });
     }
     let others = match &args.keep_younger_than {
+        // For `date` that is the last midnight; here it would delete by a variable that was forgotten.
+        Some(date) if date.trim().is_empty() => {
+            bail!("--keep-younger-than: an empty date; write, such as, \"2 weeks ago\"")
+        }
         Some(date) => Keep::YoungerThan { secs: datetime::parse(date)? },
         None => Keep::Depth(depth),
     };

@@ -150,7 +150,10 @@ impl ImageReference {
         }
         let why = match text.split_once(':') {
             Some(("docker", _)) => "'//' is missing after 'docker:'".to_owned(),
-            Some((unknown, _)) => format!("unknown transport '{unknown}'"),
+            Some((unknown, _)) => {
+                let known = Transport::ALL.map(Transport::prefix).join(", ");
+                format!("unknown transport '{unknown}': there are {known}")
+            }
             None => "no transport: write docker://NAME, oci:PATH[:TAG], oci-archive:PATH …".to_owned(),
         };
         Err(ParseError::invalid(WHAT, offset, why))

@@ -19,6 +19,8 @@ const ABSOLUTE: &[&str] = &[
     "2015-10-21 12:00 JST",
     "2015-03-31 1 month ago",
     "2016-02-29 1 year",
+    "",
+    " ",
 ];
 /// How far these lie from now depends on when clocks change, which C ostree passes over.
 const RELATIVE: &[&str] = &[
@@ -98,4 +100,13 @@ fn dates_are_read_as_c_ostree_reads_them() {
             assert_eq!(seconds("ostree", tmp.path(), zone, wrong), None, "{wrong}");
         }
     }
+}
+
+/// An empty date would keep what is of today: a variable that was forgotten deletes nothing.
+#[test]
+fn prune_wants_a_date() {
+    let tmp = super::repository("archive");
+    let out = super::start(OURS, tmp.path(), &["--repo=repo", "prune", "--keep-younger-than="]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && said.contains("--keep-younger-than: an empty date"), "{said}");
 }
