@@ -225,7 +225,7 @@ fn min_free_space(core: &Section<'_>) -> Result<MinFreeSpace> {
     };
     let size =
         core.raw(size_key).map(|text| free_space_bytes(text).map_err(|why| invalid(size_key, text, why)));
-    let percent = core.raw(percent_key).map(|text| {
+    let percent = core.raw(percent_key).map(str::trim_end).map(|text| {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let percent = text.parse::<u8>().ok().filter(|n| digits && *n <= 99);
         percent.ok_or_else(|| invalid(percent_key, text, "must be a number from 0 to 99"))

@@ -1,7 +1,7 @@
 //! A remote as it is configured, opened to pull from.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
@@ -119,8 +119,8 @@ impl Machine {
                 RemoteSource::Server(Box::new(self.open_metalink(repo, &config, metalink, access, ctx)?))
             }
             (_, None) => return Err(Error::NoUrl(name.clone())),
-            (_, Some(url)) => match url.strip_prefix("file://") {
-                Some(path) => RemoteSource::Directory(Box::new(self.open_repo(Path::new(path))?)),
+            (_, Some(url)) => match directory(url) {
+                Some(path) => RemoteSource::Directory(Box::new(self.open_repo(&path)?)),
                 None => RemoteSource::Server(Box::new(self.open_server(repo, &config, url, access, ctx)?)),
             },
         };
@@ -273,6 +273,13 @@ impl LocalArchive for Repo {
     fn collection(&self) -> Option<CollectionId> {
         self.config().collection_id.clone()
     }
+}
+
+/// The directory of this machine that a URL leads to, if it is one: `file:///repo`, `file:/repo`,
+/// `file://localhost/my%20repo`.
+fn directory(url: &str) -> Option<PathBuf> {
+    let parsed = url.parse::<Url>().ok().filter(|url| url.scheme() == "file")?;
+    parsed.to_file_path().ok()
 }
 
 /// The settings of a remote that count for somebody else, too: none that tell of the way to its own servers.

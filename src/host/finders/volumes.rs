@@ -11,6 +11,7 @@ use super::judged::Trusted;
 use super::{Finder, FoundRemote, Offer};
 use crate::base::Ctx;
 use crate::host::{Error, Machine, Result};
+use crate::net::Url;
 use crate::repo::{CollectionRef, Repo};
 use crate::store::ObjectRead as _;
 
@@ -54,7 +55,10 @@ impl Machine {
                 }
             }
             for (remote, offer) in offers {
-                let url = format!("file://{}", path.display());
+                let url = match Url::from_file_path(&path) {
+                    Ok(url) => url.to_string(),
+                    Err(()) => format!("file://{}", path.display()),
+                };
                 let (finder, remote) = (Finder::Mount, remote.clone());
                 found
                     .push((FoundRemote { finder, remote, url, summary_secs: None, refs: Vec::new() }, offer));

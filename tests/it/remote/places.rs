@@ -154,3 +154,25 @@ fn a_list_of_mirrors_has_an_end() {
         }
     }
 }
+
+/// A directory of this machine has as many URLs as for C ostree.
+#[test]
+fn urls_of_a_directory() {
+    let fixture = Fixture::new();
+    std::os::unix::fs::symlink(fixture.path("srv/repo"), fixture.path("my repo")).unwrap();
+    let (at, spaced) = (fixture.path("srv/repo"), fixture.path("my%20repo"));
+    let (at, spaced) = (at.display(), spaced.display());
+    for url in [
+        format!("file://{at}"),
+        format!("file:{at}"),
+        format!("file://localhost{at}/"),
+        format!("file://{spaced}"),
+    ] {
+        for name in ["ours", "theirs"] {
+            fixture.repository(name, "archive", &url);
+        }
+        fixture.c(&["pull", "--repo=theirs", "origin", "main"]);
+        fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+        fixture.fsck("ours");
+    }
+}
