@@ -103,6 +103,12 @@ impl HexChecksum {
     }
 }
 
+impl fmt::Debug for HexChecksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl FromStr for Checksum {
     type Err = ParseError;
 

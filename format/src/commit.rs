@@ -47,7 +47,7 @@ impl RootDir {
 }
 
 /// A parsed commit object that borrows its bytes; everything but the metadata's values was checked.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct CommitRef<'a> {
     metadata: Slice<'a>,
     /// The commit before this one.

@@ -30,7 +30,7 @@ pub struct DirTree {
 }
 
 /// A parsed dirtree object that borrows its bytes; everything was checked.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct DirTreeRef<'a> {
     files: Slice<'a>,
     dirs: Slice<'a>,

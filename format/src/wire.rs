@@ -74,7 +74,7 @@ const fn align_up(at: usize, align: usize) -> usize {
 }
 
 /// A piece of the input that remembers what it is part of and where it starts.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Slice<'a> {
     pub(crate) what: &'static str,
     pub(crate) offset: usize,

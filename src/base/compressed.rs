@@ -12,6 +12,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 
+use super::debug_fields;
 use bzip2::bufread::BzDecoder;
 use flate2::bufread::GzDecoder;
 use lz4_flex::frame::FrameDecoder;
@@ -44,6 +45,8 @@ pub struct Decompressed<'a> {
     /// Whether it was compressed.
     pub was_compressed: bool,
 }
+
+debug_fields!(Decompressed<'a> { was_compressed });
 
 /// Decompresses `input`, if it is compressed in a way that is known.
 ///

@@ -3,6 +3,7 @@
 mod answers;
 pub mod compressed;
 mod ctx;
+mod debug;
 pub mod fs;
 pub mod io;
 mod item;
@@ -15,6 +16,7 @@ mod xattr;
 
 pub use answers::Answers;
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Outcome, Progress, Silent};
+pub(crate) use debug::debug_fields;
 pub use item::Item;
 pub use kind::{ErrorKind, Kind};
 pub use par::{Pool, join, spawn, spawn_up_to, with_pool};

@@ -12,6 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use super::Ctx;
+use super::debug_fields;
 
 /// Jobs may wait in the queue, apart from the bound in bytes.
 const MAX_QUEUED: usize = 1024;
@@ -25,6 +26,8 @@ pub struct Pool<'env, E> {
     room: Condvar,
     max_bytes: u64,
 }
+
+debug_fields!(Pool<'env, E> { max_bytes });
 
 type Job<'env, E> = Box<dyn FnOnce() -> Result<(), E> + Send + 'env>;
 

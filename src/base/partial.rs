@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::debug_fields;
 use cap_std::fs::Dir;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
@@ -31,6 +32,8 @@ pub struct PartialFiles {
     left: Left,
 }
 
+debug_fields!(PartialFiles { dir });
+
 /// The names of files that were there at the start, and were not removed since.
 type Left = Arc<Mutex<HashSet<String>>>;
 
@@ -44,6 +47,8 @@ pub struct PartialFile {
     was_left: bool,
     file: Mutex<Option<File>>,
 }
+
+debug_fields!(PartialFile { dir, name });
 
 impl PartialFiles {
     /// Looks which files are there. `room` says whether there is room for more.

@@ -21,7 +21,7 @@ use super::head::Head;
 use super::objects::{Work, submit};
 use super::part::read_part;
 use crate::base::io::Spool;
-use crate::base::{Ctx, with_pool};
+use crate::base::{Ctx, debug_fields, with_pool};
 use crate::store::{
     CommitBytes, Completeness, Error, ObjectRead, Reachable, Result, Txn, Voucher, require_voucher,
     verify_meta, walk_commit,
@@ -40,6 +40,8 @@ pub struct Sources<'a> {
     /// Makes the files in which a part lies while it is applied, decompressed: at most two at a time.
     pub spool: &'a Spool<'a>,
 }
+
+debug_fields!(Sources<'a> {});
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]

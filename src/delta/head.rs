@@ -17,8 +17,8 @@ use ostree_format::delta::{SignedSuperblock, Superblock};
 use ostree_format::variant::Dict;
 use ostree_format::{Checksum, MAX_METADATA_BYTES, ParseError};
 
-use crate::base::Cancel;
 use crate::base::io::{Cancellable, Hashing, Spool};
+use crate::base::{Cancel, debug_fields};
 use crate::store::{Error, Refusal, Result};
 
 /// The file of a superblock, with signatures or without, of which pieces are read.
@@ -132,6 +132,8 @@ pub struct Unjudged<'a> {
     signatures: Option<&'a Dict>,
     read: OnceCell<Vec<u8>>,
 }
+
+debug_fields!(Unjudged<'a> { bytes, signatures });
 
 impl Unjudged<'_> {
     /// The signatures, by the key that detached metadata has for their kind; `None` if it was not signed.

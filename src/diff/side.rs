@@ -4,6 +4,7 @@ use cap_std::fs::Dir;
 use ostree_format::{Checksum, DirEntry, DirMetaId, DirTreeId, DirTreeRef, FileId, RootDir};
 
 use super::files::{DiskDir, DiskFile, FilesOptions};
+use crate::base::debug_fields;
 use crate::store::{Error, ObjectRead, Result};
 
 /// A tree to compare.
@@ -23,6 +24,13 @@ pub enum Side<'a> {
         options: FilesOptions,
     },
 }
+
+debug_fields!(
+    enum Side<'a> {
+        Tree,
+        Files,
+    }
+);
 
 /// A directory of a side.
 pub(super) enum DirNode<'a> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cap_std::fs::Dir;
 use ostree_format::{CollectionId, CommitId, RefName, RemoteName};
 
+use crate::base::debug_fields;
 use crate::base::io::Spool;
 use crate::store::{self, ArchivedCheck, Depth, ObjectRead, Refusal, Voucher};
 use crate::transfer::{Extent, FileModes, Trust};
@@ -54,6 +55,8 @@ pub struct RemoteOptions<'a> {
     pub spool: Option<&'a Spool<'a>>,
 }
 
+debug_fields!(RemoteOptions<'a> { remote, mirror, depth, extent, trust, server_trust, file_modes, bindings, timestamps, deltas });
+
 /// A directory for files that are too large for memory.
 #[derive(Clone)]
 pub struct PartsDir {
@@ -62,6 +65,8 @@ pub struct PartsDir {
     /// Asked before so many bytes are written into it.
     pub room: Arc<dyn Fn(u64) -> store::Result<()> + Send + Sync>,
 }
+
+debug_fields!(PartsDir { dir });
 
 /// The degree to which content objects of a web server are believed. Commits, dirtrees and dirmetas are verified always.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

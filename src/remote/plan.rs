@@ -16,7 +16,7 @@ use super::server::RemoteServer;
 use super::summary::{self, FetchedSummary, SummaryCache};
 use super::walk::{self, Told};
 use super::wanted::{self, FoundRef, RefFiles, WantedRefs};
-use crate::base::Ctx;
+use crate::base::{Ctx, debug_fields};
 use crate::store::{Txn, load_commit, local_ref, remote_ref};
 use crate::transfer::{self, Extent, TransferOptions};
 
@@ -30,6 +30,13 @@ pub enum Origin<'a> {
     /// A repository of this machine.
     Directory(&'a dyn LocalArchive),
 }
+
+debug_fields!(
+    enum Origin<'a> {
+        Server,
+        Directory,
+    }
+);
 
 /// The summary of a remote; `None` if it has none.
 ///
@@ -62,6 +69,8 @@ pub struct RemotePlan<'a> {
     /// Whether the remote has indexes of static deltas.
     has_indexes: bool,
 }
+
+debug_fields!(RemotePlan<'a> { origin, options, refs, commits });
 
 impl<'a> RemotePlan<'a> {
     /// Finds the commits of what is `wanted`.

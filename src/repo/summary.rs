@@ -17,7 +17,7 @@ use ostree_format::{
 };
 
 use super::{Repo, sys, tmp};
-use crate::base::Ctx;
+use crate::base::{Ctx, debug_fields};
 use crate::store::{COLLECTION_BINDING, Error, ObjectRead, ObjectWrite, REF_BINDING, Refs, Result, Txn};
 
 /// The ref with the metadata of a collection's repository.
@@ -34,6 +34,8 @@ pub struct SummaryOptions<'a> {
     /// The time to note, in seconds since 1970; if none is given, now by the clock of the file system.
     pub now_secs: Option<u64>,
 }
+
+debug_fields!(SummaryOptions<'a> { now_secs });
 
 /// A summary that was read.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,7 @@
 //! Everything in a tree, with its path.
 
+use std::fmt;
+
 use ostree_format::{DirEntry, DirTreeRef, RootDir};
 
 use super::{Error, ObjectRead, Result, TreeEntry};
@@ -21,6 +23,12 @@ pub struct Paths<'a, S: ?Sized> {
     files: Vec<(String, TreeEntry)>,
     /// Directories to come, the last first.
     dirs: Vec<(String, DirEntry)>,
+}
+
+impl<S: ?Sized> fmt::Debug for Paths<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Paths").field("files", &self.files).field("dirs", &self.dirs).finish_non_exhaustive()
+    }
 }
 
 impl<S: ObjectRead + ?Sized> Paths<'_, S> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use ostree_format::{FileHeader, FileId, ObjectName, RepoMode, Xattrs};
 
 use super::Result;
+use crate::base::debug_fields;
 
 /// Objects can be read.
 pub trait ObjectRead: Sync {
@@ -73,6 +74,7 @@ pub trait ObjectRead: Sync {
 }
 
 /// A content object, open for reading: [`Read`] gives its content.
+#[derive(Debug)]
 pub struct FileObject {
     /// Owner, mode, xattrs, link target.
     pub header: FileHeader,
@@ -102,6 +104,14 @@ pub enum Content {
     Stream(Box<dyn Read + Send>),
 }
 
+debug_fields!(
+    enum Content {
+        Empty,
+        File,
+        Stream,
+    }
+);
+
 /// A content object as archive repositories keep it: the framed header, and the content as a raw deflate stream.
 pub struct ArchivedFile {
     /// Bytes of the file.
@@ -111,6 +121,8 @@ pub struct ArchivedFile {
     /// What is asked of it before it is stored.
     pub check: ArchivedCheck,
 }
+
+debug_fields!(ArchivedFile { len, check });
 
 /// What is asked of an object that is taken over as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -17,6 +17,7 @@
 use ostree_format::{DirEntry, DirMeta, DirMetaId, DirTree, FileKind, FileName, RootDir};
 
 use super::{MutableTree, ObjectRead, ObjectWrite, Placement, Result, load_dirmeta, load_dirtree};
+use crate::base::debug_fields;
 
 /// What a whiteout's name starts with.
 const WHITEOUT: &str = ".wh.";
@@ -38,6 +39,8 @@ pub struct Upper<'a> {
     /// The treatment of a directory that the layer lists where the lower tree has a symbolic link to one.
     pub listed_over_link: ListedOverLink,
 }
+
+debug_fields!(Upper<'a> { root, listed_over_link });
 
 /// The treatment of a directory that a layer lists, over a symbolic link to a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

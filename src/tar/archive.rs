@@ -14,6 +14,7 @@ use super::header::verify_checksum;
 use super::reader::{EndMarker, Reader};
 use super::zip::{self, ZipReader};
 use crate::base::compressed::{self, Decompressed};
+use crate::base::debug_fields;
 use crate::store::ClonedContent;
 
 /// The source of an archive's bytes.
@@ -23,6 +24,13 @@ pub enum ArchiveInput<'a> {
     /// A regular file: any archive. It starts at the current position, a zip archive at the start of the file.
     File(&'a File),
 }
+
+debug_fields!(
+    enum ArchiveInput<'a> {
+        Stream,
+        File,
+    }
+);
 
 /// Reads the entries of an archive.
 pub(super) enum Archive<'a> {

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::base::debug_fields;
 use crate::store::{ClonedContent, ObjectWrite};
 
 /// Smaller files are copied: on a disk they are of a few blocks, and shared ones need an entry each in its tables.
@@ -26,6 +27,8 @@ pub struct Clones<'a> {
     /// Whether a file could not share its blocks: others cannot, either.
     refused: AtomicBool,
 }
+
+debug_fields!(Clones<'a> {});
 
 impl<'a> Clones<'a> {
     /// Makes copies in `store`, where their entries become objects.

@@ -25,7 +25,7 @@ use super::error::{ContentErrorKind, EntryErrorKind, Error, Result};
 use super::layout::EntryRole;
 use super::on_base::XattrsOf;
 use super::reader::Reader;
-use crate::base::{Ctx, with_pool};
+use crate::base::{Ctx, debug_fields, with_pool};
 use crate::store::{self, Completeness, ObjectRead, ObjectWrite, Reachable, Txn, Voucher, walk_commit};
 use commit::read_commit;
 
@@ -39,6 +39,8 @@ pub struct ImportOptions<'a> {
     /// Content that need not be written.
     pub clones: Option<&'a Clones<'a>>,
 }
+
+debug_fields!(ImportOptions<'a> { holds });
 
 /// What a stream holds of a commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -25,6 +25,7 @@ use super::header::{
 };
 use super::number;
 use super::sparse::{MAX_HOLE_BYTES, SparseFile, SparseRecords};
+use crate::base::debug_fields;
 use crate::store::ClonedContent;
 use extensions::{Extensions, one_of};
 
@@ -65,6 +66,8 @@ pub struct Reader<R> {
     end_marker: EndMarker,
     failure: Option<Error>,
 }
+
+debug_fields!(Reader<R> { offset, ended });
 
 impl<R: Read> Reader<R> {
     /// Reads from `input`, which is buffered here.

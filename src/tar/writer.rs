@@ -18,6 +18,7 @@ use tar::{EntryType, Header};
 use super::error::{Error, Result};
 use super::pax;
 use super::reader::{BLOCK_BYTES, padding_of};
+use crate::base::debug_fields;
 
 /// The number of names that a file may have in a stream: ext4 allows no more, and no common file system fewer.
 pub(super) const MAX_NAMES: u32 = 65_000;
@@ -28,6 +29,8 @@ pub struct Writer<W> {
     out: W,
     buffer: Vec<u8>,
 }
+
+debug_fields!(Writer<W> {});
 
 impl<W: Write> Writer<W> {
     /// Writes to `out`, in pieces of a block and more.

@@ -25,7 +25,7 @@ use ostree_format::{
     CommitId, CommitRef, DirMetaId, DirTreeId, DirTreeRef, FileId, MetaKind, ObjectName, ObjectType,
 };
 
-use crate::base::{Answers, Ctx, Pool, with_pool};
+use crate::base::{Answers, Ctx, Pool, debug_fields, with_pool};
 use crate::store::{
     CommitBytes, Completeness, Depth, Error, ObjectRead, Result, Sizes, Txn, Voucher, load_commitmeta,
     require_voucher,
@@ -93,6 +93,8 @@ pub struct TransferOptions<'a> {
     /// The voucher that is asked about every commit before anything of it is written; `None` accepts any commit.
     pub voucher: Option<&'a dyn Voucher>,
 }
+
+debug_fields!(TransferOptions<'a> { depth, trust, extent, file_modes });
 
 impl Default for TransferOptions<'_> {
     fn default() -> Self {

@@ -92,7 +92,7 @@ impl DeltaOp {
 }
 
 /// Operations in their order; ends after an error.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct DeltaOps<'a, 'o> {
     ops: Slice<'a>,
     at: usize,

@@ -17,7 +17,7 @@ use ostree_format::{CommitId, FileId};
 use super::chunks::{self, Layering};
 use super::documents::Outline;
 use super::write::{Origin, PlacedLayer, write_layers};
-use crate::base::Ctx;
+use crate::base::{Ctx, debug_fields};
 use crate::container::blob::KnownLayers;
 use crate::container::image::{
     Compression, Digest, Image, ImageDest, LayerKind, PlatformName, Result, labels, platform_of,
@@ -68,6 +68,8 @@ pub struct LayerRecipe<'a> {
     pub(in crate::container) stream: Box<Stream<'a>>,
 }
 
+debug_fields!(LayerRecipe<'a> { kind, components, size_bytes });
+
 /// Writes the tar stream of a layer.
 pub(in crate::container) type Stream<'a> = dyn Fn(&mut dyn Write, &Ctx) -> Result<()> + Send + Sync + 'a;
 
@@ -78,6 +80,8 @@ pub struct BuildPlan<'a> {
     compression: Compression,
     previous: Option<Image>,
 }
+
+debug_fields!(BuildPlan<'a> { recipes, compression });
 
 /// An image that was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use ostree_format::{CommitId, RootDir};
 
 use super::trees::{Opened, Trees};
 use super::{Compared, Components, LayersDiff, PackagesDiff, find, streams};
-use crate::base::Ctx;
+use crate::base::{Ctx, debug_fields};
 use crate::container::image::{Image, ImageSource, LayerKind, Result};
 use crate::store::{ObjectRead, load_commit};
 
@@ -23,6 +23,8 @@ pub struct Installed<'a> {
     /// The image that it came from, if that is known.
     pub image: Option<&'a Image>,
 }
+
+debug_fields!(Installed<'a> { commit, image });
 
 /// What an update brings.
 #[derive(Debug, Clone)]

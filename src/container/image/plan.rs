@@ -19,6 +19,7 @@ use super::labels::{COMMIT, FINAL_DIFFID, ON_BASE_COMMIT, ON_BASE_DIFFID, SERVER
 use super::platform::PlatformName;
 use super::source::{ImageSource, RawManifest, read_verified};
 use super::{lenient, media};
+use crate::base::debug_fields;
 
 /// An image: its manifest and configuration, both verified.
 #[derive(Debug, Clone)]
@@ -34,13 +35,15 @@ pub struct Image {
 }
 
 /// The JSON documents of an image.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Documents {
     /// The manifest.
     pub manifest: Vec<u8>,
     /// The configuration.
     pub config: Vec<u8>,
 }
+
+debug_fields!(Documents {});
 
 /// A layer by both its names.
 #[derive(Debug, Clone)]

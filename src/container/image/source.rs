@@ -14,12 +14,13 @@ use super::digest::Digest;
 use super::error::{Error, Result};
 use super::media;
 use super::unpacked::UnpackedLayer;
+use crate::base::debug_fields;
 
 /// The largest size of manifests, indexes and configurations in bytes; podman and skopeo have this limit, too.
 pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A manifest or index as its bytes, which its digest is made of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RawManifest {
     /// The document.
     pub bytes: Vec<u8>,
@@ -28,6 +29,8 @@ pub struct RawManifest {
     /// The digest of the bytes.
     pub digest: Digest,
 }
+
+debug_fields!(RawManifest { media_type, digest });
 
 impl RawManifest {
     /// The document that a descriptor names and whose bytes have been verified. What kind it is the descriptor says, or

@@ -19,7 +19,7 @@ use tar::{EntryType, Header};
 
 use super::index::{self, BLOBS, INDEX_JSON, LAYOUT_CONTENT, OCI_LAYOUT};
 use super::temp::{TempFile, sweep};
-use crate::base::fs;
+use crate::base::{debug_fields, fs};
 use crate::container::image::{BlobWriter, Digest, Error, ImageDest, RawManifest, Result, canonical_json};
 
 const BLOCK_BYTES: u64 = 512;
@@ -32,6 +32,8 @@ pub struct OciArchiveWriter {
     /// `None` while a blob is being written.
     state: Mutex<Option<State>>,
 }
+
+debug_fields!(OciArchiveWriter { name, tag });
 
 struct State {
     temp: TempFile,

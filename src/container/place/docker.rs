@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::{Extent, Slice, normal, not_tar, read_whole};
 use super::{OciArchiveWriter, index};
+use crate::base::debug_fields;
 use crate::base::io::Hashing;
 use crate::container::blob::{FORMAT_BYTES, LayerFormat};
 use crate::container::image::media::{
@@ -205,6 +206,8 @@ pub struct DockerArchiveWriter {
     tag: Option<String>,
     items: Mutex<Vec<Item>>,
 }
+
+debug_fields!(DockerArchiveWriter { archive });
 
 impl DockerArchiveWriter {
     /// Begins the archive `name` in `dir`; the image in it will be called `tag`, such as `app:1`.

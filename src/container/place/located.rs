@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use oci_spec::image::Descriptor;
 
+use crate::base::debug_fields;
 use crate::container::image::{Digest, EntryVisitor, Error, ImageSource, RawManifest, Result, UnpackedLayer};
 
 /// A source that was opened by a name, which stands before every error of it: files of a layout have the same
@@ -13,6 +14,8 @@ pub struct Located<S> {
     source: S,
     place: String,
 }
+
+debug_fields!(Located<S> { place });
 
 impl<S: ImageSource> Located<S> {
     /// `source`, which people call `place`.

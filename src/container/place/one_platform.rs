@@ -1,5 +1,6 @@
 //! A source that has one image, whatever index stands before it.
 
+use crate::base::debug_fields;
 use crate::container::image::{ImageSource, PlatformName, RawManifest, Result, ask_another, media};
 
 /// A source whose manifest is that of one image.
@@ -7,6 +8,8 @@ pub struct OnePlatform<S> {
     source: S,
     platform: PlatformName,
 }
+
+debug_fields!(OnePlatform<S> { platform });
 
 impl<S: ImageSource> OnePlatform<S> {
     /// The image for `platform` in `source`.

@@ -24,7 +24,7 @@ use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
 
 /// Options for pulling an image into the store.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct StoreOptions<'a> {
     /// Options for taking in the layers.
     pub pull: PullOptions<'a>,

@@ -2,6 +2,7 @@
 
 use ostree_format::RefSpec;
 
+use crate::base::debug_fields;
 use crate::container::image::{Error, Image, LayerPlan, Result};
 use crate::container::trust::{Admitted, PolicyVerdict};
 use crate::store::Voucher;
@@ -19,8 +20,16 @@ pub enum Vouching<'a> {
     Nobody,
 }
 
+debug_fields!(
+    enum Vouching<'a> {
+        Undecided,
+        By,
+        Nobody,
+    }
+);
+
 /// Options for pulling an image.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PullOptions<'a> {
     /// The decision about who has to vouch for the commit. Nobody has to where a policy said that the image is
     /// signed.

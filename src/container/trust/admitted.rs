@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use super::{Candidate, Signatures};
+use crate::base::debug_fields;
 use crate::container::config::policy::Policy;
 use crate::container::image::{Image, ImageSource, RawManifest, Result, ask_another};
 use crate::container::trust;
@@ -21,6 +22,8 @@ pub struct Admitted<'s> {
     image: OnceLock<Image>,
     verdict: PolicyVerdict,
 }
+
+debug_fields!(Admitted<'s> { manifest, verdict });
 
 /// The reason for which an image was let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
 
 /// A public key.
+#[derive(Debug)]
 pub struct PublicKey(SpkiKey);
 
 impl PublicKey {

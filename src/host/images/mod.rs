@@ -32,7 +32,7 @@ pub use self::trust::Demand;
 use self::access::Access;
 use super::repos::open_dir;
 use super::{Error, Machine, Result};
-use crate::base::Ctx;
+use crate::base::{Ctx, debug_fields};
 use crate::container::image::{
     self, ImageReference, ImageSource, OstreeImageReference, RepositoryName, Transport,
 };
@@ -72,6 +72,8 @@ pub struct OpenedImage {
     /// What policies call it, if that is told by its place.
     policy_name: Option<String>,
 }
+
+debug_fields!(OpenedImage { reference, path });
 
 /// An image that was found in a registry.
 struct InRegistry {

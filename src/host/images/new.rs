@@ -16,8 +16,10 @@ use crate::container::place::{
 };
 
 /// An image to be written.
+#[derive(Debug)]
 pub struct NewImage(Destination);
 
+#[derive(Debug)]
 enum Destination {
     Layout(OciLayout),
     Archive(OciArchiveWriter),

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use super::error::{Error, Result};
 use super::http::Http;
-use crate::base::Ctx;
+use crate::base::{Ctx, debug_fields};
 pub use spill::{Spill, SpillBegun};
 use task::Task;
 
@@ -45,6 +45,8 @@ pub struct FileRequest {
     /// The place for a file that is too large for memory; without one, all files go into memory.
     pub spill: Option<Box<dyn Spill>>,
 }
+
+debug_fields!(FileRequest { urls, limit });
 
 impl FileRequest {
     /// A file of at most `limit` bytes at `urls`, to be held in memory.
@@ -129,6 +131,8 @@ pub struct Downloads<T> {
     memory: Memory,
     moved: Arc<AtomicU64>,
 }
+
+debug_fields!(Downloads<T> { under_way });
 
 /// The memory for all files.
 #[derive(Clone)]

@@ -17,6 +17,7 @@ use super::agent::AgentKey;
 use super::keyid::KeyQuery;
 use super::keyring::KeyIndex;
 use super::{CannotSign, Cert, CertInfo, Error, Keyring, Result};
+use crate::base::debug_fields;
 
 /// Certificates, and the secret halves of some of their keys.
 #[derive(Clone, Default)]
@@ -24,6 +25,8 @@ pub struct SecretKeys {
     pub(super) public: Keyring,
     secrets: Vec<(Fingerprint, Secret)>,
 }
+
+debug_fields!(SecretKeys { public });
 
 /// The secret half of a key, if one can get at it.
 #[derive(Clone)]
@@ -42,6 +45,8 @@ pub struct Signer {
     primary: Fingerprint,
     pair: KeyPair,
 }
+
+debug_fields!(Signer { primary });
 
 impl SecretKeys {
     /// Reads what `gpg --export-secret-keys` writes, armored or binary, or a `secring.gpg` of GnuPG 1.

@@ -15,7 +15,7 @@ use super::super::layout::{REPO, object_of_path};
 use super::super::reader::{EndMarker, Reader};
 use super::WantedFiles;
 use crate::base::io::Cancellable;
-use crate::base::{Ctx, Pool, SharedStreams, with_pool};
+use crate::base::{Ctx, Pool, SharedStreams, debug_fields, with_pool};
 use crate::store::{self, HashedFile, LoadedFile, ObjectWrite};
 
 /// What a job costs, apart from the content.
@@ -33,6 +33,8 @@ pub struct BaseSearch<'a> {
     entries: AtomicU32,
     seen: Mutex<Seen>,
 }
+
+debug_fields!(BaseSearch<'a> {});
 
 #[derive(Default)]
 struct Seen {

@@ -5,9 +5,12 @@ use std::io::{self, Read};
 use super::super::error::{Error, FormatErrorKind as Kind};
 use super::super::sparse::Piece;
 use super::Reader;
+use crate::base::debug_fields;
 
 /// The content of the current entry; gives exactly [`TarEntry::size`](super::super::entry::TarEntry::size) bytes or fails.
 pub struct EntryContent<'a, R>(pub(super) &'a mut Reader<R>);
+
+debug_fields!(EntryContent<'a, R> {});
 
 impl<R: Read> Read for EntryContent<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

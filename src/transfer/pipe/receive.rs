@@ -1,5 +1,6 @@
 //! The end that gets the commits: it asks for what it lacks, and lets refs name them at the end.
 
+use std::fmt;
 use std::io::{BufReader, BufWriter, Read, Write};
 
 use ostree_format::CommitId;
@@ -26,6 +27,12 @@ const WINDOW_LOG: u32 = 23;
 pub struct Receiver<R: Read, W: Write> {
     from: Decoder<'static, BufReader<R>>,
     to: BufWriter<W>,
+}
+
+impl<R: Read, W: Write> fmt::Debug for Receiver<R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").finish_non_exhaustive()
+    }
 }
 
 impl<R: Read, W: Write> Receiver<R, W> {

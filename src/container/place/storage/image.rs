@@ -10,6 +10,7 @@ use super::ContainersStorage;
 use super::layer::StoredLayer;
 use super::name::Chosen;
 use super::tables::{ImageRow, LayerRow, LayerTable};
+use crate::base::debug_fields;
 use crate::container::image::{
     DiffId, Digest, Error, ImageSource, RawManifest, RepositoryName, Result, UnpackedLayer, lenient, media,
 };
@@ -30,6 +31,8 @@ pub struct PodmanImage {
     /// Which of them a descriptor stands for.
     layers: HashMap<Digest, usize>,
 }
+
+debug_fields!(PodmanImage { storage, name });
 
 /// What an image's row says in its metadata.
 #[derive(Default, Deserialize)]

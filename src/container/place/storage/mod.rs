@@ -32,7 +32,7 @@ use cap_std::fs::Dir;
 use self::driver::Driver;
 use self::tables::{ImageRow, LayerTable};
 use super::disk::open_regular;
-use crate::base::Ctx;
+use crate::base::{Ctx, debug_fields};
 use crate::container::image::{Error, Result};
 
 /// The images of podman's store: in its own directory, and in those that were added to it to be read only.
@@ -40,6 +40,8 @@ pub struct ContainersStorage {
     roots: Vec<Dir>,
     driver: Driver,
 }
+
+debug_fields!(ContainersStorage { roots, driver });
 
 impl ContainersStorage {
     /// The store in `roots`, its own first. `driver` is the name of its driver; without one the directories tell.
