@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::Cancelled;
+
 /// The sort of an error: what a caller who cannot do anything about the details has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -33,6 +35,12 @@ pub enum ErrorKind {
 pub trait Kind {
     /// The kind of what is at the bottom of it.
     fn kind(&self) -> ErrorKind;
+}
+
+impl Kind for Cancelled {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Cancelled
+    }
 }
 
 impl Kind for io::Error {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostree_format::{ParseError, RemoteName};
 
-use crate::base::Cancelled;
+use crate::base::{Cancelled, ErrorKind, Kind};
 #[cfg(feature = "container")]
 use crate::container::image::{self, ConfigError, ImageReference};
 #[cfg(feature = "openpgp")]
@@ -282,6 +282,60 @@ pub enum HelperProblem {
 
 /// The result of looking at the machine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { source, .. } => Kind::kind(source),
+            Self::Repository { source, .. } | Self::Store(source) => source.kind(),
+            Self::Sysroot(source) => source.kind(),
+            Self::Booting(source) => source.kind(),
+            Self::BareKeys { source, .. } | Self::Sign(source) => source.kind(),
+            Self::At { source, .. } | Self::ClientKey { source, .. } => source.kind(),
+            Self::Helper { problem: HelperProblem::Io(source), .. } => Kind::kind(source),
+            Self::Helper { problem: HelperProblem::Cancelled(_), .. } | Self::Cancelled(_) => {
+                ErrorKind::Cancelled
+            }
+            #[cfg(feature = "net")]
+            Self::Net(source) => source.kind(),
+            #[cfg(feature = "net")]
+            Self::Remote(source) => source.kind(),
+            #[cfg(feature = "openpgp")]
+            Self::Keys { source, .. } | Self::Gpg(source) => source.kind(),
+            #[cfg(feature = "container")]
+            Self::Image(source) => source.kind(),
+            #[cfg(feature = "container")]
+            Self::Policy { source, .. } => source.kind(),
+            #[cfg(feature = "container")]
+            Self::CannotRead(_) | Self::CannotWrite(_) => ErrorKind::Unsupported,
+            #[cfg(feature = "container")]
+            Self::Config(_) | Self::PushToDigest(_) => ErrorKind::Usage,
+            Self::NoRepository(_)
+            | Self::NotARepository(_)
+            | Self::RemoteNotFound(_)
+            | Self::NoKeys(_)
+            | Self::NoKeyPath(_)
+            | Self::NoSecretKeys
+            | Self::NoSecretKeysAt(_)
+            | Self::NoCertificateDirectory(_)
+            | Self::NoClientCertificate { .. }
+            | Self::NoAuthFile(_) => ErrorKind::Missing,
+            Self::NotSigned(_) | Self::NoPolicy(_) => ErrorKind::Refused,
+            Self::Ssh { .. } => ErrorKind::Network,
+            Self::Confine(_) | Self::Service { .. } | Self::Helper { .. } => ErrorKind::System,
+            Self::NotUtf8(_)
+            | Self::NoUrl(_)
+            | Self::RemoteConfig(_)
+            | Self::Parse(_)
+            | Self::KeyFile { .. }
+            | Self::Registries(_)
+            | Self::ShortName { .. }
+            | Self::ImageName { .. }
+            | Self::NotAFile(_)
+            | Self::SshPlace { .. } => ErrorKind::Usage,
+        }
+    }
+}
 
 impl Error {
     /// Turns an I/O error into [`Error::Io`]: what was tried, on which file, and what the system said.

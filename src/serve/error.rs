@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::base::{ErrorKind, Kind};
+
 /// The result of [`serve`](super::serve) and [`export`](super::export()).
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -26,4 +28,15 @@ pub enum Error {
     /// The certificate or its key cannot be used.
     #[error("TLS: {0}")]
     Tls(String),
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Listen(source) => Kind::kind(source),
+            Self::Export { .. } => ErrorKind::System,
+            Self::Cancelled => ErrorKind::Cancelled,
+            Self::Tls(_) => ErrorKind::Usage,
+        }
+    }
 }

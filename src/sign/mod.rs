@@ -30,6 +30,8 @@ pub mod spki;
 pub use keys::{BareKey, KeyKind, PublicKeys, UnknownKind, Unverified, Verified};
 pub use signer::BareSigner;
 
+use crate::base::{ErrorKind, Kind};
+
 /// What can be wrong with a bare key, or in signing with it. A signature that does not count is an [`Unverified`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -73,6 +75,18 @@ pub enum Error {
     /// Dummy signatures prove nothing.
     #[error("dummy signature type is only for ostree testing")]
     OnlyForTests,
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Length { .. } | Self::Malformed { .. } | Self::Pem { .. } | Self::File(_) => {
+                ErrorKind::Damaged
+            }
+            Self::Failed => ErrorKind::System,
+            Self::OnlyForTests => ErrorKind::Unsupported,
+        }
+    }
 }
 
 /// The result of reading a bare key or signing with one.

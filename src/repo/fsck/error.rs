@@ -6,6 +6,7 @@ use ostree_format::{CollectionId, CommitId, ObjectType, ParseErrorKind, RefName}
 use rustix::io::Errno;
 
 use super::{Finding, Problem};
+use crate::base::{ErrorKind, Kind};
 use crate::store::{BindingError, Error, Result};
 
 /// The reasons for which a check fails.
@@ -65,6 +66,20 @@ pub enum FsckError {
     /// The repository cannot be read.
     #[error(transparent)]
     Store(#[from] Error),
+}
+
+impl Kind for FsckError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Ref { source, .. } | Self::Store(source) => source.kind(),
+            Self::Binding { .. }
+            | Self::BackRefMissing { .. }
+            | Self::BackRefElsewhere { .. }
+            | Self::Corrupt(_)
+            | Self::Corruption
+            | Self::PartialByFsck(_) => ErrorKind::Damaged,
+        }
+    }
 }
 
 impl Problem {

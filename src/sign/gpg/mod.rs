@@ -37,6 +37,8 @@ pub use userid::{UserName, WkdUrls};
 pub use validity::{CertInfo, KeyInfo, UserInfo};
 pub use verify::{SignatureVerdict, Status, Unusable, lookup, require_valid, verify};
 
+use crate::base::{ErrorKind, Kind};
+
 /// What can go wrong with keys. A signature that does not count is no error but a [`SignatureVerdict`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -79,6 +81,18 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+}
+
+impl Kind for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Malformed { .. } => ErrorKind::Damaged,
+            Self::NotFound(_) => ErrorKind::Missing,
+            Self::Ambiguous(_) => ErrorKind::Usage,
+            Self::CannotSign { .. } => ErrorKind::Unsupported,
+            Self::Signing { .. } | Self::Io { .. } => ErrorKind::System,
+        }
+    }
 }
 
 /// The reasons for which a certificate has no usable signing key.
