@@ -55,12 +55,12 @@ pub enum NameImage {
 }
 
 /// The result of pulling an image into the store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PulledImage {
     /// The commit of all layers together.
     pub commit: CommitId,
     /// The digest of the image's manifest.
-    pub digest: Digest,
+    pub manifest: Digest,
     /// The number of layers that were fetched.
     pub fetched: usize,
     /// The bytes that were fetched of them, compressed.
@@ -173,7 +173,7 @@ fn pull_image_into(
     let LayerCounts { fetched, fetched_bytes, reused } = LayerCounts::of(&layers);
     Ok(PulledImage {
         commit,
-        digest: image.digest,
+        manifest: image.digest,
         fetched,
         fetched_bytes,
         reused,
