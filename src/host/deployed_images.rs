@@ -12,7 +12,9 @@ use super::{Finish, Machine, Result};
 use crate::base::Ctx;
 use crate::container::image::OstreeImageReference;
 use crate::sysroot::kargs::KernelArgs;
-use crate::sysroot::{DeployOptions, Deployment, DeploymentOrigin, Deployments, Stateroot, Sysroot};
+use crate::sysroot::{
+    DeployOptions, Deployment, DeploymentOrigin, Deployments, StagedLock, Stateroot, Sysroot,
+};
 
 /// A commit of an image that is to be deployed.
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ impl Machine {
             overlay_initrds: Vec::new(),
         };
         let finish = match current.booted() {
-            Some(_) => Finish::AtShutdown { lock: false },
+            Some(_) => Finish::AtShutdown { lock: StagedLock::Open },
             None => Finish::AT_ONCE,
         };
         self.deploy(sysroot, current, &options, finish, ctx)

@@ -7,7 +7,7 @@
 
 use super::{Machine, Result};
 use crate::base::Ctx;
-use crate::sysroot::{Cleanup, DeployOptions, Deployments, Position, Retain, Sysroot};
+use crate::sysroot::{Cleanup, DeployOptions, Deployments, Position, Retain, StagedLock, Sysroot};
 
 /// When a deployment is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub enum Finish {
     },
     /// When the machine shuts down, so that changes of `/etc` up to then are not lost.
     AtShutdown {
-        /// Whether it waits until somebody unlocks it: see [`Sysroot::lock_staged`].
-        lock: bool,
+        /// Whether it waits until somebody unlocks it.
+        lock: StagedLock,
     },
 }
 

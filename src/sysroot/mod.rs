@@ -86,6 +86,7 @@ pub use relabel::ensure_labelled;
 pub use retain::{Position, Retain};
 pub use sealed::Unsealed;
 pub use settings::{BootLoaderChoice, SysrootSettings};
+pub use staged::StagedLock;
 pub use stateroot::Epoch;
 pub use surroundings::{Inode, Surroundings, Tunables};
 pub use unlock::Unlock;

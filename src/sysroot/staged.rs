@@ -30,9 +30,19 @@ use crate::base::fs::unused_name;
 /// Beside `boot`: says at the next boot why a staged deployment was not finished.
 const FAILURE: &str = "ostree/finalize-failure.stamp";
 
+/// Whether a staged deployment is finished when the machine shuts down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StagedLock {
+    /// The deployment is finished then.
+    #[default]
+    Open,
+    /// The deployment waits until somebody unlocks it: see [`Sysroot::lock_staged`].
+    Locked,
+}
+
 impl Sysroot {
     /// Checks a deployment out that is to be finished when the machine shuts down, in place of one that is staged
-    /// already; `lock` keeps it from being finished. Somebody has to see to it that [`Sysroot::finalize_staged`] is
+    /// already. Somebody has to see to it that [`Sysroot::finalize_staged`] is
     /// called then, which is what the service `ostree-finalize-staged` is for.
     ///
     /// # Errors
@@ -41,7 +51,7 @@ impl Sysroot {
         &self,
         current: &Deployments,
         options: &DeployOptions<'_>,
-        lock: bool,
+        lock: StagedLock,
         ctx: &Ctx,
     ) -> Result<Deployments> {
         let stage = || {
@@ -57,7 +67,7 @@ impl Sysroot {
                 self.remove_deployment(&before.id.dir())?;
                 files::unlink(run, STAGED_LOCKED)?;
             }
-            if lock {
+            if lock == StagedLock::Locked {
                 self.write_lock_file(run)?;
             }
             self.touch()?;
@@ -72,13 +82,16 @@ impl Sysroot {
     ///
     /// # Errors
     /// [`Error::NoSuchDeployment`] if none is staged; [`Error::Io`].
-    pub fn lock_staged(&self, current: &Deployments, lock: bool) -> Result<()> {
+    pub fn lock_staged(&self, current: &Deployments, lock: StagedLock) -> Result<()> {
         let none = || Error::NoSuchDeployment("No staged deployment".into());
         let mut state = current.staged.clone().ok_or_else(none)?;
-        state.insert("locked", lock);
+        state.insert("locked", lock == StagedLock::Locked);
         let run = self.run()?;
         files::replace(run, STAGED, &state.to_bytes(), Durability::Later)?;
-        if lock { self.write_lock_file(run) } else { files::unlink(run, STAGED_LOCKED).map(drop) }
+        match lock {
+            StagedLock::Locked => self.write_lock_file(run),
+            StagedLock::Open => files::unlink(run, STAGED_LOCKED).map(drop),
+        }
     }
 
     /// Finishes the staged deployment, if there is one that is not locked; says whether it did. If that fails, the next
@@ -195,10 +208,10 @@ impl Deployments {
     }
 }
 
-fn state_of(deployment: &Deployment, options: &DeployOptions<'_>, lock: bool) -> Result<Dict> {
+fn state_of(deployment: &Deployment, options: &DeployOptions<'_>, lock: StagedLock) -> Result<Dict> {
     let mut state = Dict::new();
     state.push("target", named(deployment).to_value());
-    if lock {
+    if lock == StagedLock::Locked {
         state.push("locked", true);
     }
     if let Some(merge) = options.merge {

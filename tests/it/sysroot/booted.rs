@@ -10,7 +10,7 @@ use ostree_rs::cap_std::fs::Dir;
 use ostree_rs::store::{Refs, resolve_rev};
 use ostree_rs::sysroot::kargs::KernelArgs;
 use ostree_rs::sysroot::{
-    Cleanup, DeployOptions, DeploymentOrigin, Deployments, Error, Inode, Position, Retain, Stage,
+    Cleanup, DeployOptions, DeploymentOrigin, Deployments, Error, Inode, Position, Retain, Stage, StagedLock,
     Surroundings, Sysroot, Tunables,
 };
 
@@ -60,7 +60,7 @@ fn a_staged_deployment_is_finished_later() {
     let sysroot = place.booted(0);
     let current = sysroot.load().unwrap();
     let booted = current.booted().unwrap().id.clone();
-    let staged = sysroot.stage(&current, &options(&sysroot, &current), true, &ctx).unwrap();
+    let staged = sysroot.stage(&current, &options(&sysroot, &current), StagedLock::Locked, &ctx).unwrap();
     assert_eq!((staged.list.len(), staged.list[0].stage), (2, Stage::Locked));
     assert_eq!(staged.booted().unwrap().id, booted);
     // Its commit is safe from prune, and no boot entry leads to it.
@@ -71,7 +71,7 @@ fn a_staged_deployment_is_finished_later() {
     // What is changed until then is not lost; what is locked stays.
     fs::write(place.at("root").join(booted.path()).join("etc/file"), "changed\n").unwrap();
     assert!(!sysroot.finalize_staged(staged.clone(), &ctx).unwrap());
-    sysroot.lock_staged(&staged, false).unwrap();
+    sysroot.lock_staged(&staged, StagedLock::Open).unwrap();
     let staged = sysroot.load().unwrap();
     assert_eq!(staged.list[0].stage, Stage::Staged);
     assert!(sysroot.finalize_staged(staged, &ctx).unwrap());
@@ -96,7 +96,7 @@ fn a_staged_deployment_keeps_inherited_arguments_when_one_is_added() {
     place.new_version("2", &["root"]);
     let sysroot = place.booted(0);
     let current = sysroot.load().unwrap();
-    let mut staged = sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+    let mut staged = sysroot.stage(&current, &options(&sysroot, &current), StagedLock::Open, &ctx).unwrap();
     let change = |kargs: &mut KernelArgs| kargs.append_if_missing("new=1");
     sysroot.change_kernel_args_in_place(&mut staged, &change, &ctx).unwrap();
     assert!(sysroot.finalize_staged(sysroot.load().unwrap(), &ctx).unwrap());
@@ -118,7 +118,7 @@ fn a_staged_deployment_gives_way_to_another() {
     let mut current = sysroot.load().unwrap();
     for version in ["2", "3"] {
         place.new_version(version, &["root"]);
-        current = sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+        current = sysroot.stage(&current, &options(&sysroot, &current), StagedLock::Open, &ctx).unwrap();
         assert_eq!(current.list.len(), 2);
     }
     let before = current.list[0].id.clone();
@@ -155,11 +155,11 @@ fn a_damaged_record_of_a_staged_deployment_is_none() {
     place.new_version("2", &["root"]);
     let sysroot = place.booted(0);
     let current = sysroot.load().unwrap();
-    sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+    sysroot.stage(&current, &options(&sysroot, &current), StagedLock::Open, &ctx).unwrap();
     fs::write(place.at("run/ostree/staged-deployment"), "damaged").unwrap();
     let current = sysroot.load().unwrap();
     assert!(current.staged().is_none() && current.list.len() == 1);
-    let staged = sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+    let staged = sysroot.stage(&current, &options(&sysroot, &current), StagedLock::Open, &ctx).unwrap();
     assert!(sysroot.finalize_staged(staged, &ctx).unwrap());
     assert!(place.c(&["admin", "status", "--sysroot=root"]).contains("Version: 2"));
     assert_bootable(&place.at("root"));

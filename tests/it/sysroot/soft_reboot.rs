@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ostree_rs::base::Ctx;
 use ostree_rs::sysroot::prepare_root::Booted;
-use ostree_rs::sysroot::{After, Error, Inode, Sysroot};
+use ostree_rs::sysroot::{After, Error, Inode, StagedLock, Sysroot};
 
 use super::Place;
 use super::booted::options;
@@ -154,7 +154,7 @@ fn what_a_soft_reboot_leads_to_is_told_and_undone() {
     place.note_next(&place.at("root").join(current.list[0].id.path()));
     let current = sysroot.load().unwrap();
     assert!(current.list[0].is_soft_reboot_target);
-    let staged = sysroot.stage(&current, &options(&sysroot, &current), false, &ctx).unwrap();
+    let staged = sysroot.stage(&current, &options(&sysroot, &current), StagedLock::Open, &ctx).unwrap();
     assert!(!is_noted() && staged.list[0].is_staged() && staged.soft_reboot_target().is_none());
     let target = staged.list[1].id.clone();
     assert!(staged.can_soft_reboot(&staged.list[0]).unwrap(), "it gets the arguments of the booted one");

@@ -12,7 +12,7 @@ use crate::format::Checksum;
 use crate::host::{Finish, Machine};
 use crate::sysroot::kargs::KernelArgs;
 use crate::sysroot::{
-    Cleanup, DeployOptions, Deployment, DeploymentOrigin, Position, Retain, Stateroot, Sysroot,
+    Cleanup, DeployOptions, Deployment, DeploymentOrigin, Position, Retain, StagedLock, Stateroot, Sysroot,
 };
 
 /// Arguments of `admin deploy`.
@@ -113,7 +113,8 @@ impl Args {
 
     fn finish(&self) -> Finish {
         if self.is_staged() {
-            return Finish::AtShutdown { lock: self.lock_finalization };
+            let lock = if self.lock_finalization { StagedLock::Locked } else { StagedLock::Open };
+            return Finish::AtShutdown { lock };
         }
         Finish::Now {
             retain: Retain { all: self.retain, pending: self.retain_pending, rollback: self.retain_rollback },

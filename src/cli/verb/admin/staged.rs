@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::{Locked, SysrootOptions};
 use crate::cli::terminal::Session;
-use crate::sysroot::Stage;
+use crate::sysroot::{Stage, StagedLock};
 
 /// Arguments of `admin lock-finalization`.
 #[derive(clap::Args)]
@@ -39,7 +39,8 @@ pub(crate) fn lock(args: &LockArgs, session: &mut Session) -> anyhow::Result<()>
         (true, false) => "Staged deployment is already prepared for finalization",
         (false, true) => "Staged deployment is already finalization locked",
         (unlock, _) => {
-            sysroot.lock_staged(&deployments, !unlock)?;
+            let lock = if unlock { StagedLock::Open } else { StagedLock::Locked };
+            sysroot.lock_staged(&deployments, lock)?;
             if unlock {
                 "Staged deployment is now queued to apply on shutdown"
             } else {

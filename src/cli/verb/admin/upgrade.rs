@@ -11,7 +11,7 @@ use crate::cli::verb::container::upgrade::{Extent, Upgraded};
 use crate::container::image::OstreeImageReference;
 use crate::format::CommitId;
 use crate::host::Finish;
-use crate::sysroot::{Cleanup, Deployments, Stateroot, Sysroot};
+use crate::sysroot::{Cleanup, Deployments, StagedLock, Stateroot, Sysroot};
 
 /// Arguments of `admin upgrade`.
 #[derive(clap::Args)]
@@ -73,7 +73,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let booted = deployments.clone();
     if !args.pull_only {
-        let finish = if args.stage { Finish::AtShutdown { lock: false } } else { Finish::AT_ONCE };
+        let finish = match args.stage {
+            true => Finish::AtShutdown { lock: StagedLock::Open },
+            false => Finish::AT_ONCE,
+        };
         upstream.deploy(&sysroot, deployments, commit, finish, session)?;
     }
     if args.common.reboot { reboot(&booted) } else { Ok(()) }
