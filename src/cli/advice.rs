@@ -4,6 +4,7 @@
 
 use super::room;
 use crate::net::{self, Login, TlsProblem};
+use crate::sysroot::Unsealed;
 use crate::transfer::pipe;
 use crate::{container, host, store, sysroot, tar};
 
@@ -142,6 +143,10 @@ fn of_sysroot(error: &sysroot::Error) -> Option<&'static str> {
         sysroot::Error::BootFull { .. } => {
             Some("`admin undeploy` of a deployment that is not needed makes room")
         }
+        sysroot::Error::WhichStateroot => Some("--os names one"),
+        sysroot::Error::Unsealed {
+            why: Unsealed::NoCommit | Unsealed::Layers | Unsealed::NoDigest, ..
+        } => Some("`commit --generate-composefs-metadata` writes the digest"),
         sysroot::Error::In { source, .. } => of_sysroot(source),
         _ => None,
     }

@@ -53,7 +53,7 @@ pub enum Error {
     #[error("No such stateroot: {0}")]
     NoStateroot(Stateroot),
     /// No stateroot was named, and none is booted from which it could be taken.
-    #[error("Not currently booted into an OSTree system and no --os= argument given")]
+    #[error("Not currently booted into an OSTree system, and no stateroot was named")]
     WhichStateroot,
     /// The running system was not booted from this sysroot.
     #[error("Not currently booted into an OSTree system")]

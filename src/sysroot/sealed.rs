@@ -19,14 +19,14 @@ use crate::store::{load_commit, load_commitmeta};
 pub enum Unsealed {
     /// The image that the commit was made of has none.
     #[error(
-        "the image holds no commit that somebody could have signed; commit its files with \
-         --generate-composefs-metadata, sign that commit, and build an image of it"
+        "the image holds no commit that somebody could have signed; commit its files with the digest of their \
+         composefs, sign that commit, and build an image of it"
     )]
     NoCommit,
     /// The image that the commit was made of has more than the signed one.
     #[error(
         "the image has layers on top of its commit, and is not what was signed; pull it, commit the result with \
-         --generate-composefs-metadata, sign that commit, and build an image of it"
+         the digest of its composefs, sign that commit, and build an image of it"
     )]
     Layers,
     /// The commit has no signature of the kind that an initramfs verifies.
@@ -34,7 +34,7 @@ pub enum Unsealed {
     NotSigned,
     /// The commit does not say what its composefs is.
     #[error(
-        "the commit does not say what its composefs is; commit with --generate-composefs-metadata, and sign that"
+        "the commit does not say what its composefs is; commit its files with the digest of that, and sign this commit"
     )]
     NoDigest,
 }

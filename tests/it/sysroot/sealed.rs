@@ -101,7 +101,7 @@ fn what_an_initramfs_would_refuse_is_not_deployed() {
     place.sign(&key);
     place.build("without-digest");
     let said = place.refused("without-digest");
-    assert!(said.contains("commit with --generate-composefs-metadata"), "{said}");
+    assert!(said.contains("`commit --generate-composefs-metadata` writes the digest"), "{said}");
     // Somebody may sign a commit of a ref yet; the user is told.
     place.ours(&plain);
     place.pull("root");
