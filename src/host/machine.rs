@@ -1,5 +1,7 @@
 //! A machine, as it is configured.
 
+use std::fs::File;
+use std::io;
 #[cfg(feature = "net")]
 use std::sync::OnceLock;
 
@@ -29,5 +31,13 @@ impl Machine {
             #[cfg(feature = "net")]
             authorities: OnceLock::new(),
         }
+    }
+
+    /// A file without a name for what does not fit into memory: in TMPDIR, or else in /var/tmp, as podman does.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn temporary_file(&self) -> io::Result<File> {
+        tempfile::tempfile_in(self.env.path("TMPDIR").unwrap_or_else(|| "/var/tmp".into()))
     }
 }

@@ -19,7 +19,6 @@ mod storage;
 mod trust;
 
 use std::fs::{self, File};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -160,14 +159,6 @@ impl Machine {
             return Err(Error::NotAFile(path.into()));
         }
         Ok(plain_archive(file, || self.temporary_file(), ctx)?)
-    }
-
-    /// A file without a name for what does not fit into memory: in TMPDIR, or else in /var/tmp, as podman does.
-    ///
-    /// # Errors
-    /// What the file system says.
-    pub fn temporary_file(&self) -> io::Result<File> {
-        tempfile::tempfile_in(self.env.path("TMPDIR").unwrap_or_else(|| "/var/tmp".into()))
     }
 }
 
