@@ -37,8 +37,9 @@ impl fmt::Debug for Ctx {
     }
 }
 
-/// One step of work that was done.
+/// One step of work that was done. More kinds of them may come: who receives them passes over those that it does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A new phase begins: what it does, and how much there is to do where that is known.
     Phase {
@@ -122,10 +123,16 @@ pub enum Outcome {
     Failed,
 }
 
-/// Receives events, from any thread.
+/// Receives events, from any thread. A closure is a receiver, too.
 pub trait Progress: Send + Sync {
     /// Takes note of `event`; must be quick.
     fn event(&self, event: Event<'_>);
+}
+
+impl<F: Fn(Event<'_>) + Send + Sync> Progress for F {
+    fn event(&self, event: Event<'_>) {
+        self(event);
+    }
 }
 
 /// Ignores every event.

@@ -25,6 +25,7 @@ use crate::container::image::{BlobWriter, Digest, Error, ImageDest, RawManifest,
 const BLOCK_BYTES: u64 = 512;
 
 /// A new archive that holds one image. It appears under its name at [`OciArchiveWriter::finish`].
+#[must_use = "the archive appears when it is finished"]
 pub struct OciArchiveWriter {
     /// Where it will lie.
     name: PathBuf,

@@ -201,6 +201,7 @@ impl ImageSource for DockerArchive {
 }
 
 /// A new docker archive with one image. It appears under its name at [`DockerArchiveWriter::finish`].
+#[must_use = "the archive appears when it is finished"]
 pub struct DockerArchiveWriter {
     archive: OciArchiveWriter,
     tag: Option<String>,

@@ -17,6 +17,7 @@ use crate::container::place::{
 
 /// An image to be written.
 #[derive(Debug)]
+#[must_use = "an image in an archive appears when it is finished"]
 pub struct NewImage(Destination);
 
 #[derive(Debug)]

@@ -69,6 +69,7 @@ pub enum MissingParents {
 
 /// A step of the check, reported as it happens.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum FsckStep<'a> {
     /// Refs are checked.
     Refs,
@@ -113,6 +114,7 @@ pub enum Problem {
 
 /// The result of a check.
 #[derive(Debug, Default)]
+#[must_use = "it tells what is wrong: see `FsckReport::result`"]
 pub struct FsckReport {
     /// Commits whose objects were checked.
     pub commits: usize,

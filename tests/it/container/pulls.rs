@@ -86,7 +86,7 @@ impl Progress for Sum {
             Event::ItemAdvance { bytes, .. } => sum.3 -= bytes,
             Event::ItemEnd { outcome, .. } => assert_eq!(outcome, Outcome::Done),
             Event::Note { text } | Event::Warning { text } => panic!("{text}"),
-            Event::Waiting { .. } | Event::Chosen { .. } => {}
+            _ => {}
         }
     }
 }
