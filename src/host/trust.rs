@@ -58,21 +58,6 @@ impl Machine {
         self.trust_as(repo, &config, gpg, gpg_summary)
     }
 
-    /// The keys that must have signed what comes from `remote`, where the caller says whether OpenPGP's are needed on
-    /// commits and on the summary.
-    ///
-    /// # Errors
-    /// As [`Machine::remote_trust`].
-    pub fn remote_trust_with(
-        &self,
-        repo: &Repo,
-        remote: &RemoteName,
-        gpg_verify: bool,
-        gpg_verify_summary: bool,
-    ) -> Result<RemoteTrust> {
-        self.trust_as(repo, &self.remote_config(repo, remote)?, gpg_verify, gpg_verify_summary)
-    }
-
     /// The keys that must have signed commits of `remote` which come from somebody else, whom nobody has configured: one
     /// of them has to, also where the remote's own pulls ask for no signature. The summary is his own, and needs none.
     ///
