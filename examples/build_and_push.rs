@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (machine, ctx) = (Machine::from_env(), Ctx::default());
     let repo = machine.open_repo(repo)?;
     let commit = resolve_rev(&repo, &rev.parse()?)?;
-    let new = machine.create(&parse_image(image)?, &ImageOptions::default(), &[], &ctx)?;
+    let new = machine.create_image(&parse_image(image)?, &ImageOptions::default(), &[], &ctx)?;
     let options = BuildOptions { compression: Compression::ZSTD, ..BuildOptions::default() };
     let built = build(&repo, &commit, new.dest(), &options, &ctx)?;
     println!("{}", new.finish(built.manifest)?);

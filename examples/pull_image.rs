@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (machine, ctx) = (Machine::from_env(), Ctx::default());
     let repo = machine.open_repo(repo)?;
     let keys = SignedBy(machine.keyring(keyring)?);
-    let opened = machine.open(&parse_image(image)?, &ImageOptions::default(), &ctx)?;
+    let opened = machine.open_image(&parse_image(image)?, &ImageOptions::default(), &ctx)?;
     let image = opened.admit(Demand::AsPolicySays, &ctx)?;
     let options =
         PullOptions { vouching: Vouching::By(&keys), name: Some("pulled".parse()?), ..Default::default() };

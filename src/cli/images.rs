@@ -93,7 +93,7 @@ pub(crate) fn open(
     options: &RegistryOptions,
     ctx: &Ctx,
 ) -> anyhow::Result<OpenedImage> {
-    Machine::from_env().open(reference, &options.options(), ctx).map_err(said)
+    Machine::from_env().open_image(reference, &options.options(), ctx).map_err(said)
 }
 
 /// Opens whatever has this name, for every kind of machine; `None` if nothing has it yet.
@@ -111,7 +111,8 @@ pub(crate) fn open_if_present(
     if dir.is_some_and(|(path, _)| !Path::new(path).join("index.json").exists()) {
         return Ok(None);
     }
-    let opened = Machine::from_env().open(reference, &options.choosing(IndexChoice::All).options(), ctx);
+    let opened =
+        Machine::from_env().open_image(reference, &options.choosing(IndexChoice::All).options(), ctx);
     let found = opened.and_then(|opened| opened.source().manifest().map(|_| opened).map_err(Error::from));
     match found {
         Ok(opened) => Ok(Some(opened)),
@@ -127,7 +128,7 @@ pub(crate) fn create(
     mount_from: &[&RepositoryName],
     ctx: &Ctx,
 ) -> anyhow::Result<NewImage> {
-    Machine::from_env().create(reference, &options.options(), mount_from, ctx).map_err(said)
+    Machine::from_env().create_image(reference, &options.options(), mount_from, ctx).map_err(said)
 }
 
 /// Puts an error of the library into the words of the command line.

@@ -32,7 +32,7 @@
 //! let (machine, ctx) = (Machine::from_env(), Ctx::default());
 //! let repo = machine.open_repo("repo")?;
 //! let keys = SignedBy(machine.keyring("key.asc")?);
-//! let opened = machine.open(&"docker://quay.io/exampleos/os:1".parse()?, &ImageOptions::default(), &ctx)?;
+//! let opened = machine.open_image(&"docker://quay.io/exampleos/os:1".parse()?, &ImageOptions::default(), &ctx)?;
 //! let image = opened.admit(Demand::AsPolicySays, &ctx)?;
 //! let pulled = pull(&image, &repo, &PullOptions { vouching: Vouching::By(&keys), ..Default::default() }, &ctx)?;
 //! assert!(repo.begin(&ctx).is_ok(), "{}", pulled.commit);

@@ -89,7 +89,12 @@ impl Machine {
     /// # Errors
     /// [`Error::Image`] if it is not there or nobody answers; [`Error::CannotRead`]; what is wrong with the
     /// configuration of the machine.
-    pub fn open(&self, reference: &ImageReference, options: &ImageOptions, ctx: &Ctx) -> Result<OpenedImage> {
+    pub fn open_image(
+        &self,
+        reference: &ImageReference,
+        options: &ImageOptions,
+        ctx: &Ctx,
+    ) -> Result<OpenedImage> {
         let (mut repository, mut path, mut policy_name) = (None, None, None);
         let source: Box<dyn ImageSource> = match reference.transport() {
             Transport::Registry => {

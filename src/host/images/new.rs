@@ -36,7 +36,7 @@ impl Machine {
     /// # Errors
     /// [`Error::Image`], [`Error::Io`], [`Error::CannotWrite`], [`Error::PushToDigest`]; what is wrong with the
     /// configuration of the machine.
-    pub fn create(
+    pub fn create_image(
         &self,
         reference: &ImageReference,
         options: &ImageOptions,

@@ -43,7 +43,7 @@ pub(super) fn repair(repo: &mut Repo, from: &str, quiet: bool, session: &mut Ses
     let image: Image = from.parse().with_context(|| {
         format!("{from} is neither a directory, nor a remote that is configured, nor an image")
     })?;
-    let opened = machine.open(&image.reference, &ImageOptions::default(), &session.ctx)?;
+    let opened = machine.open_image(&image.reference, &ImageOptions::default(), &session.ctx)?;
     let admitted = opened.admit(Demand::AsPolicySays, &session.ctx)?;
     let is_damaged = |commit: &CommitBytes<'_>| match commits.contains(&commit.id) {
         true => Ok(()),
