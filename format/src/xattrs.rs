@@ -45,6 +45,11 @@ impl Xattrs {
         found.map(|at| self.0.remove(at)).is_ok()
     }
 
+    /// Removes the attributes for whose name and value `keep` is false.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        self.0.retain(|(name, value)| keep(name, value));
+    }
+
     /// The value of one attribute.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         let at = self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;

@@ -52,7 +52,8 @@ pub use lookup::{TreeEntry, lookup, read_path};
 pub use mem::MemStore;
 pub(crate) use mem::validate_meta;
 pub use modifier::{
-    Attributes, Decision, Executables, Modifier, Permissions, SkipList, StatOverrides, XattrPolicy,
+    Attributes, Decision, Executables, Modifier, Permissions, SkipList, StatOverrides, TreeFilter,
+    XattrPolicy,
 };
 pub use mutable_tree::{Entry, MutableTree};
 pub use pack::pack_file;

@@ -1,6 +1,8 @@
 //! What a commit changes in the files and directories that it takes in, from whichever source they come.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
 use ostree_format::{DirMeta, FileHeader, ParseError, RepoMode, S_IFDIR, S_IFMT, S_IFREG, Xattrs};
 
@@ -26,6 +28,23 @@ pub struct Modifier {
     pub stat_overrides: StatOverrides,
     /// Paths that are left out.
     pub skip: SkipList,
+    /// The caller's own decision about each path, behind everything else but canonical permissions and labels.
+    pub filter: Option<Arc<dyn TreeFilter>>,
+}
+
+/// A caller's own decision about the files and directories that go into a commit, by their paths from the root of the
+/// tree: `/usr/bin/su`, `/` for the root. It is asked from several threads.
+pub trait TreeFilter: fmt::Debug + Send + Sync {
+    /// Whether a path goes into the commit; it may change the attributes. What is in a directory that does not is not
+    /// asked about.
+    fn decide(&self, _path: &str, _attributes: &mut Attributes) -> Decision {
+        Decision::Take
+    }
+
+    /// Whether an xattr of a path goes into the commit.
+    fn keeps_xattr(&self, _path: &str, _name: &[u8]) -> bool {
+        true
+    }
 }
 
 /// A choice of the permissions that a commit keeps.
@@ -162,16 +181,16 @@ impl Modifier {
 
     /// Whether it changes nothing.
     pub fn is_identity(&self) -> bool {
-        let Self { uid, gid, permissions, executables, xattrs, selinux, stat_overrides, skip } = self;
+        let Self { uid, gid, permissions, executables, xattrs, selinux, stat_overrides, skip, filter } = self;
         (uid, gid, permissions) == (&None, &None, &Permissions::Keep)
             && (executables, xattrs) == (&Executables::Keep, &XattrPolicy::Keep)
-            && selinux.is_none()
+            && (selinux.is_none() && filter.is_none())
             && stat_overrides.add.is_empty()
             && stat_overrides.set.is_empty()
             && skip.is_empty()
     }
 
-    /// Whether xattrs go into the commit.
+    /// Whether xattrs go into the commit, those that the filter lets through.
     pub fn keeps_xattrs(&self) -> bool {
         self.xattrs == XattrPolicy::Keep && self.permissions == Permissions::Keep
     }
@@ -182,6 +201,17 @@ impl Modifier {
         if let Some(label) = self.selinux.as_ref().and_then(|labeling| labeling.xattr(path, mode)) {
             xattrs.set(LABEL_XATTR.into(), label.into());
         }
+    }
+
+    /// Leaves those of the xattrs of `path` that go into the commit, and gives it its label. `mode` is `st_mode`.
+    pub fn apply_to_xattrs(&self, path: &str, mode: u32, xattrs: &mut Xattrs) {
+        if !self.keeps_xattrs() {
+            *xattrs = Xattrs::EMPTY;
+        }
+        if let Some(filter) = &self.filter {
+            xattrs.retain(|name, _| filter.keeps_xattr(path, name));
+        }
+        self.label(path, mode, xattrs);
     }
 
     /// Decides about the file or directory `path` (`/` for the root) and changes its attributes. A line of the
@@ -202,6 +232,12 @@ impl Modifier {
         if self.skip.0.remove(path) {
             return Decision::Skip;
         }
+        if let Some(filter) = &self.filter
+            && filter.decide(path, attributes) == Decision::Skip
+        {
+            return Decision::Skip;
+        }
+        let Attributes { uid, gid, mode } = attributes;
         if self.permissions == Permissions::Canonical {
             (*uid, *gid) = (0, 0);
             if matches!(*mode & S_IFMT, S_IFREG | S_IFDIR) {
@@ -217,10 +253,8 @@ impl Modifier {
         let decision = self.apply(path, &mut attributes);
         (header.uid, header.gid) = (attributes.uid, attributes.gid);
         header.permissions = attributes.mode & 0o7777;
-        if !self.keeps_xattrs() {
-            header.xattrs = Xattrs::EMPTY;
-        }
-        self.label(path, header.mode(), &mut header.xattrs);
+        let mode = header.mode();
+        self.apply_to_xattrs(path, mode, &mut header.xattrs);
         decision
     }
 
@@ -229,10 +263,7 @@ impl Modifier {
         let mut attributes = Attributes { uid: meta.uid, gid: meta.gid, mode: meta.mode };
         let decision = self.apply(path, &mut attributes);
         (meta.uid, meta.gid, meta.mode) = (attributes.uid, attributes.gid, attributes.mode);
-        if !self.keeps_xattrs() {
-            meta.xattrs = Xattrs::EMPTY;
-        }
-        self.label(path, meta.mode, &mut meta.xattrs);
+        self.apply_to_xattrs(path, meta.mode, &mut meta.xattrs);
         decision
     }
 

@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use ostree_format::{FileHeader, FileId, FileKind, FileName, Finished};
+use ostree_format::{FileHeader, FileId, FileKind, FileName, Finished, Xattrs};
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, readlinkat, unlinkat};
 
 use super::SourceFate;
@@ -14,14 +13,16 @@ use super::adopt::adopt;
 use crate::base::io::Cancellable;
 use crate::base::{Ctx, SharedStreams, read_xattrs, read_xattrs_at};
 use crate::store::selinux::LABEL_XATTR;
-use crate::store::{Attributes, Error, HashedFile, LoadedFile, ObjectWrite, Result, SMALL_FILE_BYTES};
+use crate::store::{
+    Attributes, Error, HashedFile, LoadedFile, ObjectWrite, Result, SMALL_FILE_BYTES, TreeFilter,
+};
 
 /// A file that the walk found.
 pub(super) struct Job {
     pub(super) dir: Arc<OwnedFd>,
     pub(super) name: FileName,
-    /// Path from the root of the tree, for errors.
-    pub(super) path: PathBuf,
+    /// Path from the root of the tree.
+    pub(super) path: String,
     /// Owner and permissions as the modifier left them; the target of a link is not read yet.
     pub(super) header: FileHeader,
     /// Owner and mode as they were when the modifier was asked.
@@ -29,6 +30,8 @@ pub(super) struct Job {
     /// Bytes of a regular file.
     pub(super) len: u64,
     pub(super) xattrs: XattrSource,
+    /// Which of those that are read go into the commit.
+    pub(super) filter: Option<Arc<dyn TreeFilter>>,
     /// The SELinux label that it gets.
     pub(super) label: Option<Vec<u8>>,
     pub(super) source: SourceFate,
@@ -119,10 +122,18 @@ impl Job {
             .map_err(|e| failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e)))?;
         header.kind = FileKind::Symlink(target.into());
         if self.xattrs == XattrSource::File {
-            header.xattrs = read_xattrs_at(&**dir, name).map_err(failed("reading xattrs of"))?;
+            header.xattrs = self.filtered(read_xattrs_at(&**dir, name).map_err(failed("reading xattrs of"))?);
         }
         set_label(&mut header, self.label.clone());
         LoadedFile::read(header, 0, &mut io::empty())
+    }
+
+    /// The xattrs that go into the commit.
+    fn filtered(&self, mut xattrs: Xattrs) -> Xattrs {
+        if let Some(filter) = &self.filter {
+            xattrs.retain(|name, _| filter.keeps_xattr(&self.path, name));
+        }
+        xattrs
     }
 
     /// Opens a regular file. From here on it may grow: what it has now is what is committed of it.
@@ -147,7 +158,7 @@ impl Job {
         let failed = |op| move |e: io::Error| Error::io(op, self.path.clone(), e);
         let (mut header, len) = (self.header.clone(), self.len);
         if self.xattrs == XattrSource::File {
-            header.xattrs = read_xattrs(&file).map_err(failed("reading xattrs of"))?;
+            header.xattrs = self.filtered(read_xattrs(&file).map_err(failed("reading xattrs of"))?);
         }
         set_label(&mut header, self.label.clone());
         if self.source == SourceFate::Consume {
@@ -183,7 +194,7 @@ impl Job {
     }
 
     fn shown(&self) -> String {
-        self.path.display().to_string()
+        self.path.clone()
     }
 }
 

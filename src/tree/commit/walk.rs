@@ -182,7 +182,7 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
             true => read_xattrs(dir).map_err(|e| Error::io("reading xattrs of", self.shown_path(), e))?,
             false => Xattrs::EMPTY,
         };
-        self.modifier.label(self.shown_path(), mode, &mut xattrs);
+        self.modifier.apply_to_xattrs(self.shown_path(), mode, &mut xattrs);
         let bytes = DirMeta::new(uid, gid, mode, xattrs).to_bytes();
         Ok(DirMetaId::new(self.store.write_meta(MetaKind::DirMeta, &bytes)?))
     }

@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ostree_rs::base::Ctx;
 use ostree_rs::format::variant::{Dict, Value};
 use ostree_rs::format::{CommitId, RefSpec};
 use ostree_rs::store::{
-    Error, Executables, MemStore, Modifier, MutableTree, Permissions, SkipList, StatOverrides, XattrPolicy,
-    load_commit,
+    Attributes, Decision, Error, Executables, MemStore, Modifier, MutableTree, Permissions, SkipList,
+    StatOverrides, TreeFilter, XattrPolicy, load_commit,
 };
 use ostree_rs::tree::{
     Bootable, CommitOptions, DirOptions, RefBindings, Sealing, SourceFate, add_commit, add_dir, write_commit,
@@ -48,6 +49,23 @@ impl Oracle {
 
     fn dir_arg(&self, name: &str) -> String {
         format!("--tree=dir={}", self.path(name).display())
+    }
+}
+
+/// What some options of C ostree do, as a caller's own decision.
+#[derive(Debug)]
+struct AsOptions {
+    skip: SkipList,
+}
+
+impl TreeFilter for AsOptions {
+    fn decide(&self, path: &str, attributes: &mut Attributes) -> Decision {
+        attributes.uid = 7;
+        if self.skip.contains(path) { Decision::Skip } else { Decision::Take }
+    }
+
+    fn keeps_xattr(&self, _path: &str, _name: &[u8]) -> bool {
+        false
     }
 }
 
@@ -102,6 +120,10 @@ fn every_modifier() {
         (vec!["--no-xattrs"], Modifier { xattrs: XattrPolicy::Drop, ..Modifier::default() }),
         (vec![&*overrides_arg], Modifier { stat_overrides: stat_overrides.clone(), ..Modifier::default() }),
         (vec![&*skip_arg], Modifier { skip: skip.clone(), ..Modifier::default() }),
+        (
+            vec!["--owner-uid=7", "--no-xattrs", &*skip_arg],
+            Modifier { filter: Some(Arc::new(AsOptions { skip })), ..Modifier::default() },
+        ),
         (
             vec!["--mode-ro-executables", "--canonical-permissions", &overrides_arg],
             Modifier { executables: Executables::ReadOnly, stat_overrides, ..canonical },

@@ -86,6 +86,7 @@ impl Options {
                 Some(file) => SkipList::parse(&read(file)?),
                 None => SkipList::default(),
             },
+            filter: None,
         };
         let mut modifier = modifier.for_mode(repo.mode());
         if repo.config().disable_xattrs {

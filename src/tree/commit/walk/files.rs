@@ -1,7 +1,6 @@
 //! The files of a directory: each is known already, or written by the pool.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ostree_format::{FileHeader, FileId, FileKind, FileName, RepoMode, S_IFLNK, S_IFMT, Xattrs};
@@ -43,7 +42,8 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
             Some((_, Some(original))) => header == *original,
             // Xattrs were not read, so they are unchanged only if none are dropped.
             _ => {
-                let same_xattrs = self.modifier.keeps_xattrs() && self.modifier.selinux.is_none();
+                let (selinux, filter) = (&self.modifier.selinux, &self.modifier.filter);
+                let same_xattrs = self.modifier.keeps_xattrs() && selinux.is_none() && filter.is_none();
                 same_xattrs && header == header_of(stat)
             }
         };
@@ -52,10 +52,10 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
         }
         let xattrs = if self.modifier.keeps_xattrs() { xattrs } else { XattrSource::Header };
         let len = if header.kind == FileKind::Regular { stat.st_size as u64 } else { 0 };
-        let (path, source) = (PathBuf::from(&self.path), self.options.source);
+        let (path, source) = (self.path.clone(), self.options.source);
         let label = self.modifier.selinux.as_ref().and_then(|labels| labels.xattr(&self.path, stat.st_mode));
-        let (dir, found) = (dir.clone(), attributes_of(stat));
-        let job = Job { dir, name, path, header, found, len, xattrs, label, source };
+        let (dir, found, filter) = (dir.clone(), attributes_of(stat), self.modifier.filter.clone());
+        let job = Job { dir, name, path, header, found, len, xattrs, filter, label, source };
         self.stats.files += 1;
         self.stats.bytes += len;
         if let Some(node) = self.nodes.get_mut(&node) {
