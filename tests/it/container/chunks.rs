@@ -10,7 +10,7 @@ use ostree_rs::container::build::{BuildOptions, Built, ContentMeta, Layering, bu
 use ostree_rs::container::image::{Compression, Error, Image};
 use ostree_rs::container::place::OciLayout;
 use ostree_rs::container::pull::{PullOptions, Vouching};
-use ostree_rs::format::CommitId;
+use ostree_rs::format::{CommitId, FileId};
 use ostree_rs::store::{MemStore, ObjectRead as _, Reachable, TreeEntry, load_commit, lookup, walk_commit};
 
 use super::debian::{Debian, noise_file};
@@ -101,6 +101,22 @@ fn chunks_are_as_by_ostree_ext() {
     assert_eq!(labels, theirs.labels());
     assert_eq!(ours.config.created().as_deref(), Some("2020-01-02T02:04:05Z"));
     assert_pulls(temp.path(), "x", &bare_store(), &stable());
+
+    // The same, said by a caller.
+    let meta = contentmeta();
+    let layers = meta["layers"].as_object().unwrap().iter().map(|(id, name)| {
+        let objects = meta["mapping"].as_object().unwrap().iter().filter(|(_, of)| of.as_str() == Some(id));
+        (
+            name.as_str().unwrap().to_owned(),
+            objects.map(|(object, _)| FileId::new(object.parse().unwrap())).collect(),
+        )
+    });
+    let meta = ContentMeta::new(layers).unwrap();
+    let options =
+        BuildOptions { layering: Layering::Mapped { meta, max_layers: None }, ..BuildOptions::default() };
+    let (_, ours) = build_at(&bare_store(), &stable(), temp.path(), "said", &options);
+    assert_eq!(diff_ids(&ours), diff_ids(&theirs));
+    assert_eq!(components(&ours), components(&theirs));
 
     // Fewer layers than it wants.
     let options = mapped(&contentmeta(), Some(3)).unwrap();

@@ -1,4 +1,4 @@
-//! Reads a file that says which object goes to which layer.
+//! Which object goes to which layer, as a caller says it, or a file.
 //!
 //! ```text
 //! {"version": 1, "created": "2024-01-02T03:04:05Z", "labels": {"key": "value"},
@@ -20,7 +20,7 @@ use crate::container::image::{Error, Result};
 const WHAT: &str = "contentmeta";
 const VERSION: u32 = 1;
 
-/// An assignment of a commit's content objects to layers, made by another program and read from a file.
+/// An assignment of a commit's content objects to layers, which somebody else has made than this library.
 #[derive(Debug, Clone)]
 pub struct ContentMeta {
     /// The time at which the image was made, in seconds since 1970.
@@ -80,6 +80,27 @@ impl<'de> Deserialize<'de> for Pairs {
 }
 
 impl ContentMeta {
+    /// The layers in their order, each with its name and the content objects in it. Every content object of the commit has to
+    /// be in one.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if an object is in two layers.
+    pub fn new(layers: impl IntoIterator<Item = (String, Vec<FileId>)>) -> Result<Self> {
+        let mut out =
+            Self { created_secs: None, labels: BTreeMap::new(), layers: Vec::new(), mapping: HashMap::new() };
+        for (number, (name, objects)) in layers.into_iter().enumerate() {
+            for object in objects {
+                if out.mapping.insert(object, number).is_some_and(|other| other != number) {
+                    return Err(Error::Usage(format!(
+                        "object {object} is to go to layer {name:?} and to another one"
+                    )));
+                }
+            }
+            out.layers.push((name.clone(), name));
+        }
+        Ok(out)
+    }
+
     /// Reads the document.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ pub enum Layering {
         /// Layers of the image, at most, the first one included.
         max_layers: NonZeroUsize,
     },
-    /// Layers as a file from another program says.
+    /// Layers as the caller says, or a file from another program.
     Mapped {
         /// The assignment of objects to layers.
         meta: ContentMeta,
