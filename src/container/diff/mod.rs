@@ -5,10 +5,12 @@
 //! trees     indexes of objects, tables of contents, by Range ► two trees, of which only what differs is read ► files
 //!           └ parts: sources of which parts are read     tables: plain layers
 //! update    an image and the commit that is here, in place of the older image
+//! commits   the packages of two commits that are here
 //! packages  find: the databases in the trees; only their frames are fetched
 //!           streams: in layers that have no table, which are read until there is one
 //! ```
 
+mod commits;
 mod find;
 mod layers;
 mod packages;
@@ -24,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oci_spec::image::Descriptor;
 use ostree_format::RootDir;
 
+pub use self::commits::diff_packages;
 pub use self::layers::LayersDiff;
 pub use self::packages::{ChangedPackage, Components, Package, PackagesDiff};
 use self::parts::Parts;

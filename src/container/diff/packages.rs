@@ -1,4 +1,4 @@
-//! Which packages two images have.
+//! Which packages two images have, or two commits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::container::build::chunks::database::installed::{Packages, Part, add};
 
-/// The packages that differ, by the databases of dpkg, rpm, apk and pacman in two images.
+/// The packages that differ, by the databases of dpkg, rpm, apk and pacman in two images or commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PackagesDiff {
     /// Packages that only the newer image has.

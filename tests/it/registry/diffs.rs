@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use ostree_rs::base::Ctx;
+use ostree_rs::container::diff::{PackagesDiff, diff_packages};
+use ostree_rs::host::Machine;
+use ostree_rs::store::resolve_rev;
 use serde_json::{Value, json};
 
 use super::noise;
@@ -122,6 +126,16 @@ fn home(files: usize) -> Option<Home> {
 fn diff(home: &Home, old: &str, new: &str) -> Value {
     let args = ["container", "diff", "--tls-verify=false", "--packages", "--json", old, new];
     serde_json::from_str(&home.ok(&args)).unwrap()
+}
+
+#[test]
+fn packages_of_two_commits() {
+    let Some(home) = home(300) else { return };
+    let repo = Machine::from_env().open_repo(home.path("repo")).unwrap();
+    let [old, new] = ["v1", "v2"].map(|name| resolve_rev(&repo, &name.parse().unwrap()).unwrap());
+    let found = diff_packages(&repo, &old, &new, &Ctx::default()).unwrap().unwrap();
+    assert_eq!(serde_json::to_value(found).unwrap(), expected(&home));
+    assert_eq!(diff_packages(&repo, &old, &old, &Ctx::default()).unwrap(), Some(PackagesDiff::default()));
 }
 
 #[test]
