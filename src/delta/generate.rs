@@ -40,6 +40,22 @@ pub struct GenerateOptions {
     pub timestamp_secs: u64,
 }
 
+/// What libostree's program does: a delta that needs nothing, in files of its own, in little endian. It is made in 1970:
+/// the time is the caller's to tell.
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        Self {
+            from: None,
+            min_fallback_bytes: 4_000_000,
+            max_patch_bytes: 128_000_000,
+            max_part_bytes: 32_000_000,
+            inline: false,
+            order: ByteOrder::Little,
+            timestamp_secs: 0,
+        }
+    }
+}
+
 /// What was made.
 #[derive(Debug, Clone)]
 pub struct Generated {
