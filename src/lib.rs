@@ -33,6 +33,11 @@
 //! Where the machine's configuration counts, begin with [`host::Machine`]. `examples/` has whole programs: a pull with
 //! keyring and configuration, a commit made in memory, a walk with paths, a build that is pushed, a tar stream.
 //!
+//! # Errors
+//! Each module has an error type of its own, whose [`base::Kind::kind`] says what a caller has to know who cannot do
+//! anything about the details: refused, damaged, missing, network, cancelled … The text of an error is all that is to be
+//! said, causes included: show it alone, since a printer of causes (`{:#}` of anyhow) would say these twice.
+//!
 //! # Callers with an async runtime
 //! Every call blocks: the work is hashing, compression and system calls that no runtime can wait for. Call it from a
 //! thread where that is allowed, such as `tokio::task::spawn_blocking`; a repository and a [`base::Ctx`] may be shared
