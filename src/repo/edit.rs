@@ -12,7 +12,7 @@ use ostree_format::keyfile::KeyFile;
 use ostree_format::{RepoConfig, RepoMode};
 
 use super::sys::{self, LockKind};
-use super::{Fsync, Lock, Repo, durable, invalid_config, object, open_objects, read_keys};
+use super::{Fsync, Lock, Repo, durable, invalid_config, not_writable, object, open_objects, read_keys};
 use crate::base::Ctx;
 use crate::store::{Error, Result};
 
@@ -76,7 +76,7 @@ impl ConfigFile {
     /// # Errors
     /// What `edit` returns; [`Error::Invalid`] if the result is not a config; as [`Repo::begin`].
     pub fn update(&mut self, edit: impl FnOnce(&mut KeyFile) -> Result<()>) -> Result<()> {
-        sys::require_writable(&self.root).map_err(|source| Error::NotWritable { source })?;
+        sys::require_writable(&self.root).map_err(|source| not_writable(&self.root, source))?;
         let settings = |keys: &KeyFile| RepoConfig::from_keyfile(keys.clone());
         // Where it is not known how others lock, it is as in a new repository.
         let new = || RepoConfig::new(RepoMode::Bare, None);

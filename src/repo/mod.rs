@@ -59,7 +59,7 @@ pub use lock::Lock;
 pub use refs::CollectionRef;
 pub use txn::{Transaction, TransactionStats};
 
-use crate::base::Ctx;
+use crate::base::{Ctx, fs};
 use crate::store::{Completeness, DevInoCache, Error, Result};
 use dir::ObjectDir;
 use object::{FileFormat, ObjectSync, Sink};
@@ -160,7 +160,7 @@ impl Repo {
     /// # Errors
     /// [`Error::NotWritable`].
     pub fn require_writable(&self) -> Result<()> {
-        sys::require_writable(&self.objects).map_err(|source| Error::NotWritable { source })
+        sys::require_writable(&self.objects).map_err(|source| not_writable(&self.root, source))
     }
 
     /// Has objects and refs that this repository lacks looked up in `parent`, too; see
@@ -305,6 +305,10 @@ impl Repo {
         let (tmp, objects) = (self.tmp.as_fd(), &self.objects);
         Sink { tmp, objects, committed: objects, sync, payload_links_from: None }
     }
+}
+
+fn not_writable(root: &OwnedFd, source: io::Error) -> Error {
+    Error::NotWritable { path: fs::place(root, "."), source }
 }
 
 fn open_objects(dir: &Dir) -> Result<OwnedFd> {

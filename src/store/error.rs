@@ -71,8 +71,10 @@ pub enum Error {
         source: ParseError,
     },
     /// This process may only read the repository.
-    #[error("Cannot write to repository: {source}")]
+    #[error("Cannot write to repository {}: {source}", path.display())]
     NotWritable {
+        /// Where the repository lies.
+        path: PathBuf,
         /// The error of the system.
         source: io::Error,
     },
@@ -153,7 +155,7 @@ impl Kind for Error {
             Self::Io { source, .. }
             | Self::Owner { source, .. }
             | Self::Read { source, .. }
-            | Self::NotWritable { source } => Kind::kind(source),
+            | Self::NotWritable { source, .. } => Kind::kind(source),
             Self::Locked(_) => ErrorKind::Locked,
             Self::NoSpace { .. } => ErrorKind::Exhausted,
             Self::Unsupported(_) => ErrorKind::Unsupported,

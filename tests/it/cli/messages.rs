@@ -285,7 +285,9 @@ fn repositories_that_are_not_ours() {
         let mut command = Command::new(&program);
         command.uid(NOBODY).gid(NOBODY).current_dir(tmp.path()).arg("--repo=repo").args(args);
         let out = command.env_remove("OSTREE_REPO").output().unwrap();
-        assert_eq!(line(args, &out), "Cannot write to repository: Permission denied", "{args:?}");
+        let repo = tmp.path().canonicalize().unwrap().join("repo");
+        let expected = format!("Cannot write to repository {}: Permission denied", repo.display());
+        assert_eq!(line(args, &out), expected, "{args:?}");
     }
 }
 
