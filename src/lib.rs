@@ -31,7 +31,8 @@
 //! ```
 //!
 //! Where the machine's configuration counts, begin with [`host::Machine`]. `examples/` has whole programs: a pull with
-//! keyring and configuration, a commit made in memory, a walk with paths, a build that is pushed, a tar stream.
+//! keyring and configuration, a remote that is followed, a system that is built and signed, a commit made in memory, a
+//! walk with paths, a build that is pushed, a tar stream.
 //!
 //! # Errors
 //! Each module has an error type of its own, whose [`base::Kind::kind`] says what a caller has to know who cannot do

@@ -149,6 +149,36 @@ fn example_commit_from_memory() {
 }
 
 #[test]
+fn example_build_os() {
+    if !oracle::need("ostree") || !oracle::need("gpg") || !oracle::need_root() {
+        return;
+    }
+    let Some(program) = example("build_os") else { return };
+    let home = Home::new();
+    keys(&home, &["good@example.com"]);
+    for file in ["usr/lib/a.py", "usr/lib/a.pyc", "var/cache/x/y", "var/lib/web/z"] {
+        home.write(&format!("os/{file}"), file);
+    }
+    let attribute =
+        rustix::fs::setxattr(home.path("os/usr/lib/a.py"), "user.x", b"1", rustix::fs::XattrFlags::empty());
+    attribute.unwrap();
+    let commit = prints(&home, &program, &["os", "repo", "os", "gnupg", "good@example.com"]);
+    // C ostree lets it in by its signature.
+    run(&home, "ostree", &["--repo=theirs", "init", "--mode=archive"]);
+    let url = format!("file://{}", home.path("repo").display());
+    let add = ["--repo=theirs", "remote", "add", "--gpg-import=good@example.com.asc", "ours", &url];
+    run(&home, "ostree", &add);
+    run(&home, "ostree", &["--repo=theirs", "pull", "ours", "os"]);
+    // The same by options.
+    home.write("skip", "/usr/lib/a.pyc\n/var/cache/x\n");
+    std::os::unix::fs::chown(home.path("os/var/lib/web"), Some(33), Some(0)).unwrap();
+    let time = "--timestamp=2023-11-14 22:13:20 +0000";
+    let options = ["-b", "os", "--parent=none", "-s", "built", time, "--no-xattrs", "--skip-list=skip", "os"];
+    let theirs = run(&home, "ostree", &[&["--repo=theirs", "commit"][..], &options].concat());
+    assert_eq!(commit, String::from_utf8(theirs).unwrap().trim());
+}
+
+#[test]
 fn example_walk_with_paths() {
     let home = Home::new();
     let tree = [("a/b/c/deep", "1"), ("a/b.d/x", "22"), ("a/b0", ""), ("z", "333")];
