@@ -40,6 +40,8 @@ pub fn add_dir<S: ObjectWrite + ?Sized>(
     options: &DirOptions<'_>,
     ctx: &Ctx,
 ) -> Result<TreeStats> {
+    // A directory of cap-std is open for paths only.
+    let dir = fs::open_dir(&dir, ".").map_err(|e| Error::io("openat", "/", e))?;
     let small = SmallFiles::new();
     with_pool(ctx, QUEUE_BYTES, |pool| {
         let (sender, receiver) = channel();
