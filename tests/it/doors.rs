@@ -13,6 +13,16 @@ use crate::registry::program::{Home, auth_json};
 use crate::registry::server::{Certificates, Login, Server, Speech, USER};
 use crate::registry::trust::{fingerprint, keys, run};
 
+/// What callers with an async runtime move to the threads that block: what is compiled holds.
+const _: () = {
+    const fn moves<T: Send>() {}
+    moves::<ostree_rs::base::Ctx>();
+    moves::<ostree_rs::host::Machine>();
+    moves::<ostree_rs::host::OpenedImage>();
+    moves::<ostree_rs::repo::Repo>();
+    moves::<ostree_rs::sysroot::Sysroot>();
+};
+
 /// A program beside the one that is tested; `None`, with a line that says so, where nobody has built it.
 pub(crate) fn built(name: &str, by: &str) -> Option<PathBuf> {
     let program = Path::new(env!("CARGO_BIN_EXE_ostree-rs")).parent().unwrap().join(name);

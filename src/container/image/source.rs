@@ -48,7 +48,7 @@ impl RawManifest {
 }
 
 /// One image in a layout, archive or registry, to be read.
-pub trait ImageSource: Sync {
+pub trait ImageSource: Send + Sync {
     /// The manifest, or index of manifests, that the image's name stands for.
     ///
     /// # Errors
