@@ -208,7 +208,8 @@ fn proxies_of_the_environment_are_used_as_the_c_program_uses_them() {
 #[test]
 fn what_fails_is_asked_for_as_often_as_it_is_said() {
     let fixture = Fixture::new();
-    let more = "location ~ /objects/ { return 503; }";
+    // What is asked for beside it must not fail before it is asked for.
+    let more = "location ~ [.]commit$ { return 503; }";
     let Some(server) = Nginx::start_with(&fixture.path("srv"), more) else { return };
     fixture.repository("ours", "bare-user", &server.url("repo"));
     for retries in [0, 2] {

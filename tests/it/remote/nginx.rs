@@ -1,6 +1,7 @@
 //! nginx with a directory, on a free port, for as long as the value lives.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -84,12 +85,19 @@ impl Nginx {
 
     /// What was asked for since the last time: method, path, status, range.
     pub(crate) fn asked(&self) -> Vec<String> {
-        // A line is written once the answer is out.
-        std::thread::sleep(Duration::from_millis(50));
+        // A line is written once the answer is out: those of all that came before are there when this one's is.
+        let mut last = TcpStream::connect(self.address).unwrap();
+        last.write_all(b"LAST / HTTP/1.0\r\n\r\n").unwrap();
         let log = self.dir.path().join("asked");
-        let text = fs::read_to_string(&log).unwrap();
-        fs::File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
-        text.lines().map(str::to_owned).collect()
+        for _ in 0..1000 {
+            let text = fs::read_to_string(&log).unwrap();
+            if text.lines().any(|line| line.starts_with("LAST ")) {
+                fs::File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+                return text.lines().filter(|line| !line.starts_with("LAST ")).map(str::to_owned).collect();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("nginx does not answer: {:?}", fs::read_to_string(self.dir.path().join("errors")));
     }
 }
 
