@@ -7,9 +7,9 @@
 //! October 25 1985                      25 Oct 1985 01:21            Fri, 25 Oct 1985 01:21:00 +0200
 //! 1 week ago     3 days 2 hours ago    yesterday     last month     now
 //! ```
-//! A date without a time is its midnight, without a zone it is local, and nothing at all is the last midnight; what is only
-//! relative counts from now. As for
-//! `date`, `ago` turns only the unit before it round: three days and two hours ago is `3 days ago 2 hours ago`.
+//! A date without a time is its midnight, without a zone it is local, and nothing at all is the last midnight; what is
+//! only relative counts from now. As for `date`, `ago` turns only the unit before it round: three days and two hours ago
+//! is `3 days ago 2 hours ago`.
 
 use anyhow::Context;
 
@@ -18,10 +18,8 @@ const MIDNIGHT: &str = "00:00";
 
 /// Seconds since 1970 of the time that `text` says.
 pub(crate) fn parse(text: &str) -> anyhow::Result<i64> {
-    let time = match text.trim() {
-        "" => parse_datetime::parse_datetime(MIDNIGHT).ok(),
-        text => parse_datetime::parse_datetime(text).ok(),
-    };
+    let meant = if text.trim().is_empty() { MIDNIGHT } else { text };
+    let time = parse_datetime::parse_datetime(meant).ok();
     Ok(time.with_context(|| format!("Could not parse '{text}'"))?.unix_epoch_second())
 }
 
