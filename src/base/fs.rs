@@ -163,6 +163,21 @@ pub fn owner(uid: u32, gid: u32) -> io::Result<(Uid, Gid)> {
     Ok((Uid::from_raw(uid), Gid::from_raw(gid)))
 }
 
+/// Gives a file that was opened without a name one: `path`, from the open directory `dir`.
+///
+/// # Errors
+/// What the system says; [`Errno::EXIST`] if something has the name.
+pub fn link_unnamed(file: impl AsFd, dir: impl AsFd, path: &Path) -> Result<(), Errno> {
+    // Without the capability CAP_DAC_READ_SEARCH the first form fails with ENOENT, and without /proc the second.
+    match fs::linkat(&file, "", &dir, path, AtFlags::EMPTY_PATH) {
+        Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
+            let proc = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+            fs::linkat(fs::CWD, proc, dir, path, AtFlags::SYMLINK_FOLLOW)
+        }
+        linked => linked,
+    }
+}
+
 /// Whether what lies in `dir` was made by this user.
 ///
 /// # Errors

@@ -2,18 +2,18 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context;
-use rustix::fs::{AtFlags, CWD, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use tempfile::TempPath;
 
 use super::locate::kind;
 use super::room::{Kept, Writing};
 use crate::base::ErrorKind;
+use crate::base::fs::link_unnamed;
 
 /// Lets `write` fill the file `path`. A file that was there stays what it was until the new one is whole; what is no
 /// regular file, such as a pipe, is written as it comes.
@@ -63,8 +63,7 @@ fn begin(dir: &Path, permissions: Permissions) -> io::Result<(File, Option<TempP
 
 /// Gives a file a name of its own, by which it can take the place of another.
 fn give_name(file: &File, dir: &Path) -> io::Result<TempPath> {
-    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let link = |name: &Path| Ok(rustix::fs::linkat(CWD, &*unnamed, CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+    let link = |name: &Path| Ok(link_unnamed(file, CWD, name)?);
     Ok(new_name().make_in(dir, link)?.into_temp_path())
 }
 

@@ -1,7 +1,6 @@
 //! The system calls of the repository: files without a name, links, renames, locks, xattrs.
 //!
-//! Every path is relative to a directory that is handed in. The two exceptions are `/proc/self/fd`, for
-//! ordinary users the only way to give a file without a name one, and the boot id in `/proc/sys`.
+//! Every path is relative to a directory that is handed in. The exception is the boot id in `/proc/sys`.
 
 mod attributes;
 mod open;

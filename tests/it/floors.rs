@@ -143,17 +143,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
     ("repo/sys.rs", "\"/proc/sys/kernel/random/boot_id", "the same"),
     (
-        "repo/sys/temp_file.rs",
-        "\"/proc/self/fd/",
-        "the kernel's name of a descriptor that was handed in, to give it a name",
-    ),
-    ("repo/sys/temp_file.rs", "rustix::fs::CWD", "beside that name, which is absolute"),
-    ("repo/sys/temp_file.rs", "CWD", "beside that name, which is absolute"),
-    (
         "base/fs.rs",
         "\"/proc/self/fd/",
-        "the kernel's name of a directory that was handed in: where it lies is read, for messages",
+        "the kernel's name of what was handed in: where a directory lies is read, for messages, and a file gets a name",
     ),
+    ("base/fs.rs", "CWD", "beside that name, which is absolute"),
     (
         "base/xattr.rs",
         "\"/proc/self/fd",

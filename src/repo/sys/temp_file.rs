@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{rename_new, sync_file, unlink};
-use crate::base::fs::unused_name;
+use crate::base::fs::{link_unnamed, unused_name};
 
 /// The permissions of a file that is not finished.
 const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -67,15 +68,7 @@ impl<'d> TempFile<'d> {
             let moved = rename_new(self.dir, name, dir, path)?;
             return Ok(if moved { Linked::New } else { Linked::Existed });
         }
-        // Without the capability CAP_DAC_READ_SEARCH the first form fails with ENOENT.
-        let linked = match rustix::fs::linkat(&self.file, "", dir, path, AtFlags::EMPTY_PATH) {
-            Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
-                let proc = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                rustix::fs::linkat(rustix::fs::CWD, proc, dir, path, AtFlags::SYMLINK_FOLLOW)
-            }
-            other => other,
-        };
-        match linked {
+        match link_unnamed(&self.file, dir, Path::new(path)) {
             Ok(()) => Ok(Linked::New),
             Err(Errno::EXIST) => Ok(Linked::Existed),
             Err(e) => Err(e.into()),
