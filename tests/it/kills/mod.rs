@@ -37,18 +37,18 @@ impl Place {
             place.write(&format!("usr/lib/{}/file{n}", n % 20), &noise(100 + 40 * n as usize, n));
         }
         for n in 0..2 {
-            place.write(&format!("usr/large{n}"), &noise(2_500_000, 1000 + n));
+            place.write(&format!("usr/large{n}"), &noise(1_500_000, 1000 + n));
         }
         place.commit("2024-01-01");
         for n in 0..150_u64 {
             place.write(&format!("usr/share/{}/new{n}", n % 10), &noise(100 + 60 * n as usize, 2000 + n));
             fs::remove_file(place.path(&format!("tree/usr/lib/{}/file{n}", n % 20))).unwrap();
         }
-        let mut large = noise(2_500_000, 1000);
+        let mut large = noise(1_500_000, 1000);
         large.splice(1_000_000..1_000_100, noise(7000, 3000));
         place.write("usr/large0", &large);
         for n in 1..3 {
-            place.write(&format!("usr/large{n}"), &noise(2_500_000, 3000 + n));
+            place.write(&format!("usr/large{n}"), &noise(1_500_000, 3000 + n));
         }
         place.commit("2024-01-02");
         place.ours(&["summary", "--repo=srv/repo", "-u"]);

@@ -13,7 +13,7 @@ use crate::proxy::{Faults, Proxy};
 fn with_delta(options: &[&str]) -> (Fixture, String) {
     let fixture = Fixture::new();
     let old = fixture.c(&["rev-parse", "--repo=srv/repo", "main"]);
-    fs::write(fixture.path("tree/usr/lib/deep/er/new"), noise(2_500_000)).unwrap();
+    fs::write(fixture.path("tree/usr/lib/deep/er/new"), noise(1_600_000)).unwrap();
     fs::write(fixture.path("tree/usr/lib/file9"), "nine\n").unwrap();
     fixture.commit("main", "2024-01-05");
     fixture.c(&[&["static-delta", "generate", "--repo=srv/repo", "main"], options].concat());
@@ -195,7 +195,7 @@ fn a_later_pull_goes_on_in_the_middle_of_a_part() {
         let Some(server) = fixture.serve() else { return };
         fixture.repository("ours", "bare-user", &server.url("repo"));
         fixture.ours(&["pull", "--repo=ours", "origin", &format!("main@{old}")]);
-        let proxy = Proxy::start(server.address, Faults { cut_answer: Some(2_000_000), ..Faults::default() });
+        let proxy = Proxy::start(server.address, Faults { cut_answer: Some(1_300_000), ..Faults::default() });
         let url = format!("--url={}/repo", proxy.url());
         let said = fixture.refused(&["pull", "--repo=ours", &url, "--network-retries=0", "origin", "main"]);
         assert!(said.contains("Transferred a partial file"), "{said}");

@@ -210,12 +210,12 @@ fn a_wrong_index_does_no_harm() {
     assert_eq!(pull(&|index| drop(index.splice(34..35, [0xff; 9].into_iter().chain([1])))).way(), wrong);
     // What is found at a wrong place, or with another owner or size, has another id.
     let mut wholes = 0;
-    for at in 0..24 {
+    for at in 0..12 {
         let pulled = pull(&|index| {
-            let at = 34 + (index.len() - 34) * at / 24;
+            let at = 34 + (index.len() - 34) * at / 12;
             index[at] ^= 1 << (at % 7);
         });
         wholes += usize::from(pulled.way() == wrong);
     }
-    assert!(wholes > 5, "{wholes} of 24 changed indexes were found to be wrong");
+    assert!(wholes > 2, "{wholes} of 12 changed indexes were found to be wrong");
 }
