@@ -65,7 +65,7 @@ impl<'a> Archive<'a> {
         Ok(match cpio::Form::of(&head) {
             _ if head.is_empty() => Self::Empty,
             Some(form) if !is_tar => Self::Cpio(CpioReader::new(stream, form), None),
-            _ => Self::Tar(Reader::with_end(stream, EndMarker::AfterEntry)),
+            _ => Self::Tar(Reader::with_end(stream, EndMarker::AfterEntry).with_acls()),
         })
     }
 

@@ -13,6 +13,7 @@
 //! ```
 //! Nothing here knows a repository on disk.
 
+mod acl;
 mod archive;
 mod chunk;
 mod clones;

@@ -34,6 +34,8 @@ pub(super) struct Pax {
     pub(super) gid: Option<i64>,
     pub(super) mtime: Option<i64>,
     pub(super) sparse: SparseRecords,
+    /// The access ACL, as text.
+    pub(super) acl: Option<Vec<u8>>,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
@@ -61,8 +63,8 @@ impl Pax {
             b"uid" => self.uid = signed(value).ok_or("uid is not a number")?,
             b"gid" => self.gid = signed(value).ok_or("gid is not a number")?,
             b"mtime" => self.mtime = time(value).ok_or("mtime is not a time")?,
-            // GNU tar has a record of its own for SELinux labels. ACLs, which it writes as text, are dropped by
-            // libarchive's readers and by container tools.
+            b"SCHILY.acl.access" => self.acl = bytes(),
+            // GNU tar has a record of its own for SELinux labels.
             b"RHT.security.selinux" => self.set_xattr(LABEL_XATTR.to_vec(), value.to_vec())?,
             _ => {
                 if let Some(key) = key.strip_prefix(b"GNU.sparse.") {

@@ -12,11 +12,13 @@
 //! 16 MiB of a sparse file's map. Source: POSIX.1-2001 pax, GNU tar manual "Basic Tar Format".
 
 mod content;
+mod end;
 mod extensions;
 mod holes;
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::acl::{AclPermissions, Acls};
 use super::clones::Clones;
 use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Error, FormatErrorKind as Kind, Result};
@@ -64,6 +66,7 @@ pub struct Reader<R> {
     holes_left: u64,
     ended: bool,
     end_marker: EndMarker,
+    acls: Acls,
     failure: Option<Error>,
 }
 
@@ -86,8 +89,14 @@ impl<R: Read> Reader<R> {
             holes_left: MAX_HOLE_BYTES,
             ended: false,
             end_marker,
+            acls: Acls::PassOver,
             failure: None,
         }
+    }
+
+    /// Lets the permissions of entries be what their ACLs say.
+    pub(super) fn with_acls(self) -> Self {
+        Self { acls: Acls::SetPermissions, ..self }
     }
 
     /// The number of bytes of the stream that were read.
@@ -186,12 +195,18 @@ impl<R: Read> Reader<R> {
         let stored = pax.size.map_or_else(|| header_size(header, at), Ok)?;
         let kind = entry_kind(header, &path, stored, at)?;
         let size = self.begin_content(header, kind, stored, std::mem::take(&mut pax.sparse), at)?;
+        let mut permissions = number_in(&old.mode, "mode", at)? & 0o7777;
+        if let Some(acl) = pax.acl.take().filter(|_| self.acls == Acls::SetPermissions) {
+            let acl = AclPermissions::parse(&acl);
+            permissions =
+                acl.ok_or_else(|| Error::format(at, Kind::Pax("an ACL is malformed")))?.apply(permissions);
+        }
         let entry = TarEntry {
             offset: start,
             path,
             link: if matches!(kind, EntryKind::Link | EntryKind::Symlink) { link } else { Vec::new() },
             kind,
-            permissions: number_in(&old.mode, "mode", at)? & 0o7777,
+            permissions,
             uid: owner(pax.uid, &old.uid, "uid", at)?,
             gid: owner(pax.gid, &old.gid, "gid", at)?,
             mtime: match pax.mtime {
@@ -239,21 +254,6 @@ impl<R: Read> Reader<R> {
                 Ok(0)
             }
         }
-    }
-
-    /// After the first zero block: another one, and then whatever there is.
-    fn read_end(&mut self) -> Result<()> {
-        self.ended = true;
-        let (at, mut block) = (self.offset, [0; BLOCK_BYTES]);
-        let got = self.fill(&mut block)?;
-        if block[..got].iter().any(|b| *b != 0) {
-            return Err(Error::format(at, Kind::AfterEnd));
-        }
-        if got < BLOCK_BYTES && self.end_marker == EndMarker::Required {
-            return Err(Error::format(self.offset, Kind::Truncated));
-        }
-        self.discard(u64::MAX)?;
-        Ok(())
     }
 
     /// Reads until `buffer` is full or the stream ends; says how much was read.

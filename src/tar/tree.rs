@@ -4,7 +4,8 @@
 //! the names of a file may be the one with the content. Agrees with libostree's import on every commit id, but
 //! for symbolic links whose mode is not 0777: libostree keeps it, and damages bare repositories with it; and for
 //! sparse files: libostree loses holes at their end. Chains of links, which libostree refuses, are followed; a tar
-//! archive with entries behind a lone block of zeros, where libostree sees the end, is refused.
+//! archive with entries behind a lone block of zeros, where libostree sees the end, is refused, and so is the image of a
+//! disk that begins with zeros, in which libostree sees no entries.
 //! Source: libostree ostree-repo-libarchive.c.
 
 mod links;

@@ -206,6 +206,7 @@ fn odd_archives_as_ostree_takes_them() {
     let root = || link(b'5', "./", "");
     let label: &[u8] = b"system_u:object_r:bin_t:s0";
     let acl: &[u8] = b"user::rw-,user:5:rwx,group::r--,mask::rwx,other::r--";
+    let mask: &[u8] = b"user::rw-,user:bob:rwx:1001,group::---,group:5:r-x,mask::rwx,other::---";
     let in_two = |magic: &[u8; 8]| {
         changed(header(b'0', "a", "", 0), |block| {
             block[257..265].copy_from_slice(magic);
@@ -216,6 +217,21 @@ fn odd_archives_as_ostree_takes_them() {
         ("label", vec![root(), pax(b'x', &[("RHT.security.selinux", label)]), entry(b'0', "a", b"1")]),
         ("label of a directory", vec![pax(b'x', &[("RHT.security.selinux", label)]), root()]),
         ("ACL", vec![root(), pax(b'x', &[("SCHILY.acl.access", acl)]), entry(b'0', "a", b"1")]),
+        // The group's bits in the header are the mask of an ACL, if there is one.
+        ("ACL with a mask", vec![root(), pax(b'x', &[("SCHILY.acl.access", mask)]), entry(b'0', "a", b"1")]),
+        (
+            "ACL of a directory",
+            vec![
+                root(),
+                pax(b'x', &[("SCHILY.acl.access", b"u::rwx\n g::- ,o:--x,\n")]),
+                link(b'5', "d/", ""),
+            ],
+        ),
+        (
+            "half an ACL",
+            vec![root(), pax(b'x', &[("SCHILY.acl.access", b"other::rwx")]), entry(b'0', "a", b"1")],
+        ),
+        ("default ACL", vec![pax(b'x', &[("SCHILY.acl.default", mask)]), root()]),
         ("global", vec![pax(b'g', &[("uid", b"7"), ("path", b"x")]), root(), entry(b'0', "a", b"1")]),
         (
             "owners below zero",
@@ -237,6 +253,12 @@ fn odd_archives_as_ostree_takes_them() {
         let archive = archive(&entries);
         let ours = import(&archive, &TreeOptions::default(), Modifier::default());
         assert_eq!(ours.unwrap(), ostree(&archive, &[]), "{what}");
+    }
+    // An ISO 9660 image begins with 32 kB of zeros, ext4 with 1 kB; nothing else may be an archive without entries.
+    for zeros in [1024, 32 * 1024] {
+        let disk = [vec![0; zeros], b"\x01CD001".to_vec()].concat();
+        let refused = import(&disk, &TreeOptions::default(), Modifier::default()).unwrap_err();
+        assert!(refused.to_string().contains("the image of a disk"), "{refused}");
     }
     let after = [archive(&[root(), entry(b'0', "a", b"1")]), b"anything".to_vec()].concat();
     let ours = import(&after, &TreeOptions::default(), Modifier::default()).unwrap();
