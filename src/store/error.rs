@@ -197,6 +197,9 @@ impl Error {
             Self::Io { op, path: object, source } => {
                 Self::Io { op, path: format!("{path} ({})", object.display()).into(), source }
             }
+            Self::Owner { path: object, uid, gid, source } => {
+                Self::Owner { path: format!("{path} ({})", object.display()).into(), uid, gid, source }
+            }
             other => other,
         }
     }

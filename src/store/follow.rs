@@ -33,8 +33,8 @@ enum Met {
 }
 
 impl MutableTree {
-    /// The directory `path` after all symbolic links, also those to what is not there; `None` if these lead to a
-    /// file or out of the tree, or are too many.
+    /// The directory `path` after all symbolic links, also those to what is not there, and to what has no place in the
+    /// tree; `None` if these lead to a file, or are too many.
     ///
     /// # Errors
     /// If a dirtree is missing or damaged; and what `target` gives.
@@ -74,7 +74,8 @@ impl MutableTree {
         target: &LinkTarget<'_>,
         names: &[String],
     ) -> Result<Met> {
-        let Some(place) = placement.place(&names.join("/")) else { return Ok(Met::Dead) };
+        // Of what has no place nothing is known: it is taken as it stands.
+        let Some(place) = placement.place(&names.join("/")) else { return Ok(Met::Directories) };
         let places: Vec<_> = place.split('/').filter(|name| !name.is_empty()).collect();
         let mut dir = self;
         for (n, name) in places.iter().enumerate() {

@@ -123,6 +123,8 @@ pub enum EntryErrorKind {
     Parse(ParseError),
     /// The directory in which it lies is not there.
     NoParent(String),
+    /// What it lies in came before, and is no directory.
+    NotADirectory(String),
     /// A hard link to something that is not there or cannot be linked to.
     LinkTarget(String),
     /// The entry would replace something of another type.
@@ -194,7 +196,8 @@ impl fmt::Display for EntryErrorKind {
             Self::Xattrs(why) => write!(f, "xattrs: {why}"),
             Self::Parse(error) => error.fmt(f),
             Self::NoParent(path) => write!(f, "the parent directory '{path}' is not in the archive"),
-            Self::LinkTarget(target) => write!(f, "hard link to '{target}', which is not in the archive"),
+            Self::NotADirectory(path) => write!(f, "'{path}', which came before, is no directory"),
+            Self::LinkTarget(target) => write!(f, "hard link to '{target}', which is no file in the archive"),
             Self::Conflict(what) => f.write_str(what),
             Self::Packed(how) => write!(f, "it is {how}, which is not read: unpack the archive first"),
             Self::Damaged(why) => write!(f, "its content is damaged: {why}"),

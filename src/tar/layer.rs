@@ -15,7 +15,7 @@
 //! order, the last one of a path wins, and an entry below a symbolic link goes where the link leads.
 //! Directories that no entry lists belong to root, 0755. Hard links work in any order, by absolute names, to
 //! objects of the base, to files of lower layers and to what is left out; devices and pipes, which no commit can
-//! hold, are left out and counted.
+//! hold, are left out and counted; so are xattrs that Linux knows no namespace of, as podman and umoci do.
 
 mod entries;
 mod links;

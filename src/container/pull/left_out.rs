@@ -38,6 +38,11 @@ impl<'a> LeftOut<'a> {
         Self { source, txn, options, layers: layers.to_vec(), wanted, read, ctx }
     }
 
+    /// The digest of layer number `layer`.
+    pub(in crate::container) fn digest(&self, layer: usize) -> &oci_spec::image::Digest {
+        self.layers[layer].descriptor.digest()
+    }
+
     /// Notes what may be asked for: those of the paths that are left out.
     pub(in crate::container) fn want(&mut self, paths: impl Iterator<Item = String>) {
         let options = self.options;

@@ -176,10 +176,20 @@ impl Merging<'_> {
                 None => find_file(txn, &mut own, path)?,
                 found => found,
             };
-            let missing = || Error::Image(format!("hard link {path} to {target}, which no layer has"));
-            resolved.insert(path.to_owned(), found.ok_or_else(missing)?);
+            let Some(found) = found else { return Err(self.no_target(layer, path, target, &mut own)?) };
+            resolved.insert(path.to_owned(), found);
         }
         Ok(resolved)
+    }
+
+    /// What to say of a hard link of layer number `layer`, whose own tree is `own`, that names no file.
+    fn no_target(&mut self, layer: usize, path: &str, target: &str, own: &mut MutableTree) -> Result<Error> {
+        let txn = self.txn;
+        let is_dir =
+            find_dir(txn, own, target)?.is_some() || find_dir(txn, &mut self.tree, target)?.is_some();
+        let why = if is_dir { "a directory" } else { "nothing that a layer has" };
+        let layer = self.left_out.digest(layer);
+        Ok(Error::Image(format!("layer {layer}: hard link /{path} to /{target}, which is {why}")))
     }
 
     /// Puts a file in place of whatever is there.

@@ -1,5 +1,6 @@
 //! The entries of a layer, one after the other.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ostree_format::{DirMeta, DirMetaId, FileId, Xattrs};
@@ -12,6 +13,9 @@ use super::links::{HardLinks, Node};
 use super::places::{LayerPlace, is_whiteout};
 use super::{LayerOptions, LayerTree};
 use crate::store::{Decision, Modifier, MutableTree};
+
+/// What the names of xattrs begin with on Linux: xattr(7).
+const NAMESPACES: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system."];
 
 /// A layer that becomes a tree.
 pub(super) struct LayerImport<'a, 'p, 'env> {
@@ -43,6 +47,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         if entry.kind == EntryKind::VolumeLabel {
             return Ok(());
         }
+        let entry = &*self.for_linux(entry);
         let path = self.real_path(&entry.path, entry)?;
         let place = match self.options.locate(&path) {
             LayerPlace::In(place) => place,
@@ -82,6 +87,19 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         }
     }
 
+    /// The entry without xattrs that no file on Linux can have, such as those of macOS.
+    fn for_linux<'e>(&mut self, entry: &'e TarEntry) -> Cow<'e, TarEntry> {
+        let is_known = |name: &[u8]| NAMESPACES.iter().any(|namespace| name.starts_with(namespace));
+        let mut entry = Cow::Borrowed(entry);
+        for (name, _) in entry.xattrs.iter().filter(|(name, _)| !is_known(name)) {
+            self.leave_out(format!("xattr {}", String::from_utf8_lossy(name)));
+        }
+        if !entry.xattrs.iter().all(|(name, _)| is_known(name)) {
+            entry.to_mut().xattrs.retain(|name, _| is_known(name));
+        }
+        entry
+    }
+
     pub(super) fn leave_out(&mut self, name: String) {
         *self.left_out.entry(name).or_default() += 1;
     }
@@ -96,7 +114,10 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         let symlinks = &self.symlinks;
         let target = |id: &FileId| Ok(symlinks.get(id).cloned());
         match self.tree.follow(self.files.store, &self.options, &target, dir)? {
-            Some(real) if real != dir => Ok(names(&format!("{real}/{name}"))?.join("/")),
+            Some(real) if real != dir => {
+                let path = format!("{real}/{name}");
+                Ok(names(path.trim_start_matches('/'))?.join("/"))
+            }
             _ => Ok(path),
         }
     }
@@ -217,7 +238,8 @@ fn implied_meta(files: &FileWriter<'_, '_>) -> Result<DirMetaId> {
     files.dirmeta(&DirMeta::new(0, 0, 0o755, Xattrs::EMPTY))
 }
 
-/// The directory at `place`, made with all above it in place of whatever is there: root's, 0755.
+/// The directory at `place`, made with all above it: root's, 0755. It takes the place of a file only if it is what
+/// `entry` is: a file in the middle of a path would be lost for nothing but an archive that contradicts itself.
 fn make_dir<'t>(
     files: &FileWriter<'_, '_>,
     tree: &'t mut MutableTree,
@@ -236,6 +258,10 @@ fn make_dir<'t>(
         end += name.len() + usize::from(end > 0);
         let found = dir.dirs(store)?.contains_key(name);
         if !found {
+            let is_it = entry.kind == EntryKind::Dir && end == place.len();
+            if !is_it && (dir.files(store)?.contains_key(name) || links.is_no_dir(&place[..end])) {
+                return Err(entry.error(EntryErrorKind::NotADirectory(place[..end].to_owned())));
+            }
             dir.remove(store, name)?;
             links.forget(&place[..end]);
             implied.insert(place[..end].to_owned());

@@ -84,7 +84,7 @@ fn paths_that_change_as_umoci_unpacks_them() {
             file("usr/d/x", "x"),
         ]
     };
-    let one: [(&str, Vec<Item>); 15] = [
+    let one: [(&str, Vec<Item>); 17] = [
         ("file, directory", vec![file("usr/a", "1"), dir("usr/a", 0o711), file("usr/a/x", "1")]),
         (
             "directory, file",
@@ -124,6 +124,11 @@ fn paths_that_change_as_umoci_unpacks_them() {
             ],
         ),
         ("owners", vec![owned(file("usr/new/deep/x", "1")), owned(dir("usr/listed/deep", 0o700))]),
+        ("link above the root", vec![symlink("usr/up", "../../.."), file("usr/up/x", "1")]),
+        (
+            "link to what is left out",
+            vec![symlink("usr/t", "/tmp"), dir("usr/t/d", 0o755), file("usr/t/d/x", "1")],
+        ),
     ];
     let two: [(&str, Vec<Item>); 21] = [
         ("implied", vec![file("usr/lib64/y", "y")]),
@@ -179,6 +184,85 @@ fn paths_that_change_as_umoci_unpacks_them() {
         let (ours, theirs) = (work.path("co/usr"), work.path("bundle/rootfs/usr"));
         assert_eq!(describe(&ours, Detail::Plain), describe(&theirs, Detail::Plain), "{what}");
     }
+}
+
+/// An archive that contradicts itself: nothing of it is lost in silence.
+#[test]
+fn files_in_the_middle_of_a_path() {
+    if !need("umoci") {
+        return;
+    }
+    let below = || file("usr/a/x", "1");
+    for (what, items, wrong) in [
+        ("file", vec![file("usr/a", "1"), below()], "'usr/a', which came before, is no directory"),
+        (
+            "link to a file",
+            vec![file("usr/b", "1"), symlink("usr/a", "b"), below()],
+            "'usr/a', which came before",
+        ),
+        ("loop", vec![symlink("usr/a", "b"), symlink("usr/b", "a"), below()], "'usr/a', which came before"),
+        ("directory in it", vec![file("usr/a", "1"), dir("usr/a/d", 0o755)], "'usr/a', which came before"),
+        ("waiting link", vec![link("usr/a", "usr/z"), below()], "'usr/a', which came before"),
+        (
+            "link to a directory",
+            vec![dir("usr/d", 0o755), link("usr/a", "usr/d")],
+            "/usr/d, which is a directory",
+        ),
+        ("link to nothing", vec![link("usr/a", "usr/d")], "/usr/d, which is nothing that a layer has"),
+    ] {
+        let work = Work::new();
+        put_image(&new_layout(&work.path("oci")), &[layer(&items)], &[]);
+        let image = format!("{}:x", work.path("oci").display());
+        let mut umoci = std::process::Command::new("umoci");
+        umoci.args(["unpack", "--rootless", "--image", &image]).arg(work.path("bundle"));
+        assert!(!umoci.output().unwrap().status.success(), "{what}");
+        work.ok(&["init", "--repo=r", "--mode=archive"]);
+        let error = work.refused(&[
+            "container",
+            "image",
+            "pull",
+            "-q",
+            "--repo=r",
+            "ostree-unverified-image:oci:oci:x",
+        ]);
+        assert!(error.contains("layer sha256:") && error.contains(wrong), "{what}: {error}");
+        assert_eq!(work.ok(&["refs", "--repo=r"]), "", "{what}");
+    }
+}
+
+/// Programs for macOS write its xattrs into layers; no file on Linux can have them, and owners can be too large.
+#[test]
+fn xattrs_and_owners_that_no_file_can_have() {
+    if !need_root() || !need("umoci") {
+        return;
+    }
+    let work = Work::new();
+    let foreign: Vec<(&str, &[u8])> = vec![("com.apple.provenance", b"\x01\0"), ("user.note", b"n")];
+    let items = [dir("usr", 0o755), Item { xattrs: foreign, ..file("usr/a", "1") }];
+    put_image(&new_layout(&work.path("oci")), &[layer(&items)], &[]);
+    let path = |name: &str| work.path(name).display().to_string();
+    run("umoci", &["unpack", "--image", &format!("{}:x", path("oci")), &path("bundle")]);
+    work.ok(&["init", "--repo=r", "--mode=bare"]);
+    let args = ["container", "image", "pull", "--repo=r", "ostree-unverified-image:oci:oci:x"];
+    let said = String::from_utf8(work.start(&args).stderr).unwrap();
+    assert!(said.contains("xattr com.apple.provenance: 1"), "{said}");
+    let commit = pull_whole(&work);
+    work.ok(&["checkout", "--repo=r", "-H", &commit, "co"]);
+    let names = |file: &std::path::Path| {
+        let mut names = vec![0; 1000];
+        let size = rustix::fs::listxattr(file, &mut names[..]).unwrap();
+        String::from_utf8(names[..size].to_vec()).unwrap()
+    };
+    assert_eq!(names(&work.path("co/usr/a")), names(&work.path("bundle/rootfs/usr/a")));
+
+    put_image(
+        &new_layout(&work.path("big")),
+        &[layer(&[Item { owner: 4_294_967_295, ..file("usr/b", "1") }])],
+        &[],
+    );
+    let error =
+        work.refused(&["container", "image", "pull", "--repo=r", "ostree-unverified-image:oci:big:x"]);
+    assert!(error.contains("usr/b") && error.contains("4294967295"), "{error}");
 }
 
 /// Its layers end with the content of the last file: no padding, no blocks of zeros.
