@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{StatusCode, Url};
 
 use super::patience::secs;
-use super::tls::is_authority;
+use super::tls::of_webpki;
 use crate::base::{Cancelled, ErrorKind, Kind};
 
 /// The result of every call over the network.
@@ -122,6 +122,26 @@ pub enum TlsProblem {
     /// The server signed its certificate itself, and it is not among those that are trusted.
     #[error("signed its certificate itself")]
     SelfSigned,
+    /// The server's certificate is not valid any more, or not yet.
+    #[error("has a certificate that is not valid at this time, by the clock of this machine (Expired)")]
+    Expired,
+    /// The server's certificate is of the first version, which has no place for names of hosts.
+    #[error(
+        "has a certificate of X.509 version 1, which does not say of which hosts it is (no subjectAltName)"
+    )]
+    NamesNoHost,
+    /// The signature on the server's certificate, or by its key, is of a kind that is not accepted.
+    #[error(
+        "has a certificate with a signature that is wrong, too weak or of a kind that is not known here \
+         (SHA-1, RSA of less than 2048 bits)"
+    )]
+    BadSignature,
+    /// The server breaks the handshake off without a word.
+    #[error(
+        "broke the handshake off (HandshakeFailure): it knows no version, cipher or kind of key that this program \
+         knows, or wants a client certificate"
+    )]
+    NothingInCommon,
     /// The server lets only those in who have a certificate, and there was none to show.
     #[error("wants a client certificate (CertificateRequired)")]
     WantsCertificate,
@@ -260,8 +280,11 @@ fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
 
 /// The TLS problem, if it is one that people can do something about.
 fn tls_problem(error: &rustls::Error) -> Option<TlsProblem> {
-    use rustls::{AlertDescription as Alert, CertificateError, Error, InvalidMessage};
+    use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error, InvalidMessage};
     match error {
+        Error::AlertReceived(Alert::HandshakeFailure | Alert::ProtocolVersion) => {
+            Some(TlsProblem::NothingInCommon)
+        }
         Error::AlertReceived(Alert::CertificateRequired) => Some(TlsProblem::WantsCertificate),
         Error::AlertReceived(
             Alert::UnknownCA
@@ -272,9 +295,23 @@ fn tls_problem(error: &rustls::Error) -> Option<TlsProblem> {
             | Alert::CertificateUnknown,
         ) => Some(TlsProblem::RefusesCertificate),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(TlsProblem::NotSpoken),
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(TlsProblem::UnknownIssuer),
-        error if is_authority(error) => Some(TlsProblem::SelfSigned),
-        _ => None,
+        Error::InvalidCertificate(Wrong::UnknownIssuer) => Some(TlsProblem::UnknownIssuer),
+        Error::InvalidCertificate(
+            Wrong::Expired
+            | Wrong::ExpiredContext { .. }
+            | Wrong::NotValidYet
+            | Wrong::NotValidYetContext { .. },
+        ) => Some(TlsProblem::Expired),
+        Error::InvalidCertificate(
+            Wrong::BadSignature
+            | Wrong::UnsupportedSignatureAlgorithmContext { .. }
+            | Wrong::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => Some(TlsProblem::BadSignature),
+        error => match of_webpki(error)? {
+            webpki::Error::CaUsedAsEndEntity => Some(TlsProblem::SelfSigned),
+            webpki::Error::UnsupportedCertVersion => Some(TlsProblem::NamesNoHost),
+            _ => None,
+        },
     }
 }
 

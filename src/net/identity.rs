@@ -31,7 +31,7 @@ impl PemFile {
     /// The certificates in the file, each such that it can be trusted as an authority.
     ///
     /// # Errors
-    /// [`Error::Config`] if one of them is damaged.
+    /// [`Error::Config`] if there is none, or one of them is damaged.
     pub fn authorities(&self) -> Result<Vec<CertificateDer<'static>>> {
         let certificates = self.certificates()?;
         for certificate in &certificates {
@@ -42,7 +42,11 @@ impl PemFile {
 
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>> {
         let all = CertificateDer::pem_slice_iter(&self.bytes);
-        all.collect::<Result<_, _>>().map_err(|e| self.bad(reason(&e)))
+        let all: Vec<_> = all.collect::<Result<_, _>>().map_err(|e| self.bad(reason(&e)))?;
+        if all.is_empty() {
+            return Err(self.bad("no certificate in PEM form"));
+        }
+        Ok(all)
     }
 
     fn key(&self) -> Result<PrivateKeyDer<'static>> {
@@ -87,9 +91,6 @@ impl Identity {
     /// to judge; only one that belongs to another key is refused here.
     fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey> {
         let certificates = self.certificates.certificates()?;
-        if certificates.is_empty() {
-            return Err(self.certificates.bad("no certificate in PEM form"));
-        }
         let key = provider.key_provider.load_private_key(self.key.key()?).map_err(|e| self.key.bad(e))?;
         let certified = CertifiedKey::new(certificates, key);
         match certified.keys_match() {

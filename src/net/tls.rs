@@ -100,21 +100,27 @@ impl TlsOptions {
     }
 }
 
-/// Accepts what webpki accepts, and a certificate that we were given to trust although it is the server's own
-/// and calls itself an authority, as what `openssl req -x509` makes does; so does Go. It has to be valid now,
-/// which webpki checks first, and for the host.
+/// Accepts what webpki accepts, and the server's own certificate if we were given that to trust, whether it calls itself
+/// an authority, as what `openssl req -x509` makes does, or an authority signed it that nobody gave us; so does Go. It has
+/// to be valid now, which webpki checks first, and for the host.
 #[derive(Debug)]
 struct Verification {
     webpki: Arc<WebPkiServerVerifier>,
     given: Vec<CertificateDer<'static>>,
 }
 
-/// Whether the only fault of a certificate, up to here, is that it is an authority's.
-pub(super) fn is_authority(error: &rustls::Error) -> bool {
-    let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else {
-        return false;
-    };
-    matches!(cause.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+/// What webpki says of a certificate, where rustls has no word for it.
+pub(super) fn of_webpki(error: &rustls::Error) -> Option<&webpki::Error> {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => cause.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Whether the only fault of a certificate, up to here, is that it is an authority's, or that of one that is not known.
+fn is_not_vouched_for(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer))
+        || matches!(of_webpki(error), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 impl ServerCertVerifier for Verification {
@@ -127,7 +133,7 @@ impl ServerCertVerifier for Verification {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match self.webpki.verify_server_cert(certificate, intermediates, name, ocsp, now) {
-            Err(error) if is_authority(&error) && self.given.contains(certificate) => {
+            Err(error) if is_not_vouched_for(&error) && self.given.contains(certificate) => {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }

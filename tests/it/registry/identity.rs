@@ -181,7 +181,7 @@ fn directories_of_certificates_say_the_same_to_both() {
     let (home, image) = (Home::new(), format!("docker://{}/org/app:1", server.address));
     let (cert, key, ca) = (files.read("client.crt"), files.read("client.key"), files.ca());
     let (cert2, key2) = (other.read("server.crt"), other.read("server.key"));
-    let cases: [(&str, &[Named<'_>], bool, &str); 7] = [
+    let cases: [(&str, &[Named<'_>], bool, &str); 8] = [
         ("one pair", &[("a.cert", &cert), ("a.key", &key)], true, "404"),
         (
             "the second",
@@ -198,6 +198,12 @@ fn directories_of_certificates_say_the_same_to_both() {
         ("a key alone", &[("a.cert", &cert), ("a.key", &key), ("b.key", &key)], false, "certs/b.cert"),
         ("no key", &[("a.cert", &cert), ("a.key", &key), ("b.cert", &cert)], false, "certs/b.key"),
         ("no certificate", &[("a.cert", b"x"), ("a.key", &key)], false, "certs/a.cert: no certificate"),
+        (
+            "no authority",
+            &[("a.cert", &cert), ("a.key", &key), ("b.crt", b"x")],
+            true,
+            "certs/b.crt: no certificate",
+        ),
         (
             "half an authority",
             &[("a.cert", &cert), ("a.key", &key), ("b.crt", &ca[..99])],
@@ -218,6 +224,26 @@ fn directories_of_certificates_say_the_same_to_both() {
         // There is no image: whoever is let in is told so.
         let got_in = [said.contains("404 Not Found"), theirs.contains("manifest unknown")];
         assert_eq!(got_in, [gets_in; 2], "{name}: {said}{theirs}");
+    }
+}
+
+/// The certificate of a registry stands for its authority, which nobody gave us; another one does not.
+#[test]
+fn the_certificate_of_a_registry_itself() {
+    let (Some(files), Some(other)) = (Certificates::make(), Certificates::make()) else { return };
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Tls(&files)) else { return };
+    if !oracle::need("skopeo") {
+        return;
+    }
+    let (home, image) = (Home::new(), format!("docker://{}/org/app:1", server.address));
+    for (given, gets_in) in [(&files, true), (&other, false)] {
+        home.write("certs/own.crt", &String::from_utf8(given.read("server.crt")).unwrap());
+        let ours = home.fails(&["container", "info", "--cert-dir=certs", &image]);
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["inspect", "--cert-dir=certs", &image]).current_dir(home.path(""));
+        let theirs = String::from_utf8(skopeo.output().unwrap().stderr).unwrap();
+        let got_in = [ours.contains("404 Not Found"), theirs.contains("manifest unknown")];
+        assert_eq!(got_in, [gets_in; 2], "{ours}{theirs}");
     }
 }
 

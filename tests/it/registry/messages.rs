@@ -36,6 +36,29 @@ fn certificates_that_nobody_vouches_for() {
     }
 }
 
+/// Certificates that no authority helps: the message tells what is wrong with them.
+#[test]
+fn certificates_that_are_of_no_use() {
+    let (Some(old), Some(past)) = (Certificates::make(), Certificates::self_signed(-1)) else { return };
+    for (from, to) in [("client-v1.crt", "server.crt"), ("client.key", "server.key")] {
+        std::fs::copy(old.path(from), old.path(to)).unwrap();
+    }
+    let home = Home::new();
+    for (files, authority, problem) in [
+        (old, "ca.crt", "has a certificate of X.509 version 1"),
+        (
+            past,
+            "server.crt",
+            "has a certificate that is not valid at this time, by the clock of this machine",
+        ),
+    ] {
+        let Some(server) = Server::start(&Login::Anybody, &Speech::Tls(&files)) else { return };
+        home.write("certs/a.crt", &String::from_utf8(files.read(authority)).unwrap());
+        let message = said(&home, server.address, &["--cert-dir=certs"]);
+        assert!(message.starts_with(&format!("{} {problem}", server.address)), "{message}");
+    }
+}
+
 #[test]
 fn a_server_without_tls() {
     let (home, plain) = (Home::new(), TcpListener::bind("127.0.0.1:0").unwrap());
