@@ -104,7 +104,14 @@ impl Claim {
             return Err(format!("it is for {}", signed.digest));
         }
         if !identity.accepts(image.name, &name.reference) {
-            return Err(format!("it is for the name {:?}", name.reference));
+            // cosign names no tags, and the policy's default wants one.
+            let is_of_repository = SignedIdentity::MatchRepository.accepts(image.name, &name.reference);
+            let hint = if is_of_repository {
+                "; a signedIdentity of the type matchRepository accepts it"
+            } else {
+                ""
+            };
+            return Err(format!("it is for the name {:?}{hint}", name.reference));
         }
         Ok(())
     }

@@ -86,10 +86,10 @@ pub fn check(policy: &Policy, image: &Candidate<'_>, from: &dyn Signatures, now:
             Requirement::InsecureAcceptAnything => {}
             Requirement::Reject => return Err(refused(image, "the policy rejects it")),
             Requirement::SignedBy { keys, identity } => {
-                signed_by(image, from, &bytes_of(keys, from)?, identity, now)?;
+                signed_by(image, from, &named(keys, from)?, identity, now)?;
             }
             Requirement::SigstoreSigned { keys, identity } => {
-                sigstore_signed(image, from, &bytes_of(keys, from)?, identity)?;
+                sigstore_signed(image, from, &named(keys, from)?, identity)?;
             }
             Requirement::Unchecked(asked) => {
                 let why = format!("the policy asks for {asked}, which this program cannot check");
@@ -111,12 +111,16 @@ fn refused(image: &Candidate<'_>, why: &str) -> Error {
     Error::Refused(why)
 }
 
-fn bytes_of(keys: &Keys, from: &dyn Signatures) -> Result<Vec<Vec<u8>>> {
-    let mut bytes = keys.paths.iter().map(|path| from.key_file(path)).collect::<Result<Vec<_>>>()?;
-    bytes.extend_from_slice(&keys.data);
-    match bytes.is_empty() {
+/// What a policy names as a key: the file, or else the field that it stands in, and the bytes.
+type NamedKey<'a> = (&'a str, Vec<u8>);
+
+fn named<'a>(keys: &'a Keys, from: &dyn Signatures) -> Result<Vec<NamedKey<'a>>> {
+    let files = keys.paths.iter().map(|path| Ok((path.as_str(), from.key_file(path)?)));
+    let mut named = files.collect::<Result<Vec<_>>>()?;
+    named.extend(keys.data.iter().map(|bytes| ("keyData", bytes.clone())));
+    match named.is_empty() {
         true => Err(Error::Image("a requirement in the policy names no key".into())),
-        false => Ok(bytes),
+        false => Ok(named),
     }
 }
 
@@ -124,7 +128,7 @@ fn bytes_of(keys: &Keys, from: &dyn Signatures) -> Result<Vec<Vec<u8>>> {
 fn signed_by(
     image: &Candidate<'_>,
     _: &dyn Signatures,
-    _: &[Vec<u8>],
+    _: &[NamedKey<'_>],
     _: &SignedIdentity,
     _: SystemTime,
 ) -> Result<()> {
@@ -135,13 +139,18 @@ fn signed_by(
 fn signed_by(
     image: &Candidate<'_>,
     from: &dyn Signatures,
-    keys: &[Vec<u8>],
+    keys: &[NamedKey<'_>],
     identity: &SignedIdentity,
     now: SystemTime,
 ) -> Result<()> {
     let mut keyring = Keyring::default();
-    for key in keys {
-        keyring.extend(Keyring::from_bytes(key).map_err(Error::image)?);
+    for (name, key) in keys {
+        let key = Keyring::from_bytes(key).map_err(|e| Error::Image(format!("{name}: {e}")))?;
+        keyring.extend(key);
+    }
+    if keyring.is_empty() {
+        let names: Vec<_> = keys.iter().map(|(name, _)| *name).collect();
+        return Err(Error::Image(format!("{}: no OpenPGP key is there", names.join(", "))));
     }
     let one = |bytes: &Vec<u8>| -> Result<(), String> {
         let message = SignedMessage::parse(bytes).map_err(|e| e.to_string())?;
@@ -162,10 +171,13 @@ fn signed_by(
 fn sigstore_signed(
     image: &Candidate<'_>,
     from: &dyn Signatures,
-    keys: &[Vec<u8>],
+    keys: &[NamedKey<'_>],
     identity: &SignedIdentity,
 ) -> Result<()> {
-    let keys = keys.iter().map(|pem| PublicKey::from_pem(pem)).collect::<Result<Vec<_>>>()?;
+    let read = |(name, pem): &NamedKey<'_>| {
+        PublicKey::from_pem(pem).map_err(|e| Error::Image(format!("{name}: {e}")))
+    };
+    let keys = keys.iter().map(read).collect::<Result<Vec<_>>>()?;
     let one = |signature: &SigstoreSignature| -> Result<(), String> {
         let decoded = STANDARD.decode(&signature.signature);
         let decoded = decoded.map_err(|e| format!("its signature is no base64: {e}"))?;

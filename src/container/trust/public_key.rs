@@ -19,13 +19,13 @@ impl PublicKey {
     /// # Errors
     /// [`Error::Image`] if it is none.
     pub fn from_pem(pem: &[u8]) -> Result<Self> {
-        let bad = |why: &str| Error::Image(format!("public key in the policy: {why}"));
-        let text = std::str::from_utf8(pem).map_err(|_| bad("not in PEM form"))?;
+        let bad = |why: &str| Error::Image(format!("not a public key in PEM form: {why}"));
+        let text = std::str::from_utf8(pem).map_err(|_| bad("it is not text"))?;
         let body = text.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
         let (body, _) = body.ok_or_else(|| bad("no BEGIN PUBLIC KEY"))?;
         let body: String = body.split_whitespace().collect();
         let der = STANDARD.decode(body).map_err(|_| bad("its base64 is damaged"))?;
-        SpkiKey::from_der(&der).map(Self).map_err(|_| bad("of a kind that is not known"))
+        SpkiKey::from_der(&der).map(Self).map_err(|_| bad("its kind is not known"))
     }
 
     /// Whether the key made this signature of this message. With P-384 podman and older versions of cosign sign the

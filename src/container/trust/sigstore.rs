@@ -9,11 +9,11 @@
 
 use std::io::Read;
 
-use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use oci_spec::image::Descriptor;
 
 use super::SigstoreSignature;
 use crate::base::Ctx;
-use crate::container::image::{Digest, Error, Result};
+use crate::container::image::{Digest, Error, Result, lenient};
 use crate::net::registry::Registry;
 
 const LAYER_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -52,7 +52,7 @@ pub fn sigstore_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Re
 fn referring_signatures(registry: &Registry, image: &Digest, ctx: &Ctx) -> Result<Vec<Descriptor>> {
     let mut out = Vec::new();
     for page in registry.referrers(image.checksum(), ctx)? {
-        let index: ImageIndex = serde_json::from_slice(&page).map_err(Error::json("referrers"))?;
+        let index = lenient::index(&page, "referrers")?;
         let is_signature =
             |entry: &&Descriptor| entry.artifact_type().as_ref().is_some_and(|t| t.as_ref() == ARTIFACT_TYPE);
         out.extend(index.manifests().iter().filter(is_signature).cloned());
@@ -66,8 +66,7 @@ fn read_manifest(
     ctx: &Ctx,
     out: &mut Vec<SigstoreSignature>,
 ) -> Result<()> {
-    let manifest: ImageManifest =
-        serde_json::from_slice(manifest).map_err(Error::json("manifest of signatures"))?;
+    let manifest = lenient::manifest(manifest, "manifest of signatures")?;
     for layer in manifest.layers() {
         let text = layer.annotations().as_ref().and_then(|a| a.get(ANNOTATION));
         let (Some(text), LAYER_TYPE) = (text, layer.media_type().as_ref()) else { continue };
@@ -75,6 +74,12 @@ fn read_manifest(
             break;
         }
         let expected = Digest::of_descriptor(layer)?;
+        if layer.size() > MAX_CLAIM_BYTES {
+            let size = layer.size();
+            return Err(Error::Image(format!(
+                "signature {expected}: what it signs has {size} bytes, of which at most {MAX_CLAIM_BYTES} are read"
+            )));
+        }
         let mut payload = Vec::new();
         registry
             .blob(expected.checksum(), Some(layer.size()), ctx)?

@@ -217,6 +217,14 @@ fn sigstore() {
             attach(&server, &path, &tag, wrong, &sign(wrong), None);
             pull(&home, &image).unwrap_err();
         }
+        if kind == "p256" {
+            // cosign names the repository, and a policy that says nothing of names wants the tag.
+            attach(&server, &path, &tag, &good, &sign(&good), None);
+            policy(&home, &host, &json!({"type": "sigstoreSigned", "keyPath": home.path("key.pub")}));
+            let error = pull(&home, &image).unwrap_err();
+            assert!(error.contains("of the type matchRepository accepts it"), "{error}");
+            policy(&home, &host, &requirement);
+        }
         attach(&server, &path, &tag, &good, &sign(&wrong_name), None);
         let error = pull(&home, &image).unwrap_err();
         assert!(error.contains("not by one of the keys"), "{error}");
@@ -240,6 +248,26 @@ fn sigstore() {
         }
         assert_eq!(pull(&home, &image).unwrap(), commit, "{kind}");
         home.ok(&["--repo=new", "refs", "--delete", "got"]);
+    }
+}
+
+/// The file of a key is named if there is no key in it.
+#[test]
+fn key_files_without_a_key() {
+    let Some(server) = Server::start(&Login::Anybody, &Speech::Plain) else { return };
+    let (home, host) = (Home::new(), server.address.to_string());
+    let image = format!("{host}/org/app:1");
+    home.push(&image, &["--tls-verify=false"]);
+    home.write("empty.pub", "");
+    home.write("text.pub", "not a key");
+    let gpg = |path| json!({"type": "signedBy", "keyType": "GPGKeys", "keyPath": path});
+    let cosign = |path| json!({"type": "sigstoreSigned", "keyPath": path});
+    for name in ["empty.pub", "text.pub"] {
+        for requirement in [gpg(home.path(name)), cosign(home.path(name))] {
+            policy(&home, &host, &requirement);
+            let error = pull(&home, &image).unwrap_err();
+            assert!(error.contains(&format!("/{name}: n")), "{requirement}: {error}");
+        }
     }
 }
 
