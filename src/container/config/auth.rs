@@ -5,7 +5,8 @@
 //!   "credHelpers": { "gcr.io": "gcloud" }, "credsStore": "secretservice" }
 //! ```
 //! `~/.dockercfg`, docker's oldest, is what stands in "auths" alone. The longest key that is the repository or a parent of it
-//! wins: `quay.io/org/app`, `quay.io/org`, `quay.io`. What is null or empty says nothing. Source: containers-auth.json(5), docker's config.json.
+//! wins: `quay.io/org/app`, `quay.io/org`, `quay.io`. What is null or empty says nothing. Keys with a meaning may be
+//! in any case, as in Go. Source: containers-auth.json(5), docker's config.json.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::container::image::{ConfigError, Object};
+use crate::container::image::{AnyCase, ConfigError};
 use crate::net::registry::Credentials;
 
 /// One file of credentials.
@@ -27,10 +28,10 @@ pub struct AuthFile {
 
 #[derive(Debug, Default, Deserialize)]
 struct Raw {
-    auths: Option<BTreeMap<String, Option<Object<AuthEntry>>>>,
-    #[serde(rename = "credHelpers")]
+    auths: Option<BTreeMap<String, Option<AnyCase<AuthEntry>>>>,
+    #[serde(rename = "credhelpers")]
     helpers: Option<BTreeMap<String, Option<String>>>,
-    #[serde(rename = "credsStore")]
+    #[serde(rename = "credsstore")]
     store: Option<String>,
 }
 
@@ -82,7 +83,7 @@ impl AuthFile {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self { file: file.into(), ..Self::default() });
         }
-        let raw: Option<Object<Raw>> =
+        let raw: Option<AnyCase<Raw>> =
             serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
         let raw = raw.map(|raw| raw.0).unwrap_or_default();
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
@@ -93,7 +94,7 @@ impl AuthFile {
         let (exact, other): (Vec<_>, Vec<_>) =
             raw.auths.unwrap_or_default().into_iter().partition(|(key, _)| normalize(key) == *key);
         for (key, entry) in exact.into_iter().chain(other) {
-            if let Some(Object(entry)) = entry {
+            if let Some(AnyCase(entry)) = entry {
                 auths.entry(normalize(&key)).or_insert(entry);
             }
         }
@@ -108,7 +109,7 @@ impl AuthFile {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self { file: file.into(), ..Self::default() });
         }
-        let raw: BTreeMap<String, Option<Object<AuthEntry>>> =
+        let raw: BTreeMap<String, Option<AnyCase<AuthEntry>>> =
             serde_json::from_slice(bytes).map_err(|e| ConfigError::new(file, e))?;
         let host = |key: String| {
             let key = key.split_once("://").map_or(&*key, |(_, rest)| rest);
@@ -243,7 +244,7 @@ mod tests {
             let file = AuthFile::parse("auth.json", json.as_bytes()).unwrap();
             assert!(matches!(file.find("a.b", "x"), Ok(None)), "{json}");
         }
-        let json = format!(r#"{{"auths": {{"a.b": {{"auth": "{}\n"}}}}}}"#, STANDARD.encode("me:word"));
+        let json = format!(r#"{{"Auths": {{"a.b": {{"AUTH": "{}\n"}}}}}}"#, STANDARD.encode("me:word"));
         let file = AuthFile::parse("auth.json", json.as_bytes()).unwrap();
         assert!(matches!(file.find("a.b", "x"), Ok(Some(FoundCredentials::Credentials(_)))));
     }

@@ -20,6 +20,11 @@ const FILES: &[(&str, &str, bool)] = &[
         true,
     ),
     (".docker/config.json", r#"{"HOST": {"auth": "GOOD"}}"#, false),
+    // Go minds no case.
+    (".docker/config.json", r#"{"Auths": {"HOST": {"AUTH": "GOOD"}}}"#, true),
+    (".docker/config.json", r#"{"Auths": {"HOST": {"AUTH": "BAD"}}}"#, false),
+    (".docker/config.json", r#"{"auths": {"HOST": {"auth": 5}}}"#, false),
+    (".dockercfg", r#"{"HOST": {"Auth": "GOOD"}}"#, true),
     // A registry that asks for a password gets it, whatever else there is.
     (".docker/config.json", r#"{"auths": {"HOST": {"auth": "GOOD", "identitytoken": "t"}}}"#, true),
     (".docker/config.json", r#"{"auths": {"HOST": ["GOOD", null, null, null]}}"#, false),
