@@ -55,7 +55,9 @@ impl LayerFormat {
             "application/vnd.oci.image.layer.v1.tar+zstd"
             | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
             | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Ok(Self::Zstd),
-            _ => Err(Error::Unsupported(format!("layer of media type {media_type}"))),
+            _ => {
+                Err(Error::Unsupported(format!("a layer of the media type {media_type}, which is not read")))
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use oci_spec::image::{ANNOTATION_VERSION, Arch, Descriptor, ImageConfiguration, ImageManifest};
-use ostree_format::CommitId;
+use ostree_format::{CommitId, ParseError};
 
 use super::digest::{DiffId, Digest};
 use super::error::{Error, Result};
@@ -233,13 +233,15 @@ impl Image {
     /// Every layer, lowest first.
     ///
     /// # Errors
-    /// [`Error::Reference`] for a digest that is not SHA-256.
+    /// [`Error::Image`] for a diffid that is not SHA-256.
     pub fn layers(&self) -> Result<Vec<ImageLayer>> {
         let layers = self.manifest.layers().iter().zip(self.config.rootfs().diff_ids());
         layers
-            .map(|(descriptor, diff_id)| {
-                let diff_id =
-                    diff_id.parse().map_err(|source| Error::Reference { text: diff_id.clone(), source })?;
+            .map(|(descriptor, text)| {
+                let diff_id = text.parse().map_err(|source: ParseError| {
+                    let (config, layer) = (self.manifest.config().digest(), descriptor.digest());
+                    Error::Image(format!("config {config}: diffid {text:?} of layer {layer}: {source}"))
+                })?;
                 Ok(ImageLayer { descriptor: descriptor.clone(), diff_id })
             })
             .collect()

@@ -45,7 +45,7 @@ impl DirImage {
         match read_small(&dir, VERSION)? {
             Some(text) if !text.starts_with(VERSION_PREFIX) => {
                 let text = String::from_utf8_lossy(&text).trim().to_string();
-                Err(Error::Unsupported(format!("image directory of {text:?}")))
+                Err(Error::Unsupported(format!("its file {VERSION} says {text:?}, where 1.1 is read")))
             }
             _ => Ok(Self { dir }),
         }

@@ -50,7 +50,8 @@ pub struct DockerArchive {
 struct Item {
     config: String,
     repo_tags: Option<Vec<String>>,
-    layers: Vec<String>,
+    /// null for an image without any.
+    layers: Option<Vec<String>>,
 }
 
 /// What the archive holds, by path.
@@ -77,16 +78,16 @@ impl DockerArchive {
         let config_bytes = read_whole(&file, config_extent, &item.config)?;
         let config = lenient::configuration(&config_bytes, item.config.as_str())?;
         let diff_ids = config.rootfs().diff_ids();
-        if diff_ids.len() != item.layers.len() {
-            let why =
-                format!("{} layers, but {} diffids in {}", item.layers.len(), diff_ids.len(), item.config);
+        let files = item.layers.as_deref().unwrap_or_default();
+        if diff_ids.len() != files.len() {
+            let why = format!("{} layers, but {} diffids in {}", files.len(), diff_ids.len(), item.config);
             return Err(Error::Image(why));
         }
         let digest = Digest::of(&config_bytes);
         let mut blobs = HashMap::from([(digest, config_extent)]);
         let config = digest.descriptor(MediaType::from(DOCKER_CONFIG), config_bytes.len() as u64)?;
         let mut layers = Vec::new();
-        for (path, diff_id) in item.layers.iter().zip(diff_ids) {
+        for (path, diff_id) in files.iter().zip(diff_ids) {
             let extent = entries.find(path)?;
             let (digest, media_type) = layer(&file, extent, diff_id)?;
             blobs.insert(digest, extent);
@@ -259,7 +260,7 @@ impl ImageDest for DockerArchiveWriter {
         };
         let layers = image.layers().iter().map(path).collect::<Result<Vec<_>>>()?;
         let repo_tags = self.tag.clone().map(|tag| vec![tag]);
-        let item = Item { config: path(image.config())?, repo_tags, layers };
+        let item = Item { config: path(image.config())?, repo_tags, layers: Some(layers) };
         self.items.lock().unwrap_or_else(PoisonError::into_inner).push(item);
         self.archive.put_manifest(manifest, platform)
     }

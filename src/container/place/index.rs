@@ -26,7 +26,7 @@ pub(in crate::container) fn check_layout_version(content: &[u8]) -> Result<()> {
     let layout: OciLayout = serde_json::from_slice(content).map_err(Error::json(OCI_LAYOUT))?;
     match layout.image_layout_version().as_str() {
         "1.0.0" => Ok(()),
-        other => Err(Error::Unsupported(format!("OCI image layout of version {other:?}"))),
+        other => Err(Error::Unsupported(format!("{OCI_LAYOUT} says version {other:?}, where 1.0.0 is read"))),
     }
 }
 

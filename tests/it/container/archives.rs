@@ -112,7 +112,9 @@ fn images_have_numbers() {
         header.set_size(config.len() as u64);
         header.set_mode(0o644);
         both.append_data(&mut header, format!("{tag}.json"), config.as_bytes()).unwrap();
-        items.push(format!(r#"{{"Config":"{tag}.json","RepoTags":null,"Layers":[]}}"#));
+        // docker save writes null for no layers.
+        let layers = if tag == "b" { "null" } else { "[]" };
+        items.push(format!(r#"{{"Config":"{tag}.json","RepoTags":null,"Layers":{layers}}}"#));
     }
     let list = format!("[{}]", items.join(","));
     let mut header = tar::Header::new_ustar();
