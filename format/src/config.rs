@@ -19,8 +19,7 @@ pub struct RepoConfig {
     keyfile: KeyFile,
     /// `core.mode`; bare if it is not there.
     pub mode: RepoMode,
-    /// `core.collection-id`
-    pub collection_id: Option<CollectionId>,
+    collection_id: Result<Option<CollectionId>>,
     /// `core.parent`: the path of a repository whose objects and remotes this one can use.
     pub parent: Option<String>,
     /// `core.fsync`: whether data is synced to disk; on by default.
@@ -107,6 +106,14 @@ impl RepoConfig {
         Self::from_keyfile(keyfile)
     }
 
+    /// `core.collection-id`; empty, it is none.
+    ///
+    /// # Errors
+    /// If it is no collection id: that concerns only what needs one, and the rest of the repository can be used.
+    pub fn collection_id(&self) -> Result<Option<&CollectionId>> {
+        self.collection_id.as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+
     /// Reads the bytes of a `config`.
     ///
     /// # Errors
@@ -135,7 +142,7 @@ impl RepoConfig {
         let (fsverity, composefs) = integrity(&keyfile)?;
         Ok(Self {
             mode: mode.parse().map_err(|_| core.invalid("mode", &format!("invalid mode '{mode}'")))?,
-            collection_id: core.raw("collection-id").map(str::parse).transpose()?,
+            collection_id: collection_id(&core),
             parent: core.raw("parent").filter(|path| !path.is_empty()).map(str::to_owned),
             fsync: core.flag("fsync", true)?,
             per_object_fsync: core.flag("per-object-fsync", false)?,
@@ -200,6 +207,11 @@ impl<'a> Section<'a> {
     fn invalid(&self, key: &str, why: &str) -> ParseError {
         ParseError::invalid("repository config", 0, format!("{}.{key}: {why}", self.group))
     }
+}
+
+fn collection_id(core: &Section<'_>) -> Result<Option<CollectionId>> {
+    let id = core.raw("collection-id").filter(|id| !id.is_empty()).map(str::parse).transpose();
+    id.map_err(|e: ParseError| core.invalid("collection-id", &e.kind.to_string()))
 }
 
 fn locking(core: &Section<'_>) -> Result<Locking> {

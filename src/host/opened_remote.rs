@@ -271,7 +271,7 @@ impl LocalArchive for Repo {
     }
 
     fn collection(&self) -> Option<CollectionId> {
-        self.config().collection_id.clone()
+        self.config().collection_id().ok().flatten().cloned()
     }
 }
 

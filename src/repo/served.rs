@@ -33,7 +33,7 @@ impl Repo {
         for (key, _) in flags.iter().filter(|(_, is_set)| *is_set) {
             text += &format!("{key}=true\n");
         }
-        if let Some(collection) = &config.collection_id {
+        if let Ok(Some(collection)) = config.collection_id() {
             text += &format!("collection-id={}\n", collection.as_str());
         }
         Ok(text)

@@ -16,7 +16,7 @@ use ostree_format::{
     RefSpec, RepoConfig, RepoMode, RootDir, Summary, SummaryContent, SummaryRef, Xattrs,
 };
 
-use super::{Repo, sys, tmp};
+use super::{Repo, invalid_config, sys, tmp};
 use crate::base::{Ctx, debug_fields};
 use crate::store::{COLLECTION_BINDING, Error, ObjectRead, ObjectWrite, REF_BINDING, Refs, Result, Txn};
 
@@ -53,11 +53,11 @@ impl Repo {
     /// signature of the old summary goes away.
     ///
     /// # Errors
-    /// [`Error::NotFound`] or [`Error::Corrupt`] for the commit of a ref; what signing gives;
-    /// [`Error::Locked`], [`Error::Io`].
+    /// [`Error::NotFound`] or [`Error::Corrupt`] for the commit of a ref; [`Error::Invalid`] if the repository's
+    /// collection is none; what signing gives; [`Error::Locked`], [`Error::Io`].
     pub fn update_summary(&self, additional: &Dict, options: &SummaryOptions<'_>, ctx: &Ctx) -> Result<()> {
         let now_secs = options.now_secs.map_or_else(|| self.now_secs(), Ok)?;
-        if let Some(collection) = &self.config.collection_id {
+        if let Some(collection) = self.config.collection_id().map_err(invalid_config)? {
             self.commit_metadata(collection, additional, options.sign, now_secs, ctx)?;
         }
         let _lock = self.lock_shared(ctx)?;
@@ -121,7 +121,7 @@ impl Repo {
         now_secs: u64,
         mode: RepoMode,
     ) -> Result<Summary> {
-        let main = config.collection_id.as_ref();
+        let main = config.collection_id().map_err(invalid_config)?;
         let mut refs = Vec::new();
         if main.is_none() {
             for (refspec, id) in self.list_of(None)? {

@@ -177,7 +177,7 @@ fn options(args: &Args, repo: &Repo) -> anyhow::Result<CommitOptions> {
     }
     let message = args.message.message(branch)?;
     let refs = branch.into_iter().chain(&args.metadata.bind_refs).cloned().collect();
-    let bindings = RefBindings { refs, collection: repo.config().collection_id.clone() };
+    let bindings = RefBindings { refs, collection: repo.config().collection_id()?.cloned() };
     Ok(CommitOptions {
         parent,
         subject: message.subject,

@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     }
     let wanted = wanted(args, &source)?;
     if !args.disable_verify_bindings {
-        verify_bindings(&wanted, &source, source.config().collection_id.as_ref())?;
+        verify_bindings(&wanted, &source, source.config().collection_id()?)?;
     }
 
     let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).cloned().map(SignedBy);

@@ -57,13 +57,13 @@ impl Repo {
     }
 
     /// The refs of all collections: this repository's own, mirrored ones, and those of remotes whose
-    /// config names a collection.
+    /// config names a collection. What is no collection id is passed over, as in libostree.
     ///
     /// # Errors
     /// As [`Refs::list`](crate::store::Refs::list).
     pub fn collection_refs(&self) -> Result<BTreeMap<CollectionRef, CommitId>> {
         let mut places = Vec::new();
-        if let Some(id) = &self.config.collection_id {
+        if let Ok(Some(id)) = self.config.collection_id() {
             places.push((id.clone(), HEADS.to_owned()));
         }
         for dir in self.dirs_in(MIRRORS)? {

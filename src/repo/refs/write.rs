@@ -81,7 +81,7 @@ impl Repo {
         target: Option<CommitId>,
         changed: &mut ChangedDirs,
     ) -> Result<()> {
-        match self.config.collection_id.as_ref() == Some(id) {
+        match self.config.collection_id() == Ok(Some(id)) {
             true => self.write_ref_in(HEADS, name, target, changed),
             false => self.write_ref_in(&format!("{MIRRORS}/{id}"), name, target, changed),
         }

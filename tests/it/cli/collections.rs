@@ -258,3 +258,39 @@ fn volumes_are_looked_into() {
     assert_eq!(ok(dir, OURS, &["rev-parse", "--repo=new", "apps:app1"]), before);
     assert!(second.contains("Finder: OstreeRepoFinderConfig") && !second.contains("Result 1"), "{second}");
 }
+
+/// A collection that is none concerns only what needs one: C ostree, too, opens such a repository.
+#[test]
+fn a_collection_id_that_is_none() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path();
+    fs::create_dir(dir.join("tree")).unwrap();
+    fs::write(dir.join("tree/file"), "1").unwrap();
+    ok(dir, "ostree", &["init", "--repo=repo", "--mode=archive"]);
+    ok(dir, "ostree", &["commit", "--repo=repo", "-b", "main", "--tree=dir=tree"]);
+    let config = fs::read_to_string(dir.join("repo/config")).unwrap();
+    for id in ["", "not..one"] {
+        fs::write(dir.join("repo/config"), format!("{config}collection-id={id}\n")).unwrap();
+        for args in [
+            &["refs", "--repo=repo"][..],
+            &["rev-parse", "--repo=repo", "main"],
+            &["ls", "--repo=repo", "main"],
+        ] {
+            assert_eq!(ok(dir, OURS, args), ok(dir, "ostree", args), "{id} {args:?}");
+        }
+        ok(dir, OURS, &["fsck", "--repo=repo"]);
+        // C ostree lists the refs as those of the collection that is none.
+        assert_eq!(ok(dir, OURS, &["refs", "--repo=repo", "-c"]), "");
+    }
+    for args in
+        [&["summary", "--repo=repo", "-u"][..], &["commit", "--repo=repo", "-b", "main", "--tree=dir=tree"]]
+    {
+        let out = start(OURS, dir, args);
+        let error = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(error.contains("core.collection-id: Invalid collection ID not..one"), "{args:?}: {error}");
+        assert_eq!(out.status.code(), Some(1), "{args:?}");
+    }
+}
