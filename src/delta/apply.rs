@@ -112,12 +112,12 @@ pub fn apply(head: &Head, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -> Resul
                 None => (from.part)(number)?,
             };
             let part = read_part(&mut *file, Some(&entry.checksum), from.spool, &ctx.cancel);
-            let part = Arc::new(part.map_err(|error| of_part(number, error))?);
+            let part = Arc::new(part.map_err(|error| of_part(block, number, error))?);
             // The one before has to be gone from the disk before a third one comes.
             pool.wait()?;
             let old = OldObjects { store: from.old, spool: from.spool, cancel: &ctx.cancel };
             submit(pool, Work { part, objects: &entry.objects, old, txn, content_bytes: made, ctx })
-                .map_err(|error| of_part(number, error))?;
+                .map_err(|error| of_part(block, number, error))?;
         }
         pool.wait()
     })?;
@@ -133,13 +133,12 @@ pub fn apply(head: &Head, from: &Sources<'_>, txn: &dyn Txn, ctx: &Ctx) -> Resul
     Ok(Applied { commit: block.to, missing, content_bytes: content_bytes.into_inner() })
 }
 
-/// The error with the number of the part that is damaged.
-fn of_part(number: usize, error: Error) -> Error {
+/// The error with the part that is damaged.
+fn of_part(block: &Superblock, number: usize, error: Error) -> Error {
+    let part = format!("part {number} of the static delta to {}", block.to);
     match error {
-        Error::Read { what, source } => Error::Read { what: format!("{what}, its part {number}"), source },
-        Error::Invalid { what, source } => {
-            Error::Invalid { what: format!("{what}, its part {number}"), source }
-        }
+        Error::Read { source, .. } => Error::Read { what: part, source },
+        Error::Invalid { what, source } => Error::Invalid { what: format!("{part}: {what}"), source },
         other => other,
     }
 }

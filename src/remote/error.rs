@@ -45,6 +45,14 @@ pub enum Error {
     /// The summary cannot be read.
     #[error("summary: {0}")]
     Summary(ParseError),
+    /// The index of the static deltas to a commit cannot be read.
+    #[error("{path}: {source}")]
+    DeltaIndex {
+        /// The path of the index in the repository.
+        path: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
     /// A metalink cannot be read, or what it leads to is not what it tells of.
     #[error("metalink: {0}")]
     Metalink(String),
@@ -94,6 +102,7 @@ impl Kind for Error {
             }
             Self::NoRev { .. }
             | Self::Summary(_)
+            | Self::DeltaIndex { .. }
             | Self::WrongDelta(_)
             | Self::OtherDelta { .. }
             | Self::Metalink(_) => ErrorKind::Damaged,

@@ -186,11 +186,12 @@ impl RemoteDeltas<'_> {
         let name = to.checksum().to_base64();
         let path = format!("delta-indexes/{}/{}.index", &name[..2], &name[2..]);
         let Some(bytes) = self.small(&path, ctx)? else { return Ok(()) };
-        let index = Dict::parse(&bytes).map_err(Error::Summary)?;
-        let deltas = index.get_dict("ostree.static-deltas").map_err(Error::Summary)?.unwrap_or_default();
+        let bad = |source| Error::DeltaIndex { path: path.clone(), source };
+        let index = Dict::parse(&bytes).map_err(bad)?;
+        let deltas = index.get_dict("ostree.static-deltas").map_err(bad)?.unwrap_or_default();
         for (name, digest) in deltas {
             if let (Ok(name), Value::Bytes(digest)) = (name.parse(), digest) {
-                let digest = Checksum::from_slice("static delta", 0, &digest).map_err(Error::Summary)?;
+                let digest = Checksum::from_slice("static delta", 0, &digest).map_err(bad)?;
                 self.known.insert(name, digest);
             }
         }

@@ -129,6 +129,8 @@ fn a_changed_part_is_an_error() {
     for (at, part) in damaged(&small.part, 17) {
         assert!(small.apply(&small.superblock, &part, true).is_err(), "byte {at}");
     }
+    let error = small.apply(&small.superblock, &[], true).unwrap_err().to_string();
+    assert!(error.contains(&format!("part 0 of the static delta to {}", small.name.to)), "{error}");
 }
 
 #[test]
@@ -209,7 +211,8 @@ fn announced_sizes_have_to_be_there() {
         let error = small.apply(&block.to_bytes(|_| unreachable!()).unwrap(), b"?", false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
         assert!(
-            error.to_string().contains("part 0: ") && error.to_string().contains("no such compression: 63"),
+            error.to_string().contains("part 0 of the static delta")
+                && error.to_string().contains("no such compression: 63"),
             "{error}"
         );
     }
