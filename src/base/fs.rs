@@ -178,6 +178,15 @@ pub fn link_unnamed(file: impl AsFd, dir: impl AsFd, path: &Path) -> Result<(), 
     }
 }
 
+/// Opens a file a second time, for reading alone.
+///
+/// # Errors
+/// What the system says, also if `/proc` is not mounted.
+pub fn reopen_to_read(file: impl AsFd) -> io::Result<OwnedFd> {
+    let proc = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    Ok(fs::openat(fs::CWD, proc, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
 /// Whether what lies in `dir` was made by this user.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! fs-verity's digest of a file: what the kernel says of one whose content it verifies at every read.
+//! fs-verity: the kernel verifies a file's content at every read, and nobody can change it any more; and the digest that
+//! the kernel gives of such a file.
 //!
 //! ```text
 //! content ─ blocks of 4096 bytes ─ SHA-256 of each ─┐
@@ -9,7 +10,9 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
+use composefs_ioctls::fsverity::{EnableVerityError, fs_ioc_enable_verity};
 use ostree_format::{Checksum, HexChecksum};
 
 /// Bytes of a block.
@@ -121,5 +124,19 @@ impl Write for VerityHasher {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Has the kernel verify a file from now on, by SHA-256 of blocks of 4096 bytes; nobody may have it open for writing.
+/// `false` if its file system cannot.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn enable_verity(file: impl AsFd) -> io::Result<bool> {
+    match fs_ioc_enable_verity(file, SHA256, BLOCK as u32) {
+        Ok(()) | Err(EnableVerityError::AlreadyEnabled) => Ok(true),
+        Err(EnableVerityError::FilesystemNotSupported) => Ok(false),
+        Err(EnableVerityError::Io(error)) => Err(error),
+        Err(error) => Err(io::Error::other(error)),
     }
 }

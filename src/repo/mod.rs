@@ -42,6 +42,7 @@ mod sys;
 mod tmp;
 mod txn;
 mod uncompressed;
+mod verity;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -64,6 +65,7 @@ use crate::store::{Completeness, DevInoCache, Error, Result};
 use dir::ObjectDir;
 use object::{FileFormat, ObjectSync, Sink};
 pub(crate) use sys::{LockKind, try_lock};
+use verity::ObjectVerity;
 
 /// The largest config file that is read.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -84,6 +86,7 @@ pub struct Repo {
     writable: bool,
     parent: Option<Box<Repo>>,
     elsewhere: Option<elsewhere::Elsewhere>,
+    verity: ObjectVerity,
 }
 
 impl Repo {
@@ -117,6 +120,7 @@ impl Repo {
             boot_id: sys::boot_id(),
             tmp,
             fsync: Fsync::of(&config),
+            verity: ObjectVerity::new(config.fsverity),
             config,
             writable,
             dir,
@@ -303,7 +307,7 @@ impl Repo {
     fn direct_sink(&self) -> Sink<'_> {
         let sync = if self.fsync == Fsync::Never { ObjectSync::Later } else { ObjectSync::Each };
         let (tmp, objects) = (self.tmp.as_fd(), &self.objects);
-        Sink { tmp, objects, committed: objects, sync, payload_links_from: None }
+        Sink { tmp, objects, committed: objects, sync, payload_links_from: None, verity: &self.verity }
     }
 }
 

@@ -13,26 +13,22 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use composefs_ioctls::fsverity::{EnableVerityError, fs_ioc_enable_verity};
 use ostree_format::{CommitId, ObjectName};
 use rustix::fs::{Mode, OFlags, fsync, openat, renameat};
 use rustix::io::Errno;
 
 use super::prepare_root::{IMAGE, Integrity, RootConfig};
-use super::{Error, Result, files, sealed};
-use crate::base::{Ctx, VerityDigest};
+use super::{Deployments, Error, Result, Sysroot, files, sealed};
+use crate::base::{Ctx, VerityDigest, enable_verity};
 use crate::composefs::{FileDigests, TreeImage};
 use crate::repo::Repo;
 use crate::store::{Reachable, load_commit, walk_commit};
 
 /// What the image is called until it is whole.
 const UNFINISHED: &str = ".ostree.cfs.new";
-/// The kernel's number of SHA-256 among fs-verity's algorithms.
-const SHA256: u8 = 1;
-/// Bytes of the blocks that fs-verity hashes.
-const BLOCK: u32 = 4096;
 
 /// Writes the image of a commit into its deployment, a checkout of it. Where files are to be verified, they and the image
 /// get fs-verity.
@@ -96,15 +92,41 @@ fn protect_objects(repo: &Repo, commit: &CommitId, ctx: &Ctx) -> Result<()> {
     Ok(())
 }
 
-fn open(dir: &Dir, path: &str) -> Result<File, Errno> {
+impl Sysroot {
+    /// Gives a sysroot that was copied file by file what the copy lacks: fs-verity for objects and for the images of
+    /// deployments, where the repository's config wants it.
+    ///
+    /// # Errors
+    /// Those of [`Repo::protect_objects`]; [`Error::Io`].
+    pub fn finish_copy(&self, deployments: &Deployments, ctx: &Ctx) -> Result<()> {
+        if !self.repo.protect_objects(ctx)? {
+            return Ok(());
+        }
+        for deployment in &deployments.list {
+            let dir = self.deployment_dir(&deployment.id)?;
+            match open(&dir, IMAGE) {
+                Ok(image) => protect(&image)?,
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(Error::at(&dir, "open", IMAGE, errno)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(dir: impl AsFd, path: &str) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     openat(dir, path, flags, Mode::empty()).map(File::from)
 }
 
 /// Has the kernel verify a file from now on, which nobody can change any more.
 fn protect(file: &File) -> Result<()> {
-    match fs_ioc_enable_verity(file, SHA256, BLOCK) {
-        Ok(()) | Err(EnableVerityError::AlreadyEnabled) => Ok(()),
-        Err(error) => Err(Error::at(file, "enabling fs-verity of", ".", io::Error::other(error))),
+    let failed = |error| Error::at(file, "enabling fs-verity of", ".", error);
+    match enable_verity(file) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            Err(failed(io::Error::new(io::ErrorKind::Unsupported, "the file system does not have it")))
+        }
+        Err(error) => Err(failed(error)),
     }
 }

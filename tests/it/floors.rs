@@ -145,7 +145,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (
         "base/fs.rs",
         "\"/proc/self/fd/",
-        "the kernel's name of what was handed in: where a directory lies is read, for messages, and a file gets a name",
+        "the kernel's name of what was handed in: where a directory lies is read, for messages, a file gets a name, or \
+         is opened again for reading",
     ),
     ("base/fs.rs", "CWD", "beside that name, which is absolute"),
     (

@@ -60,7 +60,7 @@ pub(in crate::repo) fn write_archived(
         return Ok(None);
     }
     sys::set_mode(file.file(), 0o644).map_err(failed(&sink.tmp, "chmod", id))?;
-    sink.place(&file, &(*id).into(), RepoMode::Archive).map(Some)
+    sink.place(file, &(*id).into(), RepoMode::Archive).map(Some)
 }
 
 /// Whether the file ends where its content does; everything else is an error.

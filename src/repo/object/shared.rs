@@ -52,7 +52,7 @@ pub(in crate::repo) fn write_cloned(
         return Ok((id, None));
     }
     let file = TempFile::of(content.into_file(), sink.tmp);
-    finish_regular(sink, format, header, &file, &id, payload).map(|linked| (id, Some(linked)))
+    finish_regular(sink, format, header, file, &id, payload).map(|linked| (id, Some(linked)))
 }
 
 /// Gives a written file, of which `payload` is the checksum of the content, all that the object has, and its name.
@@ -60,14 +60,14 @@ pub(super) fn finish_regular(
     sink: &Sink<'_>,
     format: &dyn FileFormat,
     header: &FileHeader,
-    file: &TempFile<'_>,
+    file: TempFile<'_>,
     id: &FileId,
     payload: Option<Checksum>,
 ) -> Result<Linked> {
     format.check(id, header)?;
     let payload = payload.map(|checksum| ObjectName::new(checksum, ObjectType::PayloadLink));
     if let Some(payload) = &payload {
-        share_with_payload(sink, format.mode(), payload, file);
+        share_with_payload(sink, format.mode(), payload, &file);
     }
     format.seal(sink, id, header, file.file())?;
     let linked = sink.place(file, &(*id).into(), format.mode())?;

@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 
 use super::super::dir::ObjectDir;
 use super::super::sys::{self, Linked, TempFile};
+use super::super::verity::ObjectVerity;
 use super::shared::finish_regular;
 use super::{FileFormat, Links, failed};
 use crate::store::{Error, Result, unreadable, wrong_length};
@@ -38,6 +39,8 @@ pub(in crate::repo) struct Sink<'a> {
     pub(in crate::repo) sync: ObjectSync,
     /// The size from which on content gets a payload link, if any does.
     pub(in crate::repo) payload_links_from: Option<u64>,
+    /// Whether the kernel is to verify objects from now on.
+    pub(in crate::repo) verity: &'a ObjectVerity,
 }
 
 /// The content of a file on its way into an object.
@@ -155,8 +158,9 @@ impl Sink<'_> {
     }
 
     /// Gives a finished file the object's name.
-    pub(super) fn place(&self, file: &TempFile<'_>, name: &ObjectName, mode: RepoMode) -> Result<Linked> {
+    pub(super) fn place(&self, mut file: TempFile<'_>, name: &ObjectName, mode: RepoMode) -> Result<Linked> {
         let path = name.loose_path(mode);
+        self.verity.protect(&mut file, self.objects, &path)?;
         if self.sync == ObjectSync::Each {
             sys::sync_file(file.file()).map_err(|e| self.objects.failed("fsync", &path, e))?;
         }
@@ -190,7 +194,7 @@ pub(in crate::repo) fn write_regular(
             (id, payload)
         }
     };
-    let linked = finish_regular(sink, format, header, &file, &id, payload)?;
+    let linked = finish_regular(sink, format, header, file, &id, payload)?;
     Ok((id, Some(linked)))
 }
 
@@ -251,7 +255,7 @@ pub(in crate::repo) fn write_meta(
     bytes: &[u8],
 ) -> Result<Linked> {
     let file = meta_file(sink, name, bytes)?;
-    sink.place(&file, name, mode)
+    sink.place(file, name, mode)
 }
 
 /// Writes the bytes of a metadata object in place of a file that has its name.
@@ -277,14 +281,14 @@ fn meta_file<'a>(sink: &Sink<'a>, name: &ObjectName, bytes: &[u8]) -> Result<Tem
 }
 
 /// Gives a file of another repository of the same mode the object's name here; `false` if no hard link is
-/// possible.
+/// possible, or the kernel has to verify objects here: nobody knows whether it does so there.
 pub(in crate::repo) fn link_loose(
     sink: &Sink<'_>,
     format: &dyn FileFormat,
     id: &FileId,
     from: &crate::store::LooseFile<'_>,
 ) -> Result<bool> {
-    let Some(path) = from.path.to_str() else { return Ok(false) };
+    let Some(path) = linkable(sink, from) else { return Ok(false) };
     let name = ObjectName::from(*id);
     // Anything may lie there: what cannot be the file of an object is left to whoever opens it, and will say so.
     let stat = sys::lstat(from.dir, path).map_err(failed(&from.dir, "stat", id))?;
@@ -307,15 +311,15 @@ pub(in crate::repo) fn link_loose(
     }
 }
 
-/// Hard-links a metadata object, which looks the same in every mode, from another repository; `false` if that is not
-/// possible.
+/// Hard-links a metadata object, which looks the same in every mode, from another repository; `false` as for
+/// [`link_loose`].
 pub(in crate::repo) fn link_meta(
     sink: &Sink<'_>,
     mode: RepoMode,
     name: &ObjectName,
     from: &crate::store::LooseFile<'_>,
 ) -> Result<bool> {
-    let Some(path) = from.path.to_str() else { return Ok(false) };
+    let Some(path) = linkable(sink, from) else { return Ok(false) };
     sink.objects.ensure_parent(name)?;
     let to = name.loose_path(mode);
     match sys::link(from.dir, path, sink.objects.as_fd(), &to) {
@@ -323,6 +327,11 @@ pub(in crate::repo) fn link_meta(
         Err(e) if is_not_linkable(&e) => Ok(false),
         Err(e) => Err(sink.objects.failed("link", &to, e)),
     }
+}
+
+/// The path of a file that may become an object of this repository, too.
+fn linkable<'p>(sink: &Sink<'_>, from: &'p crate::store::LooseFile<'_>) -> Option<&'p str> {
+    from.path.to_str().filter(|_| !sink.verity.is_required())
 }
 
 /// Whether the error says that this file cannot have another name there: another file system, too many

@@ -26,7 +26,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use ostree_format::config::Tristate;
 use ostree_format::{CollectionId, CommitId, ObjectName, RefName, RefSpec, RepoMode};
 
 use super::dir::ObjectDir;
@@ -95,10 +94,6 @@ struct Pending {
 
 impl<'r> Transaction<'r> {
     pub(super) fn begin(repo: &'r Repo, takeover: Takeover, ctx: &Ctx) -> Result<Self> {
-        if repo.config.fsverity == Tristate::Yes {
-            let why = "fsverity required (ex-integrity.fsverity=yes), which this program cannot turn on for objects";
-            return Err(Error::Unsupported(why.into()));
-        }
         repo.require_writable()?;
         let lock = repo.lock_shared(ctx)?;
         let writeback = match repo.fsync {
@@ -273,7 +268,8 @@ impl<'r> Transaction<'r> {
         let objects = &staging.objects;
         let payload_links_from = self.repo.config.payload_link_threshold_bytes;
         let payload_links_from = payload_links_from.filter(|_| self.keeps_payloads() && self.shares_blocks());
-        Ok(Sink { tmp: objects.as_fd(), objects, committed: &self.repo.objects, sync, payload_links_from })
+        let (tmp, committed, verity) = (objects.as_fd(), &self.repo.objects, &self.repo.verity);
+        Ok(Sink { tmp, objects, committed, sync, payload_links_from, verity })
     }
 
     /// Whether the mode is one whose objects get payload links.

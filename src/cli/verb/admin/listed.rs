@@ -7,7 +7,6 @@ use anyhow::{Context, bail};
 use super::{Locked, SysrootOptions};
 use crate::cli::terminal::Session;
 use crate::cli::verb::remote;
-use crate::format::config::Tristate;
 use crate::format::{RefSpec, RemoteName};
 use crate::sysroot::{After, Cleanup, DeploymentOrigin, Deployments};
 
@@ -70,11 +69,8 @@ pub(crate) fn cleanup(args: &CleanupArgs, session: &Session) -> anyhow::Result<(
 
 /// Does what a copy of a sysroot lacks: fs-verity, where the repository's files are to have it.
 pub(crate) fn post_copy(args: &CleanupArgs, session: &Session) -> anyhow::Result<()> {
-    let Locked { sysroot, _lock, .. } = args.common.lock(session)?;
-    match sysroot.repo().config().fsverity {
-        Tristate::Yes => bail!("the repository wants fs-verity, which only C ostree can turn on"),
-        Tristate::No | Tristate::Maybe => Ok(()),
-    }
+    let Locked { sysroot, deployments, _lock } = args.common.lock(session)?;
+    Ok(sysroot.finish_copy(&deployments, &session.ctx)?)
 }
 
 /// Deletes a deployment.

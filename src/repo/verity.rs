@@ -1,0 +1,112 @@
+//! fs-verity for the files of objects: the kernel verifies them at every read, and nobody can change them any more.
+//!
+//! `ex-integrity.fsverity` of the config wants it for every object (`yes`), or for those that can have it (`maybe`).
+//! Detached metadata changes, and has none. Source: libostree ostree-repo-verity.c.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ostree_format::ObjectType;
+use ostree_format::config::Tristate;
+
+use super::Repo;
+use super::sys::{self, TempFile};
+use crate::base::{Ctx, enable_verity};
+use crate::store::{Error, Result};
+
+/// What the config wants, and what the file system has.
+#[derive(Debug)]
+pub(super) struct ObjectVerity {
+    wanted: Tristate,
+    /// The file system has said that it has no fs-verity.
+    is_missing: AtomicBool,
+}
+
+impl ObjectVerity {
+    pub(super) fn new(wanted: Tristate) -> Self {
+        Self { wanted, is_missing: AtomicBool::new(false) }
+    }
+
+    /// Whether an object may not be without.
+    pub(super) fn is_required(&self) -> bool {
+        self.wanted == Tristate::Yes
+    }
+
+    /// Protects a file that has been written and gets the name `path` in `objects` next.
+    pub(super) fn protect(&self, file: &mut TempFile<'_>, objects: impl AsFd, path: &str) -> Result<()> {
+        if !self.is_possible() {
+            return Ok(());
+        }
+        let protected = file.close_for_writing().and_then(|()| enable_verity(file.file()));
+        self.judge(protected, objects, path).map(drop)
+    }
+
+    /// Whether it is wanted, and not known to be missing where it may be.
+    fn is_possible(&self) -> bool {
+        match self.wanted {
+            Tristate::Yes => true,
+            Tristate::Maybe => !self.is_missing.load(Ordering::Relaxed),
+            Tristate::No => false,
+        }
+    }
+
+    /// Whether the file system has it, by what became of the object `path`.
+    fn judge(&self, protected: io::Result<bool>, objects: impl AsFd, path: &str) -> Result<bool> {
+        match protected {
+            Ok(true) => Ok(true),
+            Ok(false) if self.is_required() => Err(Error::Unsupported(format!(
+                "fsverity required (ex-integrity.fsverity=yes), but the file system of {} does not have it: turn it on \
+                 (`tune2fs -O verity`), or have `maybe` in the config",
+                crate::base::fs::place(objects, ".").display()
+            ))),
+            Ok(false) => {
+                self.is_missing.store(true, Ordering::Relaxed);
+                Ok(false)
+            }
+            // Who may not write into a file may not protect it, either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !self.is_required() => Ok(true),
+            Err(error) => Err(Error::at(objects, "enable fs-verity of", path, error)),
+        }
+    }
+}
+
+impl Repo {
+    /// Has the kernel verify the files of all objects, as far as it does not already, if the config wants that; for a
+    /// repository that was copied file by file. Says whether the kernel can, and it is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the config wants it for every object, and the file system does not have it;
+    /// [`Error::Io`], [`Error::Cancelled`].
+    pub fn protect_objects(&self, ctx: &Ctx) -> Result<bool> {
+        let mut names = Vec::new();
+        for dir in self.objects.dirs()? {
+            ctx.cancel.check()?;
+            self.objects.for_each_in(&dir, self.mode(), &mut |name| {
+                names.push(name);
+                Ok(())
+            })?;
+            for name in names.drain(..) {
+                let path = name.loose_path(self.mode());
+                if matches!(name.kind, ObjectType::CommitMeta | ObjectType::PayloadLink) {
+                    continue;
+                }
+                if !self.verity.is_possible() {
+                    return Ok(false);
+                }
+                let protected = match sys::open_nofollow(&self.objects, &path) {
+                    Ok((file, _)) => enable_verity(file),
+                    // A symbolic link.
+                    Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                };
+                if !self.verity.judge(protected, &self.objects, &path)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(self.verity.is_possible())
+    }
+}
