@@ -36,8 +36,9 @@
 //!
 //! # Errors
 //! Each module has an error type of its own, whose [`base::Kind::kind`] says what a caller has to know who cannot do
-//! anything about the details: refused, damaged, missing, network, cancelled … The text of an error is all that is to be
-//! said, causes included: show it alone, since a printer of causes (`{:#}` of anyhow) would say these twice.
+//! anything about the details: refused, damaged, missing, network, cancelled … The text of an error names the thing, and
+//! [`source`](std::error::Error::source) has the cause: whoever prints errors walks through their causes, as `{:#}` of
+//! anyhow does; [`base::WithCauses`] is all of it as one line.
 //!
 //! # Callers with an async runtime
 //! Every call blocks: the work is hashing, compression and system calls that no runtime can wait for. Call it from a

@@ -1,6 +1,7 @@
 //! Floor 1: progress, cancellation, threads, streams and files, for everything above.
 
 mod answers;
+mod causes;
 pub mod compressed;
 mod ctx;
 mod debug;
@@ -15,6 +16,7 @@ mod verity;
 mod xattr;
 
 pub use answers::Answers;
+pub use causes::{WithCauses, causes};
 pub use ctx::{Cancel, Cancelled, Ctx, Event, Outcome, Progress, Silent};
 pub(crate) use debug::debug_fields;
 pub use item::Item;

@@ -2,13 +2,12 @@
 //!
 //! The library tells facts and kinds; which option, verb or file helps is known here alone.
 
+use super::causes::Cause;
 use super::room;
 use crate::net::{self, Login, TlsProblem};
 use crate::sysroot::Unsealed;
 use crate::transfer::pipe;
-use crate::{container, host, store, sysroot, tar};
-
-type Cause<'a> = &'a (dyn std::error::Error + 'static);
+use crate::{container, host, remote, store, sysroot, tar};
 
 /// All that is to be said of an error, on one line.
 pub(crate) fn text(error: &anyhow::Error) -> String {
@@ -57,6 +56,7 @@ fn next_step(cause: Cause<'_>) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_tar))
         .or_else(|| cause.downcast_ref().and_then(of_store))
         .or_else(|| cause.downcast_ref().and_then(of_sysroot))
+        .or_else(|| cause.downcast_ref().and_then(of_remote))
         .or_else(|| cause.downcast_ref().and_then(of_net))
         .or_else(|| cause.downcast_ref().and_then(of_pipe))
 }
@@ -82,6 +82,9 @@ fn of_host(error: &host::Error) -> Option<&'static str> {
         Error::Sysroot(sysroot::Error::NotASysroot) => {
             Some("--sysroot names another one, `admin init-fs` makes one")
         }
+        Error::Sysroot(error) => of_sysroot(error),
+        Error::Remote(error) => of_remote(error),
+        Error::Net(error) => of_net(error),
         Error::At { source, .. } => of_host(source),
         Error::Image(error) => of_container(error),
         Error::Policy { source, .. } => of_container(source),
@@ -148,6 +151,15 @@ fn of_sysroot(error: &sysroot::Error) -> Option<&'static str> {
             why: Unsealed::NoCommit | Unsealed::Layers | Unsealed::NoDigest, ..
         } => Some("`commit --generate-composefs-metadata` writes the digest"),
         sysroot::Error::In { source, .. } => of_sysroot(source),
+        sysroot::Error::Store(error) => of_store(error),
+        _ => None,
+    }
+}
+
+fn of_remote(error: &remote::Error) -> Option<&'static str> {
+    match error {
+        remote::Error::Net(error) => of_net(error),
+        remote::Error::Store(error) => of_store(error),
         _ => None,
     }
 }

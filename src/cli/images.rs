@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-use crate::base::{Ctx, ErrorKind, Kind};
+use crate::base::{Ctx, ErrorKind, Kind, WithCauses};
 use crate::cli::room::{Kept, Writing};
 use crate::container;
 use crate::container::image::{ImageReference, PlatformName, RepositoryName, Transport};
@@ -138,7 +138,7 @@ fn said(error: Error) -> anyhow::Error {
         Error::ShortName { name, .. } | Error::ImageName { name, .. } => {
             match (unknown_transport(name), here(name)) {
                 (Some(text), _) => anyhow!(text),
-                (None, Some(here)) => anyhow!("{error}; {here}"),
+                (None, Some(here)) => anyhow!("{}; {here}", WithCauses(&error)),
                 (None, None) => error.into(),
             }
         }

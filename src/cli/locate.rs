@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::causes::{kind, store_error};
 use super::room::{Kept, Writing};
-use crate::base::{Cancelled, Ctx, ErrorKind, Kind, fs};
+use crate::base::{Ctx, ErrorKind, fs};
 use crate::host::Machine;
 use crate::repo::{Repo, Transaction, TransactionStats};
-use crate::{container, remote, store, sysroot, tar, transfer};
+use crate::{container, store};
 
 /// Options of every verb that works on a repository.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -75,39 +76,21 @@ pub(crate) fn give_up(repo: &Repo, txn: Transaction<'_>, error: anyhow::Error) -
     if kind == ErrorKind::Exhausted { named(repo, error, Kept::Objects) } else { error }
 }
 
-/// The kind of the first error that has one.
-pub(super) fn kind(error: &anyhow::Error) -> ErrorKind {
-    let kind = |cause: &(dyn std::error::Error + 'static)| {
-        None.or_else(|| cause.downcast_ref::<container::image::Error>().map(Kind::kind))
-            .or_else(|| cause.downcast_ref::<tar::Error>().map(Kind::kind))
-            .or_else(|| cause.downcast_ref::<transfer::pipe::Error>().map(Kind::kind))
-            .or_else(|| cause.downcast_ref::<remote::Error>().map(Kind::kind))
-            .or_else(|| cause.downcast_ref::<sysroot::Error>().map(Kind::kind))
-            .or_else(|| cause.downcast_ref::<store::Error>().map(Kind::kind))
-            .or_else(|| cause.downcast_ref::<std::io::Error>().map(Kind::kind))
-            .or_else(|| cause.downcast_ref::<Cancelled>().map(|_| ErrorKind::Cancelled))
-    };
-    error.chain().find_map(kind).unwrap_or(ErrorKind::Usage)
-}
-
 /// What went wrong while an image came into a repository, which is named if it takes no more.
 pub(crate) fn writing(repo: &Repo) -> impl FnOnce(container::image::Error) -> anyhow::Error {
-    use container::image::Error::{Store, Tar};
     use store::Error::{Io, NoSpace};
-    move |error| match error {
-        Store(Io { .. } | NoSpace { .. }) | Tar(tar::Error::Store(Io { .. } | NoSpace { .. })) => {
-            named(repo, error, Kept::Objects)
-        }
+    move |error| match error.store() {
+        Some(Io { .. } | NoSpace { .. }) => named(repo, error, Kept::Objects),
         _ => error.into(),
     }
 }
 
 /// Says to which repository something could not be written, unless the error does by the path of a file in it.
 fn named(repo: &Repo, error: impl Into<anyhow::Error>, kept: Kept) -> anyhow::Error {
-    let error = error.into();
-    let (path, said) = (fs::place(repo.dir(), "."), error.to_string());
-    let place = match said.contains(&*path.to_string_lossy()) {
-        true => said,
+    let (error, path) = (error.into(), fs::place(repo.dir(), "."));
+    let file = error.chain().find_map(store_error).and_then(store::Error::path);
+    let place = match file.is_some_and(|file| file.starts_with(&path)) {
+        true => error.to_string(),
         false => format!("Repository {}", path.display()),
     };
     error.context(Writing { place, path: Some(path), kept })

@@ -16,6 +16,7 @@ mod absent;
 mod advice;
 mod app;
 mod args;
+mod causes;
 mod complete;
 mod datetime;
 mod dump;
@@ -42,6 +43,7 @@ use self::args::Arranged;
 use self::program::Program;
 use self::progress::Report;
 use self::terminal::{Interrupt, Session};
+use crate::base::WithCauses;
 use crate::host::Machine;
 
 /// The exit code of whoever looked for something new, and found nothing: rpm-ostree's.
@@ -69,7 +71,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Becomes the init of a deployment, with the arguments that the kernel gives its init; returns if that fails.
 fn init(args: impl Iterator<Item = OsString>) -> ExitCode {
     let Err(error) = Machine::from_env().become_init(args);
-    terminal::say(format_args!("ostree-prepare-root: {error}"));
+    terminal::say(format_args!("ostree-prepare-root: {}", WithCauses(&error)));
     ExitCode::FAILURE
 }
 

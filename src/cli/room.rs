@@ -6,8 +6,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::causes::{Cause, store_error};
 use super::terminal::size;
-use crate::{container, store, tar};
+use crate::store;
 
 /// Fewer free inodes than this are told of.
 const FEW_INODES: u64 = 1000;
@@ -58,19 +59,12 @@ pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
 }
 
 /// Whether something failed for want of room: the bytes that were wanted, where they are known.
-fn wanted(cause: &(dyn std::error::Error + 'static)) -> Option<Option<u64>> {
+fn wanted(cause: Cause<'_>) -> Option<Option<u64>> {
     if let Some(error) = cause.downcast_ref::<std::io::Error>() {
         return matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded).then_some(None);
     }
-    let in_store = |error: &store::Error| match error {
-        store::Error::NoSpace { wanted, .. } => Some(Some(*wanted)),
-        _ => None,
-    };
-    match (cause.downcast_ref(), cause.downcast_ref(), cause.downcast_ref()) {
-        (Some(error), _, _) => in_store(error),
-        (_, Some(tar::Error::Store(error)), _) => in_store(error),
-        (_, _, Some(container::image::Error::Store(error))) => in_store(error),
-        (_, _, Some(container::image::Error::Tar(tar::Error::Store(error)))) => in_store(error),
+    match store_error(cause) {
+        Some(store::Error::NoSpace { wanted, .. }) => Some(Some(*wanted)),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use tempfile::TempPath;
 
-use super::locate::kind;
+use super::causes::kind;
 use super::room::{Kept, Writing};
 use crate::base::ErrorKind;
 use crate::base::fs::link_unnamed;

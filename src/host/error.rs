@@ -1,9 +1,9 @@
 //! What can be wrong with a machine's configuration, and with what it leads to.
 
+mod helper;
+
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
-use std::time::Duration;
 
 use ostree_format::{ParseError, RemoteName};
 
@@ -16,12 +16,14 @@ use crate::sign::{self, KeyKind};
 use crate::store;
 use crate::sysroot::prepare_root;
 
+pub use helper::HelperProblem;
+
 /// What went wrong on the way to a repository, key or image.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or directory could not be read or written.
-    #[error("{op} {}: {source}", path.display())]
+    #[error("{op} {}", path.display())]
     Io {
         /// What was tried, such as `"Reading"`.
         op: &'static str,
@@ -43,7 +45,7 @@ pub enum Error {
     #[error("{} is not an ostree repository", .0.display())]
     NotARepository(PathBuf),
     /// A repository could not be opened.
-    #[error("Opening repository {}: {source}", path.display())]
+    #[error("Opening repository {}", path.display())]
     Repository {
         /// The path of the repository.
         path: PathBuf,
@@ -51,7 +53,7 @@ pub enum Error {
         source: store::Error,
     },
     /// A repository could not be read or written.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] store::Error),
     /// A service of the system could not be started.
     #[error("Failed to start {name}: {why}")]
@@ -62,10 +64,10 @@ pub enum Error {
         why: String,
     },
     /// A sysroot could not be read or written.
-    #[error("{0}")]
+    #[error(transparent)]
     Sysroot(#[from] crate::sysroot::Error),
     /// A deployment cannot become the root file system, or its mounts cannot be changed.
-    #[error("{0}")]
+    #[error(transparent)]
     Booting(#[from] prepare_root::Error),
     /// No remote of this name is configured.
     #[error("Remote \"{0}\" not found")]
@@ -78,17 +80,17 @@ pub enum Error {
     RemoteConfig(String),
     #[cfg(feature = "net")]
     /// A server could not be asked.
-    #[error("{0}")]
+    #[error(transparent)]
     Net(#[from] crate::net::Error),
     #[cfg(feature = "net")]
     /// A file of a remote could not be had.
-    #[error("{0}")]
+    #[error(transparent)]
     Remote(#[from] crate::remote::Error),
     /// A value of a format cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Parse(#[from] ParseError),
     /// A configuration file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     KeyFile {
         /// The file.
         path: PathBuf,
@@ -97,7 +99,7 @@ pub enum Error {
     },
     #[cfg(feature = "openpgp")]
     /// A file holds no OpenPGP keys, or keys that cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Keys {
         /// The file or directory.
         path: PathBuf,
@@ -106,10 +108,10 @@ pub enum Error {
     },
     #[cfg(feature = "openpgp")]
     /// Something could not be signed, or a signature not be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Gpg(#[from] gpg::Error),
     /// A file holds no bare keys of the kind that it should, or keys that cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     BareKeys {
         /// The file.
         path: PathBuf,
@@ -117,7 +119,7 @@ pub enum Error {
         source: sign::Error,
     },
     /// Something could not be signed with a bare key.
-    #[error("{0}")]
+    #[error(transparent)]
     Sign(#[from] sign::Error),
     /// Signatures of this kind are asked for, and no keys are configured.
     #[error("No keys found for required signapi type {}", .0.name())]
@@ -136,10 +138,10 @@ pub enum Error {
     NotSigned(String),
     #[cfg(feature = "container")]
     /// An image could not be opened, read or written.
-    #[error("{0}")]
+    #[error(transparent)]
     Image(#[from] image::Error),
     /// Something is wrong at a place that has a name, such as an archive.
-    #[error("{place}: {source}")]
+    #[error("{place}")]
     At {
         /// The name.
         place: String,
@@ -148,7 +150,7 @@ pub enum Error {
     },
     #[cfg(feature = "container")]
     /// A file of podman's or skopeo's configuration cannot be understood.
-    #[error("{0}")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// A registry's configuration does not allow what was asked for.
     #[error("{0}")]
@@ -162,7 +164,7 @@ pub enum Error {
         why: String,
     },
     /// The name of an image cannot be read.
-    #[error("Image {name:?}: {source}")]
+    #[error("Image {name:?}")]
     ImageName {
         /// The name.
         name: String,
@@ -185,7 +187,7 @@ pub enum Error {
     #[error("directory of certificates {}: no such directory", .0.display())]
     NoCertificateDirectory(PathBuf),
     /// The private key of a client certificate could not be read.
-    #[error("Client certificate {}: {source}", certificate.display())]
+    #[error("Client certificate {}", certificate.display())]
     ClientKey {
         /// The certificate.
         certificate: PathBuf,
@@ -218,7 +220,7 @@ pub enum Error {
     },
     #[cfg(feature = "container")]
     /// A policy does not let an image in, or cannot be asked about it.
-    #[error("Policy {}: {source}", path.display())]
+    #[error("Policy {}", path.display())]
     Policy {
         /// The file.
         path: PathBuf,
@@ -226,7 +228,7 @@ pub enum Error {
         source: Box<image::Error>,
     },
     /// The name of a place on another machine cannot be read.
-    #[error("{name:?}: {source}")]
+    #[error("{name:?}")]
     SshPlace {
         /// The name.
         name: String,
@@ -245,38 +247,7 @@ pub enum Error {
     #[error("{0}")]
     NoPolicy(String),
     /// The work was told to stop.
-    #[error("{0}")]
-    Cancelled(#[from] Cancelled),
-}
-
-/// The ways in which a credential helper can fail.
-#[derive(Debug, thiserror::Error)]
-pub enum HelperProblem {
-    /// A name with a slash would leave the directories that are searched.
-    #[error("this is no name of a credential helper")]
-    Name,
-    /// No directory of `PATH` has such a program.
-    #[error("there is no such program")]
-    Missing,
-    /// The helper could not be started or waited for.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The helper failed.
-    #[error("{status}: {said}")]
-    Failed {
-        /// The helper's exit status.
-        status: ExitStatus,
-        /// The text that the helper printed.
-        said: String,
-    },
-    /// The helper's answer is not understood; it may hold a secret, and is not quoted.
-    #[error("its answer is not understood")]
-    Answer,
-    /// The helper did not answer, and was ended after this time.
-    #[error("no answer within {} s; it was ended", .0.as_secs())]
-    Silent(Duration),
-    /// The work was told to stop.
-    #[error("{0}")]
+    #[error(transparent)]
     Cancelled(#[from] Cancelled),
 }
 
@@ -338,6 +309,19 @@ impl Kind for Error {
 }
 
 impl Error {
+    /// What failed of a repository, if that is to blame.
+    pub fn store(&self) -> Option<&store::Error> {
+        match self {
+            Self::Store(error) | Self::Repository { source: error, .. } => Some(error),
+            Self::At { source, .. } => source.store(),
+            #[cfg(feature = "container")]
+            Self::Image(error) => error.store(),
+            #[cfg(feature = "net")]
+            Self::Remote(error) => error.store(),
+            _ => None,
+        }
+    }
+
     /// Turns an I/O error into [`Error::Io`]: what was tried, on which file, and what the system said.
     pub(super) fn io(op: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();

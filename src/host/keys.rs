@@ -19,6 +19,7 @@ use ostree_format::{CommitId, RemoteName};
 use super::remotes::remotes_d;
 use super::repos::open_dir;
 use super::{Error, Machine, Remote, Result};
+use crate::base::WithCauses;
 use crate::repo::Repo;
 use crate::sign::gpg::{self, Keyring, SecretKeys, SignatureVerdict};
 use crate::store::{self, CommitBytes, Refusal, Txn, Voucher, load_commitmeta};
@@ -138,7 +139,7 @@ impl Machine {
             match from_file(&file) {
                 Ok(keys) => _ = keyring.extend(keys),
                 Err(error @ Error::Keys { .. }) => {
-                    tracing::debug!(%error, "a file of gpgkeypath without keys");
+                    tracing::debug!(error = %WithCauses(&error), "a file of gpgkeypath without keys");
                 }
                 Err(error) => return Err(error),
             }

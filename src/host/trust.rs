@@ -14,6 +14,7 @@ use ostree_format::variant::Dict;
 use ostree_format::{RemoteConfig, RemoteName, SignVerify};
 
 use super::{Error, Machine, Result};
+use crate::base::WithCauses;
 use crate::repo::Repo;
 #[cfg(feature = "openpgp")]
 use crate::sign::gpg::Keyring;
@@ -132,7 +133,11 @@ impl Machine {
         };
         if let Some(file) = file {
             let failed = |error| {
-                Error::NotSigned(format!("Failed loading '{}' keys from '{file}': {error}", kind.name()))
+                Error::NotSigned(format!(
+                    "Failed loading '{}' keys from '{file}': {}",
+                    kind.name(),
+                    WithCauses(&error)
+                ))
             };
             self.add_keys(&mut keys, file).map_err(failed)?;
         }

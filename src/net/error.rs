@@ -6,7 +6,7 @@ use reqwest::{StatusCode, Url};
 
 use super::patience::secs;
 use super::tls::of_webpki;
-use crate::base::{Cancelled, ErrorKind, Kind};
+use crate::base::{Cancelled, ErrorKind, Kind, causes};
 
 /// The result of every call over the network.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -241,13 +241,6 @@ fn type_text(content_type: Option<&str>) -> &str {
 
 fn of_size(size: Option<u64>) -> String {
     size.map(|size| format!(" of {size}")).unwrap_or_default()
-}
-
-/// An error and its causes.
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |e| e.source())
 }
 
 /// What TLS says, which lies within an I/O error, or within one of those within another.

@@ -3,7 +3,7 @@
 use ostree_format::delta::DeltaName;
 use ostree_format::{CommitId, ParseError, RefName};
 
-use crate::base::{Cancelled, ErrorKind, Kind};
+use crate::base::{Cancelled, ErrorKind, Kind, WithCauses};
 use crate::store::Refusal;
 use crate::{net, store};
 
@@ -15,10 +15,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be fetched.
-    #[error("{0}")]
+    #[error(transparent)]
     Net(#[from] net::Error),
     /// An object is missing or damaged, or could not be written.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] store::Error),
     /// The remote has no such ref.
     #[error("No such branch '{0}' in repository summary")]
@@ -40,13 +40,13 @@ pub enum Error {
     )]
     NoSummaryToVerify,
     /// The summary was refused.
-    #[error("{0}")]
+    #[error("{}", WithCauses(&**.0))]
     Refused(Refusal),
     /// The summary cannot be read.
     #[error("summary: {0}")]
     Summary(ParseError),
     /// The index of the static deltas to a commit cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     DeltaIndex {
         /// The path of the index in the repository.
         path: String,
@@ -90,6 +90,16 @@ pub enum Error {
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl Error {
+    /// What failed of the store, if it is to blame, and not the remote.
+    pub fn store(&self) -> Option<&store::Error> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl Kind for Error {

@@ -2,7 +2,7 @@
 
 use super::error::{Error, Result};
 use super::server::{MAX_MIRRORS, RemoteServer};
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::net::header::HeaderMap;
 use crate::net::{Http, Url};
 
@@ -28,7 +28,7 @@ impl RemoteServer {
                 Ok(_) => return Ok(mirrors),
                 Err(error) => {
                     ctx.cancel.check()?;
-                    tracing::debug!(mirror = %first, %error, "mirror left out");
+                    tracing::debug!(mirror = %first, error = %WithCauses(&error), "mirror left out");
                     mirrors.remove(0);
                 }
             }

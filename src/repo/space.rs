@@ -56,7 +56,7 @@ impl Space {
         let taken =
             self.blocks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(wanted));
         let wanted = wanted.saturating_mul(self.block_bytes);
-        taken.map(drop).map_err(|_| Error::NoSpace { wanted, why: self.message(wanted) })
+        taken.map(drop).map_err(|_| Error::NoSpace { wanted, path: None, why: self.message(wanted) })
     }
 
     /// Gives back what [`Space::reserve`] took.

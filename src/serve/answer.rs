@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::shelf::Made;
+use crate::base::WithCauses;
 
 /// An answer, with all of its content.
 #[derive(Debug)]
@@ -80,8 +81,8 @@ impl Answer {
     }
 
     /// 500; what went wrong is for whoever runs the server.
-    pub(super) fn failed(error: &dyn std::fmt::Display) -> Self {
-        tracing::warn!(%error, "request failed");
+    pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::warn!(error = %WithCauses(error), "request failed");
         Self::says(StatusCode::INTERNAL_SERVER_ERROR, "this cannot be read here; the server's log says why")
     }
 

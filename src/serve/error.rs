@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// No connection can be taken.
-    #[error("cannot listen: {0}")]
+    #[error("cannot listen")]
     Listen(#[source] io::Error),
     /// Something cannot be exported.
     #[error("export of {path}: {why}")]

@@ -20,6 +20,7 @@ use super::registry::{self, Images};
 use super::shelf::{Found, Key, Maker, Shelf};
 use super::summary::Summaries;
 use super::{conditions, repository};
+use crate::base::WithCauses;
 use crate::repo::Repo;
 
 /// How often it is asked whether there is room on the shelf.
@@ -109,7 +110,7 @@ impl Site {
             let made = spawn_blocking(move || {
                 match work(&mut maker) {
                     Ok(()) => maker.finish(),
-                    Err(error) => tracing::warn!(%error, "cannot be made"),
+                    Err(error) => tracing::warn!(error = %WithCauses(&error), "cannot be made"),
                 }
                 drop(permit);
             });

@@ -9,7 +9,7 @@ use ostree_format::{
 };
 
 use super::Refusal;
-use crate::base::{Cancelled, ErrorKind, Kind, fs};
+use crate::base::{Cancelled, ErrorKind, Kind, WithCauses, fs};
 
 /// The result of every call on a store.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -39,12 +39,12 @@ pub enum Error {
         why: String,
     },
     /// An object's bytes are not what its type asks for.
-    #[error("Corrupted object {name}: {}", reason(.source))]
+    #[error("Corrupted object {name}: {}", reason(.why))]
     Corrupt {
         /// The object.
         name: ObjectName,
         /// What is wrong, and where.
-        source: ParseError,
+        why: ParseError,
     },
     /// An object's bytes do not have the checksum that its name says.
     #[error("Corrupted {kind} object; checksum expected='{}' actual='{actual}'", .expected.checksum, kind = .expected.kind)]
@@ -55,7 +55,7 @@ pub enum Error {
         actual: Checksum,
     },
     /// A commit was refused by its [`Voucher`](super::Voucher).
-    #[error("{why}")]
+    #[error("{}", WithCauses(&**.why))]
     Refused {
         /// The commit.
         commit: CommitId,
@@ -63,7 +63,7 @@ pub enum Error {
         why: Refusal,
     },
     /// Input that is not an object is wrong: a config, a ref file, an argument.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Invalid {
         /// The file or argument.
         what: String,
@@ -71,7 +71,7 @@ pub enum Error {
         source: ParseError,
     },
     /// This process may only read the repository.
-    #[error("Cannot write to repository {}: {source}", path.display())]
+    #[error("Cannot write to repository {}", path.display())]
     NotWritable {
         /// Where the repository lies.
         path: PathBuf,
@@ -79,7 +79,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A system call failed.
-    #[error("{op} {}: {source}", path.display())]
+    #[error("{op} {}", path.display())]
     Io {
         /// The operation that was tried.
         op: &'static str,
@@ -89,7 +89,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file of another user cannot be made: only root may give files away.
-    #[error("cannot give {path} to user {uid} and group {gid}: {source}", path = path.display())]
+    #[error("cannot give {path} to user {uid} and group {gid}", path = path.display())]
     Owner {
         /// The file or object.
         path: PathBuf,
@@ -104,7 +104,7 @@ pub enum Error {
     #[error("{} exists", .0.display())]
     Exists(PathBuf),
     /// A stream that was handed in could not be read.
-    #[error("reading {what}: {source}")]
+    #[error("reading {what}")]
     Read {
         /// The stream, in words.
         what: String,
@@ -129,6 +129,8 @@ pub enum Error {
     NoSpace {
         /// The number of bytes that should have been written next.
         wanted: u64,
+        /// The file that they were for; none where a limit of the configuration would be exceeded.
+        path: Option<PathBuf>,
         /// The error of the system, or the limit that would be exceeded.
         why: String,
     },
@@ -171,6 +173,18 @@ impl Error {
         Self::Io { op, path: path.into(), source: source.into() }
     }
 
+    /// The file that could not be read, made or written, if the error is about one and names it.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. }
+            | Self::NotWritable { path, .. }
+            | Self::Owner { path, .. }
+            | Self::Exists(path)
+            | Self::NoSpace { path: Some(path), .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// An [`Error::Io`] of what `path` names from the open directory `dir`. It says where that lies: the same names are in
     /// every repository.
     pub(crate) fn at(
@@ -209,7 +223,8 @@ impl Error {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         match self {
             Self::Io { op, path, source } if matches!(source.kind(), StorageFull | QuotaExceeded) => {
-                Self::NoSpace { wanted: bytes, why: format!("{op} {}: {source}", path.display()) }
+                let why = format!("{op} {}: {source}", path.display());
+                Self::NoSpace { wanted: bytes, path: Some(path), why }
             }
             other => other,
         }
@@ -218,7 +233,7 @@ impl Error {
     /// Turns a parser's error into [`Error::Corrupt`] of `name`.
     pub fn corrupt(name: impl Into<ObjectName>) -> impl FnOnce(ParseError) -> Self {
         let name = name.into();
-        move |source| Self::Corrupt { name, source }
+        move |why| Self::Corrupt { name, why }
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// A file of the sysroot is not what it should be.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Invalid {
         /// The file or argument.
         what: String,
@@ -29,7 +29,7 @@ pub enum Error {
         source: ParseError,
     },
     /// A system call failed.
-    #[error("{op} {}: {source}", path.display())]
+    #[error("{op} {}", path.display())]
     Io {
         /// The operation that was tried.
         op: &'static str,
@@ -39,7 +39,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Something failed in a step that has a name.
-    #[error("{step}: {source}")]
+    #[error("{step}")]
     In {
         /// The step.
         step: String,
@@ -87,7 +87,7 @@ pub enum Error {
     #[error("The directory /boot cannot currently be a vfat filesystem")]
     VfatBoot,
     /// A kernel, or what belongs to it, does not fit into `/boot`.
-    #[error("copy {file} into boot: {bytes} bytes are needed, and {free_bytes} are free: {source}")]
+    #[error("copy {file} into boot: {bytes} bytes are needed, and {free_bytes} are free")]
     BootFull {
         /// The name of the file.
         file: String,
@@ -124,7 +124,7 @@ pub enum Error {
         serial: u32,
     },
     /// `prepare-root.conf` of a deployment cannot be understood.
-    #[error("Parsing prepare-root config: {0}")]
+    #[error("Parsing prepare-root config")]
     RootConfig(#[from] super::prepare_root::RootConfigError),
     /// The composefs image of a deployment is another one than its commit says.
     #[error("Generated composefs image digest ({digest}) is not what commit {commit} says")]

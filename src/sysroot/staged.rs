@@ -24,8 +24,8 @@ use super::install::STAGED_INITRDS;
 use super::load::{STAGED, STAGED_LOCKED, staged_id};
 use super::retain::{Position, Retain};
 use super::{Cleanup, Deployment, Deployments, Error, Result, Stage, Sysroot};
-use crate::base::Ctx;
 use crate::base::fs::unused_name;
+use crate::base::{Ctx, WithCauses};
 
 /// Beside `boot`: says at the next boot why a staged deployment was not finished.
 const FAILURE: &str = "ostree/finalize-failure.stamp";
@@ -105,11 +105,11 @@ impl Sysroot {
         match &done {
             Ok(_) => files::remove_all(&boot, FAILURE)?,
             Err(error) => {
-                let text = error.to_string();
+                let text = WithCauses(error).to_string();
                 let kept = files::mkdir_all(&boot, "ostree", 0o755)
                     .and_then(|()| files::replace(&boot, FAILURE, text.as_bytes(), Durability::Synced));
                 if let Err(error) = kept {
-                    ctx.warn(&format!("the next boot will not be told why: {error}"));
+                    ctx.warn(&format!("the next boot will not be told why: {}", WithCauses(&error)));
                 }
             }
         }

@@ -14,7 +14,7 @@ use super::header::verify_checksum;
 use super::reader::{EndMarker, Reader};
 use super::zip::{self, ZipReader};
 use crate::base::compressed::{self, Decompressed};
-use crate::base::debug_fields;
+use crate::base::{WithCauses, debug_fields};
 use crate::store::ClonedContent;
 
 /// The source of an archive's bytes.
@@ -112,7 +112,7 @@ impl Read for Archive<'_> {
             Self::Empty => return Ok(0),
         };
         read.map_err(|error| {
-            let text = io::Error::other(error.to_string());
+            let text = io::Error::other(WithCauses(&error).to_string());
             *failure = Some(error);
             text
         })

@@ -36,7 +36,7 @@ pub enum Error {
     #[error("tar stream: {0}")]
     Content(ContentErrorKind),
     /// The stream could not be read.
-    #[error("reading tar stream at byte {offset}: {source}")]
+    #[error("reading tar stream at byte {offset}")]
     Read {
         /// The offset up to which the stream was read.
         offset: u64,
@@ -44,7 +44,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The stream could not be written.
-    #[error("writing tar stream: {0}")]
+    #[error("writing tar stream")]
     Write(#[source] io::Error),
     /// The store failed.
     #[error(transparent)]
@@ -148,6 +148,14 @@ pub enum ContentErrorKind {
 }
 
 impl Error {
+    /// What failed of the store, if it is to blame, and not the stream.
+    pub fn store(&self) -> Option<&store::Error> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// An [`Error::Format`].
     pub(crate) fn format(offset: u64, kind: FormatErrorKind) -> Self {
         Self::Format { offset, kind }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, WithCauses};
 use ostree_rs::format::{CommitId, ObjectName, RepoMode};
 use ostree_rs::repo::Repo;
 use ostree_rs::repo::fsck::{
@@ -198,7 +198,7 @@ fn the_words_of_the_c_program() {
                 words.sort();
                 words
             };
-            let ours = error.to_string();
+            let ours = WithCauses(&error).to_string();
             // The path is told by us alone.
             let (line, path) = ours.split_once(" (at ").unwrap();
             assert!(["/both)", "/sub/deep/second)"].contains(&path), "{ours}");
@@ -219,7 +219,7 @@ fn the_words_of_the_c_program() {
             assert_eq!(fixture.repo().completeness(&commit).unwrap(), Completeness::PartialByFsck);
         }
         let error = fixture.fsck(&FsckOptions::default()).1.unwrap().result().unwrap_err();
-        assert_eq!(fixture.theirs(&[]), [format!("error: {error}")]);
+        assert_eq!(fixture.theirs(&[]), [format!("error: {}", WithCauses(&error))]);
 
         // It is missing now.
         fs::remove_dir_all(fixture.path().join("state")).unwrap();
@@ -258,13 +258,13 @@ fn a_missing_or_empty_commit() {
     let path = fixture.object(&fixture.rev("x").into());
     fs::write(&path, "").unwrap();
     let error = fixture.fsck(&FsckOptions::default()).1.unwrap_err();
-    assert_eq!(fixture.theirs(&[]), [format!("error: {error}")]);
+    assert_eq!(fixture.theirs(&[]), [format!("error: {}", WithCauses(&error))]);
     fs::remove_file(&path).unwrap();
     let (lines, report) = fixture.fsck(&FsckOptions::default());
     let error = report.unwrap_err();
     let theirs = fixture.theirs(&[]);
     assert_eq!(theirs[0], lines[0]);
-    assert_eq!(format!("error: {error}"), theirs[1]);
+    assert_eq!(format!("error: {}", WithCauses(&error)), theirs[1]);
 }
 
 #[test]
@@ -277,13 +277,13 @@ fn bindings() {
     fixture.fsck(&check).1.unwrap().result().unwrap();
     run("ostree", &[&fixture.arg, "refs", "--create=other", "x"]);
     let error = fixture.fsck(&check).1.unwrap_err();
-    assert_eq!(fixture.theirs(&["--verify-bindings"]), [format!("error: {error}")]);
+    assert_eq!(fixture.theirs(&["--verify-bindings"]), [format!("error: {}", WithCauses(&error))]);
     run("ostree", &[&fixture.arg, "refs", "--delete", "other"]);
 
     let back = FsckOptions { bindings: BindingChecks::CheckBack, ..FsckOptions::default() };
     let error = fixture.fsck(&back).1.unwrap_err();
     assert!(matches!(error, FsckError::BackRefElsewhere { .. }));
-    assert_eq!(fixture.theirs(&["--verify-back-refs"]), [format!("error: {error}")]);
+    assert_eq!(fixture.theirs(&["--verify-back-refs"]), [format!("error: {}", WithCauses(&error))]);
     fs::remove_file(fixture.path().join("refs/heads/x")).unwrap();
     let error = fixture.fsck(&back).1.unwrap_err();
     assert!(error.to_string().starts_with("Ref ‘x’ in bindings for commit "), "{error}");

@@ -12,7 +12,7 @@ use rustix::fs::CWD;
 
 use super::commit::changes::policy_in;
 use super::{Common, resolve};
-use crate::base::{ErrorKind, Kind};
+use crate::base::{ErrorKind, Kind, WithCauses};
 use crate::cli::room::{Kept, Writing};
 use crate::cli::terminal::{self, Session};
 use crate::composefs::FileDigests;
@@ -172,9 +172,9 @@ fn failed(error: Error, destination: &Path) -> anyhow::Error {
     match error {
         Error::Exists(_) => anyhow!("{error}: --union writes into it, or name another directory"),
         Error::Io { .. } if !is_above_there(destination) => {
-            anyhow!("{error}: name a destination in a directory that exists")
+            anyhow!("{}: name a destination in a directory that exists", WithCauses(&error))
         }
-        Error::Owner { .. } => anyhow!("{error}; --user-mode (-U) leaves owners as they are"),
+        Error::Owner { .. } => anyhow!("{}; --user-mode (-U) leaves owners as they are", WithCauses(&error)),
         error if error.kind() == ErrorKind::Exhausted => {
             let place = format!("Writing {}", destination.display());
             let writing = Writing { place, path: Some(destination.to_owned()), kept: Kept::Nothing };

@@ -182,7 +182,7 @@ fn print_json(
         partial_by_fsck: report.partial_by_fsck,
         findings,
         tombstones: report.tombstones.iter().map(ToString::to_string).collect(),
-        error: error.as_ref().map(|error| advice::without_numbers(&error.to_string())),
+        error: error.as_ref().map(|error| advice::chain(crate::base::causes(error))),
     };
     serde_json::to_writer(&mut session.out, &json)?;
     writeln!(session.out)?;

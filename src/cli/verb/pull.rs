@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     image::pull(&image, &repo, &args.options, session).map_err(|error| match error.downcast_ref() {
         // A remote was meant, more likely.
         Some(Error::ShortName { .. }) if args.from.parse::<RemoteName>().is_ok() => {
-            anyhow!("Remote \"{}\" not found; as an image, {error}", args.from)
+            anyhow!("Remote \"{}\" not found; as an image, {error:#}", args.from)
         }
         _ => error,
     })

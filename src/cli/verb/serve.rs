@@ -12,6 +12,7 @@ use cap_std::fs::Dir;
 
 use super::Common;
 use super::container::build::compression;
+use crate::base::WithCauses;
 use crate::cli::progress::ProgressOptions;
 use crate::cli::terminal::Session;
 use crate::container::build::{BuildOptions, Layering};
@@ -112,7 +113,8 @@ impl SiteOptions {
         // A key that cannot sign is told of before anybody asks for a summary.
         host::sign_summary(&keys, &ids, &[])?;
         Ok(Some(SummarySigner::new(move |summary| {
-            host::sign_summary(&keys, &ids, summary).map_err(|error| Error::Usage(error.to_string()))
+            host::sign_summary(&keys, &ids, summary)
+                .map_err(|error| Error::Usage(WithCauses(&error).to_string()))
         })))
     }
 }

@@ -73,7 +73,7 @@ fn update(args: &Args, repo: &mut Repo, session: &Session) -> anyhow::Result<()>
     let bare = args.bare.signers()?;
     let sign = |bytes: &[u8]| {
         let signatures = signing::signatures(&args.gpg_sign, args.gpg_homedir.as_deref(), &bare, bytes);
-        signatures.map_err(|error| Error::Usage(error.to_string()))
+        signatures.map_err(|error| Error::Usage(format!("{error:#}")))
     };
     let is_signed = !args.gpg_sign.is_empty() || !bare.is_empty();
     let options = SummaryOptions { sign: if is_signed { Some(&sign) } else { None }, ..Default::default() };

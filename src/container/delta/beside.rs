@@ -9,6 +9,7 @@ use oci_spec::image::Descriptor;
 use super::artifact::{Artifact, is_listed_as_delta, listed_source_config};
 use super::here::passed_over;
 use super::index;
+use crate::base::WithCauses;
 use crate::container::image::{
     DiffId, Digest, Error, Image, ImageSource, RawManifest, Result, UnpackedLayer,
 };
@@ -32,7 +33,9 @@ pub fn find_delta(source: &dyn ImageSource, old_config: &Digest, new: &Digest) -
             }
             Ok(_) => {}
             Err(error @ Error::Cancelled(_)) => return Err(error),
-            Err(error) => tracing::debug!(delta = %entry.digest(), %error, "passed over"),
+            Err(error) => {
+                tracing::debug!(delta = %entry.digest(), error = %WithCauses(&error), "passed over")
+            }
         }
     }
     Ok(best)

@@ -13,6 +13,7 @@ use ostree_format::CommitId;
 
 use super::artifact::{Head, is_delta};
 use super::{beside, index};
+use crate::base::WithCauses;
 use crate::container::image::{DiffId, Digest, Error, Image, ImageSource, Result};
 
 /// An image whose files are here.
@@ -94,7 +95,7 @@ pub(super) fn passed_over(error: Error, what: &str) -> Result<()> {
     if matches!(error, Error::Cancelled(_)) {
         return Err(error);
     }
-    tracing::debug!(what, %error, "passed over");
+    tracing::debug!(what, error = %WithCauses(&error), "passed over");
     Ok(())
 }
 

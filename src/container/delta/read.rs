@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use super::record::{
     MAGIC_BYTES, MAX_ADD_BYTES, MAX_PATH_BYTES, MAX_STREAM_WINDOW_LOG, Op, StreamVersion, clean_path,
 };
+use crate::base::WithCauses;
 use crate::container::image::{DeltaErrorKind as Kind, Error, Result};
 
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -175,7 +176,7 @@ pub(super) struct RecordData<'a, R: Read> {
 impl<R: Read> Read for RecordData<'_, R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.records.data(buf).map_err(|error| {
-            let text = io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+            let text = io::Error::new(io::ErrorKind::InvalidData, WithCauses(&error).to_string());
             *self.failure = Some(error);
             text
         })

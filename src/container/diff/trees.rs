@@ -15,7 +15,7 @@ use ostree_format::{CommitId, FileId, ObjectName, RootDir};
 
 use super::Compared;
 use super::tables::{Place, lay_over};
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::container::image::{Digest, Error, ImageSource, LayerKind, Result};
 use crate::container::pull::SeenLayer;
 use crate::store::{self, FileObject, MemStore, ObjectRead, Reachable, load_commit, walk_commit};
@@ -169,7 +169,7 @@ impl<'a> Trees<'a> {
 
     fn keep<T>(&self, result: Result<T>) -> store::Result<T> {
         result.map_err(|error| {
-            let source = std::io::Error::other(error.to_string());
+            let source = std::io::Error::other(WithCauses(&error).to_string());
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             store::Error::Read { what: "layer".into(), source }
         })

@@ -25,7 +25,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// An image reference or digest cannot be read.
-    #[error("{text:?}: {source}")]
+    #[error("{text:?}")]
     Reference {
         /// What was given.
         text: String,
@@ -33,7 +33,7 @@ pub enum Error {
         source: ParseError,
     },
     /// A system call failed.
-    #[error("{op} {}: {source}", path.display())]
+    #[error("{op} {}", path.display())]
     Io {
         /// What was tried.
         op: &'static str,
@@ -63,7 +63,7 @@ pub enum Error {
     #[error("blob {0} is missing")]
     BlobNotFound(Digest),
     /// The image at a place that has a name cannot be read, or one of its layers.
-    #[error("{place}: {source}")]
+    #[error("{place}")]
     Source {
         /// The name.
         place: String,
@@ -71,7 +71,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A manifest, configuration or index is no JSON, or not of the right shape.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Json {
         /// The document.
         what: String,
@@ -119,7 +119,7 @@ pub enum Error {
         limit: u64,
     },
     /// A layer's blob cannot be read or decompressed.
-    #[error("layer {layer}: {source}")]
+    #[error("layer {layer}")]
     Layer {
         /// The layer's blob.
         layer: Digest,
@@ -127,11 +127,12 @@ pub enum Error {
         source: io::Error,
     },
     /// A layer in podman's store cannot be made a stream again.
-    #[error("layer {layer}: {why}")]
+    #[error("layer {layer}")]
     StoredLayer {
         /// The layer, as the store calls it.
         layer: String,
         /// What is wrong with it.
+        #[source]
         why: StoredLayerProblem,
     },
     /// A delta is damaged, or asks for something that is not there or too much.
@@ -171,8 +172,7 @@ pub enum Error {
         layers: usize,
     },
     /// The base of an image has not the file that its commit has at a path.
-    #[error("/{path}: the base has not the file of the commit, object {object}{}",
-            source.as_ref().map(|source| format!(": {source}")).unwrap_or_default())]
+    #[error("/{path}: the base has not the file of the commit, object {object}")]
     NotInBase {
         /// The path, as a container sees it.
         path: String,
@@ -252,6 +252,15 @@ impl Kind for Error {
 }
 
 impl Error {
+    /// What failed of the store, if it is to blame, and not the image.
+    pub fn store(&self) -> Option<&store::Error> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Tar(error) => error.store(),
+            _ => None,
+        }
+    }
+
     /// An [`Error::Io`]; an error of the network that a stream carried is taken out of it.
     pub(in crate::container) fn io(
         op: &'static str,

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use oci_spec::image::Descriptor;
 
 use super::index;
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::container::config::registries::Endpoint;
 use crate::container::image::media::{self, ACCEPT};
 use crate::container::image::{
@@ -99,7 +99,7 @@ impl RegistryImage {
                 }
                 Err(error @ Error::Cancelled(_)) => return Err(error),
                 Err(error) => {
-                    tracing::debug!(%name, host, path, %error, "no image there");
+                    tracing::debug!(%name, host, path, error = %WithCauses(&error), "no image there");
                     failed.push((format!("{host}/{path}"), error));
                 }
             }
@@ -141,7 +141,7 @@ fn all_failed(name: &RepositoryName, mut failed: Vec<(String, Error)>) -> Error 
     if failed.is_empty() {
         return last;
     }
-    let mirrors = failed.iter().map(|(place, error)| format!("mirror {place}: {error}"));
+    let mirrors = failed.iter().map(|(place, error)| format!("mirror {place}: {}", WithCauses(error)));
     let place = mirrors.chain([place]).collect::<Vec<_>>().join("; ");
     Error::Source { place, source: Box::new(last) }
 }

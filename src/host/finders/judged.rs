@@ -3,6 +3,7 @@
 use ostree_format::{CommitId, CommitRef, ObjectName, RemoteConfig, RemoteName, SignVerify};
 
 use super::CollectionRef;
+use crate::base::WithCauses;
 use crate::host::{Machine, RemoteTrust, Result, keyring_in, keyring_name};
 use crate::repo::Repo;
 use crate::store::{CommitBytes, Refusal, check_bindings, require_voucher};
@@ -23,7 +24,7 @@ impl Machine {
             let config = match self.remote_config(repo, &name) {
                 Ok(config) => config,
                 Err(error) => {
-                    tracing::warn!(remote = %name, %error, "remote is passed over");
+                    tracing::warn!(remote = %name, error = %WithCauses(&error), "remote is passed over");
                     continue;
                 }
             };

@@ -24,7 +24,7 @@ use ostree_format::variant::Value;
 use ostree_format::{CollectionId, CommitId, ParseError, RemoteConfig, RemoteName, SummaryRef};
 
 use super::{Machine, Result};
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::repo::{CollectionRef, Repo};
 use volumes::volumes;
 
@@ -137,7 +137,9 @@ impl Machine {
                 match self.configured(repo, &name, cache, ctx) {
                     Ok(Some(one)) => found.push(one),
                     Ok(None) => {}
-                    Err(error) => tracing::warn!(remote = %name, %error, "remote is passed over"),
+                    Err(error) => {
+                        tracing::warn!(remote = %name, error = %WithCauses(&error), "remote is passed over")
+                    }
                 }
             }
         }

@@ -16,7 +16,7 @@ use super::judged::Trusted;
 use super::lan::{self, Peer};
 use super::volumes::passed_over;
 use super::{CollectionRef, Finder, FoundRemote, Offer};
-use crate::base::{Ctx, spawn};
+use crate::base::{Ctx, WithCauses, spawn};
 use crate::host::{Machine, Result};
 use crate::net::header::HeaderMap;
 use crate::net::{Http, Limits};
@@ -70,7 +70,7 @@ fn ask(peer: &Peer, http: Http, trusted: &[Trusted], ctx: &Ctx) -> Vec<Found> {
     let server = RemoteServer::new(http, vec![peer.url.clone()], Vec::new(), HeaderMap::new());
     let summary = match server.require("summary", ctx) {
         Ok(bytes) => Summary::parse(&bytes).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(WithCauses(&error).to_string()),
     };
     let summary = match summary {
         Ok(summary) => summary,

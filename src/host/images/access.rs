@@ -6,7 +6,7 @@ use super::super::network::proxies;
 use super::super::{Error, Machine, Result};
 use super::files::{self, Required, has_extension};
 use super::{ImageOptions, RegistryUser, helper};
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::container::config::auth::{AuthFile, FoundCredentials, HelperScope};
 use crate::container::config::registries::{CredentialSource, Endpoint, Pinned, Registries};
 use crate::container::image::RepositoryName;
@@ -176,7 +176,7 @@ impl<'a> Access<'a> {
     ) -> Result<Option<Credentials>> {
         match (asked, scope) {
             (Err(error @ Error::Helper { .. }), HelperScope::Any) => {
-                self.ctx.warn(&format!("{file}: credsStore: {error}: it is done without"));
+                self.ctx.warn(&format!("{file}: credsStore: {}: it is done without", WithCauses(&error)));
                 Ok(None)
             }
             (Err(error @ Error::Helper { .. }), HelperScope::Registry) => {

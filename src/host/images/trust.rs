@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use super::super::{Error, Result};
 use super::{InRegistry, OpenedImage, files};
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::container::config::policy::Policy;
 use crate::container::image::{self, Digest, ImageSource as _, Transport};
 use crate::container::trust::{
@@ -102,7 +102,7 @@ impl Signatures for Places<'_> {
         };
         let machine = &self.opened.machine;
         let mut config = LookasideConfig::default();
-        let usage = |error: Error| image::Error::Usage(error.to_string());
+        let usage = |error: Error| image::Error::Usage(WithCauses(&error).to_string());
         for path in files::signature_places(&machine.env).map_err(usage)? {
             config.add(&path.display().to_string(), &files::read_text(&path).map_err(usage)?)?;
         }

@@ -4,6 +4,7 @@ use ostree_format::variant::Dict;
 use ostree_format::{CommitId, CommitRef, MetaKind, ObjectName};
 
 use super::{Asked, Walk};
+use crate::base::WithCauses;
 use crate::remote::error::Result;
 use crate::store::{self, CommitBytes, Completeness, Depth, load_commitmeta, require_voucher};
 use crate::transfer::{Extent, Filter};
@@ -97,7 +98,7 @@ impl<'env> Walk<'env, '_> {
         let detached = match bytes.map(|bytes| parse_detached(id, bytes)).transpose() {
             // Where nobody asks for signatures, damaged ones do no harm.
             Err(error) if self.shared.options.voucher.is_none() => {
-                self.shared.ctx.warn(&error.to_string());
+                self.shared.ctx.warn(&WithCauses(&error).to_string());
                 None
             }
             detached => detached?,

@@ -6,7 +6,7 @@ use ostree_format::{CollectionId, CommitId, ObjectType, ParseErrorKind, RefName}
 use rustix::io::Errno;
 
 use super::{Finding, Problem};
-use crate::base::{ErrorKind, Kind};
+use crate::base::{ErrorKind, Kind, WithCauses};
 use crate::store::{BindingError, Error, Result};
 
 /// The reasons for which a check fails.
@@ -14,7 +14,7 @@ use crate::store::{BindingError, Error, Result};
 #[non_exhaustive]
 pub enum FsckError {
     /// The commit of a ref cannot be loaded.
-    #[error("Loading commit for ref {}: {source}", ref_of(.collection.as_ref(), .name))]
+    #[error("Loading commit for ref {}", ref_of(.collection.as_ref(), .name))]
     Ref {
         /// The collection, if it is a collection's ref.
         collection: Option<CollectionId>,
@@ -24,7 +24,7 @@ pub enum FsckError {
         source: Error,
     },
     /// A ref points to a commit that is not for it.
-    #[error("Commit {commit}: {source}")]
+    #[error("Commit {commit}")]
     Binding {
         /// The commit.
         commit: CommitId,
@@ -126,11 +126,11 @@ impl Finding {
                     _ => write!(f, "fsck {}: ", self.name)?,
                 }
                 match e {
-                    Error::Corrupt { name, source } => match &source.kind {
+                    Error::Corrupt { name, why: error } => match &error.kind {
                         ParseErrorKind::Invalid(why) => write!(f, "{name}: {why}"),
-                        _ => write!(f, "{name}: {source}"),
+                        _ => write!(f, "{name}: {error}"),
                     },
-                    other => write!(f, "{other}"),
+                    other => write!(f, "{}", WithCauses(other)),
                 }
             }
         }

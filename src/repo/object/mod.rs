@@ -179,8 +179,8 @@ fn stat_loose(objects: &ObjectDir, path: &str, id: &FileId) -> Result<Option<(Fi
 
 /// The object whose file is not what it should be.
 fn invalid(id: &FileId, why: &str) -> Error {
-    let source = ostree_format::ParseError::invalid("content object", 0, why);
-    Error::Corrupt { name: ObjectName::new(*id.checksum(), ObjectType::File), source }
+    let why = ostree_format::ParseError::invalid("content object", 0, why);
+    Error::Corrupt { name: ObjectName::new(*id.checksum(), ObjectType::File), why }
 }
 
 impl Loose {

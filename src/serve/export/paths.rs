@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cap_std::fs::Dir;
 use ostree_format::{CommitId, ObjectName, ObjectType, RepoMode};
 
+use crate::base::WithCauses;
 use crate::repo::Repo;
 use crate::serve::error::{Error, Result};
 use crate::serve::page::exported_dirs;
@@ -111,7 +112,10 @@ pub(super) async fn of(site: &Site, stage: Stage, extend: &Extend) -> Result<Vec
         (Stage::Images, _) => Ok(Vec::new()),
     });
     let bad = |why: String| Error::Export { path: ".".into(), why };
-    listed.await.map_err(|answer| bad(answer.text().unwrap_or_default()))?.map_err(|e| bad(e.to_string()))
+    listed
+        .await
+        .map_err(|answer| bad(answer.text().unwrap_or_default()))?
+        .map_err(|e| bad(WithCauses(&e).to_string()))
 }
 
 /// The commits of all refs, and those before them that are here.

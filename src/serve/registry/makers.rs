@@ -14,7 +14,7 @@ use ostree_format::CommitId;
 use tokio::sync::oneshot;
 
 use super::images::{ServedImage, ServedLayer};
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::container::blob::write_layer;
 use crate::container::build::{BuildOptions, BuildPlan};
 use crate::container::image::{Digest, Error, Result};
@@ -96,13 +96,14 @@ pub(in crate::serve) fn work(jobs: &Receiver<Job>, workshop: &Workshop<'_>) {
     for job in jobs {
         match job {
             Job::Describe { commit, reply } => {
-                let image = workshop.describe(&commit).map(Arc::new).map_err(|error| error.to_string());
+                let image =
+                    workshop.describe(&commit).map(Arc::new).map_err(|error| WithCauses(&error).to_string());
                 // Whoever asked may be gone.
                 let _ = reply.send(image);
             }
             Job::Layer { commit, layer, maker } => {
                 if let Err(error) = workshop.make_again(&commit, &layer, maker) {
-                    tracing::warn!(layer = %layer.digest, %error, "layer cannot be made again");
+                    tracing::warn!(layer = %layer.digest, error = %WithCauses(&error), "layer cannot be made again");
                 }
             }
         }

@@ -31,6 +31,7 @@ use super::answer::{Answer, Content, Keeps, OCTETS};
 use super::asked::Asked;
 use super::shelf::{Found, Key};
 use super::site::{Extent, Site, blocking};
+use crate::base::WithCauses;
 use crate::container::image::Digest;
 use crate::repo::Repo;
 use crate::store::{ObjectRead, Result, load_commit};
@@ -210,7 +211,7 @@ pub(in crate::serve) async fn newest(
         Ok::<_, crate::store::Error>(wanted)
     });
     let mut newest = Vec::new();
-    for (name, commit) in named.await.map_err(text)?.map_err(|error| error.to_string())? {
+    for (name, commit) in named.await.map_err(text)?.map_err(|error| WithCauses(&error).to_string())? {
         let image = site.images.of(&commit).await?;
         let blobs = image.layers.iter().map(|layer| layer.digest).chain([image.config_digest]);
         newest.push((name, blobs.collect(), image.digest));

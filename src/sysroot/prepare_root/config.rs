@@ -82,7 +82,7 @@ pub enum RootChanges {
 #[non_exhaustive]
 pub enum RootConfigError {
     /// The file could not be read.
-    #[error("reading {file}: {source}")]
+    #[error("reading {file}")]
     Read {
         /// The file, below the root that was handed in.
         file: &'static str,
@@ -90,7 +90,7 @@ pub enum RootConfigError {
         source: io::Error,
     },
     /// The file has no such form, or a value that is none for its key.
-    #[error("prepare-root.conf: {0}")]
+    #[error("prepare-root.conf")]
     Syntax(#[from] ParseError),
     /// `composefs.enabled` or the word of the command line has a value that there is not.
     #[error("Invalid value for composefs: {0}")]

@@ -28,13 +28,13 @@ pub enum Error {
     #[error("OSTree target is not a symbolic link: {0}")]
     NotALink(String),
     /// `prepare-root.conf` cannot be understood.
-    #[error("Parsing rootfs config: {0}")]
+    #[error("Parsing rootfs config")]
     Config(#[from] RootConfigError),
     /// The command line names a deployment whose stateroot cannot be told.
     #[error(transparent)]
     NoStateroot(#[from] NoStateroot),
     /// A file or directory could not be read or made.
-    #[error("{op} {}: {source}", path.display())]
+    #[error("{op} {}", path.display())]
     Io {
         /// What was tried.
         op: &'static str,
@@ -44,7 +44,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A mount could not be made, changed or taken away.
-    #[error("{what} {}: {source}", path.display())]
+    #[error("{what} {}", path.display())]
     Mount {
         /// What was tried.
         what: &'static str,
@@ -103,7 +103,7 @@ pub enum Error {
     #[error("Signature validation requested, but no valid digest in commit {0}")]
     NoDigest(CommitId),
     /// The commit, or what was detached of it, is damaged.
-    #[error("Error loading signatures from repo: {0}")]
+    #[error("Error loading signatures from repo")]
     Damaged(#[from] ParseError),
 }
 

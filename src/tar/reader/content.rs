@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::super::error::{Error, FormatErrorKind as Kind};
 use super::super::sparse::Piece;
 use super::Reader;
-use crate::base::debug_fields;
+use crate::base::{WithCauses, debug_fields};
 
 /// The content of the current entry; gives exactly [`TarEntry::size`](super::super::entry::TarEntry::size) bytes or fails.
 pub struct EntryContent<'a, R>(pub(super) &'a mut Reader<R>);
@@ -42,7 +42,7 @@ impl<R: Read> Read for EntryContent<'_, R> {
             }
             Err(error) => error,
         };
-        let text = io::Error::other(error.to_string());
+        let text = io::Error::other(WithCauses(&error).to_string());
         reader.failure = Some(error);
         Err(text)
     }

@@ -14,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The store on this side.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] store::Error),
     /// The stream ended, or the pipe was closed, before the work was done.
     #[error("the connection ended before the work was done")]
@@ -43,6 +43,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What failed of the store on this side, if it is to blame.
+    pub fn store(&self) -> Option<&store::Error> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Of reading or writing a stream.
     pub(super) fn stream(error: io::Error) -> Self {
         match error.kind() {

@@ -10,8 +10,8 @@ use zstd::stream::write::Encoder;
 use super::frame::{self, CHUNK_BYTES, Frame, Tag};
 use super::message::{self, Offer};
 use super::{Error, Result, WINDOW};
-use crate::base::Ctx;
 use crate::base::io::Exact;
+use crate::base::{Ctx, WithCauses};
 use crate::store::{self, Depth, ObjectRead, Refs, local_ref};
 use crate::transfer::TransferStats;
 use crate::transfer::refs::{CopiedRef, Moves, RefCopy, descends};
@@ -162,7 +162,7 @@ impl<S: ObjectRead, W: Write> Sender<'_, S, W> {
             Error::BrokenOff | Error::Stream(_) => self.answers.last_words().unwrap_or(error),
             Error::Peer(_) => error,
             error => {
-                frame::write_failure(&mut self.out, &error.to_string());
+                frame::write_failure(&mut self.out, &WithCauses(&error).to_string());
                 error
             }
         })

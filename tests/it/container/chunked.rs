@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, WithCauses};
 use ostree_rs::container::blob::{WrittenLayer, read_layer, write_layer};
 use ostree_rs::container::image::{Compression, Digest, Error};
 use ostree_rs::container::place::OciLayout;
@@ -211,7 +211,7 @@ fn what_cannot_stand_in_the_table_is_refused() {
         .sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     let error = write(&latin).unwrap_err();
-    assert!(error.to_string().contains("UTF-8"), "{error}");
+    assert!(WithCauses(&error).to_string().contains("UTF-8"), "{error}");
     // Why the tar stream broke off is told, not that it did.
     let result = write_layer(&layout, Compression::ZSTD_CHUNKED, &jobs(2), |out| -> Result<(), Error> {
         out.write_all(&good[..1_000_000]).map_err(|e| Error::Usage(e.to_string()))?;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use oci_spec::image::{Descriptor, MediaType};
-use ostree_rs::base::{Ctx, Event, Progress};
+use ostree_rs::base::{Ctx, Event, Progress, WithCauses};
 use ostree_rs::container::blob::{read_layer, write_layer};
 use ostree_rs::container::image::{
     Compression, DiffId, Digest, Error, ImageDest, ImageSource, RawManifest, Result,
@@ -170,7 +170,7 @@ fn what_no_layer_is_compressed_by_is_named() {
     let temp = tempfile::tempdir().unwrap();
     let layout = new_layout(temp.path(), None);
     let error = read_blob(&layout, &[0x04, 0x22, 0x4d, 0x18, 0], MediaType::ImageLayerGzip, b"").unwrap_err();
-    assert!(error.to_string().contains("lz4"), "{error}");
+    assert!(WithCauses(&error).to_string().contains("lz4"), "{error}");
 }
 
 /// A blob that was damaged on the way is called that, not an odd stream.

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use ostree_rs::base::{Ctx, ErrorKind, Kind};
+use ostree_rs::base::{Ctx, ErrorKind, Kind, WithCauses};
 use ostree_rs::delta::{Sources, SuperblockFile, Unjudged, apply, read_head};
 use ostree_rs::format::delta::{DeltaMode, DeltaName, DeltaOp, frame_part};
 use ostree_rs::format::{Checksum, CommitId, ObjectName, ObjectType, Xattrs};
@@ -206,13 +206,13 @@ fn announced_sizes_have_to_be_there() {
         block.parts[0].checksum = Checksum::of(&part);
         let error = small.apply(&block.to_bytes(|_| unreachable!()).unwrap(), &part, false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{ops:?}: {error}");
-        assert!(error.to_string().contains("bytes, but the part gives"), "{ops:?}: {error}");
+        assert!(WithCauses(&error).to_string().contains("bytes, but the part gives"), "{ops:?}: {error}");
         block.parts[0].checksum = Checksum::of(b"?");
         let error = small.apply(&block.to_bytes(|_| unreachable!()).unwrap(), b"?", false).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
         assert!(
-            error.to_string().contains("part 0 of the static delta")
-                && error.to_string().contains("no such compression: 63"),
+            WithCauses(&error).to_string().contains("part 0 of the static delta")
+                && WithCauses(&error).to_string().contains("no such compression: 63"),
             "{error}"
         );
     }

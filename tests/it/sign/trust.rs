@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use ostree_rs::base::WithCauses;
 use ostree_rs::format::commitmeta::{self, SignatureKind};
 use ostree_rs::format::variant::Dict;
 use ostree_rs::format::{Checksum, CommitId};
@@ -27,7 +28,7 @@ fn trust_in(machine: &Machine, home: &Home, config: &str) -> Result<RemoteTrust,
     let text = format!("[core]\nrepo_version=1\nmode=bare-user\n[remote \"o\"]\nurl=file:///x\n{config}\n");
     fs::write(repo.join("config"), text).unwrap();
     let repo = machine.open_repo(&repo).unwrap();
-    machine.remote_trust(&repo, &"o".parse().unwrap()).map_err(|error| error.to_string())
+    machine.remote_trust(&repo, &"o".parse().unwrap()).map_err(|error| WithCauses(&error).to_string())
 }
 
 fn judge(trust: &RemoteTrust, detached: Option<&Dict>) -> Result<(), String> {

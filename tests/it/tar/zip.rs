@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Seek as _, Write as _};
 
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, WithCauses};
 use ostree_rs::format::Checksum;
 use ostree_rs::store::{MemStore, Modifier, MutableTree};
 use ostree_rs::tar::{
@@ -190,7 +190,7 @@ fn damage_is_found() {
     // Checksum, and uncompressed size: smaller, larger, and far too large.
     for (at, by) in [(16, 1), (24, 1), (24, 255), (27, 200)] {
         let error = damaged(directory + at, by);
-        let text = error.to_string();
+        let text = WithCauses(&error).to_string();
         assert!(matches!(error, Error::Entry { .. } | Error::Store(_)), "{at}: {text}");
         assert!(text.contains("'a'") || text.contains(" a"), "{text}");
     }
@@ -206,5 +206,5 @@ z.writestr('outer', y.getvalue()); add('after', 'x')";
     let end = outer.windows(4).position(|four| four == b"PK\x05\x06").unwrap() + 22;
     assert!(end < outer.len());
     let error = import(&outer[..end]).unwrap_err();
-    assert!(error.to_string().contains("cut off"), "{error}");
+    assert!(WithCauses(&error).to_string().contains("cut off"), "{error}");
 }

@@ -3,7 +3,7 @@
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::thread;
 
-use ostree_rs::base::{Ctx, ErrorKind, Kind};
+use ostree_rs::base::{Ctx, ErrorKind, Kind, WithCauses};
 use ostree_rs::format::{CommitId, ObjectType, RefName};
 use ostree_rs::store::{
     Depth, Error as StoreError, MemStore, ObjectRead, Refs, Txn, load_commitmeta, local_ref,
@@ -25,7 +25,7 @@ fn receive(to: &MemStore, reader: PipeReader, writer: PipeWriter) -> Received {
     match receiver.receive(to, None, &Ctx::default()) {
         Ok(refs) => receiver.done().map(|()| refs),
         Err(error) => {
-            receiver.refuse(&error.to_string());
+            receiver.refuse(&WithCauses(&error).to_string());
             Err(error)
         }
     }

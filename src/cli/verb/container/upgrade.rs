@@ -8,7 +8,7 @@ use super::Image;
 use super::diff;
 use super::update::{PullingOptions, Update, pull};
 use super::vouch::Who;
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::cli::images;
 use crate::cli::terminal::{self, Session, size};
 use crate::container;
@@ -148,7 +148,7 @@ fn differences(
     match diff_update(installed, new, ctx) {
         Ok(diff) => Some(diff),
         Err(error) => {
-            terminal::say(format_args!("What differs cannot be told: {error}"));
+            terminal::say(format_args!("What differs cannot be told: {}", WithCauses(&error)));
             None
         }
     }

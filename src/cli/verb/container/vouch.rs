@@ -13,7 +13,7 @@ use crate::container::pull::Vouching;
 use crate::format::RemoteName;
 use crate::host::{Demand, Machine, SignedBy};
 use crate::repo::Repo;
-use crate::{store, tar};
+use crate::store;
 
 /// Where the keys are that may sign commits.
 #[derive(Default, clap::Args)]
@@ -35,8 +35,7 @@ pub(super) struct Who {
 
 /// Whether nobody vouched for the commit itself.
 fn is_refused_commit(error: &Error) -> bool {
-    use store::Error::Refused;
-    matches!(error, Error::Store(Refused { .. }) | Error::Tar(tar::Error::Store(Refused { .. })))
+    matches!(error.store(), Some(store::Error::Refused { .. }))
 }
 
 /// A commit that was refused, and which keys could have vouched for it.

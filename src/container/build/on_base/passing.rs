@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::io::{Read, Write as _};
 
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses};
 use crate::container::blob::read_layer_passing;
 use crate::container::image::{BlobWriter, Digest, ImageDest, ImageLayer, ImageSource, Result};
 
@@ -46,7 +46,7 @@ impl<'a> Passing<'a> {
         let mut pass = |bytes: &[u8]| {
             let sent = blob.as_mut().map_or(Ok(()), |blob| blob.write_all(bytes));
             if let Err(error) = sent {
-                tracing::debug!(layer = %digest, %error, "not sent while it is read");
+                tracing::debug!(layer = %digest, error = %WithCauses(&error), "not sent while it is read");
                 blob = None;
             }
         };
@@ -57,7 +57,9 @@ impl<'a> Passing<'a> {
                 self.passed.blobs.insert(digest);
                 self.passed.bytes += descriptor.size();
             }
-            Err(error) => tracing::debug!(layer = %digest, %error, "not sent while it was read"),
+            Err(error) => {
+                tracing::debug!(layer = %digest, error = %WithCauses(&error), "not sent while it was read")
+            }
         }
         Ok(value)
     }

@@ -21,7 +21,7 @@ pub enum StoredLayerProblem {
         why: String,
     },
     /// A file of the layer cannot be opened or read.
-    #[error("its file {path}: {source}")]
+    #[error("its file {path}")]
     File {
         /// The path in the layer.
         path: String,

@@ -22,7 +22,7 @@ use self::kept::KeptDelta;
 use self::old_files::CommitFiles;
 pub(super) use self::pulled_images::PulledImages;
 use super::objectwise::chosen;
-use crate::base::{Ctx, ErrorKind, Item, Kind};
+use crate::base::{Ctx, ErrorKind, Item, Kind, WithCauses};
 use crate::container::blob::{Reported, read_made};
 use crate::container::delta::{ApplyLimits, LayerDelta, apply, layer_deltas};
 use crate::container::image::{DiffId, Error, Image, ImageLayer, ImageSource, Result};
@@ -82,7 +82,7 @@ impl<'a> Deltas<'a> {
             Ok(deltas) => deltas,
             Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
-                tracing::debug!(%error, "deltas cannot be looked for");
+                tracing::debug!(error = %WithCauses(&error), "deltas cannot be looked for");
                 HashMap::new()
             }
         };
@@ -117,11 +117,12 @@ impl<'a> Deltas<'a> {
                 }
                 Err(error) if is_final(&error) => return Err(error),
                 Err(error) => {
-                    tracing::debug!(layer = digest, kept = kept.begun(), %error, "the delta is of no use");
+                    let why = WithCauses(&error);
+                    tracing::debug!(layer = digest, kept = kept.begun(), error = %why, "the delta is of no use");
                     // What was kept may be damaged.
                     if !kept.forget() {
                         let delta = delta.descriptor.digest();
-                        ctx.note(&format!("layer {digest}: the delta {delta} is of no use: {error}"));
+                        ctx.note(&format!("layer {digest}: the delta {delta} is of no use: {why}"));
                         return Ok(None);
                     }
                 }

@@ -42,7 +42,7 @@ use self::missing::{Entry, List, Wrong};
 use self::pieces::pieces;
 use self::stream::PartStream;
 use super::take::Taking;
-use crate::base::{Ctx, ErrorKind, Event, Item, Kind};
+use crate::base::{Ctx, ErrorKind, Event, Item, Kind, WithCauses};
 use crate::container::blob::chunked::{IndexPlace, TablePlace};
 use crate::container::blob::read_objects;
 use crate::container::delta::LayerDelta;
@@ -209,7 +209,7 @@ fn not_final(error: Error, layer: &ImageLayer) -> Result<()> {
     if is_final(&error) {
         return Err(error);
     }
-    tracing::debug!(layer = %layer.descriptor.digest(), %error, "its parts cannot be fetched one by one");
+    tracing::debug!(layer = %layer.descriptor.digest(), error = %WithCauses(&error), "its parts cannot be fetched one by one");
     Ok(())
 }
 
