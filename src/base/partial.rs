@@ -11,9 +11,10 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::debug_fields;
+use super::{debug_fields, fs};
 use cap_std::fs::Dir;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
@@ -69,6 +70,11 @@ impl PartialFiles {
 }
 
 impl PartialFile {
+    /// Where the file lies, for messages.
+    pub fn path(&self) -> PathBuf {
+        fs::place(&*self.dir, &self.name)
+    }
+
     /// The content, at its start, and its size.
     ///
     /// # Errors

@@ -23,7 +23,8 @@ pub trait LocalArchive: ObjectRead + Refs {
 pub(super) fn read_path(from: &dyn LocalArchive, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
     let Some(file) = from.open_path(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+    let read = (&file).take(limit.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|e| Error::at(&file, "read", ".", e))?;
     match bytes.len() as u64 > limit {
         true => Err(Error::Unsupported(format!("{path} has more than {limit} bytes"))),
         false => Ok(Some(bytes)),

@@ -17,7 +17,7 @@ use super::error::{Error, Result};
 use super::local::{LocalArchive, read_path};
 use super::options::SummaryJudge;
 use super::server::{RemoteServer, is_missing};
-use crate::base::Ctx;
+use crate::base::{Ctx, WithCauses, fs};
 use crate::net::header::{HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use crate::net::{Downloads, FetchedBody, FetchedFile};
 
@@ -94,7 +94,8 @@ impl SummaryCache {
             self.dir.rename(&temporary, &self.dir, &name)
         };
         if let Err(error) = write() {
-            tracing::debug!(name, %error, "summary not cached");
+            let place = fs::place(&self.dir, &name);
+            tracing::debug!(place = %place.display(), %error, "summary not cached");
         }
     }
 }
@@ -143,7 +144,7 @@ pub(super) fn fetch(
     match judged(Some(known.bytes), signatures, judge) {
         // Whoever damaged what was kept: it is not what the server has.
         Err(error @ (Error::Refused(_) | Error::Summary(_))) => {
-            tracing::debug!(%error, "cached summary of no use");
+            tracing::debug!(error = %WithCauses(&error), "cached summary of no use");
         }
         judged => return judged,
     }

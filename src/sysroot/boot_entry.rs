@@ -146,18 +146,19 @@ impl BootTries {
 /// loader offers them. Files of other names are others' entries.
 ///
 /// # Errors
-/// [`Error::Io`] with the path of the file below the directory; [`Error::Unsupported`] for an entry that is not
+/// [`Error::Io`]; [`Error::Unsupported`] for an entry that is not
 /// UTF-8, or longer than 1 MiB.
 pub fn read_entries(dir: &Dir) -> Result<Vec<BootEntry>> {
     let mut entries = Vec::new();
-    for found in dir.entries().map_err(|e| Error::io("read", "loader/entries", e))? {
-        let found = found.map_err(|e| Error::io("read", "loader/entries", e))?;
+    let failed = |name: &str, e| Error::at(dir, "read", name, e);
+    for found in dir.entries().map_err(|e| failed(".", e))? {
+        let found = found.map_err(|e| failed(".", e))?;
         let name = found.file_name().to_string_lossy().into_owned();
-        if name.starts_with("ostree-") && name.ends_with(".conf") {
-            let failed = |e| Error::io("read", format!("loader/entries/{name}"), e);
-            if let Some(text) = read_entry(dir, &name).map_err(failed)? {
-                entries.push(BootEntry { file_name: Some(name), ..BootEntry::parse(&text) });
-            }
+        if name.starts_with("ostree-")
+            && name.ends_with(".conf")
+            && let Some(text) = read_entry(dir, &name).map_err(|e| failed(&name, e))?
+        {
+            entries.push(BootEntry { file_name: Some(name), ..BootEntry::parse(&text) });
         }
     }
     entries.sort_by(|a, b| a.compare(b).then_with(|| b.file_name.cmp(&a.file_name)));

@@ -13,8 +13,8 @@ use super::super::local::{LocalArchive, read_path};
 use super::super::options::{PartsDir, RemoteOptions};
 use super::super::parts::{Part, PartSpill, Parts};
 use super::super::server::{RemoteServer, is_missing};
-use crate::base::Ctx;
 use crate::base::io::Spool;
+use crate::base::{Ctx, WithCauses};
 use crate::delta::SuperblockFile;
 use crate::net::{Downloads, FetchedBody, Spill};
 use crate::store;
@@ -87,7 +87,7 @@ impl DeltaFiles<'_> {
                 moved_bytes,
             })),
             (FetchedBody::Spilled, Some(part)) => {
-                let (file, content) = part.place().map_err(|e| store::Error::io("open", path, e))?;
+                let (file, content) = part.place().map_err(|e| store::Error::io("open", part.path(), e))?;
                 let file = SuperblockFile::on_disk(file, content);
                 Ok(Some(CameSuperblock { file, kept: Some(part), moved_bytes }))
             }
@@ -160,7 +160,7 @@ impl<'a> PartFiles<'a> {
         let path = self.name.part_path(number);
         let mut state = self.state.borrow_mut();
         self.take(number, &path, &mut state).map_err(|error| {
-            let what = error.to_string();
+            let what = WithCauses(&error).to_string();
             state.failed = Some(error);
             store::Error::Read { what: path, source: io::Error::other(what) }
         })
@@ -182,7 +182,7 @@ impl<'a> PartFiles<'a> {
                 return match (body, state.spilled.get(&number)) {
                     (FetchedBody::Held(bytes), _) => Ok(Box::new(Cursor::new(bytes))),
                     (_, Some(part)) => {
-                        Ok(Box::new(part.read().map_err(|e| store::Error::io("open", path, e))?.0))
+                        Ok(Box::new(part.read().map_err(|e| store::Error::io("open", part.path(), e))?.0))
                     }
                     (_, None) => Err(missing(path).into()),
                 };

@@ -325,7 +325,7 @@ impl<'env, 'p> Walk<'env, 'p> {
 /// Writes an object from its file, which is removed then. One that an earlier pull began, and that turns out damaged, is
 /// fetched once more, from its start.
 fn write_part(content: ContentWriter<'_>, id: FileId, part: &Part, again: &Mutex<Vec<FileId>>) -> Result<()> {
-    let opened = part.read().map_err(|source| store::Error::io("open", id.to_string(), source));
+    let opened = part.read().map_err(|source| store::Error::io("open", part.path(), source));
     let written = opened.and_then(|(file, len)| content.write_spilled(&id, file, len));
     match written {
         Ok(()) => part.remove(),

@@ -7,6 +7,7 @@ use ostree_format::{CommitId, CommitRef, DirTreeId, DirTreeRef, ObjectName};
 
 use super::super::Repo;
 use super::Problem;
+use super::error::is_unreadable;
 use crate::base::Ctx;
 use crate::store::{ObjectRead, Result};
 
@@ -27,7 +28,8 @@ pub(super) fn places(
     let mut found = BTreeMap::new();
     for commit in commits {
         ctx.cancel.check()?;
-        walk(repo, commit, &mut |name, path| {
+        let is_told = |name: &ObjectName| wanted.contains_key(name);
+        walk(repo, commit, &is_told, &mut |name, path| {
             if wanted.contains_key(&name) {
                 let place: &mut ObjectUsers = found.entry(name).or_default();
                 if place.commits.last() != Some(commit) {
@@ -35,23 +37,29 @@ pub(super) fn places(
                 }
                 place.path.get_or_insert_with(path);
             }
-        });
+        })?;
     }
     Ok(found)
 }
 
 type Visit<'v> = &'v mut dyn FnMut(ObjectName, &dyn Fn() -> String);
 
-/// The bytes of an object; none if they cannot be had, which is what is being told.
-fn readable(repo: &Repo, name: ObjectName) -> Vec<u8> {
-    repo.read_meta(&name).ok().flatten().unwrap_or_default()
-}
-
-/// Visits the objects of a commit with their paths, as far as they can be read.
-fn walk(repo: &Repo, commit: &CommitId, visit: Visit<'_>) {
+/// Visits the objects of a commit with their paths. What is damaged or missing is told already, and so is what `is_told`
+/// knows.
+fn walk(
+    repo: &Repo,
+    commit: &CommitId,
+    is_told: &dyn Fn(&ObjectName) -> bool,
+    visit: Visit<'_>,
+) -> Result<()> {
+    let read = |name: ObjectName| match repo.read_meta(&name) {
+        // Whatever is the matter with the machine: a commit that is passed over for it would count as complete.
+        Err(error) if is_unreadable(&error) && !is_told(&name) => Err(error),
+        read => Ok(read.ok().flatten().unwrap_or_default()),
+    };
     visit((*commit).into(), &|| "/".into());
-    let bytes = readable(repo, (*commit).into());
-    let Ok(root) = CommitRef::parse(&bytes).map(|commit| commit.root) else { return };
+    let bytes = read((*commit).into())?;
+    let Ok(root) = CommitRef::parse(&bytes).map(|commit| commit.root) else { return Ok(()) };
     visit(root.meta.into(), &|| "/".into());
     let (mut todo, mut seen) = (vec![(root.tree, String::new())], HashSet::<DirTreeId>::new());
     while let Some((id, path)) = todo.pop() {
@@ -59,7 +67,7 @@ fn walk(repo: &Repo, commit: &CommitId, visit: Visit<'_>) {
         if !seen.insert(id) {
             continue;
         }
-        let bytes = readable(repo, id.into());
+        let bytes = read(id.into())?;
         let Ok(tree) = DirTreeRef::parse(&bytes) else { continue };
         for (name, file) in tree.files() {
             visit(file.into(), &|| format!("{path}/{name}"));
@@ -69,4 +77,5 @@ fn walk(repo: &Repo, commit: &CommitId, visit: Visit<'_>) {
             todo.push((dir.tree, format!("{path}/{name}")));
         }
     }
+    Ok(())
 }

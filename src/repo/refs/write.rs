@@ -16,7 +16,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`Error::Usage`] if the name is taken by a directory of refs, or looks like a checksum;
-    /// [`Error::Io`].
+    /// [`Error::Io`], also if the ref is written, and it is not certain that it has reached the disk.
     pub fn set_ref(&self, refspec: &RefSpec, target: Option<CommitId>) -> Result<()> {
         let mut changed = ChangedDirs::default();
         self.write_ref(refspec, target, &mut changed)?;

@@ -23,7 +23,7 @@ type Names = BTreeMap<OsString, Stat>;
 /// What an administrator did to the directory `default` to make `current` of it.
 ///
 /// # Errors
-/// [`Error::Io`] with the path below them; [`Error::Cancelled`].
+/// [`Error::Io`], [`Error::Cancelled`].
 pub fn changes(default: &Dir, current: &Dir, ctx: &Ctx) -> Result<EtcChanges> {
     let mut found = EtcChanges::default();
     Comparison { found: &mut found, ctx }.dirs(default, current, Path::new(""))?;
@@ -37,7 +37,7 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn dirs(&mut self, default: &Dir, current: &Dir, path: &Path) -> Result<()> {
-        let (old, mut new) = (list(default, path)?, list(current, path)?);
+        let (old, mut new) = (list(default)?, list(current)?);
         for (name, old) in old {
             self.ctx.cancel.check()?;
             let at = path.join(&name);
@@ -68,7 +68,7 @@ impl Comparison<'_> {
             return Ok(());
         }
         let dir = Place(parent, path).open_dir()?;
-        list(&dir, path)?.iter().try_for_each(|(name, stat)| self.added(&dir, &path.join(name), stat))
+        list(&dir)?.iter().try_for_each(|(name, stat)| self.added(&dir, &path.join(name), stat))
     }
 }
 
@@ -108,13 +108,12 @@ fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-/// Lists a directory; `path` is what an error says of it.
-fn list(dir: &Dir, path: &Path) -> Result<Names> {
+fn list(dir: &Dir) -> Result<Names> {
     let mut names = Names::new();
-    for entry in dir.entries().map_err(|e| Error::io("read", path, e))? {
-        let name = entry.map_err(|e| Error::io("read", path, e))?.file_name();
+    for entry in dir.entries().map_err(|e| Error::at(dir, "read", ".", e))? {
+        let name = entry.map_err(|e| Error::at(dir, "read", ".", e))?.file_name();
         let stat = statat(dir, &*name, AtFlags::SYMLINK_NOFOLLOW);
-        let stat = stat.map_err(|e| Error::io("stat", path.join(&name), e))?;
+        let stat = stat.map_err(|e| Error::at(dir, "stat", &name, e))?;
         names.insert(name, stat);
     }
     Ok(names)
@@ -147,6 +146,6 @@ impl Place<'_> {
     }
 
     fn failed(&self, op: &'static str, source: impl Into<io::Error>) -> Error {
-        Error::io(op, self.1, source)
+        Error::at(self.0, op, self.name(), source)
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Copier<'a> {
         let (from, to) = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             Some(parent) => self.ensure_dir(parent)?,
             None => {
-                let clone = |dir: &Dir| dir.try_clone().map_err(failed("dup", path));
+                let clone = |dir: &Dir| dir.try_clone().map_err(failed(dir, "dup", "."));
                 (clone(self.from)?, clone(self.to)?)
             }
         };
@@ -82,18 +82,20 @@ impl<'a> Copier<'a> {
             other => other,
         };
         match made {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io("mkdir", path, e)),
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::at(self.to, "mkdir", path, e));
+            }
             _ => {}
         }
         let to = open_below(self.to, path)?;
-        self.copy_attributes(&from, &to, path)?;
+        self.copy_attributes(&from, &to)?;
         Ok((from, to))
     }
 
-    /// Copies `name` from one directory into another; `path` is where it is, as errors say it.
+    /// Copies `name` from one directory into another; `path` is where it is below `etc`.
     fn copy_into(&mut self, from: &Dir, to: &Dir, name: &Path, path: &Path) -> Result<()> {
         self.ctx.cancel.check()?;
-        let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed("stat", path))?;
+        let stat = statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed(from, "stat", name))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if !matches!(kind, FileType::Directory | FileType::RegularFile | FileType::Symlink) {
             self.ignored.push(path.to_owned());
@@ -106,85 +108,85 @@ impl<'a> Copier<'a> {
                 return Err(Error::EtcConflict(path.to_owned()));
             }
             Ok(FileType::Directory) => {}
-            Ok(_) => fs::unlinkat(to, name, AtFlags::empty()).map_err(failed("unlink", path))?,
-            Err(error) => return Err(Error::io("stat", path, error)),
+            Ok(_) => fs::unlinkat(to, name, AtFlags::empty()).map_err(failed(to, "unlink", name))?,
+            Err(error) => return Err(Error::at(to, "stat", name, error)),
         }
         match kind {
             FileType::Directory => self.copy_dir(from, to, name, path),
-            FileType::Symlink => self.copy_link(from, to, name, path, &stat),
-            _ => self.copy_file(from, to, name, path, &stat),
+            FileType::Symlink => self.copy_link(from, to, name, &stat),
+            _ => self.copy_file(from, to, name, &stat),
         }
     }
 
     fn copy_dir(&mut self, from: &Dir, to: &Dir, name: &Path, path: &Path) -> Result<()> {
         let open = |dir: &Dir| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let opened = openat(dir, name, flags, Mode::empty()).map_err(failed("opendir", path))?;
+            let opened = openat(dir, name, flags, Mode::empty()).map_err(failed(dir, "opendir", name))?;
             Ok::<_, Error>(Dir::from_std_file(File::from(opened)))
         };
         match fs::mkdirat(to, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(Error::io("mkdir", path, error)),
+            Err(error) => return Err(Error::at(to, "mkdir", name, error)),
         }
         let (from, to) = (open(from)?, open(to)?);
-        self.copy_attributes(&from, &to, path)?;
-        for entry in from.entries().map_err(failed("read", path))? {
-            let name = entry.map_err(failed("read", path))?.file_name();
+        self.copy_attributes(&from, &to)?;
+        for entry in from.entries().map_err(failed(&from, "read", "."))? {
+            let name = entry.map_err(failed(&from, "read", "."))?.file_name();
             self.copy_into(&from, &to, Path::new(&name), &path.join(&name))?;
         }
         Ok(())
     }
 
     /// Gives a directory owner, mode and xattrs of another one.
-    fn copy_attributes(&self, from: &Dir, to: &Dir, path: &Path) -> Result<()> {
-        self.copy_xattrs(from, to, path)?;
-        let stat = fstat(from).map_err(failed("stat", path))?;
-        set_owner_and_mode(to, &stat).map_err(failed("chown", path))
+    fn copy_attributes(&self, from: &Dir, to: &Dir) -> Result<()> {
+        self.copy_xattrs(from, to)?;
+        let stat = fstat(from).map_err(failed(from, "stat", "."))?;
+        set_owner_and_mode(to, &stat).map_err(failed(to, "chown", "."))
     }
 
-    fn copy_file(&self, from: &Dir, to: &Dir, name: &Path, path: &Path, stat: &Stat) -> Result<()> {
+    fn copy_file(&self, from: &Dir, to: &Dir, name: &Path, stat: &Stat) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut source = openat(from, name, flags, Mode::empty()).map_err(failed("open", path))?.into();
+        let mut source = openat(from, name, flags, Mode::empty()).map_err(failed(from, "open", name))?.into();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let made = openat(to, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed("create", path))?;
+        let made = openat(to, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed(to, "create", name))?;
         let mut made = File::from(made);
         if fs::ioctl_ficlone(&made, &source).is_err() {
-            io::copy::<File, _>(&mut source, &mut made).map_err(failed("copy", path))?;
+            io::copy::<File, _>(&mut source, &mut made).map_err(failed(to, "copy", name))?;
         }
-        set_owner_and_mode(&made, stat).map_err(failed("chown", path))?;
-        self.copy_xattrs(&source, &made, path)?;
-        futimens(&made, &times(stat)).map_err(failed("utimens", path))
+        set_owner_and_mode(&made, stat).map_err(failed(to, "chown", name))?;
+        self.copy_xattrs(&source, &made)?;
+        futimens(&made, &times(stat)).map_err(failed(to, "utimens", name))
     }
 
-    fn copy_link(&self, from: &Dir, to: &Dir, name: &Path, path: &Path, stat: &Stat) -> Result<()> {
-        let target = fs::readlinkat(from, name, Vec::new()).map_err(failed("readlink", path))?;
-        fs::symlinkat(target, to, name).map_err(failed("symlink", path))?;
+    fn copy_link(&self, from: &Dir, to: &Dir, name: &Path, stat: &Stat) -> Result<()> {
+        let target = fs::readlinkat(from, name, Vec::new()).map_err(failed(from, "readlink", name))?;
+        fs::symlinkat(target, to, name).map_err(failed(to, "symlink", name))?;
         let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
         let chowned = fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
-        chowned.map_err(failed("chown", path))?;
+        chowned.map_err(failed(to, "chown", name))?;
         // A link with another name can only have a label, which the new deployment's policy sets.
         if let (XattrPolicy::Keep, Some(name)) = (self.xattrs, name.to_str()) {
-            let xattrs = all_xattrs_at(from, name).map_err(failed("read xattrs of", path))?;
-            write_xattrs_at(to, name, &xattrs).map_err(failed("set xattrs of", path))?;
+            let xattrs = all_xattrs_at(from, name).map_err(failed(from, "read xattrs of", name))?;
+            write_xattrs_at(to, name, &xattrs).map_err(failed(to, "set xattrs of", name))?;
         }
         Ok(())
     }
 
-    fn copy_xattrs(&self, from: impl AsFd, to: impl AsFd, path: &Path) -> Result<()> {
+    fn copy_xattrs(&self, from: &impl AsFd, to: &impl AsFd) -> Result<()> {
         if self.xattrs == XattrPolicy::Drop {
             return Ok(());
         }
-        let xattrs = all_xattrs(from).map_err(failed("read xattrs of", path))?;
-        write_xattrs(to, &xattrs).map_err(failed("set xattrs of", path))
+        let xattrs = all_xattrs(from).map_err(failed(from, "read xattrs of", "."))?;
+        write_xattrs(to, &xattrs).map_err(failed(to, "set xattrs of", "."))
     }
 }
 
 /// Opens a directory below `dir`, which symbolic links do not lead out of; with more rights than cap-std opens it with.
 pub(super) fn open_below(dir: &Dir, path: impl AsRef<Path>) -> Result<Dir> {
     let path = path.as_ref();
-    let found = dir.open_dir(path).map_err(failed("opendir", path))?;
+    let found = dir.open_dir(path).map_err(failed(dir, "opendir", path))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = openat(&found, ".", flags, Mode::empty()).map_err(failed("opendir", path))?;
+    let opened = openat(&found, ".", flags, Mode::empty()).map_err(failed(&found, "opendir", "."))?;
     Ok(Dir::from_std_file(File::from(opened)))
 }
 
@@ -202,7 +204,10 @@ fn times(stat: &Stat) -> Timestamps {
     }
 }
 
-fn failed<E: Into<io::Error>>(op: &'static str, path: &Path) -> impl FnOnce(E) -> Error {
-    let path = path.to_owned();
-    move |source| Error::io(op, path, source)
+fn failed<'a, E: Into<io::Error>>(
+    dir: &'a impl AsFd,
+    op: &'static str,
+    path: impl AsRef<Path> + 'a,
+) -> impl FnOnce(E) -> Error + 'a {
+    move |source| Error::at(dir, op, path, source)
 }

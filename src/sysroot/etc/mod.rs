@@ -51,8 +51,8 @@ pub struct Merged {
 /// default; the other two are `usr/etc` and `etc` of the old one.
 ///
 /// # Errors
-/// [`Error::EtcConflict`] where the new default has a directory and the administrator a file; [`Error::Io`] with the path
-/// below `etc`; [`Error::Cancelled`].
+/// [`Error::EtcConflict`] where the new default has a directory and the administrator a file; [`Error::Io`],
+/// [`Error::Cancelled`].
 pub fn merge(default: &Dir, current: &Dir, new: &Dir, xattrs: XattrPolicy, ctx: &Ctx) -> Result<Merged> {
     let changes = changes(default, current, ctx)?;
     for path in &changes.removed {
@@ -85,7 +85,7 @@ impl Sysroot {
 /// Removes a file, or a directory with all that is in it, from `dir`. What is not there, or not there any more because
 /// the directory that had it is something else now (such as a link that leads elsewhere), is removed already.
 fn remove(dir: &Dir, path: &Path) -> Result<()> {
-    let failed = |e| Error::io("remove", path, e);
+    let failed = |e| Error::at(dir, "remove", path, e);
     let found = match dir.symlink_metadata(path) {
         Ok(found) => found,
         Err(error) => match error.kind() {
