@@ -28,7 +28,9 @@ use super::bootloader::BootLoader;
 use super::cleanup::Cleanup;
 use super::install::Place;
 use super::load::{STAGED, STAGED_LOCKED};
-use super::{BootVersion, Deployment, Deployments, Error, Result, Sysroot, boot_journal, files};
+use super::{
+    BootVersion, Deployment, DeploymentId, Deployments, Error, Result, Sysroot, boot_journal, files,
+};
 use crate::base::Ctx;
 use crate::store::load_commit;
 
@@ -62,6 +64,20 @@ impl Sysroot {
             cleaned.map_err(Error::within("Performing final cleanup"))?;
         }
         Ok(written)
+    }
+
+    /// Lets the machine boot another deployment of the list from the next boot on, and deletes what is not needed any more.
+    /// With the one that was there before the booted one ([`Deployments::around_booted`] gives it) this is a rollback.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDeployment`] if it is not in the list; as [`Sysroot::write_deployments`].
+    pub fn set_default(&self, current: Deployments, next: &DeploymentId, ctx: &Ctx) -> Result<Deployments> {
+        let mut list = current.list.clone();
+        let Some(index) = list.iter().position(|deployment| deployment.id == *next) else {
+            return Err(Error::NoSuchDeployment(format!("No such deployment: {}", next.path())));
+        };
+        list[..=index].rotate_right(1);
+        self.write_deployments(current, list, After::Cleanup, ctx)
     }
 
     /// Writes the list, and deletes nothing but a staged deployment and what a soft reboot would find of one that is gone.

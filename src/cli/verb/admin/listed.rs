@@ -91,13 +91,9 @@ pub(crate) fn undeploy(args: &IndexArgs, session: &mut Session) -> anyhow::Resul
 /// Lets the machine boot a deployment next.
 pub(crate) fn set_default(args: &IndexArgs, session: &Session) -> anyhow::Result<()> {
     let Locked { sysroot, deployments, _lock } = args.common.lock(session)?;
-    let index = number(&args.index)?;
-    deployments.at(index)?;
-    let mut list = deployments.list.clone();
-    let first = list.remove(index);
-    list.insert(0, first);
-    let written = sysroot.write_deployments(deployments, list, After::Nothing, &session.ctx)?;
-    sysroot.cleanup(&written, Cleanup::All, &session.ctx).context("Performing final cleanup")
+    let next = deployments.at(number(&args.index)?)?.id.clone();
+    sysroot.set_default(deployments, &next, &session.ctx)?;
+    Ok(())
 }
 
 /// Lets cleanup leave deployments alone, or not.
