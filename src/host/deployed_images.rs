@@ -56,12 +56,10 @@ impl Machine {
         origin.remove_transient();
         origin.set_image(&what.image.to_string())?;
         let options = DeployOptions {
-            stateroot: what.stateroot.clone(),
-            commit: what.commit,
             origin: Some(origin),
             merge: merge.as_ref(),
             kernel_args: what.kernel_args.clone(),
-            overlay_initrds: Vec::new(),
+            ..DeployOptions::new(what.stateroot.clone(), what.commit)
         };
         let finish = match current.booted() {
             Some(_) => Finish::AtShutdown { lock: StagedLock::Open },

@@ -49,6 +49,14 @@ pub struct DeployOptions<'a> {
     pub overlay_initrds: Vec<ostree_format::Checksum>,
 }
 
+impl DeployOptions<'_> {
+    /// Options for a deployment of `commit` as it is: without an origin, changes to `/etc` or kernel arguments.
+    pub fn new(stateroot: Stateroot, commit: CommitId) -> Self {
+        let (origin, merge, kernel_args, overlay_initrds) = (None, None, None, Vec::new());
+        Self { stateroot, commit, origin, merge, kernel_args, overlay_initrds }
+    }
+}
+
 impl Sysroot {
     /// Makes a deployment, which has no boot entry yet: see [`Sysroot::add_deployment`].
     ///

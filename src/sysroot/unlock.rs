@@ -72,12 +72,10 @@ impl Sysroot {
     fn keep_to_go_back(&self, current: Deployments, booted: &Deployment, ctx: &Ctx) -> Result<()> {
         self.cleanup(&current, Cleanup::AllButObjects, ctx)?;
         let options = DeployOptions {
-            stateroot: booted.id.stateroot.clone(),
-            commit: booted.id.commit,
             origin: booted.origin.clone(),
             merge: Some(booted),
             kernel_args: Some(booted.entry.kernel_args()),
-            overlay_initrds: Vec::new(),
+            ..DeployOptions::new(booted.id.stateroot.clone(), booted.id.commit)
         };
         let new = self.deploy(&options, ctx)?;
         let how = (Retain::default(), Position::NotDefault);

@@ -31,7 +31,7 @@ use crate::tar::{ContentOrder, ExportOptions, XattrDialect, export_chunk, export
 pub struct BuildOptions {
     /// The compression of layers, if the destination takes it: see [`ImageDest::compression`].
     pub compression: Compression,
-    /// Labels of the caller, which replace those made of the commit.
+    /// Labels of the caller, which replace those made of the commit; the manifest has them as annotations, too.
     pub labels: labels::Labels,
     /// The configuration that containers are run with; labels are added to its own.
     pub config: Option<Config>,

@@ -44,8 +44,8 @@ pub enum Roots {
     Rules(RefRules),
 }
 
-/// Rules that say how much is kept of each ref's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Rules that say how much is kept of each ref's history. By default that is all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefRules {
     /// Refs that are kept with this depth, whatever the other rules say. (libostree's program takes no parents at all for
     /// no rule, and keeps more.)
@@ -66,6 +66,13 @@ pub enum Keep {
         /// The oldest timestamp that is kept, in seconds since 1970.
         secs: i64,
     },
+}
+
+impl Default for Keep {
+    /// All commits.
+    fn default() -> Self {
+        Self::Depth(Depth::All)
+    }
 }
 
 /// The kinds of objects that are looked at.

@@ -38,13 +38,11 @@ impl Place {
 
 pub(super) fn options<'a>(sysroot: &Sysroot, current: &'a Deployments) -> DeployOptions<'a> {
     let booted = current.booted().unwrap();
+    let commit = resolve_rev(sysroot.repo(), &"os".parse().unwrap()).unwrap();
     DeployOptions {
-        stateroot: booted.id.stateroot.clone(),
-        commit: resolve_rev(sysroot.repo(), &"os".parse().unwrap()).unwrap(),
         origin: Some(DeploymentOrigin::from_refspec("os").unwrap()),
         merge: Some(booted),
-        kernel_args: None,
-        overlay_initrds: Vec::new(),
+        ..DeployOptions::new(booted.id.stateroot.clone(), commit)
     }
 }
 

@@ -67,14 +67,7 @@ fn after_the_last_number_there_is_no_first_one() {
     let commit = resolve_rev(sysroot.repo(), &"os".parse().unwrap()).unwrap();
     let booted = place.deployment("root");
     fs::create_dir(booted.with_file_name(format!("{commit}.{}", u32::MAX))).unwrap();
-    let options = DeployOptions {
-        stateroot: "os".parse().unwrap(),
-        commit,
-        origin: None,
-        merge: None,
-        kernel_args: None,
-        overlay_initrds: Vec::new(),
-    };
+    let options = DeployOptions::new("os".parse().unwrap(), commit);
     let refused = sysroot.deploy(&options, &Ctx::default()).unwrap_err().to_string();
     assert!(refused.contains(&u32::MAX.to_string()), "{refused}");
     assert!(booted.join("etc/file").exists(), "the deployment 0 was deleted");

@@ -157,12 +157,9 @@ impl Upstream {
         session: &Session,
     ) -> anyhow::Result<()> {
         let options = DeployOptions {
-            stateroot: self.stateroot,
-            commit,
             origin: Some(self.origin),
             merge: Some(&self.merge),
-            kernel_args: None,
-            overlay_initrds: Vec::new(),
+            ..DeployOptions::new(self.stateroot, commit)
         };
         Machine::from_env().deploy(sysroot, deployments, &options, finish, &session.ctx)?;
         Ok(())
