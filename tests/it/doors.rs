@@ -12,6 +12,7 @@ use crate::oracle;
 use crate::registry::program::{Home, auth_json};
 use crate::registry::server::{Certificates, Login, Server, Speech, USER};
 use crate::registry::trust::{fingerprint, keys, run};
+use crate::remote::nginx::Nginx;
 
 /// What callers with an async runtime move to the threads that block: what is compiled holds.
 const _: () = {
@@ -235,6 +236,41 @@ fn example_build_and_push() {
     let image = format!("docker://{}/org/new:1", server.address);
     let inspect = ["inspect", "--cert-dir", &certs, "--creds", &creds, "--format", "{{.Digest}}", &image];
     assert_eq!(run(&home, "skopeo", &inspect).trim_ascii(), digest.as_bytes());
+}
+
+/// A remote of C ostree behind nginx: what is signed by its key comes, what is not is refused.
+#[test]
+fn example_follow_remote() {
+    let home = Home::new();
+    home.ok(&["--repo=served", "init", "--mode=archive"]);
+    let Some(server) = Nginx::start(&home.path("served")) else { return };
+    if !oracle::need("ostree") || !oracle::need("gpg") {
+        return;
+    }
+    let Some(program) = example("follow_remote") else { return };
+    keys(&home, &["good@example.com", "other@example.com"]);
+    let commit = |by: &str| {
+        let by = format!("--gpg-sign={by}");
+        let commit = ["--repo=served", "commit", "-b", "os", "-s", "", "--gpg-homedir=gnupg", &by, "tree"];
+        String::from_utf8(run(&home, "ostree", &commit)).unwrap().trim().to_owned()
+    };
+    let first = commit("good@example.com");
+    let url = format!("http://{}/", server.address);
+    run(&home, "ostree", &["--repo=new", "remote", "add", "--gpg-import=good@example.com.asc", "r", &url]);
+    // A commit, two directories with their metadata, a file.
+    assert_eq!(prints(&home, &program, &["new", "r", "os"]), "os is new\n5 objects");
+    assert_eq!(home.ok(&["--repo=new", "rev-parse", "r:os"]), first);
+    assert_eq!(prints(&home, &program, &["new", "r", "os"]), "os is up to date\n0 objects");
+    home.write("tree/usr/hello", "changed\n");
+    commit("other@example.com");
+    let refused =
+        Command::new(&program).args(["new", "r", "os"]).current_dir(home.path("")).output().unwrap();
+    assert!(!refused.status.success(), "{refused:?}");
+    assert_eq!(home.ok(&["--repo=new", "rev-parse", "r:os"]), first);
+    let second = commit("good@example.com");
+    assert!(prints(&home, &program, &["new", "r", "os"]).starts_with("os is new\n"));
+    assert_eq!(home.ok(&["--repo=new", "rev-parse", "r:os"]), second);
+    run(&home, "ostree", &["--repo=new", "fsck", "--quiet"]);
 }
 
 #[test]
