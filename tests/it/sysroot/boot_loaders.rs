@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, WithCauses};
 use ostree_rs::host::{Environment, Machine};
 use ostree_rs::sysroot::bootloader::BootLoader;
 
@@ -141,7 +141,8 @@ fn a_program_for_grub_is_executed_if_the_user_named_it() {
     let none = Environment::from_iter([("OSTREE_GRUB2_EXEC", place.at("no-such").into_os_string())]);
     let sysroot = Machine::new(none).open_sysroot(place.at("root")).unwrap();
     let loader = BootLoader::of(&sysroot).unwrap().unwrap();
-    let error = loader.write_config(&sysroot, version, &Ctx::default()).unwrap_err().to_string();
+    let error = loader.write_config(&sysroot, version, &Ctx::default()).unwrap_err();
+    let error = WithCauses(&error).to_string();
     assert!(error.contains("no-such"), "{error}");
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, WithCauses};
 use ostree_rs::cap_std::ambient_authority;
 use ostree_rs::cap_std::fs::Dir;
 use ostree_rs::store::resolve_rev;
@@ -68,7 +68,8 @@ fn after_the_last_number_there_is_no_first_one() {
     let booted = place.deployment("root");
     fs::create_dir(booted.with_file_name(format!("{commit}.{}", u32::MAX))).unwrap();
     let options = DeployOptions::new("os".parse().unwrap(), commit);
-    let refused = sysroot.deploy(&options, &Ctx::default()).unwrap_err().to_string();
+    let refused = sysroot.deploy(&options, &Ctx::default()).unwrap_err();
+    let refused = WithCauses(&refused).to_string();
     assert!(refused.contains(&u32::MAX.to_string()), "{refused}");
     assert!(booted.join("etc/file").exists(), "the deployment 0 was deleted");
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, WithCauses};
 use ostree_rs::format::{Checksum, FileHeader, FileId, MetaKind, ObjectName};
 use ostree_rs::store::{FileObject, MemStore, Modifier, MutableTree, ObjectRead, ObjectWrite, Result};
 use ostree_rs::tree::{DirOptions, add_dir};
@@ -73,7 +73,8 @@ fn the_mode_of_one_file_is_not_given_to_another() {
         fs::write(tree.join("inner/other"), "other").unwrap();
         fs::rename(tree.join("inner/other"), tree.join("file")).unwrap();
     };
-    let refused = committed(temp.path(), &exchange).unwrap_err().to_string();
+    let refused = committed(temp.path(), &exchange).unwrap_err();
+    let refused = WithCauses(&refused).to_string();
     assert!(refused.contains("/file") && refused.contains("exchanged"), "{refused}");
     // One that is replaced as a whole, as programs do with their files, is either.
     let replace = |tree: &Path| {
