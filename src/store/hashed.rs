@@ -29,11 +29,12 @@ impl LoadedFile {
     /// # Errors
     /// [`Error::Read`] if it cannot be read, or is shorter or longer.
     pub fn read(header: FileHeader, len: u64, content: &mut dyn Read) -> Result<Self> {
-        let mut bytes = header.to_framed();
-        let content_at = bytes.len();
+        let framed = header.to_framed();
+        let content_at = framed.len();
         // In one piece, where it is small: then it can be inflated in one, too.
         let at_once = usize::try_from(len.min(SMALL_FILE_BYTES)).unwrap_or(0);
-        bytes.resize(content_at + at_once, 0);
+        let mut bytes = vec![0; content_at + at_once];
+        bytes[..content_at].copy_from_slice(&framed);
         let mut got = fill(content, &mut bytes[content_at..]).map_err(unreadable)?;
         bytes.truncate(content_at + got);
         if got == at_once {

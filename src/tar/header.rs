@@ -25,9 +25,13 @@ pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {
 
 /// The sum of all bytes, the checksum itself taken as spaces. Some old programs summed signed bytes.
 pub(super) fn verify_checksum(block: &[u8; BLOCK_BYTES], at: u64) -> Result<()> {
-    let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
-    let unsigned: i32 = bytes().map(|b| i32::from(*b)).sum();
-    let signed: i32 = bytes().map(|b| i32::from(b.cast_signed())).sum();
+    // The sum, and how many bytes are negative where they are signed: by 256 less than the others think.
+    let sums = |bytes: &[u8]| {
+        bytes.iter().fold((0, 0), |(sum, negative), b| (sum + i32::from(*b), negative + i32::from(*b >> 7)))
+    };
+    let ((all, negative), (own, own_negative)) = (sums(block), sums(&block[148..156]));
+    let unsigned = all - own + 8 * i32::from(b' ');
+    let signed = unsigned - 256 * (negative - own_negative);
     match number::signed(&block[148..156]) {
         Some(sum) if sum == unsigned.into() || sum == signed.into() => Ok(()),
         _ => Err(Error::format(at, Kind::Checksum)),
