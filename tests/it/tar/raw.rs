@@ -268,3 +268,32 @@ fn types_beside_those_of_posix() {
     assert_eq!(kinds(b'V', b"").unwrap(), (EntryKind::VolumeLabel, Vec::new()));
     assert!(matches!(kinds(b'M', b"abc"), Err(Error::Format { kind: FormatErrorKind::Unsupported(_), .. })));
 }
+
+/// Old programs summed a header's bytes as signed ones, and others read that, too; another sum is damage to all.
+#[test]
+fn the_sum_of_signed_bytes_is_read_as_by_the_peers() {
+    let path = "usr/w\u{f6}rld";
+    let summed = |less: u32| {
+        let mut header = header(b'0', path, "", 0);
+        let field = std::str::from_utf8(&header[148..156]).unwrap();
+        let sum = u32::from_str_radix(field.trim_matches(['\0', ' ']), 8).unwrap() - less;
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        archive(&[header])
+    };
+    let by_peer = |peer: &str, stream: &[u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("t.tar"), stream).unwrap();
+        let mut command = std::process::Command::new(peer);
+        let out = command.args(["-xf", "t.tar"]).current_dir(dir.path()).output().unwrap();
+        out.status.success() && dir.path().join(path).exists()
+    };
+    // Two bytes of the path are negative where bytes are signed.
+    for (less, good) in [(0, true), (512, true), (256, false)] {
+        let stream = summed(less);
+        let read = read_all(&stream);
+        assert_eq!(read.is_ok_and(|entries| entries[0].0.path == path.as_bytes()), good, "{less} less");
+        for peer in ["tar", "bsdtar"] {
+            assert!(!need(peer) || by_peer(peer, &stream) == good, "{peer}, {less} less");
+        }
+    }
+}
