@@ -14,7 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::container::image::{AnyCase, ConfigError};
+use super::any_case::AnyCase;
+use crate::container::image::ConfigError;
 use crate::net::registry::Credentials;
 
 /// One file of credentials.

@@ -1,6 +1,7 @@
 //! The configuration of podman and skopeo, read as they read it.
 //!
 //! ```text
+//! any_case     what auth's JSON may be written in: keys in any case
 //! auth         auth.json, config.json: who we are at which registry
 //! registries   registries.conf: mirrors, blocked and insecure registries, short names
 //! policy       policy.json: which images are accepted, signed by whom
@@ -8,6 +9,8 @@
 //! ```
 //! Bytes in, values out: the program finds and opens the files.
 
+#[cfg(feature = "net")]
+mod any_case;
 #[cfg(feature = "net")]
 pub mod auth;
 pub mod policy;

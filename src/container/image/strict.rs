@@ -3,7 +3,6 @@
 //! ```text
 //! serde's derive      a field twice, one that is missing, and (deny_unknown_fields) one that is not known
 //! Object              an object, where serde would take an array of its fields, too
-//! AnyCase             the opposite: what others than us read, too, as Go does
 //! Unique              an object with keys of its own: none of them twice
 //! given               a field that may be left out, but is not null
 //! Base64              bytes
@@ -18,7 +17,7 @@ use std::marker::PhantomData;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Error, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A struct that is written as an object.
@@ -42,47 +41,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map))
-    }
-}
-
-/// A struct whose keys may be in any case, and that names them in lower case. So does Go read all JSON: only for what
-/// decides nothing.
-#[derive(Debug)]
-pub(in crate::container) struct AnyCase<T>(pub(in crate::container) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for AnyCase<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(AnyCaseVisitor(PhantomData)).map(Self)
-    }
-}
-
-struct AnyCaseVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for AnyCaseVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(LowerKeys(map)))
-    }
-}
-
-/// An object with its keys in lower case.
-struct LowerKeys<A>(A);
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for LowerKeys<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        let key = self.0.next_key::<String>()?.map(|key| key.to_ascii_lowercase());
-        key.map(|key| seed.deserialize(key.into_deserializer())).transpose()
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.0.next_value_seed(seed)
     }
 }
 
