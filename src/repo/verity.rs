@@ -64,11 +64,15 @@ impl ObjectVerity {
                 self.is_missing.store(true, Ordering::Relaxed);
                 Ok(false)
             }
-            // Who may not write into a file may not protect it, either.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !self.is_required() => Ok(true),
+            // Who may not write into a file may not protect it, either; and without /proc it cannot be opened again.
+            Err(error) if !self.is_required() && is_beyond_us(&error) => Ok(true),
             Err(error) => Err(Error::at(objects, "enable fs-verity of", path, error)),
         }
     }
+}
+
+fn is_beyond_us(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
 }
 
 impl Repo {
