@@ -1,14 +1,16 @@
 //! fs-verity for the files of objects: the kernel verifies them at every read, and nobody can change them any more.
 //!
 //! `ex-integrity.fsverity` of the config wants it for every object (`yes`), or for those that can have it (`maybe`).
-//! Detached metadata changes, and has none. Source: libostree ostree-repo-verity.c.
+//! Detached metadata changes, and has none; a hard link to an object of another repository has what that one has, and is
+//! made only where objects may be without. Source: libostree ostree-repo-verity.c.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ostree_format::ObjectType;
 use ostree_format::config::Tristate;
+use ostree_format::{ObjectName, ObjectType};
+use rustix::io::Errno;
 
 use super::Repo;
 use super::sys::{self, TempFile};
@@ -83,34 +85,28 @@ impl Repo {
     /// [`Error::Unsupported`] if the config wants it for every object, and the file system does not have it;
     /// [`Error::Io`], [`Error::Cancelled`].
     pub fn protect_objects(&self, ctx: &Ctx) -> Result<bool> {
-        let mut names = Vec::new();
         for dir in self.objects.dirs()? {
             ctx.cancel.check()?;
-            self.objects.for_each_in(&dir, self.mode(), &mut |name| {
-                names.push(name);
-                Ok(())
-            })?;
-            for name in names.drain(..) {
-                let path = name.loose_path(self.mode());
-                if matches!(name.kind, ObjectType::CommitMeta | ObjectType::PayloadLink) {
-                    continue;
-                }
-                if !self.verity.is_possible() {
-                    return Ok(false);
-                }
-                let protected = match sys::open_nofollow(&self.objects, &path) {
-                    Ok((file, _)) => enable_verity(file),
-                    // A symbolic link.
-                    Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                        continue;
-                    }
-                    Err(error) => Err(error),
-                };
-                if !self.verity.judge(protected, &self.objects, &path)? {
+            for name in self.objects.names_in(&dir, self.mode())?.into_iter().flatten() {
+                if !self.verity.is_possible() || !self.protect_object(&name)? {
                     return Ok(false);
                 }
             }
         }
         Ok(self.verity.is_possible())
+    }
+
+    /// Protects one object, if it is a file that never changes; `false` if the file system cannot.
+    fn protect_object(&self, name: &ObjectName) -> Result<bool> {
+        if matches!(name.kind, ObjectType::CommitMeta | ObjectType::PayloadLink) {
+            return Ok(true);
+        }
+        let path = name.loose_path(self.mode());
+        let protected = match sys::open_nofollow(&self.objects, &path) {
+            // A symbolic link.
+            Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => return Ok(true),
+            opened => opened.and_then(|(file, _)| enable_verity(file)),
+        };
+        self.verity.judge(protected, &self.objects, &path)
     }
 }
