@@ -57,8 +57,8 @@ pub enum Toplevel {
 /// The treatment of `var`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Var {
-    /// The directory becomes `usr/share/factory/var`, from where systemd-tmpfiles copies it. Works with every
-    /// libostree.
+    /// The directory becomes `usr/share/factory/var`, from where systemd-tmpfiles copies what a configuration names. Works with
+    /// every libostree.
     #[default]
     Factory,
     /// The directory stays: libostree since 2024.3 copies it when it deploys the commit.

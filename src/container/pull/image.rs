@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! manifest ► there already? ► layers that are not there ► merge ► refs of layers, ref of the image
-//!                             └ of an image on a base the commit alone: see `on_base` ► its ref, ref of the image
+//!                             └ of an image on a base the commit: see `on_base` ► its ref, that of the lowest layer, ref of the image
 //! ```
 //! What is there is told by `layers`. Layers that were finished before an error can be kept: see [`pull`].
 
@@ -12,21 +12,24 @@ use ostree_format::CommitId;
 
 use super::merge::{Arrange, merge};
 use super::on_base::take_on_base;
-use super::options::{PullOptions, only_of_commit};
+use super::options::{PullOptions, Vouching, only_of_commit};
 use super::take::take;
 use crate::base::Ctx;
-use crate::container::image::{Digest, Error, Image, ImageReference, Result};
+use crate::container::image::{
+    CommitOnBase, Digest, Error, Image, ImageReference, LayerKind, LayerPlan, PlannedLayer, Result,
+};
 use crate::container::store::{
     ImageStore, LayerCounts, Layers, PulledLayer, StoredImage, StoredLayers, TakenLayer, cache_update,
     commit_ref, image_ref, prune_layers, query, write_merge_commit,
 };
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
+use crate::tar::Var;
 
 /// Options for pulling an image into the store.
 #[derive(Debug, Clone, Default)]
 pub struct StoreOptions<'a> {
-    /// Options for taking in the layers.
+    /// Options for taking in the layers, in which `var` stays.
     pub pull: PullOptions<'a>,
     /// The treatment of layers that no image needs after the pull.
     pub unneeded: Unneeded,
@@ -155,11 +158,7 @@ fn pull_image_into(
     }
     let (commit, layers, left_out) = match image.without_server().on_base()? {
         Some(on_base) => {
-            let layers = take_on_base(txn, source, &on_base, options.pull.vouching, ctx)?;
-            // No layer's ref keeps it: a layer is not known without those below it.
-            txn.set_ref(&commit_ref(&on_base.commit)?, Some(on_base.commit))?;
-            let root = load_commit(txn, &on_base.commit)?.root;
-            let commit = write_merge_commit(txn, image, Some(on_base.commit), root, Default::default())?;
+            let (commit, layers) = take_image_on_base(txn, source, image, &on_base, &options.pull, ctx)?;
             (commit, layers, BTreeMap::new())
         }
         None => take_image(txn, source, image, &options.pull, ctx)?,
@@ -183,6 +182,39 @@ fn pull_image_into(
     })
 }
 
+/// Takes in the commit that lies on a base, and the lowest layer of the base for itself: gives the commit that stands for the
+/// image, and what was fetched for each layer.
+///
+/// ostree-ext shows no image, and pulls none into the repository, while the first layer of an image there has no ref. Most of
+/// what is in that layer is in the commit, too, and is read once.
+fn take_image_on_base(
+    txn: &dyn Txn,
+    source: &Admitted<'_>,
+    image: &Image,
+    on_base: &CommitOnBase,
+    options: &PullOptions<'_>,
+    ctx: &Ctx,
+) -> Result<(CommitId, Vec<PulledLayer>)> {
+    let lowest = on_base.base.iter().take(1).cloned();
+    let layers = lowest.map(|layer| PlannedLayer { layer, kind: LayerKind::Plain }).collect();
+    // Nobody vouches for it, and nothing is made of it here.
+    let options_of_lowest = PullOptions { vouching: Vouching::Nobody, name: None, var: Var::Keep };
+    let plan = LayerPlan { commit: None, layers };
+    let lowest = take(source, &plan, txn, &options_of_lowest, &StoredLayers::read(txn)?, ctx)?.layers;
+    let mut layers = take_on_base(txn, source, on_base, options.vouching, ctx)?;
+    for (all, lowest) in layers.iter_mut().zip(&lowest) {
+        if lowest.is_fetched() {
+            let lowest = lowest.report()?;
+            *all = PulledLayer { bytes: all.bytes + lowest.bytes, ..lowest };
+        }
+    }
+    // No layer's ref keeps it: a layer is not known without those below it.
+    txn.set_ref(&commit_ref(&on_base.commit)?, Some(on_base.commit))?;
+    let root = load_commit(txn, &on_base.commit)?.root;
+    let commit = write_merge_commit(txn, image, Some(on_base.commit), root, Default::default())?;
+    Ok((commit, layers))
+}
+
 /// Takes the layers in, gives them their refs, and lays plain ones over the commit: gives the commit of all of them, what was
 /// fetched for each, and what was left out of them.
 fn take_image(
@@ -193,10 +225,11 @@ fn take_image(
     ctx: &Ctx,
 ) -> Result<(CommitId, Vec<PulledLayer>, BTreeMap<String, u64>)> {
     let layers = StoredLayers::read(txn)?;
-    let mut taken = take(source, &image.plan()?, txn, options, &layers, ctx)?;
+    let options = PullOptions { var: Var::Keep, ..options.clone() };
+    let mut taken = take(source, &image.plan()?, txn, &options, &layers, ctx)?;
     let root = merge(source, txn, &mut taken, Arrange::No, ctx)?.root;
     // Labeled anew, layers may be other commits now.
-    taken.layers.iter().filter(|layer| layer.is_read()).try_for_each(|layer| layers.finished(layer))?;
+    taken.layers.iter().try_for_each(|layer| layers.finished(layer))?;
     let commit = write_merge_commit(txn, image, taken.base, root, Default::default())?;
     let mut left_out = BTreeMap::new();
     for (name, n) in taken.layers.iter().flat_map(|layer| &layer.left_out) {

@@ -98,7 +98,8 @@ pub(in crate::container) fn take(
     let whole = begin(txn)?.then_some(WhyWhole::NothingHere);
     let deltas = &Deltas::new(source, image, txn);
     let here = &Here::default();
-    let taking = &Taking { source, txn, voucher, layers, var: options.var, deltas, here, whole };
+    let var = options.var_of(plan);
+    let taking = &Taking { source, txn, voucher, layers, var, deltas, here, whole };
     let (expected, taken) = (HashSet::new(), vec![None; plan.layers.len()]);
     Take { plan, taking, ctx, expected, taken }.all()
 }
@@ -296,9 +297,7 @@ fn known_layer(
     let why = if kept.same_blob { "this blob was read before" } else { "a layer of the same content was" };
     tracing::debug!(layer = %layer.descriptor.digest(), commit = %kept.commit, why, "layer reused");
     let layer = TakenLayer::here(layer, role, kept);
-    if layer.is_read() {
-        taking.layers.finished(&layer)?;
-    }
+    taking.layers.finished(&layer)?;
     Ok(layer)
 }
 

@@ -23,7 +23,8 @@ pub(in crate::container) trait Layers: Sync {
     /// The commit that keeps the objects of a chunk of the commit `base` from now on.
     fn keep_chunk(&self, layer: &ImageLayer, base: CommitId, objects: &BTreeSet<FileId>) -> Result<CommitId>;
 
-    /// Told of every layer that was read and is in the store now, from any thread.
+    /// Told of every layer that is in the store now, from any thread: one that was not read may go by the name of its blob
+    /// for others, but is not known by it.
     fn finished(&self, layer: &TakenLayer) -> Result<()>;
 }
 

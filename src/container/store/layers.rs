@@ -3,9 +3,11 @@
 //! ```text
 //! ref of the blob that was read ► commit ► record of its diffid: is it the layer that is asked for?
 //! ```
-//! A ref is written only by whoever read that blob to its end and verified it, or its table of contents, whose digest the
-//! manifest names, and the objects that this lists. A layer that was compressed anew has
-//! another blob: it is found by the diffid in the record, and gets no ref.
+//! Such a ref is written only by whoever read that blob to its end and verified it, or its table of contents, whose digest the
+//! manifest names, and the objects that this lists. A layer that was compressed anew has another blob, and is found by the
+//! diffid in the record. Its blob gets a ref to the same commit, since ostree-ext shows no image and pulls none into the
+//! repository while an image's first layer has no ref, and would let go of layers that no blob of an image names. As the
+//! record names another blob, nothing is believed here for such a ref's sake: nobody read that blob.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -32,6 +34,8 @@ struct IndexedLayer {
     commit: CommitId,
     /// What is known of it, if the commit was made of that very blob.
     record: Option<LayerRecord>,
+    /// Whether the commit says that it was made of another blob.
+    is_of_another: bool,
 }
 
 /// What a layer holds: one that is found by its diffid has to hold the same.
@@ -61,8 +65,9 @@ impl LayerIndex {
             let Some(digest) = layer_of_ref(&name)? else { continue };
             // One whose commit cannot be read is fetched again by whoever needs it.
             let record = load_commit(store, &commit).ok().and_then(|c| LayerRecord::read(&c.metadata));
+            let is_of_another = record.is_some_and(|record| record.blob != digest);
             let record = record.filter(|record| record.blob == digest);
-            index.by_digest.insert(digest, IndexedLayer { commit, record });
+            index.by_digest.insert(digest, IndexedLayer { commit, record, is_of_another });
             if let Some(record) = record {
                 let holds = if record.rules.is_some() { Holds::Files } else { Holds::Objects };
                 index.by_diff_id.insert((record.diff_id, holds), digest);
@@ -78,11 +83,10 @@ impl LayerIndex {
         diff_id: Option<(&DiffId, Holds)>,
     ) -> Result<Option<(Digest, CommitId)>> {
         let own = Digest::of_descriptor(descriptor)?;
-        let digest = match self.by_digest.contains_key(&own) {
-            true => Some(own),
-            false => diff_id.and_then(|(id, holds)| self.by_diff_id.get(&(*id, holds)).copied()),
-        };
-        Ok(digest.and_then(|digest| Some((digest, self.by_digest.get(&digest)?.commit))))
+        let is_read = self.by_digest.get(&own).is_some_and(|entry| !entry.is_of_another);
+        let alike = diff_id.and_then(|(id, holds)| self.by_diff_id.get(&(*id, holds)).copied());
+        let digest = alike.filter(|_| !is_read).unwrap_or(own);
+        Ok(self.by_digest.get(&digest).map(|entry| (digest, entry.commit)))
     }
 
     /// The blob and the commit by which a layer is kept that has to be here.
@@ -167,8 +171,12 @@ impl Layers for StoredLayers<'_> {
     }
 
     fn finished(&self, layer: &TakenLayer) -> Result<()> {
-        let digest = Digest::of_descriptor(&layer.layer.descriptor)?;
-        Ok(self.txn.set_ref(&layer_ref(&digest)?, Some(layer.commit))?)
+        let name = layer_ref(&Digest::of_descriptor(&layer.layer.descriptor)?)?;
+        // What was read stays when somebody only says that it is like another.
+        match layer.is_read() || self.txn.resolve_exact(&name)?.is_none() {
+            true => Ok(self.txn.set_ref(&name, Some(layer.commit))?),
+            false => Ok(()),
+        }
     }
 }
 

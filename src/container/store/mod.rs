@@ -4,7 +4,7 @@
 //! ```text
 //! ostree/container/blob/sha256_3A_HEX       a layer, by the digest of its blob:
 //!                                           the commit itself · an object set · a tree with whiteouts
-//! ostree/container/commit/HEX               the commit of an image on a base, whose layers have no refs
+//! ostree/container/commit/HEX               the commit of an image on a base, of which the lowest layer alone has a ref
 //! ostree/container/image/docker_3A_//…      an image, by its name: a commit of all layers together,
 //!                                           with manifest and configuration in its metadata
 //! ostree/container/baseimage/PROJECT/N      images that others need

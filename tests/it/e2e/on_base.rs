@@ -209,7 +209,16 @@ fn kept_by_the_image_store() {
     };
     let commits_on_bases =
         |repo: &str| work.run(OURS, &["refs", "--repo", repo, "--list", "ostree/container/commit"]);
-    let mut seen = Vec::new();
+    // ostree-ext wants a ref of an image's first layer, and finds by it what other images share.
+    let lowest = || {
+        let layer = layers(&work, "image")[0].replace(':', "_3A_");
+        let tree = ["ls", "--repo=store", "-R", &format!("ostree/container/blob/{layer}")];
+        let listed = work.run(THEIRS, &tree);
+        let in_layer = listed.lines().filter(|line| line.starts_with('-')).count();
+        assert!(in_layer > 0 && listed.contains("/usr/"), "{listed}");
+        listed
+    };
+    let (mut seen, mut first) = (Vec::new(), None);
     for (round, fetched) in [3, 1].into_iter().enumerate() {
         if round == 1 {
             fs::write(work.path("tree/usr/lib/news"), "new\n").unwrap();
@@ -222,6 +231,8 @@ fn kept_by_the_image_store() {
         assert_eq!(pull("--gpg-keyring=signer.gpg"), (image.clone(), 0));
         assert_eq!(work.run(OURS, &["rev-parse", "--repo=store", &format!("{image}^")]), signed);
         assert_eq!(commits_on_bases("store"), format!("ostree/container/commit/{signed}"));
+        assert_eq!(lowest(), first.clone().unwrap_or_else(lowest));
+        first = Some(lowest());
         // As the peer cleans a sysroot: what no ref names goes, parents of commits, too.
         work.run(THEIRS, &["prune", "--repo=store", "--refs-only", "--depth=0"]);
         work.run(THEIRS, &["fsck", "--repo=store", "-q"]);

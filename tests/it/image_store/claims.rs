@@ -161,8 +161,8 @@ fn layers_of_early_versions_are_read_again() {
     assert!(matches!(check(), Check::Current(_)));
 }
 
-/// The same stream, recompressed: known by what was computed when it was read. It gets no ref, and needs the first
-/// one's.
+/// The same stream, recompressed: known by what was computed when it was read, and kept when the first image is gone. Its
+/// blob has a ref, as ostree-ext wants it, but nobody read that, and nothing is believed for its sake.
 #[test]
 fn a_layer_by_another_blob_keeps_the_first() {
     let fixture = Fixture::new();
@@ -202,6 +202,13 @@ fn a_layer_by_another_blob_keeps_the_first() {
     let second = pull(&other, &store, "oci:other").unwrap();
     assert_eq!((second.fetched, second.reused), (0, 2));
     assert_eq!(tool(&store, &second.commit), tool(&store, &first.commit));
+    let refs = |image: &Image| -> Vec<_> {
+        let digests = image.manifest.layers().iter().map(|layer| Digest::of_descriptor(layer).unwrap());
+        digests.map(|digest| store.resolve(&layer_ref(&digest).unwrap()).unwrap()).collect()
+    };
+    let others = Image::fetch(&other, &Default::default()).unwrap();
+    assert!(refs(&others).iter().all(Option::is_some));
+    assert_eq!(refs(&others), refs(&fixture.good));
     remove(&store, &name("oci:good")).unwrap();
     assert_eq!(prune_layers(&store).unwrap(), 0);
     store::require(&store, &name("oci:other")).unwrap().base_commit(&store).unwrap();
@@ -210,7 +217,16 @@ fn a_layer_by_another_blob_keeps_the_first() {
     store::reexport(&store, &name("oci:other"), &target, gzip, &Default::default()).unwrap();
     let exported = Image::fetch(&target, &Default::default()).unwrap();
     assert_eq!(exported.manifest.layers().len(), 2);
-    remove(&store, &name("oci:other")).unwrap();
+    // As ostree-ext prunes: what no manifest names.
+    for layer in fixture.good.manifest.layers() {
+        store.set_ref(&layer_ref(&Digest::of_descriptor(layer).unwrap()).unwrap(), None).unwrap();
+    }
+    store::require(&store, &name("oci:other")).unwrap().base_commit(&store).unwrap();
+    let again = pull(&other, &store, "oci:again").unwrap();
+    assert_eq!((again.fetched, tool(&store, &again.commit)), (2, expected(&fixture)));
+    for image in ["oci:other", "oci:again"] {
+        remove(&store, &name(image)).unwrap();
+    }
     assert_eq!(prune_layers(&store).unwrap(), 2);
 }
 

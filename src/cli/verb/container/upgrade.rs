@@ -19,6 +19,7 @@ use crate::container::store::{StoredImage, query_commit};
 use crate::format::CommitId;
 use crate::host::image_of;
 use crate::sysroot::{Deployments, Stateroot, Sysroot};
+use crate::tar::Var;
 
 /// How far an upgrade goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +111,7 @@ pub(in crate::cli::verb) fn check(
     let who = Who::of(&Image::of(image.clone()), &pulling.keyring, repo)?;
     let opened = images::open(&image.image, &pulling.registry, &ctx)?;
     let admitted = opened.admit(who.demand(), &ctx)?;
-    let pull = PullOptions { vouching: who.vouching(), ..PullOptions::default() };
+    let pull = PullOptions { vouching: who.vouching(), name: None, var: Var::Keep };
     let (stored, is_pulled) = match check_image(repo, &admitted, &image.image, &pull)? {
         Check::Current(stored) => (Some(*stored), true),
         Check::Changed { stored } => (stored.map(|stored| *stored), false),
