@@ -8,6 +8,7 @@
 
 use ostree_format::CommitId;
 
+use super::image_kargs::follow_image;
 use super::{Finish, Machine, Result};
 use crate::base::Ctx;
 use crate::container::image::OstreeImageReference;
@@ -25,7 +26,8 @@ pub struct ImageDeployment<'a> {
     pub commit: CommitId,
     /// The image that upgrades will come from.
     pub image: &'a OstreeImageReference,
-    /// The kernel's arguments; those of the deployment before if `None`.
+    /// The kernel's arguments; those of the deployment before if `None`. What the image itself asks for in
+    /// `usr/lib/bootc/kargs.d` is added, and what the one before asked for alone taken away.
     pub kernel_args: Option<KernelArgs>,
 }
 
@@ -43,7 +45,8 @@ impl Machine {
     /// before says of its origin stays, but where upgrades come from, and what was for it alone.
     ///
     /// # Errors
-    /// As [`Machine::deploy`].
+    /// As [`Machine::deploy`]; [`Error::Image`](super::Error::Image) if what the image asks of the kernel's arguments cannot be
+    /// read.
     pub fn deploy_image(
         &self,
         sysroot: &Sysroot,
@@ -55,10 +58,18 @@ impl Machine {
         let mut origin = merge.as_ref().and_then(|merge| merge.origin.clone()).unwrap_or_default();
         origin.remove_transient();
         origin.set_image(&what.image.to_string())?;
+        let (args, before) = match (&what.kernel_args, &merge) {
+            (Some(args), _) => (args.clone(), None),
+            (None, Some(merge)) => (current.kernel_args_of(merge)?, Some(&merge.id.commit)),
+            (None, None) => (KernelArgs::default(), None),
+        };
+        let followed = follow_image(sysroot.repo(), &args, before, &what.commit)?;
+        // Those of a deployment that is staged are what they are when the machine shuts down, if nothing changes them here.
+        let kernel_args = if followed == args { what.kernel_args.clone() } else { Some(followed) };
         let options = DeployOptions {
             origin: Some(origin),
             merge: merge.as_ref(),
-            kernel_args: what.kernel_args.clone(),
+            kernel_args,
             ..DeployOptions::new(what.stateroot.clone(), what.commit)
         };
         let finish = match current.booted() {

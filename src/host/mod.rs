@@ -52,6 +52,8 @@ mod environment;
 mod error;
 #[cfg(all(feature = "net", feature = "openpgp"))]
 mod finders;
+#[cfg(feature = "container")]
+mod image_kargs;
 #[cfg(all(feature = "container", feature = "net"))]
 mod images;
 mod init;

@@ -163,6 +163,71 @@ fn var_of_layers_is_that_of_a_new_system() {
     assert!(!dir.join("usr/share/factory").exists());
 }
 
+/// What images ask for in bootc's `kargs.d` comes with them and goes with them; what was changed on the machine stays.
+#[test]
+fn kernel_arguments_of_images() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.empty_sysroot();
+    let dir = "tree/usr/lib/bootc/kargs.d";
+    fs::create_dir_all(place.at(dir)).unwrap();
+    let this = std::env::consts::ARCH;
+    let image = "ostree-unverified-image:oci:oci:1";
+    let kargs = |name: &str, text: &str| place.write(&format!("{dir}/{name}"), text);
+    let options = || {
+        let status = place.c(&["admin", "status", "--sysroot=root"]);
+        let entries = fs::read_dir(place.at("root/boot/loader/entries")).unwrap();
+        let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        let text = fs::read_to_string(entries.last().unwrap()).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("options ")).unwrap();
+        assert!(line.contains(" ostree=") || line.starts_with("ostree="), "{status}");
+        line.split(' ').filter(|arg| !arg.starts_with("ostree=")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    kargs("20-b.toml", "kargs = [\"b=1 c\", \"quiet\"]\n");
+    kargs("10-a.toml", &format!("kargs = [\"a\"]\nmatch-architectures = [\"none\", \"{this}\"]\n"));
+    kargs("30-other.toml", "kargs = [\"other\"]\nmatch-architectures = [\"none\"]\n");
+    kargs("README", "not for programs\n");
+    place.image("1", "1");
+    let deploy = ["container", "image", "deploy", "--sysroot=root", "--stateroot=os", "--imgref", image];
+    place.ours(&[&deploy[..], &["--karg=root=LABEL=x", "--karg=quiet"]].concat());
+    assert_eq!(options(), ["root=LABEL=x", "quiet", "a", "b=1", "c"]);
+
+    // By C ostree, as an administrator would.
+    place.c(&[
+        "admin",
+        "instutil",
+        "set-kargs",
+        "--merge",
+        "--append=mine",
+        "--replace=c=2",
+        "--sysroot=root",
+    ]);
+    let changed = options();
+    assert!(changed.contains(&"mine".to_owned()), "{changed:?}");
+    kargs("20-b.toml", "kargs = [\"b=2\", \"new\"]\n");
+    place.image("2", "1");
+    let upgrade = ["container", "image", "upgrade", "--sysroot=root"];
+    place.ours(&upgrade);
+    let kept = changed.iter().filter(|arg| !matches!(arg.as_str(), "b=1" | "c" | "quiet"));
+    assert_eq!(options(), kept.map(String::as_str).chain(["b=2", "new"]).collect::<Vec<_>>());
+
+    let before = options();
+    fs::remove_dir_all(place.at(dir)).unwrap();
+    place.image("3", "1");
+    place.ours(&upgrade);
+    assert_eq!(options(), before);
+    fs::create_dir(place.at(dir)).unwrap();
+    kargs("10-a.toml", "kargs = \"a\"\n");
+    place.image("4", "1");
+    let out = place.run(OURS, &upgrade);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(!out.status.success() && said.contains("usr/lib/bootc/kargs.d/10-a.toml"), "{said}");
+    assert_eq!(options(), before);
+}
+
 /// A list of packages as dpkg has it.
 fn dpkg_status(packages: &[(&str, &str)]) -> String {
     let paragraph = |(name, version): &(&str, &str)| {
