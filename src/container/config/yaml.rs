@@ -1,125 +1,126 @@
-//! The part of YAML in which people write registries.d: keys on lines of their own, and scalars behind them.
-//!
-//! ```yaml
-//! docker:                          # a key with a mapping below it
-//!   "registry.example.com/org":
-//!     lookaside: https://example.com/signatures
-//! ```
-//! One document is read, as podman does; a byte order mark, directives and `---` before it are passed over.
+//! The form of registries.d: the first document of a YAML file, as podman reads it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
-/// A key, with those that it stands below, and the scalar behind it, if there is one.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::container) struct Entry {
-    /// The number of the line, from 1 on.
+use granit_parser::{Event, Parser, ScalarStyle, StrInput};
+
+/// Far more than any file has.
+const MAX_DEPTH: usize = 64;
+
+/// A node of a document; what an alias stands for is shared, never copied.
+#[derive(Debug)]
+pub(in crate::container) struct Node {
+    /// The number of the line where it begins, from 1 on.
     pub(in crate::container) line: usize,
-    /// The keys from the outermost to this one.
-    pub(in crate::container) path: Vec<String>,
-    /// The scalar; `None` for nothing, null and a mapping.
-    pub(in crate::container) value: Option<String>,
+    pub(in crate::container) value: NodeValue,
 }
 
-/// A mapping that has begun.
-struct Level {
-    indent: usize,
-    key: String,
-    /// The indentation of the keys in it, once there is one.
-    inner: Option<usize>,
+#[derive(Debug)]
+pub(in crate::container) enum NodeValue {
+    /// Nothing, or null.
+    Null,
+    Scalar(String),
+    Mapping(BTreeMap<String, Rc<Node>>),
+    List(Vec<Rc<Node>>),
 }
 
-/// The entries of a document, in their order; `is_known` says of which keys: what stands below others may have any form.
+/// The number of the line that is not understood, and why.
+type Result<T> = std::result::Result<T, (usize, String)>;
+
+/// The root of the first document; `None` if there is nothing in it.
 ///
 /// # Errors
 /// The number of the line that is not understood, or whose key stood there before, and why.
-pub(in crate::container) fn entries(
-    text: &str,
-    is_known: impl Fn(&[String]) -> bool,
-) -> Result<Vec<Entry>, (usize, String)> {
-    let (mut out, mut seen) = (Vec::new(), BTreeSet::new());
-    let (mut above, mut outermost) = (Vec::<Level>::new(), None);
-    let mut unknown: Option<usize> = None;
-    for (line, text) in document(text) {
-        let bad = |why: &str| (line, why.to_owned());
-        let content = text.trim_start_matches(' ');
-        let indent = text.len() - content.len();
-        let is_item = content == "-" || content.starts_with("- ");
-        if unknown.is_some_and(|key| indent > key || indent == key && is_item) {
-            continue;
-        }
-        unknown = None;
-        let found = key_and_value(content).filter(|_| !content.starts_with('\t'));
-        let (key, value) = found
-            .ok_or_else(|| bad("this is not \"key: value\" on a line, which is all that is read here"))?;
-        while above.last().is_some_and(|level| level.indent >= indent) {
-            above.pop();
-        }
-        let beside = above.last_mut().map_or(&mut outermost, |level| &mut level.inner);
-        if *beside.get_or_insert(indent) != indent {
-            return Err(bad("it is indented neither as the keys beside it nor as those above it"));
-        }
-        let key = scalar(key).map_err(bad)?.unwrap_or_default();
-        let path: Vec<_> = above.iter().map(|level| level.key.clone()).chain([key.clone()]).collect();
-        if !is_known(&path) {
-            unknown = Some(indent);
-            continue;
-        }
-        if !seen.insert(path.clone()) {
-            return Err((line, format!("{key:?} stands there twice")));
-        }
-        let value = scalar(value).map_err(bad)?;
-        if value.is_none() {
-            above.push(Level { indent, key, inner: None });
-        }
-        out.push(Entry { line, path, value });
-    }
-    Ok(out)
-}
-
-/// The lines of the first document that say something, with their numbers and without comments.
-fn document(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(in crate::container) fn document(text: &str) -> Result<Option<Rc<Node>>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut has_begun = false;
-    let lines = text.lines().enumerate().map(|(number, line)| (number + 1, without_comment(line).trim_end()));
-    lines
-        .filter(|(_, line)| !line.is_empty())
-        .map_while(move |(number, line)| {
-            let is_mark = line == "---" || line == "..." || !has_begun && line.starts_with('%');
-            let is_end = is_mark && has_begun;
-            has_begun |= !is_mark || line == "---";
-            (!is_end).then_some((number, if is_mark { "" } else { line }))
-        })
-        .filter(|(_, line)| !line.is_empty())
-}
-
-fn without_comment(line: &str) -> &str {
-    let is_comment = |at: &usize| *at == 0 || line[..*at].ends_with([' ', '\t']);
-    let at = line.match_indices('#').map(|(at, _)| at).find(is_comment);
-    at.map_or(line, |at| &line[..at])
-}
-
-/// The two sides of the first colon that ends a key.
-fn key_and_value(content: &str) -> Option<(&str, &str)> {
-    let ends = |at: &usize| content[at + 1..].is_empty() || content[at + 1..].starts_with([' ', '\t']);
-    let colon = content.match_indices(':').map(|(at, _)| at).find(ends)?;
-    let (key, value) = (content[..colon].trim_end(), content[colon + 1..].trim());
-    (!key.is_empty()).then_some((key, value))
-}
-
-/// What a scalar says; `None` for an empty one, null, and a mapping without keys.
-fn scalar(text: &str) -> Result<Option<String>, &'static str> {
-    let quoted = ['"', '\''].into_iter().find_map(|quote| Some((quote, text.strip_prefix(quote)?)));
-    let Some((quote, rest)) = quoted else {
-        return match text {
-            "" | "~" | "null" | "Null" | "NULL" | "{}" => Ok(None),
-            _ if text.starts_with(['[', ']', '{', '}', '&', '*', '!', '|', '>', '%', '@', '`', '?', ',']) => {
-                Err("a value in this form is not read here: write it as it is, or in quotes")
-            }
-            _ => Ok(Some(text.to_owned())),
-        };
-    };
-    match rest.strip_suffix(quote) {
-        Some(inner) if !inner.contains([quote, '\\']) => Ok(Some(inner.to_owned()).filter(|s| !s.is_empty())),
-        _ => Err("quotes in quotes, and what is escaped in them, are not read here"),
+    let mut reader = Reader { events: Parser::new_from_str(text), anchors: BTreeMap::new() };
+    while let Some((event, _)) = reader.next()? {
+        if let Event::DocumentStart(..) = event {
+            return reader.node(0);
+        }
     }
+    Ok(None)
+}
+
+struct Reader<'a> {
+    events: Parser<'a, StrInput<'a>>,
+    /// What aliases may stand for, by the parser's numbers.
+    anchors: BTreeMap<usize, Rc<Node>>,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<Option<(Event<'a>, usize)>> {
+        let event = self.events.next().transpose().map_err(|e| (e.marker().line(), e.info()))?;
+        Ok(event.map(|(event, span)| (event, span.start.line())))
+    }
+
+    /// The node that comes next; `None` at the end of what it would stand in.
+    fn node(&mut self, depth: usize) -> Result<Option<Rc<Node>>> {
+        let Some((event, line)) = self.next()? else { return Ok(None) };
+        if depth > MAX_DEPTH {
+            return Err((line, format!("it is nested deeper than {MAX_DEPTH} levels")));
+        }
+        let (anchor, value) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_null = tag.is_none() && style == ScalarStyle::Plain && is_null(&text);
+                (anchor, if is_null { NodeValue::Null } else { NodeValue::Scalar(text.into_owned()) })
+            }
+            Event::MappingStart(_, anchor, _) => (anchor, self.mapping(depth)?),
+            Event::SequenceStart(_, anchor, _) => (anchor, self.list(depth)?),
+            Event::Alias(anchor) => {
+                let node = self.anchors.get(&anchor).map(Rc::clone);
+                return node.map(Some).ok_or_else(|| (line, "an alias of what it stands in".into()));
+            }
+            _ => return Ok(None),
+        };
+        let node = Rc::new(Node { line, value });
+        self.anchors.insert(anchor, Rc::clone(&node));
+        Ok(Some(node))
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<NodeValue> {
+        let (mut out, mut merged) = (BTreeMap::new(), Vec::new());
+        while let Some(key) = self.node(depth + 1)? {
+            let line = key.line;
+            let key = match &key.value {
+                NodeValue::Null => String::new(),
+                NodeValue::Scalar(key) => key.clone(),
+                _ => return Err((line, "a key is a word, no list or mapping".into())),
+            };
+            let Some(value) = self.node(depth + 1)? else { break };
+            if key == "<<" {
+                merged.push(value);
+            } else if out.insert(key.clone(), value).is_some() {
+                return Err((line, format!("{key:?} stands there twice")));
+            }
+        }
+        merged.iter().for_each(|node| merge(&mut out, node));
+        Ok(NodeValue::Mapping(out))
+    }
+
+    fn list(&mut self, depth: usize) -> Result<NodeValue> {
+        let mut out = Vec::new();
+        while let Some(item) = self.node(depth + 1)? {
+            out.push(item);
+        }
+        Ok(NodeValue::List(out))
+    }
+}
+
+/// Adds the keys of a mapping, or of each in a list, that are not there yet.
+fn merge(into: &mut BTreeMap<String, Rc<Node>>, from: &Node) {
+    match &from.value {
+        NodeValue::Mapping(keys) => {
+            for (key, value) in keys {
+                into.entry(key.clone()).or_insert_with(|| Rc::clone(value));
+            }
+        }
+        NodeValue::List(items) => items.iter().for_each(|item| merge(into, item)),
+        NodeValue::Null | NodeValue::Scalar(_) => {}
+    }
+}
+
+fn is_null(plain: &str) -> bool {
+    matches!(plain, "" | "~" | "null" | "Null" | "NULL")
 }

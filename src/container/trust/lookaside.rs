@@ -14,10 +14,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use crate::base::Ctx;
 use crate::container::config::policy::wildcards;
-use crate::container::config::yaml::{self, Entry};
+use crate::container::config::yaml::{self, Node, NodeValue};
 use crate::container::image::{ConfigError, Digest, RepositoryName, Result};
 use crate::net::registry::Registry;
 use crate::net::{Http, Method, Request, Url};
@@ -53,33 +54,46 @@ impl LookasideConfig {
     /// # Errors
     /// [`ConfigError`] if it is not understood, or about a scope that another file is about.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), ConfigError> {
-        let bad = |line: usize, why: String| ConfigError::new(file, format!("line {line}: {why}"));
-        let entries = yaml::entries(text, is_known).map_err(|(line, why)| bad(line, why))?;
-        for Entry { line, path, value } in entries {
-            let (scope, key) = match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-                [DEFAULT | "docker"] | ["docker", _] if value.is_some() => {
-                    return Err(bad(line, format!("below {:?} keys are expected", path.join(": "))));
+        let bad = |(line, why): (usize, String)| ConfigError::new(file, format!("line {line}: {why}"));
+        let Some(root) = yaml::document(text).map_err(bad)? else { return Ok(()) };
+        for (key, node) in mapping(&root, "a file").map_err(bad)? {
+            match key.as_str() {
+                DEFAULT if !matches!(node.value, NodeValue::Null) => {
+                    self.add_place(file, DEFAULT, node).map_err(bad)?
                 }
-                [DEFAULT, key] => (DEFAULT, Some(key)),
-                ["docker", scope] => (scope, None),
-                ["docker", scope, key] => (scope, Some(key)),
-                _ => continue,
-            };
-            let new = || LookasidePlace { file: file.into(), ..LookasidePlace::default() };
-            let place = self.places.entry(scope.into()).or_insert_with(new);
-            if place.file != file {
-                return Err(bad(line, format!("{} is about {scope:?}, too", place.file)));
-            }
-            match key {
-                Some("lookaside") => place.lookaside = value,
-                Some("sigstore") => place.sigstore = value,
-                Some(key @ "use-sigstore-attachments") if !value.as_deref().is_none_or(is_bool) => {
-                    return Err(bad(line, format!("{key} is true or false")));
+                "docker" => {
+                    for (scope, node) in mapping(node, key).map_err(bad)? {
+                        self.add_place(file, scope, node).map_err(bad)?;
+                    }
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn add_place(&mut self, file: &str, scope: &str, node: &Node) -> Result<(), (usize, String)> {
+        let mut place = LookasidePlace { file: file.into(), ..LookasidePlace::default() };
+        for (key, node) in mapping(node, scope)? {
+            let value = match &node.value {
+                NodeValue::Scalar(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
+                NodeValue::Null => None,
+                _ if KEYS.contains(&key.as_str()) => return Err((node.line, format!("{key} has one value"))),
+                _ => continue,
+            };
+            match key.as_str() {
+                "lookaside" => place.lookaside = value.map(str::to_owned),
+                "sigstore" => place.sigstore = value.map(str::to_owned),
+                "use-sigstore-attachments" if !value.is_none_or(is_bool) => {
+                    return Err((node.line, format!("{key} is true or false")));
+                }
+                _ => {}
+            }
+        }
+        match self.places.insert(scope.into(), place) {
+            Some(other) => Err((node.line, format!("{} is about {scope:?}, too", other.file))),
+            None => Ok(()),
+        }
     }
 
     /// The base of the signatures of a repository.
@@ -93,11 +107,15 @@ impl LookasideConfig {
     }
 }
 
-fn is_known(path: &[String]) -> bool {
-    match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [DEFAULT | "docker"] | ["docker", _] => true,
-        [DEFAULT, key] | ["docker", _, key] => KEYS.contains(&key),
-        _ => false,
+/// The keys of a node; none for null.
+fn mapping<'a>(
+    node: &'a Node,
+    what: &str,
+) -> Result<impl Iterator<Item = (&'a String, &'a Rc<Node>)>, (usize, String)> {
+    match &node.value {
+        NodeValue::Mapping(keys) => Ok(Some(keys).into_iter().flatten()),
+        NodeValue::Null => Ok(None.into_iter().flatten()),
+        _ => Err((node.line, format!("below {what:?} keys are expected"))),
     }
 }
 
