@@ -33,6 +33,7 @@ mod tls;
 pub(crate) use body::Reopen;
 pub use body::Resumed;
 pub use downloads::{Downloads, FetchedBody, FetchedFile, FileRequest, HeldBytes, Spill, SpillBegun};
+pub(crate) use error::shown;
 pub use error::{Error, Login, Result, TlsProblem};
 pub use http::{Http, HttpOptions, HttpVersions, ProxyRule, Request, Resend};
 pub use identity::{Identity, PemFile};

@@ -43,8 +43,13 @@ pub enum Error {
     #[error("{}", WithCauses(&**.0))]
     Refused(Refusal),
     /// The summary cannot be read.
-    #[error("summary: {0}")]
-    Summary(ParseError),
+    #[error("{place}")]
+    Summary {
+        /// The URL or path of the file.
+        place: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
     /// The index of the static deltas to a commit cannot be read.
     #[error("{path}")]
     DeltaIndex {
@@ -111,7 +116,7 @@ impl Kind for Error {
                 ErrorKind::Missing
             }
             Self::NoRev { .. }
-            | Self::Summary(_)
+            | Self::Summary { .. }
             | Self::DeltaIndex { .. }
             | Self::WrongDelta(_)
             | Self::OtherDelta { .. }

@@ -102,7 +102,7 @@ impl<'a> RemotePlan<'a> {
         };
         let has_indexes = has_indexes || summary.as_ref().is_some_and(|s| s.parsed.indexed_deltas());
         if let (Some(summary), Origin::Server(..)) = (&summary, &origin)
-            && let Some(mode) = summary.parsed.mode().map_err(Error::Summary)?
+            && let Some(mode) = summary.parsed.mode().map_err(|e| summary.damaged(e))?
             && mode != RepoMode::Archive
         {
             return Err(Error::NotAnArchive(mode.as_str().to_owned()));
@@ -114,7 +114,7 @@ impl<'a> RemotePlan<'a> {
         let (refs, commits) = wanted::find(wanted, summary.as_ref(), files, ctx)?;
         let mut known = HashMap::new();
         if let Some(summary) = summary.as_ref().filter(|_| looks_for_deltas) {
-            let deltas = summary.parsed.static_deltas().map_err(Error::Summary)?;
+            let deltas = summary.parsed.static_deltas().map_err(|e| summary.damaged(e))?;
             known.extend(deltas.into_iter().filter_map(|(name, sum)| Some((name.parse().ok()?, sum))));
         }
         if options.deltas == DeltaUse::Required && !has_indexes && known.is_empty() {

@@ -5,7 +5,7 @@ use ostree_format::{MAX_METADATA_BYTES, ObjectName, ObjectType, RepoMode};
 use super::error::{Error, Result};
 use crate::base::Ctx;
 use crate::net::header::{AUTHORIZATION, COOKIE, HeaderMap};
-use crate::net::{Downloads, Error as NetError, FetchedBody, FileRequest, Http, Url};
+use crate::net::{Downloads, Error as NetError, FetchedBody, FileRequest, Http, Url, shown};
 
 /// The largest file that is read besides objects and summaries: a ref, a config, a list of mirrors.
 const MAX_SMALL_FILE_BYTES: u64 = 10 * 1024 * 1024;
@@ -78,6 +78,11 @@ impl RemoteServer {
     /// A request for a file that is beside the objects.
     pub(super) fn beside_objects(&self, path: &str, limit: u64) -> FileRequest {
         self.at(&self.content, path, limit)
+    }
+
+    /// Where a file is that is no content object, for messages: at the first address.
+    pub(super) fn place(&self, path: &str) -> String {
+        self.metadata.first().map_or_else(|| path.into(), |base| shown(&below(base, path)))
     }
 
     fn at(&self, bases: &[Url], path: &str, limit: u64) -> FileRequest {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use cap_std::fs::{Dir, OpenOptions};
 use chrono::DateTime;
-use ostree_format::{MAX_METADATA_BYTES, Summary};
+use ostree_format::{MAX_METADATA_BYTES, ParseError, Summary};
 use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 
 use super::error::{Error, Result};
@@ -30,12 +30,21 @@ const MAX_ETAG_BYTES: usize = 4096;
 /// A summary that was judged.
 #[derive(Debug, Clone)]
 pub struct FetchedSummary {
+    /// The URL or path of the file, for messages.
+    pub place: String,
     /// The file.
     pub bytes: Vec<u8>,
     /// The file with its signatures, if there is one.
     pub signatures: Option<Vec<u8>>,
     /// What the file says.
     pub parsed: Summary,
+}
+
+impl FetchedSummary {
+    /// An error about what it says.
+    pub(super) fn damaged(&self, source: ParseError) -> Error {
+        Error::Summary { place: self.place.clone(), source }
+    }
 }
 
 /// Summaries of earlier pulls.
@@ -107,7 +116,11 @@ pub(super) fn read(
 ) -> Result<Option<FetchedSummary>> {
     let (bytes, signatures) =
         (read_path(from, SUMMARY, MAX_METADATA_BYTES)?, read_path(from, SIGNATURES, MAX_METADATA_BYTES)?);
-    judged(bytes, signatures, judge)
+    let place = || match from.open_path(SUMMARY) {
+        Ok(Some(file)) => fs::place(file, "").display().to_string(),
+        _ => SUMMARY.into(),
+    };
+    judged(bytes, signatures, judge, &place)
 }
 
 /// Fetches the summary of `server`, unless `cache` has the one that is there.
@@ -118,16 +131,17 @@ pub(super) fn fetch(
     ctx: &Ctx,
 ) -> Result<Option<FetchedSummary>> {
     let mut downloads = server.downloads(ctx);
+    let place = || server.place(SUMMARY);
     if let Some(known) = server.known_summary() {
         let signatures = one(server, &mut downloads, SIGNATURES, &CachedFile::default())?;
-        return judged(Some(known.to_vec()), held(&signatures), judge);
+        return judged(Some(known.to_vec()), held(&signatures), judge, &place);
     }
     let read = |extension| cache.and_then(|cache| cache.read(extension)).unwrap_or_default();
     let (known, known_signatures) = (read(""), read(".sig"));
     if known_signatures.bytes.is_empty() || known.bytes.is_empty() {
         // Both at once, since both will be needed.
         let (summary, signatures) = both(server, &mut downloads)?;
-        return finish(summary, signatures, cache, judge);
+        return finish(summary, signatures, cache, judge, &place);
     }
     let came = one(server, &mut downloads, SIGNATURES, &known_signatures)?;
     let signatures = came.as_ref().map(|came| match &came.body {
@@ -138,18 +152,18 @@ pub(super) fn fetch(
     if signatures.as_ref() != Some(&known_signatures.bytes) {
         match one(server, &mut downloads, SUMMARY, &known)? {
             Some(FetchedFile { body: FetchedBody::NotModified, .. }) => {}
-            summary => return finish(summary, came, cache, judge),
+            summary => return finish(summary, came, cache, judge, &place),
         }
     }
-    match judged(Some(known.bytes), signatures, judge) {
+    match judged(Some(known.bytes), signatures, judge, &place) {
         // Whoever damaged what was kept: it is not what the server has.
-        Err(error @ (Error::Refused(_) | Error::Summary(_))) => {
+        Err(error @ (Error::Refused(_) | Error::Summary { .. })) => {
             tracing::debug!(error = %WithCauses(&error), "cached summary of no use");
         }
         judged => return judged,
     }
     let (summary, signatures) = both(server, &mut downloads)?;
-    finish(summary, signatures, cache, judge)
+    finish(summary, signatures, cache, judge, &place)
 }
 
 /// Judges files that came, and keeps them.
@@ -158,8 +172,9 @@ fn finish(
     signatures: Came,
     cache: Option<&SummaryCache>,
     judge: Option<&SummaryJudge<'_>>,
+    place: &dyn Fn() -> String,
 ) -> Result<Option<FetchedSummary>> {
-    let judged = judged(held(&summary), held(&signatures), judge)?;
+    let judged = judged(held(&summary), held(&signatures), judge, place)?;
     if let (Some(cache), Some(judged)) = (cache, &judged)
         && let (Some(summary), Some(signatures)) = (&summary, &signatures)
         && let Some(bytes) = &judged.signatures
@@ -182,6 +197,7 @@ fn judged(
     bytes: Option<Vec<u8>>,
     signatures: Option<Vec<u8>>,
     judge: Option<&SummaryJudge<'_>>,
+    place: &dyn Fn() -> String,
 ) -> Result<Option<FetchedSummary>> {
     let Some(bytes) = bytes else {
         return if judge.is_some() { Err(Error::NoSummaryToVerify) } else { Ok(None) };
@@ -189,8 +205,11 @@ fn judged(
     if let Some(judge) = judge {
         judge(&bytes, signatures.as_deref()).map_err(Error::Refused)?;
     }
-    let parsed = Summary::parse(&bytes).map_err(Error::Summary)?;
-    Ok(Some(FetchedSummary { bytes, signatures, parsed }))
+    let place = place();
+    match Summary::parse(&bytes) {
+        Ok(parsed) => Ok(Some(FetchedSummary { place, bytes, signatures, parsed })),
+        Err(source) => Err(Error::Summary { place, source }),
+    }
 }
 
 /// Fetches one file, unless it is the known one.

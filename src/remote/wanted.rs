@@ -90,8 +90,10 @@ pub(super) fn find(
             }
         }
     }
-    let collection = summary.map(|summary| summary.parsed.collection_id()).transpose();
-    let collection = collection.map_err(Error::Summary)?.flatten();
+    let collection = match summary {
+        Some(summary) => summary.parsed.collection_id().map_err(|e| summary.damaged(e))?,
+        None => None,
+    };
     let one = |(name, (known, commit)): (RefName, (Option<CollectionId>, Option<CommitId>))| {
         if let Some(commit) = commit {
             return Ok(FoundRef { collection: known, name, commit });
@@ -112,8 +114,8 @@ pub(super) fn find(
 /// Every ref of a summary, those of other collections too; of one that stands there twice the first, as where it is looked up
 /// by its name.
 fn all(summary: &FetchedSummary) -> Result<Vec<FoundRef>> {
-    let own = summary.parsed.collection_id().map_err(Error::Summary)?;
-    let others = summary.parsed.collections().map_err(Error::Summary)?;
+    let own = summary.parsed.collection_id().map_err(|e| summary.damaged(e))?;
+    let others = summary.parsed.collections().map_err(|e| summary.damaged(e))?;
     let own = summary.parsed.refs.iter().map(|found| (own.clone(), found));
     let others = others.iter().flat_map(|(id, refs)| refs.iter().map(|found| (Some(id.clone()), found)));
     let one = |(collection, found): (_, &ostree_format::SummaryRef)| FoundRef {

@@ -129,6 +129,32 @@ fn damaged_objects_are_refused_by_name() {
 }
 
 #[test]
+fn a_damaged_summary_is_called_by_its_place() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    let summary = fixture.path("srv/repo/summary");
+    let good = fs::read(&summary).unwrap();
+    let file = format!("file://{}", fixture.path("srv/repo").display());
+    for (remote, place) in
+        [(server.url("repo"), server.url("repo/summary")), (file, summary.display().to_string())]
+    {
+        fixture.repository("ours", "archive", &remote);
+        for bytes in [&[][..], &good[..100]] {
+            fs::write(&summary, bytes).unwrap();
+            for args in
+                [&["pull", "--repo=ours", "origin", "main"][..], &["remote", "refs", "--repo=ours", "origin"]]
+            {
+                let said = fixture.refused(args);
+                assert!(said.contains(&format!("{place}: GVariant")), "{said}");
+            }
+            assert!(!fixture.content("ours").keys().any(|name| name.starts_with("refs")));
+        }
+        fs::write(&summary, &good).unwrap();
+        fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
+    }
+}
+
+#[test]
 fn a_mirror_stores_unverified_content_only_if_it_is_told_to() {
     let fixture = Fixture::new();
     let Some(server) = fixture.serve() else { return };
