@@ -18,7 +18,7 @@ use crate::base::WithCauses;
 use crate::repo::Repo;
 #[cfg(feature = "openpgp")]
 use crate::sign::gpg::Keyring;
-use crate::sign::{self, KeyKind, PublicKeys};
+use crate::sign::{self, KeyKind, PublicKeys, Verified};
 use crate::store::{CommitBytes, Refusal, Voucher};
 
 /// Stands for a keyring in programs that know no OpenPGP; there is none.
@@ -160,6 +160,22 @@ impl RemoteTrust {
         self.commits.is_asked_for().then_some(self as &dyn Voucher)
     }
 
+    /// The bare key that a commit counts by; `None` if no bare key has to have signed it.
+    ///
+    /// # Errors
+    /// Why the commit does not count.
+    pub fn bare_key_of(&self, commit: &CommitBytes<'_>) -> Result<Option<Verified>, Refusal> {
+        if self.commits.bare.is_none() {
+            return Ok(None);
+        }
+        let Some(bytes) = commit.detached.filter(|bytes| !bytes.is_empty()) else {
+            return Err("Can't verify commit without detached metadata".into());
+        };
+        let (detached, damage) = read_signatures(bytes, "detached metadata");
+        let judged = self.commits.judge_bare(commit.bytes, &detached);
+        judged.map_err(|why| damage(format!("Can't verify commit: {why}").into()))
+    }
+
     /// Whether the summary needs a signature.
     pub fn verifies_summary(&self) -> bool {
         self.summary.is_asked_for()
@@ -181,7 +197,7 @@ impl RemoteTrust {
             (Some(bytes), trusted) => {
                 let (signatures, damage) = read_signatures(bytes, "summary.sig");
                 let judged = trusted.judge_gpg(summary, Some(&signatures), "summary");
-                judged.and_then(|()| trusted.judge_bare(summary, &signatures)).map_err(damage)
+                judged.and_then(|()| trusted.judge_bare(summary, &signatures).map(drop)).map_err(damage)
             }
         }
     }
@@ -190,19 +206,14 @@ impl RemoteTrust {
 impl Voucher for RemoteTrust {
     fn vouch(&self, commit: &CommitBytes<'_>) -> Result<(), Refusal> {
         let what = format!("Commit {}", commit.id);
-        let Some(bytes) = commit.detached.filter(|bytes| !bytes.is_empty()) else {
-            self.commits.judge_gpg(commit.bytes, None, &what)?;
-            return match self.commits.bare {
-                Some(_) => Err("Can't verify commit without detached metadata".into()),
-                None => Ok(()),
-            };
-        };
-        let (detached, damage) = read_signatures(bytes, "detached metadata");
-        let bare = || {
-            let judged = self.commits.judge_bare(commit.bytes, &detached);
-            judged.map_err(|why| Refusal::from(format!("Can't verify commit: {why}")))
-        };
-        self.commits.judge_gpg(commit.bytes, Some(&detached), &what).and_then(|()| bare()).map_err(damage)
+        match commit.detached.filter(|bytes| !bytes.is_empty()) {
+            None => self.commits.judge_gpg(commit.bytes, None, &what)?,
+            Some(bytes) => {
+                let (detached, damage) = read_signatures(bytes, "detached metadata");
+                self.commits.judge_gpg(commit.bytes, Some(&detached), &what).map_err(damage)?;
+            }
+        }
+        self.bare_key_of(commit).map(drop)
     }
 }
 
@@ -239,21 +250,20 @@ impl TrustedKeys {
     }
 
     /// The first good signature of any kind is enough.
-    fn judge_bare(&self, data: &[u8], dict: &Dict) -> Result<(), Refusal> {
-        let Some(kinds) = &self.bare else { return Ok(()) };
+    fn judge_bare(&self, data: &[u8], dict: &Dict) -> Result<Option<Verified>, Refusal> {
+        let Some(kinds) = &self.bare else { return Ok(None) };
         let (mut first, mut failed): (Option<Refusal>, usize) = (None, 0);
         for BareKeys { keys, admitted } in kinds {
             let kind = keys.kind().signature_kind();
             if !dict.contains_key(kind.key()) {
                 continue;
             }
-            let judge = || -> Result<(), Refusal> {
+            let judge = || -> Result<Verified, Refusal> {
                 admitted.clone()?;
-                keys.verify(data, &commitmeta::signatures(dict, kind)?)?;
-                Ok(())
+                Ok(keys.verify(data, &commitmeta::signatures(dict, kind)?)?)
             };
             match judge() {
-                Ok(()) => return Ok(()),
+                Ok(verified) => return Ok(Some(verified)),
                 Err(why) => {
                     failed += 1;
                     first = first.or(Some(why));

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use super::Place;
 use crate::cli::OURS;
 use crate::oracle::{need, need_root};
+use crate::sign::Openssl;
 
 #[test]
 fn remotes_are_configured_where_c_ostree_has_them() {
@@ -56,4 +57,48 @@ fn the_repository_of_the_sysroot_is_the_one_that_is_meant() {
     command.arg("refs").current_dir(place.tmp.path()).env_remove("OSTREE_REPO").env("OSTREE_SYSROOT", "root");
     let out = command.output().unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stdout), "os\n", "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// `admin status --verify` shows the signatures that a remote asks for, and fails where one asks for none.
+#[test]
+fn signatures_of_deployments_are_demanded() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    let (id, key) = ("os@example.org", Openssl::ed25519());
+    place.ours(&["gpg-new-key", "--secret=secret.asc", "--public=key.asc", &format!("Example OS <{id}>")]);
+    place.ours(&["gpg-sign", "--repo=build", "--gpg-homedir=secret.asc", "os", id]);
+    place.ours(&["sign", "--repo=build", "os", &key.secret()]);
+    place.sysroot("root");
+    let (repo, status) = ("--repo=root/ostree/repo", ["admin", "status", "--sysroot=root", "--verify"]);
+    let url = format!("file://{}", place.at("build").display());
+    place.c(&[repo, "remote", "add", "--gpg-import=key.asc", "asks", &url]);
+    place.c(&[repo, "remote", "add", "--no-gpg-verify", "other", &url]);
+    let deploy = |remote: &str| {
+        place.c(&[repo, "pull", remote, "os"]);
+        place.c(&["admin", "deploy", "--sysroot=root", "--os=os", &format!("{remote}:os")]);
+    };
+    let same = || {
+        let (ours, theirs) = (place.run(OURS, &status), place.run("ostree", &status));
+        assert_eq!(String::from_utf8_lossy(&ours.stdout), String::from_utf8_lossy(&theirs.stdout));
+        assert_eq!(ours.status.code(), theirs.status.code());
+        ours
+    };
+    deploy("asks");
+    assert!(String::from_utf8_lossy(&same().stdout).contains("\nGPG: Good signature"));
+    deploy("other");
+    let said = String::from_utf8(same().stderr).unwrap();
+    assert!(said.contains("remote other, which asks for no signature"), "{said}");
+
+    // C ostree as Debian has it knows no such keys. The line is the one of `sign --verify`.
+    let trust = |key: &Openssl| {
+        place.c(&[repo, "config", "set", "remote \"other\".verification-ed25519-key", &key.public()]);
+    };
+    place.c(&[repo, "config", "set", "remote \"other\".sign-verify", "ed25519"]);
+    trust(&key);
+    let good = place.ours(&["sign", "--repo=build", "--verify", "os", &key.public()]);
+    assert!(place.ours(&status).contains(&format!("\n{good}")), "{good}");
+    trust(&Openssl::ed25519());
+    assert!(place.fails(&status).contains("Can't verify commit"));
 }

@@ -10,7 +10,7 @@ use crate::cli::terminal::Session;
 use crate::format::{Commit, ObjectName, RefSpec, RemoteName};
 use crate::host::{Machine, verdicts};
 use crate::repo::Repo;
-use crate::store::{ObjectRead, load_commit, load_commitmeta, vouch_stored};
+use crate::store::{CommitBytes, ObjectRead, load_commit, load_commitmeta, vouch_stored};
 use crate::sysroot::{Deployment, Deployments, Stage, Unlocked};
 
 /// Arguments of `admin status`.
@@ -151,7 +151,8 @@ fn signatures(args: &Args, deployment: &Deployment, repo: &Repo, out: &mut impl 
         Err(_) if !args.verify => None,
         remote => remote?,
     };
-    let Some(bytes) = repo.read_meta(&ObjectName::from(deployment.id.commit))? else {
+    let id = deployment.id.commit;
+    let Some(bytes) = repo.read_meta(&ObjectName::from(id))? else {
         return if args.verify { bail!("Cannot verify, failed to load commit") } else { Ok(()) };
     };
     let remote = match remote {
@@ -159,20 +160,45 @@ fn signatures(args: &Args, deployment: &Deployment, repo: &Repo, out: &mut impl 
         None => return Ok(()),
         Some(remote) => remote,
     };
-    let machine = Machine::from_env();
-    let asks_for_gpg = machine.remote_config(repo, &remote).is_ok_and(|config| config.gpg_verify);
-    let detached = load_commitmeta(repo, &deployment.id.commit)?;
+    let detached = repo.read_meta(&ObjectName::commitmeta(&id))?;
+    let commit = CommitBytes { id, bytes: &bytes, detached: detached.as_deref() };
     if args.verify {
-        let trust = machine.remote_trust(repo, &remote)?;
-        trust.commits().map_or(Ok(()), |voucher| vouch_stored(repo, &deployment.id.commit, voucher))?;
+        return Ok(writeln!(out, "{}", verified(repo, &remote, &commit)?)?);
     }
+    let asks_for_gpg = Machine::from_env().remote_config(repo, &remote).is_ok_and(|config| config.gpg_verify);
     if asks_for_gpg && !args.skip_signatures {
-        let keyring = machine.keyring_of_remote(repo, &remote)?;
-        for verdict in verdicts(&keyring, &bytes, detached.as_ref())? {
-            write!(out, "{}", verdict.describe("    GPG: ", &Local))?;
-        }
+        write!(out, "{}", gpg_lines("    GPG: ", repo, &remote, &commit)?)?;
     }
     Ok(())
+}
+
+/// Demands the signatures that the remote asks for, and says which they are.
+fn verified(repo: &Repo, remote: &RemoteName, commit: &CommitBytes<'_>) -> anyhow::Result<String> {
+    let machine = Machine::from_env();
+    let trust = machine.remote_trust(repo, remote)?;
+    let voucher = trust.commits().with_context(|| {
+        format!(
+            "Cannot verify commit for remote {remote}, which asks for no signature: it has gpg-verify=false, \
+             and no sign-verify"
+        )
+    })?;
+    vouch_stored(repo, &commit.id, voucher)?;
+    let asks_for_gpg = machine.remote_config(repo, remote)?.gpg_verify;
+    let gpg = asks_for_gpg.then(|| gpg_lines("GPG: ", repo, remote, commit)).transpose()?;
+    let bare = trust.bare_key_of(commit).map_err(anyhow::Error::from_boxed)?.map(|key| key.to_string());
+    Ok([gpg, bare].into_iter().flatten().collect::<Vec<_>>().join("\n"))
+}
+
+fn gpg_lines(
+    prefix: &str,
+    repo: &Repo,
+    remote: &RemoteName,
+    commit: &CommitBytes<'_>,
+) -> anyhow::Result<String> {
+    let keyring = Machine::from_env().keyring_of_remote(repo, remote)?;
+    let detached = load_commitmeta(repo, &commit.id)?;
+    let verdicts = verdicts(&keyring, commit.bytes, detached.as_ref())?;
+    Ok(verdicts.iter().map(|verdict| verdict.describe(prefix, &Local)).collect())
 }
 
 fn remote_of(deployment: &Deployment) -> anyhow::Result<Option<RemoteName>> {
