@@ -226,8 +226,10 @@ fn create_in_collection(args: &Args, repo: &Repo, new: &str, old: &str) -> anyho
 
 /// Lists or deletes refs of collections.
 fn collections(args: &Args, repo: &Repo, session: &mut Session) -> anyhow::Result<()> {
+    let wanted: Vec<CollectionId> =
+        args.prefixes.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
     for ((id, name), commit) in repo.collection_refs()? {
-        if !args.prefixes.is_empty() && !args.prefixes.iter().any(|prefix| prefix == id.as_str()) {
+        if !wanted.is_empty() && !wanted.contains(&id) {
             continue;
         }
         match (args.delete, args.revision) {

@@ -1,5 +1,6 @@
 //! Refs of collections: copied to volumes, and looked for.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -217,6 +218,23 @@ fn a_ref_of_a_collection_is_written_anew() {
             let written = fs::read_to_string(dir.join("new/refs/mirrors/org.example.x/main")).unwrap();
             assert_eq!(written, ok(dir, "ostree", &["rev-parse", "--repo=new", from]), "{program}");
         }
+    }
+}
+
+/// What is none names no collection, rather than one without refs.
+#[test]
+fn refs_of_something_that_is_no_collection() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = remotes();
+    for id in ["org.example.apps", "org.example.nosuch", "app1", "org..x"] {
+        let listed = |program| {
+            let out = start(program, tmp.path(), &["refs", "--repo=apps", "-c", id]);
+            let names = String::from_utf8(out.stdout).unwrap();
+            (out.status.code(), names.lines().map(str::to_owned).collect::<BTreeSet<_>>())
+        };
+        assert_eq!(listed(OURS), listed("ostree"), "{id}");
     }
 }
 
