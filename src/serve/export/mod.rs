@@ -9,8 +9,9 @@
 //! DIR/nginx.conf, DIR/Caddyfile             servers for them: types of documents, and two answers that are no files
 //! DIR/s3-sync.sh                            a script that copies all of it to an object store, with types and times
 //! ```
-//! Every file is what the server answers to its path. What its name says stays as it is in the next export; files get
-//! their names when they are whole, and what names others comes after them.
+//! Every file is what the server answers to its path. What has the same content in the next export stays as it is, with its
+//! time, so that copies of an export cost what is new; files get their names when they are whole, and what names others
+//! comes after them.
 //!
 //! ```text
 //! export    a repository ─────────────────────────────────► all of DIR
@@ -39,9 +40,9 @@ use crate::repo::Repo;
 /// What an export did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// Files that were written.
+    /// Files that are new, or have other content than before.
     pub written: u64,
-    /// Files that were there from an export before.
+    /// Files that were there from an export before, and stayed as they are.
     pub kept: u64,
 }
 
@@ -131,7 +132,7 @@ async fn write_all(
     }
 }
 
-/// Writes a file unless it is there already; says whether it did.
+/// Writes a file unless it is there already with the same content; says whether it did.
 async fn write_one(site: Arc<Site>, dir: Arc<Dir>, wanted: Wanted) -> Result<bool> {
     let path = wanted.file();
     if wanted.keeps && write::is_there(&dir, &path).await? {
@@ -141,6 +142,5 @@ async fn write_one(site: Arc<Site>, dir: Arc<Dir>, wanted: Wanted) -> Result<boo
     if answer.status != StatusCode::OK {
         return Err(Error::Export { path, why: answer.text().unwrap_or_else(|| answer.status.to_string()) });
     }
-    write::content(&dir, &path, answer.content).await?;
-    Ok(true)
+    write::content(&dir, &path, answer.content).await
 }

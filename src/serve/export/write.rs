@@ -1,6 +1,6 @@
 //! Files that get their names when they are whole.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, File};
@@ -19,8 +19,8 @@ pub(super) async fn is_there(dir: &Arc<Dir>, path: &str) -> Result<bool> {
     working(".", blocking(move || dir.try_exists(path)).await)
 }
 
-/// Writes a file, and gives it its name.
-pub(super) async fn content(dir: &Arc<Dir>, path: &str, content: Content) -> Result<()> {
+/// Writes a file, and gives it its name; `false` if the file of that name has this content already.
+pub(super) async fn content(dir: &Arc<Dir>, path: &str, content: Content) -> Result<bool> {
     match content {
         Content::Bytes(bytes) => {
             let (dir, name) = (Arc::clone(dir), path.to_owned());
@@ -37,7 +37,7 @@ pub(super) async fn content(dir: &Arc<Dir>, path: &str, content: Content) -> Res
 }
 
 /// Writes what is being made, as it grows.
-async fn copy(dir: &Arc<Dir>, path: &str, made: &Arc<Made>) -> Result<()> {
+async fn copy(dir: &Arc<Dir>, path: &str, made: &Arc<Made>) -> Result<bool> {
     let unmade = |e: io::Error| Error::Export { path: path.to_owned(), why: e.to_string() };
     let (place, name) = (Arc::clone(dir), path.to_owned());
     let mut file = working(path, blocking(move || begin(&place, &name)).await)?;
@@ -82,9 +82,39 @@ fn begin(dir: &Dir, path: &str) -> io::Result<File> {
     dir.create(unfinished(path))
 }
 
-fn finish(dir: &Dir, path: &str, file: File) -> io::Result<()> {
+/// Gives a file its name. One that has the same content already stays, with its time: by that, programs that copy an export
+/// elsewhere know what is new.
+fn finish(dir: &Dir, path: &str, file: File) -> io::Result<bool> {
     drop(file);
-    dir.rename(unfinished(path), dir, path)
+    let unfinished = unfinished(path);
+    if is_same(dir, &unfinished, path)? {
+        dir.remove_file(unfinished)?;
+        return Ok(false);
+    }
+    dir.rename(unfinished, dir, path)?;
+    Ok(true)
+}
+
+/// Whether `old` can be read and has the content of `new`.
+fn is_same(dir: &Dir, new: &str, old: &str) -> io::Result<bool> {
+    let Ok(old) = dir.open(old) else { return Ok(false) };
+    let new = dir.open(new)?;
+    if new.metadata()?.len() != old.metadata()?.len() {
+        return Ok(false);
+    }
+    let [mut new, mut old] = [new, old].map(|file| BufReader::with_capacity(PIECE_BYTES, file));
+    loop {
+        let (ours, theirs) = (new.fill_buf()?, old.fill_buf()?);
+        let n = ours.len().min(theirs.len());
+        if n == 0 {
+            return Ok(ours.len() == theirs.len());
+        }
+        if ours[..n] != theirs[..n] {
+            return Ok(false);
+        }
+        new.consume(n);
+        old.consume(n);
+    }
 }
 
 /// The result of work on another thread.
