@@ -1,6 +1,7 @@
 #!/bin/sh
 # Copies the files beside this one to an object store: `sh s3-sync.sh s3://BUCKET [OPTION OF AWS …]`, by the AWS command line,
-# or `sh s3-sync.sh REMOTE:BUCKET [OPTION OF RCLONE …]`, by rclone. The next time only what is new or changed is sent.
+# or `sh s3-sync.sh REMOTE:BUCKET [OPTION OF RCLONE …]`, by rclone. The next time only what is new or changed is sent: of what
+# is named by its content, what is missing; of all else, what has another content (rclone) or a later time (AWS).
 #
 # The bucket has to be readable by everybody, and served as a web site whose index document is index.html (`aws s3 website
 # s3://BUCKET --index-document index.html`), by any name; TLS takes a CDN in front of that. No redirects are needed. What is
@@ -18,14 +19,20 @@ put() {
 	if [ ! -d "$dir" ]; then
 		return
 	fi
+	if [ "$cache" = "$kept" ]; then
+		by_digest=$none by_aws=--size-only by_rclone=--size-only
+	else
+		by_digest='**/sha256:*' by_aws= by_rclone=--checksum
+	fi
 	case $to in
 	s3://*)
-		aws s3 sync "$dir" "$to/$dir" --exclude '*' --include "$pattern" --exclude "$except" \
-			--content-type "$type" --cache-control "$cache" --only-show-errors "$@"
+		aws s3 sync "$dir" "$to/$dir" $by_aws --exclude '*' --include "$pattern" --exclude "$except" \
+			--exclude "$by_digest" --content-type "$type" --cache-control "$cache" --only-show-errors "$@"
 		;;
 	*)
-		rclone copy "$dir" "$to/$dir" --filter "- $except" --filter "+ $pattern" --filter '- *' \
-			--header-upload "Content-Type: $type" --header-upload "Cache-Control: $cache" "$@"
+		rclone copy "$dir" "$to/$dir" --fast-list $by_rclone --filter "- $by_digest" --filter "- $except" \
+			--filter "+ $pattern" --filter '- *' --header-upload "Content-Type: $type" \
+			--header-upload "Cache-Control: $cache" "$@"
 		;;
 	esac
 }
@@ -42,7 +49,7 @@ one() {
 		aws s3 cp "$file" "$to/$file" --content-type "$type" --cache-control no-cache --only-show-errors "$@"
 		;;
 	*)
-		rclone copyto "$file" "$to/$file" --header-upload "Content-Type: $type" \
+		rclone copyto "$file" "$to/$file" --checksum --header-upload "Content-Type: $type" \
 			--header-upload 'Cache-Control: no-cache' "$@"
 		;;
 	esac
