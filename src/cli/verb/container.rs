@@ -90,11 +90,11 @@ impl std::fmt::Display for Image {
     }
 }
 
-/// What becomes of an image that holds no commit.
+/// What plain layers on top of a commit become.
 #[derive(clap::Args)]
 struct PlainLayers {
-    /// Leave /var of an image that was never ostree's where it is, as that of layers on a commit always is, for libostree
-    /// since 2024.3; otherwise it goes to /usr/share/factory/var
+    /// Leave /var of plain layers where it is, for libostree since 2024.3; otherwise it goes to
+    /// /usr/share/factory/var
     #[arg(long)]
     keep_var: bool,
 }

@@ -29,7 +29,7 @@ use crate::tar::Var;
 /// Options for pulling an image into the store.
 #[derive(Debug, Clone, Default)]
 pub struct StoreOptions<'a> {
-    /// Options for taking in the layers, in which `var` stays.
+    /// Options for taking in the layers.
     pub pull: PullOptions<'a>,
     /// The treatment of layers that no image needs after the pull.
     pub unneeded: Unneeded,
@@ -225,8 +225,7 @@ fn take_image(
     ctx: &Ctx,
 ) -> Result<(CommitId, Vec<PulledLayer>, BTreeMap<String, u64>)> {
     let layers = StoredLayers::read(txn)?;
-    let options = PullOptions { var: Var::Keep, ..options.clone() };
-    let mut taken = take(source, &image.plan()?, txn, &options, &layers, ctx)?;
+    let mut taken = take(source, &image.plan()?, txn, options, &layers, ctx)?;
     let root = merge(source, txn, &mut taken, Arrange::No, ctx)?.root;
     // Labeled anew, layers may be other commits now.
     taken.layers.iter().try_for_each(|layer| layers.finished(layer))?;

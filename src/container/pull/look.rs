@@ -90,7 +90,7 @@ fn look(image: &Admitted<'_>, txn: &dyn Txn, options: &PullOptions<'_>) -> Resul
     let plan = without_server.plan()?;
     let before = PulledLayers::read(txn).reusable(&plan, txn)?;
     let known = Resuming::new(&before, txn);
-    let (commit, var) = (plan.commit, options.var_of(&plan));
+    let commit = plan.commit;
     let facts = match commit {
         Some(commit) if txn.contains(&commit.into())? => BaseFacts::of_commit(txn, &commit)?,
         Some(_) => None,
@@ -99,7 +99,7 @@ fn look(image: &Admitted<'_>, txn: &dyn Txn, options: &PullOptions<'_>) -> Resul
     let role = |kind| match kind {
         LayerKind::Commit => commit.map(LayerRole::Commit),
         LayerKind::Chunk => commit.map(LayerRole::Chunk),
-        LayerKind::Plain => facts.as_ref().map(|facts| LayerRole::Plain(rules(facts, var))),
+        LayerKind::Plain => facts.as_ref().map(|facts| LayerRole::Plain(rules(facts, options.var))),
     };
     let mut layers = Vec::new();
     for PlannedLayer { layer, kind } in plan.layers {

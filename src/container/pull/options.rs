@@ -36,20 +36,8 @@ pub struct PullOptions<'a> {
     pub vouching: Vouching<'a>,
     /// The ref that shall name the commit.
     pub name: Option<RefSpec>,
-    /// The treatment of `var` of an image that holds no commit, where it becomes one. In layers on top of a commit, and in the
-    /// image store, `var` stays, as with ostree-ext beside libostree since 2024.3: whoever deploys it makes a new system's
-    /// `var` of it.
+    /// The treatment of `var` in plain layers. For a deployment it stays: a new system's `var` is made of it.
     pub var: Var,
-}
-
-impl PullOptions<'_> {
-    /// The treatment of `var` in the plain layers of an image.
-    pub(super) fn var_of(&self, plan: &LayerPlan) -> Var {
-        match plan.commit_layer() {
-            Some(_) => Var::Keep,
-            None => self.var,
-        }
-    }
 }
 
 impl<'a> Vouching<'a> {

@@ -98,8 +98,7 @@ pub(in crate::container) fn take(
     let whole = begin(txn)?.then_some(WhyWhole::NothingHere);
     let deltas = &Deltas::new(source, image, txn);
     let here = &Here::default();
-    let var = options.var_of(plan);
-    let taking = &Taking { source, txn, voucher, layers, var, deltas, here, whole };
+    let taking = &Taking { source, txn, voucher, layers, var: options.var, deltas, here, whole };
     let (expected, taken) = (HashSet::new(), vec![None; plan.layers.len()]);
     Take { plan, taking, ctx, expected, taken }.all()
 }

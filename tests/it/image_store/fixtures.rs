@@ -49,6 +49,24 @@ fn trees_are_those_of_ostree_ext() {
     }
 }
 
+/// Beside libostree since 2024.3 `/var` of layers stays where it is.
+#[test]
+fn trees_with_var_are_those_of_ostree_ext() {
+    if !tree::fixture::ready() {
+        return;
+    }
+    let work = unpacked();
+    let expected = fs::read_to_string(corpus::path("ostree-ext/pulled-derived-2024.3.ls")).unwrap();
+    for (tag, image) in IMAGES.iter().filter(|(tag, _)| tag.starts_with("derived")) {
+        work.ok(&["init", "--repo", tag, "--mode=bare"]);
+        let image = format!("ostree-unverified-image:{image}");
+        work.ok(&["container", "image", "pull", "--quiet", "--keep-var", tag, &image]);
+        let path = work.path(tag).display().to_string();
+        let listed = run("ostree", &["ls", "--repo", &path, "-R", "-C", &image_ref(&work, tag)]);
+        assert_eq!(String::from_utf8(listed).unwrap(), expected, "{tag}");
+    }
+}
+
 /// The layers' refs name complete commits, one for each layer.
 #[test]
 fn refs_are_those_of_ostree_ext() {

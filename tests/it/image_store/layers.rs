@@ -41,9 +41,11 @@ fn places_of_the_system() {
             "/usr/etc/",
             "/usr/etc/conf",
             "/usr/etc/other",
-            "/var/",
-            "/var/lib/",
-            "/var/lib/state",
+            "/usr/share/",
+            "/usr/share/factory/",
+            "/usr/share/factory/var/",
+            "/usr/share/factory/var/lib/",
+            "/usr/share/factory/var/lib/state",
         ]
     );
     assert_eq!(
@@ -438,7 +440,7 @@ fn symbolic_links_that_lead_nowhere() {
     assert_eq!(found, ["/usr/a/y 644 0 2", "/usr/lib 644 0 3"]);
 }
 
-/// As in the container: `etc` of the layer is `usr/etc`.
+/// As in the container: `etc` of the layer is `usr/etc`, and `var` is where new systems get it from.
 #[test]
 fn symbolic_links_to_what_lies_elsewhere() {
     let found = files(&[
@@ -451,7 +453,10 @@ fn symbolic_links_to_what_lies_elsewhere() {
         &[file("usr/conf/a", "a"), file("usr/local/bin/b", "b"), file("etc/up/c", "c")],
     ]);
     let files: Vec<_> = found.iter().filter(|line| !line.contains("->")).collect();
-    assert_eq!(files, ["/usr/c 644 0 c", "/usr/etc/conf.d/a 644 0 a", "/var/usrlocal/bin/b 644 0 b"]);
+    assert_eq!(
+        files,
+        ["/usr/c 644 0 c", "/usr/etc/conf.d/a 644 0 a", "/usr/share/factory/var/usrlocal/bin/b 644 0 b"]
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::format::CommitId;
 use crate::host::{ImageDeployment, Machine};
 use crate::sysroot::kargs::KernelArgs;
 use crate::sysroot::{Deployments, Stateroot, Sysroot};
+use crate::tar::Var;
 
 /// Labels of images that are said to boot.
 const BOOTABLE: [&str; 2] = ["ostree.bootable", "containers.bootc"];
@@ -92,7 +93,7 @@ pub(in crate::cli::verb) fn pull(
     let who = Who::of(image, &pulling.keyring, repo)?;
     let opened = images::open(&image.reference, &pulling.registry, &session.ctx)?;
     let admitted = opened.admit(who.demand(), &session.ctx)?;
-    let pull = PullOptions { vouching: who.vouching(), ..PullOptions::default() };
+    let pull = PullOptions { vouching: who.vouching(), name: None, var: Var::Keep };
     if let Check::Current(stored) = check_image(repo, &admitted, &target.image, &pull)? {
         repo.settle(&session.ctx)?;
         return Ok(stored.commit);

@@ -8,9 +8,9 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use serde::Serialize;
 
-use super::super::Image;
 use super::super::pull::LayerJson;
 use super::super::vouch::{KeyringOptions, Who};
+use super::super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
 use crate::cli::progress::ProgressOptions;
@@ -29,6 +29,8 @@ pub(crate) struct Args {
     common: Common,
     #[command(flatten)]
     keyring: KeyringOptions,
+    #[command(flatten)]
+    plain: PlainLayers,
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
@@ -89,7 +91,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let who = Who::of(&image, &args.keyring, &repo)?;
     let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
     let admitted = opened.admit(who.demand(), &session.ctx)?;
-    let pull = PullOptions { vouching: who.vouching(), ..PullOptions::default() };
+    let pull = PullOptions { vouching: who.vouching(), name: None, var: args.plain.var() };
     let target = args.target.as_ref().map_or(&image.reference, |target| &target.reference);
     let stored = match container::pull::check_image(&repo, &admitted, target, &pull)? {
         Check::Current(stored) => {
