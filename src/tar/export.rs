@@ -8,7 +8,7 @@
 //! last chunk     whole commit without files · { file object · its places }
 //! on a base      whole commit without files · what the base has not: see `on_base`
 //! ```
-//! Byte for byte what ostree-ext 0.15 writes, except where it fails or what it writes is wrong: link
+//! Byte for byte what ostree-ext 0.15 writes (see [`XattrDialect`]), except where it fails or what it writes is wrong: link
 //! targets are kept literally, the objects below `sysroot` are not left out, no path is there twice.
 //! A file has at most [`MAX_NAMES`](super::writer::MAX_NAMES) names, which ext4 can unpack: beyond that, copies are written.
 //! Memory: 32 bytes and some for each object.
@@ -54,11 +54,11 @@ pub enum ContentOrder {
     Path,
 }
 
-/// The way in which xattrs of content objects are written. Both kinds are read by every version of ostree-ext since
+/// The way in which xattrs of content objects are written, and with it the ostree-ext that writes the same bytes. Both kinds are read by every version of ostree-ext since
 /// 0.6.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum XattrDialect {
-    /// One entry for each set of xattrs, and a hard link to it for each file: ostree-ext 0.15.
+    /// One entry for each set of xattrs, and a hard link to it for each file: ostree-ext 0.15 before it became part of bootc.
     #[default]
     Linked,
     /// One copy of the xattrs for each file, and for programs that unpack the image an extended header with all but
@@ -232,8 +232,9 @@ impl<'a> Exporter<'a> {
                 Some(place) if self.on_base.is_some_and(|listed| !listed.contains(place)) => {}
                 Some(place) => {
                     let meta = load_dirmeta(self.store, &dir.meta)?;
-                    // ostree-ext makes usr/etc to etc by joining the empty path, which gives a slash.
-                    let slash = if place.len() < path.len() && place == "etc" { "/" } else { "" };
+                    // ostree-ext once made usr/etc to etc by joining the empty path, which gave a slash.
+                    let joined = self.options.xattrs == XattrDialect::Linked && place.len() < path.len();
+                    let slash = if joined && place == "etc" { "/" } else { "" };
                     self.write_dir(&format!("./{place}{slash}"), &meta)?;
                 }
                 // Only objects are written there, and these were.

@@ -41,7 +41,10 @@ fn export(store: &MemStore, options: &ExportOptions) -> Vec<u8> {
 #[test]
 fn whole_commit_is_byte_for_byte_as_by_ostree_ext() {
     let store = bare_store();
-    assert_same(&export(&store, &ExportOptions::default()), &unzstd("ostree-ext/v1.tar.zst"));
+    for (xattrs, theirs) in [(XattrDialect::Linked, "v1"), (XattrDialect::Copied, "v1-copied")] {
+        let options = ExportOptions { xattrs, ..ExportOptions::default() };
+        assert_same(&export(&store, &options), &unzstd(&format!("ostree-ext/{theirs}.tar.zst")));
+    }
 }
 
 /// Which content objects a layer holds.

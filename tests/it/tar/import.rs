@@ -41,9 +41,11 @@ fn assert_equal(commit: &CommitId, ours: &MemStore, theirs: &MemStore) {
 
 #[test]
 fn what_ostree_ext_wrote_comes_in() {
-    let store = MemStore::new();
-    assert_eq!(import(&unzstd("ostree-ext/v1.tar.zst"), &store).unwrap(), stable());
-    assert_equal(&stable(), &store, &bare_store());
+    for stream in ["v1", "v1-copied"] {
+        let store = MemStore::new();
+        assert_eq!(import(&unzstd(&format!("ostree-ext/{stream}.tar.zst")), &store).unwrap(), stable());
+        assert_equal(&stable(), &store, &bare_store());
+    }
 }
 
 #[test]
