@@ -55,7 +55,8 @@ impl Store {
     }
 
     fn header(&self, path: &str, name: &str) -> Option<String> {
-        let reply = ask(self.address, "HEAD", &format!("/{BUCKET}/{path}"), &[]);
+        let host = format!("Host: {}", self.address);
+        let reply = ask(self.address, "HEAD", &format!("/{BUCKET}/{path}"), &[&host]);
         assert_eq!(reply.status, 200, "{path}");
         reply.header(name).map(str::to_owned)
     }
