@@ -8,8 +8,8 @@
 //! last chunk     whole commit without files · { file object · its places }
 //! on a base      whole commit without files · what the base has not: see `on_base`
 //! ```
-//! Byte for byte what ostree-ext 0.15 writes (see [`XattrDialect`]), except where it fails or what it writes is wrong: link
-//! targets are kept literally, the objects below `sysroot` are not left out, no path is there twice.
+//! Byte for byte what ostree-ext 0.15 writes (see [`XattrDialect`]), except where it fails or what it writes is wrong:
+//! link targets are kept literally, the objects below `sysroot` are not left out, no path is there twice.
 //! A file has at most [`MAX_NAMES`](super::writer::MAX_NAMES) names, which ext4 can unpack: beyond that, copies are written.
 //! Memory: 32 bytes and some for each object.
 
@@ -54,8 +54,8 @@ pub enum ContentOrder {
     Path,
 }
 
-/// The way in which xattrs of content objects are written, and with it the ostree-ext that writes the same bytes. Both kinds are read by every version of ostree-ext since
-/// 0.6.
+/// The way in which xattrs of content objects are written, and with it the ostree-ext that writes the same bytes. Every
+/// version of ostree-ext since 0.6 reads both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum XattrDialect {
     /// One entry for each set of xattrs, and a hard link to it for each file: ostree-ext 0.15 before it became part of bootc.
