@@ -8,6 +8,8 @@
 //! somebody changed on the machine stays. An image without the directory changes nothing. Source: bootc
 //! crates/lib/src/bootc_kargs.rs.
 
+use std::io::ErrorKind;
+
 use ostree_format::CommitId;
 use serde::Deserialize;
 
@@ -56,7 +58,11 @@ fn asked_for(repo: &Repo, commit: &CommitId) -> Result<Option<Vec<String>>> {
     let dir = match lookup(repo, root, DIR) {
         Ok(TreeEntry::Dir(dir)) => dir,
         Ok(TreeEntry::File(_)) => return Ok(None),
-        Err(store::Error::Io { .. }) => return Ok(None),
+        Err(store::Error::Io { source, .. })
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(error.into()),
     };
     let mut asked = Vec::new();
