@@ -56,6 +56,16 @@ pub(crate) struct ProgressOptions {
     progress: Mode,
 }
 
+/// Options of every verb with progress bars.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct BarOptions {
+    #[command(flatten)]
+    _progress: ProgressOptions,
+    /// No progress bar
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
 impl ProgressOptions {
     /// The name under which the parser knows the option.
     pub(crate) const ID: &str = "progress";

@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use serde::Serialize;
+
 use super::progress::{self, Mode, Report};
 use crate::base::{Cancel, Ctx, Event, Progress, Silent};
 
@@ -129,6 +131,14 @@ pub(crate) fn warn(text: &str) {
 /// `error:`, in red on a terminal.
 pub(crate) fn error_label() -> &'static str {
     if io::stderr().is_terminal() { "\x1b[31m\x1b[1merror:\x1b[0m" } else { "error:" }
+}
+
+impl Out {
+    /// Writes a value as one line of JSON.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        serde_json::to_writer(&mut *self, value)?;
+        Ok(writeln!(self)?)
+    }
 }
 
 impl Write for Out {

@@ -240,8 +240,7 @@ fn print(
             content_cache_hits,
             content_bytes_written,
         };
-        serde_json::to_writer(&mut *out, &json)?;
-        return Ok(writeln!(out)?);
+        return out.json(&json);
     }
     if !args.table_output {
         return Ok(writeln!(out, "{id}")?);

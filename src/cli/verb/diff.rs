@@ -73,8 +73,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         false => None,
     };
     if args.json {
-        serde_json::to_writer(&mut session.out, &Json { changes, stats })?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&Json { changes, stats });
     }
     if let Some(changes) = changes {
         write!(session.out, "{changes}")?;

@@ -184,8 +184,7 @@ fn print_json(
         tombstones: report.tombstones.iter().map(ToString::to_string).collect(),
         error: error.as_ref().map(|error| advice::chain(crate::base::causes(error))),
     };
-    serde_json::to_writer(&mut session.out, &json)?;
-    writeln!(session.out)?;
+    session.out.json(&json)?;
     session.out.flush()?;
     error.map_or(Ok(()), |error| Err(error.into()))
 }

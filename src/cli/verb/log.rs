@@ -41,8 +41,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         };
         let commit = Commit::parse(&bytes).map_err(Error::corrupt(id))?;
         if args.json {
-            serde_json::to_writer(&mut session.out, &dump::CommitJson::new(&id, &commit))?;
-            writeln!(session.out)?;
+            session.out.json(&dump::CommitJson::new(&id, &commit))?;
         } else {
             dump::object(&mut session.out, &id.into(), &bytes, dump::Form::from_flags(args.raw, false))?;
         }

@@ -179,8 +179,7 @@ impl List<'_> {
     fn print(&mut self, line: &Line<'_>) -> anyhow::Result<()> {
         let out = &mut self.session.out;
         if self.args.json {
-            serde_json::to_writer(&mut *out, line)?;
-            return Ok(writeln!(out)?);
+            return out.json(line);
         }
         line.write(out, self.args.xattrs)
     }

@@ -93,8 +93,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             freed_bytes: stats.freed_bytes,
             deleted: !args.no_prune,
         };
-        serde_json::to_writer(&mut *out, &json)?;
-        return Ok(writeln!(out)?);
+        return out.json(&json);
     }
     let what = if args.commit_only { "Total (commit only) objects" } else { "Total objects" };
     writeln!(out, "{what}: {}", stats.objects)?;

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if let Some((remote, first)) = remote_of(&repo, &args.from)? {
         require_files_writable(&repo)?;
         let refs: Vec<String> = first.into_iter().chain(args.refs.iter().cloned()).collect();
-        return remote::pull(&mut repo, &remote, &refs, &args.remote, args.options.quiet, session);
+        return remote::pull(&mut repo, &remote, &refs, &args.remote, args.options.bars.quiet, session);
     }
     if args.remote.are_given() || !args.refs.is_empty() {
         match args.from.parse::<RemoteName>() {

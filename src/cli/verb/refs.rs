@@ -162,8 +162,7 @@ fn print(args: &Args, found: Vec<(String, String)>, session: &mut Session) -> an
             true => RefJson { r#ref, commit: None, alias_of: Some(target) },
             false => RefJson { r#ref, commit: Some(target).filter(|id| !id.is_empty()), alias_of: None },
         };
-        serde_json::to_writer(&mut *out, &found.into_iter().map(json).collect::<Vec<_>>())?;
-        return Ok(writeln!(out)?);
+        return out.json(&found.into_iter().map(json).collect::<Vec<_>>());
     }
     for (name, target) in found {
         match (args.alias, args.revision) {

@@ -149,8 +149,7 @@ fn print_meta(args: &Args, repo: &Repo, name: &ObjectName, session: &mut Session
     let id = CommitId::new(name.checksum);
     if args.json && name.kind == ObjectType::Commit {
         let commit = Commit::parse(&bytes).map_err(Error::corrupt(id))?;
-        serde_json::to_writer(&mut session.out, &dump::CommitJson::new(&id, &commit))?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&dump::CommitJson::new(&id, &commit));
     }
     dump::object(&mut session.out, name, &bytes, Form::from_flags(args.raw, args.no_byteswap))?;
     if name.kind == ObjectType::Commit {

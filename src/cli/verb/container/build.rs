@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::super::{Common, resolve};
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::Session;
 use crate::container;
 use crate::container::build::{BuildOptions, ContentMeta, Layering, build_on_base};
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    _bars: BarOptions,
     /// The name of the image in the layout
     #[arg(long)]
     tag: Option<String>,
@@ -76,9 +76,6 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// Options that describe a new image, and how its content is divided into layers.
@@ -186,8 +183,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             layers: Layers { total, reused, written: total - reused },
             written_bytes: built.written_bytes,
         };
-        serde_json::to_writer(&mut session.out, &json)?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&json);
     }
     Ok(writeln!(session.out, "{digest}")?)
 }

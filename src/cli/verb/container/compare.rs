@@ -46,8 +46,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             "added": digests(&added), "added_bytes": bytes(&added),
             "removed": digests(&removed), "removed_bytes": bytes(&removed),
         });
-        serde_json::to_writer(&mut session.out, &json)?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&json);
     }
     let out = &mut session.out;
     writeln!(out, "Total new layers: {total:<4}  Size: {}", size(all))?;

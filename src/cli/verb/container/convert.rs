@@ -12,7 +12,7 @@ use super::pull::{Json, tell};
 use super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::Session;
 use crate::container;
 use crate::container::convert::{Arranged, Kernel, Remark, Report, Weight};
@@ -46,13 +46,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    bars: BarOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     /// HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR, docker-archive:FILE[:NAME],
     /// containers-storage:NAME
     image: Image,
@@ -84,13 +81,10 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let converted = container::pull::convert(&image, &repo, &options, &session.ctx);
     let converted = converted.map_err(locate::writing(&repo))?;
     match args.json {
-        true => {
-            serde_json::to_writer(&mut session.out, &Json::of(&converted))?;
-            Ok(writeln!(session.out)?)
-        }
+        true => session.out.json(&Json::of(&converted)),
         false => {
             writeln!(session.out, "{}", converted.commit)?;
-            tell(&converted, args.quiet, session)
+            tell(&converted, args.bars.quiet, session)
         }
     }
 }
@@ -169,8 +163,7 @@ fn print(args: &Args, image: &Admitted<'_>, report: &Report, session: &mut Sessi
         kernel,
         remarks: remarks.collect(),
     };
-    serde_json::to_writer(&mut session.out, &json)?;
-    Ok(writeln!(session.out)?)
+    session.out.json(&json)
 }
 
 /// A remark in one line, with the first of its paths.

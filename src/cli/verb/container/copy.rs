@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::{self, Session};
 use crate::container::image::ImageReference;
 use crate::container::place::{self, CopyOptions, Images};
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    bars: BarOptions,
     /// Copy every image of an index, and the index, instead of the image for one kind of machine
     #[arg(short, long, conflicts_with = "platform")]
     all: bool,
@@ -31,9 +31,6 @@ pub(crate) struct Args {
     /// Say what is being done
     #[arg(short, long)]
     verbose: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     /// docker://HOST/PATH[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR,
     /// docker-archive:FILE[:NAME], containers-storage:NAME
     #[arg(value_parser = parse_image)]
@@ -69,7 +66,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let copied =
         place::copy(&image, dest.dest(), &options, &session.ctx).map_err(images::writing(&args.dest))?;
     let digest = dest.finish(copied.manifest)?;
-    if copied.signatures_lost > 0 && !args.quiet {
+    if copied.signatures_lost > 0 && !args.bars.quiet {
         terminal::say(format_args!(
             "GPG signatures that cannot be kept at {}: {}",
             args.dest, copied.signatures_lost
@@ -82,8 +79,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
             blobs_reused: copied.reused,
             bytes_sent: copied.sent_bytes,
         };
-        serde_json::to_writer(&mut session.out, &json)?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&json);
     }
     Ok(writeln!(session.out, "{digest}")?)
 }

@@ -8,7 +8,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::{Session, size};
 use crate::container::delta::{self, Artifact, DeltaOptions, Effort, INDEX_TAG};
 use crate::container::image::{Image, ImageReference, ImageSource, Transport};
@@ -40,7 +40,7 @@ pub(crate) struct CreateArgs {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    bars: BarOptions,
     /// The kind of delta: oci-delta, for bootc and others, or deltaindex, for flatpak, whose deltas are listed under the
     /// tag _deltaindex of the place where they go
     #[arg(long, value_enum, default_value_t = Format::OciDelta)]
@@ -51,9 +51,6 @@ pub(crate) struct CreateArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     /// The image that machines have: docker://HOST/PATH[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR
     #[arg(value_parser = parse_image)]
     old: ImageReference,
@@ -72,13 +69,10 @@ pub(crate) struct ApplyArgs {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    _bars: BarOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     /// The image that the delta begins with
     #[arg(value_parser = parse_image)]
     old: ImageReference,
@@ -176,11 +170,10 @@ fn create(args: &CreateArgs, session: &mut Session) -> anyhow::Result<()> {
             bytes: created.bytes,
             full_bytes: created.full_bytes,
         };
-        serde_json::to_writer(&mut session.out, &json)?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&json);
     }
     writeln!(session.out, "{digest}")?;
-    if !args.quiet {
+    if !args.bars.quiet {
         let (bytes, full) = (size(created.bytes), size(created.full_bytes));
         crate::cli::terminal::say(format_args!("{bytes} instead of {full}"));
     }
@@ -222,8 +215,7 @@ fn apply(args: &ApplyArgs, session: &mut Session) -> anyhow::Result<()> {
             as_promised: restored.as_promised,
             tar_bytes: restored.tar_bytes,
         };
-        serde_json::to_writer(&mut session.out, &json)?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&json);
     }
     Ok(writeln!(session.out, "{digest}")?)
 }
@@ -254,8 +246,7 @@ fn show(args: &ShowArgs, session: &mut Session) -> anyhow::Result<()> {
             "reused": artifact.reused.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "layers": layers.collect::<Vec<_>>(),
         });
-        serde_json::to_writer(&mut session.out, &json)?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&json);
     }
     let out = &mut session.out;
     let source = artifact.source.map_or_else(|| "not told".to_owned(), |source| source.to_string());

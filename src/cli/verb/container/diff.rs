@@ -43,8 +43,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let options = DiffOptions { packages: args.packages };
     let diff = diff_images((&of_old, old.source()), (&of_new, new.source()), options, &ctx)?;
     if args.json {
-        serde_json::to_writer(&mut session.out, &json(args, &of_old, &of_new, &diff))?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&json(args, &of_old, &of_new, &diff));
     }
     layers(&diff, session)?;
     components(&diff.components, session)?;

@@ -7,7 +7,7 @@ use super::Image;
 use super::build::Describing;
 use super::vouch::{KeyringOptions, Who};
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::Session;
 use crate::container;
 use crate::container::build::BuildOptions;
@@ -29,10 +29,7 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
+    _bars: BarOptions,
     /// The commit: a ref, a checksum
     rev: String,
     /// Where the image goes
@@ -68,10 +65,7 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
+    _bars: BarOptions,
     /// The image
     image: Image,
 }

@@ -15,7 +15,7 @@ use anyhow::Context;
 use super::build::compression;
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::Session;
 use crate::cli::verb::Common;
 use crate::container::image::{Compression, ImageReference};
@@ -81,7 +81,7 @@ pub(crate) struct ReexportArgs {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    _bars: BarOptions,
     /// How layers are compressed: gzip, zstd, zstd:chunked or none, with a level if you like: zstd:19. In a
     /// docker-archive zstd becomes gzip, which every docker reads
     #[arg(long, value_name = "METHOD", default_value = "gzip", value_parser = compression)]
@@ -89,9 +89,6 @@ pub(crate) struct ReexportArgs {
     /// Compress as fast as possible, like --compression=gzip:1
     #[arg(long, conflicts_with = "compression")]
     compression_fast: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     /// The image, as it was called when it was pulled
     source: super::Image,
     /// Where the new one goes
@@ -111,10 +108,7 @@ pub(crate) struct ReplaceArgs {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
+    _bars: BarOptions,
     /// A file with the metadata, a serialized a{sv} as in .commitmeta objects [default: none at all]
     contents: Option<PathBuf>,
 }

@@ -36,6 +36,5 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         "manifest": serde_json::from_slice::<serde_json::Value>(&image.documents.manifest)?,
         "config": serde_json::from_slice::<serde_json::Value>(&image.documents.config)?,
     });
-    serde_json::to_writer(&mut session.out, &json)?;
-    Ok(writeln!(session.out)?)
+    session.out.json(&json)
 }

@@ -9,7 +9,7 @@ use super::convert::summary;
 use super::vouch::{KeyringOptions, Who};
 use super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::{self, Session};
 use crate::container;
 use crate::container::convert::Kernel;
@@ -44,13 +44,10 @@ pub(crate) struct Options {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    pub(crate) bars: BarOptions,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
 }
 
 /// What a pull did.
@@ -123,11 +120,10 @@ pub(crate) fn pull(image: &Image, repo: &Repo, args: &Options, session: &mut Ses
     let options = PullOptions { vouching: who.vouching(), name: args.name.clone(), var: args.plain.var() };
     let pulled = container::pull::pull(&image, repo, &options, &session.ctx).map_err(who.failed(repo))?;
     if args.json {
-        serde_json::to_writer(&mut session.out, &Json::of(&pulled))?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&Json::of(&pulled));
     }
     writeln!(session.out, "{}", pulled.commit)?;
-    tell(&pulled, args.quiet, session)
+    tell(&pulled, args.bars.quiet, session)
 }
 
 /// Tells a person what became of an image that was never ostree's.

@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::Image;
 use super::vouch::{KeyringOptions, Who};
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::{self, Session, size};
 use crate::container::image::OstreeImageReference;
 use crate::container::pull::{
@@ -43,10 +43,7 @@ pub(in crate::cli::verb) struct PullingOptions {
     #[command(flatten)]
     pub(super) registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
+    bars: BarOptions,
 }
 
 impl Update<'_> {
@@ -105,7 +102,7 @@ pub(in crate::cli::verb) fn pull(
     let options = StoreOptions { pull, unneeded: Unneeded::Prune, name };
     let pulled =
         pull_image(&admitted, repo, &target.image, &options, &session.ctx).map_err(who.failed(repo))?;
-    if !pulling.quiet {
+    if !pulling.bars.quiet {
         let (there, fetched) = (pulled.reused, pulled.fetched);
         let bytes = size(pulled.fetched_bytes);
         writeln!(session.out, "layers already present: {there}; layers fetched: {fetched} ({bytes})")?;

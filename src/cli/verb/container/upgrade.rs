@@ -183,8 +183,7 @@ impl Found<'_> {
             packages: self.diff.and_then(|diff| diff.packages.as_ref()),
             components: self.diff.map(|diff| &diff.components).filter(|components| !components.is_empty()),
         };
-        serde_json::to_writer(&mut session.out, &json)?;
-        Ok(writeln!(session.out)?)
+        session.out.json(&json)
     }
 
     fn text(

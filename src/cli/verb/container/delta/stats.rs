@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate::RepoOptions;
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::{Session, size};
 use crate::container::delta::{Artifact, DeltaOptions, Effort, INDEX_TAG, find_delta, find_indexed, measure};
 use crate::container::diff::{DiffOptions, LayersDiff, diff_images};
@@ -23,7 +23,7 @@ pub(crate) struct StatsArgs {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    _bars: BarOptions,
     #[command(flatten)]
     repo: RepoOptions,
     /// A delta that lies elsewhere than among the referrers of the newer image
@@ -38,9 +38,6 @@ pub(crate) struct StatsArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     /// The older image: docker://HOST/PATH[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG], dir:DIR
     #[arg(value_parser = parse_image)]
     old: ImageReference,
@@ -147,8 +144,7 @@ fn static_delta(args: &StatsArgs, old: &Image, new: &Image) -> anyhow::Result<Op
 
 fn print(args: &StatsArgs, rows: &[Row], session: &mut Session) -> anyhow::Result<()> {
     if args.json {
-        serde_json::to_writer(&mut session.out, &serde_json::json!({ "ways": rows }))?;
-        return Ok(writeln!(session.out)?);
+        return session.out.json(&serde_json::json!({ "ways": rows }));
     }
     for row in rows {
         writeln!(session.out, "{:>12}  {}", size(row.bytes), row.what)?;

@@ -13,7 +13,7 @@ use super::super::vouch::{KeyringOptions, Who};
 use super::super::{Image, PlainLayers};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate;
-use crate::cli::progress::ProgressOptions;
+use crate::cli::progress::BarOptions;
 use crate::cli::terminal::{self, Session, size};
 use crate::cli::verb::Common;
 use crate::container;
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     registry: RegistryOptions,
     #[command(flatten)]
-    _progress: ProgressOptions,
+    bars: BarOptions,
     /// The name that the image gets in the repository, if it is to be another one
     #[arg(long, value_name = "IMAGE")]
     target: Option<Image>,
@@ -53,9 +53,6 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     /// The repository, where --repo does not say it, and the image
     #[arg(required = true, num_args = 1..=2, value_names = ["REPO", "IMAGE"])]
     words: Vec<String>,
@@ -76,13 +73,6 @@ struct Json {
     bytes_fetched: u64,
     layers: Vec<LayerJson>,
     left_out: std::collections::BTreeMap<String, u64>,
-}
-
-impl Json {
-    fn print(&self, session: &mut Session) -> anyhow::Result<()> {
-        serde_json::to_writer(&mut session.out, self)?;
-        Ok(writeln!(session.out)?)
-    }
 }
 
 /// Pulls, or looks whether there is something to pull.
@@ -137,7 +127,7 @@ impl Args {
             layers_reused: stored.image.manifest.layers().len(),
             ..self.json(image, &stored.image)
         };
-        json.print(session)
+        session.out.json(&json)
     }
 
     /// There is something new, which was not pulled.
@@ -148,7 +138,7 @@ impl Args {
         session: &mut Session,
     ) -> anyhow::Result<()> {
         if self.json {
-            return Json { changed: true, ..self.json(image, new) }.print(session);
+            return session.out.json(&Json { changed: true, ..self.json(image, new) });
         }
         let version = new.version().map(|version| format!(" (version {version})")).unwrap_or_default();
         Ok(writeln!(session.out, "Update of {}: {}{version}", self.shown(image), new.digest)?)
@@ -173,13 +163,13 @@ impl Args {
                 left_out: pulled.left_out.clone(),
                 ..self.json(image, new)
             };
-            return json.print(session);
+            return session.out.json(&json);
         }
         let (there, fetched) = (pulled.reused, pulled.fetched);
         let bytes = size(pulled.fetched_bytes);
         writeln!(session.out, "layers already present: {there}; layers fetched: {fetched} ({bytes})")?;
         writeln!(session.out, "Wrote: {} => {}", self.shown(image), pulled.commit)?;
-        if !pulled.left_out.is_empty() && !self.quiet {
+        if !pulled.left_out.is_empty() && !self.bars.quiet {
             let parts: Vec<_> = pulled.left_out.iter().map(|(name, n)| format!(" {name}: {n}")).collect();
             session.out.flush()?;
             terminal::say(format_args!(

@@ -68,8 +68,7 @@ pub(super) fn list(args: &ListArgs, session: &mut Session) -> anyhow::Result<()>
             update: stored.update.map(|update| update.digest.to_string()),
         });
     }
-    serde_json::to_writer(&mut session.out, &entries)?;
-    Ok(writeln!(session.out)?)
+    session.out.json(&entries)
 }
 
 /// Prints a line for each layer.
