@@ -5,7 +5,7 @@
 //! tree           dirtree · { file object · its place } · { dirmeta · directory · tree }
 //! file object    [.file-xattrs] · .file-xattrs-link · .file        once; its place is a hard link to .file
 //! chunk          repository directories · { file object · its places }
-//! last chunk     whole commit without files · { file object · its places }
+//! rest           whole commit without files · { file object · its places }
 //! on a base      whole commit without files · what the base has not: see `on_base`
 //! ```
 //! Byte for byte what ostree-ext 0.15 writes (see [`XattrDialect`]), except where it fails or what it writes is wrong:
@@ -33,15 +33,31 @@ use crate::store::{self, ObjectRead, load_commit, load_dirmeta, load_dirtree};
 
 #[cfg(feature = "container")]
 pub(crate) use content::SELINUX_XATTR;
-pub use on_base::{OnBase, export_on_base};
+pub use on_base::OnBase;
 
 /// Options for writing a commit as a stream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExportOptions {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ExportOptions<'a> {
+    /// The part of the commit that the stream holds.
+    pub part: StreamPart<'a>,
     /// The way in which xattrs are written.
     pub xattrs: XattrDialect,
     /// The order of the content objects of a layer.
     pub order: ContentOrder,
+}
+
+/// The part of a commit that a stream holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum StreamPart<'a> {
+    /// The commit with everything that belongs to it.
+    #[default]
+    Whole,
+    /// Some content objects and nothing else: any layer but the first.
+    Chunk(&'a ChunkContent),
+    /// The commit, all its metadata and directories, and the content objects that are in no chunk: the first layer.
+    Rest(&'a ChunkContent),
+    /// What makes the commit of the layers of a base.
+    OnBase(&'a OnBase),
 }
 
 /// The order of the content objects of a layer; readers take any.
@@ -66,7 +82,7 @@ pub enum XattrDialect {
     Copied,
 }
 
-/// Writes a commit with everything that belongs to it. If this fails, `out` holds a truncated stream.
+/// Writes a commit, or the part of it that `options` name. If this fails, `out` holds a truncated stream.
 ///
 /// # Errors
 /// [`Error::Write`]; [`Error::Store`] if an object is missing or damaged.
@@ -74,55 +90,29 @@ pub fn export_commit(
     store: &dyn ObjectRead,
     commit: &CommitId,
     out: &mut dyn Write,
-    options: &ExportOptions,
+    options: &ExportOptions<'_>,
     ctx: &Ctx,
 ) -> Result<()> {
     let mut exporter = Exporter::new(store, commit, out, options, ctx)?;
-    exporter.write_commit(commit, Files::WithObjects)?;
-    exporter.finish()
-}
-
-/// Writes a layer that holds content objects and nothing else.
-///
-/// # Errors
-/// As [`export_commit`].
-pub fn export_chunk(
-    store: &dyn ObjectRead,
-    commit: &CommitId,
-    content: &ChunkContent,
-    out: &mut dyn Write,
-    options: &ExportOptions,
-    ctx: &Ctx,
-) -> Result<()> {
-    let mut exporter = Exporter::new(store, commit, out, options, ctx)?;
-    exporter.write_repo_structure()?;
-    exporter.write_content(content)?;
-    exporter.finish()
-}
-
-/// Writes the layer that holds the commit, all its metadata and directories, and those content objects
-/// that are in no other layer.
-///
-/// # Errors
-/// As [`export_commit`].
-pub fn export_final_chunk(
-    store: &dyn ObjectRead,
-    commit: &CommitId,
-    content: &ChunkContent,
-    out: &mut dyn Write,
-    options: &ExportOptions,
-    ctx: &Ctx,
-) -> Result<()> {
-    let mut exporter = Exporter::new(store, commit, out, options, ctx)?;
-    exporter.write_commit(commit, Files::LeaveOut)?;
-    exporter.write_content(content)?;
+    match options.part {
+        StreamPart::Whole => exporter.write_commit(commit, Files::WithObjects)?,
+        StreamPart::Chunk(content) => {
+            exporter.write_repo_structure()?;
+            exporter.write_content(content)?;
+        }
+        StreamPart::Rest(content) => {
+            exporter.write_commit(commit, Files::LeaveOut)?;
+            exporter.write_content(content)?;
+        }
+        StreamPart::OnBase(what) => exporter.write_on_base(commit, what)?,
+    }
     exporter.finish()
 }
 
 struct Exporter<'a> {
     store: &'a dyn ObjectRead,
     out: Writer<BufWriter<&'a mut dyn Write>>,
-    options: ExportOptions,
+    options: ExportOptions<'a>,
     ctx: &'a Ctx,
     commit: Commit,
     map: CheckoutMap,
@@ -157,7 +147,7 @@ impl<'a> Exporter<'a> {
         store: &'a dyn ObjectRead,
         commit: &CommitId,
         out: &'a mut dyn Write,
-        options: &ExportOptions,
+        options: &ExportOptions<'a>,
         ctx: &'a Ctx,
     ) -> Result<Self> {
         let commit = load_commit(store, commit)?;

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! Reader, Writer                entries in and out, of any tar stream
-//! export_commit, export_chunk   commits and layers in ostree-ext's format
+//! export_commit                 commits and layers in ostree-ext's format
 //! import_commit, import_objects and back, with everything verified
 //! export_plain, import_tree     ordinary tar, out and in; in also cpio and zip
 //! import_layer                  plain layers of images, in
-//! export_on_base, BaseSearch    commits on layers that others made, out and in
+//! OnBase, BaseSearch            commits on layers that others made, out and in
 //! part                          some entries of a stream, out of a list of them
 //! Clones                        content of a stream that is files whose blocks the store can share
 //! replace_detached              another signature, for a commit in a stream
@@ -50,10 +50,7 @@ pub use entry::{EntryKind, TarEntry, split_path};
 pub use error::{ContentErrorKind, EntryErrorKind, Error, FormatErrorKind, Result};
 #[cfg(feature = "container")]
 pub(crate) use export::SELINUX_XATTR;
-pub use export::{
-    ContentOrder, ExportOptions, OnBase, XattrDialect, export_chunk, export_commit, export_final_chunk,
-    export_on_base,
-};
+pub use export::{ContentOrder, ExportOptions, OnBase, StreamPart, XattrDialect, export_commit};
 pub use filter::PathnameFilter;
 pub use import::{
     ImportOptions, ImportedCommit, StreamHolds, check_complete, import_commit, import_commit_layer,

@@ -24,7 +24,7 @@ use crate::container::image::{
 };
 use crate::container::server::{Server, ServerLayer};
 use crate::store::{ObjectRead, load_commit};
-use crate::tar::{ContentOrder, ExportOptions, XattrDialect, export_chunk, export_final_chunk};
+use crate::tar::{ContentOrder, ExportOptions, StreamPart, XattrDialect, export_commit};
 
 /// Options for building an image.
 #[derive(Debug, Clone, Default)]
@@ -134,13 +134,14 @@ impl<'a> BuildPlan<'a> {
             true => ContentOrder::Path,
             false => ContentOrder::Checksum,
         };
-        let export = ExportOptions { xattrs: options.xattrs, order };
+        let export = ExportOptions { xattrs: options.xattrs, order, ..ExportOptions::default() };
         let mut recipes = vec![LayerRecipe {
             kind: LayerKind::Commit,
             components: None,
             size_bytes: None,
             stream: Box::new(move |out, ctx| {
-                Ok(export_final_chunk(store, &commit, &first, out, &export, ctx)?)
+                let part = StreamPart::Rest(&first);
+                Ok(export_commit(store, &commit, out, &ExportOptions { part, ..export }, ctx)?)
             }),
         }];
         recipes.extend(chunks.into_iter().map(|chunk| LayerRecipe {
@@ -148,7 +149,8 @@ impl<'a> BuildPlan<'a> {
             components: Some(chunk.components),
             size_bytes: Some(chunk.bytes),
             stream: Box::new(move |out, ctx| {
-                Ok(export_chunk(store, &commit, &chunk.content, out, &export, ctx)?)
+                let part = StreamPart::Chunk(&chunk.content);
+                Ok(export_commit(store, &commit, out, &ExportOptions { part, ..export }, ctx)?)
             }),
         }));
         let (mut outline, compression) = (outline, options.compression);

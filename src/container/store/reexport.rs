@@ -27,7 +27,7 @@ use crate::container::image::{
 };
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
-    ChunkContent, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, export_chunk, export_final_chunk,
+    ChunkContent, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, StreamPart, export_commit,
     export_plain,
 };
 
@@ -89,12 +89,11 @@ fn of_commit<'a>(
     }
     let all = ChunkContent::of_commit(store, &commit)?;
     let contents = all.divide(plan.layers_of_commit(), |id, _| placed.get(id).copied().unwrap_or(0));
-    let options = ExportOptions::default();
     Ok(plan
         .layers
         .iter()
         .zip(contents)
-        .map(|(planned, content)| recipe(store, commit, planned, content, options))
+        .map(|(planned, content)| recipe(store, commit, planned, content))
         .collect())
 }
 
@@ -104,19 +103,15 @@ fn recipe<'a>(
     commit: CommitId,
     PlannedLayer { layer, kind }: &PlannedLayer,
     content: ChunkContent,
-    options: ExportOptions,
 ) -> LayerRecipe<'a> {
     let (kind, components) = (*kind, components_of(layer));
-    if kind == LayerKind::Commit {
-        let stream = Box::new(move |out: &mut dyn Write, ctx: &Ctx| {
-            Ok(export_final_chunk(store, &commit, &content, out, &options, ctx)?)
-        });
-        return LayerRecipe { kind, components, size_bytes: None, stream };
-    }
+    let is_first = kind == LayerKind::Commit;
     let stream = Box::new(move |out: &mut dyn Write, ctx: &Ctx| {
-        Ok(export_chunk(store, &commit, &content, out, &options, ctx)?)
+        let part = if is_first { StreamPart::Rest(&content) } else { StreamPart::Chunk(&content) };
+        Ok(export_commit(store, &commit, out, &ExportOptions { part, ..ExportOptions::default() }, ctx)?)
     });
-    LayerRecipe { kind, components, size_bytes: Some(layer.descriptor.size()), stream }
+    let size_bytes = (!is_first).then(|| layer.descriptor.size());
+    LayerRecipe { kind, components, size_bytes, stream }
 }
 
 fn components_of(layer: &ImageLayer) -> Option<String> {

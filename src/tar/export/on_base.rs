@@ -11,16 +11,14 @@
 //! they are written as such.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 
 use ostree_format::{CommitId, FileId};
 use tar::{EntryType, Header};
 
 use super::super::chunk::ChunkContent;
 use super::super::error::Result;
-use super::{ExportOptions, Exporter, Files, new_header};
-use crate::base::Ctx;
-use crate::store::{self, ObjectRead};
+use super::{Exporter, Files, new_header};
+use crate::store;
 
 /// What a commit has that its base has not.
 #[derive(Debug, Clone, Default)]
@@ -35,38 +33,26 @@ pub struct OnBase {
     pub gone: BTreeSet<String>,
 }
 
-/// Writes the layer that makes `commit` of a base.
-///
-/// # Errors
-/// As [`export_commit`](super::export_commit).
-pub fn export_on_base(
-    store: &dyn ObjectRead,
-    commit: &CommitId,
-    what: &OnBase,
-    out: &mut dyn Write,
-    options: &ExportOptions,
-    ctx: &Ctx,
-) -> Result<()> {
-    let mut exporter = Exporter::new(store, commit, out, options, ctx)?;
-    exporter.on_base = Some(&what.dirs);
-    // The base has it, or the commit wants none.
-    exporter.map.make_var_tmp = false;
-    exporter.write_commit(commit, Files::LeaveOut)?;
-    for path in &what.gone {
-        exporter.write_whiteout(path)?;
-    }
-    for id in &what.in_base {
-        ctx.cancel.check()?;
-        let file = store.open_file(id)?.ok_or(store::Error::NotFound((*id).into()))?;
-        if !file.header.xattrs.is_empty() {
-            exporter.write_xattrs(id, &file.header)?;
+impl<'a> Exporter<'a> {
+    /// Writes the layer that makes `commit` of a base.
+    pub(super) fn write_on_base(&mut self, commit: &CommitId, what: &'a OnBase) -> Result<()> {
+        self.on_base = Some(&what.dirs);
+        // The base has it, or the commit wants none.
+        self.map.make_var_tmp = false;
+        self.write_commit(commit, Files::LeaveOut)?;
+        for path in &what.gone {
+            self.write_whiteout(path)?;
         }
+        for id in &what.in_base {
+            self.ctx.cancel.check()?;
+            let file = self.store.open_file(id)?.ok_or(store::Error::NotFound((*id).into()))?;
+            if !file.header.xattrs.is_empty() {
+                self.write_xattrs(id, &file.header)?;
+            }
+        }
+        self.write_content(&what.content)
     }
-    exporter.write_content(&what.content)?;
-    exporter.finish()
-}
 
-impl Exporter<'_> {
     /// Gives what is on a base a time at which it was changed.
     pub(super) fn set_time(&self, header: &mut Header) {
         if self.on_base.is_some() {

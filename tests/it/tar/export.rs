@@ -7,8 +7,8 @@ use ostree_rs::base::Ctx;
 use ostree_rs::format::FileId;
 use ostree_rs::store::{MemStore, ObjectRead as _};
 use ostree_rs::tar::{
-    ChunkContent, EntryKind, ExportOptions, ImportOptions, Reader, XattrDialect, export_chunk, export_commit,
-    export_final_chunk, import_commit,
+    ChunkContent, EntryKind, ExportOptions, ImportOptions, Reader, StreamPart, XattrDialect, export_commit,
+    import_commit,
 };
 
 use super::{bare_store, commit_of, oci_layers, stable, unzstd};
@@ -65,14 +65,14 @@ fn objects_in(layer: &[u8]) -> Vec<FileId> {
 fn layers_are_byte_for_byte_as_by_ostree_ext() {
     let store = bare_store();
     let all = ChunkContent::of_commit(&store, &stable()).unwrap();
-    let (options, ctx) = (ExportOptions::default(), Ctx::default());
     for tag in ["single", "chunked"] {
         for (n, theirs) in oci_layers(tag).iter().enumerate() {
             let objects = objects_in(theirs);
             let content = all.select(|id| objects.contains(id));
             let mut ours = Vec::new();
-            let write = if n == 0 { export_final_chunk } else { export_chunk };
-            write(&store, &stable(), &content, &mut ours, &options, &ctx).unwrap();
+            let part = if n == 0 { StreamPart::Rest(&content) } else { StreamPart::Chunk(&content) };
+            let options = ExportOptions { part, ..ExportOptions::default() };
+            export_commit(&store, &stable(), &mut ours, &options, &Ctx::default()).unwrap();
             assert_same(&ours, theirs);
         }
     }

@@ -42,7 +42,7 @@ use crate::container::blob::KnownLayers;
 use crate::container::image::{Image, ImageDest, ImageSource, LayerKind, Result, platform_of};
 use crate::container::place::{copy_base, oci_descriptor};
 use crate::store::{ObjectRead, load_commit};
-use crate::tar::{ContentOrder, ExportOptions, XattrDialect, export_on_base};
+use crate::tar::{ContentOrder, ExportOptions, StreamPart, XattrDialect, export_commit};
 
 /// Builds an image of `commit` on the layers of the image in `base`, and stores it in `dest`. Containers are run as the
 /// base's are, where `options` say nothing else; its labels do not count. Layers are copied that `dest` has not, and none
@@ -84,12 +84,12 @@ pub fn build_on_base(
     let outline = outline.on_base(part);
     ctx.phase("Building image", None, None);
     let order = if options.compression.is_chunked() { ContentOrder::Path } else { ContentOrder::Checksum };
-    let export = ExportOptions { xattrs: XattrDialect::Linked, order };
+    let export = ExportOptions { part: StreamPart::OnBase(&what), xattrs: XattrDialect::Linked, order };
     let recipe = LayerRecipe {
         kind: LayerKind::Commit,
         components: None,
         size_bytes: None,
-        stream: Box::new(|out, ctx| Ok(export_on_base(store, commit, &what, out, &export, ctx)?)),
+        stream: Box::new(|out, ctx| Ok(export_commit(store, commit, out, &export, ctx)?)),
     };
     let (mut recipes, mut outline) = (vec![recipe], outline);
     if let Some(server) = &options.server {
