@@ -9,10 +9,25 @@ use crate::sysroot::Unsealed;
 use crate::transfer::pipe;
 use crate::{container, host, remote, store, sysroot, tar};
 
+/// An error against which something helps that only the command knows.
+#[derive(Debug, thiserror::Error)]
+#[error("{advice}")]
+pub(crate) struct Advised {
+    advice: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Advised {
+    /// The error `source`, against which `advice` helps: it is said behind all causes.
+    pub(crate) fn new(source: impl std::error::Error + Send + Sync + 'static, advice: String) -> Self {
+        Self { advice, source: Box::new(source) }
+    }
+}
+
 /// All that is to be said of an error, on one line.
 pub(crate) fn text(error: &anyhow::Error) -> String {
-    let text = chain(error.chain());
-    match room::advice(error).or_else(|| error.chain().find_map(next_step).map(str::to_owned)) {
+    let text = chain(error.chain().filter(|cause| !cause.is::<Advised>()));
+    match room::advice(error).or_else(|| error.chain().find_map(next_step)) {
         Some(advice) => format!("{text}; {advice}"),
         None => text,
     }
@@ -49,8 +64,14 @@ pub(crate) fn without_numbers(text: &str) -> String {
     out + rest
 }
 
+/// What helps against `cause`, if something is known to.
+fn next_step(cause: Cause<'_>) -> Option<String> {
+    let advised = cause.downcast_ref().map(|Advised { advice, .. }| advice.clone());
+    advised.or_else(|| of_library(cause).map(str::to_owned))
+}
+
 /// What helps against `cause`, if it is an error of the library that something is known to help against.
-fn next_step(cause: Cause<'_>) -> Option<&'static str> {
+fn of_library(cause: Cause<'_>) -> Option<&'static str> {
     None.or_else(|| cause.downcast_ref().and_then(of_host))
         .or_else(|| cause.downcast_ref().and_then(of_container))
         .or_else(|| cause.downcast_ref().and_then(of_tar))

@@ -1,5 +1,6 @@
 //! Finds the word that was meant by a mistyped one.
 
+use super::advice::Advised;
 use crate::format::RefSpec;
 use crate::store::{self, ObjectRead, Refs};
 
@@ -19,14 +20,6 @@ pub(crate) fn sorted<'w>(typed: &str, words: impl IntoIterator<Item = &'w str>) 
     words
 }
 
-/// A ref that does not exist, where another one may have been meant.
-#[derive(Debug, thiserror::Error)]
-#[error("{source}; nearest: {nearest}")]
-struct OtherRef {
-    nearest: String,
-    source: store::Error,
-}
-
 /// Adds to an error about a ref that does not exist the one of `store` that may have been meant.
 pub(crate) fn with_nearest_ref<S: ObjectRead + Refs + ?Sized>(
     store: &S,
@@ -34,7 +27,7 @@ pub(crate) fn with_nearest_ref<S: ObjectRead + Refs + ?Sized>(
 ) -> anyhow::Error {
     let store::Error::RefNotFound(name) = &error else { return error.into() };
     match nearest_ref(store, name) {
-        Some(nearest) => OtherRef { nearest, source: error }.into(),
+        Some(nearest) => Advised::new(error, format!("nearest: {nearest}")).into(),
         None => error.into(),
     }
 }

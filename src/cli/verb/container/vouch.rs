@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use super::super::no_key;
 use super::Image;
+use crate::cli::advice::Advised;
 use crate::cli::locate;
 use crate::container::image::{Error, SignatureSource};
 use crate::container::pull::Vouching;
@@ -38,14 +39,6 @@ fn is_refused_commit(error: &Error) -> bool {
     matches!(error.store(), Some(store::Error::Refused { .. }))
 }
 
-/// A commit that was refused, and which keys could have vouched for it.
-#[derive(Debug, thiserror::Error)]
-#[error("{source}; {keys}")]
-struct Refused {
-    keys: String,
-    source: Error,
-}
-
 impl Who {
     /// Finds who has to vouch for `image` by its name and the options.
     pub(super) fn of(image: &Image, options: &KeyringOptions, repo: &Repo) -> anyhow::Result<Self> {
@@ -70,7 +63,7 @@ impl Who {
     /// What is said of a pull into `repo` that failed.
     pub(super) fn failed(&self, repo: &Repo) -> impl FnOnce(Error) -> anyhow::Error {
         move |source| match self.known_keys() {
-            Some(keys) if is_refused_commit(&source) => Refused { keys, source }.into(),
+            Some(keys) if is_refused_commit(&source) => Advised::new(source, keys).into(),
             _ => locate::writing(repo)(source),
         }
     }
