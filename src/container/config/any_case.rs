@@ -1,11 +1,10 @@
 //! JSON whose keys may be in any case.
 
-use std::fmt;
-use std::marker::PhantomData;
-
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, IntoDeserializer as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, IntoDeserializer as _, MapAccess};
 use serde::{Deserialize, Deserializer};
+
+use crate::container::image::{FromMembers, read_object};
 
 /// A struct whose keys may be in any case, and that names them in lower case. So does Go read all JSON: only for what
 /// decides nothing.
@@ -14,21 +13,13 @@ pub(super) struct AnyCase<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for AnyCase<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(AnyCaseVisitor(PhantomData)).map(Self)
+        read_object(deserializer)
     }
 }
 
-struct AnyCaseVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for AnyCaseVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(LowerKeys(map)))
+impl<'de, T: Deserialize<'de>> FromMembers<'de> for AnyCase<T> {
+    fn from_members<A: MapAccess<'de>>(members: A) -> Result<Self, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(LowerKeys(members))).map(Self)
     }
 }
 

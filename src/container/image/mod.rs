@@ -40,4 +40,4 @@ pub(super) use dest::canonical_json;
 pub(super) use labels::{COMPONENTS, FINAL_DIFFID};
 pub(super) use name::{is_host, is_path};
 pub(super) use platform::MAX_DEPTH;
-pub(super) use strict::{Base64, Object, Unique, given};
+pub(super) use strict::{Base64, FromMembers, Object, Unique, given, read_object};

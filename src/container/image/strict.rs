@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! serde's derive      a field twice, one that is missing, and (deny_unknown_fields) one that is not known
-//! Object              an object, where serde would take an array of its fields, too
+//! read_object         a value out of an object's members, where serde would take an array, too
+//! Object              so a struct
 //! Unique              an object with keys of its own: none of them twice
 //! given               a field that may be left out, but is not null
 //! Base64              bytes
@@ -20,19 +21,24 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A struct that is written as an object.
-#[derive(Debug)]
-pub(in crate::container) struct Object<T>(pub(in crate::container) T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
-    }
+/// A value that is made of the members of an object.
+pub(in crate::container) trait FromMembers<'de>: Sized {
+    /// Reads the members.
+    fn from_members<A: MapAccess<'de>>(members: A) -> Result<Self, A::Error>;
 }
 
-struct ObjectVisitor<T>(PhantomData<T>);
+/// Reads an object, and nothing that serde would take for one.
+pub(in crate::container) fn read_object<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: FromMembers<'de>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_map(Members(PhantomData))
+}
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+struct Members<T>(PhantomData<T>);
+
+impl<'de, T: FromMembers<'de>> Visitor<'de> for Members<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +46,23 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map))
+        T::from_members(map)
+    }
+}
+
+/// A struct that is written as an object.
+#[derive(Debug)]
+pub(in crate::container) struct Object<T>(pub(in crate::container) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_object(deserializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> FromMembers<'de> for Object<T> {
+    fn from_members<A: MapAccess<'de>>(members: A) -> Result<Self, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Self)
     }
 }
 
@@ -50,29 +72,21 @@ pub(in crate::container) struct Unique<T>(pub(in crate::container) BTreeMap<Stri
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Unique<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueVisitor(PhantomData)).map(Self)
+        read_object(deserializer)
     }
 }
 
-struct UniqueVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for UniqueVisitor<T> {
-    type Value = BTreeMap<String, T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+impl<'de, T: Deserialize<'de>> FromMembers<'de> for Unique<T> {
+    fn from_members<A: MapAccess<'de>>(mut members: A) -> Result<Self, A::Error> {
         let mut out = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
+        while let Some(key) = members.next_key::<String>()? {
             if out.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("the key {key:?} stands there twice")));
             }
-            let value = map.next_value()?;
+            let value = members.next_value()?;
             out.insert(key, value);
         }
-        Ok(out)
+        Ok(Self(out))
     }
 }
 

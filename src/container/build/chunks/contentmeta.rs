@@ -8,14 +8,13 @@
 //! The file that `ostree-ext-cli container encapsulate --contentmeta` takes. Source: ostree-ext, cli.rs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 
 use chrono::DateTime;
 use ostree_format::FileId;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess};
 
-use crate::container::image::{Error, Result};
+use crate::container::image::{Error, FromMembers, Result, read_object};
 
 const WHAT: &str = "contentmeta";
 const VERSION: u32 = 1;
@@ -59,23 +58,17 @@ struct Pairs(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Pairs;
+        read_object(input)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with the names of layers")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut out = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    out.push(pair);
-                }
-                Ok(Pairs(out))
-            }
+impl<'de> FromMembers<'de> for Pairs {
+    fn from_members<A: MapAccess<'de>>(mut members: A) -> Result<Self, A::Error> {
+        let mut out = Vec::new();
+        while let Some(pair) = members.next_entry()? {
+            out.push(pair);
         }
-        input.deserialize_map(Members)
+        Ok(Self(out))
     }
 }
 
