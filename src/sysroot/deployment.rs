@@ -144,6 +144,15 @@ impl Deployments {
         self.list.iter().find(|deployment| deployment.id == *id)
     }
 
+    /// The place in the list of the deployment with this id.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDeployment`]
+    pub fn place_of(&self, id: &DeploymentId) -> Result<usize> {
+        let place = self.list.iter().position(|deployment| deployment.id == *id);
+        place.ok_or_else(|| Error::NoSuchDeployment(format!("No such deployment: {}", id.path())))
+    }
+
     /// The deployment at this place of the list.
     ///
     /// # Errors

@@ -31,6 +31,9 @@ pub(super) const STAGED_INITRDS: &str = "ostree/staged-initrds";
 /// Before paths in boot entries, where boot loaders start at `/`.
 const BOOT_PREFIX: &str = concat!('/', "boot");
 
+/// What comes behind name and version in the title of a boot entry: then the deployment's place in the list.
+const TITLE_END: &str = " (ostree";
+
 /// A deployment's place among those that are written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
@@ -119,20 +122,31 @@ impl Sysroot {
         Ok(paths)
     }
 
-    /// What people see of a boot entry. The boot loader syslinux looks for `(ostree` in it.
+    /// What people see of a boot entry. The boot loader syslinux looks for [`TITLE_END`] in it.
     fn title(&self, deployment: &Deployment, root: BorrowedFd<'_>, place: Place) -> Result<String> {
-        let mut title = title_in(root)?;
-        let commit = load_commit(&self.repo, &deployment.id.commit).ok();
-        let version = commit.as_ref().and_then(|commit| commit.metadata.get_str("version"));
-        if let Some(version) = version.filter(|version| !version.is_empty() && !title.contains(*version)) {
-            title += &format!(" {version}");
-        }
-        title += " (ostree";
+        let mut title = self.name_and_version(deployment, root)?;
+        title += TITLE_END;
         if place.with_stateroot {
             title += &format!(":{}", deployment.id.stateroot);
         }
         title += &format!(":{})", place.index);
         Ok(title)
+    }
+
+    /// What the tree of a deployment calls itself, and the version in its commit. Where the commit cannot be read any more
+    /// it is what the boot entry says; libostree leaves the version out then.
+    fn name_and_version(&self, deployment: &Deployment, root: BorrowedFd<'_>) -> Result<String> {
+        let commit = load_commit(&self.repo, &deployment.id.commit).ok();
+        let said = deployment.entry.get("title").and_then(|title| title.rsplit_once(TITLE_END));
+        if let (None, Some((name, _))) = (&commit, said) {
+            return Ok(name.to_owned());
+        }
+        let name = title_in(root)?;
+        let version = commit.as_ref().and_then(|commit| commit.metadata.get_str("version"));
+        Ok(match version.filter(|version| !version.is_empty() && !name.contains(*version)) {
+            Some(version) => format!("{name} {version}"),
+            None => name,
+        })
     }
 
     /// The name of a boot entry. Boot loaders that count attempts do it in the name.

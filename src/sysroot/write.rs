@@ -73,11 +73,18 @@ impl Sysroot {
     /// [`Error::NoSuchDeployment`] if it is not in the list; as [`Sysroot::write_deployments`].
     pub fn set_default(&self, current: Deployments, next: &DeploymentId, ctx: &Ctx) -> Result<Deployments> {
         let mut list = current.list.clone();
-        let Some(index) = list.iter().position(|deployment| deployment.id == *next) else {
-            return Err(Error::NoSuchDeployment(format!("No such deployment: {}", next.path())));
-        };
-        list[..=index].rotate_right(1);
+        list[..=current.place_of(next)?].rotate_right(1);
         self.write_deployments(current, list, After::Cleanup, ctx)
+    }
+
+    /// Takes a deployment out of the list. What nothing needs any more without it the next [`Sysroot::cleanup`] deletes.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDeployment`] if it is not in the list; as [`Sysroot::write_deployments`].
+    pub fn undeploy(&self, current: Deployments, gone: &DeploymentId, ctx: &Ctx) -> Result<Deployments> {
+        let mut list = current.list.clone();
+        list.remove(current.place_of(gone)?);
+        self.write_deployments(current, list, After::Nothing, ctx)
     }
 
     /// Writes the list, and deletes nothing but a staged deployment and what a soft reboot would find of one that is gone.

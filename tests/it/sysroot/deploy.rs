@@ -125,6 +125,25 @@ fn both_work_on_one_sysroot_in_turn() {
 }
 
 #[test]
+fn titles_keep_versions_of_commits_that_are_gone() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    let roots = ["theirs", "ours"];
+    roots.iter().for_each(|root| place.sysroot(root));
+    for version in ["1", "2", "3"] {
+        place.new_version(version, &roots);
+        place.both(&["admin", "deploy", "--os=os", "--retain", "os"]);
+    }
+    let commit = place.c(&["--repo=ours/ostree/repo", "rev-parse", "os^^"]);
+    let (dir, file) = commit.trim_end().split_at(2);
+    fs::remove_file(place.at(&format!("ours/ostree/repo/objects/{dir}/{file}.commit"))).unwrap();
+    // The C program still has the commit, and with it the version.
+    place.both(&["admin", "undeploy", "0"]);
+}
+
+#[test]
 fn set_default_puts_one_first() {
     if !need("ostree") || !need_root() {
         return;

@@ -8,7 +8,7 @@ use super::{Locked, SysrootOptions};
 use crate::cli::terminal::Session;
 use crate::cli::verb::remote;
 use crate::format::{RefSpec, RemoteName};
-use crate::sysroot::{After, Cleanup, DeploymentOrigin, Deployments};
+use crate::sysroot::{Cleanup, DeploymentOrigin, Deployments};
 
 /// Arguments of `admin cleanup` and `admin post-copy`.
 #[derive(clap::Args)]
@@ -81,9 +81,7 @@ pub(crate) fn undeploy(args: &IndexArgs, session: &mut Session) -> anyhow::Resul
     if deployments.booted().is_some_and(|booted| booted.id == target) {
         bail!("Cannot undeploy currently booted deployment {index}");
     }
-    let mut list = deployments.list.clone();
-    list.remove(index);
-    let written = sysroot.write_deployments(deployments, list, After::Nothing, &session.ctx)?;
+    let written = sysroot.undeploy(deployments, &target, &session.ctx)?;
     writeln!(session.out, "Deleted deployment {}", target.name())?;
     sysroot.cleanup(&written, Cleanup::All, &session.ctx).context("Performing final cleanup")
 }
@@ -129,7 +127,7 @@ fn index_of(deployments: &Deployments, which: &str) -> anyhow::Result<usize> {
         _ => return number(which),
     };
     let role = role.with_context(|| format!("Deployment type not found: {which}"))?;
-    Ok(deployments.list.iter().position(|one| one.id == role.id).unwrap_or_default())
+    Ok(deployments.place_of(&role.id)?)
 }
 
 /// A place in the list, as it is typed.
