@@ -7,7 +7,7 @@
 //!   st   t             when the summary was written, in seconds since 1970, big endian
 //!   ri   q             big endian: the repository is at http://HOST:PORT/ri
 //! ```
-//! Nobody vouches for it: it says whom to ask, and what he says is verified. Source: libostree
+//! Nobody vouches for it: it says which machine to ask, and the answers are verified. Source: libostree
 //! ostree-repo-finder-avahi.c, ostree-bloom.c.
 
 use std::hash::Hasher as _;

@@ -16,7 +16,7 @@ use crate::{CommitId, ParseError, Result};
 pub enum SignatureKind {
     /// A detached OpenPGP signature.
     Gpg,
-    /// 64 bytes.
+    /// An ed25519 signature: its 64 bytes.
     Ed25519,
     /// Made with a key in X.509's `SubjectPublicKeyInfo` form.
     Spki,

@@ -28,13 +28,15 @@ pub struct RepoConfig {
     pub per_object_fsync: bool,
     /// `core.disable-xattrs`: whether xattrs of files are neither stored nor restored.
     pub disable_xattrs: bool,
-    /// Whether an archive keeps copies of its files for checkouts to link to.
+    /// `core.enable-uncompressed-cache`: whether an archive keeps copies of its files for checkouts to link to; on by
+    /// default.
     pub uncompressed_cache: bool,
     /// `core.tmp-expiry-secs`: the age at which files in `tmp` are deleted; a day by default.
     pub tmp_expiry_secs: u64,
-    /// `core.locking` and `core.lock-timeout-secs`
+    /// `core.locking` and `core.lock-timeout-secs`: whether the repository is locked, and how long a lock is waited
+    /// for.
     pub locking: Locking,
-    /// `core.min-free-space-size` and `core.min-free-space-percent`
+    /// `core.min-free-space-size` and `core.min-free-space-percent`: the room that has to stay free on the file system.
     pub min_free_space: MinFreeSpace,
     /// `core.add-remotes-config-dir`: whether new remotes go into a file of their own; by default that depends
     /// on whether it is the system's repository.
@@ -46,7 +48,7 @@ pub struct RepoConfig {
     /// `core.auto-update-summary`, or its old name `core.commit-update-summary`: whether every change of a ref
     /// writes the summary.
     pub auto_update_summary: bool,
-    /// `core.no-deltas-in-summary`
+    /// `core.no-deltas-in-summary`: whether the summary leaves out static deltas.
     pub no_deltas_in_summary: bool,
     /// `core.indexed-deltas`: whether static deltas have an index each.
     pub indexed_deltas: bool,
@@ -54,9 +56,11 @@ pub struct RepoConfig {
     pub sign_verify_deltas: bool,
     /// `archive.zlib-level`: 1 to 9, 6 by default.
     pub zlib_level: u8,
-    /// `ex-integrity.fsverity`, or the older `ex-fsverity.required` and `.opportunistic`.
+    /// `ex-integrity.fsverity`, or the older `ex-fsverity.required` and `.opportunistic`: whether objects are sealed by
+    /// fs-verity, so that the kernel verifies what is read of them.
     pub fsverity: Tristate,
-    /// `ex-integrity.composefs`
+    /// `ex-integrity.composefs`: whether deployments have composefs images, which here they have in any case; unless
+    /// it is no, fs-verity is wanted where it is possible.
     pub composefs: Tristate,
 }
 

@@ -12,9 +12,9 @@ use crate::xattrs::Xattrs;
 /// Owner, mode and xattrs of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DirMeta {
-    /// Owner.
+    /// The owner, a user id.
     pub uid: u32,
-    /// Group.
+    /// The group, a group id.
     pub gid: u32,
     /// `st_mode`: `S_IFDIR` and permission bits.
     pub mode: u32,

@@ -33,9 +33,9 @@ pub const FRAMING_BYTES: usize = 8;
 /// Everything of a content object but its content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileHeader {
-    /// Owner.
+    /// The owner, a user id.
     pub uid: u32,
-    /// Group.
+    /// The group, a group id.
     pub gid: u32,
     /// Permission bits, `st_mode & 07777`.
     pub permissions: u32,

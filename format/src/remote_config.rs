@@ -24,13 +24,13 @@ pub struct RemoteConfig {
     pub name: RemoteName,
     /// `url`: where metadata is, and content if there is no `contenturl`. `mirrorlist=URL` names a list of mirrors.
     pub url: Option<String>,
-    /// `contenturl`
+    /// `contenturl`: where objects and static deltas are if not at `url`; detached metadata is at `url` all the same.
     pub contenturl: Option<String>,
     /// `metalink`: the address of a metalink of the summary, used in place of `url`.
     pub metalink: Option<String>,
     /// `branches`: the refs that are pulled if none are named.
     pub branches: Vec<String>,
-    /// `proxy`
+    /// `proxy`: the address of the proxy that requests go through.
     pub proxy: Option<String>,
     /// `gpg-verify`: whether commits need a GPG signature; on by default.
     pub gpg_verify: bool,
@@ -48,19 +48,19 @@ pub struct RemoteConfig {
     pub verification_files: BTreeMap<String, String>,
     /// `tls-permissive`: whether any certificate of the server will do.
     pub tls_permissive: bool,
-    /// `tls-client-cert-path`
+    /// `tls-client-cert-path`: the file with the certificate that the client shows; it needs the key as well.
     pub tls_client_cert_path: Option<String>,
-    /// `tls-client-key-path`
+    /// `tls-client-key-path`: the file with the private key of that certificate.
     pub tls_client_key_path: Option<String>,
-    /// `tls-ca-path`
+    /// `tls-ca-path`: the file with the certificate authorities that are trusted, in place of the system's.
     pub tls_ca_path: Option<String>,
-    /// `http2`, if it is there.
+    /// `http2`: whether HTTP/2 may be spoken; `None` if the key is not there.
     pub http2: Option<bool>,
     /// `unconfigured-state`: why the remote cannot be used, to be shown to the user.
     pub unconfigured_state: Option<String>,
     /// `custom-backend`: the remote is not for libostree.
     pub custom_backend: Option<String>,
-    /// `collection-id`
+    /// `collection-id`: the collection that the remote's refs belong to.
     pub collection_id: Option<CollectionId>,
 }
 

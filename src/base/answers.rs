@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Pool;
 
-/// Results of jobs for the thread that handed them over. How many it lets run ahead is its own choice, and the bound
-/// of what the results hold.
+/// A queue of the results of jobs, for the thread that handed the jobs over. That thread chooses how many it lets run
+/// ahead, and so bounds the memory of the results.
 #[derive(Debug)]
 pub struct Answers<T> {
     sender: Sender<Option<T>>,

@@ -10,7 +10,7 @@ use super::Cancel;
 /// Bytes that a copy moves at once.
 pub const COPY_BYTES: usize = 128 * 1024;
 
-/// A maker of files without names, in which is kept what is too large for memory while work goes on.
+/// A maker of temporary files without names, for what is too large for memory.
 pub type Spool<'a> = dyn Fn() -> io::Result<File> + Sync + 'a;
 
 /// Hashes what is read from or written to `inner`.

@@ -33,7 +33,7 @@ pub enum ErrorKind {
 
 /// An error that knows its kind.
 pub trait Kind {
-    /// The kind of what is at the bottom of it.
+    /// The kind of the error: that of its innermost cause.
     fn kind(&self) -> ErrorKind;
 }
 

@@ -22,10 +22,10 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 const HEAD_BYTES: usize = 256;
 const PREFIX: &str = "fetch-";
 
-/// Asked before so many bytes are written.
+/// A check whether the disk has room for a number of bytes; it is called before they are written.
 pub type AskRoom = dyn Fn(u64) -> io::Result<()> + Send + Sync;
 
-/// A directory with such files.
+/// A directory with files of content that is being fetched.
 #[derive(Clone)]
 pub struct PartialFiles {
     dir: Arc<Dir>,
@@ -38,7 +38,7 @@ debug_fields!(PartialFiles { dir });
 /// The names of files that were there at the start, and were not removed since.
 type Left = Arc<Mutex<HashSet<String>>>;
 
-/// One of them.
+/// A file of content that is being fetched; it may hold what an earlier run left.
 pub struct PartialFile {
     dir: Arc<Dir>,
     room: Arc<AskRoom>,
@@ -140,7 +140,7 @@ impl PartialFile {
         Ok(file)
     }
 
-    /// Asked before so many bytes are written.
+    /// Checks that there is room for `bytes` more; it is called before they are written.
     ///
     /// # Errors
     /// [`io::ErrorKind::StorageFull`] if there is no room for them; what the file system says.

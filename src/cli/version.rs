@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use super::program::Program;
 use super::terminal::Session;
 
-/// What this program can do, in the names of C ostree's features: `gpgme` stands for OpenPGP signatures, `sign-` for those of bare keys,
-/// `libarchive` for tar in and out, `inode64` for hard links recognised by numbers of 64 bits, `initial-var` for a first
-/// deployment that fills /var, `release` for a program that is not a development build.
+/// What this program can do, in the names of C ostree's features: `gpgme` stands for OpenPGP signatures, `sign-` for
+/// those of bare keys, `libarchive` for tar in and out, `inode64` for hard links recognised by numbers of 64 bits,
+/// `initial-var` for a first deployment that fills /var, `release` for a program that is not a development build.
 const FEATURES: [&str; 9] = [
     "inode64",
     "initial-var",

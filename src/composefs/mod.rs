@@ -10,8 +10,9 @@
 //! The image has no content of files: overlayfs takes it from the objects of a bare repository, where the image says.
 //! One that records the digests of files, itself pinned by its own digest, fixes the whole tree.
 //!
-//! Bytes are those that libostree 2026.4 writes by libcomposefs, format version 0: so the digest in a commit's
-//! metadata ([`COMPOSEFS_DIGEST_KEY`](ostree_format::COMPOSEFS_DIGEST_KEY)) is the same, whoever computes it. Everything in the image has the time 0.
+//! Bytes are those that libostree 2026.4 writes by libcomposefs, format version 0: so the digest in a commit's metadata
+//! ([`COMPOSEFS_DIGEST_KEY`](ostree_format::COMPOSEFS_DIGEST_KEY)) is the same, whoever computes it. Everything in the
+//! image has the time 0.
 //!
 //! An image needs memory for its table of inodes: some 800 bytes for each file that differs from the
 //! others. Everything else is a stream.

@@ -224,7 +224,7 @@ pub enum Error {
     Policy {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with it.
         source: Box<image::Error>,
     },
     /// The name of a place on another machine cannot be read.

@@ -29,8 +29,8 @@ const MIRRORS: &str = "mirrorlist=";
 pub struct RemoteAccess {
     /// The address, in place of the configured ones.
     pub url: Option<String>,
-    /// Whether nobody has configured who is at that address: he gets none of the remote's cookies and certificates, and is
-    /// asked without proxies.
+    /// Whether nobody has configured who is at that address: that server gets none of the remote's cookies and
+    /// certificates, and is asked without proxies.
     pub is_stranger: bool,
     /// Headers for every request.
     pub headers: Vec<(String, String)>,

@@ -62,7 +62,7 @@ debug_fields!(RemoteOptions<'a> { remote, mirror, depth, extent, trust, server_t
 pub struct PartsDir {
     /// The directory.
     pub dir: Arc<Dir>,
-    /// Asked before so many bytes are written into it.
+    /// A check whether it has room for a number of bytes; it is called before they are written.
     pub room: Arc<dyn Fn(u64) -> store::Result<()> + Send + Sync>,
 }
 

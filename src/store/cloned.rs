@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-/// A file without a name that has the content of another one: see [`ObjectWrite::clone_content`](super::ObjectWrite::clone_content).
+/// A file without a name that has the content of another one: see
+/// [`ObjectWrite::clone_content`](super::ObjectWrite::clone_content).
 #[derive(Debug)]
 pub struct ClonedContent(File);
 

@@ -1,4 +1,4 @@
-//! Small content objects in memory, which are hashed before they are written: what is there already needs not be.
+//! Small content objects in memory, which are hashed before they are written: what is there already is not written.
 //!
 //! ```text
 //! header, content ─► LoadedFile ─► Streams ─► HashedFile ─► write_hashed

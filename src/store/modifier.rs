@@ -80,9 +80,9 @@ pub enum XattrPolicy {
 /// Owner and mode, which a [`Modifier`] changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
-    /// Owner.
+    /// The owner, a user id.
     pub uid: u32,
-    /// Group.
+    /// The group, a group id.
     pub gid: u32,
     /// `st_mode`, type and permission bits.
     pub mode: u32,

@@ -75,8 +75,8 @@ pub fn verify_file(id: &FileId, mut file: FileObject, cancel: &Cancel) -> Result
     check_hashed(id, copied.map(|()| hashing.finish().1), cancel).map(|()| len)
 }
 
-/// The sizes of files that commits give (`ostree.sizes`). A file that is larger is not the one that was committed,
-/// and needs not be read to know that: it may be sparse and take days to read.
+/// The sizes of files that commits give (`ostree.sizes`). A file that is larger is not the one that was committed, and
+/// need not be read to know that: it may be sparse and take days to read.
 #[derive(Debug, Default)]
 pub struct Sizes(RwLock<HashMap<Checksum, u64>>);
 

@@ -33,7 +33,7 @@ pub(super) const OVERLAYS: &str = "ostree/initramfs-overlays";
 pub enum Cleanup {
     /// Everything.
     All,
-    /// Everything but objects of the repository, which takes the time.
+    /// Everything but objects of the repository: to find those that nothing needs takes most of the time.
     AllButObjects,
 }
 

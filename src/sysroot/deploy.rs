@@ -61,9 +61,10 @@ impl Sysroot {
     /// Makes a deployment, which has no boot entry yet: see [`Sysroot::add_deployment`].
     ///
     /// # Errors
-    /// [`Error::BootIsElsewhere`]; [`Error::NoStateroot`], [`Error::NoKernel`], [`Error::KernelMismatch`], [`Error::BothEtcs`]; [`Error::Store`] if
-    /// the commit cannot be checked out; [`Error::EtcConflict`]; [`Error::Io`], [`Error::Cancelled`]. What was written
-    /// before an error is deleted by the next [`Sysroot::cleanup`].
+    /// [`Error::BootIsElsewhere`]; [`Error::NoStateroot`], [`Error::NoKernel`], [`Error::KernelMismatch`],
+    /// [`Error::BothEtcs`]; [`Error::Store`] if the commit cannot be checked out; [`Error::EtcConflict`];
+    /// [`Error::Io`], [`Error::Cancelled`]. What was written before an error is deleted by the next
+    /// [`Sysroot::cleanup`].
     pub fn deploy(&self, options: &DeployOptions<'_>, ctx: &Ctx) -> Result<Deployment> {
         let deploy = || {
             let mut deployment = self.begin_deployment(options, ctx)?;

@@ -64,11 +64,11 @@ pub enum Unlocked {
     /// Nobody can write there.
     #[default]
     No,
-    /// Until the machine restarts.
+    /// `/usr` can be written; changes are lost when the machine restarts.
     Development,
-    /// Changes stay.
+    /// `/usr` can be written, and changes stay.
     Hotfix,
-    /// Until the machine restarts, by whoever remounts it.
+    /// Processes that mount it anew for themselves can write; changes are lost when the machine restarts.
     Transient,
 }
 

@@ -53,8 +53,8 @@ impl Labels {
         self.0.is_some()
     }
 
-    /// Labels an open file or directory as the one at `path` from the root, if a policy says how. Where labels cannot be kept nothing
-    /// asks for them.
+    /// Labels an open file or directory as the one at `path` from the root, if a policy says how. Where labels cannot
+    /// be kept nothing asks for them.
     pub(super) fn set(&self, file: impl AsFd, path: &str, mode: u32) -> Result<()> {
         let Some(label) = self.0.as_ref().and_then(|labeling| labeling.xattr(&format!("/{path}"), mode))
         else {

@@ -45,7 +45,7 @@ impl fmt::Display for Stateroot {
     }
 }
 
-/// Which deployment: no two in a sysroot have the same.
+/// The name of a deployment: no two in a sysroot have the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeploymentId {
     /// The stateroot that it belongs to.

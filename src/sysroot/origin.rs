@@ -1,4 +1,4 @@
-//! DeploymentOrigin files: where a deployment came from, and where its upgrades come from.
+//! Origin files: where a deployment came from, and where its upgrades come from.
 //!
 //! ```text
 //! [origin]

@@ -8,7 +8,7 @@ use crate::base::Ctx;
 /// whose configuration the new one has, those that are pinned, and those of other stateroots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retain {
-    /// All.
+    /// All deployments, whatever the other fields say.
     pub all: bool,
     /// Deployments that would be booted before the booted one.
     pub pending: bool,

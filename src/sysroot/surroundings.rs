@@ -58,7 +58,7 @@ impl Tunables {
     }
 }
 
-/// Which file or directory, whatever it is called.
+/// The identity of a file or directory, whatever its names are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Inode {
     /// The device.

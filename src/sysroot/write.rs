@@ -39,7 +39,7 @@ use crate::store::load_commit;
 pub enum After {
     /// What is not needed any more is deleted.
     Cleanup,
-    /// The caller does that.
+    /// Nothing is deleted: the caller calls [`Sysroot::cleanup`].
     Nothing,
 }
 

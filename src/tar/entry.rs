@@ -17,9 +17,9 @@ pub struct TarEntry {
     pub kind: EntryKind,
     /// Permission bits, `st_mode & 07777`.
     pub permissions: u32,
-    /// Owner.
+    /// The owner, a user id.
     pub uid: u32,
-    /// Group.
+    /// The group, a group id.
     pub gid: u32,
     /// Time of the last change, in seconds since 1970.
     pub mtime: i64,

@@ -25,9 +25,9 @@ pub(crate) struct PartEntry {
     pub(crate) kind: PartKind,
     /// Permission bits.
     pub(crate) permissions: u32,
-    /// Owner.
+    /// The owner, a user id.
     pub(crate) uid: u32,
-    /// Group.
+    /// The group, a group id.
     pub(crate) gid: u32,
 }
 

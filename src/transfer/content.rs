@@ -34,7 +34,7 @@ pub(super) struct ContentCopy<'env> {
 }
 
 impl ContentCopy<'_> {
-    /// Hard-links an object that needs not be looked at: a link is quicker made than handed to a thread.
+    /// Hard-links an object that need not be looked at: a link is quicker made than handed to a thread.
     pub(super) fn link_at_once(&self, id: &FileId) -> Result<bool> {
         match (self.trust, self.modes) {
             (Trust::Source | Trust::Linked, FileModes::Any) => self.link(id),

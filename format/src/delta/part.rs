@@ -53,7 +53,7 @@ pub struct DeltaMode {
     pub mode: u32,
 }
 
-/// Where the members of a decompressed part lie in it: it needs not be in memory as a whole.
+/// Where the members of a decompressed part lie in it: it need not be in memory as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartLayout {
     /// Owners and modes, for [`DeltaMode::list`].

@@ -49,7 +49,7 @@ pub struct ImageReference {
 pub enum SignatureSource {
     /// A key of this ostree remote, which signed the commit.
     OstreeRemote(RemoteName),
-    /// A container signature, as `containers-policy.json` asks for.
+    /// A container signature, as the `policy.json` of containers-policy.json(5) asks for.
     ContainerPolicy,
     /// No signature is needed.
     Unverified,

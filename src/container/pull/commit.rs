@@ -44,14 +44,14 @@ pub struct Pulled {
 /// Pulls the commit out of an image into `store`; of an image with plain layers on top of it, a commit of all layers
 /// together. An image that was never ostree's becomes a commit as [`convert`](super::convert()) makes it.
 ///
-/// Layers of the commit that an earlier pull brought into the same store are not fetched, as long as their
-/// objects are there: the store's cache tells ([`Hints::cached`](crate::store::Hints::cached)). What was finished when a pull fails is left to the
-/// next one, unless it is refused: see [`give_up`](crate::store::give_up).
+/// Layers of the commit that an earlier pull brought into the same store are not fetched, as long as their objects are
+/// there: the store's cache tells ([`Hints::cached`](crate::store::Hints::cached)). What was finished when a pull fails
+/// is left to the next one, unless it is refused: see [`give_up`](crate::store::give_up).
 ///
 /// # Errors
-/// [`NoSignaturePolicy`](crate::container::image::Error::NoSignaturePolicy) if nothing says who vouches for the commit; an error of the kind
-/// [`Refused`](crate::base::ErrorKind::Refused) if that is refused; [`UnsignedLayers`](crate::container::image::Error::UnsignedLayers);
-/// whatever is damaged or missing is named.
+/// [`NoSignaturePolicy`](crate::container::image::Error::NoSignaturePolicy) if nothing says who vouches for the commit;
+/// an error of the kind [`Refused`](crate::base::ErrorKind::Refused) if that is refused;
+/// [`UnsignedLayers`](crate::container::image::Error::UnsignedLayers); whatever is damaged or missing is named.
 pub fn pull(image: &Admitted<'_>, store: &dyn Begin, options: &PullOptions<'_>, ctx: &Ctx) -> Result<Pulled> {
     options.vouching.decided(image)?;
     options.name.as_ref().map_or(Ok(()), check_new_ref)?;

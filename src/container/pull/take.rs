@@ -3,7 +3,7 @@
 //! ```text
 //! layer 0    the commit with its metadata      ► signature ► commit
 //! chunks     content objects of that commit    ┐ several layers ► what the caller keeps: see `Layers`
-//! derived    plain file systems                ┘ at once        ► commit of a tree with whiteouts
+//! plain      file systems without a commit     ┘ at once        ► commit of a tree with whiteouts
 //! ```
 //! Layers that are known to be in the store are not fetched; the others are verified (see `fetch`). At the end
 //! everything that the commit names is there, whatever was said of its layers before.

@@ -14,7 +14,8 @@ use crate::transfer;
 /// Copies the image `name` of `from` with all its layers into `to`, where it is called `target`.
 ///
 /// # Errors
-/// [`NotStored`](crate::container::image::Error::NotStored); [`Image`](crate::container::image::Error::Image) if a layer is not there; [`Store`](crate::container::image::Error::Store).
+/// [`NotStored`](crate::container::image::Error::NotStored); [`Image`](crate::container::image::Error::Image) if a
+/// layer is not there; [`Store`](crate::container::image::Error::Store).
 pub fn copy(
     from: &impl ImageStore,
     name: &ImageReference,

@@ -34,7 +34,8 @@ pub fn remove(txn: &dyn Txn, image: &ImageReference) -> Result<bool> {
 /// Deletes the refs of images that are not in `keep`; returns them.
 ///
 /// # Errors
-/// [`Error::Store`](crate::container::image::Error::Store); [`Error::Reference`](crate::container::image::Error::Reference) for a ref among the images that names none.
+/// [`Error::Store`](crate::container::image::Error::Store);
+/// [`Error::Reference`](crate::container::image::Error::Reference) for a ref among the images that names none.
 pub fn prune_images(txn: &dyn Txn, keep: &BTreeSet<ImageReference>) -> Result<Vec<ImageReference>> {
     let mut images = list(txn)?;
     images.retain(|image| !keep.contains(image));
@@ -47,8 +48,9 @@ pub fn prune_images(txn: &dyn Txn, keep: &BTreeSet<ImageReference>) -> Result<Ve
 /// Deletes the refs of layers that nothing needs, and those of commits on a base; says how many layers there were.
 ///
 /// # Errors
-/// [`Error::Store`](crate::container::image::Error::Store); [`Error::Json`](crate::container::image::Error::Json), [`Error::Image`](crate::container::image::Error::Image) if an image does not say which layers it has: then
-/// nothing is deleted.
+/// [`Error::Store`](crate::container::image::Error::Store); [`Error::Json`](crate::container::image::Error::Json),
+/// [`Error::Image`](crate::container::image::Error::Image) if an image does not say which layers it has: then nothing
+/// is deleted.
 pub fn prune_layers(txn: &dyn Txn) -> Result<usize> {
     let refs = txn.list()?;
     let roots: HashSet<CommitId> =

@@ -35,7 +35,8 @@ use crate::tar::{
 /// [`ImageDest::compression`].
 ///
 /// # Errors
-/// [`NotStored`](crate::container::image::Error::NotStored); [`Image`](crate::container::image::Error::Image) if a layer is not there; [`Store`](crate::container::image::Error::Store);
+/// [`NotStored`](crate::container::image::Error::NotStored); [`Image`](crate::container::image::Error::Image) if a
+/// layer is not there; [`Store`](crate::container::image::Error::Store);
 /// [`Unsupported`](crate::container::image::Error::Unsupported) for a commit on a base; what `dest` says.
 pub fn reexport(
     store: &impl ImageStore,

@@ -18,7 +18,7 @@ pub trait Spill: Send + Sync {
     /// What the system says.
     fn open(&mut self, at: u64, validator: Option<&str>) -> io::Result<File>;
 
-    /// Asked before so many bytes are written.
+    /// Checks that there is room for `bytes` more; it is called before they are written.
     ///
     /// # Errors
     /// [`io::ErrorKind::StorageFull`] if there is no room for them; what the system says.

@@ -20,7 +20,7 @@ pub enum FsckError {
         collection: Option<CollectionId>,
         /// The ref.
         name: RefName,
-        /// Why.
+        /// Why it cannot be loaded.
         source: Error,
     },
     /// A ref points to a commit that is not for it.
@@ -28,7 +28,7 @@ pub enum FsckError {
     Binding {
         /// The commit.
         commit: CommitId,
-        /// Why.
+        /// How the ref and the commit differ.
         source: BindingError,
     },
     /// A commit is for a ref that does not exist.

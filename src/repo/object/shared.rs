@@ -25,7 +25,8 @@ use crate::store::{ClonedContent, Result};
 /// Bytes that are hashed at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Makes a file that shares the blocks of `from`; `None` if that is not possible, whyever: copying will tell.
+/// Makes a file that shares the blocks of `from`; `None` if that is not possible, for whatever reason: copying will
+/// tell.
 pub(in crate::repo) fn clone_content(sink: &Sink<'_>, from: &File) -> Option<ClonedContent> {
     let file = TempFile::unnamed(sink.tmp).ok()?;
     sys::share_blocks(&file, from).then(|| ClonedContent::new(file))

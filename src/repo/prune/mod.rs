@@ -47,8 +47,8 @@ pub enum Roots {
 /// Rules that say how much is kept of each ref's history. By default that is all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefRules {
-    /// Refs that are kept with this depth, whatever the other rules say. (libostree's program takes no parents at all for
-    /// no rule, and keeps more.)
+    /// Refs that are kept with this depth, whatever the other rules say. (libostree's program takes a depth of 0 as if
+    /// there were no rule for the ref, and keeps more.)
     pub retain: BTreeMap<RefSpec, Depth>,
     /// The only refs whose history is cut, unless this is empty: all others are kept with their whole history.
     pub only: BTreeSet<RefSpec>,

@@ -13,7 +13,8 @@
 //! (protected-private-key (rsa (n …)(e …)(protected openpgp-native
 //!   (openpgp-private-key (version "4")(algo RSA)(skey _ #n# _ #e# _ #d# _ #p# _ #q# _ #u#)(csum …)(protection none)))))
 //! ```
-//! `shadowed-private-key` lies on a smart card. All hold the public numbers. The file's name, the keygrip, is not needed: keys are told by their public numbers.
+//! `shadowed-private-key` lies on a smart card. All hold the public numbers. The file's name, the keygrip, is not
+//! needed: keys are told by their public numbers.
 
 use sequoia_openpgp::crypto::mpi::{ProtectedMPI, PublicKey, SecretKeyMaterial};
 

@@ -37,7 +37,7 @@ impl Target {
     }
 }
 
-/// Android's boot loader names a slot that there is not.
+/// The error of a slot, named by Android's boot loader, that is neither `_a` nor `_b`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("androidboot.slot_suffix invalid: {0}")]
 pub struct UnknownSlot(pub String);

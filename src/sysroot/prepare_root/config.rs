@@ -89,10 +89,10 @@ pub enum RootConfigError {
         /// The error of the system.
         source: io::Error,
     },
-    /// The file has no such form, or a value that is none for its key.
+    /// The file is no key file, or a value is not what its key may have.
     #[error("prepare-root.conf")]
     Syntax(#[from] ParseError),
-    /// `composefs.enabled` or the word of the command line has a value that there is not.
+    /// The value of `composefs.enabled`, or of the word on the command line, has no meaning.
     #[error("Invalid value for composefs: {0}")]
     Composefs(String),
     /// Both kinds of transient roots are asked for.

@@ -21,7 +21,7 @@ pub enum Error {
     /// The command line names no deployment.
     #[error("No ostree target found: the kernel's command line has no ostree=")]
     NoTarget,
-    /// Android's boot loader names a slot that there is not.
+    /// Android's boot loader names a slot that is neither `_a` nor `_b`.
     #[error(transparent)]
     Slot(#[from] UnknownSlot),
     /// What the command line names is not a link to a deployment.
@@ -87,7 +87,7 @@ pub enum Error {
     /// A file of public keys has none.
     #[error("public key file specified, but no public keys found: /{0}")]
     NoKeys(String),
-    /// The name of a deployment is no commit and number.
+    /// The name of a deployment is not a commit, a dot and a number.
     #[error("{} is not named by its commit", .0.display())]
     Unnamed(PathBuf),
     /// The repository does not have the deployment's commit.

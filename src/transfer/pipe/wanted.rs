@@ -14,7 +14,7 @@ pub(super) struct CommitWanted {
     pub(super) id: CommitId,
     /// How much of its history is wanted, too.
     pub(super) depth: Depth,
-    /// Whether another commit names it: the sender needs not have it.
+    /// Whether another commit names it: the sender need not have it.
     pub(super) is_parent: bool,
 }
 

@@ -46,8 +46,8 @@ pub struct CheckoutOptions {
     pub missing_subpath: MissingSubpath,
     /// Paths that are left out: `/usr/bin/su`, and with a slash at the end for a directory `/usr/share/doc/`.
     pub skip: SkipList,
-    /// SELinux labels in place of those in the commit, which stay where the policy has none; not with [`Ownership::User`]. Hard links keep the label of the
-    /// object: who wants new ones asks for [`Linking::Never`].
+    /// SELinux labels in place of those in the commit, which stay where the policy has none; not with
+    /// [`Ownership::User`]. Hard links keep the label of the object: who wants new ones asks for [`Linking::Never`].
     pub labels: Option<Relabel>,
     /// Whether every file and directory is synced.
     pub sync: Sync,
@@ -91,9 +91,9 @@ pub enum Overwrite {
     Never,
     /// Files of the commit replace files.
     UnionFiles,
-    /// Files stay.
+    /// Files that are there stay; those of the commit are added beside them.
     AddFiles,
-    /// Files stay if they are what the commit has; otherwise it is an error.
+    /// Files that are there stay if they are what the commit has; otherwise it is an error.
     UnionIdentical,
 }
 
@@ -187,9 +187,10 @@ impl CheckoutOptions {
 /// directory `name`, which may be `.`.
 ///
 /// # Errors
-/// [`Error::NotFound`] and [`Error::Corrupt`] for objects; [`Error::Exists`] for a destination that is
-/// there, [`Error::Io`] with `EEXIST` for a file in it, where that must not be replaced; [`Error::Unsupported`] if hard links are required and impossible; [`Error::Usage`] if
-/// the path is not in the tree. What was written before an error stays.
+/// [`Error::NotFound`] and [`Error::Corrupt`] for objects; [`Error::Exists`] for a destination that is there,
+/// [`Error::Io`] with `EEXIST` for a file in it, where that must not be replaced; [`Error::Unsupported`] if hard links
+/// are required and impossible; [`Error::Usage`] if the path is not in the tree. What was written before an error
+/// stays.
 ///
 /// [`Error::NotFound`]: crate::store::Error::NotFound
 /// [`Error::Corrupt`]: crate::store::Error::Corrupt
