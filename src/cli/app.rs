@@ -5,8 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Parser};
 
 use super::program::Program;
-use super::progress::ProgressOptions;
-use super::terminal;
+use super::terminal::{self, ProgressOptions};
 use super::verb::{ContainerVerb, OstreeVerb, Verb};
 
 /// Repositories, tar streams and container images of libostree.

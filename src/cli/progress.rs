@@ -36,41 +36,6 @@ const SAME_WAIT: Duration = Duration::from_secs(2);
 /// The characters of an item's name that stand before its bar: `sha256:` and twelve digits.
 const SHOWN_NAME: usize = 19;
 
-/// What to tell of how far the work is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(crate) enum Mode {
-    /// Bars if standard error is a terminal
-    #[default]
-    Auto,
-    /// Nothing
-    None,
-    /// JSON lines on standard error
-    Json,
-}
-
-/// Options of every verb that reports item by item.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct ProgressOptions {
-    /// How to tell how far the work is: bars on a terminal, or JSON lines on standard error
-    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
-    progress: Mode,
-}
-
-/// Options of every verb with progress bars.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct BarOptions {
-    #[command(flatten)]
-    _progress: ProgressOptions,
-    /// No progress bar
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-}
-
-impl ProgressOptions {
-    /// The name under which the parser knows the option.
-    pub(crate) const ID: &str = "progress";
-}
-
 /// A renderer, and what it says at the end.
 pub(crate) trait Report: Progress {
     /// Takes away what is on the screen, before anything else is written there.

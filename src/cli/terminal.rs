@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::progress::{self, Mode, Report};
+use super::progress::{self, Report};
 use crate::base::{Cancel, Ctx, Event, Progress, Silent};
 
 /// How a command talks to the user.
@@ -17,9 +17,44 @@ pub(crate) struct Options {
     /// No progress bars.
     pub(crate) quiet: bool,
     /// What to tell of how far the work is.
-    pub(crate) progress: Mode,
+    pub(crate) progress: ProgressMode,
     /// Say what is being done, line by line.
     pub(crate) verbose: bool,
+}
+
+/// What to tell of how far the work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// Bars if standard error is a terminal
+    #[default]
+    Auto,
+    /// Nothing
+    None,
+    /// JSON lines on standard error
+    Json,
+}
+
+/// Options of every verb that reports item by item.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ProgressOptions {
+    /// How to tell how far the work is: bars on a terminal, or JSON lines on standard error
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    progress: ProgressMode,
+}
+
+/// Options of every verb with progress bars.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct BarOptions {
+    #[command(flatten)]
+    _progress: ProgressOptions,
+    /// No progress bar
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+impl ProgressOptions {
+    /// The name under which the parser knows the option.
+    pub(crate) const ID: &str = "progress";
 }
 
 /// What a command works with: where its output goes, and what its long calls are told.
@@ -60,8 +95,8 @@ impl Session {
     pub(crate) fn new(options: &Options, cancel: Cancel) -> io::Result<Self> {
         let out = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(of_stdout)?);
         let report = match options {
-            Options { progress: Mode::Json, .. } => Some(progress::lines()),
-            Options { verbose: false, quiet: false, progress: Mode::Auto } => progress::bars(),
+            Options { progress: ProgressMode::Json, .. } => Some(progress::lines()),
+            Options { verbose: false, quiet: false, progress: ProgressMode::Auto } => progress::bars(),
             Options { .. } => None,
         };
         let progress: Arc<dyn Progress> = match &report {

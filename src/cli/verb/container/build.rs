@@ -11,8 +11,7 @@ use serde::Serialize;
 
 use super::super::{Common, resolve};
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::BarOptions;
-use crate::cli::terminal::Session;
+use crate::cli::terminal::{BarOptions, Session};
 use crate::container;
 use crate::container::build::{BuildOptions, ContentMeta, Layering, build_on_base};
 use crate::container::image::{Compression, Image, ImageReference, PlatformName, RepositoryName, Transport};

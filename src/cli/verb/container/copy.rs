@@ -5,8 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::BarOptions;
-use crate::cli::terminal::{self, Session};
+use crate::cli::terminal::{self, BarOptions, Session};
 use crate::container::image::ImageReference;
 use crate::container::place::{self, CopyOptions, Images};
 use crate::host::{Demand, IndexChoice, parse_image};

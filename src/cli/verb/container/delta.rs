@@ -8,8 +8,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::BarOptions;
-use crate::cli::terminal::{Session, size};
+use crate::cli::terminal::{BarOptions, Session, size};
 use crate::container::delta::{self, Artifact, DeltaOptions, Effort, INDEX_TAG};
 use crate::container::image::{Image, ImageReference, ImageSource, Transport};
 use crate::host::{Demand, IndexChoice, Machine, parse_image};

@@ -7,8 +7,7 @@ use anyhow::bail;
 use super::Image;
 use super::vouch::{KeyringOptions, Who};
 use crate::cli::images::{self, RegistryOptions};
-use crate::cli::progress::BarOptions;
-use crate::cli::terminal::{self, Session, size};
+use crate::cli::terminal::{self, BarOptions, Session, size};
 use crate::container::image::OstreeImageReference;
 use crate::container::pull::{
     Check, NameImage, PullOptions, StoreOptions, Unneeded, check_image, pull_image,

@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::locate::RepoOptions;
-use crate::cli::progress::BarOptions;
-use crate::cli::terminal::{Session, size};
+use crate::cli::terminal::{BarOptions, Session, size};
 use crate::container::delta::{Artifact, DeltaOptions, Effort, INDEX_TAG, find_delta, find_indexed, measure};
 use crate::container::diff::{DiffOptions, LayersDiff, diff_images};
 use crate::container::image::{Digest, Image, ImageReference, ImageSource};
