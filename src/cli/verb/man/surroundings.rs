@@ -106,6 +106,21 @@ pub(super) const VARIABLES: &[Entry] = &[
         With("gpg-keyring"),
     ),
     entry(
+        "OSTREE_DUMMY_SIGN_ENABLED",
+        "1 lets signatures of type dummy, which protect nothing, be made and count: for tests.",
+        With("sign-type"),
+    ),
+    entry(
+        "OSTREE_REPO_TEST_ERROR",
+        "pre-commit makes `commit` fail once everything is staged: for tests of what follows a crash.",
+        Program,
+    ),
+    entry(
+        "container",
+        "If it is set, as podman does in its containers, `container commit` may clean the root file system it runs in.",
+        Program,
+    ),
+    entry(
         "REGISTRY_AUTH_FILE",
         "The file with credentials for registries, where --authfile is not given.",
         With("authfile"),
