@@ -171,10 +171,9 @@ impl SelinuxPolicy {
                     return Err(error("look-around is not supported"));
                 }
                 let label = (label != "<<none>>").then(|| label.to_owned());
-                let prefix = literal_prefix(regex);
                 self.specs.push(Spec {
                     regex: regex.to_owned(),
-                    prefix,
+                    prefix: literal_prefix(regex),
                     kind,
                     label,
                     compiled: OnceLock::new(),

@@ -194,11 +194,8 @@ impl RawSigstore {
             self.pki.is_some(),
         ];
         if count(sources) != 1 {
-            return Err(
-                "sigstoreSigned says by exactly one of keyPath, keyPaths, keyData, keyDatas, fulcio, pki \
-                        who signs"
-                    .into(),
-            );
+            let names = "keyPath, keyPaths, keyData, keyDatas, fulcio, pki";
+            return Err(format!("sigstoreSigned says by exactly one of {names} who signs"));
         }
         let no_keys = is_empty(&self.key_paths) || is_empty(&self.key_datas);
         if no_keys || is_empty(&self.rekor_public_key_paths) || is_empty(&self.rekor_public_key_datas) {
