@@ -131,7 +131,7 @@ impl DirTree {
     /// Reads a dirtree object; see [`DirTreeRef::parse`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`DirTreeRef::parse`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         DirTreeRef::parse(bytes).map(|tree| tree.to_owned())
     }

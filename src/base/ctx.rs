@@ -50,21 +50,21 @@ pub enum Event<'a> {
         /// Bytes to come.
         bytes: Option<u64>,
     },
-    /// A part of the phase is done.
+    /// A further part of the phase is done.
     Done {
-        /// Objects.
+        /// Objects that were done since the last such event.
         objects: u64,
-        /// Bytes.
+        /// Bytes that were done since the last such event.
         bytes: u64,
     },
     /// Something worth knowing that is no error.
     Note {
-        /// A sentence.
+        /// A sentence for people.
         text: &'a str,
     },
     /// Something that is probably not as it was meant to be, though the work goes on.
     Warning {
-        /// A sentence.
+        /// A sentence for people.
         text: &'a str,
     },
     /// One of several named things that are under way at the same time begins: see [`Item`](super::Item).
@@ -80,7 +80,7 @@ pub enum Event<'a> {
     ItemAdvance {
         /// The number of the item.
         id: u64,
-        /// Bytes.
+        /// Bytes that were moved since the last such event of the item.
         bytes: u64,
     },
     /// An item is over.

@@ -36,12 +36,12 @@ impl<'a> Item<'a> {
         self.ctx.progress.event(Event::ItemAdvance { id: self.id, bytes });
     }
 
-    /// Ends it.
+    /// Ends the item: it was moved as a whole.
     pub fn done(mut self) {
         self.outcome = Outcome::Done;
     }
 
-    /// Ends it; only now is known what it is called.
+    /// Ends the item as [`Item::done`], under a name that only now is known.
     pub fn done_as(mut self, name: impl Into<String>) {
         self.name = name.into();
         self.done();

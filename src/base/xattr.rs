@@ -43,7 +43,7 @@ pub fn all_xattrs_at(dir: impl AsFd, name: &str) -> io::Result<Xattrs> {
 /// same tree has to give the same commit in both programs.
 ///
 /// # Errors
-/// As there.
+/// As [`all_xattrs`].
 pub fn read_xattrs(file: impl AsFd) -> io::Result<Xattrs> {
     all_xattrs(file).map(without_empty)
 }
@@ -70,7 +70,7 @@ pub fn write_xattrs(file: impl AsFd, xattrs: &Xattrs) -> io::Result<()> {
 /// [`write_xattrs`] of `name` inside of `dir`, also of a symbolic link.
 ///
 /// # Errors
-/// As there.
+/// As [`write_xattrs`].
 pub fn write_xattrs_at(dir: impl AsFd, name: &str, xattrs: &Xattrs) -> io::Result<()> {
     if xattrs.is_empty() {
         return Ok(());

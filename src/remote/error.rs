@@ -83,7 +83,7 @@ pub enum Error {
     OtherDelta {
         /// What the remote calls it.
         expected: DeltaName,
-        /// What it is.
+        /// The commits that its superblock names.
         found: Box<DeltaName>,
     },
     /// The remote is not an archive.

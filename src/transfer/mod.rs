@@ -59,7 +59,7 @@ pub enum Trust {
 /// The part of a commit that is copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Extent {
-    /// Everything.
+    /// The commit with everything that its tree names.
     #[default]
     Full,
     /// The commit object and its detached metadata. The commit stays marked as partial.

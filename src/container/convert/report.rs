@@ -24,7 +24,7 @@ pub struct Report {
 /// Something in an image that should be known before it is booted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// What it is.
+    /// The kind of what was found.
     pub obstacle: Obstacle,
     /// A sentence for people.
     pub says: String,

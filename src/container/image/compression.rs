@@ -7,7 +7,7 @@ use super::error::{Error, Result};
 /// The compression of a layer, with its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// The tar stream as it is.
     None,
     /// gzip; every tool reads it. Levels 1 to 9.
     Gzip(u32),

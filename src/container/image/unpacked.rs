@@ -22,7 +22,7 @@ pub trait EntryVisitor: Send {
     }
 }
 
-/// Wants every entry.
+/// A visitor that wants every entry, and every content as it is.
 #[derive(Debug, Clone, Copy)]
 pub struct EveryEntry;
 

@@ -62,7 +62,7 @@ pub enum Error {
     CannotSign {
         /// The primary key.
         key: Fingerprint,
-        /// Why not.
+        /// Why it cannot sign.
         why: CannotSign,
     },
     /// The arithmetic failed: the secret key does not belong to the public one, or is of an unsupported kind.

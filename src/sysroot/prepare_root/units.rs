@@ -17,7 +17,7 @@ const OWN_UNITS: [(&str, &str); 3] = [
 pub struct Unit {
     /// The path, such as `local-fs.target.requires/var.mount`.
     pub path: String,
-    /// What it is.
+    /// The text of the file, or the target of the link.
     pub content: UnitContent,
 }
 

@@ -68,7 +68,7 @@ pub enum Sealing {
 /// Counts of what was taken in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TreeStats {
-    /// Directories.
+    /// Directories that were read.
     pub dirs: u64,
     /// Files and symbolic links that were handed to the store.
     pub files: u64,

@@ -54,7 +54,7 @@ pub(super) enum Fetch {
 pub(super) enum Age {
     /// Not older than the one that is deployed: whoever serves an old commit must not bring old gaps back.
     NotOlder,
-    /// Any.
+    /// However old.
     Any,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     args: Vec<String>,
 }
 
-/// Sets them.
+/// Sets the kernel arguments of the first deployment.
 pub(crate) fn run(args: &Args, session: &Session) -> anyhow::Result<()> {
     let Locked { sysroot, deployments, _lock } = args.common.lock(session)?;
     let mut list = deployments.list.clone();
