@@ -14,6 +14,8 @@ use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlag
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+use super::Inode;
+
 /// Bytes of a buffer that directory entries are read into.
 pub const DIR_BUFFER_BYTES: usize = 32 * 1024;
 /// How a directory is opened that must not be a symbolic link.
@@ -276,7 +278,7 @@ fn open_unmounted(dir: BorrowedFd<'_>, name: impl Arg + Copy) -> rustix::io::Res
 /// A directory that is being emptied.
 struct Emptied {
     /// What it is; where those above the innermost are found again.
-    inode: (u64, u64),
+    inode: Inode,
     /// What is still in it.
     names: Vec<CString>,
 }
@@ -303,7 +305,7 @@ pub fn clear_dir(dir: impl AsFd) -> io::Result<()> {
         }
         let Some(parent) = above.pop() else { return Ok(()) };
         let up = fs::openat(&here, "..", OPEN_DIR, Mode::empty())?;
-        if inode(&up)? != parent.inode {
+        if Inode::of(&up)? != parent.inode {
             return Err(Errno::BUSY.into());
         }
         (here, level) = (up, parent);
@@ -325,11 +327,6 @@ impl Emptied {
                 names.push(entry.file_name().to_owned());
             }
         }
-        Ok(Self { inode: inode(dir)?, names })
+        Ok(Self { inode: Inode::of(dir)?, names })
     }
-}
-
-fn inode(file: &OwnedFd) -> io::Result<(u64, u64)> {
-    let stat = fs::fstat(file)?;
-    Ok((stat.st_dev, stat.st_ino))
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "net")]
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +13,7 @@ use ostree_format::{Cookie, RemoteName};
 
 use super::{Error, Machine, Result};
 #[cfg(feature = "net")]
+use crate::base::Inode;
 use crate::net::Url;
 use crate::repo::Repo;
 
@@ -200,12 +200,8 @@ pub(super) fn remotes_d(repo: &Repo) -> Option<&'static Path> {
 }
 
 fn is_system(repo: &Repo) -> bool {
-    let same = |ours: &cap_std::fs::Metadata, system: &fs::Metadata| {
-        use cap_std::fs::MetadataExt as _;
-        (ours.dev(), ours.ino()) == (system.dev(), system.ino())
-    };
     match (repo.dir().dir_metadata(), fs::metadata(SYSTEM_REPO)) {
-        (Ok(ours), Ok(system)) => same(&ours, &system),
+        (Ok(ours), Ok(system)) => Inode::from(&ours) == Inode::from(&system),
         _ => false,
     }
 }

@@ -17,8 +17,9 @@ use rustix::mount::MountFlags;
 use super::boot_programs::BootPrograms;
 use super::repos::open_dir;
 use super::{Error, Machine, Result};
+use crate::base::Inode;
 use crate::sysroot::prepare_root::Booted;
-use crate::sysroot::{Epoch, Inode, Surroundings, Sysroot, Tunables};
+use crate::sysroot::{Epoch, Surroundings, Sysroot, Tunables};
 
 /// Says that the running system was booted from a deployment, and which.
 const BOOTED: &str = "/run/ostree-booted";
@@ -103,11 +104,8 @@ impl Machine {
 
     /// What the sysroot in `dir` has to be told of this machine.
     fn surroundings(&self, dir: &Dir) -> Result<Surroundings> {
-        let inode = |stat: rustix::io::Result<rustix::fs::Stat>, path: &Path| {
-            stat.map(|stat| Inode::from(&stat)).map_err(|e| Error::io("stat", path)(e.into()))
-        };
-        let root = inode(rustix::fs::stat("/"), Path::new("/"))?;
-        let is_root = inode(rustix::fs::fstat(dir), Path::new("."))? == root;
+        let root = Inode::from(&fs::metadata("/").map_err(Error::io("stat", "/"))?);
+        let is_root = Inode::of(dir).map_err(Error::io("stat", "."))? == root;
         let booted = match fs::read(BOOTED) {
             Ok(bytes) if is_root => {
                 let wrong = |source| Error::KeyFile { path: BOOTED.into(), source };

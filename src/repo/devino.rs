@@ -6,7 +6,8 @@ use ostree_format::{FileId, ObjectType, RepoMode};
 
 use super::dir::ObjectDir;
 use super::sys;
-use crate::store::{DevIno, DevInoCache, Result};
+use crate::base::Inode;
+use crate::store::{DevInoCache, Result};
 
 /// Adds every content object of `objects` to `cache`: a file checked out as a hard link need not be read to be
 /// committed.
@@ -18,7 +19,7 @@ pub(super) fn scan(cache: &mut DevInoCache, objects: &ObjectDir, mode: RepoMode)
         let path = name.loose_path(mode);
         let stat = sys::lstat(objects.as_fd(), &path).map_err(|e| objects.failed("stat", &path, e))?;
         if let Some(stat) = stat {
-            cache.insert(DevIno { dev: stat.st_dev, ino: stat.st_ino }, FileId::new(name.checksum));
+            cache.insert(Inode::from(&stat), FileId::new(name.checksum));
         }
         Ok(())
     })

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use super::dir::ObjectDir;
 use super::sys::{self, LockKind};
-use crate::base::fs;
+use crate::base::{Inode, fs};
 use crate::store::{Error, MAX_CACHED_BYTES, Result, journal_tells};
 
 /// What the names of all staging directories start with.
@@ -117,9 +117,9 @@ impl<'t> Staging<'t> {
         let Some(fd) = sys::open_own_dir(tmp, &name).map_err(failed("open"))? else { return Ok(None) };
         let Some(lock) = try_lock(tmp, &name)? else { return Ok(None) };
         // Its user may have removed it between our opening and our locking.
-        let opened = rustix::fs::fstat(&fd).map_err(|e| failed("stat")(e.into()))?;
+        let opened = Inode::of(&fd).map_err(failed("stat"))?;
         let there = sys::lstat(tmp, &name).map_err(failed("stat"))?;
-        if there.is_none_or(|there| (there.st_dev, there.st_ino) != (opened.st_dev, opened.st_ino)) {
+        if there.is_none_or(|there| Inode::from(&there) != opened) {
             return Ok(None);
         }
         // Young again, so that nobody takes it for rubbish.

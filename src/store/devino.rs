@@ -4,18 +4,11 @@ use std::collections::HashMap;
 
 use ostree_format::FileId;
 
-/// A file, as the kernel names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct DevIno {
-    /// `st_dev`
-    pub dev: u64,
-    /// `st_ino`
-    pub ino: u64,
-}
+use crate::base::Inode;
 
 /// The content objects of a store by device and inode, so that hard links to them need not be read.
 #[derive(Debug, Clone, Default)]
-pub struct DevInoCache(HashMap<DevIno, FileId>);
+pub struct DevInoCache(HashMap<Inode, FileId>);
 
 impl DevInoCache {
     /// An empty cache.
@@ -24,12 +17,12 @@ impl DevInoCache {
     }
 
     /// Notes that the file `key` is the object `id`.
-    pub fn insert(&mut self, key: DevIno, id: FileId) {
+    pub fn insert(&mut self, key: Inode, id: FileId) {
         self.0.insert(key, id);
     }
 
     /// The object that the file `key` is.
-    pub fn get(&self, key: DevIno) -> Option<FileId> {
+    pub fn get(&self, key: Inode) -> Option<FileId> {
         self.0.get(&key).copied()
     }
 

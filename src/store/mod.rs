@@ -40,7 +40,7 @@ pub use begin::{Begin, OpenTxn, give_up, in_resumed, in_transaction};
 pub use bindings::{BindingError, COLLECTION_BINDING, REF_BINDING, check_bindings};
 pub use cloned::ClonedContent;
 pub use depth::Depth;
-pub use devino::{DevIno, DevInoCache};
+pub use devino::DevInoCache;
 pub use error::{Error, Result};
 pub use follow::{LinkTarget, Placement};
 pub use hashed::{HashedFile, LoadedFile, SMALL_FILE_BYTES};

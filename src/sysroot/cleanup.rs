@@ -20,8 +20,8 @@ use ostree_format::{Checksum, RefSpec};
 use rustix::fs::FileType;
 
 use super::name::DeploymentDir;
-use super::{BootVersion, Deployment, Deployments, Error, Inode, Result, Sysroot, files};
-use crate::base::Ctx;
+use super::{BootVersion, Deployment, Deployments, Error, Result, Sysroot, files};
+use crate::base::{Ctx, Inode};
 use crate::repo::prune::{Action, PruneOptions, Roots, Scope};
 use crate::store::{Depth, Txn};
 
@@ -122,8 +122,7 @@ impl Sysroot {
     pub(super) fn remove_deployment(&self, dir: &DeploymentDir) -> Result<()> {
         let path = dir.path();
         let opened = files::open_dir(&self.dir, &path)?;
-        let inode = rustix::fs::fstat(&opened).map_err(|e| Error::at(&opened, "stat", ".", e))?;
-        let inode = Some(Inode::from(&inode));
+        let inode = Some(Inode::of(&opened).map_err(|e| Error::at(&opened, "stat", ".", e))?);
         if self.surroundings.root == inode || self.surroundings.booted == inode {
             return Ok(());
         }

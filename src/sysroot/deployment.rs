@@ -8,7 +8,8 @@ use ostree_format::variant::Dict;
 use super::boot_entry::BootEntry;
 use super::kargs::KernelArgs;
 use super::origin::DeploymentOrigin;
-use super::{BootVersion, DeploymentId, Error, Inode, Result, Stateroot};
+use super::{BootVersion, DeploymentId, Error, Result, Stateroot};
+use crate::base::Inode;
 
 /// A commit that was checked out to be booted.
 #[derive(Debug, Clone)]

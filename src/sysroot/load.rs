@@ -15,9 +15,9 @@ use super::files::{self, into_dir};
 use super::origin::DeploymentOrigin;
 use super::prepare_root::Booted;
 use super::{
-    BootLink, BootVersion, Deployment, DeploymentId, Deployments, Error, Inode, Result, Stage, Sysroot,
-    Unlocked,
+    BootLink, BootVersion, Deployment, DeploymentId, Deployments, Error, Result, Stage, Sysroot, Unlocked,
 };
+use crate::base::Inode;
 
 /// Beside `/run`: a staged deployment.
 pub(super) const STAGED: &str = "ostree/staged-deployment";

@@ -6,10 +6,10 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, fstat};
+use rustix::fs::{Mode, OFlags};
 
-use super::{Error, Inode, Result, Sysroot, files};
-use crate::base::Ctx;
+use super::{Error, Result, Sysroot, files};
+use crate::base::{Ctx, Inode};
 use crate::repo::{LockKind, try_lock};
 
 const PATH: &str = "ostree/lock";
@@ -41,9 +41,9 @@ impl Sysroot {
                 return Ok(None);
             }
             // Whoever held it before has removed the file; only the one that has the name counts.
-            let ours = fstat(&file).map_err(|e| failed(e.into()))?;
+            let ours = Inode::of(&file).map_err(failed)?;
             let named = files::lstat(&self.dir, PATH)?;
-            if named.is_some_and(|named| Inode::from(&named) == Inode::from(&ours)) {
+            if named.is_some_and(|named| Inode::from(&named) == ours) {
                 let dir = self.dir.as_fd().try_clone_to_owned().map_err(failed)?;
                 return Ok(Some(SysrootLock { dir, _file: file }));
             }

@@ -88,7 +88,7 @@ pub use sealed::Unsealed;
 pub use settings::{BootLoaderChoice, SysrootSettings};
 pub use staged::StagedLock;
 pub use stateroot::Epoch;
-pub use surroundings::{Inode, Surroundings, Tunables};
+pub use surroundings::{Surroundings, Tunables};
 pub use unlock::Unlock;
 pub use write::After;
 

@@ -1,9 +1,9 @@
 //! What a sysroot has to be told of the machine that it is looked at from.
 
 use cap_std::fs::Dir;
-use rustix::fs::Stat;
 
 use super::bootloader::Programs;
+use crate::base::Inode;
 
 /// What a sysroot has to be told of the machine: who looks at the directory of another machine, such as an image
 /// that is being made, tells nothing, which is the default.
@@ -55,20 +55,5 @@ impl Tunables {
             no_xattrs: debug("no-xattrs"),
             no_device_trees: debug("no-dtb"),
         }
-    }
-}
-
-/// The identity of a file or directory, whatever its names are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Inode {
-    /// The device.
-    pub device: u64,
-    /// The number on the device.
-    pub number: u64,
-}
-
-impl From<&Stat> for Inode {
-    fn from(stat: &Stat) -> Self {
-        Self { device: stat.st_dev, number: stat.st_ino }
     }
 }

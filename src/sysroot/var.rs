@@ -9,7 +9,7 @@ use rustix::fs::{FileType, OFlags};
 use super::files::{self, Durability};
 use super::labels::Labels;
 use super::{Error, Result, Stateroot, Sysroot};
-use crate::base::Ctx;
+use crate::base::{Ctx, Inode};
 use crate::tree::{CheckoutOptions, Linking, Overwrite, checkout};
 
 /// Says that `/var` has its labels.
@@ -66,7 +66,7 @@ impl Sysroot {
         let Some(booted) = self.surroundings.booted else { return false };
         let dirs = self.deployment_dirs(stateroot).unwrap_or_default();
         let inode = |path: String| files::stat(&self.dir, &path).ok().flatten();
-        dirs.iter().any(|dir| inode(dir.path()).is_some_and(|stat| super::Inode::from(&stat) == booted))
+        dirs.iter().any(|dir| inode(dir.path()).is_some_and(|stat| Inode::from(&stat) == booted))
     }
 }
 

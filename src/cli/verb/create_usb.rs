@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, MetadataExt as _};
+use cap_std::fs::Dir;
 
 use super::{Common, collection_refs};
+use crate::base::Inode;
 use crate::cli::locate;
 use crate::cli::terminal::Session;
 use crate::format::variant::Dict;
@@ -91,11 +92,12 @@ fn open_target(args: &Args, source: &Repo, volume: &Dir) -> anyhow::Result<Repo>
     let shown = || format!("{} in {}", path.display(), args.mount.display());
     volume.create_dir_all(path).with_context(shown)?;
     let dir = volume.open_dir(path).with_context(shown)?;
-    let (on, there, here) = (volume.dir_metadata()?, dir.dir_metadata()?, source.dir().dir_metadata()?);
-    if there.dev() != on.dev() {
+    let inode = |dir: &Dir| dir.dir_metadata().map(|metadata| Inode::from(&metadata));
+    let there = inode(&dir)?;
+    if there.device != inode(volume)?.device {
         bail!("--destination-repo must be a descendent of MOUNT-PATH");
     }
-    if (there.dev(), there.ino()) == (here.dev(), here.ino()) {
+    if there == inode(source.dir())? {
         bail!("--destination-repo must not be the source repository");
     }
     let mut target = Repo::create(dir, RepoMode::Archive, None).with_context(shown)?;
@@ -113,13 +115,13 @@ fn link(volume: &Dir, repo: &Path) -> anyhow::Result<()> {
     }
     volume.create_dir_all(LINKS).context(LINKS)?;
     let links = volume.open_dir(LINKS).context(LINKS)?;
-    let repo_file = volume.metadata(repo)?;
+    let repo_file = Inode::from(&volume.metadata(repo)?);
     for entry in links.entries().context(LINKS)? {
         // By its path on the volume: a link may lead out of its own directory, but not further. One that leads nowhere
         // does not lead there.
         let path = Path::new(LINKS).join(entry.context(LINKS)?.file_name());
         let found = volume.metadata(path);
-        if found.is_ok_and(|found| (found.dev(), found.ino()) == (repo_file.dev(), repo_file.ino())) {
+        if found.is_ok_and(|found| Inode::from(&found) == repo_file) {
             return Ok(());
         }
     }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use ostree_format::{ObjectName, RemoteName};
 
 use super::judged::Trusted;
 use super::{Finder, FoundRemote, Offer};
-use crate::base::Ctx;
+use crate::base::{Ctx, Inode};
 use crate::host::{Error, Machine, Result};
 use crate::net::Url;
 use crate::repo::{CollectionRef, Repo};
@@ -123,12 +122,12 @@ fn repos_of(volume: &Path) -> Vec<PathBuf> {
 
 /// Whether a repository lies on the volume, and is not the one that is pulled into.
 fn is_other(into: &Repo, path: &Path, volume: &Path) -> bool {
-    use cap_std::fs::MetadataExt as _;
     let (Ok(found), Ok(on), Ok(ours)) = (fs::metadata(path), fs::metadata(volume), into.dir().dir_metadata())
     else {
         return false;
     };
-    found.dev() == on.dev() && (found.dev(), found.ino()) != (ours.dev(), ours.ino())
+    let found = Inode::from(&found);
+    found.device == Inode::from(&on).device && found != Inode::from(&ours)
 }
 
 #[cfg(test)]

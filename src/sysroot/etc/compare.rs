@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, readlinkat, stat
 
 use super::super::{Error, Result};
 use super::EtcChanges;
-use crate::base::Ctx;
+use crate::base::{Ctx, Inode};
 
 /// Bytes of two files that are compared at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -78,7 +78,7 @@ fn differ(a: &Place<'_>, a_stat: &Stat, b: &Place<'_>, b_stat: &Stat) -> Result<
     if owner_and_mode(a_stat) != owner_and_mode(b_stat) {
         return Ok(true);
     }
-    if (a_stat.st_dev, a_stat.st_ino) == (b_stat.st_dev, b_stat.st_ino) {
+    if Inode::from(a_stat) == Inode::from(b_stat) {
         return Ok(false);
     }
     match kind(a_stat) {

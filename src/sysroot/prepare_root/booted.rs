@@ -5,11 +5,10 @@ use std::path::Path;
 use cap_std::fs::Dir;
 use ostree_format::ParseError;
 use ostree_format::variant::{Dict, Value};
-use rustix::fs::fstat;
 
-use super::super::Inode;
 use super::config::{RootChanges, RootConfig};
 use super::error::{Result, io_error};
+use crate::base::Inode;
 
 /// What `/run/ostree-booted` says, a dictionary `a{sv}`. Systems of before 2022 have an empty file there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,8 +37,8 @@ pub struct Mounted {
 impl Booted {
     /// What is known of the deployment in `dir`, whose path is `deployment`, before anything is mounted.
     pub(super) fn before_mounts(dir: &Dir, deployment: &Path, config: &RootConfig) -> Result<Self> {
-        let found = fstat(dir).map_err(|errno| io_error("looking at", deployment)(errno.into()))?;
-        Ok(Self { backing: Some(Inode::from(&found)), root: config.root, ..Self::default() })
+        let found = Inode::of(dir).map_err(io_error("looking at", deployment))?;
+        Ok(Self { backing: Some(found), root: config.root, ..Self::default() })
     }
 
     /// Reads the file.

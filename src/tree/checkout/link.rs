@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, Run};
 use super::{Linking, Overwrite, Ownership, PlainFiles, Whiteouts};
-use crate::base::fs;
+use crate::base::{Inode, fs};
 use crate::store::{Error, LooseFile, ObjectRead, Result};
 
 impl<S: ObjectRead + ?Sized> Run<'_, S> {
@@ -106,7 +106,7 @@ impl<S: ObjectRead + ?Sized> Run<'_, S> {
         let source = statat(loose.dir, &loose.path, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| Error::at(loose.dir, "fstatat", &loose.path, e))?;
         let there = stat(&dir.fd, name)?;
-        let same = (source.st_dev, source.st_ino) == (there.st_dev, there.st_ino);
+        let same = Inode::from(&source) == Inode::from(&there);
         if same || (looks_equal(&source, &there) && self.is_object(dir, name, id)?) {
             return Ok(true);
         }

@@ -12,7 +12,8 @@ mod file;
 mod walk;
 mod write;
 
-use crate::store::{DevIno, DevInoCache};
+use crate::base::Inode;
+use crate::store::DevInoCache;
 
 pub use base::add_commit;
 pub use walk::add_dir;
@@ -30,7 +31,7 @@ pub struct DirOptions<'a> {
     /// The time at which dirtrees are written.
     pub sealing: Sealing,
     /// A directory that is left out: where the store writes meanwhile, if that may be below.
-    pub exclude: Option<DevIno>,
+    pub exclude: Option<Inode>,
 }
 
 /// The meaning of a hard link to an object.

@@ -16,8 +16,8 @@ use rustix::fs::{AtFlags, RawDir, Stat, fstat, statat, unlinkat};
 use super::file::{Job, SmallFiles, Written, write_hashed};
 use super::{DirOptions, Sealing, SourceFate, TreeStats};
 use crate::base::fs::{self, DIR_BUFFER_BYTES};
-use crate::base::{Ctx, Pool, read_xattrs, with_pool};
-use crate::store::{Attributes, Decision, DevIno, Entry, Error, Modifier, MutableTree, ObjectWrite, Result};
+use crate::base::{Ctx, Inode, Pool, read_xattrs, with_pool};
+use crate::store::{Attributes, Decision, Entry, Error, Modifier, MutableTree, ObjectWrite, Result};
 
 /// Bytes that queued and running jobs may hold together.
 const QUEUE_BYTES: u64 = 16 << 20;
@@ -225,7 +225,7 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
 
     /// Asks the modifier about the directory at `self.path`; returns its name if it is to be entered.
     fn take_dir(&mut self, dir: &Arc<OwnedFd>, name: FileName, stat: &Stat) -> Result<Option<FileName>> {
-        if self.options.exclude == Some(DevIno { dev: stat.st_dev, ino: stat.st_ino }) {
+        if self.options.exclude == Some(Inode::from(stat)) {
             return Ok(None);
         }
         match self.modifier.apply(&self.path, &mut attributes_of(stat)) {

@@ -1,16 +1,15 @@
 //! What only a machine does that runs a deployment: here the library is told that one is booted.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, Inode};
 use ostree_rs::cap_std::ambient_authority;
 use ostree_rs::cap_std::fs::Dir;
 use ostree_rs::store::{Refs, resolve_rev};
 use ostree_rs::sysroot::kargs::KernelArgs;
 use ostree_rs::sysroot::{
-    Cleanup, DeployOptions, DeploymentOrigin, Deployments, Error, Inode, Position, Retain, Stage, StagedLock,
+    Cleanup, DeployOptions, DeploymentOrigin, Deployments, Error, Position, Retain, Stage, StagedLock,
     Surroundings, Sysroot, Tunables,
 };
 
@@ -26,7 +25,7 @@ impl Place {
         let meta = fs::metadata(self.at("root").join(first.list[index].id.path())).unwrap();
         fs::create_dir_all(self.at("run")).unwrap();
         let surroundings = Surroundings {
-            booted: Some(Inode { device: meta.dev(), number: meta.ino() }),
+            booted: Some(Inode::from(&meta)),
             run: Some(open("run")),
             var: Some(open("root/ostree/deploy/os/var")),
             tunables: Tunables { mutable: true, stateroot_in_names: true, ..Tunables::default() },

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Output};
 
-use ostree_rs::sysroot::Inode;
+use ostree_rs::base::Inode;
 use ostree_rs::sysroot::prepare_root::{Booted, RootChanges};
 
 use crate::cli::OURS;

@@ -1,12 +1,11 @@
 //! A soft reboot: what systemd will find as its root, as C ostree mounts it, and what undoes that.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use ostree_rs::base::Ctx;
+use ostree_rs::base::{Ctx, Inode};
 use ostree_rs::sysroot::prepare_root::Booted;
-use ostree_rs::sysroot::{After, Error, Inode, StagedLock, Sysroot};
+use ostree_rs::sysroot::{After, Error, StagedLock, Sysroot};
 
 use super::Place;
 use super::booted::options;
@@ -19,7 +18,7 @@ const COMPOSEFS: &str = "[composefs]\nenabled=yes\n";
 /// What the initramfs tells of a deployment.
 fn booted_of(dir: &Path) -> Booted {
     let found = fs::metadata(dir).unwrap();
-    let backing = Some(Inode { device: found.dev(), number: found.ino() });
+    let backing = Some(Inode::from(&found));
     Booted { backing, ..Booted::default() }
 }
 

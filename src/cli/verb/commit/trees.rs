@@ -6,16 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use cap_std::fs::MetadataExt;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::super::resolve;
 use super::changes;
-use crate::base::Ctx;
+use crate::base::{Ctx, Inode};
 use crate::format::{RepoMode, RootDir};
 use crate::repo::{Repo, Transaction};
 use crate::store::selinux::{Labeling, SelinuxPolicy};
-use crate::store::{DevIno, DevInoCache, Modifier, MutableTree, load_commit};
+use crate::store::{DevInoCache, Modifier, MutableTree, load_commit};
 use crate::tar::{self, Parents, PathnameFilter, SpecialFiles, TreeOptions, import_tree};
 use crate::tree::{DevInoTrust, DirOptions, Sealing, SourceFate, add_commit, add_dir};
 
@@ -165,7 +164,7 @@ impl Options {
         let source = if self.consume { SourceFate::Consume } else { SourceFate::Keep };
         // Objects that are under way are no part of a tree that has the repository in it.
         let tmp = repo.dir().metadata("tmp").context("stat(tmp)")?;
-        let exclude = Some(DevIno { dev: tmp.dev(), ino: tmp.ino() });
+        let exclude = Some(Inode::from(&tmp));
         let sealing = if last { Sealing::AsFinished } else { Sealing::AtTheEnd };
         let options = DirOptions { devino, trust, source, sealing, exclude };
         let stats = add_dir(txn, tree, dir, modifier, &options, ctx)?;

@@ -9,7 +9,7 @@ use rustix::fs::Stat;
 use super::super::DevInoTrust;
 use super::super::file::{Job, XattrSource, write_all};
 use super::{NodeId, Walk, attributes_of};
-use crate::store::{Decision, DevIno, Error, ObjectWrite, Result};
+use crate::store::{Decision, Error, ObjectWrite, Result};
 
 /// What a file counts at least: together with [`QUEUE_BYTES`](super::QUEUE_BYTES) it bounds the directories that are open.
 const MIN_FILE_BYTES: u64 = 64 << 10;
@@ -84,8 +84,7 @@ impl<S: ObjectWrite + ?Sized> Walk<'_, '_, S> {
 
     /// The object that a file is, and its header where the file itself does not look like the object.
     fn devino_hit(&self, stat: &Stat) -> Result<Option<(FileId, Option<FileHeader>)>> {
-        let key = DevIno { dev: stat.st_dev, ino: stat.st_ino };
-        let Some(id) = self.options.devino.and_then(|cache| cache.get(key)) else { return Ok(None) };
+        let Some(id) = self.options.devino.and_then(|cache| cache.get(stat.into())) else { return Ok(None) };
         match self.store.loose_file(&id).map(|loose| loose.mode) {
             Some(RepoMode::Bare) => Ok(Some((id, None))),
             _ => {
