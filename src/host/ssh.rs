@@ -4,9 +4,9 @@
 //! ssh://[USER@]HOST[:PORT]/PATH      [USER@]HOST:PATH, where no '/' comes before the ':'
 //!   └► ssh [-p PORT] [USER@]HOST "ostree-rs receive --repo='PATH'"
 //! ```
-//! Whoever names such a place asks for his ssh, with his keys and his `~/.ssh/config`, to be executed; but for credential
-//! helpers, which the user configured, no other program is. Names that ssh would take for options are refused, and the
-//! path is quoted for the shell there.
+//! A user who names such a place asks for ssh to be executed, with the user's keys and `~/.ssh/config`; but for
+//! credential helpers, which the user configured, no other program is. Names that ssh would take for options are
+//! refused, and the path is quoted for the shell there.
 
 use std::fmt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -59,8 +59,9 @@ impl Machine {
         self.trust_as(repo, &config, gpg, gpg_summary)
     }
 
-    /// The keys that must have signed commits of `remote` which come from somebody else, whom nobody has configured: one
-    /// of them has to, also where the remote's own pulls ask for no signature. The summary is his own, and needs none.
+    /// The keys that must have signed commits of `remote` which come from somebody else, whom nobody has configured:
+    /// one of them has to, also where the remote's own pulls ask for no signature. The summary is that of the server,
+    /// and needs no signature.
     ///
     /// # Errors
     /// As [`Machine::remote_trust`].

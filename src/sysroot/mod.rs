@@ -104,7 +104,7 @@ pub struct Sysroot {
     journal: Journal,
 }
 
-/// A listener that is told what was done, a sentence at a time.
+/// A listener, such as the journal of the system, that is told what was done, a sentence at a time.
 pub type Journal = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Sysroot {

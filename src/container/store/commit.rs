@@ -37,7 +37,7 @@ pub(super) struct MetadataKeys {
 
 const KEYS: MetadataKeys = MetadataKeys { digest: DIGEST, manifest: MANIFEST, config: CONFIG };
 
-/// Writes the commit that stands for `image`, whose layers together are `root`; `boot` is what its metadata say about
+/// Writes the commit that stands for `image`, whose layers together are `root`; `boot` is what its metadata says about
 /// booting.
 pub(in crate::container) fn write_merge_commit(
     store: &(impl ObjectWrite + ?Sized),

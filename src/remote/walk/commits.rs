@@ -25,7 +25,7 @@ pub(super) struct CommitState {
     is_parent: bool,
     /// The object, once it is here.
     bytes: Option<Vec<u8>>,
-    /// Whether its detached metadata are not waited for any more, and what they are.
+    /// The detached metadata, once it is not waited for any more; `Some(None)` if there is none.
     detached: Option<Option<Dict>>,
     is_stored: bool,
     /// Whether it was judged and written.

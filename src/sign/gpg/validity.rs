@@ -115,7 +115,7 @@ impl Cert {
         })
     }
 
-    /// Whether the owner revoked the certificate, or a key of `keyring` that he gave the right to.
+    /// Whether the owner revoked the certificate, or a key of `keyring` that the owner gave the right to.
     fn is_revoked(&self, keyring: &Keyring) -> bool {
         let key = &self.primary.what;
         let of_kind = |s: &&Signature| s.typ() == SignatureType::KeyRevocation && is_understood(s);
@@ -287,7 +287,7 @@ fn for_signing<P: key::KeyParts>(flags: Option<KeyFlags>, key: &Key<P, key::Unsp
 }
 
 /// Whether a binding holds the signature of the subkey that it belongs to the primary key: without it, anybody could
-/// pass another's key, and what it signed, off as his own.
+/// pass off another's key, and what it signed, as their own.
 fn is_signed_back(binding: &Signature, top: &PrimaryKey, key: &Subkey) -> bool {
     binding.subpackets(SubpacketTag::EmbeddedSignature).any(|packet| match packet.value() {
         SubpacketValue::EmbeddedSignature(back) => {

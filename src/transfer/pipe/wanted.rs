@@ -41,7 +41,7 @@ impl Asked {
     }
 }
 
-/// The walk over what the target lacks: an identity is looked at once, and metadata come before files.
+/// The walk over what the target lacks: an identity is looked at once, and metadata comes before files.
 #[derive(Default)]
 pub(super) struct Wanted {
     pub(super) commits: Vec<CommitWanted>,

@@ -62,8 +62,8 @@ const COLLECTION_BINDING: &str = "ostree.collection-binding";
 /// Writes the commit object of `root`.
 ///
 /// # Errors
-/// [`Error::Usage`] if metadata are to be kept that the parent does not have, or the tree has no kernel or
-/// several; and what the store gives.
+/// [`Error::Usage`] if metadata is to be kept that the parent does not have, or the tree has no kernel or several; and
+/// what the store gives.
 pub fn write_commit<S: ObjectWrite + ?Sized>(
     store: &S,
     root: RootDir,

@@ -46,7 +46,7 @@ pub(super) fn asked_for(args: &Args) -> anyhow::Result<Option<FileDigests>> {
     Ok(Some(digests))
 }
 
-/// Writes the image of a commit. One with digests has to be what the commit's metadata say, if they do.
+/// Writes the image of a commit. One with digests has to be what the commit's metadata says, if it does.
 pub(super) fn write(
     repo: &Repo,
     commit: &Commit,
