@@ -2,6 +2,7 @@
 
 mod collections;
 mod dates;
+mod denied;
 mod images;
 mod lan;
 mod messages;

@@ -7,6 +7,7 @@ mod convert;
 mod documents;
 mod fixtures;
 mod labels;
+mod layer_links;
 mod layers;
 mod maintain;
 mod modes;

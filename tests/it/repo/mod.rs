@@ -2,8 +2,10 @@
 
 mod archive;
 mod at_once;
+mod beside_c;
 mod durable;
 mod interop;
+mod kept;
 mod plain_fs;
 mod reflinks;
 mod refs;

@@ -18,6 +18,7 @@ pub(crate) mod build;
 mod export;
 pub(crate) mod fuzz;
 mod import;
+mod odd;
 mod raw;
 mod sparse;
 mod tree;
