@@ -161,6 +161,12 @@ impl RemoteTrust {
         self.commits.is_asked_for().then_some(self as &dyn Voucher)
     }
 
+    /// The OpenPGP keys of which one must have signed a commit; `None` if none has to.
+    #[cfg(feature = "openpgp")]
+    pub fn keyring(&self) -> Option<&Keyring> {
+        self.commits.gpg.as_ref()
+    }
+
     /// The bare key that a commit counts by; `None` if no bare key has to have signed it.
     ///
     /// # Errors

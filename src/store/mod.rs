@@ -65,6 +65,6 @@ pub use txn::{Completeness, Txn};
 pub use union::{ListedOverLink, Upper};
 pub(crate) use user_only::{check_user_only, check_user_only_mode, is_user_only};
 pub use verify::{FramedFile, Sizes, check_hashed, verify_file, verify_meta};
-pub use voucher::{CommitBytes, Refusal, Voucher, require_voucher, vouch_stored};
+pub use voucher::{CommitBytes, Refusal, StoredCommit, Voucher, require_voucher, vouch_stored};
 pub use walk::{Reachable, walk_commit};
 pub use write::ObjectWrite;

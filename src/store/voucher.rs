@@ -1,6 +1,7 @@
 //! Vouchers: they accept or refuse a commit before anything of it becomes visible.
 
-use ostree_format::{Checksum, CommitId, ObjectName, ObjectType};
+use ostree_format::variant::Dict;
+use ostree_format::{Checksum, CommitId, ObjectName};
 
 use super::{Error, ObjectRead, Result};
 
@@ -41,18 +42,54 @@ pub fn require_voucher(voucher: &dyn Voucher, commit: &CommitBytes<'_>) -> Resul
     voucher.vouch(commit).map_err(|why| Error::Refused { commit: commit.id, why })
 }
 
+/// A commit of a store, read once: what is judged of it is what is used.
+#[derive(Debug, Clone)]
+pub struct StoredCommit {
+    /// The name that it has in the store.
+    pub id: CommitId,
+    /// The object, which may be damaged.
+    pub bytes: Vec<u8>,
+    /// The detached metadata.
+    pub detached: Option<Vec<u8>>,
+}
+
+impl StoredCommit {
+    /// Reads a commit and its detached metadata.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Io`].
+    pub fn read(store: &(impl ObjectRead + ?Sized), id: &CommitId) -> Result<Self> {
+        let name = ObjectName::from(*id);
+        let bytes = store.read_meta(&name)?.ok_or(Error::NotFound(name))?;
+        Ok(Self { id: *id, bytes, detached: store.read_meta(&ObjectName::commitmeta(id))? })
+    }
+
+    /// What a voucher is given.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the object is not what its name says.
+    pub fn to_judge(&self) -> Result<CommitBytes<'_>> {
+        let (expected, actual) = (ObjectName::from(self.id), Checksum::of(&self.bytes));
+        match actual == expected.checksum {
+            true => Ok(CommitBytes { id: self.id, bytes: &self.bytes, detached: self.detached.as_deref() }),
+            false => Err(Error::Mismatch { expected, actual }),
+        }
+    }
+
+    /// The detached metadata; `None` if there is none. An empty file means the same.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn detached_metadata(&self) -> Result<Option<Dict>> {
+        let bytes = self.detached.as_deref().filter(|bytes| !bytes.is_empty());
+        bytes.map(Dict::parse).transpose().map_err(Error::corrupt(ObjectName::commitmeta(&self.id)))
+    }
+}
+
 /// Lets `voucher` decide about a commit that is in `store`.
 ///
 /// # Errors
-/// [`Error::Refused`]; [`Error::NotFound`]; [`Error::Mismatch`] if the object is not what its name says;
-/// [`Error::Io`].
+/// [`Error::Refused`]; those of [`StoredCommit::read`] and [`StoredCommit::to_judge`].
 pub fn vouch_stored(store: &(impl ObjectRead + ?Sized), id: &CommitId, voucher: &dyn Voucher) -> Result<()> {
-    let name = ObjectName::from(*id);
-    let bytes = store.read_meta(&name)?.ok_or(Error::NotFound(name))?;
-    let actual = Checksum::of(&bytes);
-    if actual != name.checksum {
-        return Err(Error::Mismatch { expected: ObjectName::new(name.checksum, ObjectType::Commit), actual });
-    }
-    let detached = store.read_meta(&ObjectName::commitmeta(id))?;
-    require_voucher(voucher, &CommitBytes { id: *id, bytes: &bytes, detached: detached.as_deref() })
+    require_voucher(voucher, &StoredCommit::read(store, id)?.to_judge()?)
 }

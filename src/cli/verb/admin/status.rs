@@ -7,10 +7,11 @@ use chrono::Local;
 use serde::Serialize;
 
 use crate::cli::terminal::Session;
-use crate::format::{Commit, ObjectName, RefSpec, RemoteName};
+use crate::format::{Commit, RefSpec, RemoteName};
 use crate::host::{Machine, verdicts};
 use crate::repo::Repo;
-use crate::store::{CommitBytes, ObjectRead, load_commit, load_commitmeta, vouch_stored};
+use crate::sign::gpg::Keyring;
+use crate::store::{Error, StoredCommit, load_commit, require_voucher};
 use crate::sysroot::{Deployment, Deployments, Stage, Unlocked};
 
 /// Arguments of `admin status`.
@@ -151,53 +152,46 @@ fn signatures(args: &Args, deployment: &Deployment, repo: &Repo, out: &mut impl 
         Err(_) if !args.verify => None,
         remote => remote?,
     };
-    let id = deployment.id.commit;
-    let Some(bytes) = repo.read_meta(&ObjectName::from(id))? else {
-        return if args.verify { bail!("Cannot verify, failed to load commit") } else { Ok(()) };
+    let commit = match StoredCommit::read(repo, &deployment.id.commit) {
+        Err(Error::NotFound(_)) if args.verify => bail!("Cannot verify, failed to load commit"),
+        Err(Error::NotFound(_)) => return Ok(()),
+        read => read?,
     };
     let remote = match remote {
         None if args.verify => bail!("Cannot verify deployment without remote"),
         None => return Ok(()),
         Some(remote) => remote,
     };
-    let detached = repo.read_meta(&ObjectName::commitmeta(&id))?;
-    let commit = CommitBytes { id, bytes: &bytes, detached: detached.as_deref() };
     if args.verify {
         return Ok(writeln!(out, "{}", verified(repo, &remote, &commit)?)?);
     }
-    let asks_for_gpg = Machine::from_env().remote_config(repo, &remote).is_ok_and(|config| config.gpg_verify);
+    let machine = Machine::from_env();
+    let asks_for_gpg = machine.remote_config(repo, &remote).is_ok_and(|config| config.gpg_verify);
     if asks_for_gpg && !args.skip_signatures {
-        write!(out, "{}", gpg_lines("    GPG: ", repo, &remote, &commit)?)?;
+        let keyring = machine.keyring_of_remote(repo, &remote)?;
+        write!(out, "{}", gpg_lines("    GPG: ", &keyring, &commit)?)?;
     }
     Ok(())
 }
 
 /// Demands the signatures that the remote asks for, and says which they are.
-fn verified(repo: &Repo, remote: &RemoteName, commit: &CommitBytes<'_>) -> anyhow::Result<String> {
-    let machine = Machine::from_env();
-    let trust = machine.remote_trust(repo, remote)?;
+fn verified(repo: &Repo, remote: &RemoteName, commit: &StoredCommit) -> anyhow::Result<String> {
+    let trust = Machine::from_env().remote_trust(repo, remote)?;
     let voucher = trust.commits().with_context(|| {
         format!(
             "Cannot verify commit for remote {remote}, which asks for no signature: it has gpg-verify=false, \
              and no sign-verify"
         )
     })?;
-    vouch_stored(repo, &commit.id, voucher)?;
-    let asks_for_gpg = machine.remote_config(repo, remote)?.gpg_verify;
-    let gpg = asks_for_gpg.then(|| gpg_lines("GPG: ", repo, remote, commit)).transpose()?;
-    let bare = trust.bare_key_of(commit).map_err(anyhow::Error::from_boxed)?.map(|key| key.to_string());
+    let judged = commit.to_judge()?;
+    require_voucher(voucher, &judged)?;
+    let gpg = trust.keyring().map(|keyring| gpg_lines("GPG: ", keyring, commit)).transpose()?;
+    let bare = trust.bare_key_of(&judged).map_err(anyhow::Error::from_boxed)?.map(|key| key.to_string());
     Ok([gpg, bare].into_iter().flatten().collect::<Vec<_>>().join("\n"))
 }
 
-fn gpg_lines(
-    prefix: &str,
-    repo: &Repo,
-    remote: &RemoteName,
-    commit: &CommitBytes<'_>,
-) -> anyhow::Result<String> {
-    let keyring = Machine::from_env().keyring_of_remote(repo, remote)?;
-    let detached = load_commitmeta(repo, &commit.id)?;
-    let verdicts = verdicts(&keyring, commit.bytes, detached.as_ref())?;
+fn gpg_lines(prefix: &str, keyring: &Keyring, commit: &StoredCommit) -> anyhow::Result<String> {
+    let verdicts = verdicts(keyring, &commit.bytes, commit.detached_metadata()?.as_ref())?;
     Ok(verdicts.iter().map(|verdict| verdict.describe(prefix, &Local)).collect())
 }
 
