@@ -2,6 +2,7 @@
 
 mod by_deltas;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -12,11 +13,11 @@ use crate::cli::locate;
 use crate::cli::near;
 use crate::cli::terminal::{Session, size};
 use crate::format::variant::Dict;
-use crate::format::{Checksum, CollectionId, CommitId, RefName, RefSpec, RemoteName};
+use crate::format::{Checksum, CollectionId, CommitId, CommitRef, RefName, RefSpec, RemoteName};
 use crate::host::{Machine, SignedBy, require_signature};
 use crate::repo::{Fsync, Repo, TransactionStats};
 use crate::sign::gpg::Keyring;
-use crate::store::{Depth, Error, Refs, Txn, Voucher, check_bindings, load_commit};
+use crate::store::{CommitBytes, Depth, Error, Refs, Refusal, Txn, Voucher, check_bindings};
 use crate::transfer::{self, Extent, FileModes, TransferOptions, TransferStats, Trust};
 
 /// Arguments of `pull-local`.
@@ -100,17 +101,17 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         verify_summary(&source, keyring)?;
     }
     let wanted = wanted(args, &source)?;
-    if !args.disable_verify_bindings {
-        verify_bindings(&wanted, &source, source.config().collection_id()?)?;
-    }
-
     let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).cloned().map(SignedBy);
+    let mut judge = Judge { signed_by, names: BTreeMap::new(), collection: None };
+    if !args.disable_verify_bindings {
+        judge.bind(&wanted, source.config().collection_id()?.cloned());
+    }
     let options = TransferOptions {
         depth: u32::try_from(args.depth).map_or(Depth::All, Depth::Parents),
         trust: if args.untrusted { Trust::Nothing } else { Trust::Source },
         extent: if args.commit_metadata_only { Extent::CommitOnly } else { Extent::Full },
         file_modes: if args.bareuseronly_files { FileModes::BareUserOnly } else { FileModes::Any },
-        voucher: signed_by.as_ref().map(|voucher| voucher as &dyn Voucher),
+        voucher: Some(&judge),
     };
     let told = match args.require_static_deltas {
         true => by_deltas::pull(args, (&source, &repo), wanted, options, session)?,
@@ -173,18 +174,34 @@ fn local(refspec: RefSpec) -> anyhow::Result<RefName> {
     }
 }
 
-fn verify_bindings(
-    wanted: &[Wanted],
-    source: &Repo,
-    collection: Option<&CollectionId>,
-) -> anyhow::Result<()> {
-    for (name, id) in wanted {
-        if let Some(name) = name {
-            let metadata = load_commit(source, id)?.metadata;
-            check_bindings(&metadata, Some(name), collection).with_context(|| format!("Commit {id}"))?;
+/// What is asked of each commit before anything of it is written.
+struct Judge {
+    signed_by: Option<SignedBy>,
+    /// The refs to which commits have to be bound, and the collection that these are in.
+    names: BTreeMap<CommitId, Vec<RefName>>,
+    collection: Option<CollectionId>,
+}
+
+impl Judge {
+    /// Asks that commits are bound to the refs that they are wanted for.
+    fn bind(&mut self, wanted: &[Wanted], collection: Option<CollectionId>) {
+        self.collection = collection;
+        for (name, commit) in wanted {
+            self.names.entry(*commit).or_default().extend(name.clone());
         }
     }
-    Ok(())
+}
+
+impl Voucher for Judge {
+    fn vouch(&self, commit: &CommitBytes<'_>) -> Result<(), Refusal> {
+        self.signed_by.as_ref().map_or(Ok(()), |signed_by| signed_by.vouch(commit))?;
+        for name in self.names.get(&commit.id).into_iter().flatten() {
+            let metadata = CommitRef::parse(commit.bytes)?.metadata()?;
+            check_bindings(&metadata, Some(name), self.collection.as_ref())
+                .map_err(|why| format!("Commit {}: {why}", commit.id))?;
+        }
+        Ok(())
+    }
 }
 
 fn verify_summary(source: &Repo, keyring: &Keyring) -> anyhow::Result<()> {

@@ -34,7 +34,7 @@ pub(super) fn pull(
         trust: options.trust,
         file_modes: options.file_modes,
         voucher: options.voucher,
-        // They were looked at in the source.
+        // The voucher looks at them.
         bindings: Bindings::Ignored,
         deltas: DeltaUse::Required,
         spool: Some(&spool),
