@@ -26,6 +26,6 @@ pub use kind::{ErrorKind, Kind};
 pub use par::{Pool, join, spawn, spawn_up_to, with_pool};
 pub use partial::{AskRoom, PartialFile, PartialFiles};
 pub use shared_streams::SharedStreams;
-pub(crate) use verity::enable_verity;
 pub use verity::{VerityDigest, VerityHasher};
+pub(crate) use verity::{enable_verity, enable_verity_of_written, measure_verity};
 pub use xattr::{all_xattrs, all_xattrs_at, read_xattrs, read_xattrs_at, write_xattrs, write_xattrs_at};

@@ -9,11 +9,16 @@
 //! The last block of each level is filled up with zeros.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
-use composefs_ioctls::fsverity::{EnableVerityError, fs_ioc_enable_verity};
+use composefs_ioctls::fsverity::{
+    EnableVerityError, MeasureVerityError, fs_ioc_enable_verity, fs_ioc_measure_verity,
+};
 use ostree_format::{Checksum, HexChecksum};
+
+use super::fs::reopen_to_read;
 
 /// Bytes of a block.
 const BLOCK: usize = 4096;
@@ -138,5 +143,26 @@ pub(crate) fn enable_verity(file: impl AsFd) -> io::Result<bool> {
         Err(EnableVerityError::FilesystemNotSupported) => Ok(false),
         Err(EnableVerityError::Io(error)) => Err(error),
         Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// [`enable_verity`] for a file that was just written, which is open for reading alone afterwards.
+///
+/// # Errors
+/// What the system says, also if `/proc` is not mounted.
+pub(crate) fn enable_verity_of_written(file: &mut File) -> io::Result<bool> {
+    *file = reopen_to_read(&*file)?.into();
+    enable_verity(file)
+}
+
+/// The digest of a file that the kernel verifies in the way of [`enable_verity`]; `None` of another one.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn measure_verity(file: impl AsFd) -> io::Result<Option<VerityDigest>> {
+    match fs_ioc_measure_verity(file, SHA256) {
+        Ok(digest) => Ok(Some(VerityDigest::new(digest))),
+        Err(MeasureVerityError::Io(error)) => Err(error),
+        Err(_) => Ok(None),
     }
 }

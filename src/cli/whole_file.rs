@@ -18,6 +18,16 @@ use crate::base::fs::link_unnamed;
 /// Lets `write` fill the file `path`. A file that was there stays what it was until the new one is whole; what is no
 /// regular file, such as a pipe, is written as it comes.
 pub(crate) fn write(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    write_and_finish(path, write, |_| Ok(()))
+}
+
+/// [`write()`]; a regular file is given to `finish` when it is whole and has no name yet. It may be open in another way
+/// afterwards.
+pub(crate) fn write_and_finish(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> anyhow::Result<()>,
+    finish: impl FnOnce(&mut File) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let shown = path.display();
     // Through a link, whose target is replaced then.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -30,7 +40,7 @@ pub(crate) fn write(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result
     let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let permissions = old.map_or(Permissions::from_mode(0o666), |old| old.permissions());
     let (mut file, name) = begin(dir, permissions).with_context(|| format!("Creating {shown}"))?;
-    write(&mut file).map_err(|error| match kind(&error) {
+    write(&mut file).and_then(|()| finish(&mut file)).map_err(|error| match kind(&error) {
         ErrorKind::Exhausted => error.context(Writing {
             place: format!("Writing {shown}"),
             path: Some(dir.to_owned()),

@@ -30,12 +30,14 @@ use ostree_format::RootDir;
 use crate::base::{Ctx, VerityDigest};
 use crate::store::{ObjectRead, Result};
 
-/// A choice between recording the digest of every file, and doing without.
+/// The files whose digests stand in an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FileDigests {
-    /// Every file's fs-verity digest stands in the image, for which its content is read.
+    /// Every file's fs-verity digest stands in the image, for which its content is read unless the kernel knows it.
     #[default]
     Record,
+    /// The digests of the files that the kernel verifies already.
+    Known,
     /// None does; nobody can tell from the image whether the content of a file is right.
     Omit,
 }

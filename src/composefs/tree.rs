@@ -1,6 +1,7 @@
 //! The tree of an image, read from a commit's: breadth first, which is the order of inodes.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io;
 use std::ops::Range;
 
 use ostree_format::{
@@ -12,8 +13,8 @@ use super::FileDigests;
 use super::inode::{Data, Holes, Inode, S_IFCHR};
 use super::xattrs::{Table, Xattr, refusal, selinux_label};
 use crate::base::io::{Cancellable, Exact};
-use crate::base::{Ctx, Pool, VerityDigest, VerityHasher, with_pool};
-use crate::store::{Error, ObjectRead, Result, load_dirmeta};
+use crate::base::{Ctx, Pool, VerityDigest, VerityHasher, measure_verity, with_pool};
+use crate::store::{Content, Error, FileObject, ObjectRead, Result, load_dirmeta};
 
 /// Directories that the root of a system needs.
 const ROOT_DIRS: [&str; 5] = ["usr", "etc", "boot", "var", "sysroot"];
@@ -320,13 +321,27 @@ fn load<S: ObjectRead + ?Sized>(store: &S, id: &FileId, digests: FileDigests, ct
     if Holes::of(len).chunks > Holes::MAX_CHUNKS {
         return refused(format!("{len} bytes are too many for an image"));
     }
-    let mut digest = None;
-    if header.kind == FileKind::Regular && len > 0 && digests == FileDigests::Record {
-        let mut hasher = VerityHasher::new();
-        std::io::copy(&mut Exact::new(Cancellable::new(&mut object, &ctx.cancel), len), &mut hasher)
-            .map_err(|e| Error::io("Reading", format!("{id}.file"), e))?;
-        digest = Some(hasher.finish());
-    }
+    let digest = match header.kind {
+        FileKind::Regular if len > 0 => {
+            digest(&mut object, digests, ctx).map_err(|e| Error::io("Reading", format!("{id}.file"), e))?
+        }
+        _ => None,
+    };
     ctx.object_done(len);
     Ok(Loaded { header, len, digest })
+}
+
+/// The digest of an object's content, if it is to stand in the image.
+fn digest(object: &mut FileObject, digests: FileDigests, ctx: &Ctx) -> io::Result<Option<VerityDigest>> {
+    let known = match &object.content {
+        // What the kernel cannot tell is computed.
+        Content::File(file) if digests != FileDigests::Omit => measure_verity(file).unwrap_or_default(),
+        _ => None,
+    };
+    if known.is_some() || digests != FileDigests::Record {
+        return Ok(known);
+    }
+    let (len, mut hasher) = (object.len, VerityHasher::new());
+    io::copy(&mut Exact::new(Cancellable::new(object, &ctx.cancel), len), &mut hasher)?;
+    Ok(Some(hasher.finish()))
 }

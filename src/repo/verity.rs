@@ -2,8 +2,10 @@
 //!
 //! `ex-integrity.fsverity` of the config wants it for every object (`yes`), or for those that can have it (`maybe`).
 //! Detached metadata changes, and has none; a hard link to an object of another repository has what that one has, and is
-//! made only where objects may be without. Source: libostree ostree-repo-verity.c.
+//! made only where objects may be without. What is made of commits beside the objects has it, too: images for composefs as
+//! objects have it, and copies of kernels where that is possible. Source: libostree ostree-repo-verity.c.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +15,8 @@ use ostree_format::{ObjectName, ObjectType};
 use rustix::io::Errno;
 
 use super::Repo;
-use super::sys::{self, TempFile};
-use crate::base::{Ctx, enable_verity};
+use super::sys;
+use crate::base::{Ctx, enable_verity, enable_verity_of_written};
 use crate::store::{Error, Result};
 
 /// What the config wants, and what the file system has.
@@ -36,12 +38,11 @@ impl ObjectVerity {
     }
 
     /// Protects a file that has been written and gets the name `path` in `objects` next.
-    pub(super) fn protect(&self, file: &mut TempFile<'_>, objects: impl AsFd, path: &str) -> Result<()> {
-        if !self.is_possible() {
-            return Ok(());
+    pub(super) fn protect(&self, file: &mut File, objects: impl AsFd, path: &str) -> Result<()> {
+        match self.is_possible() {
+            true => self.judge(enable_verity_of_written(file), objects, path).map(drop),
+            false => Ok(()),
         }
-        let protected = file.close_for_writing().and_then(|()| enable_verity(file.file()));
-        self.judge(protected, objects, path).map(drop)
     }
 
     /// Whether it is wanted, and not known to be missing where it may be.
@@ -77,7 +78,44 @@ fn is_beyond_us(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
 }
 
+/// Protects a file beside the objects that has been written. What its file system has says nothing of theirs.
+fn protect_file(file: &mut File, wanted: Tristate) -> Result<()> {
+    let verity = ObjectVerity::new(wanted);
+    match verity.is_possible() {
+        true => {
+            let protected = enable_verity_of_written(file);
+            verity.judge(protected, &*file, ".").map(drop)
+        }
+        false => Ok(()),
+    }
+}
+
 impl Repo {
+    /// Has the kernel verify a file that was just written, and was made of a commit but is no object, if the config wants
+    /// that of objects. The file is open for reading alone afterwards; nobody else may have it open for writing.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the config wants it for every object, and the file's file system does not have it;
+    /// [`Error::Io`].
+    pub fn protect_file(&self, file: &mut File) -> Result<()> {
+        protect_file(file, self.config.fsverity)
+    }
+
+    /// [`Repo::protect_file`] where that is possible, whatever the config wants of objects: for a file on a file system
+    /// that others read, too, such as boot loaders and older kernels.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn protect_file_if_possible(&self, file: &mut File) -> Result<()> {
+        protect_file(
+            file,
+            match self.config.fsverity {
+                Tristate::No => Tristate::No,
+                Tristate::Maybe | Tristate::Yes => Tristate::Maybe,
+            },
+        )
+    }
+
     /// Has the kernel verify the files of all objects, as far as it does not already, if the config wants that; for a
     /// repository that was copied file by file. Says whether the kernel can, and it is wanted.
     ///

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! prepare-root.conf in the deployment    the image
-//! composefs.enabled = no, maybe, yes     without digests of files
+//! composefs.enabled = no, maybe, yes     with digests of the files that the kernel verifies already
 //!                     verity, signed     with them, and what the commit says that it is; the kernel verifies the image
 //!                                        and every object in it
 //! ```
@@ -31,7 +31,7 @@ use crate::store::{Reachable, load_commit, walk_commit};
 const UNFINISHED: &str = ".ostree.cfs.new";
 
 /// Writes the image of a commit into its deployment, a checkout of it. Where files are to be verified, they and the image
-/// get fs-verity.
+/// get fs-verity; elsewhere the image gets it as objects do.
 ///
 /// # Errors
 /// [`Error::WrongImage`] if the commit says that it has another image, [`Error::Unsealed`], [`Error::RootConfig`],
@@ -40,7 +40,7 @@ const UNFINISHED: &str = ".ostree.cfs.new";
 pub(super) fn write(repo: &Repo, commit: &CommitId, deployment: &Dir, ctx: &Ctx) -> Result<VerityDigest> {
     let config = RootConfig::load(deployment, "")?;
     let is_verified = config.integrity != Integrity::None;
-    let digests = if is_verified { FileDigests::Record } else { FileDigests::Omit };
+    let digests = if is_verified { FileDigests::Record } else { FileDigests::Known };
     let loaded = load_commit(repo, commit)?;
     let expected = match config.integrity {
         Integrity::Signed => sealed::expected_digest(repo, commit, ctx)?,
@@ -52,10 +52,13 @@ pub(super) fn write(repo: &Repo, commit: &CommitId, deployment: &Dir, ctx: &Ctx)
     if expected.is_some_and(|expected| expected != digest.as_bytes()) {
         return Err(Error::WrongImage { commit: *commit, digest });
     }
-    if is_verified {
-        let image = open(deployment, UNFINISHED).map_err(|e| Error::at(deployment, "open", UNFINISHED, e))?;
-        protect(&image)?;
-        protect_objects(repo, commit, ctx)?;
+    let mut image = open(deployment, UNFINISHED).map_err(|e| Error::at(deployment, "open", UNFINISHED, e))?;
+    match is_verified {
+        true => {
+            protect(&image)?;
+            protect_objects(repo, commit, ctx)?;
+        }
+        false => repo.protect_file(&mut image)?,
     }
     renameat(deployment, UNFINISHED, deployment, IMAGE)
         .map_err(|e| Error::at(deployment, "rename", IMAGE, e))?;

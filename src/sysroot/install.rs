@@ -23,6 +23,7 @@ use super::labels::Labels;
 use super::os_release::title_in;
 use super::{BootLink, BootVersion, Deployment, Error, Result, Sysroot};
 use crate::base::fs::unused_name;
+use crate::repo::Repo;
 use crate::store::load_commit;
 
 /// Where, in `/run`, initial RAM disks lie that are to be added.
@@ -53,7 +54,7 @@ impl Sysroot {
         let root = self.deployment_dir(&deployment.id)?;
         let with_device_trees = !self.surroundings.tunables.no_device_trees;
         let kernel = Kernel::find(&root, with_device_trees, Some(deployment.boot_checksum))?;
-        let labels = Labels::of(&root)?;
+        let install = Install { repo: &self.repo, labels: Labels::of(&root)? };
         let boot = self.boot_dir()?;
         let dir = format!("ostree/{}-{}", deployment.id.stateroot, deployment.boot_checksum);
         files::mkdir_all(&boot, &dir, 0o775)?;
@@ -66,16 +67,16 @@ impl Sysroot {
                 .into_iter()
                 .flatten()
         {
-            install_file(&kernel, file, installed.as_fd(), &labels)?;
+            install.file(&kernel, file, installed.as_fd())?;
         }
         match &kernel.device_trees {
-            Some(DeviceTrees::One(file)) => install_file(&kernel, file, installed.as_fd(), &labels)?,
+            Some(DeviceTrees::One(file)) => install.file(&kernel, file, installed.as_fd())?,
             Some(DeviceTrees::Directory(name)) => copy_dir(kernel.dir()?.as_fd(), installed.as_fd(), name)?,
             None => {}
         }
         let settings = self.settings()?;
         let prefix = if settings.has_boot_prefix { BOOT_PREFIX } else { "" };
-        let overlays = self.install_overlays(deployment, boot.as_fd(), prefix, &labels)?;
+        let overlays = self.install_overlays(deployment, boot.as_fd(), prefix, &install)?;
         let title = self.title(deployment, root.as_fd(), place)?;
         let entry = &mut deployment.entry;
         entry.set("title", title);
@@ -105,7 +106,7 @@ impl Sysroot {
         deployment: &Deployment,
         boot: BorrowedFd<'_>,
         prefix: &str,
-        labels: &Labels,
+        install: &Install<'_>,
     ) -> Result<Vec<String>> {
         let mut paths = Vec::new();
         for checksum in &deployment.overlay_initrds {
@@ -115,7 +116,7 @@ impl Sysroot {
                 let source = format!("{STAGED_INITRDS}/{checksum}");
                 let run = self.surroundings.run.as_ref();
                 let run = run.ok_or_else(|| Error::io("open", &source, Errno::NOENT))?;
-                link_or_copy(run.as_fd(), &source, boot, &path, labels)?;
+                install.link_or_copy(run.as_fd(), &source, boot, &path)?;
             }
             paths.push(format!("{prefix}/{path}"));
         }
@@ -193,57 +194,72 @@ fn set_options(entry: &mut BootEntry, link: &BootLink, has_initramfs: bool) {
     entry.set("options", options.to_string());
 }
 
-fn install_file(kernel: &Kernel, file: &BootFile, to: BorrowedFd<'_>, labels: &Labels) -> Result<()> {
-    if files::stat(to, &file.name)?.is_some() {
-        return Ok(());
-    }
-    let dir = kernel.dir()?;
-    // In /boot a symbolic link would lead nowhere.
-    match files::lstat(&dir, &file.source)? {
-        Some(stat) if stat.st_mode & S_IFMT == S_IFLNK => {
-            copy(&kernel.open(file)?, to, &file.name, Some(labels))
+/// How a kernel and what belongs to it come into `/boot`.
+struct Install<'a> {
+    /// Says whether copies get fs-verity, where that is possible.
+    repo: &'a Repo,
+    /// Says what copies are labeled.
+    labels: Labels,
+}
+
+impl Install<'_> {
+    /// Installs a file of the kernel, unless it is there.
+    fn file(&self, kernel: &Kernel, file: &BootFile, to: BorrowedFd<'_>) -> Result<()> {
+        if files::stat(to, &file.name)?.is_some() {
+            return Ok(());
         }
-        _ => link_or_copy(dir.as_fd(), &file.source, to, &file.name, labels),
+        let dir = kernel.dir()?;
+        // In /boot a symbolic link would lead nowhere.
+        match files::lstat(&dir, &file.source)? {
+            Some(stat) if stat.st_mode & S_IFMT == S_IFLNK => self.copy(&kernel.open(file)?, to, &file.name),
+            _ => self.link_or_copy(dir.as_fd(), &file.source, to, &file.name),
+        }
+    }
+
+    /// Hard-links a file, or copies it if `/boot` is a file system of its own.
+    fn link_or_copy(&self, from: BorrowedFd<'_>, source: &str, to: BorrowedFd<'_>, name: &str) -> Result<()> {
+        match rustix::fs::linkat(from, source, to, name, AtFlags::empty()) {
+            Ok(()) => Ok(()),
+            Err(Errno::MLINK | Errno::XDEV) => {
+                let source = files::open_file(from, source)?
+                    .ok_or_else(|| Error::at(from, "open", source, Errno::NOENT))?;
+                self.copy(&source, to, name)
+            }
+            Err(error) => Err(Error::at(to, "link", name, error)),
+        }
+    }
+
+    fn copy(&self, source: &File, to: BorrowedFd<'_>, name: &str) -> Result<()> {
+        let (_, base) = name.rsplit_once('/').unwrap_or(("", name));
+        copy(source, to, name, |file| {
+            self.labels.set(&*file, &format!("boot/{base}"), S_IFREG | 0o644)?;
+            Ok(self.repo.protect_file_if_possible(file)?)
+        })
     }
 }
 
-/// Hard-links a file, or copies it if `/boot` is a file system of its own.
-fn link_or_copy(
-    from: BorrowedFd<'_>,
-    source: &str,
+/// Copies a file with owner and permissions. `finish` does what else there is to do; then all of it gets to the disk, and
+/// then the file its name.
+fn copy(
+    source: &File,
     to: BorrowedFd<'_>,
     name: &str,
-    labels: &Labels,
+    finish: impl FnOnce(&mut File) -> Result<()>,
 ) -> Result<()> {
-    match rustix::fs::linkat(from, source, to, name, AtFlags::empty()) {
-        Ok(()) => Ok(()),
-        Err(Errno::MLINK | Errno::XDEV) => {
-            let source = files::open_file(from, source)?
-                .ok_or_else(|| Error::at(from, "open", source, Errno::NOENT))?;
-            copy(&source, to, name, Some(labels))
-        }
-        Err(error) => Err(Error::at(to, "link", name, error)),
-    }
-}
-
-/// Copies a file with owner and permissions; its content is on the disk before it has its name.
-fn copy(source: &File, to: BorrowedFd<'_>, name: &str, labels: Option<&Labels>) -> Result<()> {
     let failed = |e: io::Error| Error::at(to, "copy", name, e);
-    let (parent, base) = name.rsplit_once('/').unwrap_or((".", name));
+    let (parent, _) = name.rsplit_once('/').unwrap_or((".", name));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let make = |temporary: &str| Ok(rustix::fs::openat(to, temporary, flags, Mode::RUSR | Mode::WUSR)?);
     let (temporary, fd) = unused_name(&format!("{parent}/.tmp-"), make).map_err(failed)?;
     let mut file = File::from(fd);
-    let mut write = || -> Result<()> {
+    let write = || -> Result<()> {
         io::copy(&mut &*source, &mut file).map_err(failed)?;
         let stat = rustix::fs::fstat(source).map_err(|e| failed(e.into()))?;
         let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
         rustix::fs::fchown(&file, Some(uid), Some(gid)).map_err(|e| failed(e.into()))?;
         let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
         rustix::fs::fchmod(&file, mode).map_err(|e| failed(e.into()))?;
-        if let Some(labels) = labels {
-            labels.set(&file, &format!("boot/{base}"), S_IFREG | 0o644)?;
-        }
+        finish(&mut file)?;
         rustix::fs::fdatasync(&file).map_err(|e| failed(e.into()))?;
         rustix::fs::renameat(to, &*temporary, to, name).map_err(|e| failed(e.into()))
     };
@@ -285,7 +301,7 @@ fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &str) -> Result<()> 
         } else if kind.is_file()
             && let Some(file) = files::open_file(from, &path)?
         {
-            copy(&file, to, &path, None)?;
+            copy(&file, to, &path, |_| Ok(()))?;
         }
     }
     Ok(())

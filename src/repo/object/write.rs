@@ -160,7 +160,7 @@ impl Sink<'_> {
     /// Gives a finished file the object's name.
     pub(super) fn place(&self, mut file: TempFile<'_>, name: &ObjectName, mode: RepoMode) -> Result<Linked> {
         let path = name.loose_path(mode);
-        self.verity.protect(&mut file, self.objects, &path)?;
+        self.verity.protect(file.file_mut(), self.objects, &path)?;
         if self.sync == ObjectSync::Each {
             sys::sync_file(file.file()).map_err(|e| self.objects.failed("fsync", &path, e))?;
         }

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{rename_new, sync_file, unlink};
-use crate::base::fs::{link_unnamed, reopen_to_read, unused_name};
+use crate::base::fs::{link_unnamed, unused_name};
 
 /// The permissions of a file that is not finished.
 const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -61,10 +61,9 @@ impl<'d> TempFile<'d> {
         &self.file
     }
 
-    /// Opens the file anew, for reading alone: nobody can write into it any more.
-    pub(in crate::repo) fn close_for_writing(&mut self) -> io::Result<()> {
-        self.file = reopen_to_read(&self.file)?.into();
-        Ok(())
+    /// The open file, to be opened in another way.
+    pub(in crate::repo) fn file_mut(&mut self) -> &mut File {
+        &mut self.file
     }
 
     /// Gives the file a name, unless a file has it; done once.

@@ -12,7 +12,6 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use cap_std::fs::{Dir, File};
-use composefs_ioctls::fsverity::{MeasureVerityError, fs_ioc_measure_verity};
 use composefs_ioctls::loop_device::loopify;
 use ostree_format::variant::Dict;
 use ostree_format::{COMPOSEFS_DIGEST_KEY, CommitId, CommitRef, MAX_METADATA_BYTES};
@@ -21,13 +20,11 @@ use rustix::io::Errno;
 use super::config::{Integrity, RootChanges, RootConfig};
 use super::mounts::{self, Access, as_option};
 use super::{Error, Mounted, Result, Stage, io_error};
-use crate::base::VerityDigest;
+use crate::base::{VerityDigest, measure_verity};
 use crate::sign::PublicKeys;
 
 /// The name of the image in a deployment.
 pub const IMAGE: &str = ".ostree.cfs";
-/// The kernel's number of SHA-256 among fs-verity's algorithms.
-const SHA256: u8 = 1;
 /// The signatures of a commit, in its detached metadata.
 pub(in crate::sysroot) const SIGNATURES: &str = "ostree.sign.ed25519";
 /// Commits that bootc made of an image have this; their parent is the image's own commit, which may be signed.
@@ -164,9 +161,5 @@ fn read_object(physical: &Dir, commit: CommitId, kind: &str) -> Result<Option<Ve
 
 /// What the kernel says of the image, every further read of which it verifies.
 fn measure(image: &File) -> Result<VerityDigest> {
-    match fs_ioc_measure_verity::<32>(image, SHA256) {
-        Ok(digest) => Ok(VerityDigest::new(digest)),
-        Err(MeasureVerityError::Io(source)) => Err(io_error("measuring", IMAGE)(source)),
-        Err(_) => Err(Error::NoVerity),
-    }
+    measure_verity(image).map_err(io_error("measuring", IMAGE))?.ok_or(Error::NoVerity)
 }

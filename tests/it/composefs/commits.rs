@@ -42,8 +42,8 @@ fn the_digest_in_the_metadata() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("incompatible with --composefs"));
 }
 
-/// Where objects have to be verified by the kernel, none are written that it does not verify. That it does, the virtual
-/// machine of tests/boot shows: the kernel here need not be able to.
+/// Where objects have to be verified by the kernel, neither they nor an image are written without that. That it does, the
+/// virtual machine of tests/boot shows: the kernel here need not be able to.
 #[test]
 fn fsverity_that_is_required_is_no_wish() {
     let tmp = tempfile::tempdir().unwrap();
@@ -61,6 +61,14 @@ fn fsverity_that_is_required_is_no_wish() {
         let out = start(OURS, tmp.path(), &commit);
         assert_eq!(out.status.code(), Some(code), "{key}={value}");
         assert_eq!(String::from_utf8_lossy(&out.stderr).contains("fsverity required"), code == 1);
+        for option in ["--composefs", "--composefs-noverity"] {
+            let image = tmp.path().join("image");
+            fs::write(&image, "old").unwrap();
+            let out = start(OURS, tmp.path(), &["--repo=repo", "checkout", option, "os", "image"]);
+            assert_eq!(out.status.code(), Some(code), "{key}={value} {option}");
+            assert_eq!(String::from_utf8_lossy(&out.stderr).contains("fsverity required"), code == 1);
+            assert_eq!(fs::read(&image).unwrap() == b"old", code == 1, "{key}={value} {option}");
+        }
     }
 }
 

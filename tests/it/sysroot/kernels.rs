@@ -20,6 +20,15 @@ impl Place {
         value.unwrap().to_owned()
     }
 
+    /// A commit in whose tree the kernel is a link.
+    fn linked_kernel(&self) {
+        fs::create_dir_all(self.at("tree/usr/lib/kernels")).unwrap();
+        self.write("tree/usr/lib/kernels/new", "kernel\n");
+        fs::remove_file(self.at("tree/usr/lib/modules/6.1/vmlinuz")).unwrap();
+        symlink("../../kernels/new", self.at("tree/usr/lib/modules/6.1/vmlinuz")).unwrap();
+        self.new_version("2", &[]);
+    }
+
     fn kernel(&self, version: &str) {
         fs::create_dir_all(self.at("tree/usr/lib/modules").join(version)).unwrap();
         self.write(&format!("tree/usr/lib/modules/{version}/vmlinuz"), &format!("kernel {version}\n"));
@@ -76,16 +85,37 @@ fn a_kernel_that_is_a_link_is_a_file_in_boot() {
         return;
     }
     let place = Place::new();
-    fs::create_dir_all(place.at("tree/usr/lib/kernels")).unwrap();
-    place.write("tree/usr/lib/kernels/new", "kernel\n");
-    fs::remove_file(place.at("tree/usr/lib/modules/6.1/vmlinuz")).unwrap();
-    symlink("../../kernels/new", place.at("tree/usr/lib/modules/6.1/vmlinuz")).unwrap();
-    place.new_version("2", &[]);
+    place.linked_kernel();
     place.sysroot("root");
     place.ours(DEPLOY);
     let installed = place.at("root/boot").join(place.in_entry("linux"));
     assert!(fs::symlink_metadata(&installed).unwrap().is_file());
     assert_eq!(fs::read_to_string(&installed).unwrap(), "kernel\n");
+}
+
+/// Boot loaders and older kernels read `/boot`, too: it need not have fs-verity where objects have to, and the image of a
+/// deployment as they. Where a file system has it, the virtual machine of tests/boot shows that all of them get it.
+#[test]
+fn a_copy_in_boot_needs_no_fsverity() {
+    if !need("ostree") || !need_root() {
+        return;
+    }
+    let place = Place::new();
+    place.linked_kernel();
+    place.sysroot("root");
+    let verity = |wish: &str| {
+        place.ours(&["--repo=root/ostree/repo", "config", "set", "ex-integrity.fsverity", wish]);
+    };
+    verity("maybe");
+    place.ours(DEPLOY);
+    place.ours(DEPLOY);
+    verity("yes");
+    assert!(place.fails(DEPLOY).contains("fsverity required"));
+    fs::remove_dir_all(place.at("root/boot/ostree")).unwrap();
+    place.ours(&["admin", "undeploy", "--sysroot=root", "1"]);
+    let installed = place.at("root/boot").join(place.in_entry("linux"));
+    assert_eq!(fs::read_to_string(installed).unwrap(), "kernel\n");
+    assert_bootable(&place.at("root"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `checkout --composefs`: the image that composefs mounts, in place of files.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::BufWriter;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -46,7 +46,8 @@ pub(super) fn asked_for(args: &Args) -> anyhow::Result<Option<FileDigests>> {
     Ok(Some(digests))
 }
 
-/// Writes the image of a commit. One with digests has to be what the commit's metadata says, if it does.
+/// Writes the image of a commit, with fs-verity as objects have it. One with digests has to be what the commit's metadata
+/// says, if it does.
 pub(super) fn write(
     repo: &Repo,
     commit: &Commit,
@@ -57,13 +58,14 @@ pub(super) fn write(
     session.ctx.phase("Reading objects", None, None);
     let image =
         TreeImage::of_tree(repo, commit.root, digests, &session.ctx).context("Checking out composefs")?;
-    whole_file::write(destination, |file| {
+    let write = |file: &mut File| {
         let digest = image.write(&mut BufWriter::new(&mut *file)).context("Writing composefs")?;
         if digests == FileDigests::Record {
             check(commit, digest)?;
         }
         Ok(file.set_permissions(Permissions::from_mode(0o644))?)
-    })
+    };
+    whole_file::write_and_finish(destination, write, |file| Ok(repo.protect_file(file)?))
 }
 
 /// Compares the digest with that in the commit's metadata.
