@@ -20,7 +20,7 @@ use crate::container::image::{
 };
 use crate::container::store::{
     ImageStore, LayerCounts, Layers, PulledLayer, StoredImage, StoredLayers, TakenLayer, cache_update,
-    commit_ref, image_ref, prune_layers, query, write_merge_commit,
+    commit_ref, image_ref, layers_metadata, prune_layers, query, write_merge_commit,
 };
 use crate::container::trust::Admitted;
 use crate::store::{Begin, Txn, in_resumed, load_commit, vouch_stored};
@@ -84,7 +84,8 @@ pub enum Check {
     /// The image that the name stands for is in the store. The pull that brought it may have been stopped at its very
     /// end: `Repo::settle` makes up for that.
     Current(Box<StoredImage>),
-    /// Another image than the one in the store has the name, or none is in the store.
+    /// Another image than the one in the store has the name, the one there was pulled with another treatment of `var`, or
+    /// none is in the store.
     Changed {
         /// The image that the store has under the name.
         stored: Option<Box<StoredImage>>,
@@ -109,7 +110,11 @@ pub fn check_image(
     let new = image.image()?;
     let stored = query(store, target)?.map(Box::new);
     let stored = match stored {
-        Some(stored) if stored.image.digest == new.digest && stored.is_of_read_layers(store)? => stored,
+        Some(stored)
+            if stored.image.digest == new.digest && stored.is_as_pulled_with(store, options.var)? =>
+        {
+            stored
+        }
         stored => return Ok(Check::Changed { stored }),
     };
     let on_base = new.without_server().on_base()?;
@@ -224,12 +229,13 @@ fn take_image(
     options: &PullOptions<'_>,
     ctx: &Ctx,
 ) -> Result<(CommitId, Vec<PulledLayer>, BTreeMap<String, u64>)> {
-    let layers = StoredLayers::read(txn)?;
-    let mut taken = take(source, &image.plan()?, txn, options, &layers, ctx)?;
+    let (layers, plan) = (StoredLayers::read(txn)?, image.plan()?);
+    let mut taken = take(source, &plan, txn, options, &layers, ctx)?;
     let root = merge(source, txn, &mut taken, Arrange::No, ctx)?.root;
     // Labeled anew, layers may be other commits now.
     taken.layers.iter().try_for_each(|layer| layers.finished(layer))?;
-    let commit = write_merge_commit(txn, image, taken.base, root, Default::default())?;
+    let metadata = if plan.plain_layers() > 0 { layers_metadata(options.var) } else { Default::default() };
+    let commit = write_merge_commit(txn, image, taken.base, root, metadata)?;
     let mut left_out = BTreeMap::new();
     for (name, n) in taken.layers.iter().flat_map(|layer| &layer.left_out) {
         *left_out.entry(name.clone()).or_default() += n;

@@ -9,6 +9,7 @@
 //!             ostree.manifest                 the manifest, as canonical JSON
 //!             ostree.manifest-digest          sha256:…, of the manifest as it was
 //!             ostree-rs.diffids               those of its layers: none was believed to be here without a record
+//!             ostree-rs.var                   "keep": plain layers were taken in with their `var`
 //!             ostree.bootable, ostree.linux   of an image that never was ostree's: that it has a kernel, and which
 //! ```
 //! The same image gives the same commit. Source: ostree-ext container/store.rs:1448-1610.
@@ -21,12 +22,16 @@ use ostree_format::{Commit, CommitId, RootDir};
 use super::record::{IMPORTER, importer_version};
 use crate::container::image::{Documents, Error, Image, Result, canonical_json, lenient};
 use crate::store::ObjectWrite;
+use crate::tar::Var;
 
 const DIGEST: &str = "ostree.manifest-digest";
 const MANIFEST: &str = "ostree.manifest";
 const CONFIG: &str = "ostree.container.image-config";
 /// The diffids of the layers, and that all of them were read: `as`.
 pub(super) const READ_LAYERS: &str = "ostree-rs.diffids";
+/// What became of `var` in plain layers, if they were not taken in by the rule that works with every libostree.
+const VAR: &str = "ostree-rs.var";
+const KEPT: &str = "keep";
 
 /// The keys under which an image is kept in some metadata.
 pub(super) struct MetadataKeys {
@@ -37,18 +42,18 @@ pub(super) struct MetadataKeys {
 
 const KEYS: MetadataKeys = MetadataKeys { digest: DIGEST, manifest: MANIFEST, config: CONFIG };
 
-/// Writes the commit that stands for `image`, whose layers together are `root`; `boot` is what its metadata says about
-/// booting.
+/// Writes the commit that stands for `image`, whose layers together are `root`; `more` is what its metadata says about
+/// booting, or about the layers.
 pub(in crate::container) fn write_merge_commit(
     store: &(impl ObjectWrite + ?Sized),
     image: &Image,
     base: Option<CommitId>,
     root: RootDir,
-    boot: Dict,
+    more: Dict,
 ) -> Result<CommitId> {
     let mut entries: Vec<_> =
         entries(image, &KEYS)?.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    entries.extend(boot);
+    entries.extend(more);
     entries.push((IMPORTER.to_owned(), Value::Str(importer_version())));
     let diff_ids: Vec<_> = image.layers()?.iter().map(|layer| layer.diff_id.to_string()).collect();
     entries.push((READ_LAYERS.to_owned(), Value::strv(diff_ids.iter().map(String::as_str))));
@@ -64,6 +69,20 @@ pub(in crate::container) fn write_merge_commit(
         root,
     };
     Ok(store.write_commit(&commit)?)
+}
+
+/// What the metadata of a merge commit says of plain layers that were taken in with this treatment of `var`.
+pub(in crate::container) fn layers_metadata(var: Var) -> Dict {
+    let mut metadata = Dict::new();
+    if var == Var::Keep {
+        metadata.push(VAR, Value::Str(KEPT.to_owned()));
+    }
+    metadata
+}
+
+/// The treatment of `var` in the plain layers of a merge commit of this program.
+pub(super) fn var_of_layers(metadata: &Dict) -> Var {
+    if metadata.get_str(VAR) == Some(KEPT) { Var::Keep } else { Var::Factory }
 }
 
 /// The time at which the image was made, in seconds since 1970.

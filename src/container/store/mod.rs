@@ -24,7 +24,7 @@ mod reexport;
 mod update;
 mod way;
 
-pub(super) use commit::write_merge_commit;
+pub(super) use commit::{layers_metadata, write_merge_commit};
 pub use copy::copy;
 pub use garbage::{prune_images, prune_layers, remove};
 pub(super) use kept::{KeptLayer, LayerRole, Layers, Origin, TakenLayer};

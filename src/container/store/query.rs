@@ -3,13 +3,14 @@
 use ostree_format::CommitId;
 
 use super::ImageStore;
-use super::commit::{READ_LAYERS, parse_merge};
+use super::commit::{READ_LAYERS, parse_merge, var_of_layers};
 use super::layers::{Holds, LayerIndex};
 use super::names::{image_of_ref, image_ref};
 use super::record::{IMPORTER, OURS};
 use super::update::read_update;
 use crate::container::image::{Error, Image, ImageReference, Result};
 use crate::store::{Refs, load_commit};
+use crate::tar::Var;
 
 /// An image that was pulled.
 #[derive(Debug, Clone)]
@@ -55,15 +56,24 @@ impl StoredImage {
         Ok(parent.filter(|parent| *parent == on_base.commit))
     }
 
-    /// Whether the image was pulled by somebody who read all its layers, or believed none but those that had been read. Early
-    /// versions of this program believed what other images said of their layers.
+    /// Whether the image is what a pull with this treatment of `var` makes of it. Early versions of this program believed
+    /// what other images said of their layers; other programs read them, and say nothing of `var`.
     ///
     /// # Errors
-    /// [`Error::Store`] if the image's commit cannot be read.
-    pub(in crate::container) fn is_of_read_layers(&self, store: &(impl ImageStore + ?Sized)) -> Result<bool> {
+    /// [`Error::Store`] if the image's commit cannot be read; [`Error::Image`] if the image is not what it should be.
+    pub(in crate::container) fn is_as_pulled_with(
+        &self,
+        store: &(impl ImageStore + ?Sized),
+        var: Var,
+    ) -> Result<bool> {
         let metadata = load_commit(store, &self.commit)?.metadata;
-        let importer = metadata.get_str(IMPORTER).unwrap_or_default();
-        Ok(!importer.starts_with(OURS) || metadata.contains_key(READ_LAYERS))
+        if !metadata.get_str(IMPORTER).unwrap_or_default().starts_with(OURS) {
+            return Ok(true);
+        }
+        let is_of_var = var_of_layers(&metadata) == var
+            || self.image.plan()?.plain_layers() == 0
+            || self.image.without_server().on_base()?.is_some();
+        Ok(is_of_var && metadata.contains_key(READ_LAYERS))
     }
 }
 

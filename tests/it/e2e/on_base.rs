@@ -283,4 +283,7 @@ fn once_taken_for_a_plain_image() {
     work.run(OURS, &args);
     work.run(OURS, &pull);
     assert_eq!(work.run(OURS, &["rev-parse", "--repo=store", &name]), image);
+    // It has no plain layers whose /var could be somewhere else.
+    let said = work.run(OURS, &[&pull[..], &["--keep-var"]].concat());
+    assert!(said.starts_with("No changes in "), "{said}");
 }

@@ -10,6 +10,7 @@ use ostree_rs::container::pull::{Check, check_image, pull_image};
 use ostree_rs::container::store;
 use ostree_rs::container::trust::Admitted;
 use ostree_rs::store::{MemStore, Refs};
+use ostree_rs::tar::Var;
 
 use super::{Work, file, layer, name, new_layout, pull, put_image, unverified};
 use crate::corpus;
@@ -54,6 +55,30 @@ fn an_update_fetches_what_is_new() {
     // The same layers, the same commit, whenever they were pulled.
     let other = MemStore::new();
     assert_eq!(pull(&layout, &other, "oci:x").unwrap().commit, second.commit);
+}
+
+/// A deployment needs what somebody pulled for libostree before 2024.3 in another tree.
+#[test]
+fn an_image_that_was_pulled_by_another_rule_for_var_has_changed() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = new_layout(temp.path());
+    put_image(&layout, &[layer(&[file("usr/a", "1"), file("var/lib/state", "s")])], &[]);
+    let (store, image, now) = (MemStore::new(), name("oci:x"), Admitted::unjudged(&layout).unwrap());
+    let options = |var| {
+        let mut options = unverified();
+        options.pull.var = var;
+        options
+    };
+    let is_current = |var| {
+        let check = check_image(&store, &now, &image, &options(var).pull).unwrap();
+        matches!(check, Check::Current(_))
+    };
+    let mut commits = Vec::new();
+    for (var, other) in [(Var::Factory, Var::Keep), (Var::Keep, Var::Factory)] {
+        commits.push(pull_image(&now, &store, &image, &options(var), &Ctx::default()).unwrap().commit);
+        assert!(is_current(var) && !is_current(other), "{var:?}");
+    }
+    assert_ne!(commits[0], commits[1]);
 }
 
 #[test]

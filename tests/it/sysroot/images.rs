@@ -1,12 +1,14 @@
 //! Images in sysroots: deployed, upgraded, changed over to; beside C ostree, which lists what came out.
 
+mod var;
+
 use std::fs;
 use std::path::PathBuf;
 
 use super::Place;
 use super::deploy::assert_bootable;
 use crate::cli::OURS;
-use crate::oracle::{need, need_root, run};
+use crate::oracle::{need, need_root};
 use crate::registry::server::{Login, Server, Speech, USER};
 
 impl Place {
@@ -128,39 +130,6 @@ fn images_are_deployed_upgraded_and_changed_over_to() {
     place.c(&["admin", "cleanup", "--sysroot=root"]);
     place.c(&["fsck", "-q", "--repo=root/ostree/repo"]);
     assert_bootable(&place.at("root"));
-}
-
-/// What layers on top of the commit have in `/var` becomes that of a new system, and is no news for one that exists: as with bootc
-/// beside libostree since 2024.3.
-#[test]
-fn var_of_layers_is_that_of_a_new_system() {
-    if !need("ostree") || !need("umoci") || !need_root() {
-        return;
-    }
-    let place = Place::new();
-    fs::create_dir(place.at("root")).unwrap();
-    place.ours(&["admin", "init-fs", "root"]);
-    place.ours(&["admin", "stateroot-init", "os", "--sysroot=root"]);
-    let layer = |n: &str, content: &str| {
-        fs::create_dir_all(place.at(&format!("layer{n}/var/lib/app"))).unwrap();
-        place.write(&format!("layer{n}/var/lib/app/state"), content);
-        let (dir, tar) = (place.at(&format!("layer{n}")), place.at("layer.tar"));
-        run("tar", &["-C", dir.to_str().unwrap(), "-cf", tar.to_str().unwrap(), "var"]);
-        let image = format!("{}:1", place.at("oci").display());
-        run("umoci", &["raw", "add-layer", "--image", &image, tar.to_str().unwrap()]);
-    };
-    place.image("1", "1");
-    layer("1", "first");
-    let image = "ostree-unverified-image:oci:oci:1";
-    let names = ["--sysroot=root", "--stateroot=os", "--imgref", image];
-    place.ours(&[&["container", "image", "deploy"], &names[..]].concat());
-    let state = || fs::read_to_string(place.at("root/ostree/deploy/os/var/lib/app/state")).unwrap();
-    assert_eq!(state(), "first");
-    layer("2", "second");
-    place.ours(&["container", "image", "upgrade", "--sysroot=root"]);
-    assert_eq!((state(), place.deployments("root")), ("first".to_owned(), 2));
-    let (_, dir) = place.newest("root");
-    assert!(!dir.join("usr/share/factory").exists());
 }
 
 /// What images ask for in bootc's `kargs.d` comes with them and goes with them; what was changed on the machine stays.
