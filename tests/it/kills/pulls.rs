@@ -83,6 +83,7 @@ fn objects(mode: &str, options: &[&str]) {
     let repo = format!("--repo={WORK}");
     let args = [&["pull", &repo, "--depth=1"][..], options, &["origin", "main"]].concat();
     let killed = |place: &Place| {
+        server.wait_for_clients();
         server.asked();
         Left::of(place)
     };
@@ -126,6 +127,7 @@ fn a_killed_pull_of_a_delta_goes_on_in_the_middle_of_a_part() {
     puller(&place, "bare-user", &server.url("repo"));
     place.ours(&["pull", &format!("--repo={BEFORE}"), "origin", &format!("main@{old}")]);
     let killed = |place: &Place| {
+        server.wait_for_clients();
         server.asked();
         Left::of(place)
     };

@@ -1,7 +1,7 @@
 //! nginx with a directory, on a free port, for as long as the value lives.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::oracle;
 use crate::registry::server::Certificates;
+
+/// Where the server says how many are connected.
+const CONNECTIONS: &str = "/.connections";
 
 /// A running server.
 pub(crate) struct Nginx {
@@ -56,7 +59,7 @@ impl Nginx {
              http {{\n{temporary}\
              log_format asked '$request_method $uri $status $http_range';\n\
              access_log {at}/asked asked;\n\
-             server {{ listen {address} {how}; root {}; {more} }}\n}}\n",
+             server {{ listen {address} {how}; root {}; location = {CONNECTIONS} {{ stub_status; access_log off; }} {more} }}\n}}\n",
             root.display()
         );
         fs::write(dir.path().join("config"), config).unwrap();
@@ -81,6 +84,24 @@ impl Nginx {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
+    }
+
+    /// Waits until no client is connected any more: what one asked for that was killed is in the log from then on, which
+    /// nginx writes when it sees that the client is gone, perhaps after it has answered others. Not for TLS.
+    pub(crate) fn wait_for_clients(&self) {
+        let ask = || -> std::io::Result<String> {
+            let mut own = TcpStream::connect(self.address)?;
+            own.write_all(format!("GET {CONNECTIONS} HTTP/1.0\r\n\r\n").as_bytes())?;
+            let mut answer = String::new();
+            own.read_to_string(&mut answer).map(|_| answer)
+        };
+        for _ in 0..1000 {
+            if ask().unwrap().contains("\nActive connections: 1 ") {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("clients stay connected: {:?}", ask());
     }
 
     /// What was asked for since the last time: method, path, status, range.
