@@ -13,7 +13,7 @@ use crate::cli::locate;
 use crate::cli::near;
 use crate::cli::terminal::{Session, size};
 use crate::format::variant::Dict;
-use crate::format::{Checksum, CollectionId, CommitId, CommitRef, RefName, RefSpec, RemoteName};
+use crate::format::{Checksum, CollectionId, CommitId, CommitRef, RefName, RefSpec, RemoteName, Summary};
 use crate::host::{Machine, SignedBy, require_signature};
 use crate::repo::{Fsync, Repo, TransactionStats};
 use crate::sign::gpg::Keyring;
@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BOOL", value_parser = super::boolean, num_args = 0..=1, require_equals = true)]
     #[arg(default_value = "false", default_missing_value = "true", hide_default_value = true)]
     gpg_verify: bool,
-    /// Demand an OpenPGP signature on the summary, by the keys of --remote
+    /// Demand an OpenPGP signature on the summary, by the keys of --remote, and take refs as it has them
     #[arg(long, value_name = "BOOL", value_parser = super::boolean, num_args = 0..=1, require_equals = true)]
     #[arg(default_value = "false", default_missing_value = "true", hide_default_value = true)]
     gpg_verify_summary: bool,
@@ -97,10 +97,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     {
         bail!("{}", no_key(remote));
     }
-    if let Some(keyring) = keyring.as_ref().filter(|_| args.gpg_verify_summary) {
-        verify_summary(&source, keyring)?;
-    }
-    let wanted = wanted(args, &source)?;
+    let keyring_of_summary = keyring.as_ref().filter(|_| args.gpg_verify_summary);
+    let summary = keyring_of_summary.map(|keyring| verified_summary(&source, keyring)).transpose()?;
+    let wanted = wanted(args, &source, summary.as_ref())?;
     let signed_by = keyring.as_ref().filter(|_| args.gpg_verify).cloned().map(SignedBy);
     let mut judge = Judge { signed_by, names: BTreeMap::new(), collection: None };
     if !args.disable_verify_bindings {
@@ -148,16 +147,29 @@ fn copy(
     })
 }
 
-fn wanted(args: &Args, source: &Repo) -> anyhow::Result<Vec<Wanted>> {
+/// What refs name is what the summary says, if that was verified, or else what the source says.
+fn wanted(args: &Args, source: &Repo, summary: Option<&Summary>) -> anyhow::Result<Vec<Wanted>> {
+    let in_summary = |name: &RefName, summary: &Summary| match summary.find(name) {
+        Some(found) => Ok(found.commit),
+        None => bail!("No such branch '{name}' in repository summary"),
+    };
     if args.refs.is_empty() {
-        let every = source.list()?.into_iter();
-        return every.map(|(refspec, id)| local(refspec).map(|name| (Some(name), id))).collect();
+        let every = source.list()?.into_iter().map(|(refspec, id)| {
+            let name = local(refspec)?;
+            let id = summary.map_or(Ok(id), |summary| in_summary(&name, summary))?;
+            Ok((Some(name), id))
+        });
+        return every.collect();
     }
     let one = |given: &String| -> anyhow::Result<Wanted> {
         if let Ok(checksum) = given.parse::<Checksum>() {
             return Ok((None, CommitId::new(checksum)));
         }
         let name: RefName = given.parse().with_context(|| format!("Invalid ref name {given}"))?;
+        if let Some(summary) = summary {
+            let id = in_summary(&name, summary)?;
+            return Ok((Some(name), id));
+        }
         let refspec = RefSpec::from(name.clone());
         let missing = |refspec| near::with_nearest_ref(source, Error::RefNotFound(refspec));
         let id = source.resolve(&refspec)?.ok_or_else(|| missing(refspec))?;
@@ -204,7 +216,7 @@ impl Voucher for Judge {
     }
 }
 
-fn verify_summary(source: &Repo, keyring: &Keyring) -> anyhow::Result<()> {
+fn verified_summary(source: &Repo, keyring: &Keyring) -> anyhow::Result<Summary> {
     let missing = |what: &'static str| {
         move |error: std::io::Error| {
             anyhow!(error).context(format!("GPG verification enabled, but no {what} found"))
@@ -213,5 +225,6 @@ fn verify_summary(source: &Repo, keyring: &Keyring) -> anyhow::Result<()> {
     let summary = source.dir().read("summary").map_err(missing("summary"))?;
     let signatures = source.dir().read("summary.sig").map_err(missing("summary signatures"))?;
     let signatures = Dict::parse(&signatures).context("summary.sig")?;
-    require_signature(keyring, &summary, Some(&signatures)).context("summary")
+    require_signature(keyring, &summary, Some(&signatures)).context("summary")?;
+    Summary::parse(&summary).context("summary")
 }

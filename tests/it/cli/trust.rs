@@ -83,6 +83,52 @@ fn damage_is_passed_on_by_pull_local_or_refused_as_by_c() {
     }
 }
 
+/// Where the summary has to be signed, refs are what it says, whatever the source says by then.
+#[test]
+fn refs_are_those_of_the_signed_summary() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let run = |program: &str, args: &[&str]| start(program, tmp.path(), args);
+    let ok = |program: &str, args: &[&str]| {
+        let out = run(program, args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().trim_end().to_owned()
+    };
+    let commit = |name: &str, content: &str| {
+        fs::create_dir_all(tmp.path().join("tree")).unwrap();
+        fs::write(tmp.path().join("tree/file"), content).unwrap();
+        ok("ostree", &["--repo=source", "commit", "-b", name, "--tree=dir=tree", "--canonical-permissions"])
+    };
+    ok(OURS, &["gpg-new-key", "--secret=secret.asc", "--public=key.asc", "Example OS <os@example.org>"]);
+    ok("ostree", &["--repo=source", "init", "--mode=archive"]);
+    let signed = commit("main", "signed");
+    ok(OURS, &["--repo=source", "summary", "-u", "--gpg-sign=os@example.org", "--gpg-homedir=secret.asc"]);
+    let (newer, _) = (commit("main", "newer"), commit("other", "newer"));
+    for (refs, main) in [(&["main"][..], Some(&signed)), (&["other"], None), (&[], None), (&[&newer], None)] {
+        let pulled = ["ostree", OURS].map(|program| {
+            let _ = fs::remove_dir_all(tmp.path().join("repo"));
+            ok("ostree", &["--repo=repo", "init", "--mode=archive"]);
+            ok(
+                "ostree",
+                &["--repo=repo", "remote", "add", "--gpg-import=key.asc", "r", "http://example.org"],
+            );
+            let pull = ["--repo=repo", "pull-local", "--remote=r", "--gpg-verify-summary", "source"];
+            let out = run(program, &[&pull, refs].concat());
+            let main = run("ostree", &["--repo=repo", "rev-parse", "r:main"]);
+            (
+                out.status.code(),
+                String::from_utf8(main.stdout).unwrap(),
+                String::from_utf8(out.stderr).unwrap(),
+            )
+        });
+        let [theirs, ours] = pulled;
+        assert_eq!(ours, theirs, "{refs:?}");
+        assert_eq!(main.map_or("", |main| main), ours.1.trim_end(), "{refs:?}");
+    }
+}
+
 fn in_repo(dir: &Path, name: &str) -> String {
     let path: PathBuf = dir.join(name);
     format!("--repo={}", path.display())
