@@ -61,11 +61,7 @@ impl StoredImage {
     ///
     /// # Errors
     /// [`Error::Store`] if the image's commit cannot be read; [`Error::Image`] if the image is not what it should be.
-    pub(in crate::container) fn is_as_pulled_with(
-        &self,
-        store: &(impl ImageStore + ?Sized),
-        var: Var,
-    ) -> Result<bool> {
+    pub fn is_as_pulled_with(&self, store: &(impl ImageStore + ?Sized), var: Var) -> Result<bool> {
         let metadata = load_commit(store, &self.commit)?.metadata;
         if !metadata.get_str(IMPORTER).unwrap_or_default().starts_with(OURS) {
             return Ok(true);

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use anyhow::bail;
 use serde::Serialize;
 
 use super::Image;
@@ -53,7 +54,7 @@ pub(in crate::cli::verb) fn upgrade(
     let what = &Image::of(image.clone());
     let before = deployed(&current, stateroot, image)?;
     let commit = match extent {
-        Extent::DeployOnly => container::store::require(sysroot.repo(), &image.image)?.commit,
+        Extent::DeployOnly => pulled_before(sysroot, image)?,
         Extent::Deploy | Extent::PullOnly => pull(sysroot, what, image, (pulling, NameImage::Yes), session)?,
     };
     if before == Some(commit) {
@@ -66,6 +67,17 @@ pub(in crate::cli::verb) fn upgrade(
     let update = Update { stateroot, image: what, target: image, kernel_args: None, pulling, name };
     update.deploy(sysroot, current, commit, session)?;
     Ok(Upgraded::Yes)
+}
+
+/// The commit of an image as it was pulled last, if that is what a deployment needs.
+fn pulled_before(sysroot: &Sysroot, image: &OstreeImageReference) -> anyhow::Result<CommitId> {
+    let stored = container::store::require(sysroot.repo(), &image.image)?;
+    match stored.is_as_pulled_with(sysroot.repo(), Var::Keep)? {
+        true => Ok(stored.commit),
+        false => bail!(
+            "{image} was pulled for something else than a deployment: upgrade without --deploy-only, which pulls it again"
+        ),
+    }
 }
 
 /// The commit that a stateroot boots next, if it came from this image.

@@ -41,6 +41,8 @@ fn var_of_layers_is_that_of_a_new_system() {
     let tree =
         place.c(&["ls", "-R", "--repo=root/ostree/repo", "ostree/container/image/oci_3A_oci_3A_1", "/usr"]);
     assert!(tree.contains("/usr/share/factory/var/lib/app/state"), "{tree}");
+    let said = place.fails(&["admin", "upgrade", "--sysroot=root", "--os=os", "--deploy-only"]);
+    assert!(said.contains("pulled for something else"), "{said}");
     place.ours(&["container", "image", "upgrade", "--sysroot=root"]);
     assert_eq!((state(), place.deployments("root")), ("first".to_owned(), 2));
     let (_, dir) = place.newest("root");
