@@ -29,6 +29,8 @@ pub struct ImageDeployment<'a> {
     /// The kernel's arguments; those of the deployment before if `None`. What the image itself asks for in
     /// `usr/lib/bootc/kargs.d` is added, and what the one before asked for alone taken away.
     pub kernel_args: Option<KernelArgs>,
+    /// When the deployment is finished; if `None`, on the running system when the machine shuts down, elsewhere at once.
+    pub finish: Option<Finish>,
 }
 
 /// The image that upgrades of a deployment come from, if it is one.
@@ -41,8 +43,8 @@ pub fn image_of(deployment: &Deployment) -> Result<Option<OstreeImageReference>>
 }
 
 impl Machine {
-    /// Deploys a commit of an image: on the running system it is finished when the machine shuts down. What the deployment
-    /// before says of its origin stays, but where upgrades come from, and what was for it alone.
+    /// Deploys a commit of an image. What the deployment before says of its origin stays, but where upgrades come from,
+    /// and what was for it alone.
     ///
     /// # Errors
     /// As [`Machine::deploy`]; [`Error::Image`](super::Error::Image) if what the image asks of the kernel's arguments cannot be
@@ -72,10 +74,10 @@ impl Machine {
             kernel_args,
             ..DeployOptions::new(what.stateroot.clone(), what.commit)
         };
-        let finish = match current.booted() {
+        let finish = what.finish.unwrap_or(match current.booted() {
             Some(_) => Finish::AtShutdown { lock: StagedLock::Open },
             None => Finish::AT_ONCE,
-        };
+        });
         self.deploy(sysroot, current, &options, finish, ctx)
     }
 }

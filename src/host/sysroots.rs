@@ -102,6 +102,15 @@ impl Machine {
         systemctl(&["reboot"], "reboot.target")
     }
 
+    /// Restarts as [`Machine::reboot`], but with the kernel that the running one has loaded
+    /// ([`Sysroot::load_kexec`](crate::sysroot::Sysroot::load_kexec)).
+    ///
+    /// # Errors
+    /// [`Error::Service`]
+    pub fn kexec(&self) -> Result<()> {
+        systemctl(&["kexec"], "kexec.target")
+    }
+
     /// What the sysroot in `dir` has to be told of this machine.
     fn surroundings(&self, dir: &Dir) -> Result<Surroundings> {
         let root = Inode::from(&fs::metadata("/").map_err(Error::io("stat", "/"))?);

@@ -98,6 +98,16 @@ pub enum Error {
         /// The error of the system.
         source: io::Error,
     },
+    /// The running kernel does not load that of a deployment.
+    #[error("Loading kernel {kernel} into kexec{advice}")]
+    Kexec {
+        /// The file of the kernel, from the root of the sysroot.
+        kernel: String,
+        /// What it takes.
+        advice: &'static str,
+        /// The error of the system.
+        source: io::Error,
+    },
     /// There are deployments, and in `boot` is nothing that boots them: most likely its file system is not mounted.
     #[error(
         "There are deployments, but nothing in boot leads to them: mount its file system there. If all boot entries are lost for good, make the directory boot/ostree: then every deployment is deleted"
@@ -199,7 +209,9 @@ impl Kind for Error {
                 ErrorKind::Damaged
             }
             Self::RootConfig(_) | Self::WrongImage { .. } => ErrorKind::Damaged,
-            Self::Io { source, .. } | Self::BootFull { source, .. } => Kind::kind(source),
+            Self::Io { source, .. } | Self::BootFull { source, .. } | Self::Kexec { source, .. } => {
+                Kind::kind(source)
+            }
             Self::NotASysroot
             | Self::NoStateroot(_)
             | Self::NotBooted

@@ -9,6 +9,7 @@
 //! soft_reboot    what systemd starts next, on the kernel that runs
 //! write          the switch from one list of deployments to the next: in which order things become visible
 //! install        kernels and boot entries
+//! kexec          a kernel that the running one starts, without the boot loader
 //! room           what to do if /boot is too small for old and new kernels
 //! retain         which deployments stay when a new one comes
 //! cleanup        what no boot entry leads to
@@ -45,6 +46,7 @@ mod in_place;
 mod install;
 pub mod kargs;
 mod kernel;
+mod kexec;
 mod labels;
 mod load;
 mod lock;

@@ -111,8 +111,7 @@ fn table(theirs: &Verbs, ours: &Verbs) -> String {
         "# What `ostree-rs` has of the command line of `ostree`\n\n\
          Both programs were asked for their verbs and options; a test makes this table (`tests/it/cli/parity.rs`).\n\
          Verbs and options of libostree 2026.4 that the C program of Debian does not know are counted, too. Not counted:\n\
-         `--help`, `--version`, `--verbose` and `--repo`, which all have. `--kexec` is missing because only a system call\n\
-         that Rust reaches by `unsafe` alone, or another program, loads a kernel into the running one.\n\n\
+         `--help`, `--version`, `--verbose` and `--repo`, which all have.\n\n\
          Here are {verbs} of {} verbs, and {here} of {count} options.\n\n\
          | verb | options of C ostree | missing here | only here |\n|---|---|---|---|\n{rows}",
         theirs.len()

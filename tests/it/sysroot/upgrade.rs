@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::Place;
+use crate::cli::OURS;
 use crate::oracle::{need, need_root, run};
 
 /// Two copies of a sysroot in which C ostree has deployed the branch `os` of the remote `origin`: `c` and `ours`.
@@ -71,6 +72,24 @@ fn an_upgrade_brings_what_c_ostree_brings() {
     let chosen = format!("--override-commit={}", second.trim());
     both(&place, &["upgrade", "--os=os", "--allow-downgrade", &chosen]);
     alike(&place);
+    assert_eq!(fs::read_to_string(place.deployment("ours").join("usr/bin/tool")).unwrap(), "2");
+}
+
+/// What is a kernel here no machine starts, and many start none at all: it is named, and the deployment is there all the same.
+/// The machine of `tests/boot` starts one.
+#[test]
+fn a_kernel_that_cannot_be_started_is_named() {
+    let Some(place) = twins() else { return };
+    place.commit("2");
+    let refused = |options: &[&str], expected: &str| {
+        let out = place.run(OURS, &[&["admin", "upgrade", "--sysroot=ours", "--os=os"], options].concat());
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{options:?}: {said}");
+        assert!(said.contains(expected), "{options:?}: {said}");
+    };
+    refused(&["--kexec", "--pull-only"], "Cannot simultaneously specify --pull-only and --kexec");
+    refused(&["--kexec", "--stage"], "Cannot simultaneously specify --stage and --kexec");
+    refused(&["--kexec"], "Loading kernel ostree/deploy/os/deploy/");
     assert_eq!(fs::read_to_string(place.deployment("ours").join("usr/bin/tool")).unwrap(), "2");
 }
 

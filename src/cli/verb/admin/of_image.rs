@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::upstream::Common;
 use crate::cli::terminal::{Nothing, Session};
 use crate::cli::verb::container::update::PullingOptions;
 use crate::cli::verb::container::upgrade::{Extent, Upgraded, check, upgrade};
@@ -25,10 +26,11 @@ pub(super) fn deploy(
     sysroot: &Sysroot,
     current: Deployments,
     (stateroot, image): (&Stateroot, &OstreeImageReference),
-    (extent, pulling): (Extent, &PullingOptions),
+    (extent, common): (Extent, &Common),
     session: &mut Session,
 ) -> anyhow::Result<Upgraded> {
-    let upgraded = upgrade(sysroot, current, stateroot, image, (extent, pulling), session)?;
+    let how = (extent, common.finish(), &common.pulling);
+    let upgraded = upgrade(sysroot, current, stateroot, image, how, session)?;
     if upgraded == Upgraded::No {
         writeln!(session.out, "No update available.")?;
     }

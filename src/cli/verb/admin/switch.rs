@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context, bail};
 
-use super::upstream::{Age, Common, Fetch, Upstream, reboot};
+use super::upstream::{Age, Common, Fetch, Upstream};
 use super::{Locked, of_image};
 use crate::cli::locate;
 use crate::cli::terminal::Session;
@@ -35,10 +35,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         if old_image.as_ref() == Some(&image) {
             bail!("Old and new images are equal: {image}");
         }
-        let (what, booted) = ((upstream.stateroot(), &image), deployments.clone());
-        of_image::deploy(&sysroot, deployments, what, (Extent::Deploy, &args.common.pulling), session)?;
+        let (what, before) = ((upstream.stateroot(), &image), deployments.clone());
+        of_image::deploy(&sysroot, deployments, what, (Extent::Deploy, &args.common), session)?;
         forget(&sysroot, old.as_ref(), session)?;
-        return if args.common.reboot { reboot(&booted) } else { Ok(()) };
+        return args.common.start(&sysroot, what.0, &before);
     }
     let new = match &old {
         Some(old) => other(old, &args.refspec)?,
@@ -50,10 +50,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     upstream.set_origin(DeploymentOrigin::from_refspec(&new.to_string())?);
     // Two refs have no common history that one could be older in.
     let (commit, _) = upstream.fetch(sysroot.repo_mut(), Fetch::FromRemote, Age::Any, session)?;
-    let booted = deployments.clone();
+    let (stateroot, before) = (upstream.stateroot().clone(), deployments.clone());
     upstream.deploy(&sysroot, deployments, commit, Finish::AT_ONCE, session)?;
     forget(&sysroot, old.as_ref(), session)?;
-    if args.common.reboot { reboot(&booted) } else { Ok(()) }
+    args.common.start(&sysroot, &stateroot, &before)
 }
 
 /// Deletes the ref that upgrades came from.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context, bail};
 
-use super::upstream::{Age, Common, Fetch, Upstream, reboot};
+use super::upstream::{Age, Common, Fetch, Upstream};
 use super::{Locked, of_image};
 use crate::cli::terminal::Session;
 use crate::cli::verb::container::upgrade::{Extent, Upgraded};
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     stage: bool,
     /// Only tell what is new of the image that the system came from: digest, version, bytes to fetch, packages; exit with
     /// 77 if nothing is
-    #[arg(long, conflicts_with_all = ["reboot", "pull_only", "deploy_only", "stage"])]
+    #[arg(long, conflicts_with_all = ["reboot", "kexec", "pull_only", "deploy_only", "stage"])]
     check: bool,
     /// Print one JSON object
     #[arg(long, requires = "check")]
@@ -47,8 +47,13 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if args.pull_only && args.deploy_only {
         bail!("Cannot simultaneously specify --pull-only and --deploy-only");
     }
-    if args.pull_only && args.common.reboot {
-        bail!("Cannot simultaneously specify --pull-only and --reboot");
+    if args.pull_only
+        && let Some(start) = args.common.starts()
+    {
+        bail!("Cannot simultaneously specify --pull-only and {start}");
+    }
+    if args.stage && args.common.finish().is_some() {
+        bail!("Cannot simultaneously specify --stage and --kexec: what is staged has no kernel to start yet");
     }
     if args.check {
         return check(args, session);
@@ -71,15 +76,16 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     if !is_new {
         return Ok(writeln!(session.out, "No update available.")?);
     }
-    let booted = deployments.clone();
-    if !args.pull_only {
-        let finish = match args.stage {
-            true => Finish::AtShutdown { lock: StagedLock::Open },
-            false => Finish::AT_ONCE,
-        };
-        upstream.deploy(&sysroot, deployments, commit, finish, session)?;
+    if args.pull_only {
+        return Ok(());
     }
-    if args.common.reboot { reboot(&booted) } else { Ok(()) }
+    let finish = match args.stage {
+        true => Finish::AtShutdown { lock: StagedLock::Open },
+        false => Finish::AT_ONCE,
+    };
+    let (stateroot, before) = (upstream.stateroot().clone(), deployments.clone());
+    upstream.deploy(&sysroot, deployments, commit, finish, session)?;
+    args.common.start(&sysroot, &stateroot, &before)
 }
 
 /// Tells what an upgrade would bring.
@@ -108,9 +114,9 @@ fn to_image(
         (_, true) => Extent::DeployOnly,
         _ => Extent::Deploy,
     };
-    let booted = deployments.clone();
-    match of_image::deploy(sysroot, deployments, what, (extent, &args.common.pulling), session)? {
-        Upgraded::Yes if args.common.reboot => reboot(&booted),
+    let before = deployments.clone();
+    match of_image::deploy(sysroot, deployments, what, (extent, &args.common), session)? {
+        Upgraded::Yes if extent != Extent::PullOnly => args.common.start(sysroot, what.0, &before),
         _ => Ok(()),
     }
 }

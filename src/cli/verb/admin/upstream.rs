@@ -33,11 +33,50 @@ pub(super) struct Common {
     /// The stateroot, instead of the booted one
     #[arg(long, value_name = "STATEROOT")]
     pub(super) os: Option<Stateroot>,
-    /// Restart the machine afterwards, by `systemctl reboot`
+    /// Restart the machine afterwards, by `systemctl reboot`, or `kexec` with --kexec
     #[arg(short, long)]
-    pub(super) reboot: bool,
+    reboot: bool,
+    /// Let the running kernel load the new one, for `systemctl kexec`: a restart without firmware and boot loader
+    #[arg(short, long)]
+    kexec: bool,
     #[command(flatten)]
     pub(super) pulling: PullingOptions,
+}
+
+impl Common {
+    /// The option that has a new deployment started, for messages.
+    pub(super) fn starts(&self) -> Option<&'static str> {
+        match (self.kexec, self.reboot) {
+            (true, _) => Some("--kexec"),
+            (_, true) => Some("--reboot"),
+            _ => None,
+        }
+    }
+
+    /// When a new deployment is finished, if that is not left to what it comes from: a kernel is loaded from one that is.
+    pub(super) fn finish(&self) -> Option<Finish> {
+        self.kexec.then_some(Finish::AT_ONCE)
+    }
+
+    /// Has the new deployment of a stateroot started: its kernel loaded, the machine restarted.
+    pub(super) fn start(
+        &self,
+        sysroot: &Sysroot,
+        stateroot: &Stateroot,
+        before: &Deployments,
+    ) -> anyhow::Result<()> {
+        if self.kexec {
+            let deployments = sysroot.load()?;
+            let new = deployments.list.iter().find(|deployment| deployment.id.stateroot == *stateroot);
+            sysroot.load_kexec(new.with_context(|| format!("No deployment for OS '{stateroot}'"))?)?;
+        }
+        // Another machine than this one nobody wants to restart.
+        if !self.reboot || before.booted().is_none() {
+            return Ok(());
+        }
+        let machine = Machine::from_env();
+        Ok(if self.kexec { machine.kexec() } else { machine.reboot() }?)
+    }
 }
 
 /// What is fetched before it is looked which commit is deployed.
@@ -163,14 +202,6 @@ impl Upstream {
         };
         Machine::from_env().deploy(sysroot, deployments, &options, finish, &session.ctx)?;
         Ok(())
-    }
-}
-
-/// Restarts the machine, if it runs from this sysroot; another one nobody wants to restart.
-pub(super) fn reboot(deployments: &Deployments) -> anyhow::Result<()> {
-    match deployments.booted() {
-        Some(_) => Ok(Machine::from_env().reboot()?),
-        None => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::container::pull::{
     Check, NameImage, PullOptions, StoreOptions, Unneeded, check_image, pull_image,
 };
 use crate::format::CommitId;
-use crate::host::{ImageDeployment, Machine};
+use crate::host::{Finish, ImageDeployment, Machine};
 use crate::sysroot::kargs::KernelArgs;
 use crate::sysroot::{Deployments, Stateroot, Sysroot};
 use crate::tar::Var;
@@ -29,6 +29,8 @@ pub(in crate::cli::verb) struct Update<'a> {
     /// The image that upgrades will come from.
     pub(in crate::cli::verb) target: &'a OstreeImageReference,
     pub(in crate::cli::verb) kernel_args: Option<KernelArgs>,
+    /// When the deployment is finished, if it is not left to [`ImageDeployment`].
+    pub(in crate::cli::verb) finish: Option<Finish>,
     pub(in crate::cli::verb) pulling: &'a PullingOptions,
     /// Whether the image gets its name in the repository.
     pub(in crate::cli::verb) name: NameImage,
@@ -71,6 +73,7 @@ impl Update<'_> {
             commit,
             image: self.target,
             kernel_args: self.kernel_args.clone(),
+            finish: self.finish,
         };
         Machine::from_env().deploy_image(sysroot, current, &what, &session.ctx)?;
         Ok(())

@@ -18,7 +18,7 @@ use crate::container::image::{ImageSource, OstreeImageReference};
 use crate::container::pull::{Check, NameImage, PullOptions, check_image, plan_pull};
 use crate::container::store::{StoredImage, query_commit};
 use crate::format::CommitId;
-use crate::host::image_of;
+use crate::host::{Finish, image_of};
 use crate::sysroot::{Deployments, Stateroot, Sysroot};
 use crate::tar::Var;
 
@@ -42,13 +42,14 @@ pub(in crate::cli::verb) enum Upgraded {
     No,
 }
 
-/// Upgrades a stateroot whose deployment came from `image`, or lets it change over to that.
+/// Upgrades a stateroot whose deployment came from `image`, or lets it change over to that; [`ImageDeployment`] says what
+/// no [`Finish`] means.
 pub(in crate::cli::verb) fn upgrade(
     sysroot: &Sysroot,
     current: Deployments,
     stateroot: &Stateroot,
     image: &OstreeImageReference,
-    (extent, pulling): (Extent, &PullingOptions),
+    (extent, finish, pulling): (Extent, Option<Finish>, &PullingOptions),
     session: &mut Session,
 ) -> anyhow::Result<Upgraded> {
     let what = &Image::of(image.clone());
@@ -64,7 +65,7 @@ pub(in crate::cli::verb) fn upgrade(
         return Ok(Upgraded::Yes);
     }
     let name = NameImage::Yes;
-    let update = Update { stateroot, image: what, target: image, kernel_args: None, pulling, name };
+    let update = Update { stateroot, image: what, target: image, kernel_args: None, finish, pulling, name };
     update.deploy(sysroot, current, commit, session)?;
     Ok(Upgraded::Yes)
 }

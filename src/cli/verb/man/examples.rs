@@ -67,6 +67,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ("Fetch the newest commit, and let the machine boot it next:", "ostree-rs admin upgrade"),
         ("Fetch it now, and deploy it later:", "ostree-rs admin upgrade --pull-only"),
         ("Only tell what is new of the image that the system came from:", "ostree-rs admin upgrade --check"),
+        ("Let `systemctl kexec` start it, without firmware and boot loader:", "ostree-rs admin upgrade --kexec"),
     ]),
     ("ostree-rs-admin-instutil-grub2-generate", &[(
         "The menu of the boot entries of version 1, in a script of grub2-mkconfig:",

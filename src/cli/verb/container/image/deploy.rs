@@ -79,6 +79,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
         image: &Image::of(source.clone()),
         target,
         kernel_args: (!args.karg.is_empty()).then_some(kernel_args),
+        finish: None,
         pulling: &args.pulling,
         name: if args.no_imgref { NameImage::No } else { NameImage::Yes },
     };

@@ -78,7 +78,7 @@ impl Common {
         session: &mut Session,
     ) -> anyhow::Result<()> {
         let extent = if self.pull_only { Extent::PullOnly } else { Extent::Deploy };
-        let how = (extent, &self.pulling);
+        let how = (extent, None, &self.pulling);
         match upgrade_to(&locked.sysroot, current, stateroot, image, how, session)? {
             Upgraded::Yes => Ok(()),
             Upgraded::No => Ok(writeln!(session.out, "No update available.")?),
