@@ -50,14 +50,6 @@ pub enum Error {
         /// What is wrong with it.
         source: ParseError,
     },
-    /// The index of the static deltas to a commit cannot be read.
-    #[error("{path}")]
-    DeltaIndex {
-        /// The path of the index in the repository.
-        path: String,
-        /// What is wrong with it.
-        source: ParseError,
-    },
     /// A metalink cannot be read, or what it leads to is not what it tells of.
     #[error("metalink: {0}")]
     Metalink(String),
@@ -117,7 +109,6 @@ impl Kind for Error {
             }
             Self::NoRev { .. }
             | Self::Summary { .. }
-            | Self::DeltaIndex { .. }
             | Self::WrongDelta(_)
             | Self::OtherDelta { .. }
             | Self::Metalink(_) => ErrorKind::Damaged,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ostree_format::delta::{DeltaName, Superblock};
 use ostree_format::keyfile::KeyFile;
 use ostree_format::variant::{Dict, Value};
-use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES};
+use ostree_format::{Checksum, CommitId, MAX_METADATA_BYTES, ParseError};
 
 use super::error::{Error, Result};
 use super::options::{DeltaStats, DeltaUse, RemoteOptions, RemoteStats};
@@ -181,22 +181,30 @@ impl RemoteDeltas<'_> {
         Ok(newest.map(|(_, from)| from))
     }
 
-    /// Learns of the deltas in the index of a commit, if there is one.
+    /// Learns of the deltas in the index of a commit, if there is one. What cannot be read is none, as for C ostree: some
+    /// servers answer with a page, and the status 200, for every file that they lack.
     fn read_index(&mut self, to: &CommitId, ctx: &Ctx) -> Result<()> {
         let name = to.checksum().to_base64();
         let path = format!("delta-indexes/{}/{}.index", &name[..2], &name[2..]);
         let Some(bytes) = self.small(&path, ctx)? else { return Ok(()) };
-        let bad = |source| Error::DeltaIndex { path: path.clone(), source };
-        let index = Dict::parse(&bytes).map_err(bad)?;
-        let deltas = index.get_dict("ostree.static-deltas").map_err(bad)?.unwrap_or_default();
-        for (name, digest) in deltas {
-            if let (Ok(name), Value::Bytes(digest)) = (name.parse(), digest) {
-                let digest = Checksum::from_slice("static delta", 0, &digest).map_err(bad)?;
-                self.known.insert(name, digest);
-            }
+        match deltas_in(&bytes) {
+            Ok(deltas) => self.known.extend(deltas),
+            Err(error) => tracing::debug!(path, %error, "not an index of static deltas"),
         }
         Ok(())
     }
+}
+
+/// The deltas in an index, and the digests of their superblocks.
+fn deltas_in(index: &[u8]) -> std::result::Result<Vec<(DeltaName, Checksum)>, ParseError> {
+    let deltas = Dict::parse(index)?.get_dict("ostree.static-deltas")?.unwrap_or_default();
+    let mut known = Vec::new();
+    for (name, digest) in deltas {
+        if let (Ok(name), Value::Bytes(digest)) = (name.parse(), digest) {
+            known.push((name, Checksum::from_slice("static delta", 0, &digest)?));
+        }
+    }
+    Ok(known)
 }
 
 /// Whether the config of a remote says that commits have indexes of deltas.

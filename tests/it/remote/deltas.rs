@@ -88,6 +88,30 @@ fn deltas_that_are_required_have_to_be_there() {
     }
 }
 
+/// Some servers answer with a page for every file that they lack: who has no index of deltas pulls without one.
+#[test]
+fn a_page_is_no_index_of_deltas() {
+    let fixture = Fixture::new();
+    let commit = fixture.c(&["rev-parse", "--repo=srv/repo", "main"]);
+    fixture.c(&["config", "--repo=srv/repo", "set", "core.indexed-deltas", "true"]);
+    let name = commit.parse::<Checksum>().unwrap().to_base64();
+    let index = fixture.path("srv/repo/delta-indexes").join(&name[..2]).join(format!("{}.index", &name[2..]));
+    fs::create_dir_all(index.parent().unwrap()).unwrap();
+    fs::write(index, "<html>not found</html>").unwrap();
+    let Some(server) = fixture.serve() else { return };
+    for (name, program) in [("theirs", "ostree"), ("ours", super::OURS)] {
+        fixture.repository(name, "bare-user", &server.url("repo"));
+        super::succeed(fixture.start(program, &["pull", &format!("--repo={name}"), "origin", "main"]));
+        let asked = server.asked();
+        assert!(name == "theirs" || asked.iter().any(|line| line.contains(".index")), "{asked:?}");
+    }
+    assert_eq!(fixture.content("ours"), fixture.content("theirs"));
+    fixture.repository("strict", "bare-user", &server.url("repo"));
+    let required = ["pull", "--repo=strict", "--require-static-deltas", "origin", "main"];
+    let said = fixture.refused(&required);
+    assert!(said.contains("deltas required, but none found"), "{said}");
+}
+
 #[test]
 fn a_damaged_delta_is_refused_and_leaves_nothing_behind() {
     let (fixture, old) = with_delta(&[]);
