@@ -112,7 +112,7 @@ impl ImageSource for DirImage {
 impl ImageDest for DirImage {
     fn has_blob(&self, digest: &Digest) -> Result<bool> {
         let name = digest.checksum().to_string();
-        self.dir.try_exists(&name).map_err(Error::at(&self.dir, "stat", &name))
+        Ok(open_regular(&self.dir, Path::new(&name))?.is_some())
     }
 
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {

@@ -1,27 +1,39 @@
 //! Files of an image in a directory that anybody may have filled.
 
+use std::fs::File as StdFile;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
-use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
-use rustix::fs::OFlags;
+use cap_std::fs::{Dir, File};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
 
 use crate::container::image::{Error, MAX_JSON_BYTES, Result};
 
-/// Opens a regular file; `None` if it is not there. Never waits, as a pipe would let us do without end.
+/// Opens a regular file; `None` if it is not there. A symbolic link is followed wherever it leads, as podman and skopeo do:
+/// rules_oci of Bazel makes layouts whose blobs are links to those of the base, in another layout. What a blob holds is
+/// checked against its digest, whichever file it is. Never waits, as a pipe would let us do without end, and opens no
+/// device.
 pub(in crate::container) fn open_regular(dir: &Dir, path: &Path) -> Result<Option<File>> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let file = match dir.open_with(path, OpenOptions::new().read(true).custom_flags(flags)) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::at(dir, "open", path)(e)),
+    let open = |how: OFlags| match openat(dir, path, how | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(file) => Ok(Some(StdFile::from(file))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(Error::at(dir, "open", path)(errno.into())),
     };
-    if !file.metadata().map_err(Error::at(dir, "stat", path))?.is_file() {
-        let no_file = io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
-        return Err(Error::at(dir, "open", path)(no_file));
+    let Some(found) = open(OFlags::PATH)? else { return Ok(None) };
+    check_regular(dir, path, &found)?;
+    let Some(file) = open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)? else { return Ok(None) };
+    check_regular(dir, path, &file)?;
+    Ok(Some(File::from_std(file)))
+}
+
+fn check_regular(dir: &Dir, path: &Path, file: &StdFile) -> Result<()> {
+    if file.metadata().map_err(Error::at(dir, "stat", path))?.is_file() {
+        return Ok(());
     }
-    Ok(Some(file))
+    let no_file = io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
+    Err(Error::at(dir, "open", path)(no_file))
 }
 
 /// Some bytes of a regular file; `None` if it is not there.

@@ -110,8 +110,7 @@ impl ImageSource for OciLayout {
 
 impl ImageDest for OciLayout {
     fn has_blob(&self, digest: &Digest) -> Result<bool> {
-        let path = blob_path(digest);
-        self.dir.try_exists(&path).map_err(Error::at(&self.dir, "stat", &path))
+        Ok(open_regular(&self.dir, &blob_path(digest))?.is_some())
     }
 
     fn new_blob(&self) -> Result<Box<dyn BlobWriter + '_>> {

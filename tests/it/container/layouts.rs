@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use oci_spec::image::{ImageManifest, MediaType};
+use ostree_rs::base::WithCauses;
 use ostree_rs::container::blob::read_layer;
 use ostree_rs::container::image::{Compression, Digest, Error, ImageDest, ImageSource};
 use ostree_rs::container::place::{OciArchive, OciArchiveWriter, OciLayout};
@@ -196,6 +198,43 @@ fn a_damaged_manifest_is_refused() {
     assert!(matches!(layout.manifest(), Err(Error::Size { .. })));
     fs::remove_file(&path).unwrap();
     assert!(matches!(layout.manifest(), Err(Error::BlobNotFound(d)) if d == manifest.digest));
+}
+
+/// rules_oci of Bazel links to the blobs of the base instead of copying them. A link is as good as what it leads to.
+#[test]
+fn blobs_may_be_links_to_those_of_another_layout() {
+    let temp = tempfile::tempdir().unwrap();
+    let (image, base) = (temp.path().join("image"), temp.path().join("base"));
+    let tar = small_tar(b"content");
+    let (manifest, _) = put_image(&new_layout(&image, None), Compression::GZIP, &tar);
+    fs::create_dir(&base).unwrap();
+    let blobs = image.join("blobs/sha256");
+    for name in files(&blobs) {
+        fs::rename(blobs.join(&name), base.join(&name)).unwrap();
+        symlink(Path::new("../../../base").join(&name), blobs.join(&name)).unwrap();
+    }
+    let layout = OciLayout::open(dir(&image), None).unwrap();
+    check_image(&layout, &tar);
+    assert!(layout.has_blob(&manifest.digest).unwrap());
+    let copy = |program: &str, args: &[&str], to: &str| {
+        let to = temp.path().join(to);
+        let places = [format!("oci:{}", image.display()), format!("dir:{}", to.display())];
+        oracle::run(program, &[args, &places.each_ref().map(String::as_str)[..]].concat());
+        files(&to).into_iter().map(|name| (fs::read(to.join(&name)).unwrap(), name)).collect::<Vec<_>>()
+    };
+    let ours = copy(env!("CARGO_BIN_EXE_ostree-rs"), &["container", "copy", "-q"], "ours");
+    assert!(ours.len() > 3);
+    if oracle::need("skopeo") {
+        assert_eq!(ours, copy("skopeo", &["--insecure-policy", "copy", "-q"], "theirs"));
+    }
+
+    let blob = blobs.join(manifest.digest.checksum().to_string());
+    for (target, expected) in [("/dev/null", "it is not a regular file"), ("nowhere", "is missing")] {
+        fs::remove_file(&blob).unwrap();
+        symlink(target, &blob).unwrap();
+        let error = WithCauses(&layout.manifest().unwrap_err()).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 /// A pipe would be waited for without end: it is refused wherever a file should be.
