@@ -28,4 +28,6 @@ pub use partial::{AskRoom, PartialFile, PartialFiles};
 pub use shared_streams::SharedStreams;
 pub use verity::{VerityDigest, VerityHasher};
 pub(crate) use verity::{enable_verity, enable_verity_of_written, measure_verity};
-pub use xattr::{all_xattrs, all_xattrs_at, read_xattrs, read_xattrs_at, write_xattrs, write_xattrs_at};
+pub use xattr::{
+    all_xattrs, all_xattrs_at, read_xattrs, read_xattrs_at, write_xattr, write_xattrs, write_xattrs_at,
+};

@@ -8,17 +8,19 @@
 //! NAME                      in a thread whose own working directory is DIR
 //! ```
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 use ostree_format::Xattrs;
-use rustix::fs::{self, AtFlags, XattrFlags};
+use rustix::fs::{self, AtFlags, StatVfs, XattrFlags};
 use rustix::io::Errno;
 
 /// The longest value, and the longest list of names, that Linux knows.
 const XATTR_MAX_BYTES: usize = 64 * 1024;
+/// Where so much is free, a file system is not full for an attribute.
+const MUCH_ROOM: u64 = 16 * XATTR_MAX_BYTES as u64;
 
 /// The attributes of an open file or directory; none where the file system knows no attributes.
 ///
@@ -61,10 +63,16 @@ pub fn read_xattrs_at(dir: impl AsFd, name: &str) -> io::Result<Xattrs> {
 /// # Errors
 /// What the system says, with the name of the attribute.
 pub fn write_xattrs(file: impl AsFd, xattrs: &Xattrs) -> io::Result<()> {
-    let file = file.as_fd();
-    xattrs.iter().try_for_each(|(name, value)| {
-        fs::fsetxattr(file, name, value, XattrFlags::empty()).map_err(|errno| named(name, errno))
-    })
+    xattrs.iter().try_for_each(|(name, value)| write_xattr(&file, name, value))
+}
+
+/// Sets one attribute of an open file or directory.
+///
+/// # Errors
+/// As [`write_xattrs`].
+pub fn write_xattr(file: impl AsFd, name: &[u8], value: &[u8]) -> io::Result<()> {
+    fs::fsetxattr(&file, name, value, XattrFlags::empty())
+        .map_err(|errno| named(name, value, errno, fs::fstatvfs(&file)))
 }
 
 /// [`write_xattrs`] of `name` inside of `dir`, also of a symbolic link.
@@ -77,7 +85,8 @@ pub fn write_xattrs_at(dir: impl AsFd, name: &str, xattrs: &Xattrs) -> io::Resul
     }
     at(dir.as_fd(), name, |path| {
         xattrs.iter().try_for_each(|(name, value)| {
-            fs::lsetxattr(path, name, value, XattrFlags::empty()).map_err(|errno| named(name, errno))
+            fs::lsetxattr(path, name, value, XattrFlags::empty())
+                .map_err(|errno| named(name, value, errno, fs::statvfs(path)))
         })
     })
 }
@@ -103,9 +112,21 @@ fn at<T: Send>(
     done.unwrap_or_else(|_| Err(io::Error::other("a thread broke down")))
 }
 
-fn named(name: &[u8], errno: Errno) -> io::Error {
-    let error = io::Error::from(errno);
-    io::Error::new(error.kind(), format!("setting xattr {}: {error}", String::from_utf8_lossy(name)))
+/// The error of an attribute that was not set. ext4 says that it is full, too, where only the attributes of one file take
+/// more than the block that they have: so it is asked.
+fn named(name: &[u8], value: &[u8], errno: Errno, room: Result<StatVfs, Errno>) -> io::Error {
+    let has_room = || room.is_ok_and(|room| room.f_bavail.saturating_mul(room.f_frsize) >= MUCH_ROOM);
+    let (kind, why) = match errno {
+        Errno::TOOBIG => (ErrorKind::Unsupported, too_large(value)),
+        Errno::NOSPC if has_room() => (ErrorKind::Unsupported, too_large(value)),
+        Errno::RANGE => (ErrorKind::Unsupported, format!("no name has {} bytes", name.len())),
+        errno => (io::Error::from(errno).kind(), io::Error::from(errno).to_string()),
+    };
+    io::Error::new(kind, format!("setting xattr {}: {why}", String::from_utf8_lossy(name)))
+}
+
+fn too_large(value: &[u8]) -> String {
+    format!("with its {} bytes, the file has larger xattrs than this file system can keep", value.len())
 }
 
 fn without_empty(xattrs: Xattrs) -> Xattrs {

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, XattrFlags};
+use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno;
 
 use crate::base::fs::owner;
+use crate::base::write_xattr;
 
 /// Owner and group of an open file.
 pub(in crate::repo) fn set_owner(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
@@ -50,7 +51,7 @@ fn set_times(file: impl AsFd, modified: Timespec, access_nsec: i64) -> io::Resul
 
 /// Sets one xattr of an open file.
 pub(in crate::repo) fn set_xattr(file: impl AsFd, name: &str, value: &[u8]) -> io::Result<()> {
-    Ok(rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?)
+    write_xattr(file, name.as_bytes(), value)
 }
 
 /// The value of one xattr of an open file.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::messages::{line, repository, said};
 use super::{OURS, start};
 use crate::oracle::{self, install, need, need_root};
+use crate::tar::build::{archive, entry, pax};
 
 /// Nobody in particular.
 const NOBODY: u32 = 65534;
@@ -226,4 +227,45 @@ fn links_stay_on_one_file_system() {
         message.ends_with("; hard links stay on one file system, and without -H files are copied"),
         "{message}"
     );
+}
+
+/// What a file system cannot keep with one file is not a full file system, as ext4 says, nor a long list of arguments.
+#[test]
+fn xattrs_that_are_too_large() {
+    if !need_root() || !need("ostree") {
+        return;
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let run = |program: &str, args: &[&str]| {
+        Command::new(program).args(args).current_dir(tmp.path()).env_remove("OSTREE_REPO").output().unwrap()
+    };
+    let long = format!("SCHILY.xattr.user.{}", "n".repeat(300));
+    let cases = [
+        ("SCHILY.xattr.user.big", 65_537, "with its 65537 bytes, the file has larger xattrs than"),
+        ("SCHILY.xattr.user.big", 65_000, "with its 65000 bytes, the file has larger xattrs than"),
+        (&*long, 1, "no name has 305 bytes"),
+    ];
+    for (name, size, expected) in cases {
+        let value = vec![b'x'; size];
+        let tree = [pax(b'x', &[(name, &value)]), entry(b'0', "file", b"1")].concat();
+        fs::write(tmp.path().join("tree.tar"), archive(&[tree])).unwrap();
+        let commit = |program: &str, mode: &str| {
+            let repo = format!("--repo={mode}-{}", program == OURS);
+            run(program, &[&repo, "init", &format!("--mode={mode}")]);
+            run(program, &[&repo, "commit", "-b", "x", "--tree=tar=tree.tar", "--tar-autocreate-parents"])
+        };
+        let (ours, theirs) = (commit(OURS, "bare"), commit("ostree", "bare"));
+        assert_eq!(ours.status.success(), theirs.status.success(), "{name}: {ours:?}");
+        // Not every file system is as narrow as ext4.
+        if ours.status.success() {
+            assert_eq!(size, 65_000);
+        } else {
+            let message = line(&[name], &ours);
+            assert!(message.contains(expected) && !message.contains("free on"), "{message}");
+        }
+        // In the other mode they lie in one attribute, which says as much.
+        let ours = commit(OURS, "bare-user");
+        let message = if ours.status.success() { String::new() } else { line(&[name], &ours) };
+        assert!(!message.contains("No space"), "{message}");
+    }
 }
