@@ -12,8 +12,8 @@ use ostree_format::keyfile::KeyFile;
 use ostree_format::{Cookie, RemoteName};
 
 use super::{Error, Machine, Result};
-#[cfg(feature = "net")]
 use crate::base::Inode;
+#[cfg(feature = "net")]
 use crate::net::Url;
 use crate::repo::Repo;
 
