@@ -74,10 +74,16 @@ fn podman(home: &Home, args: &[&str]) -> String {
     String::from_utf8(oracle::run("podman", &[&places[..], &how, args].concat())).unwrap()
 }
 
+/// What a command prints in a container. It is asked of podman's log: on a busy machine a podman that is attached loses it.
 fn run_in_container(home: &Home, image: &str, command: &[&str]) -> String {
     let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
-    let run = ["run", "--rm", "--cgroups=enabled", "--network=none"];
-    podman(home, &[&run[..], &limits, &[image], command].concat())
+    let run = ["run", "--detach", "--log-driver=k8s-file", "--cgroups=enabled", "--network=none"];
+    let id = podman(home, &[&run[..], &limits, &[image], command].concat());
+    let id = id.trim();
+    assert_eq!(podman(home, &["wait", id]), "0\n");
+    let said = podman(home, &["logs", id]);
+    podman(home, &["rm", id]);
+    said
 }
 
 /// We push, everybody pulls.
