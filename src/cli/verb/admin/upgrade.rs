@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     {
         bail!("Cannot simultaneously specify --pull-only and {start}");
     }
-    if args.stage && args.common.finish().is_some() {
+    if args.stage && args.common.kexec {
         bail!("Cannot simultaneously specify --stage and --kexec: what is staged has no kernel to start yet");
     }
     if args.check {

@@ -38,7 +38,7 @@ pub(super) struct Common {
     reboot: bool,
     /// Let the running kernel load the new one, for `systemctl kexec`: a restart without firmware and boot loader
     #[arg(short, long)]
-    kexec: bool,
+    pub(super) kexec: bool,
     #[command(flatten)]
     pub(super) pulling: PullingOptions,
 }
