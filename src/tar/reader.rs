@@ -66,6 +66,8 @@ pub struct Reader<R> {
     holes_left: u64,
     ended: bool,
     end_marker: EndMarker,
+    /// Whether what follows the end is read.
+    reads_rest: bool,
     acls: Acls,
     failure: Option<Error>,
 }
@@ -89,6 +91,7 @@ impl<R: Read> Reader<R> {
             holes_left: MAX_HOLE_BYTES,
             ended: false,
             end_marker,
+            reads_rest: true,
             acls: Acls::PassOver,
             failure: None,
         }
@@ -97,6 +100,16 @@ impl<R: Read> Reader<R> {
     /// Lets the permissions of entries be what their ACLs say.
     pub(super) fn with_acls(self) -> Self {
         Self { acls: Acls::SetPermissions, ..self }
+    }
+
+    /// Leaves what follows the end unread.
+    pub(crate) fn leaving_rest(self) -> Self {
+        Self { reads_rest: false, ..self }
+    }
+
+    /// What was not read of the stream.
+    pub(crate) fn into_rest(self) -> impl Read {
+        self.input
     }
 
     /// The number of bytes of the stream that were read.

@@ -25,7 +25,9 @@ impl<R: Read> Reader<R> {
         if at == BLOCK_BYTES as u64 && self.end_marker == EndMarker::AfterEntry && !self.rest_is_zero()? {
             return Err(Error::format(0, Kind::Foreign(NO_ARCHIVE)));
         }
-        self.discard(u64::MAX)?;
+        if self.reads_rest {
+            self.discard(u64::MAX)?;
+        }
         Ok(())
     }
 

@@ -54,7 +54,7 @@ fn archive(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
     };
     tar.append_data(&mut header(EntryType::Directory, 0), "usr/", &b""[..]).unwrap();
     for (name, content) in files {
-        let xattrs = [("SCHILY.xattr.user.a", &b"\0\xff"[..])];
+        let xattrs = [("SCHILY.xattr.user.a", &b"\0\n\xff"[..])];
         tar.append_pax_extensions(xattrs).unwrap();
         tar.append_data(&mut header(EntryType::Regular, content.len() as u64), name, &content[..]).unwrap();
     }
@@ -151,7 +151,7 @@ fn every_file_can_be_fetched_alone() {
         (&entry(LONG)["mode"], &entry(LONG)["modtime"]),
         (&0o755.into(), &"1970-01-01T00:00:07Z".into())
     );
-    assert_eq!(entry(LONG)["xattrs"]["user.a"], STANDARD.encode(b"\0\xff"));
+    assert_eq!(entry(LONG)["xattrs"]["user.a"], STANDARD.encode(b"\0\n\xff"));
     assert_eq!(entry("usr/empty").get("digest"), None);
 
     // It is a layer like any other, for us and for others.

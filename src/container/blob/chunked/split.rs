@@ -8,7 +8,7 @@
 //! a gear hash of the last 64 bytes whose upper bits are all zero.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::mem::take;
 
@@ -17,10 +17,11 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat};
 use crossbeam_channel::Receiver;
 use ostree_format::{Checksum, Hasher};
-use tar::EntryType;
 
+use crate::base::WithCauses;
 use crate::container::blob::chunked::toc::TocEntry;
 use crate::container::blob::deflate::Block;
+use crate::tar::{EndMarker, EntryKind, Reader, TarEntry};
 
 /// The largest piece of content, in bytes.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
@@ -32,7 +33,6 @@ const CUT_MASK: u64 = !(u64::MAX >> 18);
 const BATCH_BYTES: usize = 512 * 1024;
 /// The number of pieces that are handed on together even if they have fewer bytes.
 const BATCH_PIECES: usize = 512;
-const PAX_XATTR: &str = "SCHILY.xattr.";
 /// What each byte adds to the gear hash. Part of the format: other numbers give other bytes.
 const GEAR: [u64; 256] = gear();
 
@@ -66,32 +66,67 @@ pub(super) fn split(
     blocks: &Receiver<Block>,
     hand_over: &mut dyn FnMut(Vec<Piece>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let raw = RefCell::new(Vec::new());
-    let mut archive = tar::Archive::new(Tee { blocks, block: None, at: 0, raw: &raw });
+    let raw = RefCell::new(Raw::default());
+    let tee = Tee { blocks, block: None, at: 0, raw: &raw };
+    let mut reader = Reader::with_end(tee, EndMarker::Optional).leaving_rest();
     let mut out = Batch { pieces: Vec::new(), bytes: 0, hand_over };
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let described = describe(&mut entry)?;
-        if entry.size() == 0 {
+    while let Some(entry) =
+        reader.next_entry().map_err(|error| invalid_data(WithCauses(&error).to_string()))?
+    {
+        let described = describe(&entry)?;
+        if entry.size == 0 {
             out.push(Piece::Entry(described), 0)?;
+        } else if reader.plain_bytes() != Some(entry.size) {
+            return Err(bad(&described.name, "files with holes"));
         } else {
-            out.push_tar(&raw)?;
-            content(entry, described, &raw, &mut out)?;
+            out.push_tar(&raw, reader.offset())?;
+            content(&mut reader, described, &raw, &mut out)?;
         }
-        if raw.borrow().len() >= MAX_BYTES {
-            out.push_tar(&raw)?;
+        if raw.borrow().len_to(reader.offset()) >= MAX_BYTES {
+            out.push_tar(&raw, reader.offset())?;
         }
     }
     // Zeros behind the end count for the diffid.
-    let mut rest = archive.into_inner();
+    let mut rest = reader.into_rest();
     let mut buf = vec![0; 64 * 1024];
     while rest.read(&mut buf)? > 0 {
-        if raw.borrow().len() >= MAX_BYTES {
-            out.push_tar(&raw)?;
+        if raw.borrow().bytes.len() >= MAX_BYTES {
+            out.push_tar(&raw, u64::MAX)?;
         }
     }
-    out.push_tar(&raw)?;
+    out.push_tar(&raw, u64::MAX)?;
     out.flush()
+}
+
+/// What was read of the stream and is in no piece yet.
+#[derive(Default)]
+struct Raw {
+    bytes: VecDeque<u8>,
+    /// Where it lies in the stream.
+    start: u64,
+}
+
+impl Raw {
+    /// The number of its bytes before `offset` of the stream.
+    fn len_to(&self, offset: u64) -> usize {
+        usize::try_from(offset - self.start).unwrap_or(usize::MAX).min(self.bytes.len())
+    }
+
+    /// Takes what comes before `offset` of the stream.
+    fn take_to(&mut self, offset: u64) -> io::Result<Vec<u8>> {
+        let len = self.len_to(offset);
+        self.start += len as u64;
+        let mut taken = Vec::with_capacity(len);
+        self.bytes.by_ref().take(len as u64).read_to_end(&mut taken)?;
+        Ok(taken)
+    }
+
+    /// Lets go of what comes before `offset` of the stream.
+    fn drop_to(&mut self, offset: u64) {
+        let len = self.len_to(offset);
+        self.start += len as u64;
+        self.bytes.drain(..len);
+    }
 }
 
 /// Pieces that are handed over together.
@@ -111,9 +146,9 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// What was read since the last content.
-    fn push_tar(&mut self, raw: &RefCell<Vec<u8>>) -> io::Result<()> {
-        let bytes = raw.take();
+    /// What was read since the last content, up to `offset` of the stream.
+    fn push_tar(&mut self, raw: &RefCell<Raw>, offset: u64) -> io::Result<()> {
+        let bytes = raw.borrow_mut().take_to(offset)?;
         let len = bytes.len();
         if len == 0 { Ok(()) } else { self.push(Piece::Tar(bytes), len) }
     }
@@ -129,9 +164,9 @@ impl Batch<'_> {
 
 /// Cuts the content of an entry.
 fn content(
-    mut stream: impl Read,
+    reader: &mut Reader<Tee<'_>>,
     entry: TocEntry,
-    raw: &RefCell<Vec<u8>>,
+    raw: &RefCell<Raw>,
     out: &mut Batch<'_>,
 ) -> io::Result<()> {
     let (mut entry, mut left) = (Some(entry), Vec::new());
@@ -140,9 +175,9 @@ fn content(
     loop {
         let mut bytes = take(&mut left);
         let want = (MAX_BYTES + 1).saturating_sub(bytes.len());
-        stream.by_ref().take(want as u64).read_to_end(&mut bytes)?;
+        reader.content().take(want as u64).read_to_end(&mut bytes)?;
         // It stands in the pieces.
-        raw.borrow_mut().clear();
+        raw.borrow_mut().drop_to(reader.offset());
         let ends = bytes.len() <= MAX_BYTES;
         if !ends {
             left = bytes.split_off(cut(&bytes[..MAX_BYTES]));
@@ -190,52 +225,53 @@ const fn gear() -> [u64; 256] {
 }
 
 /// What the table says of an entry.
-fn describe(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<TocEntry> {
-    let header = entry.header().clone();
-    let name = text(&entry.path_bytes())?;
-    let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, format!("{name:?}: {why}"));
-    let kind = match header.entry_type() {
-        EntryType::Regular | EntryType::Continuous => "reg",
-        EntryType::Link => "hardlink",
-        EntryType::Symlink => "symlink",
-        EntryType::Char => "char",
-        EntryType::Block => "block",
-        EntryType::Directory => "dir",
-        EntryType::Fifo => "fifo",
-        other => return Err(bad(format!("entries of the type {other:?} cannot stand in zstd:chunked"))),
+fn describe(entry: &TarEntry) -> io::Result<TocEntry> {
+    let name = text(&entry.path)?;
+    let (kind, device) = match entry.kind {
+        EntryKind::Regular => ("reg", None),
+        EntryKind::Link => ("hardlink", None),
+        EntryKind::Symlink => ("symlink", None),
+        EntryKind::Char(major, minor) => ("char", Some((major, minor))),
+        EntryKind::Block(major, minor) => ("block", Some((major, minor))),
+        EntryKind::Dir => ("dir", None),
+        EntryKind::Fifo => ("fifo", None),
+        kind @ (EntryKind::Socket | EntryKind::VolumeLabel) => return Err(bad(&name, kind.as_str())),
     };
-    let mut xattrs = BTreeMap::new();
-    for record in entry.pax_extensions()?.into_iter().flatten() {
-        let record = record?;
-        if let Some(key) = record.key().ok().and_then(|key| key.strip_prefix(PAX_XATTR)) {
-            xattrs.insert(key.to_owned(), STANDARD.encode(record.value_bytes()));
-        }
-    }
-    let link = entry.link_name_bytes().map(|bytes| text(&bytes)).transpose()?;
-    let mtime = i64::try_from(header.mtime()?).ok().and_then(|secs| DateTime::from_timestamp(secs, 0));
-    let mtime = mtime.ok_or_else(|| bad("its time is no date".into()))?;
-    let device = matches!(kind, "char" | "block");
-    let number = |number: io::Result<Option<u32>>| number.map(|n| n.filter(|_| device).unwrap_or_default());
+    let xattrs = entry.xattrs.iter().filter_map(|(name, value)| {
+        Some((std::str::from_utf8(name).ok()?.to_owned(), STANDARD.encode(value)))
+    });
+    let mtime =
+        DateTime::from_timestamp(entry.mtime, 0).ok_or_else(|| bad(&name, "times that are no date"))?;
+    let (dev_major, dev_minor) = device.unwrap_or_default();
     Ok(TocEntry {
         kind,
-        link_name: link.filter(|_| matches!(kind, "hardlink" | "symlink")).unwrap_or_default(),
-        mode: header.mode()?,
-        size: entry.size(),
-        uid: header.uid()?,
-        gid: header.gid()?,
+        link_name: text(&entry.link)?,
+        mode: entry.permissions,
+        size: entry.size,
+        uid: entry.uid.into(),
+        gid: entry.gid.into(),
         modtime: mtime.to_rfc3339_opts(SecondsFormat::Secs, true),
-        dev_major: number(if device { header.device_major() } else { Ok(None) })?,
-        dev_minor: number(if device { header.device_minor() } else { Ok(None) })?,
-        xattrs,
+        dev_major,
+        dev_minor,
+        xattrs: xattrs.collect(),
         name,
     })
+}
+
+/// What is wrong with the entry called `name`: there is something that the table has no place for.
+fn bad(name: &str, what: &str) -> io::Error {
+    invalid_data(format!("{name:?}: {what} cannot stand in zstd:chunked; compress by zstd or gzip"))
+}
+
+fn invalid_data(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// The table is JSON.
 fn text(bytes: &[u8]) -> io::Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| {
         let why = format!("{:?} is not UTF-8, which zstd:chunked wants", String::from_utf8_lossy(bytes));
-        io::Error::new(io::ErrorKind::InvalidData, why)
+        invalid_data(why)
     })
 }
 
@@ -244,7 +280,7 @@ struct Tee<'a> {
     blocks: &'a Receiver<Block>,
     block: Option<Block>,
     at: usize,
-    raw: &'a RefCell<Vec<u8>>,
+    raw: &'a RefCell<Raw>,
 }
 
 impl Read for Tee<'_> {
@@ -257,7 +293,7 @@ impl Read for Tee<'_> {
         let rest = self.block.as_ref().map_or(&[][..], |block| &block[self.at..]);
         let n = rest.len().min(buf.len());
         buf[..n].copy_from_slice(&rest[..n]);
-        self.raw.borrow_mut().extend_from_slice(&rest[..n]);
+        self.raw.borrow_mut().bytes.extend(&rest[..n]);
         self.at += n;
         Ok(n)
     }
