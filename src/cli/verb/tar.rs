@@ -11,7 +11,7 @@ use crate::cli::terminal::Session;
 use crate::cli::whole_file;
 use crate::format::RefSpec;
 use crate::store::in_transaction;
-use crate::tar::{self, ExportOptions, ImportOptions, export_commit, import_commit};
+use crate::tar::{self, ExportOptions, ImportOptions, XattrDialect, export_commit, import_commit};
 
 /// The verbs below `tar`.
 #[derive(clap::Subcommand)]
@@ -48,11 +48,39 @@ pub(crate) struct ExportArgs {
     /// The version of the format, of which there is one
     #[arg(long, value_name = "VERSION", hide = true, value_parser = clap::value_parser!(u8).range(1..=1))]
     format_version: Option<u8>,
+    #[command(flatten)]
+    xattrs: XattrOptions,
     /// No progress bar
     #[arg(short, long)]
     quiet: bool,
     /// The commit
     rev: String,
+}
+
+/// How the xattrs of files are written into streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Xattrs {
+    Linked,
+    Copied,
+}
+
+/// The option that says how the xattrs of files are written into streams; a pull reads both.
+#[derive(clap::Args)]
+pub(super) struct XattrOptions {
+    /// How the xattrs of files are written: linked, once for all files that have the same, as ostree-ext wrote them until
+    /// 0.15; or copied, once for each file, as it writes them since it is a part of bootc, and for containers too: with
+    /// these, programs in a container have the capabilities that their files give them
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Xattrs::Linked)]
+    xattrs: Xattrs,
+}
+
+impl XattrOptions {
+    pub(super) fn dialect(&self) -> XattrDialect {
+        match self.xattrs {
+            Xattrs::Linked => XattrDialect::Linked,
+            Xattrs::Copied => XattrDialect::Copied,
+        }
+    }
 }
 
 /// Does what the arguments ask for.
@@ -88,7 +116,7 @@ fn import(args: &ImportArgs, session: &mut Session) -> anyhow::Result<()> {
 fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result<()> {
     let repo = args.common.open()?;
     let id = resolve(&repo, &args.rev)?;
-    let options = ExportOptions::default();
+    let options = ExportOptions { xattrs: args.xattrs.dialect(), ..ExportOptions::default() };
     session.ctx.phase("Exporting", None, None);
     match &args.output {
         None => export_commit(&repo, &id, &mut session.out, &options, &session.ctx)?,

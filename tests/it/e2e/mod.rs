@@ -19,7 +19,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use crate::oracle::{need, need_root};
-use crate::tree::fixture::{Detail, describe};
+use crate::tree::fixture::{Detail, describe, set_xattr};
 
 const OURS: &str = env!("CARGO_BIN_EXE_ostree-rs");
 const THEIRS: &str = "ostree";
@@ -55,6 +55,7 @@ impl Work {
             None => part_of_this_machine(&tree),
         }
         add_kernel(&tree);
+        add_xattrs(&tree);
         work
     }
 
@@ -138,6 +139,20 @@ fn add_kernel(tree: &Path) {
     let version = versions.into_iter().next().unwrap_or_else(|| modules.join("6.1.0-ostree-rs"));
     fs::create_dir_all(&version).unwrap();
     fs::write(version.join("vmlinuz"), b"a kernel\n").unwrap();
+}
+
+/// Gives the tree files with xattrs; a newline is among the capabilities, and two files are one object.
+fn add_xattrs(tree: &Path) {
+    let bin = tree.join("usr/bin");
+    for name in ["capable", "capable-too", "described"] {
+        fs::write(bin.join(name), b"a program\n").unwrap();
+    }
+    // cap_dac_override and cap_fowner.
+    let capability = [1, 0, 0, 2, b'\n', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for name in ["capable", "capable-too"] {
+        set_xattr(&bin, name, "security.capability", &capability);
+    }
+    set_xattr(&bin, "described", "user.text", b"two\nlines");
 }
 
 /// Copies a directory with everything that belongs to its files, apart from device nodes and mounts.

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use ostree_format::{CommitId, RefName, RefSpec};
 use serde::Serialize;
 
+use super::super::tar::XattrOptions;
 use super::super::{Common, resolve};
 use crate::cli::images::{self, RegistryOptions};
 use crate::cli::terminal::{BarOptions, Session};
@@ -63,7 +64,8 @@ pub(crate) struct Args {
     /// An image whose layers the new one begins with, byte for byte; one layer on top holds what the commit has otherwise.
     /// Programs that know nothing of ostree see the commit's files. Containers are run as the base's are, where --config
     /// and --cmd say nothing else
-    #[arg(long, value_name = "IMAGE", value_parser = parse_image, conflicts_with_all = ["max_layers", "contentmeta"])]
+    #[arg(long, value_name = "IMAGE", value_parser = parse_image,
+          conflicts_with_all = ["max_layers", "contentmeta", "xattrs"])]
     from: Option<ImageReference>,
     /// Let a container of the image serve the commit over HTTP at port 8080: `ostree pull` takes it from /repo. A last layer
     /// holds this program, which pulls leave out; containers run it, and nothing else
@@ -98,6 +100,8 @@ pub(super) struct Describing {
     /// Divide the content as this file says, which is of the kind that ostree-ext reads
     #[arg(long, value_name = "FILE")]
     contentmeta: Option<PathBuf>,
+    #[command(flatten)]
+    xattrs: XattrOptions,
 }
 
 impl Describing {
@@ -125,6 +129,7 @@ impl Describing {
             copy_meta_keys: self.copymeta.clone(),
             copy_meta_opt_keys: self.copymeta_opt.clone(),
             layering,
+            xattrs: self.xattrs.dialect(),
             ..BuildOptions::default()
         })
     }

@@ -167,6 +167,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("ostree-rs-container-build", &[
         ("Push a commit as an image of at most 64 layers, by packages:", "ostree-rs container build --repo=repo --ref=exampleos/stable --push quay.io/exampleos/os:stable --max-layers=64 --previous=quay.io/exampleos/os:stable"),
         ("Write it into a directory, compressed by zstd:", "ostree-rs container build --repo=repo --ref=exampleos/stable --oci-dir=os --compression=zstd:9"),
+        ("Push an image whose programs have the capabilities of their files in containers, too:", "ostree-rs container build --repo=repo --ref=exampleos/stable --xattrs=copied --push quay.io/exampleos/os:stable"),
         ("Push an image that serves itself, and run it, as ostree remote add OS http://HOST:8080/repo expects:", "ostree-rs container build --repo=repo --ref=exampleos/stable --serve --push quay.io/exampleos/os:stable"),
         ("Push it on the layers of another image, which registries and machines share:", "ostree-rs container build --repo=repo --ref=exampleos/stable --from=docker://docker.io/library/debian:12 --push quay.io/exampleos/os:on-debian"),
     ]),

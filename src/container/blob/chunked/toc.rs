@@ -149,7 +149,7 @@ impl Toc {
     /// # Errors
     /// None in practice: all of it is text, and goes to memory.
     pub(super) fn entry(&mut self, entry: &TocEntry) -> io::Result<()> {
-        self.index.add(entry, &[]);
+        self.index.add(entry, Checksum::of(&[]), &[]);
         self.push(entry)
     }
 
@@ -175,7 +175,7 @@ impl Toc {
         };
         let (frames, digests) = (std::mem::take(&mut self.frames), std::mem::take(&mut self.digests));
         let (Some(entry), [first, more @ ..]) = (self.file.take(), &frames[..]) else { return Ok(()) };
-        self.index.add(&entry, &frames);
+        self.index.add(&entry, whole, &frames);
         let chunked = !more.is_empty();
         let file = File {
             entry: &entry,

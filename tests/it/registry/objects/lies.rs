@@ -29,7 +29,7 @@ impl Table {
 }
 
 impl Fixture {
-    fn manifest(&self, tag: &str) -> Value {
+    pub(super) fn manifest(&self, tag: &str) -> Value {
         let registry = registry(&self.server.url(), "app", None);
         serde_json::from_slice(&registry.manifest(tag, &[MANIFEST], &Ctx::default()).unwrap().bytes).unwrap()
     }
@@ -182,7 +182,7 @@ impl Fixture {
     }
 }
 
-const OBJECTS: &str = "io.github.ostree-rs.objects";
+pub(super) const OBJECTS: &str = "io.github.ostree-rs.objects";
 
 #[test]
 fn a_wrong_index_does_no_harm() {

@@ -162,6 +162,14 @@ fn only_objects_that_are_missing_are_asked_for() {
     }
 }
 
+/// The index of objects knows sets of xattrs that each file has a copy of.
+#[test]
+fn copies_of_xattrs_are_asked_for_once() {
+    let Some(fixture) = Fixture::new(Xattrs::Some, &["--xattrs=copied"]) else { return };
+    assert!(fixture.manifest("2")["layers"][0]["annotations"][lies::OBJECTS].is_string());
+    upgrade(&fixture, &["bare-user"]);
+}
+
 fn upgrade(fixture: &Fixture, modes: &[&str]) {
     let front = Front::start(fixture.server.address, |_| None);
     for mode in modes {

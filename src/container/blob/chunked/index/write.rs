@@ -39,25 +39,42 @@ impl<T> Default for Numbered<T> {
 }
 
 impl IndexWriter {
-    /// Adds an entry whose content lies in `frames`.
-    pub(in crate::container::blob::chunked) fn add(&mut self, entry: &TocEntry, frames: &[Frame]) {
+    /// Adds an entry whose content has this checksum and lies in `frames`.
+    pub(in crate::container::blob::chunked) fn add(
+        &mut self,
+        entry: &TocEntry,
+        content: Checksum,
+        frames: &[Frame],
+    ) {
         let known = match role_of(&entry.name) {
             None | Some(EntryRole::Ignored) => Some(()),
             Some(EntryRole::Meta(name)) => self.meta(&name, frames),
-            Some(EntryRole::Xattrs(checksum)) => {
-                let number = self.sets.numbers.len() as u64;
-                self.sets.numbers.insert(checksum, number);
-                self.sets.bytes.extend(checksum.as_bytes());
-                push_frames(&mut self.sets.bytes, frames, 0)
-            }
+            Some(EntryRole::Xattrs(checksum)) => self.set(checksum, frames).map(drop),
             Some(EntryRole::XattrsOf(id)) => {
-                let set = xattrs_at(&entry.link_name).and_then(|set| self.sets.numbers.get(&set));
-                self.next = set.map(|set| (id, *set));
-                self.next.map(drop)
+                let set = match entry.kind {
+                    "hardlink" => {
+                        xattrs_at(&entry.link_name).and_then(|set| self.sets.numbers.get(&set).copied())
+                    }
+                    _ => self.set(content, frames),
+                };
+                self.next = set.map(|set| (id, set));
+                set.map(drop)
             }
             Some(EntryRole::File(id)) => self.file(id, entry, frames),
         };
         self.useless |= known.is_none();
+    }
+
+    /// The number of a set of xattrs, one copy of which lies in `frames`.
+    fn set(&mut self, checksum: Checksum, frames: &[Frame]) -> Option<u64> {
+        if let Some(number) = self.sets.numbers.get(&checksum) {
+            return Some(*number);
+        }
+        let number = self.sets.numbers.len() as u64;
+        self.sets.numbers.insert(checksum, number);
+        self.sets.bytes.extend(checksum.as_bytes());
+        push_frames(&mut self.sets.bytes, frames, 0)?;
+        Some(number)
     }
 
     fn meta(&mut self, name: &ObjectName, frames: &[Frame]) -> Option<()> {
