@@ -5,12 +5,14 @@
 //! object set  chunk           the same objects; one of several sets goes to the first, with all its paths
 //! tree        plain layer     the files, whiteouts included
 //! ```
-//! The streams are written anew, so that digests may differ from those of the image that was pulled; labels,
-//! history and annotations stay. Source: ostree-ext container/store.rs:1850-1990, which gives the new image
+//! The streams are written anew. Those of a commit are written in the way, of all that [`ExportOptions`] knows, that gives
+//! the diffid which the image tells: the versions of ostree-ext differ. Where none does, as where another program made a
+//! layer, digests differ from those of the image that was pulled; labels, history and annotations stay. Source: ostree-ext container/store.rs:1850-1990, which gives the new image
 //! the old one's label for its last layer, and cannot be pulled then.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Arc;
 
 use ostree_format::{CommitId, FileId, ObjectType};
 
@@ -18,17 +20,19 @@ use super::ImageStore;
 use super::layers::{Holds, LayerIndex};
 use super::query::require;
 use super::record::{IMPLIED, LOWER_LINKS};
-use crate::base::Ctx;
+use crate::base::io::Hashing;
+use crate::base::{Ctx, Silent};
 use crate::container::blob::KnownLayers;
+use crate::container::blob::chunked::TablePlace;
 use crate::container::build::{Built, LayerRecipe, put_with_layers, write_layers};
 use crate::container::image::{
-    COMPONENTS, Compression, Error, ImageDest, ImageLayer, ImageReference, LayerKind, LayerPlan,
+    COMPONENTS, Compression, DiffId, Error, ImageDest, ImageLayer, ImageReference, LayerKind, LayerPlan,
     PlannedLayer, Result,
 };
 use crate::store::{ObjectRead, Reachable, load_commit, walk_commit};
 use crate::tar::{
-    ChunkContent, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, StreamPart, export_commit,
-    export_plain,
+    ChunkContent, ContentOrder, ExportOptions, LayerFacts, PlainOptions, PlainPurpose, StreamPart,
+    XattrDialect, export_commit, export_plain,
 };
 
 /// Writes the image that was pulled as `name` to `dest`, with `compression` if that takes it: see
@@ -57,7 +61,7 @@ pub fn reexport(
     let image = stored.image;
     let (plan, index) = (image.plan()?, LayerIndex::read(store)?);
     ctx.phase("Building image", None, None);
-    let mut recipes = of_commit(store, &index, &plan)?;
+    let mut recipes = of_commit(store, &index, &plan, ctx)?;
     for layer in plan.of_kind(LayerKind::Plain) {
         let (_, commit) = index.require(&layer.descriptor, Some((&layer.diff_id, Holds::Files)))?;
         recipes.push(plain(store, layer, commit)?);
@@ -77,7 +81,8 @@ pub fn reexport(
 fn of_commit<'a>(
     store: &'a impl ImageStore,
     index: &LayerIndex,
-    plan: &LayerPlan,
+    plan: &'a LayerPlan,
+    ctx: &Ctx,
 ) -> Result<Vec<LayerRecipe<'a>>> {
     let Some(first) = plan.commit_layer() else { return Ok(Vec::new()) };
     let (_, commit) = index.require(&first.descriptor, None)?;
@@ -90,29 +95,72 @@ fn of_commit<'a>(
     }
     let all = ChunkContent::of_commit(store, &commit)?;
     let contents = all.divide(plan.layers_of_commit(), |id, _| placed.get(id).copied().unwrap_or(0));
-    Ok(plan
+    let streams: Vec<_> = plan
         .layers
         .iter()
         .zip(contents)
-        .map(|(planned, content)| recipe(store, commit, planned, content))
-        .collect())
+        .map(|(planned, content)| CommitStream { store, commit, planned, content })
+        .collect();
+    let way = way_of(&streams, ctx)?;
+    Ok(streams.into_iter().map(|stream| stream.recipe(way)).collect())
 }
 
-/// How the layer with the commit, or one of its chunks, is made.
-fn recipe<'a>(
-    store: &'a impl ImageStore,
+/// What can differ between writers of the same layer.
+type StreamWay = (XattrDialect, ContentOrder);
+
+/// The way in which the layers of a commit were written: that of the smallest one in which it shows.
+fn way_of<S: ImageStore>(streams: &[CommitStream<'_, S>], ctx: &Ctx) -> Result<StreamWay> {
+    // One file alone has no order.
+    let small = |(stream, layer): &(&CommitStream<'_, S>, &ImageLayer)| {
+        (stream.content.paths() == 1, layer.descriptor.size())
+    };
+    let filled = streams.iter().filter(|stream| stream.content.paths() > 0);
+    let filled = filled.map(|stream| (stream, &stream.planned.layer));
+    let Some((stream, layer)) = filled.min_by_key(small) else { return Ok(StreamWay::default()) };
+    let orders = match TablePlace::of(&layer.descriptor) {
+        Some(_) => [ContentOrder::Path, ContentOrder::Checksum],
+        None => [ContentOrder::Checksum, ContentOrder::Path],
+    };
+    let silent = Ctx { progress: Arc::new(Silent), ..ctx.clone() };
+    for order in orders {
+        for dialect in [XattrDialect::Linked, XattrDialect::Copied] {
+            let mut hashing = Hashing::new(io::sink());
+            stream.write((dialect, order), &mut hashing, &silent)?;
+            if DiffId::new(hashing.finish().1) == layer.diff_id {
+                return Ok((dialect, order));
+            }
+        }
+    }
+    Ok(StreamWay::default())
+}
+
+/// The stream of the layer with the commit, or of one of its chunks.
+struct CommitStream<'a, S> {
+    store: &'a S,
     commit: CommitId,
-    PlannedLayer { layer, kind }: &PlannedLayer,
+    planned: &'a PlannedLayer,
     content: ChunkContent,
-) -> LayerRecipe<'a> {
-    let (kind, components) = (*kind, components_of(layer));
-    let is_first = kind == LayerKind::Commit;
-    let stream = Box::new(move |out: &mut dyn Write, ctx: &Ctx| {
-        let part = if is_first { StreamPart::Rest(&content) } else { StreamPart::Chunk(&content) };
-        Ok(export_commit(store, &commit, out, &ExportOptions { part, ..ExportOptions::default() }, ctx)?)
-    });
-    let size_bytes = (!is_first).then(|| layer.descriptor.size());
-    LayerRecipe { kind, components, size_bytes, stream }
+}
+
+impl<'a, S: ImageStore> CommitStream<'a, S> {
+    fn write(&self, (xattrs, order): StreamWay, out: &mut dyn Write, ctx: &Ctx) -> Result<()> {
+        let part = match self.planned.kind {
+            LayerKind::Commit => StreamPart::Rest(&self.content),
+            _ => StreamPart::Chunk(&self.content),
+        };
+        Ok(export_commit(self.store, &self.commit, out, &ExportOptions { part, xattrs, order }, ctx)?)
+    }
+
+    /// How the layer is made.
+    fn recipe(self, way: StreamWay) -> LayerRecipe<'a> {
+        let PlannedLayer { layer, kind } = self.planned;
+        LayerRecipe {
+            kind: *kind,
+            components: components_of(layer),
+            size_bytes: (*kind != LayerKind::Commit).then(|| layer.descriptor.size()),
+            stream: Box::new(move |out, ctx| self.write(way, out, ctx)),
+        }
+    }
 }
 
 fn components_of(layer: &ImageLayer) -> Option<String> {

@@ -75,6 +75,33 @@ fn the_same_layers_again() {
     }
 }
 
+/// Whoever wrote the layers of a commit, and in whatever order: they come out as they were.
+#[test]
+fn the_same_layers_in_every_way() {
+    let work = unpacked();
+    work.ok(&["container", "image", "pull", "-q", "r", "ostree-unverified-image:oci:oci:single"]);
+    let commit = work.ok(&["rev-parse", "--repo=r", "ostree/container/image/oci_3A_oci_3A_single"]);
+    for (number, more) in [
+        &["--xattrs=linked", "--compression=zstd:chunked"][..],
+        &["--xattrs=copied", "--compression=zstd:chunked"],
+        &["--xattrs=copied", "--compression=gzip"],
+        &["--xattrs=copied", "--max-layers=3"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let tag = format!("--tag={number}");
+        let build = ["container", "build", "--repo=r", "--ref", &commit, "--oci-dir=built", &tag];
+        work.ok(&[&build[..], more].concat());
+        let name = format!("oci:built:{number}");
+        work.ok(&["container", "image", "pull", "-q", "r", &format!("ostree-unverified-image:{name}")]);
+        let again = format!("oci:again:{number}");
+        work.ok(&["container", "image", "reexport", "--repo=r", &name, &again]);
+        let [old, new] = ["built", "again"].map(|layout| image(&work, layout, &number.to_string()));
+        assert_eq!(old.config.rootfs().diff_ids(), new.config.rootfs().diff_ids(), "{more:?}");
+    }
+}
+
 /// Links into lower layers, whiteouts of `etc` and the like survive.
 #[test]
 fn plain_layers_again() {
