@@ -132,6 +132,7 @@ impl RepoConfig {
     /// If the version of the repository is not 1, or a value is not what its key may have; the error names the key.
     pub fn from_keyfile(keyfile: KeyFile) -> Result<Self> {
         let core = Section { keyfile: &keyfile, group: "core" };
+        let archive = Section { keyfile: &keyfile, group: "archive" };
         match core.raw("repo_version") {
             Some("1") => {}
             Some(version) => {
@@ -152,20 +153,18 @@ impl RepoConfig {
             per_object_fsync: core.flag("per-object-fsync", false)?,
             disable_xattrs: core.flag("disable-xattrs", false)?,
             uncompressed_cache: core.flag("enable-uncompressed-cache", true)?,
-            tmp_expiry_secs: keyfile.get_u64("core", "tmp-expiry-secs")?.unwrap_or(86_400),
+            tmp_expiry_secs: core.number("tmp-expiry-secs").unwrap_or(86_400),
             locking: locking(&core)?,
             min_free_space: min_free_space(&core)?,
             add_remotes_config_dir: keyfile.get_bool("core", "add-remotes-config-dir")?,
-            payload_link_threshold_bytes: keyfile
-                .get_i64("core", "payload-link-threshold")?
-                .and_then(|n| n.try_into().ok()),
+            payload_link_threshold_bytes: core.number("payload-link-threshold"),
             tombstone_commits: core.flag("tombstone-commits", false)?,
             auto_update_summary: core.flag("auto-update-summary", false)?
                 || core.flag("commit-update-summary", false)?,
             no_deltas_in_summary: core.flag("no-deltas-in-summary", false)?,
             indexed_deltas: core.flag("indexed-deltas", false)?,
             sign_verify_deltas: core.flag("sign-verify-deltas", false)?,
-            zlib_level: keyfile.get_u64("archive", "zlib-level")?.map_or(6, |level| level.clamp(1, 9) as u8),
+            zlib_level: archive.number("zlib-level").map_or(6, |level| level.clamp(1, 9) as u8),
             fsverity,
             composefs,
             keyfile,
@@ -192,6 +191,12 @@ struct Section<'a> {
 impl<'a> Section<'a> {
     fn raw(&self, key: &str) -> Option<&'a str> {
         self.keyfile.get_raw(self.group, key)
+    }
+
+    /// The number that a value begins with. Where it begins with none, the setting is as if it were not there: libostree
+    /// takes that for 0, by which no room would be left free, no lock waited for, and `tmp` emptied at once.
+    fn number(&self, key: &str) -> Option<u64> {
+        self.keyfile.get_leading_i64(self.group, key)?.try_into().ok()
     }
 
     fn flag(&self, key: &str, default: bool) -> Result<bool> {
@@ -222,15 +227,11 @@ fn locking(core: &Section<'_>) -> Result<Locking> {
     if !core.flag("locking", true)? {
         return Ok(Locking::Off);
     }
-    match core.keyfile.get_i64("core", "lock-timeout-secs")?.unwrap_or(300) {
-        // As in libostree, where the two numbers are what the enum is here.
-        -1 => Ok(Locking::Forever),
-        -2 => Ok(Locking::Off),
-        secs => match secs.try_into() {
-            Ok(secs) => Ok(Locking::TimeoutSecs(secs)),
-            Err(_) => Err(core.invalid("lock-timeout-secs", &format!("{secs} is neither a time nor -1"))),
-        },
-    }
+    Ok(match core.keyfile.get_leading_i64("core", "lock-timeout-secs").unwrap_or(300) {
+        // As in libostree: -1 and -2 are what the enum is here, others below 0 are very long times.
+        -2 => Locking::Off,
+        secs => secs.try_into().map_or(Locking::Forever, Locking::TimeoutSecs),
+    })
 }
 
 /// A size that is not zero goes before a percentage.
@@ -241,10 +242,9 @@ fn min_free_space(core: &Section<'_>) -> Result<MinFreeSpace> {
     };
     let size =
         core.raw(size_key).map(|text| free_space_bytes(text).map_err(|why| invalid(size_key, text, why)));
-    let percent = core.raw(percent_key).map(str::trim_end).map(|text| {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let percent = text.parse::<u8>().ok().filter(|n| digits && *n <= 99);
-        percent.ok_or_else(|| invalid(percent_key, text, "must be a number from 0 to 99"))
+    let percent = core.keyfile.get_leading_i64("core", percent_key).map(|percent| {
+        let checked = u8::try_from(percent).ok().filter(|percent| *percent <= 99);
+        checked.ok_or_else(|| invalid(percent_key, &percent.to_string(), "must be a number from 0 to 99"))
     });
     Ok(match (size.transpose()?, percent.transpose()?) {
         (Some(0) | None, Some(percent)) => MinFreeSpace::Percent(percent),

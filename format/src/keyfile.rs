@@ -98,7 +98,15 @@ impl KeyFile {
     /// # Errors
     /// If it has an escape that does not exist.
     pub fn get_string(&self, group: &str, key: &str) -> Result<Option<String>> {
-        self.value(group, key, |raw| unescape(raw, &mut None))
+        self.value(group, key, |raw| {
+            let (text, wrong) = unescape(raw, &mut None);
+            wrong.map_or(Ok(text), Err)
+        })
+    }
+
+    /// The value of `key` as libostree reads the options of remotes: an escape that does not exist stands for itself.
+    pub fn get_text(&self, group: &str, key: &str) -> Option<String> {
+        self.get_raw(group, key).map(|raw| unescape(raw, &mut None).0)
     }
 
     /// The items of the list `key`, which a `;` ends each.
@@ -108,7 +116,8 @@ impl KeyFile {
     pub fn get_list(&self, group: &str, key: &str) -> Result<Option<Vec<String>>> {
         self.value(group, key, |raw| {
             let mut items = Some(Vec::new());
-            let last = unescape(raw, &mut items)?;
+            let (last, wrong) = unescape(raw, &mut items);
+            wrong.map_or(Ok(()), Err)?;
             let mut items = items.unwrap_or_default();
             if !last.is_empty() {
                 items.push(last);
@@ -129,12 +138,14 @@ impl KeyFile {
         })
     }
 
-    /// The integer `key`.
-    ///
-    /// # Errors
-    /// If it is not a decimal number of 64 bits.
-    pub fn get_i64(&self, group: &str, key: &str) -> Result<Option<i64>> {
-        self.value(group, key, |raw| raw.trim_ascii().parse().map_err(|_| format!("'{raw}' is not a number")))
+    /// The integer that the value of `key` begins with, whatever follows: so libostree reads numbers. Those that do not
+    /// fit are the nearest that does.
+    pub fn get_leading_i64(&self, group: &str, key: &str) -> Option<i64> {
+        let raw = self.get_raw(group, key)?.trim_ascii_start();
+        let (sign, text) = raw.strip_prefix('-').map_or((1, raw), |text| (-1, text));
+        let digits = text.bytes().take_while(u8::is_ascii_digit).map(|digit| i64::from(digit - b'0'));
+        let number = digits.map(|digit| sign * digit);
+        number.reduce(|number, digit| number.saturating_mul(10).saturating_add(digit))
     }
 
     /// The integer `key`.

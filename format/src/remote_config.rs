@@ -96,36 +96,36 @@ impl RemoteConfig {
         if !keyfile.has_group(group) {
             return Ok(None);
         }
-        let text = |key| keyfile.get_string(group, key);
+        let text = |key| keyfile.get_text(group, key);
         let flag = |key, default| Ok(keyfile.get_bool(group, key)?.unwrap_or(default));
         Ok(Some(Self {
             name: name.clone(),
-            url: text("url")?,
-            contenturl: text("contenturl")?,
-            metalink: text("metalink")?,
+            url: text("url"),
+            contenturl: text("contenturl"),
+            metalink: text("metalink"),
             branches: list(keyfile, group, "branches")?,
-            proxy: text("proxy")?,
+            proxy: text("proxy"),
             gpg_verify: flag("gpg-verify", true)?,
             gpg_verify_summary: flag("gpg-verify-summary", false)?,
             gpgkeypath: path_list(keyfile, group, "gpgkeypath")?,
             sign_verify: sign_verify(keyfile, group, "sign-verify")?,
             sign_verify_summary: sign_verify(keyfile, group, "sign-verify-summary")?,
-            verification_keys: verification(keyfile, group, "-key")?,
-            verification_files: verification(keyfile, group, "-file")?,
+            verification_keys: verification(keyfile, group, "-key"),
+            verification_files: verification(keyfile, group, "-file"),
             tls_permissive: flag("tls-permissive", false)?,
-            tls_client_cert_path: text("tls-client-cert-path")?,
-            tls_client_key_path: text("tls-client-key-path")?,
-            tls_ca_path: text("tls-ca-path")?,
+            tls_client_cert_path: text("tls-client-cert-path"),
+            tls_client_key_path: text("tls-client-key-path"),
+            tls_ca_path: text("tls-ca-path"),
             http2: keyfile.get_bool(group, "http2")?,
-            unconfigured_state: text("unconfigured-state")?,
-            custom_backend: text("custom-backend")?,
+            unconfigured_state: text("unconfigured-state"),
+            custom_backend: text("custom-backend"),
             collection_id: collection_id(keyfile, group)?,
         }))
     }
 }
 
 fn collection_id(keyfile: &KeyFile, group: &str) -> Result<Option<CollectionId>> {
-    let text = keyfile.get_string(group, "collection-id")?.filter(|id| !id.is_empty());
+    let text = keyfile.get_text(group, "collection-id").filter(|id| !id.is_empty());
     let parsed: Result<_> = text.map(|id| id.parse()).transpose();
     parsed.map_err(|e| ParseError::invalid("remote config", 0, format!("{group}.collection-id: {}", e.kind)))
 }
@@ -157,13 +157,13 @@ fn sign_verify(keyfile: &KeyFile, group: &str, key: &str) -> Result<SignVerify> 
 }
 
 /// The values of the keys `verification-TYPE` + `suffix`.
-fn verification(keyfile: &KeyFile, group: &str, suffix: &str) -> Result<BTreeMap<String, String>> {
+fn verification(keyfile: &KeyFile, group: &str, suffix: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (key, _) in keyfile.entries(group) {
         let kind = key.strip_prefix("verification-").and_then(|rest| rest.strip_suffix(suffix));
         if let Some(kind) = kind.filter(|kind| !kind.is_empty()) {
-            found.extend(keyfile.get_string(group, key)?.map(|value| (kind.to_owned(), value)));
+            found.extend(keyfile.get_text(group, key).map(|value| (kind.to_owned(), value)));
         }
     }
-    Ok(found)
+    found
 }

@@ -53,9 +53,9 @@ impl Remote {
     /// The URL of the remote.
     ///
     /// # Errors
-    /// [`Error::NoUrl`]; [`Error::Parse`] if the value cannot be read.
+    /// [`Error::NoUrl`].
     pub fn url(&self, name: &RemoteName) -> Result<String> {
-        let url = self.file.get_string(&remote_group(name), "url")?;
+        let url = self.file.get_text(&remote_group(name), "url");
         url.ok_or_else(|| Error::NoUrl(name.clone()))
     }
 }

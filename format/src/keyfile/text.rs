@@ -35,8 +35,8 @@ pub(super) fn check_key(key: &str) -> Result<(), String> {
 
 /// The text that `raw` stands for. Where `items` is given, `;` ends an item, which goes there; what follows the
 /// last one is returned.
-pub(super) fn unescape(raw: &str, items: &mut Option<Vec<String>>) -> Result<String, String> {
-    let mut out = String::new();
+pub(super) fn unescape(raw: &str, items: &mut Option<Vec<String>>) -> (String, Option<String>) {
+    let (mut out, mut wrong) = (String::new(), None);
     let mut chars = raw.chars();
     while let Some(c) = chars.next() {
         match (c, &mut *items) {
@@ -47,14 +47,17 @@ pub(super) fn unescape(raw: &str, items: &mut Option<Vec<String>>) -> Result<Str
                 Some('r') => out.push('\r'),
                 Some('\\') => out.push('\\'),
                 Some(';') if items.is_some() => out.push(';'),
-                Some(other) => return Err(format!("invalid escape '\\{other}'")),
-                None => return Err("a backslash at the end of the line".into()),
+                Some(other) => {
+                    out.extend(['\\', other]);
+                    wrong.get_or_insert_with(|| format!("invalid escape '\\{other}'"));
+                }
+                None => drop(wrong.get_or_insert_with(|| "a backslash at the end of the line".into())),
             },
             (';', Some(items)) => items.push(std::mem::take(&mut out)),
             (c, _) => out.push(c),
         }
     }
-    Ok(out)
+    (out, wrong)
 }
 
 /// Spaces and tabs are escaped only where reading would drop them, at the start.

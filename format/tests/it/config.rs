@@ -43,7 +43,23 @@ fn values() {
     assert_eq!(core("commit-update-summary=true").map(|c| c.auto_update_summary), Ok(true));
     assert_eq!(core("payload-link-threshold=100").unwrap().payload_link_threshold_bytes, Some(100));
     assert_eq!(core("payload-link-threshold=-1").unwrap().payload_link_threshold_bytes, None);
+    assert_eq!(core("lock-timeout-secs=-7").unwrap().locking, Locking::Forever);
     assert_eq!(core("[archive]\nzlib-level=20").map(|c| c.zlib_level), Ok(9));
+    // A number is what the value begins with.
+    assert_eq!(core("tmp-expiry-secs= 60s").unwrap().tmp_expiry_secs, 60);
+    assert_eq!(core("min-free-space-percent=5%").unwrap().min_free_space, MinFreeSpace::Percent(5));
+    assert_eq!(
+        core("lock-timeout-secs=99999999999999999999").unwrap().locking,
+        Locking::TimeoutSecs(i64::MAX as u64)
+    );
+    let none = core(
+        "tmp-expiry-secs=x\nmin-free-space-percent=\nlock-timeout-secs=-\npayload-link-threshold=x\n\
+         [archive]\nzlib-level=x",
+    );
+    let (none, defaults) = (none.unwrap(), core("").unwrap());
+    assert_eq!((none.tmp_expiry_secs, none.zlib_level), (defaults.tmp_expiry_secs, defaults.zlib_level));
+    assert_eq!((none.locking, none.min_free_space), (defaults.locking, defaults.min_free_space));
+    assert_eq!(none.payload_link_threshold_bytes, None);
     let integrity = core("[ex-integrity]\ncomposefs=yes").unwrap();
     assert_eq!((integrity.composefs, integrity.fsverity), (Tristate::Yes, Tristate::Maybe));
     assert_eq!(core("[ex-integrity]\nfsverity=true").unwrap().fsverity, Tristate::Yes);
@@ -58,16 +74,9 @@ fn free_space() {
     assert_eq!(of("min-free-space-size=1TB"), Ok(MinFreeSpace::Bytes(1 << 40)));
     assert_eq!(of("min-free-space-size=0MB\nmin-free-space-percent=5"), Ok(MinFreeSpace::Percent(5)));
     assert_eq!(of("min-free-space-percent=0"), Ok(MinFreeSpace::Percent(0)));
-    for bad in [
-        "size=5",
-        "size=5KB",
-        "size=MB",
-        "size=-1MB",
-        "size=99999999999999TB",
-        "percent=100",
-        "percent=x",
-        "percent=",
-    ] {
+    for bad in
+        ["size=5", "size=5KB", "size=MB", "size=-1MB", "size=99999999999999TB", "percent=100", "percent=-1"]
+    {
         let error = of(&format!("min-free-space-{bad}")).unwrap_err();
         assert!(error.contains("min-free-space-"), "{error}");
     }
@@ -79,7 +88,6 @@ fn refused() {
         core("mode=funny").unwrap_err(),
         core("archive=true").unwrap_err(),
         core("fsync=maybe").unwrap_err(),
-        core("lock-timeout-secs=-7").unwrap_err(),
         core("[ex-integrity]\ncomposefs=x").unwrap_err(),
         RepoConfig::parse(b"[core]\nrepo_version=2\n").unwrap_err().to_string(),
         RepoConfig::parse(b"[core]\nmode=bare\n").unwrap_err().to_string(),
@@ -88,7 +96,6 @@ fn refused() {
         "core.mode",
         "core.archive",
         "core.fsync",
-        "core.lock-timeout-secs",
         "ex-integrity.composefs",
         "core.repo_version",
         "core.repo_version",

@@ -30,12 +30,13 @@ fn rewriting_keeps_comments_and_order() {
 fn typed_values() {
     let mut file = parse("[g]\nb=true \nc=0\nn= -5\nu=7\ns=\\sa\\tb\\\\;c\nl=a;;b\\;c;d\ne=\nx=\\q\n");
     assert_eq!((file.get_bool("g", "b"), file.get_bool("g", "c")), (Ok(Some(true)), Ok(Some(false))));
-    assert_eq!((file.get_i64("g", "n"), file.get_u64("g", "u")), (Ok(Some(-5)), Ok(Some(7))));
+    assert_eq!((file.get_leading_i64("g", "n"), file.get_u64("g", "u")), (Some(-5), Ok(Some(7))));
     assert!(file.get_u64("g", "n").is_err() && file.get_bool("g", "u").is_err());
     assert_eq!(file.get_string("g", "s"), Ok(Some(" a\tb\\;c".into())));
     assert_eq!(file.get_list("g", "l"), Ok(Some(vec!["a".into(), "".into(), "b;c".into(), "d".into()])));
     assert_eq!(file.get_list("g", "e"), Ok(Some(vec![])));
     assert!(file.get_string("g", "x").is_err());
+    assert_eq!(file.get_text("g", "x").as_deref(), Some("\\q"));
     assert_eq!((file.get_string("g", "none"), file.get_raw("none", "b")), (Ok(None), None));
     file.set_list("g", "l", ["a;b", " c"]).unwrap();
     assert_eq!(file.get_raw("g", "l"), Some("a\\;b;\\sc;"));

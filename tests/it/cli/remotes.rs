@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::{OURS, repository, start};
+use super::{OURS, repository, same, start};
 use crate::oracle::need;
 
 #[test]
@@ -206,4 +206,23 @@ fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.collect();
     names.sort();
     names
+}
+
+/// Escapes that do not exist stand for themselves, and keep no other remote from being listed.
+#[test]
+fn urls_with_odd_escapes() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    let config = tmp.path().join("repo/config");
+    let remotes =
+        [("q", r"file:///a\qb"), ("s", r"file:///a\sb"), ("end", r"http://a/\"), ("two", r"file:///\\x")];
+    let groups = remotes.map(|(name, url)| format!("[remote \"{name}\"]\nurl={url}\n")).concat();
+    fs::write(&config, fs::read_to_string(&config).unwrap() + &groups).unwrap();
+    for (name, _) in remotes {
+        same(tmp.path(), &["--repo=repo", "remote", "show-url", name]);
+    }
+    let listed = start(OURS, tmp.path(), &["--repo=repo", "remote", "list", "-u"]);
+    assert!(listed.status.success() && String::from_utf8_lossy(&listed.stdout).contains(r"file:///a\qb"));
 }

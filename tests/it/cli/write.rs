@@ -230,7 +230,8 @@ fn copies_between_repositories() {
     }
 }
 
-/// A value that is not understood keeps the other commands away, not the one that reads and mends it.
+/// A value that is not understood keeps the other commands away where it does so in C ostree, not the one that reads
+/// and mends it.
 #[test]
 fn a_config_is_mended() {
     if !need("ostree") {
@@ -256,6 +257,10 @@ fn a_config_is_mended() {
             let text = fs::read_to_string(&config).unwrap();
             fs::write(&config, format!("{text}[{group}]\n{key}={bad}\n[x]\ny=z\n")).unwrap();
         }
+        let opens =
+            |dir: &TempDir, program| start(program, dir.path(), &["refs", "--repo=repo"]).status.success();
+        assert_eq!(opens(&theirs, "ostree"), c_opens, "{name}");
+        assert!(opens(&ours, OURS) || !c_opens, "{name}");
         for args in [
             &["config", "get", &name][..],
             &["config", "get", "x.y"],
