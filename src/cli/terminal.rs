@@ -67,8 +67,12 @@ pub(crate) struct Session {
     report: Option<Arc<dyn Report>>,
 }
 
-/// Standard output, written in large pieces; the first error of it ends the program quietly if nobody reads.
-pub(crate) struct Out(BufWriter<File>);
+/// Standard output, written in large pieces; the first error of it ends the program quietly if nobody reads, unless
+/// that loses something.
+pub(crate) struct Out {
+    file: BufWriter<File>,
+    is_data: bool,
+}
 
 /// Whoever read our output went away.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +97,8 @@ pub(crate) struct Nothing;
 impl Session {
     /// Takes over standard output; `cancel` stops the work.
     pub(crate) fn new(options: &Options, cancel: Cancel) -> io::Result<Self> {
-        let out = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(of_stdout)?);
+        let out = io::stdout().as_fd().try_clone_to_owned();
+        let out = File::from(out.map_err(StdoutFailed).map_err(io::Error::other)?);
         let report = match options {
             Options { progress: ProgressMode::Json, .. } => Some(progress::lines()),
             Options { verbose: false, quiet: false, progress: ProgressMode::Auto } => progress::bars(),
@@ -105,7 +110,8 @@ impl Session {
             None => Arc::new(OnlyWarnings),
         };
         let ctx = Ctx { progress, cancel, ..Ctx::default() };
-        Ok(Self { out: Out(BufWriter::with_capacity(64 * 1024, out)), ctx, report })
+        let out = Out { file: BufWriter::with_capacity(64 * 1024, out), is_data: false };
+        Ok(Self { out, ctx, report })
     }
 
     /// The work succeeded: takes the progress bars away, writes what is still buffered, says what was done.
@@ -174,22 +180,30 @@ impl Out {
         serde_json::to_writer(&mut *self, value)?;
         Ok(writeln!(self)?)
     }
+
+    /// For an archive, or the content of files: whoever reads has to read all of it.
+    pub(crate) fn data(&mut self) -> &mut Self {
+        self.is_data = true;
+        self
+    }
+
+    fn failed(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            kind @ io::ErrorKind::BrokenPipe if !self.is_data => io::Error::new(kind, StdoutClosed),
+            kind => io::Error::new(kind, StdoutFailed(error)),
+        }
+    }
 }
 
 impl Write for Out {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf).map_err(of_stdout)
+        let written = self.file.write(buf);
+        written.map_err(|error| self.failed(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().map_err(of_stdout)
-    }
-}
-
-fn of_stdout(error: io::Error) -> io::Error {
-    match error.kind() {
-        kind @ io::ErrorKind::BrokenPipe => io::Error::new(kind, StdoutClosed),
-        kind => io::Error::new(kind, StdoutFailed(error)),
+        let flushed = self.file.flush();
+        flushed.map_err(|error| self.failed(error))
     }
 }
 

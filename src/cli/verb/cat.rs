@@ -42,7 +42,7 @@ fn cat(repo: &Repo, root: RootDir, path: &str, session: &mut Session) -> anyhow:
         let mut file = repo.open_file(&id)?.ok_or(Error::NotFound(id.into()))?;
         match &file.header.kind {
             FileKind::Regular => {
-                io::copy(&mut file, &mut session.out)?;
+                io::copy(&mut file, session.out.data())?;
                 return Ok(());
             }
             FileKind::Symlink(target) if target.starts_with('/') => path = target.to_string(),

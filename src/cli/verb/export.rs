@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     };
     session.ctx.phase("Exporting", None, None);
     match &args.output {
-        None => export_plain(&repo, &id, &mut session.out, &options, &session.ctx)?,
+        None => export_plain(&repo, &id, session.out.data(), &options, &session.ctx)?,
         Some(path) => {
             whole_file::write(path, |file| Ok(export_plain(&repo, &id, file, &options, &session.ctx)?))?;
         }

@@ -119,7 +119,7 @@ fn export(args: &ExportArgs, session: &mut Session) -> anyhow::Result<()> {
     let options = ExportOptions { xattrs: args.xattrs.dialect(), ..ExportOptions::default() };
     session.ctx.phase("Exporting", None, None);
     match &args.output {
-        None => export_commit(&repo, &id, &mut session.out, &options, &session.ctx)?,
+        None => export_commit(&repo, &id, session.out.data(), &options, &session.ctx)?,
         Some(path) => {
             whole_file::write(path, |file| Ok(export_commit(&repo, &id, file, &options, &session.ctx)?))?;
         }

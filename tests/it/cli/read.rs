@@ -1,6 +1,8 @@
 //! Verbs that only read.
 
+use std::io::Read as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::{OURS, repository, same, start};
 use crate::oracle::need;
@@ -108,4 +110,36 @@ fn checksum_in(dir: &Path, kind: &str) -> String {
             line.split(' ').find(|word| word.len() == 64).unwrap().into()
         }
     }
+}
+
+/// A reader that goes away is no mistake where text is listed; of an archive or a file, it lacks something.
+#[test]
+fn output_that_nobody_reads_to_the_end() {
+    if !need("ostree") {
+        return;
+    }
+    let tmp = repository("bare-user");
+    // More than a pipe holds, as text and as a file.
+    for n in 0..3000 {
+        std::fs::write(tmp.path().join("tree").join(format!("{n:0>60}")), "").unwrap();
+    }
+    std::fs::write(tmp.path().join("tree/large"), vec![b'x'; 1 << 20]).unwrap();
+    let commit = ["commit", "--repo=repo", "-b", "large", "--tree=dir=tree"];
+    assert!(start("ostree", tmp.path(), &commit).status.success());
+    let code = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(tmp.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0; 10]).unwrap();
+        let out = child.wait_with_output().unwrap();
+        (out.status.code(), !out.stderr.is_empty())
+    };
+    for args in [
+        &["ls", "--repo=repo", "-R", "large"][..],
+        &["cat", "--repo=repo", "large", "/large"],
+        &["export", "--repo=repo", "large"],
+    ] {
+        assert_eq!(code(OURS, args), code("ostree", args), "{args:?}");
+    }
+    assert_eq!(code(OURS, &["tar", "export", "--repo=repo", "large"]), (Some(1), true));
 }
