@@ -10,8 +10,23 @@ use flate2::{Decompress, FlushDecompress, Status};
 const PIECE_BYTES: usize = 64 * 1024;
 /// What every stream of gzip begins with; JSON does not.
 pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// What every stream of zstd begins with.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The largest window that gzip has, as a power of two.
 const WINDOW_BITS: u8 = 15;
+
+/// Whether bytes that begin with `start`, where that is known, may be what the header `Content-Encoding` says.
+pub(super) fn is_coded(header: &str, start: Option<&[u8]>) -> bool {
+    let begins = |magic: &[u8]| start.is_none_or(|start| start.starts_with(magic));
+    match header.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => begins(&MAGIC),
+        "zstd" => begins(&ZSTD_MAGIC),
+        "deflate" => begins(&[0x78]),
+        // Its streams have no mark.
+        "br" => true,
+        _ => false,
+    }
+}
 
 /// A stream of gzip under way.
 pub(super) struct Decoder {

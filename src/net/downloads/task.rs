@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_RANGE, COOKIE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
-    LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_RANGE, COOKIE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::super::body::{range, range_of};
+use super::super::coding;
 use super::super::error::{Error, Result, host, shown};
 use super::super::http::{Http, MAX_REDIRECTS, is_passing};
 use super::super::patience::{LONG_PAUSE, pause_after, secs};
@@ -196,9 +197,13 @@ impl Task {
     /// Takes the body, whose first byte is the byte `at` of the file.
     async fn read(&mut self, mut response: Response, at: u64) -> Result<FetchedFile> {
         let (size, limit) = (response.content_length(), self.request.limit);
-        let too_large = |url: &Url| Error::protocol(url, format!("exceeded maximum size of {limit} bytes"));
+        let too_large = |response: &Response| {
+            refuse_coded(response, None).err().unwrap_or_else(|| {
+                Error::protocol(response.url(), format!("exceeded maximum size of {limit} bytes"))
+            })
+        };
         if size.is_some_and(|size| at.saturating_add(size) > limit) {
-            return Err(too_large(response.url()));
+            return Err(too_large(&response));
         }
         let threshold = self.request.spill.as_ref().map(|spill| spill.threshold());
         let in_memory = threshold.map_or(limit, |threshold| threshold.min(limit));
@@ -216,10 +221,13 @@ impl Task {
                     return Err(error);
                 }
             };
+            if have == 0 {
+                refuse_coded(&response, Some(&chunk))?;
+            }
             have += chunk.len() as u64;
             self.came(chunk.len() as u64);
             if have > limit {
-                return Err(too_large(response.url()));
+                return Err(too_large(&response));
             }
             if file.is_none() && have > in_memory {
                 let mut spilled = self.spill(&response, 0)?;
@@ -290,6 +298,20 @@ impl Task {
     fn came(&mut self, bytes: u64) {
         self.fresh += bytes;
         self.moved.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Refuses a body that the server compressed on its way, though it was asked not to. Where its first bytes are known they
+/// have to show it: other clients pay no attention to the header, which may stand on files as they are, too.
+fn refuse_coded(response: &Response, start: Option<&[u8]>) -> Result<()> {
+    match header(response, CONTENT_ENCODING) {
+        Some(coding) if coding::is_coded(&coding, start) => {
+            let why = format!(
+                "the server compressed it (Content-Encoding: {coding}), though it was asked not to: let it send files as they are"
+            );
+            Err(Error::protocol(response.url(), why))
+        }
+        _ => Ok(()),
     }
 }
 

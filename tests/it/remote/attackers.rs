@@ -191,3 +191,48 @@ fn another_server_leaves_nothing_in_the_cache() {
 fn at(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
+
+/// A server that compresses what it sends, though nobody asked for that, is named with what it did; one that only says so
+/// is read, as C ostree reads it.
+#[test]
+fn a_server_that_compresses_unasked() {
+    fn coded(bytes: &[u8], client: &mut TcpStream) -> std::io::Result<()> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes)?;
+        said(&encoder.finish()?, client)
+    }
+    fn said(bytes: &[u8], client: &mut TcpStream) -> std::io::Result<()> {
+        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n";
+        write!(client, "{head}Content-Length: {}\r\n\r\n", bytes.len())?;
+        client.write_all(bytes)
+    }
+    type Answer = fn(&str, Vec<u8>, &mut TcpStream) -> std::io::Result<()>;
+    let fixture = Fixture::new();
+    let answers: [(&str, Answer); 3] = [
+        ("summary", |path, bytes, client| match path.ends_with("summary") {
+            true => coded(&bytes, client),
+            false => whole(&bytes, client),
+        }),
+        (".commit", |path, bytes, client| match path.ends_with(".commit") {
+            true => coded(&bytes, client),
+            false => whole(&bytes, client),
+        }),
+        (".filez", |path, bytes, client| match path.ends_with(".filez") {
+            true => coded(&bytes, client),
+            false => whole(&bytes, client),
+        }),
+    ];
+    for (name, answer) in answers {
+        let address = serve(fixture.path("srv"), answer);
+        fixture.repository("ours", "bare-user", &format!("http://{address}/repo"));
+        let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+        let url = said.contains(&format!("http://{address}/repo/")) && said.contains(&format!("{name}: "));
+        assert!(url && said.contains("Content-Encoding: gzip"), "{said}");
+    }
+    let address = serve(fixture.path("srv"), |_, bytes, client| said(&bytes, client));
+    fixture.repository("ours", "bare-user", &format!("http://{address}/repo"));
+    for program in ["ostree", super::OURS] {
+        let pulled = fixture.start(program, &["pull", "--repo=ours", "origin", "main"]);
+        assert!(pulled.status.success(), "{program}: {}", super::text(&pulled.stderr));
+    }
+}
