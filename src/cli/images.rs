@@ -170,7 +170,7 @@ fn here(text: &str) -> Option<String> {
     match path.is_file() {
         true => Some(format!("for the file that is here write oci-archive:{text} or docker-archive:{text}")),
         false => {
-            path.join("oci-layout").exists().then(|| format!("for the layout that is here write oci:{text}"))
+            path.join("index.json").exists().then(|| format!("for the layout that is here write oci:{text}"))
         }
     }
 }

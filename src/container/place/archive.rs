@@ -61,10 +61,11 @@ impl OciArchive {
                 blobs.insert(digest, extent);
             }
         }
-        let (Some(index_json), Some(oci_layout)) = (index_json, oci_layout) else {
-            return Err(Error::NotALayout(format!("the archive lacks {OCI_LAYOUT} or {INDEX_JSON}")));
-        };
-        index::check_layout_version(&read_whole(&file, oci_layout, OCI_LAYOUT)?)?;
+        if let Some(extent) = oci_layout {
+            index::check_layout_version(&read_whole(&file, extent, OCI_LAYOUT)?)?;
+        }
+        let lacks = || Error::NotALayout(format!("the archive lacks {INDEX_JSON}"));
+        let index_json = index_json.ok_or_else(lacks)?;
         let index = index::parse(&read_whole(&file, index_json, INDEX_JSON)?)?;
         Ok(Self { file, blobs, index, tag: tag.map(str::to_owned) })
     }

@@ -54,11 +54,14 @@ struct Item {
     layers: Option<Vec<String>>,
 }
 
-/// What the archive holds, by path.
+/// What the archive holds, by path: of entries with the same path the first one, as for skopeo and podman.
 #[derive(Default)]
-struct Entries {
-    files: HashMap<PathBuf, Extent>,
-    links: HashMap<PathBuf, PathBuf>,
+struct Entries(HashMap<PathBuf, Found>);
+
+enum Found {
+    File(Extent),
+    /// A link, to this path.
+    Link(PathBuf),
 }
 
 impl DockerArchive {
@@ -118,11 +121,12 @@ impl Entries {
             let kind = entry.header().entry_type();
             if kind.is_file() {
                 let extent = Extent { start: entry.raw_file_position(), size: entry.size() };
-                out.files.insert(path, extent);
+                out.0.entry(path).or_insert(Found::File(extent));
             } else if let Some(target) = entry.link_name().map_err(not_tar)? {
                 let base = if kind.is_symlink() { path.parent() } else { None };
-                let target = normal(&base.unwrap_or(Path::new("")).join(target));
-                out.links.extend(target.map(|target| (path, target)));
+                if let Some(target) = normal(&base.unwrap_or(Path::new("")).join(target)) {
+                    out.0.entry(path).or_insert(Found::Link(target));
+                }
             }
         }
         Ok(out)
@@ -131,11 +135,9 @@ impl Entries {
     fn find(&self, name: &str) -> Result<Extent> {
         let mut path = normal(Path::new(name)).unwrap_or_default();
         for _ in 0..MAX_LINKS {
-            if let Some(extent) = self.files.get(&path) {
-                return Ok(*extent);
-            }
-            match self.links.get(&path) {
-                Some(target) => path.clone_from(target),
+            match self.0.get(&path) {
+                Some(Found::File(extent)) => return Ok(*extent),
+                Some(Found::Link(target)) => path.clone_from(target),
                 None => break,
             }
         }

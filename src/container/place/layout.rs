@@ -32,14 +32,16 @@ pub struct OciLayout {
 }
 
 impl OciLayout {
-    /// The image `tag` of the layout in `dir`; without a tag the only one there is.
+    /// The image `tag` of the layout in `dir`; without a tag the only one there is. A layout may lack its file
+    /// `oci-layout`, as for skopeo.
     ///
     /// # Errors
     /// [`Error::NotALayout`] if `dir` is no layout, [`Error::Unsupported`] if it is a newer one.
     pub fn open(dir: Dir, tag: Option<&str>) -> Result<Self> {
         match read_small(&dir, OCI_LAYOUT)? {
             Some(content) => index::check_layout_version(&content)?,
-            None => return Err(Error::NotALayout(format!("it has no file {OCI_LAYOUT}"))),
+            None if open_regular(&dir, Path::new(INDEX_JSON))?.is_some() => {}
+            None => return Err(Error::NotALayout(format!("it has neither {INDEX_JSON} nor {OCI_LAYOUT}"))),
         }
         Ok(Self { dir, tag: tag.map(str::to_owned) })
     }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use ostree_rs::base::Ctx;
-use ostree_rs::container::image::{Compression, Error, ImageSource as _};
+use ostree_rs::container::image::{Compression, Error, ImageDest, ImageSource as _};
 use ostree_rs::container::place::{
     DockerArchive, DockerArchiveWriter, OciArchive, OciArchiveWriter, OciLayout, plain_archive,
 };
@@ -134,5 +134,42 @@ fn images_have_numbers() {
         let name = format!("docker-archive:{}:@1", path.display());
         let config = oracle::run("skopeo", &["inspect", "--config", "--raw", &name]);
         assert!(String::from_utf8(config).unwrap().contains(r#""author":"b""#));
+    }
+}
+
+/// A layout without its file `oci-layout`, in a directory and in an archive; an archive of docker with two lists of its
+/// images.
+#[test]
+fn what_skopeo_reads_though_it_is_odd() {
+    if !need("skopeo") {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let at = |name: &str| temp.path().join(name).display().to_string();
+    let put = |dest: &dyn ImageDest| put_image(dest, Compression::GZIP, &small_tar(b"content"));
+    put(&new_layout(&temp.path().join("layout"), Some("x")));
+    fs::remove_file(temp.path().join("layout/oci-layout")).unwrap();
+    oracle::run("tar", &["-c", "-f", &at("oci.tar"), "-C", &at("layout"), "."]);
+    let docker =
+        DockerArchiveWriter::create(&dir(temp.path()), Path::new("docker.tar"), Some("a/b:1")).unwrap();
+    put(&docker);
+    docker.finish().unwrap();
+    fs::write(temp.path().join("manifest.json"), "[]").unwrap();
+    oracle::run("tar", &["-r", "-f", &at("docker.tar"), "-C", &at("."), "manifest.json"]);
+
+    let layout = OciLayout::open(dir(&temp.path().join("layout")), Some("x")).unwrap();
+    let archive = OciArchive::open(plain(&temp.path().join("oci.tar")).unwrap(), Some("x")).unwrap();
+    let docker = DockerArchive::open(plain(&temp.path().join("docker.tar")).unwrap(), None).unwrap();
+    for (name, ours) in [
+        (format!("oci:{}:x", at("layout")), layout.manifest()),
+        (format!("oci-archive:{}:x", at("oci.tar")), archive.manifest()),
+        (format!("docker-archive:{}", at("docker.tar")), docker.manifest()),
+    ] {
+        let theirs = oracle::run("skopeo", &["inspect", "--raw", &name]);
+        let config = |bytes: &[u8]| {
+            let manifest: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            manifest["config"]["digest"].clone()
+        };
+        assert_eq!(config(&ours.unwrap().bytes), config(&theirs), "{name}");
     }
 }

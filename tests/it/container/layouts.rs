@@ -305,6 +305,7 @@ fn errors_name_the_layout() {
     assert!(info("x").contains(&format!("{}: blob sha256:{blob} is missing", name("x"))));
     fs::write(image.join("index.json"), "").unwrap();
     assert!(info("x").contains(&format!("{}: index.json: EOF", name("x"))));
+    fs::remove_file(image.join("index.json")).unwrap();
     fs::remove_file(image.join("oci-layout")).unwrap();
     assert!(info("x").contains(&format!("{}: not an OCI image layout", name("x"))));
 }
