@@ -192,7 +192,7 @@ impl fmt::Display for EntryErrorKind {
         match self {
             Self::NoPath => f.write_str("the path is empty"),
             Self::Absolute => f.write_str("the path is absolute"),
-            Self::DotDot => f.write_str("the path holds '..'"),
+            Self::DotDot => f.write_str("the path goes upwards by '..'"),
             Self::TooDeep(limit) => write!(f, "the path has more than {limit} names"),
             Self::NotUtf8(what) => write!(f, "the {what} is not UTF-8"),
             Self::NoTarget => f.write_str("the target of the symbolic link is empty"),

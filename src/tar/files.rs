@@ -13,8 +13,8 @@ use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool};
 use crate::store::ObjectWrite;
 
-/// Names in a path: trees are written by functions that call themselves for each directory.
-const MAX_DEPTH: usize = 512;
+/// Names in a path: as many as Linux knows in one, `PATH_MAX`, and each of them may be a directory to be made.
+const MAX_DEPTH: usize = 2048;
 /// What a job costs, apart from the content and its xattrs.
 const JOB_COST_BYTES: u64 = 512;
 
@@ -105,6 +105,23 @@ pub(super) fn relative(path: &[u8]) -> Result<&str, EntryErrorKind> {
             None => return Ok(if path == "." { "" } else { path }),
         }
     }
+}
+
+/// A path in which `..` takes away the name before it, whatever that is: so podman and umoci read layers, and so the
+/// kernel takes the targets of hard links where no symbolic link is on the way.
+///
+/// # Errors
+/// [`EntryErrorKind::DotDot`] if it leads out of the root: nobody means that well.
+pub(super) fn cleaned(path: &str) -> Result<String, EntryErrorKind> {
+    let mut names = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop().ok_or(EntryErrorKind::DotDot)?),
+            name => names.push(name),
+        }
+    }
+    Ok(names.join("/"))
 }
 
 /// The names of a relative path, none for the root; dots and doubled slashes are left out.

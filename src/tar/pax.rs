@@ -37,6 +37,8 @@ pub(super) struct Pax {
     /// The access ACL, as text.
     pub(super) acl: Option<Vec<u8>>,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Xattrs in libarchive's own records, which nobody else reads: they count where no other record has the xattr.
+    libarchive: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Pax {
@@ -65,34 +67,35 @@ impl Pax {
             b"mtime" => self.mtime = time(value).ok_or("mtime is not a time")?,
             b"SCHILY.acl.access" => self.acl = bytes(),
             // GNU tar has a record of its own for SELinux labels.
-            b"RHT.security.selinux" => self.set_xattr(LABEL_XATTR.to_vec(), value.to_vec())?,
+            b"RHT.security.selinux" => set_xattr(&mut self.xattrs, LABEL_XATTR.to_vec(), value.to_vec())?,
             _ => {
                 if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.set(key, value)?;
                 } else if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.set_xattr(name.to_vec(), value.to_vec())?;
+                    set_xattr(&mut self.xattrs, name.to_vec(), value.to_vec())?;
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
                     let name = percent_decode(name).ok_or("a malformed % in an xattr name")?;
                     let value = BASE64.decode(value).map_err(|_| "an xattr value is not base64")?;
-                    self.set_xattr(name, value)?;
+                    set_xattr(&mut self.libarchive, name, value)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn set_xattr(&mut self, name: Vec<u8>, value: Vec<u8>) -> Result<(), &'static str> {
-        if name.is_empty() || name.contains(&0) {
-            return Err("an xattr without a name");
-        }
-        self.xattrs.insert(name, value);
-        Ok(())
-    }
-
     /// The xattrs.
-    pub(super) fn into_xattrs(self) -> Xattrs {
-        Xattrs::from_pairs(self.xattrs)
+    pub(super) fn into_xattrs(mut self) -> Xattrs {
+        self.libarchive.append(&mut self.xattrs);
+        Xattrs::from_pairs(self.libarchive)
     }
+}
+
+fn set_xattr(to: &mut BTreeMap<Vec<u8>, Vec<u8>>, name: Vec<u8>, value: Vec<u8>) -> Result<(), &'static str> {
+    if name.is_empty() || name.contains(&0) {
+        return Err("an xattr without a name");
+    }
+    to.insert(name, value);
+    Ok(())
 }
 
 /// Appends one record to an extended header.

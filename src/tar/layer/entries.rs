@@ -8,7 +8,7 @@ use ostree_format::{DirMeta, DirMetaId, FileId, Xattrs};
 use super::super::archive::Archive;
 use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{EntryErrorKind, Result};
-use super::super::files::{FileWriter, file_header, file_name, names, relative};
+use super::super::files::{FileWriter, cleaned, file_header, file_name, names, relative};
 use super::links::{HardLinks, Node};
 use super::places::{LayerPlace, is_whiteout};
 use super::{LayerOptions, LayerTree};
@@ -87,8 +87,10 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         }
     }
 
-    /// The entry without xattrs that no file on Linux can have, such as those of macOS.
+    /// The entry without what no file on Linux can have: xattrs such as those of macOS, and the owner that `chown` takes
+    /// for "as it is", so that files stay root's.
     fn for_linux<'e>(&mut self, entry: &'e TarEntry) -> Cow<'e, TarEntry> {
+        let real = |owner| if owner == u32::MAX { 0 } else { owner };
         let is_known = |name: &[u8]| NAMESPACES.iter().any(|namespace| name.starts_with(namespace));
         let mut entry = Cow::Borrowed(entry);
         for (name, _) in entry.xattrs.iter().filter(|(name, _)| !is_known(name)) {
@@ -96,6 +98,10 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         }
         if !entry.xattrs.iter().all(|(name, _)| is_known(name)) {
             entry.to_mut().xattrs.retain(|name, _| is_known(name));
+        }
+        if entry.uid == u32::MAX || entry.gid == u32::MAX {
+            let entry = entry.to_mut();
+            (entry.uid, entry.gid) = (real(entry.uid), real(entry.gid));
         }
         entry
     }
@@ -107,7 +113,8 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
     /// A path of the layer, after the symbolic links in front of its last name.
     pub(super) fn real_path(&mut self, path: &[u8], entry: &TarEntry) -> Result<String> {
         let names = |path| names(path).map_err(|kind| entry.error(kind));
-        let path = names(relative(path).map_err(|kind| entry.error(kind))?)?.join("/");
+        let path = relative(path).and_then(cleaned).map_err(|kind| entry.error(kind))?;
+        names(&path)?;
         let Some((dir, name)) = path.rsplit_once('/').filter(|_| !self.symlinks.is_empty()) else {
             return Ok(path);
         };

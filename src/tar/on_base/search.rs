@@ -10,7 +10,7 @@ use ostree_format::{FileHeader, FileId, Finished};
 use super::super::content::{POOL_BYTES, SMALL_BYTES};
 use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{Error, Result};
-use super::super::files::{file_header, names, relative};
+use super::super::files::{cleaned, file_header, names, relative};
 use super::super::layout::{REPO, object_of_path};
 use super::super::reader::{EndMarker, Reader};
 use super::WantedFiles;
@@ -64,8 +64,8 @@ impl<'a> BaseSearch<'a> {
     /// front or at the end.
     ///
     /// # Errors
-    /// [`Error::Format`], [`Error::Entry`], [`Error::Read`] for a malformed stream, and paths that are not UTF-8 or go
-    /// upwards; what `visit` gives; [`Error::Store`] if the store cannot keep what was found.
+    /// [`Error::Format`], [`Error::Entry`], [`Error::Read`] for a malformed stream, and paths that are not UTF-8 or
+    /// lead out of the root; what `visit` gives; [`Error::Store`] if the store cannot keep what was found.
     pub fn read_layer(&self, input: &mut dyn Read, visit: &mut Visit<'_>, ctx: &Ctx) -> Result<()> {
         let small = SmallFiles::new();
         with_pool(ctx, POOL_BYTES, |pool| {
@@ -75,7 +75,8 @@ impl<'a> BaseSearch<'a> {
             while let Some(entry) = reader.next_entry()? {
                 ctx.cancel.check()?;
                 let wrong = |kind| entry.error(kind);
-                let path = names(relative(&entry.path).map_err(wrong)?).map_err(wrong)?.join("/");
+                let path = relative(&entry.path).and_then(cleaned).map_err(wrong)?;
+                names(&path).map_err(wrong)?;
                 let candidate = self.candidate(&entry, &path);
                 visit(&entry, &path, candidate)?;
                 if let Some(candidate) = candidate {

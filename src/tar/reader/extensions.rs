@@ -22,7 +22,8 @@ impl Extensions {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads an extended header; skips a global one.
+    /// Reads an extended header; skips a global one. Of several of a kind the last one alone counts, as for GNU tar and
+    /// Go.
     pub(super) fn read_extension(
         &mut self,
         header: &tar::Header,
@@ -30,18 +31,14 @@ impl<R: Read> Reader<R> {
         to: &mut Extensions,
     ) -> Result<()> {
         let size = header_size(header, at)?;
-        let twice = |what| Error::format(at, Kind::Ambiguous(what));
         match header.entry_type().as_byte() {
-            b'L' if to.path.is_some() => return Err(twice("a long path")),
             // An empty name is none: Go's reader, which podman and umoci use, passes over it.
             b'L' => to.path = Some(self.read_long_name(size, at)?).filter(|name| !name.is_empty()),
-            b'K' if to.link.is_some() => return Err(twice("a long link target")),
             b'K' => to.link = Some(self.read_long_name(size, at)?).filter(|name| !name.is_empty()),
             b'g' => {
                 self.skip(size)?;
                 self.skip(padding_of(size))?;
             }
-            _ if to.pax.is_some() => return Err(twice("an extended header")),
             _ => {
                 let data = self.read_extension_data("extended header", size, MAX_PAX_BYTES, at)?;
                 to.pax = Some(Pax::parse(&data, at + BLOCK_BYTES as u64)?);
@@ -70,7 +67,8 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// The name of an entry that extended headers and GNU's entries give, where they agree.
+/// The name of an entry that extended headers and GNU's entries give, where they agree: GNU tar believes the extended
+/// header, Go the other one, libarchive the last.
 pub(super) fn one_of(
     what: &'static str,
     pax: Option<Vec<u8>>,

@@ -213,11 +213,11 @@ fn patched(item: &Item, name: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// Deeper than any file system goes, and than the stack of a thread allows.
+/// Deeper than a path may be on Linux, and than the stack of a thread allows.
 #[test]
 fn deep_paths_are_refused() {
     let temp = tempfile::tempdir().unwrap();
-    for (names, fine) in [(512, true), (513, false), (16_000, false)] {
+    for (names, fine) in [(2048, true), (2049, false), (16_000, false)] {
         let layout = super::new_layout(&temp.path().join(names.to_string()));
         super::put_image(
             &layout,
@@ -250,18 +250,20 @@ fn changed_objects_of_the_commit() {
 }
 
 /// A header of the old type with a slash at the end is a directory, unless it has content: podman and umoci make a
-/// file of that, and no byte of it is taken for a header. A long name that is empty is none.
+/// file of that, and no byte of it is taken for a header. A long name that is empty is none, and `..`
+/// takes away the name before it.
 #[test]
 fn headers_that_are_odd() {
     let slash = patched(&file("usr/zz", "abc"), b"usr/z/");
     let dir = patched(&file("usr/dd", ""), b"usr/d/");
+    let dots = patched(&file("usr/dddddd", "d"), b"usr/d/../q");
     let mut long = tar::Header::new_gnu();
     long.set_entry_type(tar::EntryType::GNULongName);
     long.set_path("././@LongLink").unwrap();
     long.set_size(0);
     long.set_cksum();
     let end = layer(&[file("usr/y", "y")]);
-    let tar = [&slash[..1024], &dir[..512], long.as_bytes(), &end].concat();
+    let tar = [&slash[..1024], &dir[..512], &dots[..1024], long.as_bytes(), &end].concat();
     let temp = tempfile::tempdir().unwrap();
     let layout = new_layout(temp.path());
     super::put_image(&layout, &[tar], &[]);
@@ -271,7 +273,7 @@ fn headers_that_are_odd() {
     let below: Vec<_> = all.iter().filter(|(path, _)| path.len() > 5).collect();
     assert_eq!(
         below.iter().map(|(path, what)| format!("{path} {what}")).collect::<Vec<_>>(),
-        ["/usr/d/ 644 0", "/usr/y 644 0 y", "/usr/z 644 0 abc"]
+        ["/usr/d/ 644 0", "/usr/q 644 0 d", "/usr/y 644 0 y", "/usr/z 644 0 abc"]
     );
 }
 

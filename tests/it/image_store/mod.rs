@@ -210,30 +210,28 @@ pub(super) fn pull_layers(layers: &[&[Item]]) -> (MemStore, PulledImage) {
 /// Every path of a commit, and what is there: mode, owner, and the content or link target.
 pub(super) fn describe(store: &MemStore, commit: &CommitId) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
-    let root = load_commit(store, commit).unwrap().root;
-    describe_dir(store, "", &root, &mut out);
+    let mut todo = vec![(String::new(), load_commit(store, commit).unwrap().root)];
+    while let Some((path, dir)) = todo.pop() {
+        let meta = load_dirmeta(store, &dir.meta).unwrap();
+        let xattrs = if meta.xattrs.is_empty() { "" } else { " xattrs" };
+        out.insert(format!("{path}/"), format!("{:o} {}{xattrs}", meta.mode & 0o7777, meta.uid));
+        let tree = load_dirtree(store, &dir.tree).unwrap();
+        for (name, id) in &tree.files {
+            let mut object = store.open_file(id).unwrap().unwrap();
+            let header = object.header.clone();
+            let mut content = String::new();
+            std::io::Read::read_to_string(&mut object, &mut content).unwrap();
+            let what = match &header.kind {
+                FileKind::Symlink(target) => format!("-> {target}"),
+                FileKind::Regular => format!("{:o} {} {content}", header.permissions, header.uid),
+            };
+            out.insert(format!("{path}/{name}"), what);
+        }
+        for (name, entry) in &tree.dirs {
+            todo.push((format!("{path}/{name}"), RootDir { tree: entry.tree, meta: entry.meta }));
+        }
+    }
     out
-}
-
-fn describe_dir(store: &MemStore, path: &str, dir: &RootDir, out: &mut BTreeMap<String, String>) {
-    let meta = load_dirmeta(store, &dir.meta).unwrap();
-    let xattrs = if meta.xattrs.is_empty() { "" } else { " xattrs" };
-    out.insert(format!("{path}/"), format!("{:o} {}{xattrs}", meta.mode & 0o7777, meta.uid));
-    let tree = load_dirtree(store, &dir.tree).unwrap();
-    for (name, id) in &tree.files {
-        let mut object = store.open_file(id).unwrap().unwrap();
-        let header = object.header.clone();
-        let mut content = String::new();
-        std::io::Read::read_to_string(&mut object, &mut content).unwrap();
-        let what = match &header.kind {
-            FileKind::Symlink(target) => format!("-> {target}"),
-            FileKind::Regular => format!("{:o} {} {content}", header.permissions, header.uid),
-        };
-        out.insert(format!("{path}/{name}"), what);
-    }
-    for (name, entry) in &tree.dirs {
-        describe_dir(store, &format!("{path}/{name}"), &RootDir { tree: entry.tree, meta: entry.meta }, out);
-    }
 }
 
 /// A directory for tests with the program.

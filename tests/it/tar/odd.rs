@@ -4,10 +4,10 @@ use std::fs;
 
 use ostree_rs::base::WithCauses;
 use ostree_rs::store::Modifier;
-use ostree_rs::tar::{EntryErrorKind, Error, FormatErrorKind, Parents, SpecialFiles, TreeOptions};
+use ostree_rs::tar::{EntryErrorKind, Error, FormatErrorKind, Parents, Reader, SpecialFiles, TreeOptions};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::build::{archive, entry, link};
+use super::build::{archive, entry, link, pax};
 use super::tree::{import, ostree};
 use crate::oracle::{need, run};
 
@@ -155,4 +155,118 @@ fn what_is_no_archive_is_named() {
         flipped[at] ^= 1;
         import(&flipped).unwrap_err();
     }
+}
+
+/// Of several headers of a kind before an entry the last one alone counts; where those of two kinds differ, every program
+/// takes another one.
+#[test]
+fn headers_that_stand_twice() {
+    let names = |archive: &[u8]| -> Result<Vec<String>, Error> {
+        let (mut reader, mut names) = (Reader::new(archive), Vec::new());
+        while let Some(entry) = reader.next_entry()? {
+            let link = if entry.link.is_empty() { "" } else { " -> " };
+            let [path, target] = [&entry.path, &entry.link].map(|name| String::from_utf8_lossy(name));
+            names.push(format!("{path}{link}{target}"));
+        }
+        Ok(names)
+    };
+    let long = |kind, name: &str| entry(kind, "././@LongLink", format!("{name}\0").as_bytes());
+    let named = |name: &str| pax(b'x', &[("path", name.as_bytes())]);
+    for entries in [
+        vec![long(b'L', "one"), long(b'L', "two"), entry(b'0', "none", b"1")],
+        vec![long(b'K', "one"), long(b'K', "two"), link(b'2', "a", "none")],
+        vec![named("one"), named("two"), entry(b'0', "none", b"1")],
+        vec![named("one"), pax(b'x', &[("uid", b"7")]), entry(b'0', "a", b"1")],
+        vec![long(b'L', "both"), named("both"), entry(b'0', "none", b"1")],
+    ] {
+        let archive = archive(&entries);
+        if need("tar") {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("t.tar");
+            fs::write(&file, &archive).unwrap();
+            let listed = run("tar", &["--utc", "-tvf", file.to_str().unwrap()]);
+            let listed = String::from_utf8(listed).unwrap();
+            let theirs: Vec<_> = listed.lines().map(|line| line.split_once(" 00:00 ").unwrap().1).collect();
+            assert_eq!(names(&archive).unwrap(), theirs);
+        }
+    }
+    for entries in [
+        [long(b'L', "one"), named("two"), entry(b'0', "none", b"1")],
+        [named("two"), long(b'L', "one"), entry(b'0', "none", b"1")],
+    ] {
+        let error = names(&archive(&entries)).unwrap_err();
+        assert!(matches!(error, Error::Format { kind: FormatErrorKind::Ambiguous(_), .. }), "{error}");
+    }
+}
+
+/// libarchive writes xattrs in two ways; what GNU tar and podman read of them counts where both are there.
+#[test]
+fn an_xattr_in_two_records() {
+    let schily = ("SCHILY.xattr.user.a", b"1".as_slice());
+    let (same, other) =
+        (("LIBARCHIVE.xattr.user.a", b"MQ".as_slice()), ("LIBARCHIVE.xattr.user.a", b"Mg".as_slice()));
+    let import = |records: &[(&str, &[u8])]| {
+        let archive = archive(&[link(b'5', "./", ""), pax(b'x', records), entry(b'0', "a", b"1")]);
+        (import(&archive, &TreeOptions::default(), Modifier::default()).unwrap(), archive)
+    };
+    let (one, _) = import(&[schily]);
+    for records in [[schily, same], [same, schily], [schily, other], [other, schily]] {
+        let (tree, archive) = import(&records);
+        assert_eq!(tree, one, "{records:?}");
+        if need("tar") {
+            let dir = tempfile::tempdir().unwrap();
+            let at = |name: &str| dir.path().join(name).display().to_string();
+            fs::write(at("t.tar"), &archive).unwrap();
+            run("tar", &["--xattrs", "-x", "-f", &at("t.tar"), "-C", &at("")]);
+            let mut value = [0; 4];
+            let len = rustix::fs::lgetxattr(at("a"), "user.a", &mut value[..]).unwrap();
+            assert_eq!(&value[..len], b"1", "{records:?}");
+        }
+    }
+    assert_ne!(import(&[schily, ("LIBARCHIVE.xattr.user.b", b"Mg")]).0, one);
+}
+
+/// As deep as C ostree goes, whose paths are no longer than those of Linux.
+#[test]
+fn deep_directories() {
+    if !need("ostree") {
+        return;
+    }
+    let mut entries = vec![link(b'5', "./", "")];
+    for depth in (1..=1900).filter(|depth| *depth < 60 || depth % 50 == 0) {
+        let path = "d/".repeat(depth);
+        entries.push(
+            [entry(b'L', "././@LongLink", format!("{path}\0").as_bytes()), link(b'5', "d", "")].concat(),
+        );
+    }
+    let args = ["--tar-autocreate-parents"];
+    let create = TreeOptions { parents: Parents::Create, ..Default::default() };
+    let archive = archive(&entries);
+    assert_eq!(import(&archive, &create, Modifier::default()).unwrap(), ostree(&archive, &args));
+    // One that breaks off is given up.
+    import(&archive[..archive.len() - 1700], &create, Modifier::default()).unwrap_err();
+}
+
+/// Targets of hard links are read as podman and the kernel read them, where they stay in the archive.
+#[test]
+fn hard_links_with_dots() {
+    let dirs =
+        || [link(b'5', "./", ""), link(b'5', "a/", ""), link(b'5', "a/b/", ""), entry(b'0', "a/f", b"1")];
+    let import = |target: &str, at: &str| {
+        let archive = archive(&[&dirs()[..], &[link(b'1', at, target)]].concat());
+        import(&archive, &TreeOptions::default(), Modifier::default())
+    };
+    let plain = import("a/f", "a/b/l").unwrap();
+    for target in ["a/b/../f", "./a/b/.././f", "a/b/../../a/f"] {
+        assert_eq!(import(target, "a/b/l").unwrap(), plain, "{target}");
+        if need("bsdtar") {
+            let dir = tempfile::tempdir().unwrap();
+            let at = |name: &str| dir.path().join(name).display().to_string();
+            fs::write(at("t.tar"), archive(&[&dirs()[..], &[link(b'1', "a/b/l", target)]].concat())).unwrap();
+            run("bsdtar", &["-x", "-P", "-f", &at("t.tar"), "-C", &at("")]);
+            assert_eq!(fs::read(at("a/b/l")).unwrap(), b"1", "{target}");
+        }
+    }
+    let error = import("a/../../f", "l").unwrap_err();
+    assert!(matches!(error, Error::Entry { kind: EntryErrorKind::DotDot, .. }), "{error}");
 }
