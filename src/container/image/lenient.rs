@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! null                               as if it was not there
-//! no os, rootfs, layers, manifests   empty, and so is a media type
+//! no os, rootfs, layers, manifests   empty, and so are a media type and what a platform lacks
 //! no schemaVersion                   2
 //! no UTF-8 in a configuration        U+FFFD instead
 //! ```
@@ -78,6 +78,11 @@ fn complete_document(document: &mut Map<String, Value>, list: &str) {
 fn complete_descriptor(descriptor: &mut Value) {
     if let Value::Object(descriptor) = descriptor {
         descriptor.entry("mediaType").or_insert_with(|| "".into());
+        if let Some(Value::Object(platform)) = descriptor.get_mut("platform") {
+            for key in ["architecture", "os"] {
+                platform.entry(key).or_insert_with(|| "".into());
+            }
+        }
     }
 }
 

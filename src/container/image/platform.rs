@@ -152,5 +152,5 @@ fn name_of(descriptor: &Descriptor) -> Option<String> {
     let p = descriptor.platform().as_ref()?;
     let variant = p.variant().as_ref().map(|v| format!("/{v}")).unwrap_or_default();
     let name = format!("{}/{}{variant}", p.os(), p.architecture());
-    (name != "unknown/unknown").then_some(name)
+    (name != "unknown/unknown" && name != "/").then_some(name)
 }

@@ -71,6 +71,8 @@ impl Bench {
         let entry = |(said, entry): (&&str, &Value)| {
             let mut entry = entry.clone();
             match said.split('/').collect::<Vec<_>>()[..] {
+                ["empty"] => entry["platform"] = json!({}),
+                ["linux"] => entry["platform"] = json!({"os": "linux", "architecture": null}),
                 [os, architecture] => entry["platform"] = json!({"os": os, "architecture": architecture}),
                 [os, architecture, variant] => {
                     entry["platform"] = json!({"os": os, "architecture": architecture, "variant": variant});
@@ -131,6 +133,8 @@ fn the_same_image_is_chosen() {
         &["linux/s390x", "windows/amd64"],
         &["unknown/unknown", "linux/amd64", "unknown/unknown"],
         &["unknown/unknown"],
+        &["empty", "linux/amd64", "linux"],
+        &["empty", "linux"],
         &["none"],
         &["none", "none"],
         &["none", "linux/amd64"],
