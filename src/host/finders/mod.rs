@@ -65,7 +65,13 @@ impl Finder {
             let why = "Invalid empty default-repo-finders configuration";
             return Err(ParseError::invalid("repository config", 0, why).into());
         }
-        Ok(names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?)
+        let parse = |name: &String| {
+            let wrong = |why: ParseError| {
+                ParseError::invalid("repository config", 0, format!("core.{key}: {}", why.kind))
+            };
+            name.parse().map_err(wrong)
+        };
+        Ok(names.iter().map(parse).collect::<Result<_, _>>()?)
     }
 }
 

@@ -190,6 +190,10 @@ fn remotes_are_found_as_the_c_program_finds_them() {
         let find = [&find[..], &["--finders=config"]].concat();
         assert_eq!(ok(dir, OURS, &find), ok(dir, "ostree", &find));
     }
+    ok(dir, "ostree", &["config", "--repo=new", "set", "core.default-repo-finders", "moon"]);
+    let out = start(OURS, dir, &["find-remotes", "--repo=new", apps, "app1"]);
+    let error = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(error.contains("core.default-repo-finders: Unknown finder type ‘moon’"), "{error}");
     renew(dir);
     run("find", &[dir.join("apps/objects").to_str().unwrap(), "-name", "*.commit", "-delete"]);
     for (args, word) in [
