@@ -103,11 +103,13 @@ impl<R: Read> Reader<R> {
     }
 
     /// Leaves what follows the end unread.
+    #[cfg(feature = "container")]
     pub(crate) fn leaving_rest(self) -> Self {
         Self { reads_rest: false, ..self }
     }
 
     /// What was not read of the stream.
+    #[cfg(feature = "container")]
     pub(crate) fn into_rest(self) -> impl Read {
         self.input
     }
