@@ -94,7 +94,7 @@ impl std::fmt::Display for Image {
 #[derive(clap::Args)]
 struct PlainLayers {
     /// Leave /var of plain layers where it is, for libostree since 2024.3; otherwise it goes to
-    /// /usr/share/factory/var
+    /// /usr/share/factory/var, unless the image was pulled with this option, or deployed, before
     #[arg(long)]
     keep_var: bool,
 }

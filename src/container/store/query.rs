@@ -56,6 +56,14 @@ impl StoredImage {
         Ok(parent.filter(|parent| *parent == on_base.commit))
     }
 
+    /// What became of `var` in the image's plain layers.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the image's commit cannot be read.
+    pub fn var(&self, store: &(impl ImageStore + ?Sized)) -> Result<Var> {
+        Ok(var_of_layers(&load_commit(store, &self.commit)?.metadata))
+    }
+
     /// Whether the image is what a pull with this treatment of `var` makes of it. Early versions of this program believed
     /// what other images said of their layers; other programs read them, and say nothing of `var`.
     ///

@@ -64,6 +64,9 @@ fn trees_with_var_are_those_of_ostree_ext() {
         let path = work.path(tag).display().to_string();
         let listed = run("ostree", &["ls", "--repo", &path, "-R", "-C", &image_ref(&work, tag)]);
         assert_eq!(String::from_utf8(listed).unwrap(), expected, "{tag}");
+        // So it stays, whoever looks for something new.
+        let said = work.ok(&["container", "image", "pull", tag, &image]);
+        assert!(said.starts_with("No changes in "), "{said}");
     }
 }
 

@@ -20,6 +20,7 @@ use crate::container::pull::{Check, NameImage, PullOptions, PulledImage, StoreOp
 use crate::container::store::{self, StoredImage};
 use crate::repo::Repo;
 use crate::store::in_transaction;
+use crate::tar::Var;
 
 /// Arguments of `container image pull`.
 #[derive(clap::Args)]
@@ -80,8 +81,13 @@ pub(super) fn run(args: &Args, session: &mut Session) -> anyhow::Result<()> {
     let who = Who::of(&image, &args.keyring, &repo)?;
     let opened = images::open(&image.reference, &args.registry, &session.ctx)?;
     let admitted = opened.admit(who.demand(), &session.ctx)?;
-    let pull = PullOptions { vouching: who.vouching(), name: None, var: args.plain.var() };
     let target = args.target.as_ref().map_or(&image.reference, |target| &target.reference);
+    // An image that was pulled so before, or deployed, stays so.
+    let var = match store::query(&repo, target)? {
+        Some(stored) if stored.var(&repo)? == Var::Keep => Var::Keep,
+        _ => args.plain.var(),
+    };
+    let pull = PullOptions { vouching: who.vouching(), name: None, var };
     let stored = match container::pull::check_image(&repo, &admitted, target, &pull)? {
         Check::Current(stored) => {
             repo.settle(&session.ctx)?;
