@@ -7,7 +7,7 @@ use super::{Entry, MutableTree, ObjectRead, Result};
 /// The number of links that are followed in a path: Linux's own limit.
 const MAX_LINKS: usize = 40;
 /// The number of names in a path up to which it is followed.
-const MAX_NAMES: usize = 2048;
+const MAX_NAMES: usize = 512;
 
 /// A map from the paths of a layer to those of a tree: `etc` lies in `usr/etc`, for example. No path has dots or a
 /// slash in front.

@@ -13,8 +13,10 @@ use crate::base::io::Cancellable;
 use crate::base::{Ctx, Pool};
 use crate::store::ObjectWrite;
 
-/// Names in a path: as many as Linux knows in one, `PATH_MAX`, and each of them may be a directory to be made.
-const MAX_DEPTH: usize = 2048;
+/// Names in a path of an archive that a user has: as many as Linux knows in one, `PATH_MAX`.
+pub(super) const ARCHIVE_DEPTH: usize = 2048;
+/// Names in a path of a layer, which may be anybody's: each of them may be a directory to be made, and takes memory.
+pub(super) const LAYER_DEPTH: usize = 512;
 /// What a job costs, apart from the content and its xattrs.
 const JOB_COST_BYTES: u64 = 512;
 
@@ -124,13 +126,13 @@ pub(super) fn cleaned(path: &str) -> Result<String, EntryErrorKind> {
     Ok(names.join("/"))
 }
 
-/// The names of a relative path, none for the root; dots and doubled slashes are left out.
-pub(super) fn names(path: &str) -> Result<Vec<&str>, EntryErrorKind> {
+/// The names of a relative path, none for the root and at most `depth`; dots and doubled slashes are left out.
+pub(super) fn names(path: &str, depth: usize) -> Result<Vec<&str>, EntryErrorKind> {
     match path.is_empty() {
         true => Ok(Vec::new()),
-        false => split_path(path.as_bytes()).and_then(|names| match names.len() {
-            0..=MAX_DEPTH => Ok(names),
-            _ => Err(EntryErrorKind::TooDeep(MAX_DEPTH)),
+        false => split_path(path.as_bytes()).and_then(|names| match names.len() <= depth {
+            true => Ok(names),
+            false => Err(EntryErrorKind::TooDeep(depth)),
         }),
     }
 }

@@ -19,7 +19,7 @@ use super::archive::{Archive, ArchiveInput};
 use super::content::POOL_BYTES;
 use super::entry::{EntryKind, TarEntry};
 use super::error::{EntryErrorKind, Result};
-use super::files::{FileWriter, file_header, file_name, names, relative};
+use super::files::{ARCHIVE_DEPTH, FileWriter, file_header, file_name, names, relative};
 use super::filter::PathnameFilter;
 use crate::base::{Ctx, with_pool};
 use crate::store::{Decision, Modifier, MutableTree, ObjectWrite};
@@ -98,7 +98,7 @@ impl Import<'_, '_, '_> {
             return Ok(());
         }
         let path = self.place(&entry.path).map_err(|kind| entry.error(kind))?;
-        let names = names(&path).map_err(|kind| entry.error(kind))?;
+        let names = names(&path, ARCHIVE_DEPTH).map_err(|kind| entry.error(kind))?;
         let absolute = format!("/{}", names.join("/"));
         match entry.kind {
             EntryKind::Dir => self.dir(entry, &names, &absolute),

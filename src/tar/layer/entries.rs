@@ -8,7 +8,7 @@ use ostree_format::{DirMeta, DirMetaId, FileId, Xattrs};
 use super::super::archive::Archive;
 use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{EntryErrorKind, Result};
-use super::super::files::{FileWriter, cleaned, file_header, file_name, names, relative};
+use super::super::files::{FileWriter, LAYER_DEPTH, cleaned, file_header, file_name, names, relative};
 use super::links::{HardLinks, Node};
 use super::places::{LayerPlace, is_whiteout};
 use super::{LayerOptions, LayerTree};
@@ -112,7 +112,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
 
     /// A path of the layer, after the symbolic links in front of its last name.
     pub(super) fn real_path(&mut self, path: &[u8], entry: &TarEntry) -> Result<String> {
-        let names = |path| names(path).map_err(|kind| entry.error(kind));
+        let names = |path| names(path, LAYER_DEPTH).map_err(|kind| entry.error(kind));
         let path = relative(path).and_then(cleaned).map_err(|kind| entry.error(kind))?;
         names(&path)?;
         let Some((dir, name)) = path.rsplit_once('/').filter(|_| !self.symlinks.is_empty()) else {

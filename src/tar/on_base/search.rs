@@ -10,7 +10,7 @@ use ostree_format::{FileHeader, FileId, Finished};
 use super::super::content::{POOL_BYTES, SMALL_BYTES};
 use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{Error, Result};
-use super::super::files::{cleaned, file_header, names, relative};
+use super::super::files::{LAYER_DEPTH, cleaned, file_header, names, relative};
 use super::super::layout::{REPO, object_of_path};
 use super::super::reader::{EndMarker, Reader};
 use super::WantedFiles;
@@ -76,7 +76,7 @@ impl<'a> BaseSearch<'a> {
                 ctx.cancel.check()?;
                 let wrong = |kind| entry.error(kind);
                 let path = relative(&entry.path).and_then(cleaned).map_err(wrong)?;
-                names(&path).map_err(wrong)?;
+                names(&path, LAYER_DEPTH).map_err(wrong)?;
                 let candidate = self.candidate(&entry, &path);
                 visit(&entry, &path, candidate)?;
                 if let Some(candidate) = candidate {

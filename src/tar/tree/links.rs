@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::super::entry::TarEntry;
 use super::super::error::{EntryErrorKind, Result};
-use super::super::files::{cleaned, file_name, names};
+use super::super::files::{ARCHIVE_DEPTH, cleaned, file_name, names};
 use super::{Import, walk};
 use crate::store::MutableTree;
 
@@ -19,7 +19,7 @@ impl Import<'_, '_, '_> {
     pub(super) fn link(&mut self, entry: &TarEntry, link: &[&str]) -> Result<()> {
         let target = self.place(&entry.link).map_err(|kind| entry.error(kind))?;
         let target = cleaned(&target).map_err(|kind| entry.error(kind))?;
-        names(&target).map_err(|kind| entry.error(kind))?;
+        names(&target, ARCHIVE_DEPTH).map_err(|kind| entry.error(kind))?;
         let link = Link { entry: entry.to_wait(), path: link.join("/") };
         self.links.entry(target).or_default().push(link);
         Ok(())
