@@ -103,6 +103,8 @@ pub enum EntryErrorKind {
     DotDot,
     /// The path has more names than this.
     TooDeep(usize),
+    /// The layer has too many directories that it does not list: their paths are longer than so many bytes together.
+    Implied(usize),
     /// A name or link target that is not UTF-8 cannot be in a dirtree or content object.
     NotUtf8(&'static str),
     /// A symbolic link leads nowhere: its target is empty.
@@ -194,6 +196,10 @@ impl fmt::Display for EntryErrorKind {
             Self::Absolute => f.write_str("the path is absolute"),
             Self::DotDot => f.write_str("the path goes upwards by '..'"),
             Self::TooDeep(limit) => write!(f, "the path has more than {limit} names"),
+            Self::Implied(limit) => write!(
+                f,
+                "the paths of the directories that the layer does not list are longer than {limit} bytes"
+            ),
             Self::NotUtf8(what) => write!(f, "the {what} is not UTF-8"),
             Self::NoTarget => f.write_str("the target of the symbolic link is empty"),
             Self::Type(what) => write!(f, "{what} cannot be here"),

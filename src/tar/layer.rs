@@ -18,6 +18,7 @@
 //! hold, are left out and counted; so are xattrs that Linux knows no namespace of, as podman and umoci do.
 
 mod entries;
+mod implied;
 mod links;
 mod places;
 

@@ -9,6 +9,7 @@ use super::super::archive::Archive;
 use super::super::entry::{EntryKind, TarEntry};
 use super::super::error::{EntryErrorKind, Result};
 use super::super::files::{FileWriter, LAYER_DEPTH, cleaned, file_header, file_name, names, relative};
+use super::implied::Implied;
 use super::links::{HardLinks, Node};
 use super::places::{LayerPlace, is_whiteout};
 use super::{LayerOptions, LayerTree};
@@ -27,7 +28,7 @@ pub(super) struct LayerImport<'a, 'p, 'env> {
     /// Where the symbolic links of the layer lead.
     symlinks: HashMap<FileId, String>,
     pub(super) links: HardLinks,
-    implied: BTreeSet<String>,
+    implied: Implied,
     left_out: BTreeMap<String, u64>,
 }
 
@@ -39,7 +40,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         modifier: Modifier,
     ) -> Self {
         let (tree, symlinks, links) = (MutableTree::new(), HashMap::new(), HardLinks::default());
-        let (implied, left_out) = (BTreeSet::new(), BTreeMap::new());
+        let (implied, left_out) = (Implied::default(), BTreeMap::new());
         Self { files, options, wanted, modifier, tree, symlinks, links, implied, left_out }
     }
 
@@ -206,12 +207,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
         if dir.dirs(files.store)?.remove(name).is_some() {
             links.forget_below(place);
             implied.remove(place);
-            // `0` is the character behind the slash.
-            let below = format!("{place}/")..format!("{place}0");
-            let gone: Vec<_> = implied.range(below).cloned().collect();
-            for path in gone {
-                implied.remove(&path);
-            }
+            implied.remove_below(place);
         }
         dir.remove(files.store, name)?;
         Ok((dir, name))
@@ -226,11 +222,12 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
             let mut meta = DirMeta::new(0, 0, 0o755, Xattrs::EMPTY);
             self.modifier.apply_to_dir("/", &mut meta);
             self.tree.set_meta(self.files.dirmeta(&meta)?);
-            self.implied.insert(String::new());
+            // An empty path is never too long.
+            let _ = self.implied.insert("");
         }
         Ok(LayerTree {
             root: self.tree.write(self.files.store)?,
-            implied: self.implied,
+            implied: self.implied.into_paths(),
             lower_links: resolved.lower.into_values().collect(),
             wanted: resolved.wanted,
             kept: resolved.kept,
@@ -251,14 +248,14 @@ fn make_dir<'t>(
     files: &FileWriter<'_, '_>,
     tree: &'t mut MutableTree,
     links: &mut HardLinks,
-    implied: &mut BTreeSet<String>,
+    implied: &mut Implied,
     entry: &TarEntry,
     place: &str,
 ) -> Result<&'t mut MutableTree> {
     let store = files.store;
     if tree.meta().is_none() {
         tree.set_meta(implied_meta(files)?);
-        implied.insert(String::new());
+        implied.insert("").map_err(|kind| entry.error(kind))?;
     }
     let (mut dir, mut end) = (tree, 0);
     for name in place.split('/').filter(|name| !name.is_empty()) {
@@ -271,7 +268,7 @@ fn make_dir<'t>(
             }
             dir.remove(store, name)?;
             links.forget(&place[..end]);
-            implied.insert(place[..end].to_owned());
+            implied.insert(&place[..end]).map_err(|kind| entry.error(kind))?;
         }
         dir = dir.ensure_dir(store, file_name(entry, name)?)?;
         if !found {

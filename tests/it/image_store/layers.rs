@@ -229,6 +229,18 @@ fn deep_paths_are_refused() {
     }
 }
 
+/// A layer of 2 MB, 40 kB of gzip, whose paths would make half a million directories.
+#[test]
+fn directories_that_no_entry_lists_are_bounded() {
+    let temp = tempfile::tempdir().unwrap();
+    let deep = "d/".repeat(500);
+    let items: Vec<_> = (0..1000).map(|n| file(&format!("usr/{n}/{deep}f"), "")).collect();
+    let layout = new_layout(temp.path());
+    super::put_image(&layout, &[layer(&items)], &[]);
+    let error = pull(&layout, &MemStore::new(), "oci:x").unwrap_err();
+    assert!(WithCauses(&error).to_string().contains("that the layer does not list"), "{error}");
+}
+
 /// A build changed files of the commit: the layer has the objects, and links to them, in any order.
 #[test]
 fn changed_objects_of_the_commit() {
