@@ -7,8 +7,9 @@
 //! ```
 //! The streams are written anew. Those of a commit are written in the way, of all that [`ExportOptions`] knows, that gives
 //! the diffid which the image tells: the versions of ostree-ext differ. Where none does, as where another program made a
-//! layer, digests differ from those of the image that was pulled; labels, history and annotations stay. Source: ostree-ext container/store.rs:1850-1990, which gives the new image
-//! the old one's label for its last layer, and cannot be pulled then.
+//! layer, digests differ from those of the image that was pulled; labels, history and annotations stay. Source: ostree-ext
+//! container/store.rs:1850-1990, which gives the new image the old one's label for its last layer, and cannot be pulled
+//! then.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
