@@ -71,6 +71,7 @@ pub(crate) struct Session {
 /// that loses something.
 pub(crate) struct Out {
     file: BufWriter<File>,
+    /// Whether it is an archive, or the content of files.
     is_data: bool,
 }
 

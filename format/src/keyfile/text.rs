@@ -33,7 +33,8 @@ pub(super) fn check_key(key: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The text that `raw` stands for. Where `items` is given, `;` ends an item, which goes there; what follows the
+/// The text that `raw` stands for, and what is wrong with its first escape that does not exist: each of these stands for
+/// itself, a backslash at the end for nothing. Where `items` is given, `;` ends an item, which goes there; what follows the
 /// last one is returned.
 pub(super) fn unescape(raw: &str, items: &mut Option<Vec<String>>) -> (String, Option<String>) {
     let (mut out, mut wrong) = (String::new(), None);
