@@ -53,15 +53,14 @@ impl Sysroot {
         Ok(())
     }
 
-    /// Makes a stateroot, with an empty `/var`.
+    /// Makes a stateroot, with an empty `/var`. One that lacks it was only begun, and is finished.
     ///
     /// # Errors
     /// [`Error::Io`], also if it is there already.
     pub fn create_stateroot(&self, name: &Stateroot) -> Result<()> {
-        for path in [name.path(), format!("{}/var", name.path())] {
-            if !files::mkdir(&self.dir, &path, 0o777)? {
-                return Err(Error::at(&self.dir, "Creating", path, rustix::io::Errno::EXIST));
-            }
+        files::mkdir(&self.dir, &name.path(), 0o777)?;
+        if !files::mkdir(&self.dir, &format!("{}/var", name.path()), 0o777)? {
+            return Err(Error::at(&self.dir, "Creating", name.path(), rustix::io::Errno::EXIST));
         }
         self.touch()
     }
