@@ -10,8 +10,8 @@
 //! DIR/s3-sync.sh                            a script that copies all of it to an object store, with types and times
 //! ```
 //! Every file is what the server answers to its path. What has the same content in the next export stays as it is, with its
-//! time, so that copies of an export cost what is new; files get their names when they are whole, and what names others
-//! comes after them.
+//! time, so that copies of an export cost what is new; files get their names when they are whole and on the disk, and what
+//! names others comes after them.
 //!
 //! ```text
 //! export    a repository ─────────────────────────────────► all of DIR
@@ -22,14 +22,17 @@ mod paths;
 mod write;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, File};
 use hyper::StatusCode;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio::task::JoinSet;
 
 use self::paths::{Extend, Stage, Wanted};
+use self::write::Nameless;
 use super::asked::Asked;
 use super::error::{Error, Result};
 use super::site::{Extent, Site};
@@ -69,13 +72,18 @@ impl LockedExport {
     /// # Errors
     /// [`Error::Export`], also if somebody else has it, or the directory is a repository.
     pub fn lock(dir: &Dir) -> Result<Self> {
-        let failed = |source: std::io::Error| Error::Export { path: ".".into(), why: source.to_string() };
+        let failed = |source: io::Error| Error::Export { path: ".".into(), why: source.to_string() };
         if dir.is_dir("objects") && dir.is_file("config") {
             let why = "the directory is a repository, which has no room for other files: name another one";
             return Err(Error::Export { path: ".".into(), why: why.into() });
         }
         let lock = dir.open(".").map_err(failed)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|e| failed(e.into()))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|e| match e {
+            Errno::WOULDBLOCK => {
+                failed(io::Error::other("another program exports or pushes there; wait for its end"))
+            }
+            e => failed(e.into()),
+        })?;
         Ok(Self { dir: Arc::new(dir.try_clone().map_err(failed)?), _lock: lock })
     }
 
@@ -97,18 +105,34 @@ impl LockedExport {
                     ctx.phase(stage.name(), Some(wanted.len() as u64), None);
                     write_all(&site, &self.dir, wanted, &mut exported, ctx).await?;
                 }
+                // Names of the last stage; those of each other one the next has waited for.
+                write::sync(&self.dir).await?;
                 Ok(exported)
             })
         })?
     }
 }
 
-/// Writes these files, several at a time.
+/// Writes these files, and gives their names to all that are whole, whether or not the work came to its end.
 async fn write_all(
     site: &Arc<Site>,
     dir: &Arc<Dir>,
     wanted: Vec<Wanted>,
     exported: &mut Exported,
+    ctx: &Ctx,
+) -> Result<()> {
+    let mut nameless = Nameless::new(Arc::clone(dir));
+    let written = write_each(site, dir, wanted, (exported, &mut nameless), ctx).await;
+    let named = nameless.name_all().await;
+    written.and(named)
+}
+
+/// Writes these files, several at a time.
+async fn write_each(
+    site: &Arc<Site>,
+    dir: &Arc<Dir>,
+    wanted: Vec<Wanted>,
+    (exported, nameless): (&mut Exported, &mut Nameless),
     ctx: &Ctx,
 ) -> Result<()> {
     let mut wanted = VecDeque::from(wanted);
@@ -123,8 +147,11 @@ async fn write_all(
         match running.join_next().await {
             None => return Ok(()),
             Some(Ok(done)) => match done? {
-                true => exported.written += 1,
-                false => exported.kept += 1,
+                Some(path) => {
+                    exported.written += 1;
+                    nameless.add(path).await?;
+                }
+                None => exported.kept += 1,
             },
             Some(Err(error)) => return Err(Error::Export { path: ".".into(), why: error.to_string() }),
         }
@@ -132,15 +159,16 @@ async fn write_all(
     }
 }
 
-/// Writes a file unless it is there already with the same content; says whether it did.
-async fn write_one(site: Arc<Site>, dir: Arc<Dir>, wanted: Wanted) -> Result<bool> {
+/// Writes a file unless it is there already with the same content; gives its path if it did.
+async fn write_one(site: Arc<Site>, dir: Arc<Dir>, wanted: Wanted) -> Result<Option<String>> {
     let path = wanted.file();
     if wanted.keeps && write::is_there(&dir, &path).await? {
-        return Ok(false);
+        return Ok(None);
     }
     let answer = site.answer(&Asked::path(wanted.parts.clone())).await;
     if answer.status != StatusCode::OK {
         return Err(Error::Export { path, why: answer.text().unwrap_or_else(|| answer.status.to_string()) });
     }
-    write::content(&dir, &path, answer.content).await
+    let is_new = write::content(&dir, &path, answer.content).await?;
+    Ok(is_new.then_some(path))
 }

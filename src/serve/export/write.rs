@@ -1,17 +1,65 @@
-//! Files that get their names when they are whole.
+//! Files that get their names when they are whole, and on the disk.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, File};
 
-use crate::serve::answer::Content;
+use crate::serve::answer::{Answer, Content};
 use crate::serve::error::{Error, Result};
 use crate::serve::shelf::Made;
 use crate::serve::site::blocking;
 
 /// Bytes that are copied at once.
 const PIECE_BYTES: usize = 256 * 1024;
+/// How many files wait for their names, so that one wait for the disk serves all of them.
+const MAX_NAMELESS: usize = 1000;
+
+/// Files that are written, but have no names yet. A crash of the machine would leave empty ones behind if they had, which
+/// the next export takes for what it wrote.
+#[derive(Debug)]
+pub(super) struct Nameless {
+    dir: Arc<Dir>,
+    paths: BTreeSet<String>,
+}
+
+impl Nameless {
+    pub(super) fn new(dir: Arc<Dir>) -> Self {
+        Self { dir, paths: BTreeSet::new() }
+    }
+
+    /// Adds a file, which has its name soon.
+    pub(super) async fn add(&mut self, path: String) -> Result<()> {
+        self.paths.insert(path);
+        if self.paths.len() < MAX_NAMELESS { Ok(()) } else { self.name_all().await }
+    }
+
+    /// Gives all of them their names.
+    pub(super) async fn name_all(&mut self) -> Result<()> {
+        let (dir, paths) = (Arc::clone(&self.dir), std::mem::take(&mut self.paths));
+        if paths.is_empty() {
+            return Ok(());
+        }
+        sync(&dir).await?;
+        let name_each = move || {
+            for path in paths {
+                let failed = |e: io::Error| Error::Export { path: path.clone(), why: e.to_string() };
+                dir.rename(unfinished(&path), &dir, &path).map_err(failed)?;
+            }
+            Ok(())
+        };
+        blocking(name_each).await.map_err(|answer| broken_off(".", &answer))?
+    }
+}
+
+/// Waits until everything that was written is on the disk, names too.
+pub(super) async fn sync(dir: &Arc<Dir>) -> Result<()> {
+    let dir = Arc::clone(dir);
+    // Opened as a file: what cap-std opens as a directory cannot be synced.
+    let sync = move || Ok(rustix::fs::syncfs(dir.open(".")?)?);
+    working(".", blocking(sync).await)
+}
 
 /// Whether a file is there.
 pub(super) async fn is_there(dir: &Arc<Dir>, path: &str) -> Result<bool> {
@@ -19,7 +67,7 @@ pub(super) async fn is_there(dir: &Arc<Dir>, path: &str) -> Result<bool> {
     working(".", blocking(move || dir.try_exists(path)).await)
 }
 
-/// Writes a file, and gives it its name; `false` if the file of that name has this content already.
+/// Writes a file that shall get this name; `false` if the file of that name has this content already.
 pub(super) async fn content(dir: &Arc<Dir>, path: &str, content: Content) -> Result<bool> {
     match content {
         Content::Bytes(bytes) => {
@@ -82,8 +130,8 @@ fn begin(dir: &Dir, path: &str) -> io::Result<File> {
     dir.create(unfinished(path))
 }
 
-/// Gives a file its name. One that has the same content already stays, with its time: by that, programs that copy an export
-/// elsewhere know what is new.
+/// Keeps a file for [`Nameless`]. One that has the same content already stays, with its time: by that, programs that copy an
+/// export elsewhere know what is new.
 fn finish(dir: &Dir, path: &str, file: File) -> io::Result<bool> {
     drop(file);
     let unfinished = unfinished(path);
@@ -91,7 +139,6 @@ fn finish(dir: &Dir, path: &str, file: File) -> io::Result<bool> {
         dir.remove_file(unfinished)?;
         return Ok(false);
     }
-    dir.rename(unfinished, dir, path)?;
     Ok(true)
 }
 
@@ -118,10 +165,14 @@ fn is_same(dir: &Dir, new: &str, old: &str) -> io::Result<bool> {
 }
 
 /// The result of work on another thread.
-fn working<T>(path: &str, done: Result<io::Result<T>, crate::serve::answer::Answer>) -> Result<T> {
-    let failed = |why: String| Error::Export { path: path.to_owned(), why };
+fn working<T>(path: &str, done: Result<io::Result<T>, Answer>) -> Result<T> {
     match done {
-        Ok(done) => done.map_err(|e| failed(e.to_string())),
-        Err(answer) => Err(failed(answer.text().unwrap_or_default())),
+        Ok(done) => done.map_err(|e| Error::Export { path: path.to_owned(), why: e.to_string() }),
+        Err(answer) => Err(broken_off(path, &answer)),
     }
+}
+
+/// The error of a thread that did not come to its end.
+fn broken_off(path: &str, answer: &Answer) -> Error {
+    Error::Export { path: path.to_owned(), why: answer.text().unwrap_or_default() }
 }

@@ -4,6 +4,7 @@ mod archive;
 mod clients;
 mod conformance;
 mod exports;
+mod hardships;
 mod images;
 mod inside;
 mod object_store;
