@@ -12,6 +12,8 @@ mod item;
 mod kind;
 mod par;
 mod partial;
+#[cfg(any(feature = "net", feature = "serve"))]
+mod runtime;
 mod shared_streams;
 mod verity;
 mod xattr;
@@ -25,6 +27,8 @@ pub use item::Item;
 pub use kind::{ErrorKind, Kind};
 pub use par::{Pool, join, spawn, spawn_up_to, with_pool};
 pub use partial::{AskRoom, PartialFile, PartialFiles};
+#[cfg(any(feature = "net", feature = "serve"))]
+pub(crate) use runtime::runtime;
 pub use shared_streams::SharedStreams;
 pub use verity::{VerityDigest, VerityHasher};
 pub(crate) use verity::{enable_verity, enable_verity_of_written, measure_verity};

@@ -1,11 +1,16 @@
 //! The thread that moves bytes, however many calls wait for it.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::error::{Error, Result};
+use crate::base::runtime;
+
+/// How many names of servers are looked up at a time.
+const MAX_LOOKUPS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 /// An asynchronous runtime on a thread of its own, which ends with this value. Nothing of it shows outside: calls
 /// wait for what it does.
@@ -19,7 +24,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn start() -> Result<Self> {
         let bad = |e: std::io::Error| Error::Config { what: "HTTP client".into(), why: e.to_string() };
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(bad)?;
+        let runtime = runtime("net", MAX_LOOKUPS).map_err(bad)?;
         let handle = runtime.handle().clone();
         let (alive, ended) = oneshot::channel();
         let work = move || {

@@ -42,7 +42,7 @@ use std::thread;
 
 use cap_std::fs::Dir;
 use crossbeam_channel::unbounded;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 pub use error::{Error, Result};
 pub use export::{Exported, LockedExport, export};
@@ -54,7 +54,7 @@ use self::registry::{Images, Workshop};
 use self::shelf::Shelf;
 use self::site::{Extent, Site};
 use self::summary::Summaries;
-use crate::base::{Ctx, spawn_up_to};
+use crate::base::{Ctx, runtime, spawn_up_to};
 use crate::container::build::BuildOptions;
 use crate::repo::Repo;
 
@@ -98,12 +98,7 @@ fn with_site<T>(
     ctx: &Ctx,
     work: impl FnOnce(&Runtime, Arc<Site>) -> T,
 ) -> Result<T> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(options.limits.threads(ctx.jobs).get())
-        .thread_name("serve")
-        .build()
-        .map_err(Error::Listen)?;
+    let runtime = runtime("serve", options.limits.threads(ctx.jobs)).map_err(Error::Listen)?;
     let repo = Arc::new(repo);
     let shelf = Arc::new(Shelf::new(options.scratch, &options.limits));
     let (jobs, todo) = unbounded();

@@ -1,12 +1,15 @@
-//! Exports where the disk fails, or somebody else exports.
+//! Exports, and clients of servers, where the disk fails or the machine has no threads left.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::exports::files;
-use crate::oracle::injected;
+use super::server::Serving;
+use crate::oracle::{injected, need, need_root};
 use crate::registry::program::Home;
 
 /// The paths of files in a directory.
@@ -49,4 +52,49 @@ fn two_exports_at_once_are_told_so() {
     flock(&dir, FlockOperation::LockExclusive).unwrap();
     let said = home.fails(&["serve", "--repo=repo", "--export=www"]);
     assert!(said.contains("another program exports or pushes there"), "{said}");
+}
+
+/// Runs our program as a user who has nothing else, and may have so many threads.
+fn with_threads(home: &Home, threads: usize, args: &[&str]) -> Output {
+    let limit = format!("--nproc={threads}");
+    let user = ["--reuid=54321", "--regid=54321", "--clear-groups"];
+    let mut command = Command::new("prlimit");
+    command.arg(limit).arg("setpriv").args(user).arg(home.path("ostree-rs")).args(args);
+    command.current_dir(home.path("")).env_remove("OSTREE_REPO").env("HOME", home.path("")).output().unwrap()
+}
+
+/// A name is looked up, and a file read, by a thread; there may be none.
+#[test]
+fn too_few_threads_are_an_error() {
+    if !need_root() || !need("prlimit") || !need("setpriv") {
+        return;
+    }
+    let home = Home::new();
+    fs::set_permissions(home.path(""), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_ostree-rs"), home.path("ostree-rs")).unwrap();
+    home.ok(&["--repo=archive", "init", "--mode=archive"]);
+    home.ok(&["pull-local", "--repo=archive", "repo", "main"]);
+    let server = Serving::start(&home.path("archive"));
+    let url = format!("http://localhost:{}/repo", server.address.port());
+    home.ok(&["--repo=new", "remote", "add", "--no-sign-verify", "origin", &url]);
+    let mut worked = [0; 2];
+    for threads in [1, 2, 3, 4, 5, 6, 8, 12, 100] {
+        let www = format!("--export={}", home.path(&format!("www{threads}")).display());
+        for (kind, args) in
+            [&["serve", "--repo=archive", &www][..], &["remote", "refs", "--repo=new", "origin"]]
+                .iter()
+                .enumerate()
+        {
+            let out = with_threads(&home, threads, args);
+            let said = String::from_utf8_lossy(&out.stderr);
+            match out.status.code() {
+                Some(0) => worked[kind] += 1,
+                code => {
+                    assert_eq!(code, Some(1), "{threads} threads, {args:?}: {said}");
+                    assert!(said.contains("no thread could be started"), "{said}");
+                }
+            }
+        }
+    }
+    assert!(worked.iter().all(|worked| (1..9).contains(worked)), "{worked:?}");
 }
