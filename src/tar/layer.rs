@@ -1,7 +1,7 @@
 //! Turns plain image layers into trees: what a build added to an operating system that ostree will deploy.
 //!
 //! ```text
-//! etc/…                        usr/etc/…
+//! etc/…                        usr/etc/…; a symbolic link to just that place is left out: in the tree both are one
 //! var/…                        usr/share/factory/var/…, or as it is
 //! run/… tmp/… proc/… sys/… dev/…   left out; the directories themselves stay
 //! sysroot/ostree/repo/objects/…    objects of the base, perhaps changed: hard links may name them

@@ -72,6 +72,7 @@ impl<'a, 'p, 'env> LayerImport<'a, 'p, 'env> {
             return Ok(());
         }
         match entry.kind {
+            EntryKind::Symlink if LayerOptions::becomes_its_target(&path, &place, &entry.link) => Ok(()),
             EntryKind::Regular | EntryKind::Symlink => self.file(entry, &place, archive),
             _ if takes_away => {
                 let marker = TarEntry { kind: EntryKind::Regular, size: 0, ..entry.to_wait() };

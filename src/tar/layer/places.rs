@@ -2,6 +2,7 @@
 
 use ostree_format::FileId;
 
+use super::super::files::cleaned;
 use super::super::layout::{REPO, object_of_path};
 use super::{LayerOptions, Toplevel, Var};
 use crate::store::Placement;
@@ -60,6 +61,15 @@ impl LayerOptions {
         }
     }
 
+    /// Whether a symbolic link at `path`, which goes to `place`, leads there in the image: `etc/x` to `usr/etc/x`. In the
+    /// tree both are one, and it would lead to itself.
+    pub(super) fn becomes_its_target(path: &str, place: &str, link: &[u8]) -> bool {
+        let Ok(link) = str::from_utf8(link) else { return false };
+        let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let target = if link.starts_with('/') { cleaned(link) } else { cleaned(&format!("{dir}/{link}")) };
+        path != place && target.is_ok_and(|target| target == place)
+    }
+
     fn sysroot(path: &str) -> LayerPlace {
         let object = path.strip_prefix(REPO).and_then(object_of_path);
         object.map_or_else(|| LayerPlace::Out("sysroot".to_owned()), |id: FileId| LayerPlace::Object(id))
@@ -99,6 +109,26 @@ impl Placement for LayerOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_that_become_their_targets() {
+        for (path, place, link, becomes) in [
+            ("etc/x", "usr/etc/x", "../usr/etc/x", true),
+            ("etc/x", "usr/etc/x", "/usr/etc/x", true),
+            ("etc/a/x", "usr/etc/a/x", "../.././usr//etc/a/x", true),
+            ("etc", "usr/etc", "usr/etc", true),
+            ("etc/x", "usr/etc/x", "../usr/etc/y", false),
+            ("etc/x", "usr/etc/x", "x", false),
+            ("etc/x", "usr/etc/x", "../../../usr/etc/x", false),
+            ("usr/x", "usr/x", "/usr/x", false),
+        ] {
+            assert_eq!(
+                LayerOptions::becomes_its_target(path, place, link.as_bytes()),
+                becomes,
+                "{path} -> {link}"
+            );
+        }
+    }
 
     #[test]
     fn places() {

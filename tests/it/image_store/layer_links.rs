@@ -1,5 +1,7 @@
 //! Links in plain layers: to what is there, what is not yet there, and what is left out.
 
+use std::slice::from_ref;
+
 use ostree_rs::base::WithCauses;
 
 use super::layers::files;
@@ -24,6 +26,22 @@ fn hard_links_in_any_order() {
     {
         assert!(found.contains(&expect(name, what)), "{name}: {found:?}");
     }
+}
+
+/// In the tree, `etc` and `usr/etc` are one: a link from one to the other neither leads to itself nor takes the place of
+/// what it leads to. ostree-ext stops at it (bootc#942).
+#[test]
+fn links_from_etc_into_usr_etc() {
+    let confs = [file("usr/etc/p/conf", "1"), file("usr/etc/other", "2")];
+    let found = ["/usr/etc/other 644 0 2", "/usr/etc/p/conf 644 0 1"];
+    for link in [symlink("etc/p", "../usr/etc/p"), symlink("etc", "usr/etc"), symlink("etc", "/usr/etc")] {
+        assert_eq!(files(&[&[&confs[..], from_ref(&link)].concat()]), found, "in the same layer, before");
+        assert_eq!(files(&[&[from_ref(&link), &confs[..]].concat()]), found, "in the same layer, behind");
+        assert_eq!(files(&[&confs, &[link]]), found, "in the next layer");
+    }
+    // What an image has below such a link lies where it leads.
+    let below = [symlink("etc", "usr/etc"), file("etc/other", "2"), file("etc/p/conf", "1")];
+    assert_eq!(files(&[&below]), found);
 }
 
 /// Of entries with one path the last wins, also over a link that still waits for its target.

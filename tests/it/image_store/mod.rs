@@ -36,6 +36,7 @@ use ostree_rs::store::{MemStore, ObjectRead, load_commit, load_dirmeta, load_dir
 use tempfile::TempDir;
 
 /// One entry of a layer.
+#[derive(Clone)]
 pub(super) struct Item {
     path: String,
     kind: tar::EntryType,
