@@ -24,6 +24,8 @@ pub(super) struct Answer {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// What is sent.
     pub(super) content: Content,
+    /// What went wrong, for whoever runs the server: no client is told.
+    pub(super) cause: Option<String>,
 }
 
 /// How long an answer stays right.
@@ -82,8 +84,10 @@ impl Answer {
 
     /// 500; what went wrong is for whoever runs the server.
     pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::warn!(error = %WithCauses(error), "request failed");
-        Self::says(StatusCode::INTERNAL_SERVER_ERROR, "this cannot be read here; the server's log says why")
+        let cause = WithCauses(error).to_string();
+        tracing::warn!(error = cause, "request failed");
+        let says = "this cannot be read here; the server's log says why";
+        Self { cause: Some(cause), ..Self::says(StatusCode::INTERNAL_SERVER_ERROR, says) }
     }
 
     /// 503, for a moment.
@@ -92,11 +96,12 @@ impl Answer {
         busy.with(hyper::header::RETRY_AFTER, HeaderValue::from_static("2"))
     }
 
-    /// The text that it is, without the end of its line.
-    pub(super) fn text(&self) -> Option<String> {
-        match &self.content {
-            Content::Bytes(bytes) => String::from_utf8(bytes.trim_ascii_end().to_vec()).ok(),
-            Content::Made(_) | Content::Promised(_) => None,
+    /// Why it is not what was asked for, for whoever runs the program.
+    pub(super) fn reason(&self) -> String {
+        match (&self.cause, &self.content) {
+            (Some(cause), _) => cause.clone(),
+            (None, Content::Bytes(text)) => String::from_utf8_lossy(text.trim_ascii_end()).into_owned(),
+            (None, _) => self.status.to_string(),
         }
     }
 
@@ -114,6 +119,7 @@ impl Answer {
             keeps: Keeps::UntilAsked,
             headers: Vec::new(),
             content,
+            cause: None,
         }
     }
 }

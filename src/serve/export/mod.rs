@@ -167,7 +167,7 @@ async fn write_one(site: Arc<Site>, dir: Arc<Dir>, wanted: Wanted) -> Result<Opt
     }
     let answer = site.answer(&Asked::path(wanted.parts.clone())).await;
     if answer.status != StatusCode::OK {
-        return Err(Error::Export { path, why: answer.text().unwrap_or_else(|| answer.status.to_string()) });
+        return Err(Error::Export { path, why: answer.reason() });
     }
     let is_new = write::content(&dir, &path, answer.content).await?;
     Ok(is_new.then_some(path))

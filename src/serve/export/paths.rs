@@ -112,10 +112,7 @@ pub(super) async fn of(site: &Site, stage: Stage, extend: &Extend) -> Result<Vec
         (Stage::Images, _) => Ok(Vec::new()),
     });
     let bad = |why: String| Error::Export { path: ".".into(), why };
-    listed
-        .await
-        .map_err(|answer| bad(answer.text().unwrap_or_default()))?
-        .map_err(|e| bad(WithCauses(&e).to_string()))
+    listed.await.map_err(|answer| bad(answer.reason()))?.map_err(|e| bad(WithCauses(&e).to_string()))
 }
 
 /// The commits of all refs, and those before them that are here.

@@ -174,5 +174,5 @@ fn working<T>(path: &str, done: Result<io::Result<T>, Answer>) -> Result<T> {
 
 /// The error of a thread that did not come to its end.
 fn broken_off(path: &str, answer: &Answer) -> Error {
-    Error::Export { path: path.to_owned(), why: answer.text().unwrap_or_default() }
+    Error::Export { path: path.to_owned(), why: answer.reason() }
 }

@@ -201,7 +201,7 @@ pub(in crate::serve) async fn newest(
     is_wanted: impl Fn(&str, &CommitId) -> bool + Send + 'static,
 ) -> Result<Vec<(String, Vec<Digest>, Digest)>, String> {
     let repo = std::sync::Arc::clone(&site.repo);
-    let text = |answer: Answer| answer.text().unwrap_or_default();
+    let text = |answer: Answer| answer.reason();
     let named = blocking(move || {
         let mut wanted = Vec::new();
         for (name, of) in Names::published(&repo)?.into_all() {
@@ -276,9 +276,7 @@ fn bad_digest() -> Answer {
 
 fn not_made(why: &str) -> Answer {
     tracing::warn!(error = why, "image cannot be made");
-    errors::answer(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Unknown,
-        "the image cannot be made; the server's log says why",
-    )
+    let says = "the image cannot be made; the server's log says why";
+    let answer = errors::answer(StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown, says);
+    Answer { cause: Some(why.to_owned()), ..answer }
 }

@@ -54,6 +54,20 @@ fn two_exports_at_once_are_told_so() {
     assert!(said.contains("another program exports or pushes there"), "{said}");
 }
 
+/// A client is told of a log; whoever exports has none.
+#[test]
+fn an_export_says_what_cannot_be_read() {
+    let home = Home::new();
+    let objects = home.path("repo/objects");
+    let object = files(&objects).into_iter().find(|path| path.extension().is_some_and(|kind| kind == "file"));
+    let object = object.unwrap();
+    rustix::fs::removexattr(&object, "user.ostreemeta").unwrap();
+    let said = home.fails(&["serve", "--repo=repo", "--export=www"]);
+    let name = object.file_name().unwrap().to_str().unwrap();
+    assert!(said.contains(name.trim_end_matches(".file")), "{said}");
+    assert!(said.contains("ostreemeta") && !said.contains("log"), "{said}");
+}
+
 /// Runs our program as a user who has nothing else, and may have so many threads.
 fn with_threads(home: &Home, threads: usize, args: &[&str]) -> Output {
     let limit = format!("--nproc={threads}");
