@@ -50,6 +50,9 @@ pub enum Error {
         /// What is wrong with it.
         source: ParseError,
     },
+    /// A server answers with a web page where a summary should be.
+    #[error("{0} is a web page and no summary: is this the URL of a repository?")]
+    WebPage(String),
     /// A metalink cannot be read, or what it leads to is not what it tells of.
     #[error("metalink: {0}")]
     Metalink(String),
@@ -109,6 +112,7 @@ impl Kind for Error {
             }
             Self::NoRev { .. }
             | Self::Summary { .. }
+            | Self::WebPage(_)
             | Self::WrongDelta(_)
             | Self::OtherDelta { .. }
             | Self::Metalink(_) => ErrorKind::Damaged,

@@ -157,7 +157,7 @@ pub(super) fn fetch(
     }
     match judged(Some(known.bytes), signatures, judge, &place) {
         // Whoever damaged what was kept: it is not what the server has.
-        Err(error @ (Error::Refused(_) | Error::Summary { .. })) => {
+        Err(error @ (Error::Refused(_) | Error::Summary { .. } | Error::WebPage(_))) => {
             tracing::debug!(error = %WithCauses(&error), "cached summary of no use");
         }
         judged => return judged,
@@ -208,6 +208,8 @@ fn judged(
     let place = place();
     match Summary::parse(&bytes) {
         Ok(parsed) => Ok(Some(FetchedSummary { place, bytes, signatures, parsed })),
+        // An index page of a server for every path, a page to log in.
+        Err(_) if bytes.trim_ascii_start().starts_with(b"<") => Err(Error::WebPage(place)),
         Err(source) => Err(Error::Summary { place, source }),
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Faults {
     pub(crate) cut_first: Option<u64>,
     /// Every so many connections the first request is answered with 429 or 500.
     pub(crate) refuse_every: Option<u64>,
+    /// Nothing of requests for a part of a file but the file comes to the server.
+    pub(crate) no_parts: bool,
     /// The byte at this place of the first longer answer is changed.
     pub(crate) corrupt_at: Option<u64>,
 }
@@ -87,6 +89,10 @@ fn serve(mut client: TcpStream, to: SocketAddr, faults: Faults, counts: &Arc<Cou
         let early = faults.cut_first.filter(|count| number <= *count).map(|_| 2_000_000);
         let see = |_, bytes: &mut [u8]| {
             shared.asked.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+            let part = bytes.windows(8).position(|text| text == b"\nrange: ");
+            if let Some(at) = part.filter(|_| faults.no_parts) {
+                bytes[at + 1] = b'x';
+            }
             true
         };
         if pump(&client2, &server2, faults.cut_request.or(early), see) == Ended::Cut {

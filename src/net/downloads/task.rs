@@ -46,8 +46,8 @@ pub(super) struct Task {
     begun: Option<SpillBegun>,
     /// What is in memory so far, if the server will know the rest of it.
     held: Option<Partial>,
-    /// Bytes that came since a pause was made.
-    fresh: u64,
+    /// The most that the file has had at the end of a try, as far as it counts as progress.
+    furthest: u64,
 }
 
 impl Task {
@@ -60,21 +60,22 @@ impl Task {
     ) -> Self {
         let (memory, moved) = (memory.clone(), Arc::clone(moved));
         let begun = request.spill.as_ref().and_then(|spill| spill.begun());
-        Self { http: http.clone(), request, ctx: ctx.clone(), memory, moved, begun, held: None, fresh: 0 }
+        Self { http: http.clone(), request, ctx: ctx.clone(), memory, moved, begun, held: None, furthest: 0 }
     }
 
-    /// Fetches the file, with as many tries as the limits allow; those that brought something do not count.
+    /// Fetches the file, with as many tries as the limits allow; those that got further than all before do not count.
     pub(super) async fn run(mut self) -> Result<FetchedFile> {
         let limits = self.http.limits;
         let mut attempt = 0;
         loop {
-            self.fresh = 0;
             let error = match self.round().await {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => error,
             };
-            if self.begun.is_some() && self.fresh >= limits.enough_bytes() {
-                attempt = 0;
+            // What came once more is no progress: a server may break off at the same byte for ever.
+            let has = self.begun.as_ref().map_or(0, |begun| begun.bytes);
+            if has >= self.furthest.saturating_add(limits.enough_bytes()) {
+                (self.furthest, attempt) = (has, 0);
             }
             let wish = match &error {
                 Error::Status { status, retry_after, .. } if is_passing(*status) => *retry_after,
@@ -225,7 +226,7 @@ impl Task {
                 refuse_coded(&response, Some(&chunk))?;
             }
             have += chunk.len() as u64;
-            self.came(chunk.len() as u64);
+            self.moved.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             if have > limit {
                 return Err(too_large(&response));
             }
@@ -293,11 +294,6 @@ impl Task {
     fn require_room(&self, bytes: u64) -> Result<()> {
         let spill = self.request.spill.as_ref();
         spill.map_or(Ok(()), |spill| spill.require_room(bytes)).map_err(Error::Keeping)
-    }
-
-    fn came(&mut self, bytes: u64) {
-        self.fresh += bytes;
-        self.moved.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 

@@ -37,6 +37,22 @@ fn broken_lines_are_asked_again_and_objects_go_on() {
     }
 }
 
+/// A server that knows no parts of files, and always breaks off at the same byte, is not asked without end.
+#[test]
+fn the_same_bytes_again_are_no_progress() {
+    let fixture = Fixture::new();
+    let Some(server) = fixture.serve() else { return };
+    let faults = Faults { cut_answer: Some(2_000_000), no_parts: true, ..Faults::default() };
+    let proxy = Proxy::start(server.address, faults);
+    fixture.repository("ours", "bare-user", &format!("{}/repo", proxy.url()));
+    server.asked();
+    let said = fixture.refused(&["pull", "--repo=ours", "--network-retries=2", "origin", "main"]);
+    assert!(said.contains(&large(&fixture)) && said.contains("Transferred a partial file"), "{said}");
+    let asked: Vec<_> = server.asked().into_iter().filter(|line| line.contains(&large(&fixture))).collect();
+    // The first try brought something, and two others nothing more.
+    assert_eq!(asked.len(), 3, "{asked:?}");
+}
+
 #[test]
 fn a_later_pull_goes_on_in_the_middle_of_a_large_object() {
     let fixture = Fixture::new();
@@ -149,6 +165,10 @@ fn a_damaged_summary_is_called_by_its_place() {
             }
             assert!(!fixture.content("ours").keys().any(|name| name.starts_with("refs")));
         }
+        fs::write(&summary, "\n<html><title>Log in</title>").unwrap();
+        let said = fixture.refused(&["pull", "--repo=ours", "origin", "main"]);
+        let page = format!("error: {place} is a web page and no summary: is this the URL of a repository?");
+        assert_eq!(said, page);
         fs::write(&summary, &good).unwrap();
         fixture.ours(&["pull", "--repo=ours", "origin", "main"]);
     }
