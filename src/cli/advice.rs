@@ -2,6 +2,8 @@
 //!
 //! The library tells facts and kinds; which option, verb or file helps is known here alone.
 
+use rustix::io::Errno;
+
 use super::causes::Cause;
 use super::room;
 use crate::net::{self, Login, TlsProblem};
@@ -33,12 +35,15 @@ pub(crate) fn text(error: &anyhow::Error) -> String {
     }
 }
 
+/// What the standard library says of input that ends too early, in words of programmers.
+const UNFILLED: &str = "failed to fill whole buffer";
+
 /// Causes in a row. One that its error already quotes is not said twice, and the numbers of the system's errors are
 /// left out: their words say it.
 pub(crate) fn chain<'a>(causes: impl Iterator<Item = Cause<'a>>) -> String {
     let mut said: Vec<String> = Vec::new();
     for cause in causes {
-        let cause = without_numbers(&cause.to_string());
+        let cause = without_numbers(&cause.to_string()).replace(UNFILLED, "the data ends too early");
         let is_quoted = |by: &String| by.starts_with(&cause) || by.ends_with(&cause);
         if !said.last().is_some_and(is_quoted) {
             said.push(cause);
@@ -80,6 +85,15 @@ fn of_library(cause: Cause<'_>) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref().and_then(of_remote))
         .or_else(|| cause.downcast_ref().and_then(of_net))
         .or_else(|| cause.downcast_ref().and_then(of_pipe))
+        .or_else(|| cause.downcast_ref().and_then(of_system))
+}
+
+fn of_system(error: &std::io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::FBIG => Some("the file system, or `ulimit -f`, allows no larger file"),
+        Errno::MFILE => Some("`ulimit -n` with a larger number allows more of them"),
+        _ => None,
+    }
 }
 
 fn of_host(error: &host::Error) -> Option<&'static str> {
@@ -155,11 +169,22 @@ fn of_store(error: &store::Error) -> Option<&'static str> {
         {
             Some("files there have no xattrs; a repository of `init --mode=archive` does without")
         }
+        store::Error::Io { op: "symlink", source, .. } if has_no_links(source) => Some(
+            "there are no symbolic links; objects of a repository of `init --mode=archive` never are any",
+        ),
+        store::Error::Io { op: "symlinkat", source, .. } if has_no_links(source) => {
+            Some("there are no symbolic links: another file system has them")
+        }
         store::Error::Owner { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => Some(
             "a bare repository keeps owners, which takes root; one of `init --mode=bare-user` does without",
         ),
         _ => None,
     }
+}
+
+/// Whether a file system knows no symbolic links: vfat and exfat do not.
+fn has_no_links(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP))
 }
 
 fn of_sysroot(error: &sysroot::Error) -> Option<&'static str> {
@@ -224,6 +249,12 @@ fn of_net(error: &net::Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn input_that_ends_too_early() {
+        let error = std::io::Read::read_exact(&mut std::io::empty(), &mut [0]).unwrap_err();
+        assert_eq!(chain(anyhow::Chain::new(&error)), "the data ends too early");
+    }
 
     #[test]
     fn numbers_of_errors_say_nothing() {

@@ -104,9 +104,9 @@ fn run(program: Program, argv: Vec<OsString>, interrupt: &Interrupt) -> anyhow::
         Arranged::Missing { groups, options } => return usage::missing_verb(&command, &groups, &options),
         Arranged::Argv(argv) => argv,
     };
-    let app = match App::parse(program, command, argv) {
+    let app = match App::parse(program, command, argv.clone()) {
         Ok(app) => app,
-        Err(error) => return usage::bad_arguments(&error),
+        Err(error) => return usage::bad_arguments(&error, &argv),
     };
     trace::listen(app.terminal.verbose);
     let mut session = Session::new(&app.terminal, interrupt.cancel.clone())?;

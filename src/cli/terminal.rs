@@ -157,6 +157,8 @@ pub(crate) fn cancel_on_interrupt() -> io::Result<Interrupt> {
         signal_hook::flag::register_usize(signal, Arc::clone(&code), number as usize)?;
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
+    // Without this the signal ends the program, which then says nothing; the write fails in any case.
+    signal_hook::flag::register(signal_hook::consts::signal::SIGXFSZ, Arc::default())?;
     Ok(Interrupt { cancel: Cancel::from_flag(flag), code })
 }
 

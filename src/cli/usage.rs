@@ -6,6 +6,7 @@ use std::io;
 use std::num::{IntErrorKind, ParseIntError};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -68,19 +69,28 @@ fn below<'c>(command: &'c Command, groups: &[String]) -> &'c Command {
 }
 
 /// Help goes to standard output and is no error; everything else exits with 1, as C ostree does.
-pub(crate) fn bad_arguments(error: &clap::Error) -> anyhow::Result<ExitCode> {
+pub(crate) fn bad_arguments(error: &clap::Error, argv: &[OsString]) -> anyhow::Result<ExitCode> {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match error.print() {
             // A pager or `head` that has seen enough.
             Err(closed) if closed.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),
+            printed => Ok(printed.context("write standard output").map(|()| ExitCode::SUCCESS)?),
         };
     }
-    match bad_value(error) {
+    match bad_value(error).or_else(|| not_text(error, argv)) {
         Some(why) => anyhow::bail!("{why}"),
         None => error.print()?,
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Which arguments are not UTF-8, if that is what is wrong: only some of the paths may be anything.
+fn not_text(error: &clap::Error, argv: &[OsString]) -> Option<String> {
+    let which: Vec<_> =
+        argv.iter().filter(|arg| arg.to_str().is_none()).map(|arg| format!("{arg:?}")).collect();
+    (error.kind() == ErrorKind::InvalidUtf8).then(|| {
+        format!("{} is not UTF-8: names in a repository, refs and images have to be", which.join(", "))
+    })
 }
 
 /// What is wrong with the value of an option or argument, if that is what is wrong.

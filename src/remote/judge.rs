@@ -6,7 +6,7 @@ use chrono::DateTime;
 use ostree_format::{CommitId, CommitRef};
 
 use super::options::{Bindings, RefsOf};
-use crate::store::{CommitBytes, Refusal, Voucher, check_bindings};
+use crate::store::{CommitBytes, Error, Refusal, Voucher, check_bindings};
 
 /// All that is asked.
 pub(super) struct Judge<'a> {
@@ -25,9 +25,9 @@ impl Voucher for Judge<'_> {
         if let Some(voucher) = self.voucher {
             voucher.vouch(commit)?;
         }
-        let parsed = CommitRef::parse(commit.bytes)?;
+        let parsed = CommitRef::parse(commit.bytes).map_err(Error::corrupt(commit.id))?;
         if let Bindings::Verified(collection) = &self.bindings {
-            let metadata = parsed.metadata()?;
+            let metadata = parsed.metadata().map_err(Error::corrupt(commit.id))?;
             let check = |name| {
                 check_bindings(&metadata, name, collection.as_ref())
                     .map_err(|error| format!("Commit {}: {error}", commit.id))

@@ -208,6 +208,8 @@ impl Error {
     pub(crate) fn of_path(self, path: &str) -> Self {
         match self {
             Self::Unsupported(why) => Self::Unsupported(format!("{path}: {why}")),
+            // The file itself could not be read.
+            Self::Io { path: ref object, .. } if object.as_os_str() == path => self,
             Self::Io { op, path: object, source } => {
                 Self::Io { op, path: format!("{path} ({})", object.display()).into(), source }
             }

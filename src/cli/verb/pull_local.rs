@@ -208,7 +208,8 @@ impl Voucher for Judge {
     fn vouch(&self, commit: &CommitBytes<'_>) -> Result<(), Refusal> {
         self.signed_by.as_ref().map_or(Ok(()), |signed_by| signed_by.vouch(commit))?;
         for name in self.names.get(&commit.id).into_iter().flatten() {
-            let metadata = CommitRef::parse(commit.bytes)?.metadata()?;
+            let metadata = CommitRef::parse(commit.bytes).and_then(|commit| commit.metadata());
+            let metadata = metadata.map_err(Error::corrupt(commit.id))?;
             check_bindings(&metadata, Some(name), self.collection.as_ref())
                 .map_err(|why| format!("Commit {}: {why}", commit.id))?;
         }

@@ -13,6 +13,7 @@ use cap_std::fs::Dir;
 use super::Common;
 use super::container::build::compression;
 use crate::base::WithCauses;
+use crate::cli::room::{Kept, Writing};
 use crate::cli::terminal::{ProgressOptions, Session};
 use crate::container::build::{BuildOptions, Layering};
 use crate::container::image::Compression;
@@ -178,7 +179,11 @@ fn listen(address: &str) -> io::Result<TcpListener> {
 
 /// Writes what would be served into a directory.
 fn write_files(path: &Path, repo: Repo, options: ServeOptions, session: &mut Session) -> anyhow::Result<()> {
-    let place = || format!("Exporting into {}", path.display());
+    let place = || Writing {
+        place: format!("Exporting into {}", path.display()),
+        path: Some(path.to_owned()),
+        kept: Kept::Nothing,
+    };
     fs::create_dir_all(path).with_context(place)?;
     let dir = Dir::open_ambient_dir(path, ambient_authority()).with_context(place)?;
     let done = export(repo, &dir, options, &session.ctx).with_context(place)?;

@@ -46,7 +46,7 @@ pub enum Error {
     #[error("not an OCI image layout: {0}")]
     NotALayout(String),
     /// A layout holds no image of this name.
-    #[error("no image tagged {tag:?} in this layout; it has: {}", known.join(", "))]
+    #[error("no image tagged {tag:?}{}", tags_there(known))]
     TagNotFound {
         /// The name that was asked for.
         tag: String,
@@ -211,6 +211,14 @@ pub enum Error {
     /// The work was told to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+/// The names that there are, behind the one that there is not.
+fn tags_there(known: &[String]) -> String {
+    match known {
+        [] => String::new(),
+        known => format!("; there are: {}", known.join(", ")),
+    }
 }
 
 impl Kind for Error {

@@ -117,9 +117,8 @@ impl Job {
         let mut header = self.header.clone();
         let target = readlinkat(&**dir, name.as_str(), Vec::new())
             .map_err(|e| Error::io("readlinkat", self.path.clone(), e))?;
-        let target = target
-            .into_string()
-            .map_err(|e| failed("readlinkat")(io::Error::new(io::ErrorKind::InvalidData, e)))?;
+        let not_utf8 = |_| io::Error::new(io::ErrorKind::InvalidData, "the target is not UTF-8");
+        let target = target.into_string().map_err(not_utf8).map_err(failed("readlinkat"))?;
         header.kind = FileKind::Symlink(target.into());
         if self.xattrs == XattrSource::File {
             header.xattrs = self.filtered(read_xattrs_at(&**dir, name).map_err(failed("reading xattrs of"))?);

@@ -1,11 +1,14 @@
 //! What the system denies, and what is said then: full disks, files of others, links to other file systems.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use ostree_rs::format::Checksum;
 use tempfile::TempDir;
 
 use super::messages::{line, repository, said};
@@ -267,5 +270,64 @@ fn xattrs_that_are_too_large() {
         let ours = commit(OURS, "bare-user");
         let message = if ours.status.success() { String::new() } else { line(&[name], &ours) };
         assert!(!message.contains("No space"), "{message}");
+    }
+}
+
+/// What a shell allows a process: without care a file that is too large ends it by a signal, and it says nothing.
+#[test]
+fn limits_of_the_process() {
+    let tmp = repository();
+    fs::write(tmp.path().join("tree/large"), vec![b'x'; 1_000_000]).unwrap();
+    for (limits, message) in [
+        ("ulimit -f 100", "File too large; the file system, or `ulimit -f`, allows no larger file"),
+        ("ulimit -n 10", "Too many open files; `ulimit -n` with a larger number allows more of them"),
+    ] {
+        let script = format!("{limits}; exec {OURS} --repo=repo commit -b new --tree=dir=tree");
+        let said = line(&[limits], &start("sh", tmp.path(), &["-c", &script]));
+        assert!(said.ends_with(message), "{said}");
+    }
+    let said = line(&["--help"], &start("sh", tmp.path(), &["-c", &format!("{OURS} --help > /dev/full")]));
+    assert_eq!(said, "write standard output: No space left on device");
+}
+
+/// Names that are not UTF-8: as arguments, and as what a link in a tree leads to.
+#[test]
+fn names_that_are_not_utf8() {
+    let tmp = repository();
+    let at = |path: &str| tmp.path().join(path);
+    let name = OsStr::from_bytes(b"caf\xe9");
+    let run = |args: &[&OsStr]| Command::new(OURS).current_dir(tmp.path()).args(args).output().unwrap();
+    let out = run(&["--repo=repo".as_ref(), "ls".as_ref(), "main".as_ref(), name]);
+    let message = "\"caf\\xE9\" is not UTF-8: names in a repository, refs and images have to be";
+    assert_eq!(line(&["ls"], &out), message);
+    fs::create_dir(at("links")).unwrap();
+    symlink(name, at("links/one")).unwrap();
+    let args = ["--repo=repo", "commit", "-b", "new", "--tree=dir=links"];
+    assert_eq!(said(tmp.path(), &args), "readlinkat /one: the target is not UTF-8");
+}
+
+/// A commit that is damaged is called by its name, whoever looks at it first.
+#[test]
+fn damaged_commits_by_their_names() {
+    let tmp = repository();
+    let at = |path: &str| tmp.path().join(path);
+    let args = ["--repo=repo", "commit", "-b", "new", "-s", "A subject", "--tree=dir=tree"];
+    let commit = String::from_utf8(start(OURS, tmp.path(), &args).stdout).unwrap();
+    let object = |id: &str| at(&format!("repo/objects/{}/{}.commit", &id[..2], &id[2..]));
+    let mut bytes = fs::read(object(commit.trim())).unwrap();
+    let place = bytes.windows(9).position(|text| text == b"A subject").unwrap();
+    bytes[place] = 0xff;
+    let damaged = Checksum::of(&bytes).to_string();
+    fs::create_dir_all(object(&damaged).parent().unwrap()).unwrap();
+    fs::write(object(&damaged), &bytes).unwrap();
+    fs::write(at("repo/refs/heads/new"), format!("{damaged}\n")).unwrap();
+    for verb in [&["pull-local", "--repo=other", "repo", "new"][..], &["pull", "--repo=other", "near", "new"]]
+    {
+        start(OURS, tmp.path(), &["--repo=other", "init", "--mode=bare-user"]);
+        let url = format!("file://{}", at("repo").display());
+        start(OURS, tmp.path(), &["--repo=other", "remote", "add", "--no-gpg-verify", "near", &url]);
+        let said = said(tmp.path(), verb);
+        let message = format!("Corrupted object {damaged}.commit: commit subject at byte {place}: not UTF-8");
+        assert_eq!(said, message, "{verb:?}");
     }
 }

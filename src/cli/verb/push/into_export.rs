@@ -15,6 +15,7 @@ use cap_std::fs::Dir;
 use super::{Done, Pushed};
 use crate::base::Ctx;
 use crate::cli::locate;
+use crate::cli::room::{Kept, Writing};
 use crate::cli::verb::serve::SiteOptions;
 use crate::host::Machine;
 use crate::repo::Repo;
@@ -34,7 +35,11 @@ pub(super) fn push(
     pushed: &Pushed,
     ctx: &Ctx,
 ) -> anyhow::Result<Done> {
-    let place = || format!("Exporting into {}", path.display());
+    let place = || Writing {
+        place: format!("Exporting into {}", path.display()),
+        path: Some(path.to_owned()),
+        kept: Kept::Nothing,
+    };
     let dir = Dir::open_ambient_dir(path, ambient_authority()).with_context(place)?;
     let export = LockedExport::lock(&dir).with_context(place)?;
     // What only those need who write into a repository is not exported.
