@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! usr/lib/modules/RELEASE/vmlinuz       where Fedora and Arch have it; initramfs.img beside it
-//! boot/vmlinuz-RELEASE                  Debian, openSUSE; Fedora's copy
-//! boot/vmlinuz-FLAVOUR                  Alpine, Arch: of the only directory of modules
+//! usr/lib/modules/RELEASE/Image         openSUSE's on aarch64
+//! boot/vmlinuz-RELEASE                  Debian, openSUSE; Fedora's copy; kernel-RELEASE of Gentoo
+//! boot/vmlinuz-FLAVOUR, Image           Alpine, Arch: of the only directory of modules
 //! boot/initrd.img-X, initramfs-X.img, initramfs-X, initrd-X, config-X, System.map-X      move along
 //! ```
 //! Of several kernels none is moved: which of them is to be booted, nobody could tell.
@@ -20,8 +21,12 @@ pub(super) const MODULES: &str = "usr/lib/modules";
 pub(super) const KERNEL: &str = "vmlinuz";
 pub(super) const INITRAMFS: &str = "initramfs.img";
 const BOOT: &str = "boot";
-/// A kernel in `boot` is called so, or so with a hyphen and more.
-const KERNELS: [&str; 2] = ["vmlinuz", "vmlinux"];
+/// The uncompressed kernel of aarch64.
+const IMAGE: &str = "Image";
+/// A kernel in `boot` is called so, or so with a hyphen and more. One that can be booted everywhere comes first.
+const KERNELS: [&str; 4] = [KERNEL, IMAGE, "kernel", "vmlinux"];
+/// Names that end so are of a copy: of the kernel before, as `make install` keeps it, or for debuggers.
+const COPIES: [&str; 2] = [".old", ".gz"];
 /// Fedora's kernel for bad days, a copy of another one.
 const RESCUE: &str = "0-rescue-";
 
@@ -60,7 +65,9 @@ pub(super) fn settle(store: &dyn ObjectWrite, tree: &mut MutableTree) -> Result<
         (None, _) => Ok(Kernel::None),
         (Some(first), Some(second)) => Ok(Kernel::Several([first, second].into_iter().chain(each).collect())),
         (Some(release), None) => {
-            let name = in_boot.into_keys().next();
+            let name = in_boot
+                .into_keys()
+                .min_by_key(|name| KERNELS.iter().position(|kernel| name.starts_with(kernel)));
             let moved = Moving { store, found: &found, release: &release }.all(tree, name.as_deref())?;
             remove_links(store, tree, &moved)?;
             let modules = dir(store, tree, &format!("{MODULES}/{release}"))?;
@@ -75,8 +82,10 @@ pub(super) fn settle(store: &dyn ObjectWrite, tree: &mut MutableTree) -> Result<
 
 /// Where a file of `boot` may be when the kernel has moved whose release its name ends in.
 pub(super) fn places_of(name: &str) -> Option<String> {
-    const NAMES: [(&str, &str, &str); 8] = [
+    const NAMES: [(&str, &str, &str); 10] = [
         ("vmlinuz-", "", KERNEL),
+        ("Image-", "", KERNEL),
+        ("kernel-", "", KERNEL),
         ("vmlinux-", "", KERNEL),
         ("initrd.img-", "", INITRAMFS),
         ("initramfs-", ".img", INITRAMFS),
@@ -96,7 +105,8 @@ impl Found {
         let (mut modules, mut boot) = (BTreeMap::new(), BTreeMap::new());
         if let Some(dir) = dir(store, tree, MODULES)? {
             for (name, below) in dir.dirs(store)? {
-                let has_kernel = below.files(store)?.contains_key(KERNEL);
+                let files = below.files(store)?;
+                let has_kernel = [KERNEL, IMAGE].iter().any(|name| files.contains_key(*name));
                 modules.insert(name.to_string(), has_kernel);
             }
         }
@@ -129,6 +139,9 @@ impl Found {
 
 /// What stands behind `vmlinuz-`; nothing if that is all. `None` for what is no kernel.
 fn suffix(name: &str) -> Option<&str> {
+    if COPIES.iter().any(|end| name.ends_with(end)) {
+        return None;
+    }
     KERNELS.iter().find_map(|kernel| match name.strip_prefix(kernel)? {
         "" => Some(""),
         rest => rest.strip_prefix('-').filter(|rest| !rest.is_empty()),
@@ -146,6 +159,9 @@ impl Moving<'_> {
     /// Moves the kernel called `name` in `boot`, and what belongs to it; returns the names that are gone there.
     fn all(&self, tree: &mut MutableTree, name: Option<&str>) -> Result<Vec<String>> {
         let mut moved = Vec::new();
+        if let Some(modules) = dir(self.store, tree, &format!("{MODULES}/{}", self.release))? {
+            rename_image(self.store, modules)?;
+        }
         if let Some(name) = name {
             moved.extend(self.one(tree, &[name.to_owned()], KERNEL)?);
         }
@@ -193,6 +209,17 @@ impl Moving<'_> {
     }
 }
 
+/// Gives the kernel among its modules the name by which ostree finds it.
+fn rename_image(store: &dyn ObjectWrite, modules: &mut MutableTree) -> Result<()> {
+    if modules.get(store, KERNEL)?.is_none()
+        && let Some(Entry::File(image)) = modules.get(store, IMAGE)?
+    {
+        modules.set_file(store, file_name(KERNEL)?, image)?;
+        modules.remove(store, IMAGE)?;
+    }
+    Ok(())
+}
+
 /// Takes away links such as Debian's `/vmlinuz`, which lead to what was moved.
 fn remove_links(store: &dyn ObjectWrite, tree: &mut MutableTree, moved: &[String]) -> Result<()> {
     for (path, prefix) in [("", "boot/"), (BOOT, "")] {
@@ -222,6 +249,12 @@ mod tests {
             ("vmlinuz", Some("")),
             ("vmlinuz-", None),
             ("vmlinuz.old", None),
+            ("vmlinuz-6.1.old", None),
+            ("vmlinux-6.1.gz", None),
+            ("Image", Some("")),
+            ("Image.gz", None),
+            ("Image-6.4.0-default", Some("6.4.0-default")),
+            ("kernel-6.6.21-gentoo-dist", Some("6.6.21-gentoo-dist")),
             ("initrd.img-6.1", None),
         ] {
             assert_eq!(suffix(name), expected, "{name}");

@@ -132,41 +132,79 @@ fn without_a_kernel() {
     work.refused(&["show", "--repo=r", "--print-metadata-key=ostree.bootable", "os"]);
 }
 
-/// Where other distributions have kernel and initramfs, and the release that C ostree is told.
-#[test]
-fn kernels_of_other_distributions() {
-    if !need("ostree") {
-        return;
-    }
-    let modules = |name: &str| format!("usr/lib/modules/{KERNEL}/{name}");
-    for (what, items) in [
+/// Where other distributions have kernel and initramfs.
+fn kernels_of_distributions() -> [(&'static str, Vec<Item>); 7] {
+    let modules = |name: &str, content: &str| file(&format!("usr/lib/modules/{KERNEL}/{name}"), content);
+    let boot = |name: &str, content: &str| file(&format!("boot/{name}"), content);
+    let of_release = |name: &str, content: &str| boot(&name.replace('*', KERNEL), content);
+    [
         (
             "Fedora: a copy in /boot, and one to rescue the system",
             vec![
-                file(&modules("vmlinuz"), "kernel"),
-                file(&modules("initramfs.img"), "initramfs"),
-                file(&format!("boot/vmlinuz-{KERNEL}"), "kernel"),
-                file("boot/vmlinuz-0-rescue-123", "kernel"),
+                modules("vmlinuz", "kernel"),
+                modules("initramfs.img", "initramfs"),
+                of_release("vmlinuz-*", "kernel"),
+                boot("vmlinuz-0-rescue-123", "kernel"),
             ],
         ),
         (
             "Arch: named by their flavour, with one to fall back to",
             vec![
-                file(&modules("vmlinuz"), "kernel"),
-                file("boot/vmlinuz-linux", "kernel"),
-                file("boot/initramfs-linux.img", "initramfs"),
-                file("boot/initramfs-linux-fallback.img", "large"),
+                modules("vmlinuz", "kernel"),
+                boot("vmlinuz-linux", "kernel"),
+                boot("initramfs-linux.img", "initramfs"),
+                boot("initramfs-linux-fallback.img", "large"),
+            ],
+        ),
+        (
+            "Arch Linux ARM: the image of aarch64, and that in another form",
+            vec![
+                modules("modules.dep", ""),
+                boot("Image", "kernel"),
+                boot("Image.gz", "compressed"),
+                boot("initramfs-linux.img", "initramfs"),
             ],
         ),
         (
             "Alpine: modules under another name",
             vec![
-                file(&modules("modules.dep"), ""),
-                file("boot/vmlinuz-lts", "kernel"),
-                file("boot/initramfs-lts", "initramfs"),
+                modules("modules.dep", ""),
+                boot("vmlinuz-lts", "kernel"),
+                boot("initramfs-lts", "initramfs"),
             ],
         ),
-    ] {
+        (
+            "Gentoo: another word for it",
+            vec![of_release("kernel-*", "kernel"), of_release("initramfs-*.img", "initramfs")],
+        ),
+        (
+            "openSUSE on aarch64: the image of aarch64 among the modules",
+            vec![
+                modules("Image", "kernel"),
+                symlink(&format!("boot/Image-{KERNEL}"), &format!("../usr/lib/modules/{KERNEL}/Image")),
+                of_release("initrd-*", "initramfs"),
+            ],
+        ),
+        (
+            "a kernel with its other forms, and the one before it",
+            vec![
+                of_release("vmlinuz-*", "kernel"),
+                of_release("vmlinux-*", "for debuggers"),
+                of_release("vmlinux-*.gz", "for debuggers"),
+                boot("vmlinuz-6.0.old", "before"),
+                of_release("initrd.img-*", "initramfs"),
+            ],
+        ),
+    ]
+}
+
+/// They are moved to where C ostree looks, with the release that it is told.
+#[test]
+fn kernels_of_other_distributions() {
+    if !need("ostree") {
+        return;
+    }
+    for (what, items) in kernels_of_distributions() {
         let work = Work::new();
         let release = file("usr/lib/os-release", "ID=x\n");
         image(&work, &[[release].into_iter().chain(items).collect()]);
@@ -174,11 +212,8 @@ fn kernels_of_other_distributions() {
         work.ok(&["container", "convert", "--repo=r", "-b", "os", "--bootable", IMAGE]);
         assert_eq!(metadata(&work, "r", "ostree.linux"), format!("'{KERNEL}'"), "{what}");
         for (name, content) in [("vmlinuz", "kernel"), ("initramfs.img", "initramfs")] {
-            assert_eq!(
-                work.ok(&["cat", "--repo=r", "os", &format!("/{}", modules(name))]),
-                content,
-                "{what}"
-            );
+            let path = format!("/usr/lib/modules/{KERNEL}/{name}");
+            assert_eq!(work.ok(&["cat", "--repo=r", "os", &path]), content, "{what}");
         }
     }
 }
