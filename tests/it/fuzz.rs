@@ -20,8 +20,9 @@ fn targets() -> BTreeMap<&'static str, fn(&[u8])> {
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let entries = fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    assert!(!paths.is_empty(), "{} is empty", dir.display());
     paths.sort();
     paths
 }

@@ -1,7 +1,7 @@
 //! The other implementations, which the tests compare us with.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Whether the program `name` can be run. Where it is missing the test is skipped with a line that says so;
@@ -25,6 +25,17 @@ pub(crate) fn need_root() -> bool {
         eprintln!("skipped: not root");
     }
     root
+}
+
+/// A file of libostree's installed tests. Where they are missing the test is skipped with a line that says so; in CI that
+/// fails.
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
+    let path = Path::new("/usr/libexec/installed-tests/libostree").join(name);
+    if !path.exists() {
+        assert!(std::env::var_os("CI").is_none(), "libostree's installed tests are missing");
+        eprintln!("skipped: libostree's installed tests are missing");
+    }
+    path.exists().then_some(path)
 }
 
 /// Runs `program` with `args` and returns its standard output.

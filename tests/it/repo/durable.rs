@@ -46,7 +46,7 @@ fn what_was_done_survives_a_power_cut() {
         for (done, seen, expected) in [
             ("init --mode=bare-user", "config get core.mode", "bare-user"),
             ("config set core.key new", "config get core.key", "new"),
-            ("refs --create=a/b/c old", "refs a/b", "c"),
+            ("refs --create=a/b/c old", "refs --list a/b", "a/b/c"),
             ("commit -b x/y/z --tree=dir=tree", "ls x/y/z", "/file"),
             ("summary -u", "summary -v", "* old"),
         ] {

@@ -139,7 +139,7 @@ fn a_protected_key_says_so() {
 /// GnuPG 1's `secring.gpg`, its self-signatures made with SHA-1.
 #[test]
 fn signs_with_the_keys_of_libostrees_tests() {
-    let Some(dir) = installed("gpghome") else { return };
+    let Some(dir) = oracle::installed("gpghome") else { return };
     let home = Dir::open_ambient_dir(&dir, ambient_authority()).unwrap();
     let keys = SecretKeys::from_homedir(&home).unwrap();
     let trusted = Keyring::from_bytes(&fs::read(dir.join("trusted/pubring.gpg")).unwrap()).unwrap();

@@ -23,10 +23,11 @@ fn comparable(root: &Path) -> Vec<String> {
     lines
 }
 
-/// Every boot entry leads to a deployment that is there, and names a kernel that is there.
+/// There are boot entries, and every one leads to a deployment that is there, and names a kernel that is there.
 pub(super) fn assert_bootable(root: &Path) {
-    let entries = root.join("boot/loader/entries");
-    for entry in fs::read_dir(entries).unwrap() {
+    let entries: Vec<_> = fs::read_dir(root.join("boot/loader/entries")).unwrap().collect();
+    assert!(!entries.is_empty(), "nothing to boot");
+    for entry in entries {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
         let link = value("options ").split(' ').find_map(|word| word.strip_prefix("ostree=/")).unwrap();

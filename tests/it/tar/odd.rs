@@ -149,7 +149,10 @@ fn what_is_no_archive_is_named() {
     // Nobody is asked for more memory than there is, and a damaged stream is read once only.
     let huge = run("sh", &["-c", "printf x | xz -c --lzma2=dict=512MiB"]);
     assert!(WithCauses(&import(&huge).unwrap_err()).to_string().contains("xz: it takes more than 100 MiB"));
-    let packed = run("sh", &["-c", "head -c 100000 /dev/urandom | xz -c"]);
+    let dir = tempfile::tempdir().unwrap();
+    let noise = "cd \"$0\" && head -c 100000 /dev/urandom >noise && tar -c noise | xz -c";
+    let packed = run("sh", &["-c", noise, dir.path().to_str().unwrap()]);
+    import(&packed).unwrap();
     for at in (0..packed.len()).step_by(4999) {
         let mut flipped = packed.clone();
         flipped[at] ^= 1;

@@ -62,8 +62,8 @@ pub(super) fn make_tree(dir: &Path) {
     fs::hard_link(dir.join("usr/bin/link"), dir.join("usr/hardlink")).unwrap();
     symlink("l".repeat(300), dir.join("usr/long")).unwrap();
     fs::write(dir.join("usr/wörld"), "unicode").unwrap();
-    let _ = lsetxattr(dir.join("usr/wörld"), "user.x", b"a\nb\0\xff", XattrFlags::empty());
-    let _ = lsetxattr(dir.join("usr/lib"), "user.dir", b"d", XattrFlags::empty());
+    lsetxattr(dir.join("usr/wörld"), "user.x", b"a\nb\0\xff", XattrFlags::empty()).unwrap();
+    lsetxattr(dir.join("usr/lib"), "user.dir", b"d", XattrFlags::empty()).unwrap();
     fs::set_permissions(dir.join("usr/lib"), fs::Permissions::from_mode(0o2750)).unwrap();
 }
 

@@ -58,6 +58,8 @@ fn a_delta_that_lies_does_no_harm() {
     fixture.init("bare-user");
     fixture.pull(&front, 1);
     fixture.copy("new", "first");
+    fixture.list(&hex, &manifest);
+    assert_eq!(ways(&fixture.pull(&front, 2), "delta").0, 1, "what tells the truth is taken");
 
     let open: (u8, u64, &[u8]) = (1, 27, b"usr/lib/deep/lib0.so.1\0\0\0\0\0");
     let open = (open.0, 22, &open.2[..22]);
