@@ -76,9 +76,12 @@ fn images_that_nobody_vouches_for() {
     assert!(message.contains("public key not found"), "{message}");
     let message = refused(&work, &unsigned, &["--gpg-keyring=signer.gpg"]);
     assert!(message.contains("no signatures"), "{message}");
-    refused(&work, &signed, &["--gpg-keyring=nothing.gpg"]);
-    refused(&work, &format!("ostree-remote-image:nobody:{signed}"), &[]);
-    refused(&work, "oci:images:nothing", &["--gpg-keyring=signer.gpg"]);
+    let message = refused(&work, &signed, &["--gpg-keyring=nothing.gpg"]);
+    assert!(message.contains("nothing.gpg"), "{message}");
+    let message = refused(&work, &format!("ostree-remote-image:nobody:{signed}"), &[]);
+    assert!(message.contains("nobody"), "{message}");
+    let message = refused(&work, "oci:images:nothing", &["--gpg-keyring=signer.gpg"]);
+    assert!(message.contains("no image tagged"), "{message}");
 
     // With the right key, the same images go in.
     for repo in ["empty", "used"] {
