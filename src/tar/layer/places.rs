@@ -2,7 +2,6 @@
 
 use ostree_format::FileId;
 
-use super::super::files::cleaned;
 use super::super::layout::{REPO, object_of_path};
 use super::{LayerOptions, Toplevel, Var};
 use crate::store::Placement;
@@ -66,8 +65,16 @@ impl LayerOptions {
     pub(super) fn becomes_its_target(path: &str, place: &str, link: &[u8]) -> bool {
         let Ok(link) = str::from_utf8(link) else { return false };
         let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
-        let target = if link.starts_with('/') { cleaned(link) } else { cleaned(&format!("{dir}/{link}")) };
-        path != place && target.is_ok_and(|target| target == place)
+        let mut target: Vec<&str> = if link.starts_with('/') { Vec::new() } else { dir.split('/').collect() };
+        for name in link.split('/') {
+            match name {
+                "" | "." => {}
+                // Above the root is the root.
+                ".." => drop(target.pop()),
+                name => target.push(name),
+            }
+        }
+        path != place && target.into_iter().filter(|name| !name.is_empty()).eq(place.split('/'))
     }
 
     fn sysroot(path: &str) -> LayerPlace {
@@ -119,7 +126,9 @@ mod tests {
             ("etc", "usr/etc", "usr/etc", true),
             ("etc/x", "usr/etc/x", "../usr/etc/y", false),
             ("etc/x", "usr/etc/x", "x", false),
-            ("etc/x", "usr/etc/x", "../../../usr/etc/x", false),
+            ("etc/x", "usr/etc/x", "../../../usr/etc/x", true),
+            ("etc/x", "usr/etc/x", "../../x", false),
+            ("etc/x", "usr/etc/x", "", false),
             ("usr/x", "usr/x", "/usr/x", false),
         ] {
             assert_eq!(
